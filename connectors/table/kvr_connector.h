@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table that every store implements, and all that the layers above may know of a store.
+ *
+ *   store      one per tier: the parsed URL, and what all lanes of the tier share (the map of a
+ *              memory tier, the index of a file tier). Opened without I/O that can hang. Its
+ *              functions may be called by all lanes at once: it locks for itself.
+ *   connector  one per lane: a connection. One thread owns it, so it needs no lock. It may block,
+ *              never past `until_ns` and never past a kick; it does not retry, reconnect or log.
+ *
+ * There is one verb for batches. A connector does a whole batch in one round trip where the store
+ * can (pipelined), and publishes each item's status as that item ends.
+ */
+#ifndef KVR_CONNECTOR_H
+#define KVR_CONNECTOR_H
+
+#include <stdatomic.h>
+
+#include "kvr_meta.h"
+
+#define KVR_KEY_LEN_MAX 512U
+
+/* How a chunk is laid out in the store. Which bytes exactly: connectors/wire. */
+enum kvr_store_format {
+	KVR_FORMAT_LMCACHE, /* what LMCache writes for this kind of store */
+	KVR_FORMAT_BARE,    /* one key, payload only */
+	KVR_FORMAT_SEALED   /* one key, one verified value */
+};
+#define KVR_FORMAT_BIT(f) (UINT32_C(1) << (f))
+
+enum kvr_verb {
+	KVR_VERB_EXISTS, /* OK or MISS */
+	KVR_VERB_GET,    /* payload into span */
+	KVR_VERB_PUT,    /* payload from span; visible only when whole */
+	KVR_VERB_DEL,    /* OK or MISS */
+	KVR_VERB_STAT,   /* what is stored: len, raw_len, meta, serde, without the payload */
+	KVR_VERB_PING,   /* n is 0: a round trip that touches no key */
+	KVR_VERB_N
+};
+
+/* What a store can do beyond its verbs. A layer asks the bit, never the name of the store. */
+#define KVR_CAP_TABLE(X) \
+	X(PIPELINE, "a batch is one round trip") \
+	X(GIVE_UP, "waits can be ended between two slices: caller memory may be handed to it") \
+	X(CAPACITY, "keeps its own byte limit and evicts") \
+	X(TTL, "values can expire")
+
+enum {
+#define X(name, text) KVR_CAP_BIT_##name,
+	KVR_CAP_TABLE(X)
+#undef X
+	KVR_CAP_N
+};
+#define KVR_CAP(name) (UINT32_C(1) << KVR_CAP_BIT_##name)
+
+/*
+ * One key of a batch. The worker fills the upper part before run() and owns the item again when
+ * run() returns; `status` alone may be read by another thread meanwhile.
+ */
+struct kvr_item {
+	const char *key; /* 1 to KVR_KEY_LEN_MAX bytes, NUL after them */
+	uint32_t    key_len;
+	uint32_t    flags;
+#define KVR_ITEM_AT_MOST 1U /* GET: span.len is room, a shorter value is a hit */
+	struct kvr_span span;    /* GET: where to; PUT: from where, only read */
+	uint64_t        raw_len; /* PUT: payload bytes before the serde; GET, STAT: what is found */
+	uint32_t        serde;   /* the same for the serde's number; 0: naive */
+	uint32_t        spare;
+	/*
+	 * PUT: what is written. GET: what is expected, n_groups 0 for no expectation; a format that
+	 * stores shapes puts here what it found, and says IDENTITY when dtype or layout differ (the
+	 * token dimension may). Not NULL.
+	 */
+	struct kvr_meta *meta;
+
+	/* Out. len is written before status. */
+	uint64_t        len;    /* GET, STAT: stored payload bytes; PUT: bytes sent with framing */
+	_Atomic int32_t status; /* KVR_PENDING, then a kvr_err, once, with release order */
+};
+
+static inline void
+kvr_item_done(struct kvr_item *item, int32_t err)
+{
+	/* Pairs with the acquire in kvr_item_status: who sees the status sees len and meta. */
+	atomic_store_explicit(&item->status, err, memory_order_release);
+}
+
+static inline int32_t
+kvr_item_status(const struct kvr_item *item)
+{
+	return atomic_load_explicit(&item->status, memory_order_acquire);
+}
+
+/*
+ * Ends a wait from outside. `fd` is an eventfd that every poll() of a connector also watches;
+ * readable alone proves nothing, for it may have been meant for the batch before.
+ */
+struct kvr_kick {
+	int              fd;
+	_Atomic uint64_t target;  /* which batch should end; written by the sender before fd */
+	uint64_t         current; /* which batch runs; written by the worker that owns the lane */
+};
+
+/* True when the running batch is meant. False drains fd, so that poll() can sleep again. */
+bool kvr_kicked(struct kvr_kick *);
+
+/* All texts live as long as the store. What a store does not know it must refuse, not ignore. */
+struct kvr_store_opts {
+	const char *tier; /* its name, for messages */
+	const char *url;
+	const char *user, *password; /* NULL: those in the URL, else none */
+	uint32_t    format;          /* enum kvr_store_format */
+	uint32_t    n_groups;        /* groups in an LMCache header; at least 1 */
+	uint64_t    fingerprint;     /* what a sealed value must agree on; 0: not compared */
+	uint64_t    capacity;        /* bytes; 0: no limit */
+	uint64_t    free_floor;      /* bytes that a file tier leaves free on its file system */
+	uint64_t    ttl_ms;          /* 0: none */
+	uint64_t    connect_ns;      /* longest time for one dial */
+	uint64_t    window_bytes;    /* payload bytes in flight on one connection; 0: the default */
+	const char *prefix;          /* before every stored key; NULL or "": none */
+	/* LMCache's fs options. */
+	bool        no_chunk_meta;   /* save_chunk_meta false: no header in front of the payload */
+	const char *tmp_dir;         /* relative directory for temporary files; NULL: none */
+	uint64_t    slot_bytes;      /* a full chunk, where a header-less read has to know it */
+};
+
+struct kvr_store;
+struct kvr_connector;
+
+struct kvr_connector_ops {
+	const char        *name;    /* "redis" */
+	const char *const *schemes; /* "redis", "unix", NULL */
+	uint32_t           caps;
+	uint32_t           formats; /* KVR_FORMAT_BITs it can hold */
+	uint32_t           format_tier, format_url; /* defaults: in a tier, by --url or remote_url */
+
+	/* KVR_E_CONFIG or KVR_E_TOO_BIG with a sentence in why: what is wrong and what to do. */
+	enum kvr_err (*open)(
+	    const struct kvr_store_opts *, struct kvr_store **ret, char *why, size_t why_cap);
+	void (*close)(struct kvr_store *take); /* after every hang_up; NULL is fine */
+
+	/* Connects and signs in. On failure nothing is left open and why says what happened. */
+	enum kvr_err (*dial)(struct kvr_store *, uint64_t until_ns, struct kvr_kick *,
+	    struct kvr_connector **ret, char *why, size_t why_cap);
+	void (*hang_up)(struct kvr_connector *take); /* NULL is fine */
+
+	/*
+	 * Runs one verb over n items. Items whose status is not KVR_PENDING are left alone. KVR_OK:
+	 * every pending item has a status and the connection lives (misses and errors of single
+	 * items are in the items). Any other answer: what ended the connection; items that it did
+	 * not reach stay KVR_PENDING, and only why() and hang_up() may be called. At until_ns it
+	 * answers TIMEOUT, at a kick CANCELLED, within milliseconds, and touches no span any more.
+	 */
+	enum kvr_err (*run)(struct kvr_connector *, enum kvr_verb, struct kvr_item *, uint32_t n,
+	    uint64_t until_ns);
+
+	/* The store's own words for the last error of a key or of the connection; "" if none. */
+	const char *(*why)(const struct kvr_connector *);
+};
+
+/* By URL scheme, NULL when nobody serves it. connectors/registry.c has the list. */
+const struct kvr_connector_ops *kvr_connector_find(const char *url);
+/* NULL-terminated, for messages and for the checker of configurations. */
+const char *const *kvr_connector_schemes(void);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_meta.h"
+
+#include <string.h>
+
+uint32_t
+kvr_dtype_size(uint32_t code)
+{
+	switch (code) {
+#define X(name, code_, bytes, text, lm) \
+	case code_: \
+		return bytes;
+		KVR_DTYPE_TABLE(X)
+#undef X
+	default:
+		return 0;
+	}
+}
+
+const char *
+kvr_dtype_name(uint32_t code)
+{
+	switch (code) {
+#define X(name, code_, bytes, text, lm) \
+	case code_: \
+		return text;
+		KVR_DTYPE_TABLE(X)
+#undef X
+	default:
+		return NULL;
+	}
+}
+
+int
+kvr_dtype_find(const char *name, size_t len)
+{
+	static const struct {
+		const char *text;
+		int         code;
+	} known[] = {
+#define X(name, code, bytes, text, lm) { text, code },
+		KVR_DTYPE_TABLE(X)
+#undef X
+	};
+
+	/* From the end, so that of HALF and FLOAT16, which share a name, the written one wins. */
+	for (size_t i = KVR_LEN(known); i-- > 1;) {
+		if (strlen(known[i].text) == len && memcmp(known[i].text, name, len) == 0)
+			return known[i].code;
+	}
+	return -1;
+}
+
+const char *
+kvr_memfmt_name(uint32_t code)
+{
+	switch (code) {
+#define X(name, code_, text) \
+	case code_: \
+		return text;
+		KVR_MEMFMT_TABLE(X)
+#undef X
+	default:
+		return NULL;
+	}
+}
+
+enum kvr_err
+kvr_meta_bytes(const struct kvr_meta *meta, uint64_t *ret_bytes)
+{
+	uint64_t sum = 0;
+
+	if (meta->n_groups > KVR_GROUPS_MAX)
+		return KVR_E_INVALID;
+	for (uint32_t g = 0; g < meta->n_groups; g++) {
+		const struct kvr_shape *s = &meta->group[g];
+		uint64_t bytes = kvr_dtype_size(s->dtype);
+
+		if (bytes == 0 || s->n_dims == 0 || s->n_dims > KVR_DIMS)
+			return KVR_E_INVALID;
+		for (uint32_t d = 0; d < s->n_dims; d++) {
+			if (s->dim[d] == 0)
+				return KVR_E_INVALID;
+			if (__builtin_mul_overflow(bytes, s->dim[d], &bytes))
+				return KVR_E_TOO_BIG;
+		}
+		if (__builtin_add_overflow(sum, bytes, &sum) || sum > INT64_MAX)
+			return KVR_E_TOO_BIG;
+	}
+	*ret_bytes = sum;
+	return KVR_OK;
+}
+
+int
+kvr_meta_token_dim(uint32_t memfmt)
+{
+	switch (memfmt) {
+	case KVR_MEMFMT_KV_2LTD:
+	case KVR_MEMFMT_KV_MLA:
+		return 2;
+	case KVR_MEMFMT_KV_2TD:
+		return 1;
+	case KVR_MEMFMT_KV_T2D:
+	case KVR_MEMFMT_EC_TD:
+	case KVR_MEMFMT_HS_TD:
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+bool
+kvr_meta_same(const struct kvr_meta *a, const struct kvr_meta *b)
+{
+	if (a->memfmt != b->memfmt || a->n_groups != b->n_groups)
+		return false;
+	return memcmp(a->group, b->group, a->n_groups * sizeof(a->group[0])) == 0;
+}
