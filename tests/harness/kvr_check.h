@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* main() of a test file: KVR_CHECK_MAIN("base.err", test_one, test_two) runs each as a case. */
+#ifndef KVR_HARNESS_CHECK_H
+#define KVR_HARNESS_CHECK_H
+
+#include <check.h>
+#include <stdlib.h>
+
+#define KVR_CHECK_MAIN(name, ...) \
+	int main(void) \
+	{ \
+		static const TTest *const tests[] = { __VA_ARGS__ }; \
+		Suite *suite = suite_create(name); \
+		for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) { \
+			TCase *tc = tcase_create(name); \
+			tcase_set_timeout(tc, 240); \
+			tcase_add_test(tc, tests[i]); \
+			suite_add_tcase(suite, tc); \
+		} \
+		SRunner *runner = srunner_create(suite); \
+		srunner_run_all(runner, CK_ENV); \
+		int failed = srunner_ntests_failed(runner); \
+		srunner_free(runner); \
+		return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE; \
+	}
+
+#endif
