@@ -9,7 +9,7 @@
 #define KVR_CHECK_MAIN(name, ...) \
 	int main(void) \
 	{ \
-		static const TTest *const tests[] = { __VA_ARGS__ }; \
+		const TTest *const tests[] = { __VA_ARGS__ }; \
 		Suite *suite = suite_create(name); \
 		for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) { \
 			TCase *tc = tcase_create(name); \
