@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is bounded, and by how much. Tables are sized by these numbers, the configuration may lower
+ * some of them, and the sum of memory that `kvrelay config check` prints is made from them.
+ */
+#ifndef KVR_LIMITS_H
+#define KVR_LIMITS_H
+
+#include "kvr_base.h"
+
+enum {
+	KVR_OPS_MAX = 1024,      /* operations in flight per instance */
+	KVR_KEYS_MAX = 65536,    /* keys of all operations in flight; also the longest batch */
+	KVR_TIERS_MAX = 8,
+	KVR_LANES_MAX = 16,      /* per tier */
+	KVR_SERDE_MAX = 8,       /* threads of the serde pool */
+	KVR_STAGING_MAX = 4096,  /* staging slots */
+	KVR_TEXT_MAX = 16777216, /* bytes of key text in flight */
+
+	/*
+	 * A part is what one lane does at a time: up to 16 keys or 8 MiB of one operation for one
+	 * tier. Lookups, which move no payload, use wide parts: one round trip for a whole batch.
+	 */
+	KVR_PART_KEYS = 16,
+	KVR_PARTS_SMALL = 1024,
+	KVR_WIDE_KEYS = 1024,
+	KVR_PARTS_WIDE = 32,
+	KVR_PARTS_MAX = KVR_PARTS_SMALL + KVR_PARTS_WIDE,
+	KVR_PART_BYTES = 8388608,
+
+	KVR_SLICE_KEYS = 1024, /* keys of one operation that one step looks at */
+	KVR_PAGE = 4096        /* unit and alignment of staging memory */
+};
+
+#endif

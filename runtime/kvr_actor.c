@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_actor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { LINE = 64 };
+
+/*
+ * The digest of a state is a sum over its lines, each hashed with its place, and a line of zeros
+ * counts nothing. So a change of one line is one subtraction and one addition, the order of
+ * changes does not matter, and a fresh state costs no pass over it.
+ */
+static uint64_t
+line_digest(const void *self, uint32_t line)
+{
+	static const uint8_t zero[LINE];
+	const uint8_t *at = (const uint8_t *)self + (size_t)line * LINE;
+
+	if (memcmp(at, zero, LINE) == 0)
+		return 0;
+	return kvr_hash64_seed(at, LINE, line);
+}
+
+static size_t
+round_up(size_t n)
+{
+	return (n + LINE - 1) / LINE * LINE;
+}
+
+size_t
+kvr_actor_bytes(const struct kvr_spec *spec)
+{
+	KVR_CHECK(spec->self_size % LINE == 0);
+	return spec->self_size + round_up(spec->self_size / LINE * sizeof(uint32_t)) +
+	    round_up(KVR_TOUCH_MAX * sizeof(uint32_t));
+}
+
+void
+kvr_actor_init(struct kvr_actor *a, const struct kvr_spec *spec, uint16_t id, void *zero_bytes)
+{
+	uint8_t *at = zero_bytes;
+
+	KVR_CHECK((uintptr_t)at % LINE == 0);
+	*a = (struct kvr_actor){ .spec = spec, .self = at, .id = id };
+	at += spec->self_size;
+	a->stamp = (uint32_t *)(void *)at;
+	at += round_up(spec->self_size / LINE * sizeof(uint32_t));
+	a->touched = (uint32_t *)(void *)at;
+}
+
+void
+kvr_touch(struct kvr_out *out, const void *at, size_t len)
+{
+	struct kvr_actor *a = out->actor;
+	uintptr_t off = (uintptr_t)at - (uintptr_t)a->self;
+
+	KVR_CHECK(len > 0 && off < a->spec->self_size && len <= a->spec->self_size - off);
+	for (uint32_t i = (uint32_t)(off / LINE); i <= (uint32_t)((off + len - 1) / LINE); i++) {
+		if (a->stamp[i] == a->round)
+			continue;
+		KVR_CHECK(a->n_touched < KVR_TOUCH_MAX);
+		a->stamp[i] = a->round;
+		a->touched[a->n_touched++] = i;
+		a->digest -= line_digest(a->self, i);
+	}
+}
+
+void
+kvr_send(struct kvr_out *out, uint16_t to, const struct kvr_msg *msg)
+{
+	KVR_CHECK(out->n < KVR_FX_MAX);
+	struct kvr_fx *fx = &out->fx[out->n++];
+	const struct kvr_msg_info *info = &kvr_msg_info[msg->type];
+
+	/* Only the bytes that the type has: C leaves the rest of a union to chance. */
+	memset(fx, 0, sizeof(*fx));
+	fx->kind = KVR_FX_SEND;
+	memcpy(&fx->msg, msg, offsetof(struct kvr_msg, word));
+	memcpy(fx->msg.word, msg->word, info->size);
+	fx->msg.to = to;
+	fx->msg.from = out->actor->id;
+	fx->msg.cause = out->step;
+}
+
+void
+kvr_later(struct kvr_out *out, uint32_t timer, uint32_t gen, uint64_t at_ns)
+{
+	KVR_CHECK(out->n < KVR_FX_MAX);
+	struct kvr_fx *fx = &out->fx[out->n++];
+
+	memset(fx, 0, sizeof(*fx));
+	fx->kind = KVR_FX_LATER;
+	fx->at_ns = at_ns;
+	fx->msg.type = KVR_MSG_TIMER;
+	fx->msg.from = fx->msg.to = out->actor->id;
+	fx->msg.cause = out->step;
+	fx->msg.TIMER.timer = timer;
+	fx->msg.TIMER.gen = gen;
+}
+
+struct kvr_row *
+kvr_rows(struct kvr_out *out, uint32_t first, uint32_t n)
+{
+	KVR_CHECK(n > 0 && first < KVR_ROWS_MAX && n <= KVR_ROWS_MAX - first);
+	KVR_CHECK(out->n_wrote < KVR_WROTE_MAX);
+	out->wrote[out->n_wrote++] = (struct kvr_wrote){ .first = first, .n = n };
+	return memset(&out->row_table[first], 0, n * sizeof(struct kvr_row));
+}
+
+uint64_t
+kvr_rand(uint64_t *state)
+{
+	uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+static uint64_t
+step_digest(const struct kvr_actor *a, const struct kvr_out *out)
+{
+	uint64_t d = kvr_hash64_seed(&a->digest, sizeof(a->digest), a->state);
+
+	if (out->n > 0)
+		d = kvr_hash64_seed(out->fx, out->n * sizeof(out->fx[0]), d);
+	for (uint32_t i = 0; i < out->n_wrote; i++) {
+		const struct kvr_wrote *w = &out->wrote[i];
+
+		d = kvr_hash64_seed(&out->row_table[w->first], w->n * sizeof(struct kvr_row), d);
+	}
+	return d;
+}
+
+/* Names actor, message and state, for this is what the person who reads it needs first. */
+static _Noreturn void
+refuse(const struct kvr_actor *a, const struct kvr_event *ev, const char *what)
+{
+	char text[160], id[24];
+
+	snprintf(text, sizeof(text), "%s: %s in %s: %s", kvr_id_name(a->id, id, sizeof(id)),
+	    kvr_msg_info[ev->msg.type].name, a->spec->state_name[a->state], what);
+	kvr_panic(__FILE__, __LINE__, text);
+}
+
+uint64_t
+kvr_step(struct kvr_actor *a, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_CHECK(ev->msg.type < KVR_MSG_N && a->state < a->spec->n_states);
+	const struct kvr_cell *cell = &a->spec->table[a->state][ev->msg.type];
+
+	if (cell->fn == NULL)
+		refuse(a, ev, "no cell");
+	out->n = 0;
+	out->n_wrote = 0;
+	out->actor = a;
+	a->n_touched = 0;
+	if (++a->round == 0) { /* once in four billion steps the stamps must be forgotten */
+		memset(a->stamp, 0, a->spec->self_size / LINE * sizeof(uint32_t));
+		a->round = 1;
+	}
+	unsigned next = cell->fn(a->self, ev, out);
+
+	if ((cell->to & KVR_TO(next)) == 0)
+		refuse(a, ev, "goes to a state that its cell does not allow");
+	if (next != KVR_STAY)
+		a->state = next;
+	for (uint32_t i = 0; i < a->n_touched; i++)
+		a->digest += line_digest(a->self, a->touched[i]);
+	a->steps++;
+	a->spec->check(a->self, a->state, false);
+	return step_digest(a, out);
+}
+
+uint64_t
+kvr_actor_digest(const struct kvr_actor *a)
+{
+	uint64_t d = 0;
+
+	for (uint32_t i = 0; i < a->spec->self_size / LINE; i++)
+		d += line_digest(a->self, i);
+	return d;
+}
+
+uint64_t
+kvr_spec_hash(const struct kvr_spec *spec)
+{
+	uint64_t d = kvr_hash64_seed(spec->name, strlen(spec->name), spec->self_size);
+
+	for (unsigned s = 0; s < spec->n_states; s++) {
+		d = kvr_hash64_seed(spec->state_name[s], strlen(spec->state_name[s]), d);
+		for (unsigned m = 0; m < KVR_MSG_N; m++) {
+			const struct kvr_cell *cell = &spec->table[s][m];
+			uint64_t bits = cell->fn == NULL ? 0 : cell->to | UINT64_C(1) << 62;
+
+			d = kvr_hash64_seed(&bits, sizeof(bits), d);
+		}
+	}
+	for (unsigned m = 0; m < KVR_MSG_N; m++)
+		d = kvr_hash64_seed(kvr_msg_info[m].name, strlen(kvr_msg_info[m].name), d);
+	return d;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A decider: a table of pure steps. A handler reads its own state and the event, writes its own
+ * state and what it asks of the world, and does nothing else: no clock, no allocation, no log, no
+ * call out. So one and the same code runs in production, in simulation and in replay.
+ *
+ * State is plain data: fixed width, no pointers, no padding, tables of fixed size. The whole state
+ * starts as zero bytes. Before a handler changes bytes of its state it names them with kvr_touch;
+ * that keeps the digest of a state of megabytes at the price of the few lines a step changed.
+ */
+#ifndef KVR_ACTOR_H
+#define KVR_ACTOR_H
+
+#include "kvr_msg.h"
+
+/* All that a step may know of the world. rows: those that msg names, NULL when it names none. */
+struct kvr_event {
+	uint64_t              now_ns;
+	struct kvr_msg        msg;
+	const struct kvr_row *rows;
+};
+
+/* All that a step may ask of the world: send this, send me this later. */
+enum kvr_fx_kind { KVR_FX_SEND, KVR_FX_LATER };
+
+struct kvr_fx {
+	uint64_t       kind;
+	uint64_t       at_ns; /* LATER: when */
+	struct kvr_msg msg;
+};
+
+enum {
+	KVR_FX_MAX = 64,
+	KVR_TOUCH_MAX = 8192, /* lines of 64 bytes that one step may change */
+	KVR_WROTE_MAX = 96    /* runs of rows that one step may write */
+};
+
+struct kvr_wrote {
+	uint32_t first, n;
+};
+
+/* Written by kvr_step before and by the handler's calls; a handler never looks inside. */
+struct kvr_out {
+	uint32_t         n, n_wrote;
+	struct kvr_fx    fx[KVR_FX_MAX];
+	struct kvr_wrote wrote[KVR_WROTE_MAX];
+	struct kvr_row  *row_table;
+	struct kvr_actor *actor;
+	uint64_t         step; /* number of this step, the cause of what it sends */
+};
+
+/* Returns the next state, or KVR_STAY. */
+typedef unsigned kvr_handler(void *self, const struct kvr_event *ev, struct kvr_out *out);
+
+struct kvr_cell {
+	kvr_handler *fn; /* NULL: this message in this state is a bug */
+	uint64_t     to; /* states the handler may return */
+};
+#define KVR_TO(state) (UINT64_C(1) << (state))
+#define KVR_STAY 63U
+
+struct kvr_spec {
+	const char            *name;
+	const char *const     *state_name;
+	unsigned               n_states;
+	size_t                 self_size; /* a multiple of 64 */
+	const struct kvr_cell (*table)[KVR_MSG_N];
+	/*
+	 * Panics when an invariant is broken. full: walk everything (tests, snapshots); else what
+	 * can be said at once, for it runs after every step in every build.
+	 */
+	void (*check)(const void *self, unsigned state, bool full);
+};
+
+/* One decider that lives: in a domain, in the simulator or in a replay. */
+struct kvr_actor {
+	const struct kvr_spec *spec;
+	void    *self;      /* spec->self_size zero bytes at first, 64-aligned */
+	uint32_t *stamp;    /* one per 64 bytes of self, zero at first */
+	uint32_t *touched;  /* KVR_TOUCH_MAX lines of the running step */
+	uint32_t n_touched;
+	uint32_t round;     /* what stamp holds for lines of the running step */
+	uint16_t id;
+	uint16_t spare;
+	uint32_t state;
+	uint64_t digest;    /* of self: 0 for zero bytes, independent of the way there */
+	uint64_t steps;
+};
+
+/* Memory comes from the caller: a domain maps it, the simulator uses calloc. */
+size_t kvr_actor_bytes(const struct kvr_spec *);
+void   kvr_actor_init(struct kvr_actor *, const struct kvr_spec *, uint16_t id, void *zero_bytes);
+
+/*
+ * The only place in the program where an actor's state changes. The caller has set out->row_table
+ * and out->step. Returns the digest of the step: state, state bytes, effects, rows written.
+ */
+uint64_t kvr_step(struct kvr_actor *, const struct kvr_event *, struct kvr_out *);
+
+/* The digest of the whole state, the slow way; differs from ->digest when a touch was forgotten. */
+uint64_t kvr_actor_digest(const struct kvr_actor *);
+/* Hash of the names of states and messages, the size and the filled cells: traces carry it. */
+uint64_t kvr_spec_hash(const struct kvr_spec *);
+
+/* ---- what a handler may call ---- */
+
+/* Before changing [at, at + len), which lies in self. */
+void kvr_touch(struct kvr_out *, const void *at, size_t len);
+/* op, deadline and part are the message's own; from and cause are filled in. */
+void kvr_send(struct kvr_out *, uint16_t to, const struct kvr_msg *);
+/*
+ * A TIMER for me at at_ns. One timer per number: set again, it moves, and the generation says
+ * which one fired. There is no way to cancel: raise the generation and ignore the old one.
+ */
+void kvr_later(struct kvr_out *, uint32_t timer, uint32_t gen, uint64_t at_ns);
+/* The place of n rows to be written whole, in this step only. first: kvr_part_rows or a key slot. */
+struct kvr_row *kvr_rows(struct kvr_out *, uint32_t first, uint32_t n);
+/* splitmix64: the same numbers on every machine. The state lies in self and is touched. */
+uint64_t kvr_rand(uint64_t *state);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The deciders of one instance: they share one guard and are stepped one at a time, by whoever
+ * posts to them when the guard is free, else by the home thread. The domain is the only place that
+ * stamps time, and the only writer of the trace.
+ *
+ *   - A post from outside (facade, worker) runs its own step and what follows from it locally, at
+ *     most KVR_DOMAIN_STEPS; what is left, and what finds the guard taken, goes to the home thread
+ *     through the inbox mailbox. So an idle instance answers a lookup with one hop through nng,
+ *     and a busy one keeps the order of each sender's messages.
+ *   - Messages between deciders wait in a local queue that is as long as the sum of what they can
+ *     send; full is a bug.
+ *   - Messages to workers go to the mailbox that was attached under the worker's id. They cannot
+ *     be refused: links and router count what they have given out.
+ *   - Messages to KVR_ID_API go to the outside function, under the guard: it must be short, may
+ *     not post, and hands over to the notifier what may take long.
+ */
+#ifndef KVR_DOMAIN_H
+#define KVR_DOMAIN_H
+
+#include "kvr_actor.h"
+#include "kvr_ledger.h"
+#include "kvr_mailbox.h"
+#include "kvr_trace.h"
+
+enum { KVR_DOMAIN_STEPS = 64 };
+
+struct kvr_domain;
+
+/* The two doors to the world. NULL members: the real ones. */
+struct kvr_world {
+	uint64_t (*now_ns)(void *arg);
+	void *arg;
+};
+
+typedef void kvr_outside_fn(void *arg, const struct kvr_msg *, const struct kvr_row *rows);
+/* A link or a tier changed its state: the shell makes a log line of it. Under the guard. */
+typedef void kvr_watch_fn(void *arg, const struct kvr_actor *, uint32_t state_before, const struct kvr_event *);
+
+struct kvr_domain_options {
+	const char        *name; /* of the instance, unique in the process */
+	struct kvr_ledger *ledger;
+	struct kvr_trace  *trace; /* NULL: none (tests) */
+	kvr_outside_fn    *outside;
+	kvr_watch_fn      *watch;
+	void              *arg; /* of both */
+	bool               poison; /* a broken invariant marks the domain dead instead of aborting */
+	struct kvr_world   world;
+};
+
+KVR_MUST_USE enum kvr_err kvr_domain_open(const struct kvr_domain_options *, struct kvr_domain **ret);
+/* Before start. Memory for the decider's state is mapped, zero, and freed with the domain. */
+KVR_MUST_USE enum kvr_err kvr_domain_add(struct kvr_domain *, uint16_t id, const struct kvr_spec *);
+/* Before start: where messages to this worker go. */
+void kvr_domain_attach(struct kvr_domain *, uint16_t id, struct kvr_mailbox *);
+/* Starts the home thread. */
+KVR_MUST_USE enum kvr_err kvr_domain_start(struct kvr_domain *);
+/* Joins the home thread; posts after it are answered SHUTDOWN. Mailboxes are the caller's. */
+void kvr_domain_stop(struct kvr_domain *);
+void kvr_domain_free(struct kvr_domain *take);
+
+/*
+ * Any thread. OK, or DEAD (poisoned), SHUTDOWN. The number of messages from outside that can be on
+ * their way is bounded by what the facade and the workers may have open, so it is never BUSY.
+ */
+KVR_MUST_USE enum kvr_err kvr_domain_post(struct kvr_domain *, const struct kvr_msg *);
+
+/* Runs fn under the guard, for snapshots of a decider's plain state (metrics, status, sums). */
+void kvr_domain_look(struct kvr_domain *, void (*fn)(void *arg, const struct kvr_actor *), void *arg, uint16_t id);
+
+bool kvr_domain_dead(const struct kvr_domain *);
+/* What broke, for the log; "" while alive. */
+const char *kvr_domain_why(const struct kvr_domain *);
+
+#endif

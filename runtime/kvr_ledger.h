@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What deciders may not see of an operation: key text, the caller's memory, the payload's shape.
+ * Written by the facade before SUBMIT, constant until RELEASE, read by workers. A key slot of a
+ * message or row is an index into keys.
+ */
+#ifndef KVR_LEDGER_H
+#define KVR_LEDGER_H
+
+#include "kvr_meta.h"
+#include "kvr_msg.h"
+
+struct kvr_key {
+	void    *at;   /* the caller's memory or an object's; NULL where there is none */
+	uint64_t room; /* bytes of it */
+	uint32_t text; /* offset of the key text in texts, NUL after it */
+	uint16_t len;  /* of the text */
+	uint16_t op;   /* index into ops */
+};
+
+struct kvr_ledger_op {
+	struct kvr_meta meta;       /* of a full chunk; n_groups 0: plain bytes */
+	uint64_t        meta_bytes; /* bytes of that full chunk */
+};
+
+struct kvr_ledger {
+	struct kvr_key       *keys;  /* KVR_KEYS_MAX */
+	struct kvr_ledger_op *ops;   /* KVR_OPS_MAX */
+	char                 *texts; /* KVR_TEXT_MAX */
+	struct kvr_row       *rows;  /* KVR_ROWS_MAX: the row table of kvr_msg.h */
+	uint8_t              *staging; /* base of the staging arena; row.buf - 1 is a page of it */
+	uint64_t              staging_bytes;
+};
+
+/*
+ * The shape of a payload of len bytes: the operation's, with fewer tokens when len is less than a
+ * full chunk. False when len is no whole number of tokens; meta is then plain bytes.
+ */
+bool kvr_ledger_meta(const struct kvr_ledger *, uint32_t key, uint64_t len, struct kvr_meta *ret);
+
+static inline void *
+kvr_ledger_staging(const struct kvr_ledger *l, uint32_t buf)
+{
+	return buf == 0 ? NULL : l->staging + (uint64_t)(buf - 1) * KVR_PAGE;
+}
+
+/* All tables are mapped and cost memory only where they are touched. NULL: out of address space. */
+struct kvr_ledger *kvr_ledger_new(uint64_t staging_bytes);
+void               kvr_ledger_free(struct kvr_ledger *take);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The vocabulary: one table of messages, each 64 bytes, and the rows that go with some of them.
+ *
+ * Payload bytes never travel in a message. A payload is named by the part that holds it, key by
+ * key, in rows; key text and caller memory stay outside the deciders, named by key slots.
+ *
+ *   row     what a decider may know of one key
+ *   part    up to KVR_PART_KEYS rows (a wide one: KVR_WIDE_KEYS) of one operation on their way
+ *           through one tier: the unit that tiers queue, lanes run and serdes work on. Its rows
+ *           stand at a fixed place of the row table, so whoever holds the part holds the rows,
+ *           the staging slots named in them, and the loan of the caller's memory.
+ *
+ * Row table: [0, KVR_KEYS_MAX) rows of operations, index = key slot, written by the facade before
+ * SUBMIT and by the router before COMPLETE; then the rows of parts.
+ */
+#ifndef KVR_MSG_H
+#define KVR_MSG_H
+
+#include "kvr_hash.h"
+#include "kvr_limits.h"
+
+/* Same bits, different types: handing a loan where ownership is due does not compile. */
+typedef struct {
+	uint32_t id; /* slot | generation << 16; 0: none */
+} kvr_part_own;
+typedef struct {
+	uint32_t id;
+} kvr_part_loan;
+
+#define KVR_PART_SLOT(id) ((id) & 0xffffU)
+
+enum kvr_row_flag {
+	KVR_ROW_AT_MOST = 1, /* GET: len is room, less is a hit */
+	KVR_ROW_STAGED = 2,  /* the payload is (to be) in buf, not in the caller's memory */
+	KVR_ROW_ENCODED = 4, /* and a serde has been over it: body tells which */
+	KVR_ROW_DUP = 8      /* result: another put's outcome */
+};
+
+#define KVR_NOWHERE 0xffffU
+
+struct kvr_row {
+	union {
+		kvr_digest digest; /* SUBMIT, and parts on their way out */
+		struct {           /* parts that went through a serde, or came from a store */
+			uint32_t raw_len;
+			uint32_t serde;
+			uint64_t spare;
+		} body;
+	};
+	uint32_t len;   /* payload bytes: asked for on the way out, found or stored on the way back */
+	uint32_t key;   /* key slot */
+	uint32_t buf;   /* staging: first page + 1; 0: none */
+	int8_t   err;   /* KVR_PENDING, then a kvr_err */
+	uint8_t  flags; /* kvr_row_flag */
+	uint16_t where; /* cluster: hash slot; result: tier or KVR_NOWHERE */
+};
+_Static_assert(sizeof(struct kvr_row) == 32, "two rows a cache line");
+
+enum {
+	KVR_ROWS_PARTS = KVR_KEYS_MAX,
+	KVR_ROWS_WIDE = KVR_ROWS_PARTS + KVR_PARTS_SMALL * KVR_PART_KEYS,
+	KVR_ROWS_CONFIG = KVR_ROWS_WIDE + KVR_PARTS_WIDE * KVR_WIDE_KEYS,
+	KVR_ROWS_MAX = KVR_ROWS_CONFIG + 64 /* START and CONFIG carry their struct in rows */
+};
+
+/* Where the rows of a part stand. */
+static inline uint32_t
+kvr_part_rows(uint32_t part)
+{
+	uint32_t slot = KVR_PART_SLOT(part);
+
+	return slot < KVR_PARTS_SMALL
+	    ? (uint32_t)KVR_ROWS_PARTS + slot * KVR_PART_KEYS
+	    : (uint32_t)KVR_ROWS_WIDE + (slot - KVR_PARTS_SMALL) * KVR_WIDE_KEYS;
+}
+
+/* What the facade asks for. The numbers are those of kvrelay.h. */
+enum kvr_op_kind { KVR_OP_LOOKUP, KVR_OP_GET, KVR_OP_PUT, KVR_OP_REMOVE, KVR_OP_SIZE, KVR_OP_PREFETCH, KVR_OP_N };
+
+enum kvr_op_flag {
+	KVR_OPF_PREFIX = 1,
+	KVR_OPF_AT_MOST = 2,
+	KVR_OPF_HOLD = 4,
+	KVR_OPF_IF_ABSENT = 8,
+	KVR_OPF_EARLY = 16,
+	KVR_OPF_FORCE = 32,
+	KVR_OPF_DUP_ERROR = 64 /* a key that is being put already is KVR_E_DUPLICATE at once */
+};
+
+enum kvr_done_bit { KVR_DONEB_QUIET = 1, KVR_DONEB_HELD = 2, KVR_DONEB_DUPLICATE = 4, KVR_DONEB_DEGRADED = 8 };
+
+/* Order of service inside a tier; ageing raises a waiting part one class per 100 ms. */
+enum kvr_class { KVR_CLASS_LOOKUP, KVR_CLASS_PREFETCH, KVR_CLASS_GET, KVR_CLASS_PUT, KVR_CLASS_BACKGROUND, KVR_CLASS_N };
+
+enum kvr_link_state { KVR_LINK_DOWN, KVR_LINK_DIALING, KVR_LINK_HALF_OPEN, KVR_LINK_UP, KVR_LINK_CLOSED, KVR_LINK_STATES };
+enum kvr_tier_state { KVR_TIER_OPENING, KVR_TIER_UP, KVR_TIER_COOLING, KVR_TIER_PROBING, KVR_TIER_CLOSED, KVR_TIER_STATES };
+
+/* What metrics count besides operations and parts; one COUNT message adds n. */
+#define KVR_COUNT_TABLE(X) \
+	X(PROMOTE_DROPPED, "hits that were not promoted: no staging slot was free") \
+	X(WRITEBACK_DROPPED, "keys that a write-back tier did not get") \
+	X(WRITEBACK_OK, "keys written back") \
+	X(PROMOTE_OK, "keys promoted") \
+	X(ENCODE_RAW, "payloads stored raw because they did not shrink or not fit") \
+	X(RECONNECT, "connections made after the first one") \
+	X(DIAL_FAILED, "dials that failed") \
+	X(BREAKER_OPENED, "times a breaker opened") \
+	X(DEADLINE, "operations that ended at their deadline") \
+	X(VERIFY_FAILED, "values that failed their seal") \
+	X(RETRIED, "parts sent again after a lost connection") \
+	X(LATE, "parts that came back after their operation was answered")
+
+enum kvr_count {
+#define X(name, text) KVR_COUNT_##name,
+	KVR_COUNT_TABLE(X)
+#undef X
+	KVR_COUNT_N
+};
+
+/*
+ *   name          rows: NONE; IN: recorded with the event that consumes them; NAMED: recorded before
+ *   owner of the part after the send: SAME (no part, or only mentioned), RECEIVER
+ *   fields (at most 24 bytes)
+ */
+#define KVR_MSG_TABLE(X) \
+	/* life */ \
+	X(START,       IN,    SAME,     uint64_t seed;) \
+	X(CONFIG,      IN,    SAME,     uint64_t version;) \
+	X(STOP,        NONE,  SAME,     uint32_t drain; uint32_t spare;) \
+	X(STOPPED,     NONE,  SAME,     uint32_t tier; uint32_t lane;) \
+	X(TIMER,       NONE,  SAME,     uint32_t timer; uint32_t gen;) \
+	X(CONTINUE,    NONE,  SAME,     uint32_t what; uint32_t spare;) \
+	/* facade and router; the operation is .op: slot | generation << 32 */ \
+	X(SUBMIT,      IN,    SAME,     uint32_t first; uint32_t n; uint32_t flags; uint16_t per_chunk; uint8_t kind; uint8_t spare; uint64_t bytes;) \
+	X(SLICE,       IN,    SAME,     uint32_t first; uint32_t n;) \
+	X(CANCEL,      NONE,  SAME,     int32_t reason; uint32_t spare;) \
+	X(COMPLETE,    NAMED, SAME,     int32_t err; uint32_t flags; uint32_t n_ok; uint32_t prefix; uint64_t bytes;) \
+	X(RELEASE,     NONE,  SAME,     uint32_t first; uint32_t n;) \
+	/* parts: router -> tier -> link -> connector worker and back */ \
+	X(PART,        NAMED, RECEIVER, uint32_t bytes; uint8_t verb; uint8_t cls; uint8_t tier; uint8_t lane; uint64_t queued_ns; uint64_t spare;) \
+	X(PART_DONE,   IN,    RECEIVER, int32_t err; uint32_t n_ok; uint64_t bytes; uint32_t took_us; uint8_t verb; uint8_t tier; uint8_t lane; uint8_t cls;) \
+	X(PART_CANCEL, NONE,  SAME,     int32_t reason; uint8_t tier; uint8_t lane; uint16_t spare;) \
+	/* parts: router -> serde worker, router -> transfer -> copy worker, and back */ \
+	X(ENCODE,      NAMED, RECEIVER, uint32_t serde; uint32_t slot_pages;) \
+	X(ENCODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
+	X(DECODE,      NAMED, RECEIVER, uint32_t serde; uint32_t spare;) \
+	X(DECODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
+	X(COPY,        NAMED, RECEIVER, uint32_t to_caller; uint32_t bytes;) \
+	X(COPIED,      IN,    RECEIVER, int32_t err; uint32_t took_us;) \
+	/* connections */ \
+	X(DIAL,        NONE,  SAME,     uint32_t probe; uint32_t spare;) \
+	X(DIALED,      NONE,  SAME,     int32_t err; uint32_t took_us;) \
+	X(PING,        NONE,  SAME,     uint64_t spare64;) \
+	X(PONG,        NONE,  SAME,     int32_t err; uint32_t took_us;) \
+	X(HANG_UP,     NONE,  SAME,     uint64_t spare64;) \
+	X(LINK_STATE,  NONE,  SAME,     int32_t err; uint8_t lane; uint8_t state; uint8_t blame; uint8_t was_up;) \
+	X(TIER_STATE,  NONE,  SAME,     int32_t err; uint8_t tier; uint8_t state; uint16_t links_up;) \
+	/* metrics */ \
+	X(OP_STAT,     NONE,  SAME,     uint8_t kind; int8_t err; uint16_t spare; uint32_t n; uint32_t n_ok; uint32_t took_us; uint64_t bytes;) \
+	X(COUNT,       NONE,  SAME,     uint32_t what; uint32_t tier; uint64_t n;)
+
+enum kvr_msg_type {
+#define X(name, rows, owner, fields) KVR_MSG_##name,
+	KVR_MSG_TABLE(X)
+#undef X
+	KVR_MSG_N
+};
+
+enum kvr_msg_rows { KVR_ROWS_NONE, KVR_ROWS_IN, KVR_ROWS_NAMED };
+enum kvr_msg_owner { KVR_OWNER_SAME, KVR_OWNER_RECEIVER };
+
+struct kvr_msg {
+	uint16_t type;
+	uint16_t from, to;    /* actor ids */
+	uint16_t n_rows;      /* 0 to KVR_WIDE_KEYS */
+	uint64_t op;          /* given out at the API, never changes; 0: none */
+	uint64_t cause;       /* step of .from that sent this */
+	uint64_t deadline_ns; /* 0: none */
+	uint32_t rows;        /* index of the first row */
+	uint32_t part;        /* kvr_part_own or kvr_part_loan by the table above; 0: none */
+	union {
+#define X(name, rows, owner, fields) struct { fields } name;
+		KVR_MSG_TABLE(X)
+#undef X
+		uint64_t word[3];
+	};
+};
+_Static_assert(sizeof(struct kvr_msg) == 64, "one cache line, no padding");
+
+struct kvr_msg_info {
+	const char *name;
+	uint8_t     rows, owner, size; /* size: bytes of the type's own fields */
+};
+extern const struct kvr_msg_info kvr_msg_info[KVR_MSG_N];
+
+/* Actor ids. Workers that are not deciders have ids too, for traces and mailboxes. */
+enum {
+	KVR_ID_NONE,
+	KVR_ID_API,
+	KVR_ID_ROUTER,
+	KVR_ID_TRANSFER,
+	KVR_ID_METRICS,
+	KVR_ID_COPY,
+	KVR_ID_NOTIFIER,
+	KVR_ID_SERDE = 8,
+	KVR_ID_TIER = KVR_ID_SERDE + KVR_SERDE_MAX,
+	KVR_ID_LINK = KVR_ID_TIER + KVR_TIERS_MAX,
+	KVR_ID_WORKER = KVR_ID_LINK + KVR_TIERS_MAX * KVR_LANES_MAX,
+	KVR_ID_N = KVR_ID_WORKER + KVR_TIERS_MAX * KVR_LANES_MAX
+};
+#define KVR_ID_TIER_OF(t) ((uint16_t)(KVR_ID_TIER + (t)))
+#define KVR_ID_LINK_OF(t, l) ((uint16_t)(KVR_ID_LINK + (t) * KVR_LANES_MAX + (l)))
+#define KVR_ID_WORKER_OF(t, l) ((uint16_t)(KVR_ID_WORKER + (t) * KVR_LANES_MAX + (l)))
+
+/* "router", "tier 2", "link 2.0", "worker 2.0"; writes at most cap bytes with the NUL. */
+const char *kvr_id_name(uint16_t id, char *ret, size_t cap);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The trace: a ring in a mapped file that is always written, one record a step, and that is the
+ * complete input of a replay. It survives abort, SIGKILL and SIGSEGV without a signal handler.
+ *
+ * File: one header page block (struct kvr_trace_head, then the table of actors, then the
+ * configuration as read, without secrets), then the ring. Records are 8-aligned, never cross the
+ * end of the ring, and begin with struct kvr_rec. A record is complete when its `len` word, which
+ * is written last, is not zero; a reader stops at the first that is not, so a torn tail is normal.
+ *
+ * The writer holds the domain's guard: one writer, no lock, no clock, no allocation.
+ */
+#ifndef KVR_TRACE_H
+#define KVR_TRACE_H
+
+#include "kvr_actor.h"
+#include "kvr_err.h"
+
+#define KVR_TRACE_MAGIC UINT64_C(0x314543415254564b) /* "KVTRACE1" */
+enum { KVR_TRACE_VERSION = 1 };
+
+enum kvr_rec_kind {
+	KVR_REC_STEP = 1, /* struct kvr_rec_step, then n_rows rows when rows_here */
+	KVR_REC_STATE,    /* a piece of a decider's state: snapshots are split over records */
+	KVR_REC_MARK,     /* a snapshot is complete; a panic; closed in order */
+	KVR_REC_PAD       /* the rest of the ring up to its end */
+};
+
+struct kvr_rec {
+	uint32_t len;  /* bytes of the record, this word included; 0: not complete */
+	uint16_t kind;
+	uint16_t actor;
+	uint64_t number; /* of the record in the file, from 1, without gaps */
+};
+
+struct kvr_rec_step {
+	struct kvr_rec rec;
+	uint64_t       now_ns;
+	uint64_t       step;   /* of the domain */
+	uint64_t       digest; /* what kvr_step returned */
+	uint8_t        before, after;
+	uint8_t        n_fx, rows_here;
+	uint32_t       spare;
+	struct kvr_msg msg;
+};
+_Static_assert(sizeof(struct kvr_rec_step) == 112, "16 of record, 32 of step, 64 of message");
+
+struct kvr_rec_state {
+	struct kvr_rec rec;
+	uint32_t       state; /* the actor's */
+	uint32_t       off;   /* of this piece in the actor's state; lines of zeros are left out */
+	uint64_t       digest, steps;
+};
+
+enum kvr_mark { KVR_MARK_SNAPSHOT_BEGIN = 1, KVR_MARK_SNAPSHOT_END, KVR_MARK_PANIC, KVR_MARK_CLOSED };
+struct kvr_rec_mark {
+	struct kvr_rec rec;
+	uint32_t       mark, len; /* len bytes of text follow */
+	uint64_t       now_ns;
+};
+
+struct kvr_trace_actor {
+	char     name[24];
+	uint16_t id;
+	uint16_t n_states;
+	uint32_t self_size;
+	uint64_t spec_hash;
+};
+
+struct kvr_trace_head {
+	uint64_t magic;
+	uint32_t version, head_bytes; /* where the ring begins */
+	uint64_t ring_bytes;
+	uint64_t written;  /* bytes ever written to the ring; the newest record ends there */
+	uint64_t oldest;   /* offset (ever written) of a record that is still whole */
+	uint64_t snapshot; /* offset of the newest complete snapshot's first record; ~0: none */
+	uint64_t opened_mono_ns, opened_real_ns;
+	uint32_t pid, n_actors;
+	uint32_t config_off, config_len;
+	char     build[64];    /* version, compiler */
+	char     instance[64];
+};
+
+struct kvr_trace;
+
+struct kvr_trace_options {
+	const char *dir;      /* NULL or "auto": a folder of this user in /dev/shm; "none": memory only */
+	uint64_t    size;     /* bytes of the ring; at least 1 MiB */
+	uint32_t    keep;     /* files of earlier runs that stay in dir; their sum is bounded by 256 MiB */
+	const char *instance;
+	const char *config;   /* text, without secrets; NULL: none */
+	size_t      config_len;
+};
+
+/*
+ * Falls back to a smaller ring and then to anonymous memory when the file cannot be allocated in
+ * full (a sparse map on a full /dev/shm would be SIGBUS in the engine); why says so then.
+ */
+KVR_MUST_USE enum kvr_err kvr_trace_open(const struct kvr_trace_options *, struct kvr_trace **ret,
+    char *why, size_t why_cap);
+void        kvr_trace_close(struct kvr_trace *take);
+const char *kvr_trace_path(const struct kvr_trace *); /* "" for anonymous memory */
+
+/* Once, before the first step: the actors of the domain, in order of their ids. */
+void kvr_trace_actors(struct kvr_trace *, const struct kvr_actor *const *, uint32_t n);
+/* After a step. rows: those of the event, recorded when the message's type says IN. */
+void kvr_trace_step(struct kvr_trace *, const struct kvr_actor *, const struct kvr_event *,
+    uint32_t state_before, uint64_t step, uint64_t digest, uint32_t n_fx);
+/* True when half the ring has passed since the last snapshot: then call kvr_trace_snapshot. */
+bool kvr_trace_wants_snapshot(const struct kvr_trace *);
+/* All actors' states (lines that are not zero) and the rows of live parts as the domain sees them. */
+void kvr_trace_snapshot(struct kvr_trace *, const struct kvr_actor *const *, uint32_t n, uint64_t now_ns);
+void kvr_trace_mark(struct kvr_trace *, enum kvr_mark, uint64_t now_ns, const char *text);
+
+#endif
