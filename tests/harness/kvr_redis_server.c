@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_redis_server.h"
+#include "kvr_check.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ARGS_MAX = 48, START_TRIES = 5, READY_MS = 20000, LOOK_MS = 5 };
+
+int
+kvr_redis_server_missing(void)
+{
+	char path[4096];
+	const char *env = getenv("PATH");
+	snprintf(path, sizeof(path), "%s", env != NULL ? env : "/usr/bin:/bin");
+	char *rest = NULL;
+	for (char *dir = strtok_r(path, ":", &rest); dir != NULL; dir = strtok_r(NULL, ":", &rest)) {
+		char file[4200];
+		snprintf(file, sizeof(file), "%s/redis-server", dir);
+		if (access(file, X_OK) == 0)
+			return 0;
+	}
+	return 1;
+}
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000U + (uint64_t)t.tv_nsec / 1000000U;
+}
+
+static struct sockaddr_in
+loopback(uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return a;
+}
+
+static uint16_t
+free_port(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in a = loopback(0);
+	socklen_t len = sizeof(a);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, len), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+	close(fd);
+	return ntohs(a.sin_port);
+}
+
+static void
+exec_server(const struct kvr_redis_server *me, pid_t parent)
+{
+	char port[16];
+	const char *argv[ARGS_MAX] = { "redis-server", "--port", port, "--bind", "127.0.0.1",
+		"--unixsocket", me->sock, "--dir", me->dir, "--save", "", "--appendonly", "no",
+		"--logfile", "log", "--loglevel", "warning", "--daemonize", "no" };
+	size_t n = 0;
+	snprintf(port, sizeof(port), "%u", me->port);
+	while (argv[n] != NULL)
+		n++;
+	if (me->password != NULL) {
+		argv[n++] = "--requirepass";
+		argv[n++] = me->password;
+	}
+	for (size_t i = 0; me->args != NULL && me->args[i] != NULL && n + 1 < ARGS_MAX; i++)
+		argv[n++] = me->args[i];
+	/* The parent may be gone before the request to die with it is made. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
+	/* A group of its own, so that a signal for the test's group does not reach it first. */
+	setpgid(0, 0);
+	int null = open("/dev/null", O_RDWR);
+	dup2(null, 0);
+	dup2(null, 1);
+	dup2(null, 2);
+	execvp("redis-server", (char *const *)(uintptr_t)argv);
+	_exit(127);
+}
+
+/* 1: answers; 0: not yet; what it answers does not matter, a demand for the password is fine. */
+static int
+answers(uint16_t port)
+{
+	struct sockaddr_in a = loopback(port);
+	char reply = 0;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct timeval limit = { .tv_sec = 2 };
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	int ok = connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
+	    send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 && recv(fd, &reply, 1, 0) == 1;
+	close(fd);
+	return ok;
+}
+
+static void
+reap(struct kvr_redis_server *me)
+{
+	while (waitpid(me->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	me->pid = 0;
+}
+
+static int
+launch(struct kvr_redis_server *me)
+{
+	pid_t parent = getpid();
+	me->pid = fork();
+	ck_assert_int_ge(me->pid, 0);
+	if (me->pid == 0)
+		exec_server(me, parent);
+	int watch = (int)syscall(SYS_pidfd_open, me->pid, 0);
+	ck_assert_int_ge(watch, 0);
+	int up = 0;
+	for (uint64_t end = now_ms() + READY_MS; !up && now_ms() < end;) {
+		struct pollfd p = { .fd = watch, .events = POLLIN };
+		if (poll(&p, 1, LOOK_MS) > 0)
+			break;
+		up = answers(me->port);
+	}
+	close(watch);
+	if (!up) {
+		kill(me->pid, SIGKILL);
+		reap(me);
+	}
+	return up;
+}
+
+struct kvr_redis_server *
+kvr_redis_server_start(const char *password, const char *const *args)
+{
+	struct kvr_redis_server *me = calloc(1, sizeof(*me));
+	ck_assert_ptr_nonnull(me);
+	me->password = password;
+	me->args = args;
+	snprintf(me->dir, sizeof(me->dir), "/tmp/kvr-redis-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(me->dir));
+	snprintf(me->sock, sizeof(me->sock), "%s/sock", me->dir);
+	snprintf(me->unix_url, sizeof(me->unix_url), "unix://%s", me->sock);
+	for (int i = 0; i < START_TRIES; i++) {
+		/* Another process may take the port first; then the server exits at once. */
+		me->port = free_port();
+		snprintf(me->url, sizeof(me->url), "redis://127.0.0.1:%u", me->port);
+		if (launch(me))
+			return me;
+	}
+	ck_abort_msg("redis-server does not start; see %s/log", me->dir);
+	return NULL;
+}
+
+void
+kvr_redis_server_kill(struct kvr_redis_server *me)
+{
+	if (me->pid == 0)
+		return;
+	kill(me->pid, SIGKILL);
+	reap(me);
+}
+
+void
+kvr_redis_server_restart(struct kvr_redis_server *me)
+{
+	kvr_redis_server_kill(me);
+	unlink(me->sock);
+	for (int i = 0; i < START_TRIES; i++)
+		if (launch(me))
+			return;
+	ck_abort_msg("redis-server does not start again on port %u; see %s/log", me->port, me->dir);
+}
+
+void
+kvr_redis_server_pause(struct kvr_redis_server *me)
+{
+	int status = 0;
+	ck_assert_int_eq(kill(me->pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitpid(me->pid, &status, WUNTRACED), me->pid);
+	ck_assert(WIFSTOPPED(status));
+}
+
+void
+kvr_redis_server_resume(struct kvr_redis_server *me)
+{
+	ck_assert_int_eq(kill(me->pid, SIGCONT), 0);
+}
+
+void
+kvr_redis_server_stop(struct kvr_redis_server *take)
+{
+	char file[128];
+	if (take == NULL)
+		return;
+	kvr_redis_server_kill(take);
+	snprintf(file, sizeof(file), "%s/log", take->dir);
+	unlink(file);
+	unlink(take->sock);
+	rmdir(take->dir);
+	free(take);
+}
