@@ -63,9 +63,12 @@ enum kvr_stream { KVR_STREAM_KEEP, KVR_STREAM_CLOSE };
 enum kvr_blame { KVR_BLAME_NONE, KVR_BLAME_KEY, KVR_BLAME_LANE, KVR_BLAME_STORE };
 
 /* All take any number; one that is not in the list is answered as a bug in whoever made it. */
+/* The first three are in kvrelay.h as well: what is hidden here cannot be exported by any map. */
+#pragma GCC visibility push(default)
 const char     *kvr_err_name(int32_t err); /* "TIMEOUT", "OK", "?" */
 const char     *kvr_err_text(int32_t err);
 bool            kvr_err_may_pass(int32_t err);
+#pragma GCC visibility pop
 enum kvr_stream kvr_err_stream(int32_t err);
 enum kvr_blame  kvr_err_blame(int32_t err);
 

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+# What leaves the build: both libraries, the command, and the two ways of finding them.
+# Included by the root when the facade is there.
+set(kvr_third_party nng::nng PkgConfig::HIREDIS PkgConfig::ZSTD PkgConfig::CJSON PkgConfig::XXHASH Threads::Threads)
+
+set(kvr_objects)
+foreach(layer IN LISTS KVR_LAYERS)
+  list(APPEND kvr_objects $<TARGET_OBJECTS:kvr_${layer}>)
+endforeach()
+
+file(GLOB kvr_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/api/kvrelay*.h)
+add_library(kvrelay SHARED ${kvr_objects})
+add_library(kvrelay_static STATIC ${kvr_objects})
+foreach(lib IN ITEMS kvrelay kvrelay_static)
+  target_sources(${lib} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/api FILES ${kvr_headers})
+  target_link_libraries(${lib} PRIVATE $<BUILD_INTERFACE:kvr_build> ${kvr_third_party})
+  set_target_properties(${lib} PROPERTIES LINKER_LANGUAGE C OUTPUT_NAME kvrelay)
+endforeach()
+add_library(kvrelay::kvrelay ALIAS kvrelay)
+add_library(kvrelay::static ALIAS kvrelay_static)
+set_target_properties(kvrelay_static PROPERTIES EXPORT_NAME static)
+
+# The map is the list of what is exported, name by name; the linker makes everything else local.
+set(kvr_map ${PROJECT_SOURCE_DIR}/api/kvrelay.map)
+set_target_properties(kvrelay PROPERTIES
+  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS ${kvr_map})
+target_link_options(kvrelay PRIVATE LINKER:--version-script=${kvr_map})
+if(NOT KVR_SANITIZE AND NOT KVR_FUZZ)
+  # A sanitizer's own symbols are found when the program is linked, so only plain builds can ask.
+  target_link_options(kvrelay PRIVATE LINKER:-z,defs)
+endif()
+
+# The command reads traces and checks configurations, which the public header does not offer: it is
+# made of the same objects and does not need the library at run time.
+file(GLOB kvr_cli CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/api/cli/*.c)
+if(kvr_cli)
+  add_executable(kvrelay_command ${kvr_cli})
+  set_target_properties(kvrelay_command PROPERTIES
+    OUTPUT_NAME kvrelay RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  target_link_libraries(kvrelay_command PRIVATE kvr_build kvrelay_static Threads::Threads)
+  foreach(dir IN ITEMS api api/cli actors runtime runtime/base config connectors connectors/table)
+    target_include_directories(kvrelay_command PRIVATE ${PROJECT_SOURCE_DIR}/${dir})
+  endforeach()
+  install(TARGETS kvrelay_command COMPONENT command)
+endif()
+
+set(kvr_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kvrelay)
+install(TARGETS kvrelay EXPORT kvrelay-shared FILE_SET HEADERS)
+install(TARGETS kvrelay_static EXPORT kvrelay-static FILE_SET HEADERS)
+# Two files, so that a consumer of the shared library needs none of the libraries below it.
+install(EXPORT kvrelay-shared NAMESPACE kvrelay:: DESTINATION ${kvr_cmake_dir})
+install(EXPORT kvrelay-static NAMESPACE kvrelay:: DESTINATION ${kvr_cmake_dir})
+configure_package_config_file(api/kvrelay-config.cmake.in kvrelay-config.cmake
+  INSTALL_DESTINATION ${kvr_cmake_dir} NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(kvrelay-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/kvrelay-config.cmake
+  ${PROJECT_BINARY_DIR}/kvrelay-config-version.cmake DESTINATION ${kvr_cmake_dir})
+
+# The way up from the .pc file to the prefix, so that the installed tree can be moved. /p is a
+# stand-in: with an absolute CMAKE_INSTALL_LIBDIR there is no such way, and the path stays absolute.
+if(IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR})
+  message(FATAL_ERROR "CMAKE_INSTALL_LIBDIR is ${CMAKE_INSTALL_LIBDIR}: give a path relative to the prefix")
+endif()
+file(RELATIVE_PATH KVR_PC_UP /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
+string(REGEX REPLACE "/$" "" KVR_PC_UP "${KVR_PC_UP}")
+configure_file(api/kvrelay.pc.in kvrelay.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/kvrelay.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
