@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A deployment as plain data: what a JSON file, a single URL and overrides by path say, checked
+ * and with every default filled in. Nothing here opens, connects or starts anything.
+ *
+ * Values and texts belong to the config object and live until kvr_config_free. They may be read
+ * from any thread as long as nobody calls kvr_config_set or kvr_config_identify.
+ *
+ * Names, types, limits, defaults and help are rows of one table (option_table.c); the parser,
+ * `config show`, the help text and the JSON Schema are made from it.
+ */
+#ifndef KVR_CONFIG_H
+#define KVR_CONFIG_H
+
+#include "kvr_limits.h"
+#include "kvr_meta.h"
+
+/* The config layer does not see the connector table, so it names formats itself. */
+enum kvr_config_format {
+	KVR_CONFIG_FORMAT_DEFAULT, /* only for a scheme that the config layer has no row for */
+	KVR_CONFIG_FORMAT_LMCACHE,
+	KVR_CONFIG_FORMAT_BARE,
+	KVR_CONFIG_FORMAT_SEALED
+};
+
+enum kvr_config_serde { KVR_CONFIG_SERDE_NAIVE, KVR_CONFIG_SERDE_ZSTD, KVR_CONFIG_SERDE_KIVI };
+enum kvr_config_write { KVR_CONFIG_WRITE_THROUGH, KVR_CONFIG_WRITE_BACK, KVR_CONFIG_WRITE_NEVER };
+enum kvr_config_promote { KVR_CONFIG_PROMOTE_HIT, KVR_CONFIG_PROMOTE_NEVER };
+enum kvr_config_panic { KVR_CONFIG_PANIC_POISON, KVR_CONFIG_PANIC_ABORT };
+enum kvr_config_keys { KVR_CONFIG_KEYS_OPAQUE, KVR_CONFIG_KEYS_LMCACHE };
+enum kvr_config_device { KVR_CONFIG_DEVICE_NONE, KVR_CONFIG_DEVICE_AUTO, KVR_CONFIG_DEVICE_CUDA };
+enum kvr_config_log {
+	KVR_CONFIG_LOG_ERROR,
+	KVR_CONFIG_LOG_WARN,
+	KVR_CONFIG_LOG_INFO,
+	KVR_CONFIG_LOG_DEBUG
+};
+
+/* Who the process is. NULL, 0 and, for worker_id, -1 mean: not said, neither written nor compared. */
+struct kvr_config_engine {
+	const char     *model;
+	const char     *fingerprint; /* weights revision or the like, compared by sealed values */
+	uint32_t        world_size;
+	int32_t         worker_id; /* read from the variable that the file names */
+	bool            use_mla;
+	uint32_t        chunk_tokens;
+	uint32_t        kv_dtype; /* enum kvr_dtype_code */
+	struct kvr_meta layout;   /* of a full chunk, from kv_shape or kv_groups; n_groups 0: not said */
+};
+
+struct kvr_config_memory {
+	uint64_t staging_bytes, objects_bytes; /* limits; both arenas start empty */
+	uint64_t slot_bytes;                   /* 0: from the layout, else from what comes */
+	bool     hugepages;
+	uint32_t device; /* enum kvr_config_device */
+};
+
+struct kvr_config_timeouts {
+	uint64_t blocking_ns, lookup_ns, put_ns, connect_ns;
+};
+
+struct kvr_config_tier {
+	const char *name;
+	const char *url; /* with its secrets: print it only through kvr_config_redact */
+	uint64_t    capacity_bytes, free_floor_bytes; /* 0: none */
+	uint32_t    format;                           /* enum kvr_config_format, resolved */
+	uint32_t    serde;                            /* enum kvr_config_serde */
+	struct {
+		uint32_t control, bulk;
+	} lanes;
+	uint64_t timeout_ns; /* 0: half of what is left of the deadline, the last tier gets all */
+	uint32_t write;      /* enum kvr_config_write */
+	struct {
+		uint32_t on; /* enum kvr_config_promote */
+		uint32_t after;
+	} promote;
+	uint64_t    ttl_ns; /* 0: none */
+	const char *user, *password; /* NULL: those in the URL, else none */
+	struct {
+		uint32_t faults;
+		uint64_t backoff_min_ns, backoff_max_ns;
+	} breaker;
+	const char *prefix;          /* before every stored key; NULL: none */
+	const char *tmp_dir;         /* fs only; NULL: beside the file */
+	bool        save_chunk_meta; /* fs in LMCache's format: header in front of the payload */
+
+	/* Which variable held the password; only for messages. */
+	const char *password_env;
+};
+
+/* LMCache's own knobs, in force only when `flat` is set. */
+struct kvr_config_lmcache {
+	bool     save_unfull_chunk;
+	bool     mla_worker_id_as0; /* default: engine.use_mla */
+	uint64_t ping_timeout_ns, ping_interval_ns;
+	uint32_t get_blocking_failed_threshold;
+	uint64_t waiting_time_for_recovery_ns;
+};
+
+struct kvr_config {
+	struct kvr_config_engine   engine;
+	struct kvr_config_memory   memory;
+	struct kvr_config_timeouts timeouts;
+	struct {
+		uint32_t ops, keys;
+	} limits;
+	struct {
+		uint32_t threads;
+	} serde;
+	struct {
+		const char *listen; /* "host:port" or "unix:/path", may hold {rank}; NULL: off */
+	} metrics;
+	struct {
+		const char *dir; /* absolute; NULL: the per-user folder in shared memory */
+		uint64_t    size_bytes;
+		bool        keys; /* key texts are recorded too */
+		uint32_t    keep; /* files */
+	} trace;
+	struct {
+		uint32_t level; /* enum kvr_config_log */
+	} log;
+	uint32_t on_panic; /* enum kvr_config_panic */
+	uint32_t keys;     /* enum kvr_config_keys */
+	bool     flat;     /* LMCache's flat form: one tier, LMCache's health values gate it */
+
+	struct kvr_config_lmcache lmcache;
+	uint32_t                  n_tiers;
+	struct kvr_config_tier    tier[KVR_TIERS_MAX];
+
+	struct kvr_config_own *own; /* memory and origins; of this layer only */
+};
+
+/* One thing that is wrong, or worth a warning. Texts live for the call; secrets are masked. */
+struct kvr_config_note {
+	bool        warning;
+	const char *source;       /* file name, "--url", "--set", "text" */
+	uint32_t    line, column; /* from 1, in bytes; line 0: no position */
+	const char *what;
+	const char *context; /* the line of the source; NULL: none */
+	size_t      context_len;
+};
+typedef void kvr_config_note_fn(void *arg, const struct kvr_config_note *);
+
+/*
+ * "file:line:column: what" in one line, or with `lines` the source line and a caret below it.
+ * Returns the bytes it needs without the NUL, as snprintf does.
+ */
+size_t kvr_config_note_print(
+    const struct kvr_config_note *, bool lines, char *ret_text, size_t cap);
+
+/* Everything may be left zero. */
+struct kvr_config_opts {
+	const char *const *schemes; /* NULL-terminated; NULL: those of the table of formats */
+	const char *const *set;     /* n_set times "tiers.remote.timeout=500ms"; beats the file */
+	uint32_t           n_set;
+	const char *(*env)(void *arg, const char *name); /* NULL: getenv */
+	void               *env_arg;
+	kvr_config_note_fn *note; /* every error and warning; NULL: only the first error, in why */
+	void               *note_arg;
+};
+
+/*
+ * KVR_OK, KVR_E_CONFIG (why: the first error in one line) or KVR_E_NOMEM. Relative paths of a file
+ * count from the file's directory, those of a text or URL from the current one.
+ */
+KVR_MUST_USE enum kvr_err kvr_config_load(const char *path, const struct kvr_config_opts *,
+    struct kvr_config **ret, char *why, size_t why_cap);
+KVR_MUST_USE enum kvr_err kvr_config_parse(const char *text, size_t len,
+    const struct kvr_config_opts *, struct kvr_config **ret, char *why, size_t why_cap);
+/* One tier named "remote", in LMCache's format where the store has one. */
+KVR_MUST_USE enum kvr_err kvr_config_from_url(const char *url, const struct kvr_config_opts *,
+    struct kvr_config **ret, char *why, size_t why_cap);
+void kvr_config_free(struct kvr_config *take); /* wipes secrets; NULL is fine */
+
+/* "path=value". On failure nothing has changed. */
+KVR_MUST_USE enum kvr_err kvr_config_set(
+    struct kvr_config *, const char *path_is_value, char *why, size_t why_cap);
+
+/* What the embedder says of itself. A member left NULL, 0, false or, for worker_id, -1 is not said. */
+struct kvr_config_identity {
+	const char *model, *fingerprint;
+	uint32_t    world_size;
+	int32_t     worker_id;
+	bool        use_mla;
+};
+/* Fills in what the configuration left open. A contradiction is an error that names both places. */
+KVR_MUST_USE enum kvr_err kvr_config_identify(
+    struct kvr_config *, const struct kvr_config_identity *, char *why, size_t why_cap);
+
+/*
+ * All of these write text, cut at cap and always ended by a NUL (cap 0: nothing), and return the
+ * bytes that the whole needs without the NUL.
+ */
+/* Every value with the place it came from, secrets masked. */
+size_t kvr_config_show(const struct kvr_config *, char *ret_text, size_t cap);
+/* Where one value came from: "default", "deploy.json:7:14", "env RANK", "--set", "--url", "api". */
+size_t kvr_config_origin(const struct kvr_config *, const char *path, char *ret_text, size_t cap);
+/* One entry per option: name, unit, default, range, sentence. */
+size_t kvr_config_help(char *ret_text, size_t cap);
+/* The JSON Schema of both forms; config/kvrelay.schema.json is this text. */
+size_t kvr_config_schema(char *ret_text, size_t cap);
+/* A URL without its password. */
+size_t kvr_config_redact(const char *url, char *ret_text, size_t cap);
+
+/* What one operation, key, ... costs; made from sizeof by those who own the tables. */
+struct kvr_config_costs {
+	uint64_t op_bytes, key_bytes, row_bytes, tier_bytes, lane_bytes, fixed_bytes;
+	uint64_t stack_bytes;  /* of one thread of ours, as reserved */
+	uint32_t fixed_threads; /* scheduler, notifier, resolver, ... */
+	uint32_t queue_threads; /* those of the queue library */
+};
+/* Memory and threads per process, and for a node of `ranks` processes, a line per term. */
+size_t kvr_config_sum(const struct kvr_config *, const struct kvr_config_costs *, uint32_t ranks,
+    char *ret_text, size_t cap);
+
+/* For checks and messages of the layers above. */
+const char *kvr_config_format_name(uint32_t format);
+const char *kvr_config_serde_name(uint32_t serde);
+
+#endif
