@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading key texts. The writing half is kvr_lmkey_format.c. */
+#include "kvr_lmkey.h"
+#include "kvr_meta.h"
+
+#include <string.h>
+
+/* What the blanks of Python's strip() are within ASCII. */
+static bool
+is_blank(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f);
+}
+
+static struct kvr_const_span
+strip(struct kvr_const_span s)
+{
+	const char *at = s.at;
+
+	while (s.len > 0 && is_blank(at[0])) {
+		at++;
+		s.len--;
+	}
+	while (s.len > 0 && is_blank(at[s.len - 1]))
+		s.len--;
+	return (struct kvr_const_span){ at, s.len };
+}
+
+/* Cuts the first field off. An empty text is one empty field; after the last one at is NULL. */
+static bool
+take_field(struct kvr_const_span *rest, struct kvr_const_span *ret)
+{
+	if (rest->at == NULL)
+		return false;
+	const char *at = rest->at;
+	const char *end = rest->len > 0 ? memchr(at, '@', rest->len) : NULL;
+
+	if (end == NULL) {
+		*ret = *rest;
+		*rest = (struct kvr_const_span){ NULL, 0 };
+		return true;
+	}
+	size_t len = (size_t)(end - at);
+	*ret = (struct kvr_const_span){ at, len };
+	*rest = (struct kvr_const_span){ end + 1, rest->len - len - 1 };
+	return true;
+}
+
+static int
+digit_of(char c, int base)
+{
+	int d = -1;
+
+	if (c >= '0' && c <= '9')
+		d = c - '0';
+	else if (c >= 'a' && c <= 'f')
+		d = c - 'a' + 10;
+	else if (c >= 'A' && c <= 'F')
+		d = c - 'A' + 10;
+	return d < base ? d : -1;
+}
+
+/*
+ * Digits with single underscores between them. The value saturates: a hash may be of any length and
+ * is only looked at, and nobody's world size reaches 2^62.
+ */
+static bool
+read_digits(struct kvr_const_span s, int base, int64_t *ret)
+{
+	const char *at = s.at;
+	int64_t value = 0;
+	bool digit = false; /* the character before was one */
+
+	for (size_t i = 0; i < s.len; i++) {
+		int d = digit_of(at[i], base);
+
+		if (d < 0 && (at[i] != '_' || !digit))
+			return false;
+		digit = d >= 0;
+		if (digit && value < INT64_MAX / 32)
+			value = value * base + d;
+	}
+	*ret = value;
+	return digit;
+}
+
+/* As Python reads an integer of base 10 or 16 from text. */
+static bool
+read_number(struct kvr_const_span s, int base, int64_t *ret)
+{
+	s = strip(s);
+	const char *at = s.at;
+	bool minus = s.len > 0 && at[0] == '-';
+	int64_t value = 0;
+
+	if (minus || (s.len > 0 && at[0] == '+')) {
+		at++;
+		s.len--;
+	}
+	if (base == 16 && s.len > 2 && at[0] == '0' && (at[1] == 'x' || at[1] == 'X')) {
+		at += 2;
+		s.len -= 2;
+		if (at[0] == '_') { /* 0x_ff */
+			at++;
+			s.len--;
+		}
+	}
+	if (!read_digits((struct kvr_const_span){ at, s.len }, base, &value))
+		return false;
+	*ret = minus ? -value : value;
+	return true;
+}
+
+/*
+ * A world size or a rank. The bound is what tells a key of mid 2025 from one of multi-process mode
+ * whose hash happens to have decimal digits only.
+ */
+static bool
+read_rank(struct kvr_const_span s, int64_t *ret)
+{
+	int64_t value = 0;
+
+	if (!read_number(s, 10, &value) || value > INT32_MAX || value < -INT32_MAX)
+		return false;
+	*ret = value;
+	return true;
+}
+
+static bool
+is_layer(struct kvr_const_span s, int64_t *ret)
+{
+	const char *at = s.at;
+	int64_t value = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		if (digit_of(at[i], 10) < 0)
+			return false;
+	}
+	if (s.len == 0 || !read_digits(s, 10, &value) || value > INT32_MAX)
+		return false;
+	*ret = value;
+	return true;
+}
+
+bool
+kvr_lmkey_next_tag(
+    struct kvr_const_span *rest, struct kvr_const_span *ret_name, struct kvr_const_span *ret_value)
+{
+	struct kvr_const_span field;
+
+	if (!take_field(rest, &field))
+		return false;
+	const char *at = field.at;
+	const char *cut = field.len > 0 ? memchr(at, '%', field.len) : NULL;
+
+	if (cut == NULL)
+		return false;
+	size_t len = (size_t)(cut - at);
+	*ret_name = (struct kvr_const_span){ at, len };
+	*ret_value = (struct kvr_const_span){ cut + 1, field.len - len - 1 };
+	return true;
+}
+
+/* Everything behind hash or dtype. False when a part is neither a layer nor a tag. */
+static bool
+read_layer_and_tags(struct kvr_const_span rest, struct kvr_lmkey *key)
+{
+	struct kvr_const_span ahead = rest, field, name, value;
+
+	key->layer = -1;
+	if (take_field(&ahead, &field) && is_layer(field, &key->layer))
+		rest = ahead;
+	key->tags = rest;
+	while (rest.at != NULL) {
+		if (!kvr_lmkey_next_tag(&rest, &name, &value))
+			return false;
+		key->n_tags++;
+	}
+	return true;
+}
+
+static bool
+read_engine_form(struct kvr_const_span rest, uint32_t form, struct kvr_lmkey *ret)
+{
+	struct kvr_lmkey key = { .form = form };
+	struct kvr_const_span world, dtype;
+	int64_t unused = 0;
+
+	if (form != KVR_LMKEY_NOW && (!take_field(&rest, &key.engine) || key.engine.len == 0))
+		return false;
+	if (!take_field(&rest, &key.model) || !take_field(&rest, &world)
+	    || !take_field(&rest, &key.worker) || !take_field(&rest, &key.hash))
+		return false;
+	if (!read_rank(world, &key.world_size) || !read_rank(key.worker, &key.worker_id)
+	    || !read_number(key.hash, 16, &unused))
+		return false;
+	if (form != KVR_LMKEY_MID25) {
+		if (!take_field(&rest, &dtype))
+			return false;
+		int code = kvr_dtype_find(dtype.at, dtype.len);
+		if (code < 0)
+			return false;
+		key.dtype = (uint32_t)code;
+	}
+	if (!read_layer_and_tags(rest, &key))
+		return false;
+	*ret = key;
+	return true;
+}
+
+static bool
+is_hex(struct kvr_const_span s)
+{
+	const char *at = s.at;
+
+	for (size_t i = 0; i < s.len; i++) {
+		if (digit_of(at[i], 16) < 0)
+			return false;
+	}
+	return s.len > 0;
+}
+
+/* kv_rank: world size, global rank, local world size, local rank, a byte each. */
+static bool
+is_kv_rank(struct kvr_const_span s, int64_t *ret)
+{
+	return s.len == 8 && is_hex(s) && read_digits(s, 16, ret);
+}
+
+static bool
+read_mp_form(struct kvr_const_span rest, struct kvr_lmkey *ret)
+{
+	struct kvr_lmkey key = { .form = KVR_LMKEY_MP, .layer = -1 };
+	struct kvr_const_span rank_text;
+	int64_t rank = 0, group = 0;
+
+	if (!take_field(&rest, &key.model) || !take_field(&rest, &rank_text)
+	    || !take_field(&rest, &key.hash))
+		return false;
+	if (!is_kv_rank(rank_text, &rank) || !is_hex(key.hash))
+		return false;
+	if (rest.at != NULL) {
+		if (!read_digits(key.hash, 16, &group) || !take_field(&rest, &key.hash) || !is_hex(key.hash))
+			return false;
+	}
+	key.group = (uint64_t)group;
+	key.tags = rest;
+	key.world_size = rank >> 24 & 0xff;
+	key.worker_id = rank >> 16 & 0xff;
+	*ret = key;
+	return true;
+}
+
+/* A world size of eight digits: nobody has that many ranks, but a kv_rank has eight digits. */
+static bool
+looks_like_mp(struct kvr_const_span rest)
+{
+	struct kvr_const_span field;
+	int64_t unused = 0;
+
+	return take_field(&rest, &field) && take_field(&rest, &field) && is_kv_rank(field, &unused);
+}
+
+enum kvr_err
+kvr_lmkey_parse(const char *text, size_t len, struct kvr_lmkey *ret)
+{
+	if (len > KVR_LMKEY_LEN_MAX)
+		return KVR_E_TOO_BIG;
+	struct kvr_const_span all = strip((struct kvr_const_span){ text, len });
+
+	if (all.len == 0)
+		return KVR_E_INVALID;
+	/*
+	 * The order matters. A dtype's name is never a hash, so NOW and LATE25 cannot be taken for one
+	 * another. MP comes before NOW only by its rank: a salt may be spelled like a dtype.
+	 */
+	if (!looks_like_mp(all) && read_engine_form(all, KVR_LMKEY_NOW, ret))
+		return KVR_OK;
+	if (read_engine_form(all, KVR_LMKEY_LATE25, ret) || read_engine_form(all, KVR_LMKEY_MID25, ret))
+		return KVR_OK;
+	return read_mp_form(all, ret) ? KVR_OK : KVR_E_INVALID;
+}
+
+enum kvr_err
+kvr_lmkey_worker0(const struct kvr_lmkey *key, const char *text, size_t len, char *ret, size_t cap,
+    size_t *ret_len)
+{
+	if (len >= cap)
+		return KVR_E_TOO_SMALL;
+	if (key->form == KVR_LMKEY_MP || key->worker_id == 0) {
+		memcpy(ret, text, len);
+		ret[len] = '\0';
+		*ret_len = len;
+		return KVR_OK;
+	}
+	const char *worker = key->worker.at;
+
+	KVR_CHECK(worker > text && worker + key->worker.len < text + len);
+	size_t before = (size_t)(worker - text);
+	size_t after = len - before - key->worker.len;
+	memcpy(ret, text, before);
+	ret[before] = '0';
+	memcpy(ret + before + 1, worker + key->worker.len, after);
+	ret[before + 1 + after] = '\0';
+	*ret_len = before + 1 + after;
+	return KVR_OK;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * LMCache's key texts. A key is stored under the text the engine gave, so a text is looked into and
+ * at most its worker id is replaced; it is never taken apart and put together again (a hash of bytes
+ * would lose its leading zeros that way).
+ *
+ *   NOW     model@world@worker@hash@dtype[@layer][@tag%value]...          since February 2026
+ *   LATE25  engine@model@world@worker@hash@dtype[@layer][@tag%value]...   autumn 2025 to January 2026
+ *   MID25   engine@model@world@worker@hash[@layer][@tag%value]...         before that
+ *   MP      model@rank@hash, model@rank@group@hash[@salt]                 multi-process mode
+ *
+ * Nothing is escaped. Reading is as tolerant as LMCache's own reading (signs, blanks and underscores
+ * in numbers, upper case and 0x in the hash), with one difference: digits are ASCII.
+ */
+#ifndef KVR_LMKEY_H
+#define KVR_LMKEY_H
+
+#include "kvr_err.h"
+
+#define KVR_LMKEY_LEN_MAX 512U
+
+enum kvr_lmkey_form {
+	KVR_LMKEY_NOW,
+	KVR_LMKEY_LATE25, /* also what a model with one '@' in its name looks like */
+	KVR_LMKEY_MID25,
+	KVR_LMKEY_MP
+};
+
+/* All spans lie in the parsed text and live as long as it. */
+struct kvr_lmkey {
+	uint32_t              form;   /* enum kvr_lmkey_form */
+	uint32_t              dtype;  /* enum kvr_dtype_code; NONE where the form has none */
+	struct kvr_const_span engine; /* empty in NOW and MP */
+	struct kvr_const_span model;
+	struct kvr_const_span worker; /* the field of the worker id; empty in MP */
+	struct kvr_const_span hash;   /* as it stands in the text */
+	struct kvr_const_span tags;   /* "name%value@name%value"; MP: the salt */
+	int64_t               world_size, worker_id;
+	int64_t               layer;  /* -1: none */
+	uint64_t              group;  /* MP: the object group */
+	uint32_t              n_tags; /* as many as stand there, names given twice included */
+	uint32_t              spare;
+};
+
+/* KVR_E_INVALID: no LMCache key (it may well be somebody's key). KVR_E_TOO_BIG: over 512 bytes. */
+KVR_MUST_USE enum kvr_err kvr_lmkey_parse(const char *text, size_t len, struct kvr_lmkey *ret);
+
+/*
+ * The next tag; rest starts as a copy of the key's tags. A value ends at the next '@', a name at its
+ * first '%'. False at the end. Of a name given twice LMCache keeps the last value.
+ */
+bool kvr_lmkey_next_tag(
+    struct kvr_const_span *rest, struct kvr_const_span *ret_name, struct kvr_const_span *ret_value);
+
+/*
+ * The text with worker id 0, everything else byte for byte: what all ranks of an MLA model share.
+ * Never longer than text. A key of worker 0 and a key of form MP come out as they are. ret has room
+ * for cap bytes and gets a NUL behind the text; KVR_E_TOO_SMALL when len + 1 is more than cap.
+ */
+KVR_MUST_USE enum kvr_err kvr_lmkey_worker0(const struct kvr_lmkey *, const char *text, size_t len,
+    char *ret, size_t cap, size_t *ret_len);
+
+struct kvr_lmtag {
+	const char *name, *value;
+};
+
+enum kvr_lmhash_kind {
+	KVR_LMHASH_INT64,    /* hash_int */
+	KVR_LMHASH_BYTES,    /* hash_bytes, written with all their zeros */
+	KVR_LMHASH_NATURAL,  /* hash_bytes, an integer with its highest byte first */
+	KVR_LMHASH_NEGATIVE  /* the same with a minus in front */
+};
+
+struct kvr_lmkey_parts {
+	const char             *engine; /* NULL: form NOW, else LATE25 */
+	const char             *model;
+	int64_t                 world_size, worker_id;
+	int64_t                 layer; /* -1: none; 0 is the first layer */
+	int64_t                 hash_int;
+	const uint8_t          *hash_bytes;
+	uint32_t                n_hash_bytes;
+	uint32_t                hash_kind; /* enum kvr_lmhash_kind */
+	uint32_t                dtype;
+	uint32_t                n_tags;
+	const struct kvr_lmtag *tags;
+};
+
+/*
+ * Writes the text and a NUL. KVR_E_INVALID: what LMCache itself could not read again ('@' in the
+ * model or in a tag, a hash of no bytes, no dtype) or a layer below -1; KVR_E_TOO_BIG: over 512
+ * bytes; KVR_E_TOO_SMALL: cap. A '%' in a tag's name is written, and read as the end of the name.
+ */
+KVR_MUST_USE enum kvr_err kvr_lmkey_format(
+    const struct kvr_lmkey_parts *, char *ret, size_t cap, size_t *ret_len);
+
+#endif
