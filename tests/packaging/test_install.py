@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Installs the build, moves the installed tree, and uses it the four ways that a consumer can.
+
+The tree is moved because a prefix that is written down anywhere in it works on the machine of
+whoever built it and nowhere else.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ARGS = argparse.Namespace()
+
+
+def run(*command, env=None, cwd=None):
+    done = subprocess.run(
+        [str(c) for c in command],
+        env={**os.environ, **(env or {})},
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=240,
+    )
+    if done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, command))}\nexit {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+def needed(binary):
+    lines = run("readelf", "-d", binary).splitlines()
+    return [line.split("[")[1].rstrip("]") for line in lines if "(NEEDED)" in line]
+
+
+class Install(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = Path(tempfile.mkdtemp(prefix="kvr-install-"))
+        cls.first = cls.dir / "first" / "prefix"
+        cls.prefix = cls.dir / "moved"
+        run(ARGS.cmake, "--install", ARGS.build, "--prefix", cls.first)
+        shutil.move(cls.first, cls.prefix)
+        cls.lib = cls.prefix / ARGS.libdir
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.dir)
+
+    def pkg_config(self, libdir, *flags):
+        env = {"PKG_CONFIG_PATH": str(libdir / "pkgconfig")}
+        return run("pkg-config", *flags, "kvrelay", env=env).split()
+
+    def compile_and_run(self, name, flags):
+        program = self.dir / name
+        source = HERE / "consumer" / "consumer.c"
+        run(ARGS.cc, "-std=gnu11", "-Wall", "-Wextra", "-Werror", source, "-o", program, *flags)
+        out = run(program, env={"LD_LIBRARY_PATH": str(self.lib)})
+        self.assertEqual(out.strip(), f"kvrelay {ARGS.version}")
+        return needed(program)
+
+    def test_no_path_of_the_build_is_left(self):
+        seen = 0
+        for path in self.prefix.rglob("*"):
+            if path.suffix in (".pc", ".cmake", ".h"):
+                text = path.read_text()
+                self.assertNotIn(str(self.first), text, path)
+                self.assertNotIn(ARGS.build, text, path)
+                self.assertNotIn(ARGS.source, text, path)
+                seen += 1
+        self.assertGreaterEqual(seen, 6)
+
+    def test_soname_and_links(self):
+        lib = self.lib / "libkvrelay.so"
+        soname = f"libkvrelay.so.{ARGS.version.split('.')[0]}"
+        self.assertIn(f"Library soname: [{soname}]", run("readelf", "-d", lib))
+        self.assertEqual(os.readlink(lib), soname)
+        self.assertEqual(os.readlink(self.lib / soname), f"libkvrelay.so.{ARGS.version}")
+
+    def test_no_run_path(self):
+        for binary in [self.lib / "libkvrelay.so", *self.prefix.glob("bin/*")]:
+            dynamic = run("readelf", "-d", binary)
+            self.assertNotIn("RUNPATH", dynamic, binary)
+            self.assertNotIn("RPATH", dynamic, binary)
+
+    def test_pkg_config_shared(self):
+        flags = self.pkg_config(self.lib, "--cflags", "--libs")
+        self.assertIn("libkvrelay.so.0", self.compile_and_run("shared", flags))
+
+    def test_pkg_config_static(self):
+        # Without the shared library in the way, as where only the archive is shipped.
+        alone = self.dir / "alone"
+        shutil.copytree(self.prefix, alone, symlinks=True)
+        for shared in (alone / ARGS.libdir).glob("libkvrelay.so*"):
+            shared.unlink()
+        flags = self.pkg_config(alone / ARGS.libdir, "--static", "--cflags", "--libs")
+        for lib in self.compile_and_run("static", flags):
+            self.assertNotIn("kvrelay", lib)
+
+    def find_package(self, target):
+        build = self.dir / target.replace(":", "_")
+        run(
+            ARGS.cmake, "-G", "Ninja", "-S", HERE / "consumer", "-B", build,
+            f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DCMAKE_C_COMPILER={ARGS.cc}",
+            f"-DKVR_CONSUMER_TARGET={target}",
+        )
+        run(ARGS.cmake, "--build", build)
+        self.assertEqual(run(build / "consumer").strip(), f"kvrelay {ARGS.version}")
+        return needed(build / "consumer")
+
+    def test_find_package_shared(self):
+        libs = self.find_package("kvrelay::kvrelay")
+        self.assertIn("libkvrelay.so.0", libs)
+        self.assertNotIn("libnng.so.1", libs)
+
+    def test_find_package_static(self):
+        for lib in self.find_package("kvrelay::static"):
+            self.assertNotIn("kvrelay", lib)
+
+    def test_the_command_stands_alone(self):
+        command = self.prefix / "bin" / "kvrelay"
+        self.assertEqual(command.exists(), ARGS.command == "yes")
+        if command.exists():
+            self.assertNotIn("libkvrelay.so.0", needed(command))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ("cmake", "cc", "source", "build", "libdir", "version", "command"):
+        parser.add_argument(f"--{name}", required=True)
+    _, rest = parser.parse_known_args(namespace=ARGS)
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+
+
+if __name__ == "__main__":
+    main()
