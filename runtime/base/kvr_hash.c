@@ -23,3 +23,32 @@ kvr_hash128(const void *at, size_t len)
 
 	return (kvr_digest){ .hi = h.high64, .lo = h.low64 };
 }
+
+_Static_assert(sizeof(XXH3_state_t) <= sizeof(struct kvr_hash_stream), "room for the state");
+_Static_assert(_Alignof(XXH3_state_t) <= _Alignof(struct kvr_hash_stream), "and aligned for it");
+
+static XXH3_state_t *
+state(struct kvr_hash_stream *stream)
+{
+	return (XXH3_state_t *)(void *)stream;
+}
+
+void
+kvr_hash_begin(struct kvr_hash_stream *stream)
+{
+	/* It can fail for NULL only. */
+	KVR_CHECK(XXH3_64bits_reset(state(stream)) == XXH_OK);
+}
+
+void
+kvr_hash_feed(struct kvr_hash_stream *stream, const void *at, size_t len)
+{
+	if (len > 0)
+		KVR_CHECK(XXH3_64bits_update(state(stream), at, len) == XXH_OK);
+}
+
+uint64_t
+kvr_hash_end(const struct kvr_hash_stream *stream)
+{
+	return XXH3_64bits_digest((const XXH3_state_t *)(const void *)stream);
+}

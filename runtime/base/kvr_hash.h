@@ -14,4 +14,17 @@ uint64_t   kvr_hash64(const void *at, size_t len);
 uint64_t   kvr_hash64_seed(const void *at, size_t len, uint64_t seed);
 kvr_digest kvr_hash128(const void *at, size_t len);
 
+/*
+ * kvr_hash64 of bytes that come in pieces: begin, feed each piece in order, end. Cutting makes no
+ * difference to the answer. The state is plain memory, so there is nothing to free; end may be
+ * called at any point and the stream goes on after it.
+ */
+struct kvr_hash_stream {
+	_Alignas(64) uint64_t opaque[80];
+};
+
+void     kvr_hash_begin(struct kvr_hash_stream *);
+void     kvr_hash_feed(struct kvr_hash_stream *, const void *at, size_t len);
+uint64_t kvr_hash_end(const struct kvr_hash_stream *);
+
 #endif

@@ -116,3 +116,46 @@ kvr_meta_same(const struct kvr_meta *a, const struct kvr_meta *b)
 		return false;
 	return memcmp(a->group, b->group, a->n_groups * sizeof(a->group[0])) == 0;
 }
+
+static uint32_t
+plain_dtype(uint32_t code)
+{
+	return code == KVR_DTYPE_HALF ? (uint32_t)KVR_DTYPE_FLOAT16 : code;
+}
+
+/* Layerwise MLA objects have no layer dim, so there tokens stand further to the front. */
+static int
+token_dim(uint32_t memfmt, uint32_t n_dims)
+{
+	int dim = kvr_meta_token_dim(memfmt);
+
+	return dim == 2 && n_dims < KVR_DIMS ? (int)n_dims - 2 : dim;
+}
+
+static bool
+shape_fits(const struct kvr_shape *want, const struct kvr_shape *found, uint32_t memfmt)
+{
+	int free_dim = token_dim(memfmt, want->n_dims);
+
+	if (plain_dtype(want->dtype) != plain_dtype(found->dtype) || want->n_dims != found->n_dims)
+		return false;
+	for (uint32_t d = 0; d < KVR_MIN(want->n_dims, KVR_DIMS); d++) {
+		if (want->dim[d] != found->dim[d] && (int)d != free_dim)
+			return false;
+	}
+	return true;
+}
+
+bool
+kvr_meta_fits(const struct kvr_meta *want, const struct kvr_meta *found)
+{
+	if (want->n_groups == 0)
+		return true;
+	if (want->memfmt != found->memfmt || want->n_groups != found->n_groups)
+		return false;
+	for (uint32_t g = 0; g < KVR_MIN(want->n_groups, KVR_GROUPS_MAX); g++) {
+		if (!shape_fits(&want->group[g], &found->group[g], want->memfmt))
+			return false;
+	}
+	return true;
+}

@@ -87,4 +87,11 @@ int kvr_meta_token_dim(uint32_t memfmt);
 
 bool kvr_meta_same(const struct kvr_meta *, const struct kvr_meta *);
 
+/*
+ * Whether what was found can stand for what was asked for: same memory format, same groups, same
+ * dtypes (HALF is FLOAT16) and dims. The dim that counts tokens may differ, for the last chunk of a
+ * prompt is a short one. n_groups 0 in want asks for nothing.
+ */
+bool kvr_meta_fits(const struct kvr_meta *want, const struct kvr_meta *found);
+
 #endif
