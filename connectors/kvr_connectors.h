@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stores that are compiled in. connectors/registry.c is the only place that lists them. */
+#ifndef KVR_CONNECTORS_H
+#define KVR_CONNECTORS_H
+
+#include "kvr_connector.h"
+
+extern const struct kvr_connector_ops kvr_memory_ops, kvr_fs_ops, kvr_redis_ops;
+
+/*
+ * The scheme that was probably meant, for "did you mean": NULL when url has a known scheme, and
+ * when nothing is near enough to be helpful.
+ */
+const char *kvr_connector_nearest(const char *url);
+
+#endif
