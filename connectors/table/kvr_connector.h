@@ -156,7 +156,19 @@ struct kvr_connector_ops {
 
 	/* The store's own words for the last error of a key or of the connection; "" if none. */
 	const char *(*why)(const struct kvr_connector *);
+
+	/*
+	 * What this store has of caps, which is the most that one can have: a file tier on a network
+	 * file system cannot GIVE_UP. NULL: all of caps. Ask through kvr_store_caps.
+	 */
+	uint32_t (*store_caps)(const struct kvr_store *);
 };
+
+static inline uint32_t
+kvr_store_caps(const struct kvr_connector_ops *ops, const struct kvr_store *store)
+{
+	return ops->store_caps == NULL ? ops->caps : ops->caps & ops->store_caps(store);
+}
 
 /* By URL scheme, NULL when nobody serves it. connectors/registry.c has the list. */
 const struct kvr_connector_ops *kvr_connector_find(const char *url);
