@@ -1,0 +1,625 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kvrelay moves KV-cache chunks between an inference engine and its stores. This is the whole
+ * interface: one call submits a batch of keys, one completion tells what became of each key.
+ * LMCache's RemoteBackend methods are shorthands for it, at the end of the file.
+ *
+ *	kvr_open(&(struct kvr_options){ .size = sizeof(struct kvr_options),
+ *	    .url = "redis://127.0.0.1:6379" }, 0, &kvr, why, sizeof(why));
+ *	kvr_run(kvr, &batch, NULL, &done, &results);
+ *	kvr_close(kvr, 0, KVR_DRAIN, NULL);
+ *	kvr_free(kvr);
+ *
+ * These hold for every function that does not say otherwise:
+ *
+ * Threads   Any thread may call, several at once. In a child after fork() everything that takes an
+ *           instance, and kvr_open if the parent ever opened one, answers KVR_E_FORKED. A callback
+ *           may submit and cancel; what waits or closes is KVR_E_INVALID in there.
+ * Time      until_ns is an instant of CLOCK_MONOTONIC in nanoseconds, never a duration. 0: the
+ *           limit that the configuration sets for that kind of call. KVR_NOW: do not wait. Any
+ *           other instant before kvr_open is KVR_E_INVALID, for it is a duration by mistake.
+ * Structs   `size` comes first and is sizeof the struct as the caller was compiled; the first
+ *           element's size is the stride of an array. Larger than this library knows is fine while
+ *           the rest is zero. A member left zero means the default. There are no bit fields, no
+ *           struct goes by value, and a struct with a size never stands inside another.
+ * Keys      Texts of 1 to KVR_KEY_MAX bytes. They are stored as they are, unless the instance was
+ *           told that they are LMCache's (KVR_KEYS_LMCACHE).
+ * Inputs    Texts, arrays and structs are copied before a call returns. Only payload memory is
+ *           used longer: from an accepted submission until its completion.
+ * Outputs   Written on success only, where nothing else is said.
+ * Handles   kvr_op and kvr_obj carry a generation: one that is gone is KVR_E_STALE, never somebody
+ *           else's operation or data.
+ * Errors    A call that is wrong in itself is KVR_E_INVALID and a line for the log function that
+ *           says what was wrong. KVR_E_SHUTDOWN after kvr_close and KVR_E_DEAD after a broken
+ *           invariant are possible wherever an instance is taken, and not repeated below.
+ */
+#ifndef KVRELAY_H
+#define KVRELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define KVR_API __attribute__((visibility("default")))
+#define KVR_MUST_USE __attribute__((warn_unused_result))
+#else
+#define KVR_API
+#define KVR_MUST_USE
+#endif
+
+#define KVR_VERSION_MAJOR 0U
+#define KVR_VERSION_MINOR 1U
+#define KVR_VERSION_PATCH 0U
+
+#define KVR_KEY_MAX 512U /* bytes of a key, its NUL not counted */
+#define KVR_DIMS_MAX 4U
+#define KVR_WHY_MAX 112U
+#define KVR_NOW UINT64_C(1)
+#define KVR_NEVER UINT64_MAX /* kvr_wait and kvr_quiet only: an operation always has a deadline */
+#define KVR_NOWHERE_TIER UINT32_MAX
+
+typedef uint64_t kvr_op;  /* an accepted operation; 0: none */
+typedef uint64_t kvr_obj; /* a counted memory object; 0: none */
+
+struct kvr;       /* an instance: tiers, threads, pool, trace. A process may have several */
+struct kvr_queue; /* where completions wait for one reader; has a file descriptor */
+struct kvr_pool;  /* the memory behind objects */
+
+/* ---- errors ---- */
+
+/* One list for calls and for keys. For a read, KVR_OK is the only hit. */
+enum kvr_err {
+	KVR_OK = 0,
+	KVR_E_MISS = -1,         /* no tier has the key */
+	KVR_E_TIMEOUT = -2,      /* the deadline passed */
+	KVR_E_DOWN = -3,         /* the store is not connected; said at once while it cools down */
+	KVR_E_PROTO = -4,        /* the peer broke its protocol */
+	KVR_E_CORRUPT = -5,      /* a checksum or a seal does not fit: treat it as a miss */
+	KVR_E_NOMEM = -6,        /* no slot of the pool, or no memory, is free */
+	KVR_E_UNSUPPORTED = -7,  /* no tier can do this, or a scheduler's instance has no pool */
+	KVR_E_BUSY = -8,         /* too much is in flight; nothing was kept, try again later */
+	KVR_E_INVALID = -9,      /* the call is wrong; the log says how */
+	KVR_E_TOO_BIG = -10,     /* beyond a fixed limit: later will not help */
+	KVR_E_LENGTH = -11,      /* the stored length is not the one asked for */
+	KVR_E_IDENTITY = -12,    /* stored for another key, model, layout or serde */
+	KVR_E_SKIPPED_MLA = -13, /* on purpose: with MLA only rank 0 writes */
+	KVR_E_DUPLICATE = -14,   /* that key is being put already; nothing was accepted */
+	KVR_E_EXISTS = -15,      /* KVR_IF_ABSENT, and the key was there */
+	KVR_E_PARTIAL = -16,     /* put: some write-through tiers have it, others failed */
+	KVR_E_NOSPACE = -17,     /* the store is full */
+	KVR_E_AUTH = -18,        /* the store does not let us in, or not do this */
+	KVR_E_REFUSED = -19,     /* the store refused otherwise: read-only, loading, quota */
+	KVR_E_CANCELLED = -20,   /* by kvr_cancel, or by kvr_close with KVR_ABORT */
+	KVR_E_SHUTDOWN = -21,    /* the instance is closed */
+	KVR_E_FORKED = -22,      /* called in a child of the process that opened the instance */
+	KVR_E_DEAD = -23,        /* an invariant broke; the instance is poisoned, the process lives */
+	KVR_E_STALE = -24,       /* the operation or object behind the handle is gone */
+	KVR_E_UNASKED = -25,     /* behind the first miss of a KVR_PREFIX operation */
+	KVR_E_UNFINISHED = -26,  /* it goes on */
+	KVR_E_STUCK = -27,       /* a worker hangs below the library: memory may still be touched */
+	KVR_E_CONFIG = -28,      /* the configuration is wrong */
+	KVR_E_TOO_SMALL = -29    /* the caller's array is; nothing was consumed */
+};
+
+/* These five work everywhere, before kvr_open and in a forked child too. Texts are static. */
+KVR_API const char *kvr_err_name(int32_t err); /* "TIMEOUT"; "?" for a number not in the list */
+KVR_API const char *kvr_err_text(int32_t err); /* "the deadline passed" */
+KVR_API bool        kvr_err_may_pass(int32_t err); /* the same call may succeed later */
+KVR_API uint32_t    kvr_version(void);             /* major << 16 | minor << 8 | patch */
+/* A URL scheme ("redis", "fs"), a serde ("zstd") or a part of this interface ("estimate"). */
+KVR_API bool kvr_has(const char *feature);
+
+/* ---- what a payload is ---- */
+
+/* LMCache's codes where it has one; those from 64 on are never written in its format. */
+enum kvr_dtype {
+	KVR_DT_NONE = 0,
+	KVR_DT_HALF = 1,
+	KVR_DT_FLOAT16 = 2,
+	KVR_DT_BFLOAT16 = 3,
+	KVR_DT_FLOAT32 = 4,
+	KVR_DT_FLOAT64 = 5,
+	KVR_DT_UINT8 = 6,
+	KVR_DT_FP8_E4M3FN = 7,
+	KVR_DT_FP8_E5M2 = 8,
+	KVR_DT_FP8_E4M3FNUZ = 64,
+	KVR_DT_FP8_E5M2FNUZ = 65,
+	KVR_DT_INT8 = 66,
+	KVR_DT_INT16 = 67,
+	KVR_DT_INT32 = 68,
+	KVR_DT_INT64 = 69,
+	KVR_DT_BOOL = 70
+};
+
+enum kvr_format {
+	KVR_FMT_UNDEFINED = 0,
+	KVR_FMT_KV_2LTD = 1, /* tokens are dimension 2 */
+	KVR_FMT_KV_T2D = 2,  /* 0 */
+	KVR_FMT_KV_2TD = 3,  /* 1 */
+	KVR_FMT_BINARY = 4,
+	KVR_FMT_BINARY_BUFFER = 5,
+	KVR_FMT_KV_MLA = 6,  /* 2 */
+	KVR_FMT_EC_TD = 7,
+	KVR_FMT_HS_TD = 8
+};
+
+/* Layers of one shape. Groups lie back to back in the payload. This struct never grows. */
+struct kvr_group {
+	uint32_t dtype;  /* enum kvr_dtype */
+	uint32_t n_dims; /* 1 to KVR_DIMS_MAX; the rest of dim is zero */
+	uint64_t dim[KVR_DIMS_MAX];
+};
+
+/* Where one is asked for, NULL means plain bytes. */
+struct kvr_layout {
+	uint32_t                size;
+	uint32_t                format;   /* enum kvr_format */
+	uint32_t                n_groups; /* 1 to 8 */
+	uint32_t                spare;
+	const struct kvr_group *group;
+};
+
+/* ---- LMCache's key texts, for those who do not have the text already ---- */
+
+enum kvr_hash_kind {
+	KVR_HASH_INT64,   /* hash */
+	KVR_HASH_BYTES,   /* hash_bytes, written with all their zeros: what vLLM's bytes become */
+	KVR_HASH_NATURAL, /* hash_bytes are a number, highest byte first */
+	KVR_HASH_NEGATIVE /* the same, below zero */
+};
+
+struct kvr_key_parts {
+	uint32_t           size;
+	uint32_t           dtype; /* enum kvr_dtype */
+	const char        *engine; /* NULL: the text of February 2026 and later; else of late 2025 */
+	const char        *model;
+	int64_t            world_size, worker_id;
+	int64_t            layer; /* -1: none. Zero is the first layer, so this member must be set */
+	int64_t            hash;  /* kvr_key_parse: 0 where it does not fit */
+	const uint8_t     *hash_bytes;
+	uint32_t           n_hash_bytes;
+	uint32_t           hash_kind; /* enum kvr_hash_kind */
+	uint32_t           n_tags, spare;
+	const char *const *tag_name;
+	const char *const *tag_value;
+};
+
+/*
+ * Writes the text and its NUL. INVALID: parts that would not read back ('@' in the model), TOO_BIG:
+ * over KVR_KEY_MAX, TOO_SMALL: cap. Works everywhere.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_key_format(const struct kvr_key_parts *parts, char *ret_text,
+    size_t cap);
+
+/*
+ * The reverse; ret->size must be set. The parts point into scratch, which must outlive them and
+ * needs room for the text, the hash and two pointers a tag: 4096 bytes are always enough, TOO_SMALL
+ * says that it was not. INVALID: no key of LMCache (which is no fault). Parts read from a text that
+ * LMCache wrote give that text again. Works everywhere.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_key_parse(const char *text, struct kvr_key_parts *ret,
+    char *scratch, size_t cap);
+
+/* ---- an instance ---- */
+
+enum kvr_role {
+	KVR_WORKER,
+	KVR_SCHEDULER /* no pool, as LMCache's scheduler; the caller's own memory still moves */
+};
+
+enum kvr_keys {
+	KVR_KEYS_OPAQUE, /* or what the configuration says */
+	KVR_KEYS_LMCACHE /* parsed, and with MLA rewritten to worker 0; see kvr_submit */
+};
+
+/*
+ * Who this process is, and what a sealed value must agree on. What is left NULL or zero is neither
+ * written nor compared. What the configuration says differently is KVR_E_CONFIG.
+ */
+struct kvr_identity {
+	uint32_t    size;
+	uint32_t    role;       /* enum kvr_role */
+	uint32_t    keys;       /* enum kvr_keys */
+	uint32_t    world_size; /* 0: not said; then worker_id counts as not said either */
+	uint32_t    worker_id;
+	uint32_t    use_mla;
+	const char *model;
+	const char *revision; /* of the weights */
+	const char *engine;   /* name and version, where its layout of the cache depends on them */
+	const char *salt;     /* tenant: values of another salt are KVR_E_IDENTITY */
+};
+
+enum kvr_log_level { KVR_LOG_ERROR, KVR_LOG_WARN, KVR_LOG_INFO, KVR_LOG_DEBUG };
+
+struct kvr_options {
+	uint32_t                   size;
+	uint32_t                   n_set;
+	const char                *config_file; /* exactly one of these three: a path, */
+	const char                *config_text; /* the JSON itself, */
+	const char                *url;         /* one store */
+	const char *const         *set; /* n_set times "tiers.remote.timeout=500ms"; beats the file */
+	const struct kvr_identity *identity;
+	const struct kvr_layout   *layout; /* of a full chunk; may come later by kvr_set_layout */
+	/*
+	 * One line without a newline, level as in kvr_log_level; called by any thread, one at a time.
+	 * It must not call a function that takes an instance. NULL: errors and warnings go to stderr.
+	 */
+	void (*log)(void *arg, int level, const char *line);
+	void *log_arg;
+	/*
+	 * The pool's memory, taken part by part as it is needed and given back by kvr_free. mem_get
+	 * answers NULL when there is no more. NULL: mapped by the library.
+	 */
+	void *(*mem_get)(void *arg, size_t len, size_t align);
+	void (*mem_put)(void *arg, void *at, size_t len);
+	void *mem_arg;
+};
+
+/*
+ * Reads the configuration, starts threads and begins to connect. A store that is down is no
+ * failure: its tier heals by itself later. No thread, file or state of the library exists before
+ * this call. until_ns (0: 10 s) bounds the call; an instant that has passed is INVALID.
+ *
+ * ret_why (may be NULL when why_cap is 0) says on failure where and what, for a configuration
+ * file:line:column. CONFIG: what is wrong there; INVALID: the call; NOMEM: memory or threads;
+ * TIMEOUT; FORKED.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_open(const struct kvr_options *options, uint64_t until_ns,
+    struct kvr **ret, char *ret_why, size_t why_cap);
+
+/*
+ * The shape of a full chunk, for engines that learn their layer groups late. It sizes the slots, so
+ * it comes once, before the first object: else INVALID, as for a layout that is none. INVALID also
+ * when a tier in LMCache's format has a header for another number of groups: such a layout has to
+ * be given to kvr_open.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_set_layout(struct kvr *kvr,
+    const struct kvr_layout *full_chunk);
+
+enum kvr_close_mode {
+	KVR_DRAIN, /* what was accepted may finish, write-back included, until until_ns */
+	KVR_ABORT  /* everything ends now, with KVR_E_CANCELLED or what had happened by then */
+};
+
+struct kvr_close_report {
+	uint32_t size;
+	uint32_t stuck_threads;
+	uint64_t finished;  /* operations that had a result of their own after the call began */
+	uint64_t dropped;   /* that were ended by it */
+	uint64_t not_quiet; /* keys whose memory must stay mapped until exit */
+};
+
+/*
+ * Stops admission at once, answers every operation by until_ns (0: the limit of a put), ends and
+ * joins every thread. A second call, also one at the same time, returns the first one's report;
+ * ret may be NULL. The instance stays valid for kvr_drain, kvr_wait and the object functions, so
+ * that results and memory can be fetched; everything else is SHUTDOWN.
+ *
+ * STUCK: a thread hangs in a call below the library. Only then may a blocking call return while
+ * its memory is in use; such completions carry STUCK and no KVR_DONE_QUIET.
+ * LMCache's close(), with a bound and an answer for everything.
+ */
+KVR_API enum kvr_err kvr_close(struct kvr *kvr, uint64_t until_ns, uint32_t mode,
+    struct kvr_close_report *ret);
+
+/*
+ * Frees instance, queues and pool, and closes with KVR_ABORT first if nobody did. What a stuck
+ * thread may touch is leaked on purpose, and logged. No other call may be running or come after.
+ * NULL is fine. In a forked child it does nothing.
+ */
+KVR_API void kvr_free(struct kvr *take);
+
+/* ---- memory objects: slots of the pool, counted ---- */
+
+/* The pool of the instance, as long as the instance; NULL for a scheduler and in a forked child. */
+KVR_API struct kvr_pool *kvr_get_allocator_backend(struct kvr *kvr);
+
+/*
+ * A new object with one reference, the caller's, and 4096-aligned memory that is not cleared.
+ * layout NULL: len plain bytes; else len bytes of that shape, 0: all of it, less: fewer tokens.
+ * Waits for a free slot until until_ns (0: the limit of a blocking call) and never evicts:
+ * NOMEM (KVR_NOW) or TIMEOUT. TOO_BIG: more than the pool could ever give; INVALID: a layout that
+ * is none, len 0 without one, or no whole number of tokens. Answers also while the instance drains.
+ * LMCache's allocate(busy_loop), bounded.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_alloc(struct kvr_pool *pool, const struct kvr_layout *layout,
+    size_t len, uint64_t until_ns, kvr_obj *ret);
+/* One reference more, one less. STALE: the object is gone (one reference too many was dropped). */
+KVR_API enum kvr_err kvr_ref(struct kvr_pool *pool, kvr_obj obj);
+KVR_API enum kvr_err kvr_unref(struct kvr_pool *pool, kvr_obj obj);
+/* Counted too: an object lives while it has a reference or a pin. INVALID: there is none to undo. */
+KVR_API enum kvr_err kvr_obj_pin(struct kvr_pool *pool, kvr_obj obj, bool pin);
+/*
+ * Fewer bytes, in whole tokens where there is a layout; the memory behind them stays the object's.
+ * INVALID: more than it has, zero, or no whole number of tokens. BUSY: an operation is using it.
+ */
+KVR_API enum kvr_err kvr_obj_shrink(struct kvr_pool *pool, kvr_obj obj, size_t len);
+
+struct kvr_obj_info {
+	uint32_t                size;
+	uint32_t                format;   /* enum kvr_format */
+	uint32_t                n_groups; /* 0: plain bytes */
+	uint32_t                refs;     /* those of operations in flight included */
+	uint32_t                pins, spare;
+	void                   *at;   /* valid while the caller holds a reference */
+	uint64_t                len;  /* bytes that count; after a get: what was found */
+	uint64_t                room; /* bytes of the slot */
+	const struct kvr_group *group; /* with the tokens of len; lives as long as the object */
+};
+/* ret->size must be set. */
+KVR_API KVR_MUST_USE enum kvr_err kvr_obj_look(struct kvr_pool *pool, kvr_obj obj,
+    struct kvr_obj_info *ret);
+
+/* ---- the one submission call ---- */
+
+enum kvr_kind {
+	KVR_LOOKUP,  /* is it there? */
+	KVR_GET,     /* bring it */
+	KVR_PUT,     /* store it */
+	KVR_REMOVE,  /* from every tier */
+	KVR_SIZE,    /* how long is it? moves no payload */
+	KVR_PREFETCH /* bring it to the first tier that keeps what it is given */
+};
+
+enum kvr_flag {
+	KVR_PREFIX = 1,    /* reads: stop at the first chunk not whole; later keys are UNASKED */
+	KVR_AT_MOST = 2,   /* GET: len is room, less is a hit; without it that is KVR_E_LENGTH */
+	KVR_HOLD = 4,      /* LOOKUP: keep it until the lease ends, where a tier can */
+	KVR_IF_ABSENT = 8, /* PUT: ask first, send only what is missing */
+	KVR_EARLY = 16,    /* two completions: the result by the deadline, then one with DONE_QUIET */
+	KVR_FORCE = 32     /* REMOVE: also what is held */
+};
+
+struct kvr_batch {
+	uint32_t           size;
+	uint32_t           kind;      /* enum kvr_kind */
+	uint32_t           n;         /* keys, at most 65,536 (puts: three quarters of that); 0 is fine */
+	uint32_t           per_chunk; /* keys in a row that make one chunk (layers, ranks); 0: one */
+	const char *const *key;  /* n texts; or NULL, and */
+	const char        *keys; /* n texts, each with its NUL: one join instead of n conversions */
+	void *const       *at;   /* GET and PUT: n places, of which a PUT only reads; or NULL, and obj */
+	const uint64_t    *len;  /* n lengths of these places */
+	/*
+	 * n objects. The library holds references of its own until the completion. PUT stores what
+	 * kvr_obj_info.len says. GET reads into the object's memory, with KVR_AT_MOST for all of
+	 * its slot, else for exactly len; what is 0 becomes a new object before the call returns,
+	 * as large as a full chunk (before that is known: as the largest value seen), shorter once
+	 * the value is there. It has one reference, the caller's, whatever becomes of its key. With
+	 * the pool empty it stays 0 and its key is KVR_E_NOMEM.
+	 */
+	kvr_obj                 *obj;
+	const struct kvr_layout *layout; /* with at: of a full chunk. NULL: the instance's */
+	const void              *spare;
+};
+
+/* The caller's arrays, each may be NULL. Entry done.first + i is key i. */
+struct kvr_results {
+	uint32_t  size;
+	uint32_t  cap;  /* entries that each array has */
+	uint32_t  need; /* out, with TOO_SMALL: entries that the next completion needs */
+	uint32_t  spare;
+	int32_t  *err;
+	uint64_t *len;  /* bytes found, stored or delivered; with KVR_E_LENGTH: what is stored */
+	uint32_t *tier; /* where it was found; KVR_NOWHERE_TIER */
+};
+
+enum kvr_done_flag {
+	KVR_DONE_QUIET = 1,     /* the memory is the caller's again: always but for EARLY's first */
+	KVR_DONE_HELD = 2,      /* KVR_HOLD was granted for every hit */
+	KVR_DONE_DUPLICATE = 4, /* some keys were being put already: they have that put's outcome */
+	KVR_DONE_DEGRADED = 8   /* a tier was left out */
+};
+
+struct kvr_done {
+	uint32_t size;
+	uint32_t kind;  /* enum kvr_kind */
+	uint32_t flags; /* enum kvr_done_flag */
+	int32_t  err;   /* KVR_OK when every key is; else that of the first key that is not */
+	kvr_op   op;
+	uint64_t tag;   /* the caller's, from kvr_opts */
+	uint64_t bytes; /* payload bytes of the keys that are KVR_OK */
+	uint64_t took_ns;
+	uint32_t first, n, n_ok;
+	uint32_t prefix; /* leading chunks that are whole */
+	char     why[KVR_WHY_MAX]; /* the store's own words about err, cut; "" if there are none */
+};
+
+/*
+ * Runs on the instance's notifier thread, one at a time. done and results live for the call; all
+ * arrays of results are there. It may submit, cancel and use objects.
+ */
+typedef void kvr_done_fn(void *arg, const struct kvr_done *done, const struct kvr_results *results);
+
+struct kvr_opts {
+	uint32_t          size;
+	uint32_t          flags; /* enum kvr_flag */
+	uint64_t          until_ns;
+	uint64_t          tag;   /* comes back in the completion; known before it can come */
+	struct kvr_queue *queue; /* the completion goes here, or */
+	kvr_done_fn      *done;  /* to this, or, both NULL, to kvr_wait */
+	void             *done_arg;
+	const char       *request; /* the engine's id of request or lookup, for kvr_cancel_request */
+};
+
+/*
+ * Never blocks and does no I/O. KVR_OK: exactly one completion will come (two with KVR_EARLY),
+ * whatever happens, kvr_close included. Until then the payload memory is lent to the library; from
+ * then on the library does not touch it. Any other answer: no completion, nothing was kept. What
+ * befalls a single key (DOWN, LENGTH, SKIPPED_MLA, ...) is told by the completion, not here.
+ *
+ * opts NULL: all of it left zero. ret NULL without queue and callback: nobody will ask, the result
+ * is forgotten.
+ *
+ * BUSY: 1,024 operations or 65,536 keys are in flight, or what the configuration sets; puts get
+ * at most three quarters of each, so that lookups and gets always find room. A completion that
+ * nobody fetches counts as in flight.
+ * TOO_BIG: more keys than could ever be accepted, a key over KVR_KEY_MAX, a payload of 4 GiB.
+ * INVALID: an unknown kind or flag, a key that is empty or (KVR_KEYS_LMCACHE) not LMCache's, no
+ * place for the payload, a queue of another instance, a deadline that is no instant or KVR_NEVER.
+ * STALE: an object that is gone. UNSUPPORTED: objects with a scheduler.
+ *
+ * With KVR_KEYS_LMCACHE, use_mla and a worker_id that is not 0, every key is rewritten to worker
+ * 0, its other fields kept, in reads and removals of every form; the keys of a put are all
+ * SKIPPED_MLA. (LMCache rewrites in some of its methods only, and loses the layer.)
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_submit(struct kvr *kvr, const struct kvr_batch *batch,
+    const struct kvr_opts *opts, kvr_op *ret);
+
+/*
+ * Waits for an operation without queue and callback until until_ns (0 and KVR_NEVER: as long as it
+ * takes, which its deadline bounds), writes its outcome and forgets it. ret and res may be NULL.
+ * With KVR_EARLY it returns at the first completion and, called again, at the second.
+ *
+ * The value is ret->err: KVR_OK when every key is. But UNFINISHED: not over yet; STALE: over and
+ * fetched already; TOO_SMALL: res->need entries are needed, nothing was fetched; INVALID.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_wait(struct kvr *kvr, kvr_op op, uint64_t until_ns,
+    struct kvr_done *ret, struct kvr_results *res);
+
+/*
+ * kvr_submit and kvr_wait in one. Returns when the operation is complete and its memory is the
+ * caller's again, by the deadline plus a few milliseconds; with KVR_EARLY at the first completion,
+ * and kvr_wait with ret->op waits for the other. opts may have no queue and no callback.
+ * TOO_SMALL is answered before anything happens: res->cap must be at least batch->n.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_run(struct kvr *kvr, const struct kvr_batch *batch,
+    const struct kvr_opts *opts, struct kvr_done *ret, struct kvr_results *res);
+
+/* A wish: the completion still comes, with CANCELLED or what had happened. STALE: it was over. */
+KVR_API enum kvr_err kvr_cancel(struct kvr *kvr, kvr_op op);
+/* The same for every operation submitted with this request id. MISS: there is none. */
+KVR_API enum kvr_err kvr_cancel_request(struct kvr *kvr, const char *request);
+
+/*
+ * Waits until what was accepted before this call is complete and its memory quiet. Admission goes
+ * on. until_ns 0: the limit of a put. TIMEOUT: ret_left (may be NULL, written always) operations
+ * are not.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_quiet(struct kvr *kvr, uint64_t until_ns,
+    uint64_t *ret_left);
+
+/* ---- queues ---- */
+
+/* Lives until kvr_free. At most 64 of an instance: BUSY. NOMEM: no descriptor, no memory. */
+KVR_API KVR_MUST_USE enum kvr_err kvr_queue_open(struct kvr *kvr, struct kvr_queue **ret);
+/* Readable while completions wait. To be polled, never read or closed. -1 in a forked child. */
+KVR_API int kvr_queue_fd(const struct kvr_queue *queue);
+/* Makes it readable until the next kvr_drain, for something the caller's loop should see. */
+KVR_API void kvr_queue_wake(struct kvr_queue *queue);
+/*
+ * Never waits. Writes up to max completions in the order in which they came, and returns how many;
+ * 0 when there is none. ret[0].size must be set and is the stride. The keys of the k-th are entries
+ * ret[k].first and following of res (which may be NULL), and it stops before a completion whose
+ * keys do not fit into what is left: if that is the first, it returns KVR_E_TOO_SMALL with
+ * res->need. Works after kvr_close.
+ */
+KVR_API int kvr_drain(struct kvr_queue *queue, struct kvr_done *ret, uint32_t max,
+    struct kvr_results *res);
+
+/* ---- the methods of LMCache's RemoteBackend: objects of the pool, failure is a miss ---- */
+
+/* contains(): OK, or MISS, or why nobody knows (to LMCache that is a miss). pin: KVR_HOLD. */
+KVR_API KVR_MUST_USE enum kvr_err kvr_contains(struct kvr *kvr, const char *key, bool pin,
+    uint64_t until_ns);
+
+/*
+ * batched_contains(): ret_prefix is the number of leading hits and is written on every return,
+ * 0 where nothing is known. One round trip a tier, and unlike LMCache's it ends by until_ns.
+ */
+KVR_API enum kvr_err kvr_batched_contains(struct kvr *kvr, const char *const *key, uint32_t n,
+    bool pin, uint64_t until_ns, uint32_t *ret_prefix);
+
+/*
+ * exists_in_put_tasks(): a put of this key was accepted and has not completed. A look at a table,
+ * no round trip. Unlike LMCache's it knows the puts of batches, and rewrites the key.
+ */
+KVR_API bool kvr_exists_in_put_tasks(struct kvr *kvr, const char *key);
+
+/*
+ * submit_put_task(): what kvr_submit answers, and at once, without any callback: SKIPPED_MLA (not
+ * the rank that writes), DUPLICATE (that key is being put; the newer data is dropped), DOWN (no
+ * tier is up). The caller's reference may be dropped when it returns. done may be NULL, and so may
+ * ret, in which case nobody waits for the outcome. The limit of a put applies.
+ */
+KVR_API enum kvr_err kvr_submit_put_task(struct kvr *kvr, const char *key, kvr_obj obj,
+    kvr_done_fn *done, void *done_arg, kvr_op *ret);
+
+/*
+ * batched_submit_put_task(): one operation and one callback, with an outcome for each key; a key
+ * that is being put already has that put's outcome. SKIPPED_MLA and DOWN as above.
+ */
+KVR_API enum kvr_err kvr_batched_submit_put_task(struct kvr *kvr, const char *const *key,
+    const kvr_obj *obj, uint32_t n, kvr_done_fn *done, void *done_arg, kvr_op *ret);
+
+/* get_blocking(): an object with one reference, the caller's; on any failure *ret is 0. */
+KVR_API KVR_MUST_USE enum kvr_err kvr_get_blocking(struct kvr *kvr, const char *key,
+    uint64_t until_ns, kvr_obj *ret);
+
+/*
+ * batched_get_blocking(): ret[i] is an object with one reference, or 0; ret_err[i] (the array may
+ * be NULL) says why. Hits behind a miss are kept. One deadline for all, unlike LMCache's one for
+ * each. OK when every key is, else the error of the first that is not.
+ */
+KVR_API enum kvr_err kvr_batched_get_blocking(struct kvr *kvr, const char *const *key, uint32_t n,
+    uint64_t until_ns, kvr_obj *ret, int32_t *ret_err);
+
+/* support_batched_async_contains() and support_batched_get_non_blocking(): a tier is up. */
+KVR_API bool kvr_support_batched_async_contains(struct kvr *kvr);
+KVR_API bool kvr_support_batched_get_non_blocking(struct kvr *kvr);
+
+/* batched_async_contains(): a KVR_PREFIX lookup; done.prefix is the answer. opts as kvr_submit. */
+KVR_API KVR_MUST_USE enum kvr_err kvr_batched_async_contains(struct kvr *kvr,
+    const char *lookup_id, const char *const *key, uint32_t n, bool pin,
+    const struct kvr_opts *opts, kvr_op *ret);
+
+/*
+ * batched_get_non_blocking(): a KVR_PREFIX get into obj, filled as in kvr_batch before the call
+ * returns. At the completion the first done.prefix objects are data; the caller drops the others.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_batched_get_non_blocking(struct kvr *kvr,
+    const char *lookup_id, const char *const *key, uint32_t n, kvr_obj *obj,
+    const struct kvr_opts *opts, kvr_op *ret);
+
+/* pin() and unpin(): OK, as LMCache's are always true. No tier is asked. INVALID: no key. */
+KVR_API enum kvr_err kvr_pin(struct kvr *kvr, const char *key);
+KVR_API enum kvr_err kvr_unpin(struct kvr *kvr, const char *key);
+
+/* remove(): OK when a tier had it, MISS when none had. */
+KVR_API enum kvr_err kvr_remove(struct kvr *kvr, const char *key, bool force, uint64_t until_ns);
+
+/* ---- how it is doing ---- */
+
+struct kvr_health {
+	uint32_t size;
+	uint32_t ok;      /* 1: operations are taken and every tier is up */
+	uint32_t n_tiers, n_up;
+	uint64_t in_flight; /* operations that are not complete */
+	uint64_t not_quiet; /* keys whose memory is in use */
+	char     why[KVR_WHY_MAX]; /* the tier that is not up and its store's own words; "" */
+};
+/* ret->size must be set. Works after kvr_close, with ok 0. */
+KVR_API enum kvr_err kvr_health(struct kvr *kvr, struct kvr_health *ret);
+
+/*
+ * Prometheus text or one JSON object, cut at cap and always ended by a NUL; returns the bytes that
+ * all of it needs, NUL included, and 0 where an error would be answered.
+ */
+KVR_API size_t kvr_metrics(struct kvr *kvr, bool json, char *ret, size_t cap);
+
+/*
+ * How long a get of n keys with these bytes would take now: the round trip and the bandwidth of
+ * the gets so far (recent ones weigh more), and the bytes of those in flight before it. For the
+ * question whether to load or to recompute. UNFINISHED: nothing was measured yet. DOWN: no tier.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_estimate(struct kvr *kvr, uint32_t n, uint64_t bytes,
+    uint64_t *ret_ns);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
