@@ -19,44 +19,43 @@
 #define KVR_FRAME_H
 
 #include "kvr_connector.h"
-#include "kvr_hash.h"
+#include "kvr_seal.h"
 
-#define KVR_SEAL_HEAD 512U       /* bytes of a sealed header; file systems use KVR_SEAL_HEAD_FS */
-#define KVR_SEAL_HEAD_FS 4096U   /* so that the payload stays aligned for O_DIRECT */
-#define KVR_SEAL_BLOCK KVR_MIB(1)
-#define KVR_SEAL_SUFFIX "@kvr%1"
 #define KVR_FRAME_SCRATCH 65536U
+/* The longest slice of a sealed payload: it is hashed and moved while it is in cache. */
+#define KVR_FRAME_SLICE 262144U
 
 /* What frames of one tier have in common. Where a header stands is the connector's choice. */
 struct kvr_frame_rules {
-	uint32_t format;    /* enum kvr_store_format */
-	uint32_t n_groups;  /* LMCACHE: groups of a header in front of the payload; 0: no header */
-	uint32_t seal_head; /* SEALED: KVR_SEAL_HEAD or KVR_SEAL_HEAD_FS */
-	uint32_t spare;
-	uint64_t fingerprint; /* SEALED: written, and compared on read unless 0 */
+	uint32_t format;        /* enum kvr_store_format */
+	uint32_t n_groups;      /* LMCACHE: groups of a header in front of the payload; 0: no header */
+	uint32_t seal_head;     /* SEALED: KVR_SEAL_HEAD or KVR_SEAL_HEAD_FS */
+	uint32_t serde_version; /* SEALED: written, and compared on read unless 0 */
+	uint64_t fingerprint;   /* SEALED: written, and compared on read unless 0 */
+	uint64_t serdes;        /* SEALED: bit n: serde n can be read here; 0: not compared */
 };
 
 /*
- * Scratch for heads, tails and unwanted bytes: one per connector and frame in flight, allocated
- * at dial. tail_cap bounds the values that can be sealed: see kvr_frame_tail_bytes.
+ * One per value in flight. Scratch for heads, tails, checksums and unwanted bytes is the
+ * connector's: one per frame in flight, allocated at dial.
  */
 struct kvr_frame {
 	const struct kvr_frame_rules *rules;
 	struct kvr_item *item;
-	uint8_t *scratch; /* KVR_FRAME_SCRATCH bytes, 64-aligned, the connector's */
+	uint8_t *scratch; /* KVR_FRAME_SCRATCH bytes, 64-aligned */
 	uint64_t total;   /* bytes of the whole value */
-	uint64_t at;      /* bytes already handed out and moved */
+	uint64_t at;      /* bytes already handed out (out) or moved (in) */
 	uint64_t head_len, body_len, tail_len;
-	uint64_t block_hash_at; /* payload bytes that are hashed */
-	int32_t  err;           /* in: the first thing that was wrong */
-	uint32_t state;
-	uint64_t stored[4];     /* private to kvr_frame.c */
+	const char     *why;  /* in: what was wrong, NULL: nothing */
+	int32_t         err;  /* in: the first thing that was wrong */
+	uint32_t        spare;
+	struct kvr_seal seal; /* SEALED */
 };
 
 /*
- * KVR_E_TOO_BIG: the payload needs a longer checksum table than scratch holds (it says so: 64 KiB
- * of scratch seal values of up to 7 GiB). KVR_E_INVALID: LMCACHE cannot say this dtype, shape or
- * number of groups.
+ * item->span may be as long as the format can say. KVR_E_TOO_BIG: a sealed payload over 3.5 GiB, a
+ * length or dim over 2^31 - 1 in an LMCACHE header; KVR_E_INVALID: LMCACHE cannot say this dtype,
+ * shape or number of groups, or SEALED this key or number of groups. Sets item->len.
  */
 KVR_MUST_USE enum kvr_err kvr_frame_out_begin(struct kvr_frame *, const struct kvr_frame_rules *,
     struct kvr_item *, uint8_t *scratch);
@@ -65,21 +64,40 @@ kvr_frame_out_len(const struct kvr_frame *f)
 {
 	return f->total;
 }
-/* The next bytes to write, at most max; len 0 at the end. Valid until the next call. */
+/*
+ * The next bytes to write, at most max; len 0 at the end. A span stays valid as long as frame and
+ * item, so several may be gathered into one call. A frame cannot go back: after a write that failed
+ * in the middle, begin again.
+ */
 struct kvr_const_span kvr_frame_out_next(struct kvr_frame *, size_t max);
 
-/* total is what the store says. Always usable: an impossible length becomes the item's error. */
+/*
+ * total is what the store says. Always usable: an impossible length becomes the item's error. The
+ * payload must be as long as item->span, or at most that with KVR_ITEM_AT_MOST, else LENGTH.
+ */
 void kvr_frame_in_begin(struct kvr_frame *, const struct kvr_frame_rules *, struct kvr_item *,
     uint8_t *scratch, uint64_t total);
+/* Where the next bytes belong; len 0 at the end. Asking again without _got answers the same. */
 struct kvr_span kvr_frame_in_next(struct kvr_frame *, size_t max);
 void            kvr_frame_in_got(struct kvr_frame *, size_t n);
 /*
- * After the last byte: KVR_OK, LENGTH, CORRUPT or IDENTITY. Fills item->len, raw_len, serde and
- * meta; does not set item->status, for the connector may know something worse.
+ * After the last byte: KVR_OK, LENGTH, CORRUPT, IDENTITY, or TOO_BIG for a sealed value that no
+ * writer of ours makes. LENGTH too when the value did not come to its end. Fills item->len, raw_len,
+ * serde and meta with what is known; does not set item->status, for the connector may know something
+ * worse. Where it is not KVR_OK the span may hold bytes that mean nothing.
  */
 int32_t kvr_frame_in_end(struct kvr_frame *);
+/* What was wrong, as a sentence without full stop; "" when nothing was. Lives for ever. */
+const char *kvr_frame_why(const struct kvr_frame *);
 
-/* STAT: what a value's first bytes say. have bytes of total are at head. Fills the item. */
+/* Bytes of the header in front of the payload: what kvr_frame_stat wants to see. 0: none. */
+uint64_t kvr_frame_head_len(const struct kvr_frame_rules *);
+
+/*
+ * STAT: what a value's first bytes say. have bytes of total are at head. Fills the item. Identity is
+ * compared by key only, for asking what is there must not depend on what one wants. KVR_E_INVALID:
+ * have is less than the value has and the header needs.
+ */
 int32_t kvr_frame_stat(const struct kvr_frame_rules *, struct kvr_item *, const uint8_t *head,
     size_t have, uint64_t total);
 
