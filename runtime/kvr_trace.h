@@ -103,9 +103,9 @@ const char *kvr_trace_path(const struct kvr_trace *); /* "" for anonymous memory
 
 /* Once, before the first step: the actors of the domain, in order of their ids. */
 void kvr_trace_actors(struct kvr_trace *, const struct kvr_actor *const *, uint32_t n);
-/* After a step. rows: those of the event, recorded when the message's type says IN. */
+/* After a step, with what it asked for. Rows of the event are recorded when its type says IN. */
 void kvr_trace_step(struct kvr_trace *, const struct kvr_actor *, const struct kvr_event *,
-    uint32_t state_before, uint64_t step, uint64_t digest, uint32_t n_fx);
+    uint32_t state_before, uint64_t digest, const struct kvr_out *);
 /* True when half the ring has passed since the last snapshot: then call kvr_trace_snapshot. */
 bool kvr_trace_wants_snapshot(const struct kvr_trace *);
 /* All actors' states (lines that are not zero) and the rows of live parts as the domain sees them. */

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/*
+ * Address space without a promise of memory: the tables are sized for the worst case and a small
+ * deployment touches a few pages of them.
+ */
+static void *
+map(uint64_t bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static void
+unmap(void *at, uint64_t bytes)
+{
+	if (at != NULL)
+		munmap(at, bytes);
+}
+
+struct kvr_ledger *
+kvr_ledger_new(uint64_t staging_bytes)
+{
+	struct kvr_ledger *l = calloc(1, sizeof(*l));
+
+	if (l == NULL || staging_bytes > SIZE_MAX - KVR_PAGE) {
+		free(l);
+		return NULL;
+	}
+	l->keys = map(KVR_KEYS_MAX * sizeof(l->keys[0]));
+	l->ops = map(KVR_OPS_MAX * sizeof(l->ops[0]));
+	l->texts = map(KVR_TEXT_MAX);
+	l->rows = map(KVR_ROWS_MAX * sizeof(l->rows[0]));
+	l->staging_bytes = (staging_bytes + KVR_PAGE - 1) / KVR_PAGE * KVR_PAGE;
+	if (l->staging_bytes > 0)
+		l->staging = map(l->staging_bytes);
+	if (l->keys == NULL || l->ops == NULL || l->texts == NULL || l->rows == NULL ||
+	    (l->staging_bytes > 0 && l->staging == NULL)) {
+		kvr_ledger_free(l);
+		return NULL;
+	}
+	return l;
+}
+
+void
+kvr_ledger_free(struct kvr_ledger *take)
+{
+	if (take == NULL)
+		return;
+	unmap(take->keys, KVR_KEYS_MAX * sizeof(take->keys[0]));
+	unmap(take->ops, KVR_OPS_MAX * sizeof(take->ops[0]));
+	unmap(take->texts, KVR_TEXT_MAX);
+	unmap(take->rows, KVR_ROWS_MAX * sizeof(take->rows[0]));
+	unmap(take->staging, take->staging_bytes);
+	free(take);
+}
+
+/*
+ * Bytes that one token takes in all groups, and how many tokens the full chunk has. False when
+ * the groups do not agree on the number of tokens or have no dimension that counts them.
+ */
+static bool
+per_token(const struct kvr_meta *meta, uint64_t full_bytes, uint64_t *ret_bytes, uint64_t *ret_tokens)
+{
+	int dim = kvr_meta_token_dim(meta->memfmt);
+
+	if (dim < 0)
+		return false;
+	uint64_t tokens = meta->group[0].dim[dim];
+	for (uint32_t g = 0; g < meta->n_groups; g++) {
+		const struct kvr_shape *s = &meta->group[g];
+
+		if ((uint32_t)dim >= s->n_dims || s->dim[dim] != tokens)
+			return false;
+	}
+	if (tokens == 0 || full_bytes % tokens != 0)
+		return false;
+	*ret_bytes = full_bytes / tokens;
+	*ret_tokens = tokens;
+	return *ret_bytes > 0;
+}
+
+bool
+kvr_ledger_meta(const struct kvr_ledger *l, uint32_t key, uint64_t len, struct kvr_meta *ret)
+{
+	KVR_CHECK(key < KVR_KEYS_MAX && l->keys[key].op < KVR_OPS_MAX);
+	const struct kvr_ledger_op *op = &l->ops[l->keys[key].op];
+	uint64_t bytes = 0, tokens = 0;
+
+	*ret = op->meta;
+	if (op->meta.n_groups == 0 || len == op->meta_bytes)
+		return true;
+	if (len == 0 || len > op->meta_bytes || !per_token(&op->meta, op->meta_bytes, &bytes, &tokens) ||
+	    len % bytes != 0) {
+		memset(ret, 0, sizeof(*ret));
+		return false;
+	}
+	int dim = kvr_meta_token_dim(op->meta.memfmt);
+	for (uint32_t g = 0; g < ret->n_groups; g++)
+		ret->group[g].dim[dim] = len / bytes;
+	return true;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_thread.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { NAME_MAX_LEN = 16 };
+
+/*
+ * The end of a thread is told by a flag of our own and not by pthread_clockjoin_np, which some
+ * sanitizers do not know: they then report a leaked thread that was joined.
+ */
+struct kvr_thread {
+	pthread_t       id;
+	kvr_thread_fn  *fn;
+	void           *arg;
+	pthread_mutex_t lock;
+	pthread_cond_t  ended;
+	bool            has_ended;
+	char            name[NAME_MAX_LEN];
+};
+
+void
+kvr_signals_block(sigset_t *ret_before)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	KVR_CHECK(pthread_sigmask(SIG_SETMASK, &all, ret_before) == 0);
+}
+
+void
+kvr_signals_restore(const sigset_t *before)
+{
+	KVR_CHECK(pthread_sigmask(SIG_SETMASK, before, NULL) == 0);
+}
+
+void
+kvr_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+
+	KVR_CHECK(pthread_condattr_init(&attr) == 0);
+	KVR_CHECK(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+	KVR_CHECK(pthread_cond_init(cond, &attr) == 0);
+	pthread_condattr_destroy(&attr);
+}
+
+bool
+kvr_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ns)
+{
+	struct timespec ts = { .tv_sec = (time_t)(until_ns / KVR_SEC(1)),
+		.tv_nsec = (long)(until_ns % KVR_SEC(1)) };
+	int e;
+
+	if (until_ns == UINT64_MAX)
+		e = pthread_cond_wait(cond, lock);
+	else
+		e = pthread_cond_timedwait(cond, lock, &ts);
+	KVR_CHECK(e == 0 || e == ETIMEDOUT);
+	return e == 0;
+}
+
+static void *
+run(void *arg)
+{
+	struct kvr_thread *t = arg;
+
+	pthread_setname_np(pthread_self(), t->name);
+	t->fn(t->arg);
+	/* Signalled under the lock: whoever joins frees the condition variable right after it. */
+	pthread_mutex_lock(&t->lock);
+	t->has_ended = true;
+	pthread_cond_signal(&t->ended);
+	pthread_mutex_unlock(&t->lock);
+	return NULL;
+}
+
+enum kvr_err
+kvr_thread_start(const char *name, kvr_thread_fn *fn, void *arg, struct kvr_thread **ret)
+{
+	struct kvr_thread *t = calloc(1, sizeof(*t));
+	sigset_t before;
+
+	if (t == NULL)
+		return KVR_E_NOMEM;
+	t->fn = fn;
+	t->arg = arg;
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	KVR_CHECK(pthread_mutex_init(&t->lock, NULL) == 0);
+	kvr_cond_init(&t->ended);
+	kvr_signals_block(&before);
+	int e = pthread_create(&t->id, NULL, run, t);
+	kvr_signals_restore(&before);
+	if (e != 0) {
+		pthread_cond_destroy(&t->ended);
+		pthread_mutex_destroy(&t->lock);
+		free(t);
+		return KVR_E_NOMEM;
+	}
+	*ret = t;
+	return KVR_OK;
+}
+
+enum kvr_err
+kvr_thread_join(struct kvr_thread *take, uint64_t until_ns)
+{
+	bool in_time = true;
+
+	pthread_mutex_lock(&take->lock);
+	while (!take->has_ended && in_time)
+		in_time = kvr_cond_wait(&take->ended, &take->lock, until_ns);
+	bool ended = take->has_ended;
+	pthread_mutex_unlock(&take->lock);
+	if (!ended)
+		return KVR_E_TIMEOUT;
+	KVR_CHECK(pthread_join(take->id, NULL) == 0);
+	pthread_cond_destroy(&take->ended);
+	pthread_mutex_destroy(&take->lock);
+	free(take);
+	return KVR_OK;
+}

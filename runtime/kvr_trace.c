@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The order of stores is what makes a trace readable at any instant, by another process and after
+ * a kill: first `oldest` leaves the bytes that will be written over, then the record without its
+ * length, then its length, then `written`. A reader copies the ring and looks at `oldest` again:
+ * what is behind it may be torn, the rest is whole.
+ *
+ * A snapshot must hold what a replay that begins there cannot know: the states, and the rows of
+ * parts that were written by steps before it. The row table itself may not be read for that, since
+ * workers write their parts in it meanwhile; so the trace keeps a copy of what deciders have seen.
+ */
+#include "kvr_trace.h"
+
+#include "kvr_trace_file.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE = 64, PIECE = 16384, ROWS_SEEN = KVR_ROWS_MAX - KVR_ROWS_PARTS };
+
+#define STEADY(p) ((_Atomic uint64_t *)(p))
+
+struct kvr_trace {
+	struct kvr_trace_file  file;
+	struct kvr_trace_head *head;
+	uint8_t               *ring;
+	uint64_t               ring_bytes;
+	uint64_t               written, oldest;       /* bytes ever */
+	uint64_t               write_at, oldest_at;   /* the same two in the ring */
+	uint64_t               number;
+	uint64_t               snapshot_due;          /* in bytes ever written */
+	struct kvr_row        *seen; /* of parts, as deciders know them */
+};
+
+_Static_assert(sizeof(struct kvr_trace_head) <= KVR_PAGE, "the actors' table begins at a page");
+
+/* ---- the ring ---- */
+
+static uint64_t
+length_at(const struct kvr_trace *t, uint64_t at)
+{
+	/* The end of the ring may be too short for a record that says so. */
+	if (t->ring_bytes - at < sizeof(struct kvr_rec))
+		return t->ring_bytes - at;
+	return ((const struct kvr_rec *)(const void *)(t->ring + at))->len;
+}
+
+static void
+make_room(struct kvr_trace *t, uint64_t len)
+{
+	if (t->oldest + t->ring_bytes >= t->written + len)
+		return;
+	while (t->oldest + t->ring_bytes < t->written + len) {
+		uint64_t n = length_at(t, t->oldest_at);
+
+		KVR_CHECK(n >= 8);
+		t->oldest += n;
+		t->oldest_at += n;
+		if (t->oldest_at == t->ring_bytes)
+			t->oldest_at = 0;
+	}
+	atomic_store_explicit(STEADY(&t->head->oldest), t->oldest, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+}
+
+static struct kvr_rec *
+begin_here(struct kvr_trace *t, enum kvr_rec_kind kind, uint16_t actor, uint64_t len)
+{
+	struct kvr_rec *r = (struct kvr_rec *)(void *)(t->ring + t->write_at);
+
+	make_room(t, len);
+	atomic_store_explicit((_Atomic uint32_t *)&r->len, 0, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	r->kind = (uint16_t)kind;
+	r->actor = actor;
+	r->number = ++t->number;
+	return r;
+}
+
+static void
+advance(struct kvr_trace *t, uint64_t len)
+{
+	t->written += len;
+	t->write_at += len;
+	if (t->write_at == t->ring_bytes)
+		t->write_at = 0;
+	atomic_store_explicit(STEADY(&t->head->written), t->written, memory_order_release);
+}
+
+static void
+end(struct kvr_trace *t, struct kvr_rec *r, uint64_t len)
+{
+	atomic_store_explicit((_Atomic uint32_t *)&r->len, (uint32_t)len, memory_order_release);
+	advance(t, len);
+}
+
+/* A place of len bytes, a multiple of 8, in one piece. */
+static struct kvr_rec *
+begin(struct kvr_trace *t, enum kvr_rec_kind kind, uint16_t actor, uint64_t len)
+{
+	uint64_t rest = t->ring_bytes - t->write_at;
+
+	KVR_CHECK(len % 8 == 0 && len <= t->ring_bytes / 4);
+	if (rest >= sizeof(struct kvr_rec) && rest < len) {
+		end(t, begin_here(t, KVR_REC_PAD, KVR_ID_NONE, rest), rest);
+	} else if (rest < len) {
+		make_room(t, rest);
+		advance(t, rest);
+	}
+	return begin_here(t, kind, actor, len);
+}
+
+/* ---- records ---- */
+
+static void
+remember(struct kvr_trace *t, uint32_t first, const struct kvr_row *rows, uint32_t n)
+{
+	if (first < KVR_ROWS_PARTS)
+		return; /* rows of operations are recorded wherever an event has them */
+	KVR_CHECK(first + n <= KVR_ROWS_MAX);
+	memcpy(&t->seen[first - KVR_ROWS_PARTS], rows, n * sizeof(*rows));
+}
+
+void
+kvr_trace_step(struct kvr_trace *t, const struct kvr_actor *a, const struct kvr_event *ev,
+    uint32_t state_before, uint64_t digest, const struct kvr_out *out)
+{
+	const struct kvr_msg *m = &ev->msg;
+	bool rows_here = m->n_rows > 0 &&
+	    (kvr_msg_info[m->type].rows == KVR_ROWS_IN || m->rows < KVR_ROWS_PARTS);
+	uint64_t rows_len = rows_here ? m->n_rows * sizeof(struct kvr_row) : 0;
+	uint64_t len = sizeof(struct kvr_rec_step) + rows_len;
+	struct kvr_rec *r = begin(t, KVR_REC_STEP, a->id, len);
+	struct kvr_rec_step *s = (struct kvr_rec_step *)(void *)r;
+
+	s->now_ns = ev->now_ns;
+	s->step = out->step;
+	s->digest = digest;
+	s->before = (uint8_t)state_before;
+	s->after = (uint8_t)a->state;
+	s->n_fx = (uint8_t)out->n;
+	s->rows_here = rows_here;
+	s->spare = 0;
+	s->msg = *m;
+	if (rows_here) {
+		memcpy(s + 1, ev->rows, rows_len);
+		remember(t, m->rows, ev->rows, m->n_rows);
+	}
+	for (uint32_t i = 0; i < out->n_wrote; i++) {
+		const struct kvr_wrote *w = &out->wrote[i];
+
+		remember(t, w->first, &out->row_table[w->first], w->n);
+	}
+	end(t, r, len);
+}
+
+void
+kvr_trace_mark(struct kvr_trace *t, enum kvr_mark mark, uint64_t now_ns, const char *text)
+{
+	size_t text_len = strlen(text);
+	uint64_t len = (sizeof(struct kvr_rec_mark) + text_len + 7) / 8 * 8;
+	struct kvr_rec *r = begin(t, KVR_REC_MARK, KVR_ID_NONE, len);
+	struct kvr_rec_mark *m = (struct kvr_rec_mark *)(void *)r;
+
+	m->mark = (uint32_t)mark;
+	m->len = (uint32_t)text_len;
+	m->now_ns = now_ns;
+	memcpy(m + 1, text, text_len);
+	memset((uint8_t *)(m + 1) + text_len, 0, len - sizeof(*m) - text_len);
+	end(t, r, len);
+}
+
+/* ---- snapshots ---- */
+
+static bool
+is_zero(const uint8_t *line)
+{
+	static const uint8_t zero[LINE];
+
+	return memcmp(line, zero, LINE) == 0;
+}
+
+static void
+piece(struct kvr_trace *t, const struct kvr_actor *a, uint64_t off, const uint8_t *at, uint64_t len)
+{
+	uint64_t whole = sizeof(struct kvr_rec_state) + len;
+	uint16_t id = a == NULL ? KVR_ID_NONE : a->id;
+	struct kvr_rec *r = begin(t, KVR_REC_STATE, id, whole);
+	struct kvr_rec_state *s = (struct kvr_rec_state *)(void *)r;
+
+	s->state = a == NULL ? 0 : a->state;
+	s->off = (uint32_t)off;
+	s->digest = a == NULL ? 0 : a->digest;
+	s->steps = a == NULL ? 0 : a->steps;
+	if (len > 0)
+		memcpy(s + 1, at, len);
+	end(t, r, whole);
+}
+
+/* False when the snapshot, begun at `from`, takes more than the half of the ring that is its due. */
+static bool
+pieces(struct kvr_trace *t, uint64_t from, const struct kvr_actor *a, const void *bytes, uint64_t size)
+{
+	const uint8_t *at = bytes;
+
+	piece(t, a, 0, NULL, 0); /* state and digest, also of an actor that is all zeros */
+	for (uint64_t off = 0; off < size;) {
+		uint64_t n = 0;
+
+		while (off + n < size && n < PIECE && !is_zero(at + off + n))
+			n += LINE;
+		if (n > 0)
+			piece(t, a, off, at + off, n);
+		if (t->written - from > t->ring_bytes / 2)
+			return false;
+		off += KVR_MAX(n, (uint64_t)LINE);
+	}
+	return true;
+}
+
+bool
+kvr_trace_wants_snapshot(const struct kvr_trace *t)
+{
+	return t->written >= t->snapshot_due;
+}
+
+void
+kvr_trace_snapshot(struct kvr_trace *t, const struct kvr_actor *const *actors, uint32_t n,
+    uint64_t now_ns)
+{
+	uint64_t from;
+	bool fits = true;
+
+	kvr_trace_mark(t, KVR_MARK_SNAPSHOT_BEGIN, now_ns, "");
+	from = t->written - sizeof(struct kvr_rec_mark);
+	for (uint32_t i = 0; i < n && fits; i++)
+		fits = pieces(t, from, actors[i], actors[i]->self, actors[i]->spec->self_size);
+	fits = fits && pieces(t, from, NULL, t->seen, ROWS_SEEN * sizeof(struct kvr_row));
+	t->snapshot_due = t->written + t->ring_bytes / 2;
+	if (!fits) {
+		/* Seldom from now on: each try costs half of the past that the ring could show. */
+		t->snapshot_due = t->written + 16 * t->ring_bytes;
+		return;
+	}
+	kvr_trace_mark(t, KVR_MARK_SNAPSHOT_END, now_ns, "");
+	atomic_store_explicit(STEADY(&t->head->snapshot), from, memory_order_release);
+}
+
+/* ---- open and close ---- */
+
+void
+kvr_trace_actors(struct kvr_trace *t, const struct kvr_actor *const *actors, uint32_t n)
+{
+	struct kvr_trace_actor *table = (struct kvr_trace_actor *)(void *)((uint8_t *)t->head + KVR_PAGE);
+
+	KVR_CHECK(n <= KVR_ID_N && t->written == 0);
+	for (uint32_t i = 0; i < n; i++) {
+		kvr_id_name(actors[i]->id, table[i].name, sizeof(table[i].name));
+		table[i].id = actors[i]->id;
+		table[i].n_states = (uint16_t)actors[i]->spec->n_states;
+		table[i].self_size = (uint32_t)actors[i]->spec->self_size;
+		table[i].spec_hash = kvr_spec_hash(actors[i]->spec);
+	}
+	t->head->n_actors = n;
+}
+
+static uint64_t
+real_now_ns(void)
+{
+	struct timespec ts;
+
+	KVR_CHECK(clock_gettime(CLOCK_REALTIME, &ts) == 0);
+	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+static void
+write_head(struct kvr_trace *t, const struct kvr_trace_options *opt, uint32_t head_bytes,
+    uint32_t config_off)
+{
+	struct kvr_trace_head *h = t->head;
+
+	h->version = KVR_TRACE_VERSION;
+	h->head_bytes = head_bytes;
+	h->ring_bytes = t->ring_bytes;
+	h->snapshot = UINT64_MAX;
+	h->opened_mono_ns = kvr_now_ns();
+	h->opened_real_ns = real_now_ns();
+	h->pid = (uint32_t)getpid();
+	h->config_off = config_off;
+	h->config_len = (uint32_t)opt->config_len;
+	snprintf(h->build, sizeof(h->build), "%.60s", __VERSION__);
+	snprintf(h->instance, sizeof(h->instance), "%s", opt->instance == NULL ? "" : opt->instance);
+	if (opt->config_len > 0)
+		memcpy((uint8_t *)h + config_off, opt->config, opt->config_len);
+	h->magic = KVR_TRACE_MAGIC;
+}
+
+enum kvr_err
+kvr_trace_open(const struct kvr_trace_options *opt, struct kvr_trace **ret, char *why, size_t why_cap)
+{
+	uint64_t config_off = (KVR_PAGE + KVR_ID_N * sizeof(struct kvr_trace_actor) + 63) / 64 * 64;
+	uint64_t head_bytes = (config_off + opt->config_len + KVR_PAGE - 1) / KVR_PAGE * KVR_PAGE;
+	struct kvr_trace_options o = *opt;
+
+	if (opt->size < KVR_MIB(1) || opt->size > KVR_MIB(65536) || opt->config_len > KVR_MIB(16))
+		return KVR_E_INVALID;
+	o.size = opt->size / KVR_PAGE * KVR_PAGE;
+	struct kvr_trace *t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return KVR_E_NOMEM;
+	t->seen = mmap(NULL, ROWS_SEEN * sizeof(struct kvr_row), PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (t->seen == MAP_FAILED || kvr_trace_file_map(&o, head_bytes, &t->file, why, why_cap) != KVR_OK) {
+		if (t->seen != MAP_FAILED)
+			munmap(t->seen, ROWS_SEEN * sizeof(struct kvr_row));
+		free(t);
+		return KVR_E_NOMEM;
+	}
+	t->head = t->file.at;
+	t->ring = (uint8_t *)t->file.at + head_bytes;
+	t->ring_bytes = t->file.bytes - head_bytes;
+	t->snapshot_due = t->ring_bytes / 2;
+	write_head(t, &o, (uint32_t)head_bytes, (uint32_t)config_off);
+	*ret = t;
+	return KVR_OK;
+}
+
+void
+kvr_trace_close(struct kvr_trace *take)
+{
+	if (take == NULL)
+		return;
+	munmap(take->seen, ROWS_SEEN * sizeof(struct kvr_row));
+	kvr_trace_file_unmap(&take->file);
+	free(take);
+}
+
+const char *
+kvr_trace_path(const struct kvr_trace *t)
+{
+	return t->file.path;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names are instance.pid.n.kvrt; nothing else in the directory is ever touched. A file whose
+ * writer lives is known by its lock and not by the process number in its name: containers share
+ * /dev/shm and each has a process 1.
+ */
+#include "kvr_trace_file.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { OLD_MAX = 512, NAME_CAP = 96, TRIES = 1000 };
+
+static const uint64_t ring_min = KVR_MIB(1);
+static const uint64_t kept_bytes_max = KVR_MIB(256);
+
+struct old {
+	int64_t  mtime_s;
+	uint64_t bytes;
+	char     name[NAME_CAP];
+};
+
+/* ---- earlier files ---- */
+
+static bool
+digits(const char **at)
+{
+	const char *from = *at;
+
+	while (isdigit((unsigned char)**at))
+		(*at)++;
+	return *at > from;
+}
+
+/* instance.pid.n.kvrt, where the instance is what clean_name makes of one. */
+static bool
+is_ours(const char *name)
+{
+	const char *at = name;
+
+	if (strlen(name) >= NAME_CAP)
+		return false;
+	while (isalnum((unsigned char)*at) || *at == '-' || *at == '_')
+		at++;
+	if (at == name || *at++ != '.' || !digits(&at) || *at++ != '.' || !digits(&at))
+		return false;
+	return strcmp(at, ".kvrt") == 0;
+}
+
+static int
+newest_first(const void *a, const void *b)
+{
+	const struct old *x = a, *y = b;
+
+	if (x->mtime_s != y->mtime_s)
+		return x->mtime_s < y->mtime_s ? 1 : -1;
+	return strcmp(y->name, x->name);
+}
+
+/* True when no process writes it any more. */
+static bool
+is_left_behind(int dir, const char *name, struct old *ret)
+{
+	struct stat st;
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0)
+		return false;
+	bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+	    flock(fd, LOCK_EX | LOCK_NB) == 0;
+	close(fd);
+	if (!ok)
+		return false;
+	ret->mtime_s = (int64_t)st.st_mtime;
+	ret->bytes = (uint64_t)st.st_size;
+	snprintf(ret->name, sizeof(ret->name), "%s", name);
+	return true;
+}
+
+static void
+drop_old(int dir, uint32_t keep)
+{
+	struct old *old = calloc(OLD_MAX, sizeof(*old));
+	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = again < 0 ? NULL : fdopendir(again);
+	uint32_t n = 0;
+	uint64_t sum = 0;
+
+	if (d == NULL && again >= 0)
+		close(again);
+	for (struct dirent *e; old != NULL && d != NULL && n < OLD_MAX && (e = readdir(d)) != NULL;)
+		if (is_ours(e->d_name) && is_left_behind(dir, e->d_name, &old[n]))
+			n++;
+	if (n > 0)
+		qsort(old, n, sizeof(*old), newest_first);
+	for (uint32_t i = 0; i < n; i++) {
+		sum += old[i].bytes;
+		if (i >= keep || sum > kept_bytes_max)
+			unlinkat(dir, old[i].name, 0);
+	}
+	if (d != NULL)
+		closedir(d);
+	free(old);
+}
+
+/* ---- the directory ---- */
+
+/* -1: why says what is wrong with it. */
+static int
+open_dir(const char *asked, char *path, size_t path_cap, char *why, size_t why_cap)
+{
+	bool own = asked == NULL || strcmp(asked, "auto") == 0;
+	struct stat st;
+
+	if (own)
+		snprintf(path, path_cap, "/dev/shm/kvrelay-%lu", (unsigned long)geteuid());
+	else
+		snprintf(path, path_cap, "%s", asked);
+	if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+		snprintf(why, why_cap, "%s: %s", path, strerror(errno));
+		return -1;
+	}
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (own ? O_NOFOLLOW : 0));
+	if (dir < 0) {
+		snprintf(why, why_cap, "%s: %s", path, strerror(errno));
+		return -1;
+	}
+	/* Anybody may make that name in /dev/shm before us, and read what we then write there. */
+	if (own && (fstat(dir, &st) != 0 || st.st_uid != geteuid() || (st.st_mode & 077) != 0)) {
+		snprintf(why, why_cap, "%s: is another user's or open to others", path);
+		close(dir);
+		return -1;
+	}
+	return dir;
+}
+
+static void
+clean_name(const char *instance, char *ret, size_t cap)
+{
+	size_t n = 0;
+
+	for (; instance != NULL && instance[n] != '\0' && n + 1 < cap; n++)
+		ret[n] = instance[n] == '-' || isalnum((unsigned char)instance[n]) ? instance[n] : '_';
+	ret[n] = '\0';
+	if (n == 0)
+		snprintf(ret, cap, "kvrelay");
+}
+
+static int
+create(int dir, const char *instance, char *ret_name, size_t cap)
+{
+	char clean[40];
+
+	clean_name(instance, clean, sizeof(clean));
+	for (unsigned n = 0; n < TRIES; n++) {
+		snprintf(ret_name, cap, "%s.%ld.%u.kvrt", clean, (long)getpid(), n);
+		int fd = openat(dir, ret_name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+		if (fd >= 0 || errno != EEXIST)
+			return fd;
+	}
+	errno = EEXIST;
+	return -1;
+}
+
+/* ---- memory ---- */
+
+/* Half as much as long as the file system has no room. The ring's bytes, or 0 and errno. */
+static uint64_t
+allocate(int fd, uint64_t extra, uint64_t ring)
+{
+	for (; ring >= ring_min; ring = ring / 2 / KVR_PAGE * KVR_PAGE) {
+		int e = posix_fallocate(fd, 0, (off_t)(extra + ring));
+
+		if (e == 0)
+			return ring;
+		errno = e;
+		if ((e != ENOSPC && e != EFBIG) || ftruncate(fd, 0) != 0)
+			return 0;
+	}
+	return 0;
+}
+
+static bool
+map_file(const struct kvr_trace_options *opt, uint64_t extra, struct kvr_trace_file *f, char *why,
+    size_t why_cap)
+{
+	char path[192], name[NAME_CAP] = "";
+	int dir = open_dir(opt->dir, path, sizeof(path), why, why_cap);
+
+	if (dir < 0)
+		return false;
+	drop_old(dir, opt->keep);
+	int fd = create(dir, opt->instance, name, sizeof(name));
+	uint64_t ring = fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0 ? 0 : allocate(fd, extra, opt->size);
+	void *at = ring == 0 ? MAP_FAILED
+	                     : mmap(NULL, extra + ring, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED || ring < opt->size)
+		snprintf(why, why_cap, "%s/%s: %s", path, name, strerror(errno));
+	if (at == MAP_FAILED && fd >= 0) {
+		unlinkat(dir, name, 0);
+		close(fd);
+	}
+	close(dir);
+	if (at == MAP_FAILED)
+		return false;
+	f->at = at;
+	f->bytes = extra + ring;
+	f->fd = fd;
+	snprintf(f->path, sizeof(f->path), "%s/%s", path, name);
+	return true;
+}
+
+enum kvr_err
+kvr_trace_file_map(const struct kvr_trace_options *opt, uint64_t extra, struct kvr_trace_file *ret,
+    char *why, size_t why_cap)
+{
+	struct kvr_trace_file f = { .fd = -1 };
+
+	if (why_cap > 0)
+		why[0] = '\0';
+	if (opt->dir != NULL && strcmp(opt->dir, "none") == 0) {
+		f.at = NULL;
+	} else if (map_file(opt, extra, &f, why, why_cap)) {
+		*ret = f;
+		return KVR_OK;
+	}
+	f.bytes = extra + opt->size;
+	f.at = mmap(NULL, f.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (f.at == MAP_FAILED)
+		return KVR_E_NOMEM;
+	*ret = f;
+	return KVR_OK;
+}
+
+void
+kvr_trace_file_unmap(struct kvr_trace_file *f)
+{
+	munmap(f->at, f->bytes);
+	if (f->fd >= 0)
+		close(f->fd);
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_mailbox.h"
+#include "kvr_thread.h"
+#include "kvr_check.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PRODUCERS = 4, EACH = 25000, PLACES = 64 };
+
+static struct kvr_msg
+numbered(uint16_t from, uint64_t n)
+{
+	struct kvr_msg m = { .type = KVR_MSG_CONTINUE, .from = from, .op = n };
+
+	m.word[2] = ~n;
+	return m;
+}
+
+static const uint64_t soon = KVR_SEC(100);
+
+START_TEST(what_goes_in_comes_out_in_order)
+{
+	struct kvr_mailbox *box;
+	struct kvr_msg m;
+
+	ck_assert_int_eq(kvr_mailbox_open("a", PLACES, NULL, NULL, &box), KVR_OK);
+	for (uint64_t round = 0; round < 50; round++) {
+		for (uint64_t i = 0; i < PLACES; i++) {
+			m = numbered(7, round * PLACES + i);
+			ck_assert_int_eq(kvr_mailbox_post(box, &m), KVR_OK);
+		}
+		ck_assert_uint_eq(kvr_mailbox_depth(box), PLACES);
+		for (uint64_t i = 0; i < PLACES; i++) {
+			struct kvr_msg want = numbered(7, round * PLACES + i);
+			ck_assert_int_eq(kvr_mailbox_take(box, kvr_now_ns() + soon, &m), KVR_OK);
+			ck_assert_mem_eq(&m, &want, sizeof(m));
+		}
+	}
+	ck_assert_uint_eq(kvr_mailbox_depth(box), 0);
+	kvr_mailbox_close(box);
+}
+END_TEST
+
+START_TEST(a_full_mailbox_refuses_and_a_reserved_place_is_kept)
+{
+	struct kvr_mailbox *box;
+	struct kvr_msg m = numbered(1, 1);
+
+	ck_assert_int_eq(kvr_mailbox_open("b", 3, NULL, NULL, &box), KVR_OK);
+	ck_assert_int_eq(kvr_mailbox_reserve(box), KVR_OK);
+	ck_assert_int_eq(kvr_mailbox_post(box, &m), KVR_OK);
+	ck_assert_int_eq(kvr_mailbox_post(box, &m), KVR_OK);
+	ck_assert_int_eq(kvr_mailbox_post(box, &m), KVR_E_BUSY);
+	ck_assert_int_eq(kvr_mailbox_reserve(box), KVR_E_BUSY);
+	m.op = 2;
+	kvr_mailbox_post_reserved(box, &m);
+	ck_assert_int_eq(kvr_mailbox_take(box, kvr_now_ns() + soon, &m), KVR_OK);
+	ck_assert_int_eq(kvr_mailbox_reserve(box), KVR_OK);
+	ck_assert_int_eq(kvr_mailbox_post(box, &m), KVR_E_BUSY);
+	kvr_mailbox_unreserve(box);
+	ck_assert_int_eq(kvr_mailbox_post(box, &m), KVR_OK);
+	ck_assert_int_eq(kvr_mailbox_take(box, kvr_now_ns() + soon, &m), KVR_OK);
+	ck_assert_int_eq(kvr_mailbox_take(box, kvr_now_ns() + soon, &m), KVR_OK);
+	ck_assert_uint_eq(m.op, 2);
+	kvr_mailbox_close(box); /* with a message inside */
+}
+END_TEST
+
+START_TEST(take_keeps_its_deadline)
+{
+	struct kvr_mailbox *box;
+	struct kvr_msg m;
+
+	ck_assert_int_eq(kvr_mailbox_open("c", 1, NULL, NULL, &box), KVR_OK);
+	ck_assert_int_eq(kvr_mailbox_take(box, 0, &m), KVR_E_TIMEOUT);
+	uint64_t until_ns = kvr_now_ns() + KVR_MS(10);
+	ck_assert_int_eq(kvr_mailbox_take(box, until_ns, &m), KVR_E_TIMEOUT);
+	ck_assert_uint_ge(kvr_now_ns(), until_ns);
+	ck_assert_int_eq(kvr_mailbox_take(box, 1, &m), KVR_E_TIMEOUT);
+	kvr_mailbox_close(box);
+}
+END_TEST
+
+START_TEST(sizes_that_cannot_be_are_refused)
+{
+	struct kvr_mailbox *box;
+
+	ck_assert_int_eq(kvr_mailbox_open("d", 0, NULL, NULL, &box), KVR_E_INVALID);
+	ck_assert_int_eq(kvr_mailbox_open("d", 1000000, NULL, NULL, &box), KVR_E_INVALID);
+	ck_assert_int_eq(kvr_mailbox_open("d", 8192, NULL, NULL, &box), KVR_OK);
+	kvr_mailbox_close(box);
+	kvr_mailbox_close(NULL);
+}
+END_TEST
+
+/* ---- many producers ---- */
+
+struct crowd {
+	struct kvr_mailbox *box;
+	uint16_t            id;
+	_Atomic uint64_t   *refused;
+};
+
+static void
+produce(void *arg)
+{
+	struct crowd *c = arg;
+
+	for (uint64_t i = 0; i < EACH; i++) {
+		struct kvr_msg m = numbered(c->id, i);
+
+		while (kvr_mailbox_post(c->box, &m) != KVR_OK) {
+			atomic_fetch_add(c->refused, 1);
+			sched_yield();
+		}
+	}
+}
+
+struct tally {
+	uint64_t    next[PRODUCERS];
+	uint64_t    wrong, n;
+	_Atomic int running;
+};
+
+static void
+count(void *arg, const struct kvr_msg *m)
+{
+	struct tally *t = arg;
+
+	if (atomic_fetch_add(&t->running, 1) != 0)
+		t->wrong++; /* two at a time */
+	if (m->from >= PRODUCERS || m->op != t->next[m->from] || m->word[2] != ~m->op)
+		t->wrong++;
+	else
+		t->next[m->from]++;
+	t->n++;
+	atomic_fetch_sub(&t->running, 1);
+}
+
+static void
+start_crowd(struct kvr_mailbox *box, struct crowd *c, struct kvr_thread **threads,
+    _Atomic uint64_t *refused)
+{
+	for (uint16_t i = 0; i < PRODUCERS; i++) {
+		c[i] = (struct crowd){ .box = box, .id = i, .refused = refused };
+		ck_assert_int_eq(kvr_thread_start("kvr-crowd", produce, &c[i], &threads[i]), KVR_OK);
+	}
+}
+
+START_TEST(many_producers_one_taker)
+{
+	struct kvr_mailbox *box;
+	struct crowd c[PRODUCERS];
+	struct kvr_thread *threads[PRODUCERS];
+	struct tally t = { .n = 0 };
+	_Atomic uint64_t refused = 0;
+
+	ck_assert_int_eq(kvr_mailbox_open("e", PLACES, NULL, NULL, &box), KVR_OK);
+	start_crowd(box, c, threads, &refused);
+	for (uint32_t i = 0; i < PRODUCERS * EACH; i++) {
+		struct kvr_msg m;
+		ck_assert_int_eq(kvr_mailbox_take(box, kvr_now_ns() + soon, &m), KVR_OK);
+		ck_assert_uint_lt(m.from, PRODUCERS);
+		ck_assert_uint_eq(m.op, t.next[m.from]);
+		ck_assert_uint_eq(m.word[2], ~m.op);
+		t.next[m.from]++;
+	}
+	for (int i = 0; i < PRODUCERS; i++)
+		ck_assert_int_eq(kvr_thread_join(threads[i], kvr_now_ns() + soon), KVR_OK);
+	ck_assert_uint_eq(kvr_mailbox_depth(box), 0);
+	kvr_mailbox_close(box);
+}
+END_TEST
+
+START_TEST(many_producers_one_callback_at_a_time)
+{
+	struct kvr_mailbox *box;
+	struct crowd c[PRODUCERS];
+	struct kvr_thread *threads[PRODUCERS];
+	struct tally t = { .n = 0 };
+	_Atomic uint64_t refused = 0;
+
+	ck_assert_int_eq(kvr_mailbox_open("f", PLACES, count, &t, &box), KVR_OK);
+	start_crowd(box, c, threads, &refused);
+	for (int i = 0; i < PRODUCERS; i++)
+		ck_assert_int_eq(kvr_thread_join(threads[i], kvr_now_ns() + soon), KVR_OK);
+	kvr_mailbox_close(box); /* after it, the callback has seen everything */
+	ck_assert_uint_eq(t.n, PRODUCERS * EACH);
+	ck_assert_uint_eq(t.wrong, 0);
+}
+END_TEST
+
+START_TEST(mailboxes_of_one_name_do_not_meet)
+{
+	struct kvr_mailbox *box[8];
+	struct kvr_msg m;
+
+	for (uint64_t i = 0; i < 8; i++)
+		ck_assert_int_eq(kvr_mailbox_open("same", 4, NULL, NULL, &box[i]), KVR_OK);
+	for (uint64_t i = 0; i < 8; i++) {
+		m = numbered(1, i);
+		ck_assert_int_eq(kvr_mailbox_post(box[i], &m), KVR_OK);
+	}
+	for (uint64_t i = 8; i-- > 0;) {
+		ck_assert_int_eq(kvr_mailbox_take(box[i], kvr_now_ns() + soon, &m), KVR_OK);
+		ck_assert_uint_eq(m.op, i);
+		kvr_mailbox_close(box[i]);
+	}
+}
+END_TEST
+
+KVR_CHECK_MAIN("runtime.mailbox", what_goes_in_comes_out_in_order,
+    a_full_mailbox_refuses_and_a_reserved_place_is_kept, take_keeps_its_deadline,
+    sizes_that_cannot_be_are_refused, many_producers_one_taker,
+    many_producers_one_callback_at_a_time, mailboxes_of_one_name_do_not_meet)
