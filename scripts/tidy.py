@@ -94,7 +94,7 @@ def sources(root):
         for path in sorted((root / top).rglob("*")):
             if "__pycache__" in path.parts or not path.is_file():
                 continue
-            known = path.suffix in (".c", ".h", ".cu", ".py", ".cmake", ".map", ".in")
+            known = path.suffix in (".c", ".h", ".cu", ".py", ".sh", ".cmake", ".map", ".in")
             if known or path.name == "CMakeLists.txt" or is_program(path):
                 found.append(path)
     return [Source(root, path) for path in found if path.exists()]

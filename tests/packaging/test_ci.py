@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The counting that every other verdict rests on: scripts/test_counts.py reads what ctest really
+writes, and .ci/stages.sh adds up stages that pass, fail, hang, lie or say nothing.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+CMAKE, CTEST, ROOT = sys.argv[1:4]
+del sys.argv[1:4]
+
+PROJECT = """
+cmake_minimum_required(VERSION 3.25)
+project(counted NONE)
+enable_testing()
+add_test(NAME good COMMAND ${CMAKE_COMMAND} -E true)
+add_test(NAME also_good COMMAND ${CMAKE_COMMAND} -E true)
+add_test(NAME bad COMMAND ${CMAKE_COMMAND} -E false)
+add_test(NAME no_program COMMAND /nonexistent/program)
+add_test(NAME too_slow COMMAND sleep 30)
+add_test(NAME not_here COMMAND sh -c "echo no server here; exit 77")
+add_test(NAME off COMMAND ${CMAKE_COMMAND} -E true)
+set_tests_properties(too_slow PROPERTIES TIMEOUT 1)
+set_tests_properties(not_here PROPERTIES SKIP_RETURN_CODE 77)
+set_tests_properties(off PROPERTIES DISABLED ON)
+"""
+
+
+def run(*command, cwd=None):
+    done = subprocess.run(
+        [str(c) for c in command], cwd=cwd, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+    )
+    return done.returncode, done.stdout
+
+
+class Scratch(unittest.TestCase):
+    def setUp(self):
+        self.dir = Path(tempfile.mkdtemp(prefix="kvr-ci-"))
+
+    def tearDown(self):
+        shutil.rmtree(self.dir)
+
+
+class Counts(Scratch):
+    def count(self, *selection):
+        (self.dir / "CMakeLists.txt").write_text(PROJECT)
+        self.assertEqual(run(CMAKE, "-S", self.dir, "-B", self.dir / "build")[0], 0)
+        report = self.dir / "report.xml"
+        run(CTEST, "--test-dir", self.dir / "build", "--output-junit", report, *selection)
+        counts = self.dir / "counts"
+        code, out = run(sys.executable, f"{ROOT}/scripts/test_counts.py", report, counts)
+        return code, out, counts.read_text()
+
+    def test_every_way_a_test_can_end(self):
+        code, out, counts = self.count()
+        self.assertEqual((code, counts), (1, "2 3 2\n"), out)
+        for name in ("bad", "no_program", "too_slow"):
+            self.assertIn(f"  failed: {name}: ", out)
+        self.assertIn("  not run: not_here: no server here\n", out)
+        self.assertIn("  not run: off: ", out)
+
+    def test_all_good(self):
+        code, out, counts = self.count("-R", "good")
+        self.assertEqual((code, counts), (0, "2 0 0\n"), out)
+
+    def test_nothing_ran(self):
+        code, out, counts = self.count("-R", "not_here")
+        self.assertEqual((code, counts), (1, "0 0 1\n"), out)
+        self.assertIn("none ran", out)
+
+
+class Stages(Scratch):
+    def stages(self, *lines):
+        script = "\n".join(["set -uo pipefail", f"source {ROOT}/.ci/stages.sh", *lines, "sum_up"])
+        code, out = run("bash", "-c", script, cwd=self.dir)
+        return code, out.strip().split("\n")[-1], out
+
+    def counting(self, counts, status=0):
+        return f"""bash -c 'echo "{counts}" >>"$COUNTS"; exit {status}'"""
+
+    def test_sums(self):
+        code, last, _ = self.stages(
+            f"stage a 10 {self.counting('3 0 1')}", f"stage b 10 {self.counting('4 0 0')}"
+        )
+        self.assertEqual((code, last), (0, "7 passed, 0 failed"))
+
+    def test_a_failure_counts_and_the_next_stage_runs(self):
+        code, last, out = self.stages(
+            f"stage a 10 {self.counting('3 2 0', 1)}", f"stage b 10 {self.counting('4 0 0')}"
+        )
+        self.assertEqual((code, last), (1, "7 passed, 2 failed"), out)
+
+    def test_a_stage_that_breaks_before_it_counts(self):
+        self.assertEqual(self.stages("stage a 10 false")[:2], (1, "0 passed, 1 failed"))
+
+    def test_a_stage_that_breaks_after_it_counted_only_good(self):
+        code, last, _ = self.stages(f"stage a 10 {self.counting('5 0 0', 3)}")
+        self.assertEqual((code, last), (1, "5 passed, 1 failed"))
+
+    def test_a_stage_that_fails_and_exits_well(self):
+        code, last, _ = self.stages(f"stage a 10 {self.counting('5 1 0')}")
+        self.assertEqual((code, last), (1, "5 passed, 1 failed"))
+
+    def test_a_stage_that_says_nothing(self):
+        code, last, out = self.stages("stage a 10 true")
+        self.assertEqual((code, last), (1, "0 passed, 1 failed"))
+        self.assertIn("a counted nothing", out)
+
+    def test_a_stage_that_hangs(self):
+        code, last, out = self.stages("stage a 1 sleep 60")
+        self.assertEqual((code, last), (1, "0 passed, 1 failed"))
+        self.assertIn("over budget", out)
+        self.assertIn("exit 124", out)
+
+    def test_a_stage_that_is_missing(self):
+        self.assertEqual(self.stages("stage a 10 /nonexistent")[:2], (1, "0 passed, 1 failed"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
