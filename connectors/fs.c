@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_fs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "kvr_connectors.h"
+#include "kvr_stop.h"
+
+/* Keys of a batch that moves no payload, between two looks at the clock. */
+enum { LOOK_EVERY = 16 };
+
+int32_t
+kvr_fs_blame(struct kvr_connector *c, const char *doing, const char *name, int error)
+{
+	snprintf(c->why, sizeof(c->why), "cannot %s %s: %s", doing, name, strerror(error));
+	switch (error) {
+	case ENOSPC:
+	case EDQUOT:
+		return KVR_E_NOSPACE;
+	case EFBIG:
+	case ENAMETOOLONG:
+		return KVR_E_TOO_BIG;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case EEXIST:
+		return KVR_E_BUSY;
+	case ENOENT: /* of a name that need not be there: the directory itself is gone */
+	case ENOTDIR:
+	case ENODEV:
+	case ESTALE:
+		return KVR_E_DOWN;
+	default:
+		return KVR_E_REFUSED;
+	}
+}
+
+void
+kvr_fs_explain_name(struct kvr_connector *c, int32_t status)
+{
+	if (status == KVR_E_TOO_BIG)
+		snprintf(c->why, sizeof(c->why),
+		    "the key does not fit into a file name of %d bytes", KVR_FS_NAME_MAX);
+	else
+		snprintf(c->why, sizeof(c->why),
+		    "another key has the same file name in the format lmcache; use sealed");
+}
+
+enum kvr_err
+kvr_fs_finish(struct kvr_item *item, enum kvr_err err, int32_t status)
+{
+	if (err != KVR_OK)
+		return err;
+	/* An error that costs the lane ends the batch, and leaves the item to the next lane. */
+	if (status != KVR_OK && kvr_err_stream(status) == KVR_STREAM_CLOSE)
+		return (enum kvr_err)status;
+	kvr_item_done(item, status);
+	return KVR_OK;
+}
+
+static enum kvr_err
+look_around(struct kvr_store *s, char *why, size_t why_cap)
+{
+	struct kvr_fs_dir dir[KVR_FS_DIRS_MAX];
+	enum kvr_err      err = kvr_fs_open_dirs(s, dir, why, why_cap);
+
+	if (err != KVR_OK)
+		return err;
+	err = kvr_fs_probe(s, dir, why, why_cap);
+	s->local = kvr_fs_is_local(dir, s->n_dirs);
+	kvr_fs_close_dirs(s, dir);
+	return err;
+}
+
+static enum kvr_err
+open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why, size_t why_cap)
+{
+	struct kvr_store *s = calloc(1, sizeof(*s));
+
+	snprintf(why, why_cap, "no memory for the tables of a file tier");
+	if (s == NULL)
+		return KVR_E_NOMEM;
+	enum kvr_err err = kvr_fs_configure(s, opts, why, why_cap);
+	if (err == KVR_OK)
+		err = look_around(s, why, why_cap);
+	if (err == KVR_OK)
+		err = kvr_index_open(&s->index);
+	if (err != KVR_OK) {
+		kvr_fs_unconfigure(s);
+		free(s);
+		return err;
+	}
+	KVR_CHECK(pthread_mutex_init(&s->lock, NULL) == 0);
+	s->magic = KVR_FS_STORE_MAGIC;
+	if (why_cap > 0)
+		why[0] = '\0';
+	*ret = s;
+	return KVR_OK;
+}
+
+static void
+close_store(struct kvr_store *take)
+{
+	if (take == NULL)
+		return;
+	KVR_CHECK(take->magic == KVR_FS_STORE_MAGIC);
+	KVR_CHECK(take->reserved == 0);
+	kvr_fs_scan_close(take);
+	kvr_fs_forget_all(take);
+	kvr_index_close(&take->index);
+	KVR_CHECK(pthread_mutex_destroy(&take->lock) == 0);
+	kvr_fs_unconfigure(take);
+	take->magic = 0;
+	free(take);
+}
+
+static void
+hang_up(struct kvr_connector *take)
+{
+	if (take == NULL)
+		return;
+	KVR_CHECK(take->magic == KVR_FS_LANE_MAGIC);
+	kvr_fs_close_dirs(take->store, take->dir);
+	take->magic = 0;
+	free(take->scratch);
+	free(take);
+}
+
+static enum kvr_err
+dial(struct kvr_store *s, uint64_t until_ns, struct kvr_kick *kick, struct kvr_connector **ret,
+    char *why, size_t why_cap)
+{
+	KVR_CHECK(s->magic == KVR_FS_STORE_MAGIC);
+	enum kvr_err err = kvr_stop(kick, until_ns);
+	if (err != KVR_OK) {
+		snprintf(why, why_cap, "tier %s: %s", s->tier, kvr_err_text(err));
+		return err;
+	}
+	struct kvr_connector *c = calloc(1, sizeof(*c));
+	uint8_t *scratch = c == NULL ? NULL : aligned_alloc(64, KVR_FRAME_SCRATCH);
+	if (scratch == NULL) {
+		free(c);
+		snprintf(why, why_cap, "tier %s: no memory for a lane", s->tier);
+		return KVR_E_NOMEM;
+	}
+	c->magic = KVR_FS_LANE_MAGIC;
+	c->store = s;
+	c->kick = kick;
+	c->scratch = scratch;
+	if ((err = kvr_fs_open_dirs(s, c->dir, why, why_cap)) != KVR_OK) {
+		free(scratch);
+		free(c);
+		return err;
+	}
+	if ((err = kvr_fs_scan_on(c, until_ns, why, why_cap)) != KVR_OK) {
+		hang_up(c);
+		return err;
+	}
+	*ret = c;
+	return KVR_OK;
+}
+
+static int32_t
+delete_item(struct kvr_connector *c, const struct kvr_item *item)
+{
+	struct kvr_fs_name name;
+
+	/* A key that cannot be put is not there. */
+	if (kvr_fs_name(c->store, item->key, item->key_len, &name) != KVR_OK)
+		return KVR_E_MISS;
+	return kvr_fs_delete(c, &name);
+}
+
+/* A directory that was removed still answers from its descriptor, but has no name any more. */
+static enum kvr_err
+ping(struct kvr_connector *c)
+{
+	struct stat st;
+
+	for (uint32_t i = 0; i < c->store->n_dirs; i++) {
+		if (fstat(c->dir[i].fd, &st) == 0 && st.st_nlink > 0)
+			continue;
+		snprintf(c->why, sizeof(c->why), "the directory %s was removed", c->store->path[i]);
+		return KVR_E_DOWN;
+	}
+	return KVR_OK;
+}
+
+static enum kvr_err
+one(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item, uint64_t until_ns)
+{
+	switch (verb) {
+	case KVR_VERB_GET:
+		return kvr_fs_get(c, item, until_ns);
+	case KVR_VERB_PUT:
+		return kvr_fs_put(c, item, until_ns);
+	case KVR_VERB_STAT:
+		return kvr_fs_finish(item, KVR_OK, kvr_fs_stat(c, item));
+	case KVR_VERB_EXISTS:
+		return kvr_fs_finish(item, KVR_OK, kvr_fs_exists(c, item));
+	case KVR_VERB_DEL:
+		return kvr_fs_finish(item, KVR_OK, delete_item(c, item));
+	case KVR_VERB_PING:
+	case KVR_VERB_N:
+	default:
+		KVR_WRONG("a verb that takes no keys");
+	}
+}
+
+static enum kvr_err
+run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_t n,
+    uint64_t until_ns)
+{
+	bool moves = verb == KVR_VERB_GET || verb == KVR_VERB_PUT;
+
+	KVR_CHECK(c->magic == KVR_FS_LANE_MAGIC);
+	enum kvr_err err = kvr_stop(c->kick, until_ns);
+	if (err == KVR_OK && verb == KVR_VERB_PING)
+		err = ping(c);
+	for (uint32_t i = 0; err == KVR_OK && i < n; i++) {
+		if (i > 0 && (moves || i % LOOK_EVERY == 0))
+			err = kvr_stop(c->kick, until_ns);
+		if (err == KVR_OK && kvr_item_status(&items[i]) == KVR_PENDING)
+			err = one(c, verb, &items[i], until_ns);
+	}
+	if (err == KVR_E_TIMEOUT || err == KVR_E_CANCELLED)
+		snprintf(c->why, sizeof(c->why), "%s", kvr_err_text(err));
+	return err;
+}
+
+static const char *
+why_of(const struct kvr_connector *c)
+{
+	return c->why;
+}
+
+static uint32_t
+store_caps(const struct kvr_store *s)
+{
+	uint32_t caps = KVR_CAP(PIPELINE);
+
+	caps |= s->local ? KVR_CAP(GIVE_UP) : 0;
+	caps |= s->indexed ? KVR_CAP(CAPACITY) : 0;
+	return caps;
+}
+
+static const char *const schemes[] = { "fs", NULL };
+
+const struct kvr_connector_ops kvr_fs_ops = {
+	.name = "fs",
+	.schemes = schemes,
+	.caps = KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP) | KVR_CAP(CAPACITY),
+	.formats = KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_BARE) |
+	    KVR_FORMAT_BIT(KVR_FORMAT_SEALED),
+	.format_tier = KVR_FORMAT_SEALED,
+	.format_url = KVR_FORMAT_LMCACHE,
+	.open = open_store,
+	.close = close_store,
+	.dial = dial,
+	.hang_up = hang_up,
+	.run = run,
+	.why = why_of,
+	.store_caps = store_caps,
+};

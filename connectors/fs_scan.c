@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What lies in the directories when we come. Every file of ours enters the index, oldest use first
+ * (as far as atime tells: most mounts update it once a day), and temporary files whose writer is
+ * gone are removed.
+ *
+ * A writer holds flock() on its temporary file until it is renamed. So whoever gets that lock knows
+ * that the writer is dead, in whichever process, container or pid namespace it was, and no process
+ * number has to be trusted.
+ *
+ * The scan belongs to dialling, which has a deadline; open() must not hang on a million files. A
+ * dial that runs out of time leaves the scan where it is, and the next one, of any lane, goes on.
+ */
+#include "kvr_fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kvr_stop.h"
+
+enum { NAMES_AT_ONCE = 128 }; /* under one hold of the lock, between two looks at the clock */
+
+struct kvr_fs_found {
+	uint64_t used_ns; /* wall clock */
+	uint64_t len;
+	uint32_t dir;
+	uint32_t spare;
+	char    *name;
+};
+
+static uint64_t
+nanoseconds(struct timespec t)
+{
+	return t.tv_sec < 0 ? 0 : (uint64_t)t.tv_sec * KVR_SEC(1) + (uint64_t)t.tv_nsec;
+}
+
+static void
+remove_leftover(struct kvr_fs_scan *scan, int dir_fd, const char *name)
+{
+	int fd = openat(dir_fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(dir_fd, name, 0) == 0)
+		scan->removed++;
+	close(fd);
+}
+
+static enum kvr_err
+note(struct kvr_fs_scan *scan, int dir_fd, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+		return KVR_OK;
+	if (scan->n_found == scan->found_cap) {
+		uint64_t             cap = KVR_MAX(scan->found_cap * 2, 1024U);
+		struct kvr_fs_found *more = realloc(scan->found, cap * sizeof(*more));
+		if (more == NULL)
+			return KVR_E_NOMEM;
+		scan->found = more;
+		scan->found_cap = cap;
+	}
+	char *copy = strdup(name);
+	if (copy == NULL)
+		return KVR_E_NOMEM;
+	uint64_t read_ns = nanoseconds(st.st_atim), written_ns = nanoseconds(st.st_mtim);
+	scan->found[scan->n_found++] = (struct kvr_fs_found){ .dir = scan->dir, .name = copy,
+		.len = (uint64_t)st.st_size, .used_ns = KVR_MAX(read_ns, written_ns) };
+	return KVR_OK;
+}
+
+static int
+by_use(const void *a, const void *b)
+{
+	const struct kvr_fs_found *x = a, *y = b;
+
+	if (x->used_ns != y->used_ns)
+		return x->used_ns < y->used_ns ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static enum kvr_err
+enter_all(struct kvr_store *s)
+{
+	struct kvr_fs_scan *scan = &s->scan;
+	enum kvr_err        err = KVR_OK;
+
+	if (scan->n_found > 0)
+		qsort(scan->found, scan->n_found, sizeof(scan->found[0]), by_use);
+	for (uint64_t i = 0; err == KVR_OK && i < scan->n_found; i++)
+		if (!kvr_fs_enter(s, scan->found[i].dir, scan->found[i].name, scan->found[i].len))
+			err = KVR_E_NOMEM;
+	return err;
+}
+
+static void
+free_found(struct kvr_fs_scan *scan)
+{
+	for (uint64_t i = 0; i < scan->n_found; i++)
+		free(scan->found[i].name);
+	free(scan->found);
+	scan->found = NULL;
+	scan->n_found = scan->found_cap = 0;
+}
+
+/* The next directory to read: each one, and after it its tmp_dir. */
+static void
+next_dir(struct kvr_store *s)
+{
+	struct kvr_fs_scan *scan = &s->scan;
+
+	closedir(scan->open);
+	scan->open = NULL;
+	if (s->tmp_dir != NULL && !scan->tmp) {
+		scan->tmp = true;
+	} else {
+		scan->tmp = false;
+		scan->dir++;
+	}
+}
+
+static DIR *
+open_copy(int dir_fd)
+{
+	/* Not dup(): that would share the position with whoever reads this descriptor. */
+	int  fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (dir == NULL && fd >= 0)
+		close(fd);
+	return dir;
+}
+
+static enum kvr_err
+one_name(struct kvr_store *s)
+{
+	struct kvr_fs_scan *scan = &s->scan;
+
+	errno = 0;
+	struct dirent *entry = readdir(scan->open);
+	if (entry == NULL && errno != 0)
+		return KVR_E_DOWN;
+	if (entry == NULL) {
+		next_dir(s);
+		return KVR_OK;
+	}
+	scan->seen++;
+	if (kvr_fs_is_tmp(entry->d_name))
+		remove_leftover(scan, dirfd(scan->open), entry->d_name);
+	else if (s->indexed && !scan->tmp && kvr_fs_is_ours(s, entry->d_name))
+		return note(scan, dirfd(scan->open), entry->d_name);
+	return KVR_OK;
+}
+
+/* Some names more. Under the lock. */
+static enum kvr_err
+some_names(struct kvr_connector *c)
+{
+	struct kvr_store   *s = c->store;
+	struct kvr_fs_scan *scan = &s->scan;
+	enum kvr_err        err = KVR_OK;
+
+	for (int i = 0; err == KVR_OK && i < NAMES_AT_ONCE && scan->dir < s->n_dirs; i++) {
+		const struct kvr_fs_dir *dir = &c->dir[scan->dir];
+		if (scan->open == NULL &&
+		    (scan->open = open_copy(scan->tmp ? dir->tmp_fd : dir->fd)) == NULL)
+			return KVR_E_DOWN;
+		err = one_name(s);
+	}
+	if (err == KVR_OK && scan->dir == s->n_dirs) {
+		err = enter_all(s);
+		if (err == KVR_OK) {
+			free_found(scan);
+			scan->done = true;
+		}
+	}
+	return err;
+}
+
+enum kvr_err
+kvr_fs_scan_on(struct kvr_connector *c, uint64_t until_ns, char *why, size_t why_cap)
+{
+	struct kvr_store *s = c->store;
+	struct timespec   at = { .tv_sec = (time_t)(until_ns / KVR_SEC(1)),
+		  .tv_nsec = (long)(until_ns % KVR_SEC(1)) };
+	uint64_t     seen = 0;
+	bool         done = false;
+	enum kvr_err err = KVR_OK;
+
+	while (!done && err == KVR_OK) {
+		if (pthread_mutex_clocklock(&s->lock, CLOCK_MONOTONIC, &at) != 0)
+			err = KVR_E_TIMEOUT;
+		else {
+			if (!s->scan.done)
+				err = some_names(c);
+			done = s->scan.done;
+			seen = s->scan.seen;
+			KVR_CHECK(pthread_mutex_unlock(&s->lock) == 0);
+		}
+		if (!done && err == KVR_OK)
+			err = kvr_stop(c->kick, until_ns);
+	}
+	if (err == KVR_E_TIMEOUT)
+		snprintf(why, why_cap,
+		    "tier %s: still reading its directory, %llu names so far; next dial goes on",
+		    s->tier, (unsigned long long)seen);
+	else if (err != KVR_OK)
+		snprintf(why, why_cap, "tier %s: reading its directory: %s", s->tier,
+		    err == KVR_E_DOWN ? strerror(errno) : kvr_err_text(err));
+	return err;
+}
+
+void
+kvr_fs_scan_close(struct kvr_store *s)
+{
+	if (s->scan.open != NULL)
+		closedir(s->scan.open);
+	free_found(&s->scan);
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The index of files, for tiers that have a capacity or a floor of free space. What counts:
+ *
+ *   files in the index + files that are being written <= capacity
+ *
+ * A file leaves the directory under the same lock under which it leaves the index. Done outside,
+ * an eviction could remove the file that another lane has just put under that name, and its bytes
+ * would be counted for ever. Reads take the lock only if it is free: an order of use that misses a
+ * use is still an order, and a hit must not wait for somebody's unlink.
+ *
+ * Files that other processes put into the directory are counted when we come and when we read
+ * them, so processes that share a directory should share the capacity too: n processes with 1/n.
+ */
+#include "kvr_fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kvr_stop.h"
+
+enum { LOOK_EVERY = 16 }; /* evictions between two looks at the clock */
+
+static void
+lock(struct kvr_store *s)
+{
+	KVR_CHECK(pthread_mutex_lock(&s->lock) == 0);
+}
+
+static void
+unlock(struct kvr_store *s)
+{
+	KVR_CHECK(pthread_mutex_unlock(&s->lock) == 0);
+}
+
+static bool
+lock_until(struct kvr_store *s, uint64_t until_ns)
+{
+	struct timespec at = { .tv_sec = (time_t)(until_ns / KVR_SEC(1)),
+		.tv_nsec = (long)(until_ns % KVR_SEC(1)) };
+
+	return pthread_mutex_clocklock(&s->lock, CLOCK_MONOTONIC, &at) == 0;
+}
+
+/* One byte of directory, then the name: what the index knows a file by. */
+struct index_key {
+	uint32_t len;
+	char     text[1 + KVR_FS_NAME_MAX + 1];
+};
+
+static struct index_key
+key_of(uint32_t dir, const char *name)
+{
+	struct index_key key;
+
+	key.text[0] = (char)dir;
+	key.len = 1U + (uint32_t)strnlen(name, KVR_FS_NAME_MAX);
+	memcpy(key.text + 1, name, key.len - 1);
+	key.text[key.len] = '\0';
+	return key;
+}
+
+static struct kvr_fs_file *
+new_file(uint32_t dir, const char *name, uint64_t len)
+{
+	struct index_key    key = key_of(dir, name);
+	struct kvr_fs_file *file = malloc(sizeof(*file) + key.len + 1U);
+
+	if (file == NULL)
+		return NULL;
+	*file = (struct kvr_fs_file){ .node = { .bytes = len, .key_len = key.len } };
+	memcpy(file->key, key.text, key.len + 1U);
+	file->node.key = file->key;
+	return file;
+}
+
+static struct kvr_index_node *
+find(const struct kvr_store *s, uint32_t dir, const char *name)
+{
+	struct index_key key = key_of(dir, name);
+
+	return kvr_index_find(&s->index, key.text, key.len);
+}
+
+static void
+forget(struct kvr_store *s, struct kvr_index_node *node)
+{
+	if (node == NULL)
+		return;
+	kvr_index_drop(&s->index, node);
+	free((struct kvr_fs_file *)node);
+}
+
+bool
+kvr_fs_enter(struct kvr_store *s, uint32_t dir, const char *name, uint64_t len)
+{
+	struct kvr_fs_file *file = new_file(dir, name, len);
+
+	if (file == NULL)
+		return false;
+	forget(s, find(s, dir, name));
+	kvr_index_add(&s->index, &file->node);
+	return true;
+}
+
+void
+kvr_fs_forget_all(struct kvr_store *s)
+{
+	while (s->index.oldest != NULL)
+		forget(s, s->index.oldest);
+}
+
+/* Removes the file that was not used for longest. any: in whichever directory. */
+static enum kvr_err
+evict(struct kvr_connector *c, uint32_t dir, bool any, uint64_t *ret_len)
+{
+	struct kvr_store      *s = c->store;
+	struct kvr_index_node *x = s->index.oldest;
+
+	while (x != NULL && !any && x->key[0] != (char)dir)
+		x = x->newer;
+	if (x == NULL)
+		return KVR_E_MISS;
+	const char *name = x->key + 1;
+	if (unlinkat(c->dir[(uint8_t)x->key[0]].fd, name, 0) != 0 && errno != ENOENT) {
+		/* It stays counted, for it stays on the disk; the next one may go. */
+		int error = errno;
+		kvr_index_touch(&s->index, x);
+		(void)kvr_fs_blame(c, "evict", name, error);
+		return KVR_E_REFUSED;
+	}
+	*ret_len = x->bytes;
+	forget(s, x);
+	return KVR_OK;
+}
+
+/* Evicts until `bytes` are gone. MISS: there is nothing left to evict. Under the lock. */
+static enum kvr_err
+evict_bytes(struct kvr_connector *c, uint32_t dir, bool any, uint64_t bytes, uint64_t until_ns)
+{
+	enum kvr_err err = KVR_OK;
+	uint64_t     freed = 0, len = 0;
+
+	for (uint32_t i = 1; err == KVR_OK && freed < bytes; i++) {
+		if ((err = evict(c, dir, any, &len)) == KVR_OK)
+			freed += len;
+		if (err == KVR_OK && freed < bytes && i % LOOK_EVERY == 0)
+			err = kvr_stop(c->kick, until_ns);
+	}
+	return err;
+}
+
+/* Bytes that are missing in a directory's file system until len more still leave the floor. */
+static uint64_t
+shortfall(const struct kvr_connector *c, uint32_t dir, uint64_t len)
+{
+	const struct kvr_store *s = c->store;
+	struct statvfs          fs;
+
+	if (s->free_floor == 0 || fstatvfs(c->dir[dir].fd, &fs) != 0)
+		return 0;
+	uint64_t have = (uint64_t)fs.f_bavail * fs.f_frsize;
+	uint64_t want = s->free_floor + s->reserved + len;
+	return want > have ? want - have : 0;
+}
+
+static enum kvr_err
+keep_floor(struct kvr_connector *c, uint32_t dir, uint64_t len, uint64_t until_ns)
+{
+	uint64_t     missing = shortfall(c, dir, len);
+	enum kvr_err err = KVR_OK;
+
+	if (missing > 0)
+		err = evict_bytes(c, dir, false, missing, until_ns);
+	if (err != KVR_OK && err != KVR_E_MISS)
+		return err;
+	/* Looked at again: others use the disk too, and a file that is open frees nothing yet. */
+	if (missing > 0 && shortfall(c, dir, len) > 0) {
+		snprintf(c->why, sizeof(c->why),
+		    "less than free_floor is free in %s and nothing of ours is left to evict",
+		    c->store->path[dir]);
+		return KVR_E_NOSPACE;
+	}
+	return KVR_OK;
+}
+
+static enum kvr_err
+keep_capacity(struct kvr_connector *c, uint64_t len, uint64_t until_ns)
+{
+	struct kvr_store *s = c->store;
+	uint64_t          sum = s->index.bytes + s->reserved + len;
+
+	if (sum <= s->capacity)
+		return KVR_OK;
+	enum kvr_err err = evict_bytes(c, 0, true, sum - s->capacity, until_ns);
+	if (err != KVR_E_MISS)
+		return err;
+	snprintf(c->why, sizeof(c->why), "all of the capacity is being written just now");
+	return KVR_E_BUSY;
+}
+
+enum kvr_err
+kvr_fs_reserve(struct kvr_connector *c, uint32_t dir, uint64_t len, uint64_t until_ns)
+{
+	struct kvr_store *s = c->store;
+
+	if (!s->indexed)
+		return KVR_OK;
+	if (len > s->capacity) {
+		snprintf(c->why, sizeof(c->why),
+		    "a file of %llu bytes is beyond the capacity of %llu",
+		    (unsigned long long)len, (unsigned long long)s->capacity);
+		return KVR_E_TOO_BIG;
+	}
+	if (!lock_until(s, until_ns))
+		return KVR_E_TIMEOUT;
+	enum kvr_err err = keep_capacity(c, len, until_ns);
+	if (err == KVR_OK)
+		err = keep_floor(c, dir, len, until_ns);
+	if (err == KVR_OK)
+		s->reserved += len;
+	unlock(s);
+	return err;
+}
+
+void
+kvr_fs_unreserve(struct kvr_store *s, uint64_t len)
+{
+	if (!s->indexed)
+		return;
+	lock(s);
+	KVR_CHECK(s->reserved >= len);
+	s->reserved -= len;
+	unlock(s);
+}
+
+bool
+kvr_fs_relieve(struct kvr_connector *c, uint32_t dir, uint64_t len, uint64_t until_ns)
+{
+	struct kvr_store *s = c->store;
+
+	if (!s->indexed || !lock_until(s, until_ns))
+		return false;
+	bool any_left = s->index.n > 0;
+	enum kvr_err err = evict_bytes(c, dir, false, len, until_ns);
+	unlock(s);
+	return any_left && (err == KVR_OK || err == KVR_E_MISS);
+}
+
+int32_t
+kvr_fs_commit(struct kvr_connector *c, const char *tmp_name, const struct kvr_fs_name *name,
+    uint64_t len)
+{
+	struct kvr_store *s = c->store;
+	int               from = c->dir[name->dir].tmp_fd, to = c->dir[name->dir].fd;
+
+	if (!s->indexed)
+		return renameat(from, tmp_name, to, name->text) == 0
+		    ? KVR_OK
+		    : kvr_fs_blame(c, "rename to", name->text, errno);
+	struct kvr_fs_file *file = new_file(name->dir, name->text, len);
+	if (file == NULL)
+		return KVR_E_NOMEM;
+	lock(s);
+	int error = renameat(from, tmp_name, to, name->text) == 0 ? 0 : errno;
+	if (error == 0) {
+		forget(s, find(s, name->dir, name->text));
+		kvr_index_add(&s->index, &file->node);
+		s->reserved -= len;
+	}
+	unlock(s);
+	if (error == 0)
+		return KVR_OK;
+	free(file);
+	return kvr_fs_blame(c, "rename to", name->text, error);
+}
+
+void
+kvr_fs_used(struct kvr_connector *c, const struct kvr_fs_name *name, uint64_t len)
+{
+	struct kvr_store *s = c->store;
+
+	if (!s->indexed || pthread_mutex_trylock(&s->lock) != 0)
+		return;
+	struct kvr_index_node *node = find(s, name->dir, name->text);
+	/* Put there by another process: from now on it counts here too. */
+	if (node == NULL)
+		(void)kvr_fs_enter(s, name->dir, name->text, len);
+	else
+		kvr_index_touch(&s->index, node);
+	unlock(s);
+}
+
+void
+kvr_fs_gone(struct kvr_connector *c, const struct kvr_fs_name *name)
+{
+	struct kvr_store *s = c->store;
+
+	if (!s->indexed || pthread_mutex_trylock(&s->lock) != 0)
+		return;
+	/* Asked again under the lock: another lane may have put it since we missed it. */
+	struct stat st;
+	if (fstatat(c->dir[name->dir].fd, name->text, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
+	    errno == ENOENT)
+		forget(s, find(s, name->dir, name->text));
+	unlock(s);
+}
+
+int32_t
+kvr_fs_delete(struct kvr_connector *c, const struct kvr_fs_name *name)
+{
+	struct kvr_store *s = c->store;
+
+	if (s->indexed)
+		lock(s);
+	int error = unlinkat(c->dir[name->dir].fd, name->text, 0) == 0 ? 0 : errno;
+	if (s->indexed) {
+		if (error == 0 || error == ENOENT)
+			forget(s, find(s, name->dir, name->text));
+		unlock(s);
+	}
+	if (error == 0)
+		return KVR_OK;
+	return error == ENOENT ? KVR_E_MISS : kvr_fs_blame(c, "remove", name->text, error);
+}

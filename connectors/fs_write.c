@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* PUT of fs://: a temporary file in the same file system, then rename. */
+#include "kvr_fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kvr_stop.h"
+
+enum { FILE_MODE = 0666, NAMES_TRIED = 8 }; /* the umask is the operator's say */
+
+/*
+ * Holds the flock that keeps fs_scan.c of other processes away. Between open and flock such a scan
+ * may come and take the file for a leftover: then it is unlinked, and another name is tried.
+ */
+static bool
+hold(int fd)
+{
+	struct stat st;
+
+	/* Other errors: a file system without locks, where the scan cannot lock either. */
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+		return false;
+	return fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
+static int
+open_tmp(struct kvr_connector *c, uint32_t dir, char ret_name[KVR_FS_TMP_LEN])
+{
+	for (int i = 0; i < NAMES_TRIED; i++) {
+		kvr_fs_tmp_name(c->store, ret_name);
+		int fd = openat(c->dir[dir].tmp_fd, ret_name,
+		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+		if (fd >= 0 && hold(fd))
+			return fd;
+		if (fd < 0 && errno != EEXIST)
+			return -1;
+		if (fd >= 0)
+			close(fd);
+	}
+	errno = EEXIST;
+	return -1;
+}
+
+static int32_t
+write_span(struct kvr_connector *c, int fd, const struct kvr_fs_name *name, const uint8_t *from,
+    size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, from, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return kvr_fs_blame(c, "write", name->text, errno);
+		from += n;
+		len -= (size_t)n;
+	}
+	return KVR_OK;
+}
+
+/*
+ * Network file systems report a full disk at close. The file itself must stay open, for its lock,
+ * until it has its name; so a second descriptor is closed, which flushes just the same.
+ */
+static int32_t
+flush(struct kvr_connector *c, int fd, const struct kvr_fs_name *name)
+{
+	int copy = c->store->local ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (copy >= 0 && close(copy) != 0 && errno != EINTR)
+		return kvr_fs_blame(c, "flush", name->text, errno);
+	return KVR_OK;
+}
+
+/* KVR_OK: ret_status says whether all is written. Else the batch ends here. */
+static enum kvr_err
+write_value(struct kvr_connector *c, int fd, const struct kvr_fs_name *name,
+    struct kvr_frame *frame, uint64_t until_ns, int32_t *ret_status)
+{
+	struct kvr_const_span span;
+	size_t                looked = 0;
+	int32_t               status = KVR_OK;
+
+	while (status == KVR_OK && (span = kvr_frame_out_next(frame, KVR_FS_SLICE)).len > 0) {
+		status = write_span(c, fd, name, span.at, span.len);
+		if ((looked += span.len) >= KVR_STOP_SLICE) {
+			enum kvr_err err = kvr_stop(c->kick, until_ns);
+			if (err != KVR_OK)
+				return err;
+			looked = 0;
+		}
+	}
+	*ret_status = status == KVR_OK ? flush(c, fd, name) : status;
+	return KVR_OK;
+}
+
+/* With len bytes reserved, which the file has when this is KVR_OK and ret_status too. */
+static enum kvr_err
+write_file(struct kvr_connector *c, const struct kvr_fs_name *name, struct kvr_frame *frame,
+    uint64_t len, uint64_t until_ns, int32_t *ret_status)
+{
+	char tmp_name[KVR_FS_TMP_LEN];
+	int  fd = open_tmp(c, name->dir, tmp_name);
+
+	if (fd < 0) {
+		*ret_status = kvr_fs_blame(c, "make a file for", name->text, errno);
+		return KVR_OK;
+	}
+	int32_t      status = KVR_OK;
+	enum kvr_err err = write_value(c, fd, name, frame, until_ns, &status);
+	if (err == KVR_OK && status == KVR_OK)
+		status = kvr_fs_commit(c, tmp_name, name, len);
+	if (err != KVR_OK || status != KVR_OK)
+		(void)unlinkat(c->dir[name->dir].tmp_fd, tmp_name, 0);
+	close(fd); /* after rename or unlink: the lock goes with it */
+	*ret_status = status;
+	return err;
+}
+
+static enum kvr_err
+put_once(struct kvr_connector *c, struct kvr_item *item, const struct kvr_fs_name *name,
+    uint64_t *ret_len, uint64_t until_ns, int32_t *ret_status)
+{
+	struct kvr_frame frame;
+	enum kvr_err     err = kvr_frame_out_begin(&frame, &c->store->rules, item, c->scratch);
+
+	*ret_status = err;
+	if (err != KVR_OK)
+		return KVR_OK;
+	*ret_len = kvr_frame_out_len(&frame);
+	err = kvr_fs_reserve(c, name->dir, *ret_len, until_ns);
+	*ret_status = err;
+	if (err != KVR_OK)
+		return err == KVR_E_TIMEOUT || err == KVR_E_CANCELLED ? err : KVR_OK;
+	err = write_file(c, name, &frame, *ret_len, until_ns, ret_status);
+	if (err != KVR_OK || *ret_status != KVR_OK)
+		kvr_fs_unreserve(c->store, *ret_len);
+	return err;
+}
+
+enum kvr_err
+kvr_fs_put(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
+{
+	struct kvr_fs_name name;
+	uint64_t           len = 0;
+	int32_t            status = kvr_fs_name(c->store, item->key, item->key_len, &name);
+	enum kvr_err       err = KVR_OK;
+
+	if (status != KVR_OK) {
+		kvr_fs_explain_name(c, status);
+		return kvr_fs_finish(item, KVR_OK, status);
+	}
+	err = put_once(c, item, &name, &len, until_ns, &status);
+	/* The disk is smaller than the capacity says. What is old gives way, else it stays full. */
+	if (err == KVR_OK && status == KVR_E_NOSPACE &&
+	    kvr_fs_relieve(c, name.dir, len, until_ns))
+		err = put_once(c, item, &name, &len, until_ns, &status);
+	if (err == KVR_OK && status == KVR_OK)
+		item->len = len;
+	return kvr_fs_finish(item, err, status);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the fs:// store share.
+ *
+ *   fs.c        the table of functions, a lane's life, one batch
+ *   fs_config.c the URL and options; making, opening and probing directories
+ *   fs_name.c   key text to file name
+ *   fs_space.c  the index of files: capacity, free space, eviction
+ *   fs_scan.c   what lies in the directories when we come: files to count, leftovers to remove
+ *   fs_read.c   GET, STAT, EXISTS
+ *   fs_write.c  PUT
+ *
+ * One chunk is one file, in one flat directory, or in several of which the key picks one. A file
+ * appears by rename, so a reader sees a whole value, old or new. Nothing is ever fsynced: this is a
+ * cache, and after a power failure a file may be short or full of zeros. `sealed` notices both;
+ * `lmcache` notices a wrong length; `bare` believes what it reads.
+ */
+#ifndef KVR_FS_H
+#define KVR_FS_H
+
+#include <dirent.h>
+#include <pthread.h>
+
+#include "kvr_connector.h"
+#include "kvr_frame.h"
+#include "kvr_index.h"
+
+#define KVR_FS_STORE_MAGIC KVR_MAGIC('F', 'S', 'S', 'T')
+#define KVR_FS_LANE_MAGIC KVR_MAGIC('F', 'S', 'L', 'N')
+
+enum {
+	KVR_FS_DIRS_MAX = 16,
+	KVR_FS_NAME_MAX = 255, /* bytes of a file name, as on every file system of Linux */
+	KVR_FS_PREFIX_MAX = 256,
+	KVR_FS_KEY_MAX = KVR_FS_PREFIX_MAX + KVR_KEY_LEN_MAX
+};
+
+/* Read, written and hashed at once: small enough to be in cache still when it is hashed. */
+#define KVR_FS_SLICE ((size_t)KVR_KIB(256))
+
+/* Both descriptors are a lane's own, so that a directory that was removed heals by redialling. */
+struct kvr_fs_dir {
+	int fd;     /* of final names */
+	int tmp_fd; /* of temporary names: fd itself without tmp_dir */
+};
+
+/* A file in the index. Its key: one byte for the directory, then the name. */
+struct kvr_fs_file {
+	struct kvr_index_node node; /* first: the index knows only this */
+	char                  key[];
+};
+
+/* Under the store's lock: any lane goes on where another stopped. */
+struct kvr_fs_scan {
+	bool     done;
+	uint32_t dir;      /* which is read */
+	bool     tmp;      /* its tmp_dir, not itself */
+	DIR     *open;     /* NULL: not opened yet */
+	uint64_t seen;     /* names */
+	uint64_t removed;  /* leftovers */
+	struct kvr_fs_found *found; /* files to sort by age before they enter the index */
+	uint64_t n_found, found_cap;
+};
+
+struct kvr_store {
+	uint32_t magic;
+	uint32_t n_dirs;
+	char    *path[KVR_FS_DIRS_MAX]; /* absolute, without a slash at the end */
+	char    *tmp_dir;               /* relative to each; NULL: none */
+	char     tier[64];
+	uint32_t prefix_len;
+	char     prefix[KVR_FS_PREFIX_MAX];
+	struct kvr_frame_rules rules;
+	const char *suffix;     /* ".data", ".raw", ".kvr" */
+	uint64_t    min_len;    /* a shorter file is no value */
+	uint64_t    capacity;   /* UINT64_MAX: no limit */
+	uint64_t    free_floor;
+	bool        local;      /* every directory is on a file system of this machine */
+	bool        indexed;    /* there is a capacity or a floor, so somebody has to count */
+	uint64_t    seed;       /* makes temporary names ours alone, also among machines */
+	_Atomic uint64_t tmp_count;
+
+	pthread_mutex_t    lock; /* what is below */
+	struct kvr_index   index;
+	uint64_t           reserved; /* bytes of files that are being written */
+	struct kvr_fs_scan scan;
+};
+
+struct kvr_connector {
+	uint32_t          magic;
+	struct kvr_store *store;
+	struct kvr_kick  *kick;
+	uint8_t          *scratch;
+	struct kvr_fs_dir dir[KVR_FS_DIRS_MAX];
+	char              why[384];
+};
+
+/* The file of one item. */
+struct kvr_fs_name {
+	uint32_t dir;
+	uint32_t len;
+	char     text[KVR_FS_NAME_MAX + 1];
+};
+
+/* fs_config.c */
+enum kvr_err kvr_fs_configure(
+    struct kvr_store *, const struct kvr_store_opts *, char *why, size_t why_cap);
+void kvr_fs_unconfigure(struct kvr_store *);
+/* Makes what is missing, opens all. KVR_E_AUTH, NOSPACE or CONFIG with the path and the cure. */
+enum kvr_err kvr_fs_open_dirs(
+    const struct kvr_store *, struct kvr_fs_dir *ret, char *why, size_t why_cap);
+void kvr_fs_close_dirs(const struct kvr_store *, struct kvr_fs_dir *);
+/* Whether one may write there: makes a file and removes it. */
+enum kvr_err kvr_fs_probe(
+    struct kvr_store *, const struct kvr_fs_dir *, char *why, size_t why_cap);
+bool kvr_fs_is_local(const struct kvr_fs_dir *, uint32_t n);
+
+/*
+ * fs_name.c. KVR_E_TOO_BIG: longer than a file name may be. KVR_E_UNSUPPORTED: an LMCache name that
+ * another key has as well.
+ */
+enum kvr_err kvr_fs_name(const struct kvr_store *, const char *key, uint32_t key_len,
+    struct kvr_fs_name *ret);
+bool kvr_fs_is_ours(const struct kvr_store *, const char *name); /* could kvr_fs_name make it? */
+#define KVR_FS_TMP_LEN 43U /* with the NUL */
+void kvr_fs_tmp_name(struct kvr_store *, char ret[KVR_FS_TMP_LEN]);
+bool kvr_fs_is_tmp(const char *name);
+
+/*
+ * fs_space.c. All lock for themselves, no longer than until_ns. Names that are removed from the
+ * index are removed from the directory under the same lock, so that the two agree.
+ */
+enum kvr_err kvr_fs_reserve(struct kvr_connector *, uint32_t dir, uint64_t len, uint64_t until_ns);
+void         kvr_fs_unreserve(struct kvr_store *, uint64_t len);
+/* For a disk that is full all the same: evicts len bytes in that directory. False: could not. */
+bool kvr_fs_relieve(struct kvr_connector *, uint32_t dir, uint64_t len, uint64_t until_ns);
+/* Renames the temporary file to its name and turns the reservation into an entry. */
+int32_t kvr_fs_commit(struct kvr_connector *, const char *tmp_name,
+    const struct kvr_fs_name *, uint64_t len);
+void    kvr_fs_used(struct kvr_connector *, const struct kvr_fs_name *, uint64_t len);
+void    kvr_fs_gone(struct kvr_connector *, const struct kvr_fs_name *);
+int32_t kvr_fs_delete(struct kvr_connector *, const struct kvr_fs_name *);
+/* Under the lock. False: no memory, so the file goes uncounted. */
+bool kvr_fs_enter(struct kvr_store *, uint32_t dir, const char *name, uint64_t len);
+void kvr_fs_forget_all(struct kvr_store *);
+
+/* fs_scan.c. KVR_OK: all is counted, or nothing needs to be. */
+enum kvr_err kvr_fs_scan_on(struct kvr_connector *, uint64_t until_ns, char *why, size_t why_cap);
+void         kvr_fs_scan_close(struct kvr_store *);
+
+/* fs_read.c, fs_write.c. KVR_OK: the item has its status. Else the batch ends here. */
+enum kvr_err kvr_fs_get(struct kvr_connector *, struct kvr_item *, uint64_t until_ns);
+enum kvr_err kvr_fs_put(struct kvr_connector *, struct kvr_item *, uint64_t until_ns);
+int32_t      kvr_fs_stat(struct kvr_connector *, struct kvr_item *);
+int32_t      kvr_fs_exists(struct kvr_connector *, struct kvr_item *);
+
+/* fs.c. Publishes status unless the batch ends; what run() goes on with. */
+enum kvr_err kvr_fs_finish(struct kvr_item *, enum kvr_err err, int32_t status);
+void         kvr_fs_explain_name(struct kvr_connector *, int32_t status);
+/* The status that errno deserves; `doing` and the name go into why. */
+int32_t kvr_fs_blame(struct kvr_connector *, const char *doing, const char *name, int error);
+
+#endif
