@@ -45,7 +45,8 @@ struct kvr_row {
 		struct {           /* parts that went through a serde, or came from a store */
 			uint32_t raw_len;
 			uint32_t serde;
-			uint64_t spare;
+			uint32_t other; /* ENCODE: staging to read from; DECODE: to write to; 0: the caller's */
+			uint32_t spare;
 		} body;
 	};
 	uint32_t len;   /* payload bytes: asked for on the way out, found or stored on the way back */
@@ -142,7 +143,7 @@ enum kvr_count {
 	X(PART_DONE,   IN,    RECEIVER, int32_t err; uint32_t n_ok; uint64_t bytes; uint32_t took_us; uint8_t verb; uint8_t tier; uint8_t lane; uint8_t cls;) \
 	X(PART_CANCEL, NONE,  SAME,     int32_t reason; uint8_t tier; uint8_t lane; uint16_t spare;) \
 	/* parts: router -> serde worker, router -> transfer -> copy worker, and back */ \
-	X(ENCODE,      NAMED, RECEIVER, uint32_t serde; uint32_t slot_pages;) \
+	X(ENCODE,      NAMED, RECEIVER, uint32_t serde; uint32_t slot_pages; uint32_t keep_staged; uint32_t spare;) \
 	X(ENCODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
 	X(DECODE,      NAMED, RECEIVER, uint32_t serde; uint32_t spare;) \
 	X(DECODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
@@ -158,7 +159,9 @@ enum kvr_count {
 	X(TIER_STATE,  NONE,  SAME,     int32_t err; uint8_t tier; uint8_t state; uint16_t links_up;) \
 	/* metrics */ \
 	X(OP_STAT,     NONE,  SAME,     uint8_t kind; int8_t err; uint16_t spare; uint32_t n; uint32_t n_ok; uint32_t took_us; uint64_t bytes;) \
-	X(COUNT,       NONE,  SAME,     uint32_t what; uint32_t tier; uint64_t n;)
+	X(COUNT,       NONE,  SAME,     uint32_t what; uint32_t tier; uint64_t n;) \
+	/* one per PART_DONE to the router: n keys = ok + miss + error{err}; never handed out: dropped{err} */ \
+	X(PART_STAT,   NONE,  SAME,     uint8_t tier; uint8_t verb; int8_t err; uint8_t dropped; uint16_t n; uint16_t n_ok; uint16_t n_miss; uint16_t spare; uint32_t took_us; uint64_t bytes;)
 
 enum kvr_msg_type {
 #define X(name, rows, owner, fields) KVR_MSG_##name,

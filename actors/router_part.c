@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Parts: which keys go together, which staging slots they get, and to whom they are sent.
+ *
+ * A part takes all its staging slots when it is made, and what it then waits for never takes one.
+ * So whoever holds slots can always go on, and waiting for slots cannot be a circle.
+ */
+#include "router_state.h"
+
+/* Puts and background writes leave a quarter of the parts to lookups and gets. */
+enum { PARTS_FOR_WRITES = KVR_PARTS_SMALL * 3 / 4, ENCODE_KEYS = 4 };
+
+/* What a part would be: decided before anything is taken. */
+struct plan {
+	uint32_t keys_max, n;
+	uint64_t bytes_max, bytes;
+	uint64_t until_ns;
+	uint32_t serde;  /* encode before, or decode after; 0: neither */
+	bool     wide, staged, moves;
+	uint8_t  verb, cls;
+	uint32_t dropped; /* keys that get no background write: no slot was free */
+	uint32_t key[KVR_WIDE_KEYS];
+	uint32_t buf[KVR_PART_KEYS];
+	bool     twice; /* a prefetch through a serde: a second slot for what is decoded */
+};
+
+uint32_t
+kvr_router_part_id(const struct router *me, uint32_t slot)
+{
+	return slot | (uint32_t)me->part[slot].gen << 16;
+}
+
+/* ---- staging slots ---- */
+
+void
+kvr_router_staging_init(struct step *s, uint32_t slot_pages)
+{
+	struct router *me = s->me;
+	uint32_t n = slot_pages == 0 ? 0 : me->config.staging_pages / slot_pages;
+
+	n = KVR_MIN(n, (uint32_t)KVR_STAGING_MAX);
+	kvr_touch(s->out, me, offsetof(struct router, tier));
+	kvr_touch(s->out, me->slot_free, sizeof(me->slot_free));
+	me->slot_pages = slot_pages;
+	me->n_slots = me->n_slots_free = n;
+	me->grow_pages = 0;
+	for (uint32_t i = 0; i < n; i++)
+		me->slot_free[i] = (n - 1 - i) * slot_pages + 1;
+}
+
+/* 0: none is free, or none is long enough until the slots in use are back. */
+uint32_t
+kvr_router_staging_take(struct step *s, uint64_t len)
+{
+	struct router *me = s->me;
+	uint32_t pages = (uint32_t)((len + KVR_PAGE - 1) / KVR_PAGE);
+
+	if (pages > me->slot_pages && pages > me->grow_pages && pages <= me->config.staging_pages) {
+		uint32_t want = 1;
+
+		while (want < pages)
+			want *= 2;
+		kvr_touch(s->out, &me->grow_pages, sizeof(me->grow_pages));
+		me->grow_pages = KVR_MIN(want, me->config.staging_pages);
+	}
+	/* Nothing is given out until all are back, else a stream of short values would keep long ones out. */
+	if (me->grow_pages != 0 && me->n_slots_free == me->n_slots)
+		kvr_router_staging_init(s, me->grow_pages);
+	if (me->grow_pages != 0 || me->n_slots_free == 0 || pages > me->slot_pages)
+		return 0;
+	kvr_touch(s->out, &me->n_slots_free, sizeof(me->n_slots_free));
+	kvr_touch(s->out, &me->slot_free[me->n_slots_free - 1], sizeof(uint32_t));
+	uint32_t buf = me->slot_free[--me->n_slots_free];
+
+	me->slot_free[me->n_slots_free] = 0;
+	return buf;
+}
+
+void
+kvr_router_staging_give(struct step *s, uint32_t buf)
+{
+	struct router *me = s->me;
+
+	KVR_CHECK(buf != 0 && (buf - 1) % me->slot_pages == 0 && me->n_slots_free < me->n_slots);
+	kvr_touch(s->out, &me->n_slots_free, sizeof(me->n_slots_free));
+	kvr_touch(s->out, &me->slot_free[me->n_slots_free], sizeof(uint32_t));
+	me->slot_free[me->n_slots_free++] = buf;
+}
+
+/* ---- what a part would be ---- */
+
+bool
+kvr_router_selects(const struct op *op, const struct key *k)
+{
+	switch ((enum phase)op->phase) {
+	case PHASE_ASK:
+	case PHASE_READ:
+	case PHASE_DEL:
+		return k->err == KVR_PENDING && (k->flags & KEY_BLOCKED) == 0;
+	case PHASE_WRITE:
+		return k->err == KVR_PENDING && (k->flags & KEY_OWNER) != 0;
+	case PHASE_SAVE:
+		return k->back != 0 && k->buf == 0;
+	case PHASE_BACK:
+		return k->buf != 0 && (k->back & 1U << op->tier) != 0;
+	case PHASE_NONE:
+		break;
+	}
+	return false;
+}
+
+static enum kvr_verb
+verb_of(const struct op *op)
+{
+	switch ((enum phase)op->phase) {
+	case PHASE_ASK:
+		return KVR_VERB_EXISTS;
+	case PHASE_READ:
+		return op->kind == KVR_OP_LOOKUP ? KVR_VERB_EXISTS : op->kind == KVR_OP_SIZE ? KVR_VERB_STAT : KVR_VERB_GET;
+	case PHASE_DEL:
+		return KVR_VERB_DEL;
+	case PHASE_WRITE:
+	case PHASE_BACK:
+		return KVR_VERB_PUT;
+	case PHASE_SAVE:
+	case PHASE_NONE:
+		break;
+	}
+	return KVR_VERB_N;
+}
+
+static uint8_t
+class_of(const struct op *op, uint8_t verb)
+{
+	if (op->phase == PHASE_BACK && op->kind != KVR_OP_PREFETCH)
+		return KVR_CLASS_BACKGROUND;
+	if (verb == KVR_VERB_PUT)
+		return KVR_CLASS_PUT;
+	if (op->kind == KVR_OP_PREFETCH)
+		return KVR_CLASS_PREFETCH;
+	return verb == KVR_VERB_GET ? KVR_CLASS_GET : KVR_CLASS_LOOKUP;
+}
+
+static uint64_t
+until_of(const struct step *s, const struct op *op)
+{
+	const struct kvr_router_config *c = &s->me->config;
+	uint64_t left = op->deadline_ns > s->ev->now_ns ? op->deadline_ns - s->ev->now_ns : 0;
+	uint64_t mine = c->tier[op->tier].timeout_ns;
+
+	/* More tiers to ask: half of what is left, so that a slow one leaves time for the next. */
+	if (mine == 0 && op->phase == PHASE_READ && (op->tiers & (op->tiers - 1)) != 0)
+		mine = left / 2;
+	return mine == 0 || mine > left ? op->deadline_ns : s->ev->now_ns + mine;
+}
+
+static void
+plan_part(const struct step *s, const struct op *op, struct plan *p)
+{
+	const struct kvr_router_tier *t = &s->me->config.tier[op->phase == PHASE_SAVE ? 0 : op->tier];
+	uint32_t lanes = KVR_MAX(t->bulk_lanes, 1U);
+
+	p->n = 0;
+	p->bytes = 0;
+	p->dropped = 0;
+	p->verb = (uint8_t)verb_of(op);
+	p->moves = p->verb == KVR_VERB_GET || p->verb == KVR_VERB_PUT || op->phase == PHASE_SAVE;
+	p->cls = class_of(op, p->verb);
+	p->until_ns = op->phase == PHASE_SAVE ? op->deadline_ns : until_of(s, op);
+	p->wide = !p->moves && op->n - op->cursor > KVR_PART_KEYS && s->me->free_wide != 0;
+	p->keys_max = p->wide ? KVR_WIDE_KEYS : KVR_PART_KEYS;
+	p->serde = p->moves && op->phase != PHASE_SAVE ? t->serde : 0;
+	/* A store that cannot be given up in the middle of a wait never sees the caller's memory. */
+	p->staged = p->moves && (p->serde != 0 || op->phase == PHASE_SAVE || (!t->give_up && op->phase != PHASE_BACK) ||
+	    op->kind == KVR_OP_PREFETCH);
+	if (op->phase == PHASE_BACK && p->serde == 0)
+		p->staged = false; /* it goes out of the slot that it has */
+	p->twice = p->serde != 0 && op->kind == KVR_OP_PREFETCH && op->phase == PHASE_READ;
+	if (p->serde != 0)
+		p->keys_max = ENCODE_KEYS;
+	/* Small enough that every lane gets two, big enough that a part is worth its messages. */
+	uint64_t all = 0;
+
+	for (uint32_t i = 0; p->moves && i < op->n && i < 64; i++)
+		all += s->me->key[op->first + i].len;
+	if (op->n > 64)
+		all = KVR_PART_BYTES * 2U * (uint64_t)lanes;
+	p->bytes_max = KVR_MAX(KVR_MIN(all / (2U * lanes), (uint64_t)KVR_PART_BYTES), KVR_MIB(1));
+}
+
+/* How long the slot has to be: an encoded value may take all of it. */
+static uint64_t
+slot_len(const struct router *me, const struct plan *p, const struct key *k)
+{
+	uint64_t len = k->len;
+
+	if (p->serde != 0 && p->verb == KVR_VERB_GET) /* what is stored may be longer than what it gives */
+		len = KVR_MAX(len, (uint64_t)me->slot_pages * KVR_PAGE);
+	return len;
+}
+
+/* Staging is for everybody; what is kept beyond an answer gets at most half of it. */
+static uint32_t
+take_slot(struct step *s, const struct op *op, const struct plan *p, const struct key *k)
+{
+	struct router *me = s->me;
+	bool keeps = op->phase == PHASE_SAVE || (op->kind == KVR_OP_PREFETCH && op->phase == PHASE_READ);
+
+	if (keeps && me->n_slots_back >= me->n_slots / 2)
+		return 0;
+	return kvr_router_staging_take(s, slot_len(me, p, k));
+}
+
+/* This tier will never take or give this key: that is an answer like any other. */
+static bool
+refuse(struct step *s, const struct op *op, uint32_t slot, int32_t err)
+{
+	kvr_router_key_result(s, &(struct outcome){ .key = slot, .err = err, .phase = op->phase,
+	    .tier = op->tier });
+	return true;
+}
+
+/* What other tiers hold need not wait for a slot to be written back or promoted. */
+static bool
+may_drop(const struct router *me, const struct op *op)
+{
+	return op->phase == PHASE_SAVE && (op->kind != KVR_OP_PUT || kvr_router_through(me) > 0);
+}
+
+static bool
+drop_background(struct step *s, struct op *op, struct plan *p, uint32_t slot)
+{
+	key_of(s, slot)->back = 0;
+	op->saving--;
+	p->dropped++;
+	return true;
+}
+
+static bool
+take_second(struct step *s, const struct op *op, struct plan *p, const struct key *k)
+{
+	uint32_t *second = &p->buf[KVR_PART_SECOND + p->n];
+
+	*second = take_slot(s, op, p, k);
+	if (*second == 0)
+		kvr_router_staging_give(s, p->buf[p->n]);
+	return *second != 0;
+}
+
+/* True when the key could be taken, or need not be. */
+static bool
+gather_key(struct step *s, struct op *op, struct plan *p, uint32_t slot)
+{
+	const struct key *k = &s->me->key[slot];
+
+	if (!kvr_router_selects(op, k))
+		return true;
+	if (p->moves && p->n > 0 && p->bytes + k->len > p->bytes_max)
+		return false;
+	if (p->staged) {
+		if (k->len > (uint64_t)s->me->config.staging_pages * KVR_PAGE)
+			return refuse(s, op, slot, KVR_E_TOO_BIG);
+		p->buf[p->n] = take_slot(s, op, p, k);
+		if (p->buf[p->n] == 0 && may_drop(s->me, op))
+			return drop_background(s, op, p, slot);
+		if (p->buf[p->n] == 0)
+			return false;
+		if (p->twice && !take_second(s, op, p, k))
+			return false;
+	} else if (!p->wide) {
+		p->buf[p->n] = 0;
+	}
+	p->key[p->n++] = slot;
+	if (p->moves)
+		p->bytes += k->len;
+	return true;
+}
+
+/* Moves the cursor over keys that this phase does not want and past those it takes. */
+static bool
+gather(struct step *s, struct op *op, struct plan *p)
+{
+	uint32_t looked = 0;
+
+	while (op->cursor < op->n && p->n < p->keys_max && looked < KVR_SLICE_KEYS) {
+		if (!gather_key(s, op, p, op->first + op->cursor))
+			return false;
+		op->cursor++;
+		looked++;
+	}
+	return true;
+}
+
+/* ---- the table of parts ---- */
+
+static uint32_t
+take_part(struct step *s, const struct plan *p)
+{
+	struct router *me = s->me;
+	uint32_t *head = p->wide ? &me->free_wide : &me->free_small;
+	bool write = p->verb == KVR_VERB_PUT || p->verb == KVR_VERB_N;
+
+	if (*head == 0 || (write && me->n_small_writes >= PARTS_FOR_WRITES))
+		return UINT32_MAX;
+	uint32_t slot = *head - 1;
+	struct part *part = &me->part[slot];
+	uint16_t gen = (uint16_t)(part->gen + 1);
+
+	kvr_touch(s->out, me, offsetof(struct router, tier));
+	kvr_touch(s->out, part, sizeof(*part));
+	*head = part->next;
+	me->n_parts++;
+	if (write)
+		me->n_small_writes++;
+	*part = (struct part){ .gen = gen == 0 ? 1 : gen, .verb = p->verb, .cls = p->cls };
+	return slot;
+}
+
+/* The part is at its end: its slots and its place are free. The operation is not looked at. */
+void
+kvr_router_retire(struct step *s, uint32_t slot)
+{
+	struct router *me = s->me;
+	struct part *part = &me->part[slot];
+	bool wide = slot >= KVR_PARTS_SMALL;
+	uint32_t *head = wide ? &me->free_wide : &me->free_small;
+
+	kvr_touch(s->out, me, offsetof(struct router, tier));
+	kvr_touch(s->out, part, sizeof(*part));
+	KVR_CHECK(part->stage != STAGE_FREE);
+	if (part->verb == KVR_VERB_PUT || part->verb == KVR_VERB_N)
+		me->n_small_writes--;
+	if (!wide) {
+		uint32_t *buf = me->part_buf[slot];
+
+		kvr_touch(s->out, buf, sizeof(me->part_buf[slot]));
+		for (uint32_t i = 0; i < KVR_PART_KEYS; i++) {
+			if (buf[i] != 0)
+				kvr_router_staging_give(s, buf[i]);
+			buf[i] = 0;
+		}
+	}
+	*part = (struct part){ .gen = part->gen, .next = *head };
+	*head = slot + 1;
+	me->n_parts--;
+}
+
+static void
+write_rows(struct step *s, const struct op *op, const struct plan *p, uint32_t slot)
+{
+	struct router *me = s->me;
+	struct kvr_row *rows = kvr_rows(s->out, kvr_part_rows(slot), p->n);
+	bool back = op->phase == PHASE_BACK;
+
+	for (uint32_t i = 0; i < p->n; i++) {
+		const struct key *k = &me->key[p->key[i]];
+		struct kvr_row *r = &rows[i];
+
+		r->digest = k->digest;
+		r->len = k->len;
+		r->key = p->key[i];
+		r->err = KVR_PENDING;
+		r->where = KVR_NOWHERE;
+		if (k->flags & KEY_AT_MOST)
+			r->flags |= KVR_ROW_AT_MOST;
+		if (p->wide || !p->moves)
+			continue;
+		r->buf = p->staged ? p->buf[i] : back ? k->buf : 0;
+		if (p->staged && p->verb != KVR_VERB_PUT)
+			r->flags |= KVR_ROW_STAGED;
+		if (p->verb == KVR_VERB_GET && p->serde != 0) {
+			r->len = me->slot_pages * KVR_PAGE;
+			r->flags |= KVR_ROW_AT_MOST;
+		}
+		if (op->phase == PHASE_SAVE)
+			r->len = k->found;
+		if (back) {
+			r->len = k->found;
+			if (p->staged)
+				r->body.other = k->buf;
+			else
+				r->flags |= KVR_ROW_STAGED;
+		}
+		if (p->staged)
+			me->part_buf[slot][i] = p->buf[i];
+		if (p->twice)
+			me->part_buf[slot][KVR_PART_SECOND + i] = p->buf[KVR_PART_SECOND + i];
+	}
+}
+
+static void
+send_to_serde(struct step *s, uint32_t slot, const struct op *op, bool encode)
+{
+	struct router *me = s->me;
+	struct part *part = &me->part[slot];
+	struct kvr_msg m = { .type = encode ? KVR_MSG_ENCODE : KVR_MSG_DECODE, .op = op->id,
+		.deadline_ns = part->until_ns, .rows = kvr_part_rows(slot), .n_rows = part->n,
+		.part = kvr_router_part_id(me, slot) };
+	uint32_t least = 0;
+
+	for (uint32_t i = 1; i < me->config.n_serde; i++) {
+		if (me->serde_load[i] < me->serde_load[least])
+			least = i;
+	}
+	kvr_touch(s->out, me->serde_load, sizeof(me->serde_load));
+	me->serde_load[least]++;
+	part->serde = (uint8_t)least;
+	if (encode) {
+		m.ENCODE.serde = me->config.tier[part->tier].serde;
+		m.ENCODE.slot_pages = me->slot_pages;
+		m.ENCODE.keep_staged = me->config.tier[part->tier].give_up == 0;
+	} else {
+		m.DECODE.serde = me->config.tier[part->tier].serde;
+	}
+	send(s, (uint16_t)(KVR_ID_SERDE + least), &m);
+}
+
+static void
+send_to_transfer(struct step *s, uint32_t slot, const struct op *op, bool to_caller)
+{
+	const struct part *part = &s->me->part[slot];
+	struct kvr_msg m = { .type = KVR_MSG_COPY, .op = op->id, .deadline_ns = part->until_ns,
+		.rows = kvr_part_rows(slot), .n_rows = part->n, .part = kvr_router_part_id(s->me, slot) };
+
+	m.COPY.to_caller = to_caller;
+	m.COPY.bytes = part->bytes;
+	send(s, KVR_ID_TRANSFER, &m);
+}
+
+/* By its stage: to a serde worker, to the transfer actor or to its tier. */
+void
+kvr_router_send_part(struct step *s, uint32_t slot)
+{
+	struct part *part = &s->me->part[slot];
+	const struct op *op = &s->me->op[part->op];
+	struct kvr_msg m = { .type = KVR_MSG_PART, .op = op->id, .deadline_ns = part->until_ns,
+		.rows = kvr_part_rows(slot), .n_rows = part->n, .part = kvr_router_part_id(s->me, slot) };
+
+	kvr_touch(s->out, part, sizeof(*part));
+	switch ((enum stage)part->stage) {
+	case STAGE_ENCODE:
+	case STAGE_DECODE:
+		part->borrowed = part->phase != PHASE_BACK && op->kind != KVR_OP_PREFETCH;
+		send_to_serde(s, slot, op, part->stage == STAGE_ENCODE);
+		return;
+	case STAGE_COPY_IN:
+	case STAGE_SAVE:
+	case STAGE_COPY_OUT:
+		part->borrowed = 1;
+		send_to_transfer(s, slot, op, part->stage == STAGE_COPY_OUT);
+		return;
+	case STAGE_TIER:
+		m.PART.bytes = part->bytes;
+		m.PART.verb = part->verb;
+		m.PART.cls = part->cls;
+		m.PART.tier = part->tier;
+		m.PART.queued_ns = s->ev->now_ns;
+		send(s, KVR_ID_TIER_OF(part->tier), &m);
+		return;
+	case STAGE_FREE:
+		break;
+	}
+	KVR_WRONG("stage of a part that is sent");
+}
+
+static enum stage
+first_stage(const struct step *s, const struct op *op, const struct plan *p)
+{
+	if (op->phase == PHASE_SAVE)
+		return STAGE_SAVE;
+	/* A tier that is known to be sick refuses at once: no need to encode for it. */
+	if (p->verb != KVR_VERB_PUT || !p->staged || s->me->tier[op->tier].state == KVR_TIER_COOLING)
+		return STAGE_TIER;
+	return p->serde != 0 ? STAGE_ENCODE : STAGE_COPY_IN;
+}
+
+enum made
+kvr_router_make_part(struct step *s, uint32_t op_slot)
+{
+	struct op *op = op_of(s, op_slot);
+	struct plan p;
+
+	plan_part(s, op, &p);
+	bool full = !gather(s, op, &p);
+
+	if (p.dropped > 0)
+		count(s, op->kind == KVR_OP_PUT ? KVR_COUNT_WRITEBACK_DROPPED : KVR_COUNT_PROMOTE_DROPPED,
+		    KVR_NOWHERE, p.dropped);
+	if (p.n == 0)
+		return full ? MADE_NO_STAGING : MADE_NOTHING;
+	uint32_t slot = take_part(s, &p);
+
+	if (slot == UINT32_MAX) { /* what was gathered goes back, in the order it came */
+		for (uint32_t i = p.n; i-- > 0;) {
+			if (p.twice)
+				kvr_router_staging_give(s, p.buf[KVR_PART_SECOND + i]);
+			if (p.staged)
+				kvr_router_staging_give(s, p.buf[i]);
+		}
+		op->cursor = p.key[0] - op->first;
+		return MADE_NO_PART;
+	}
+	struct part *part = &s->me->part[slot];
+
+	part->op = op_slot;
+	part->phase = op->phase;
+	part->tier = op->tier;
+	part->n = (uint16_t)p.n;
+	part->bytes = (uint32_t)KVR_MIN(p.bytes, (uint64_t)UINT32_MAX);
+	part->until_ns = p.until_ns;
+	part->stage = (uint8_t)first_stage(s, op, &p);
+	part->borrowed = p.moves && !p.staged && op->phase != PHASE_BACK;
+	if (!p.wide)
+		kvr_touch(s->out, s->me->part_buf[slot], sizeof(s->me->part_buf[slot]));
+	write_rows(s, op, &p, slot);
+	op->parts++;
+	kvr_router_send_part(s, slot);
+	return MADE_PART;
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What comes back, key by key. */
+#include "router_state.h"
+
+#include <string.h>
+
+uint32_t
+kvr_router_through(const struct router *me)
+{
+	uint32_t mask = 0;
+
+	for (uint32_t t = 0; t < me->config.n_tiers; t++) {
+		if (me->config.tier[t].write == KVR_WRITE_THROUGH)
+			mask |= 1U << t;
+	}
+	return mask;
+}
+
+static uint32_t
+n_bits(uint32_t mask)
+{
+	return (uint32_t)__builtin_popcount(mask);
+}
+
+/* The n-th hit of a key promotes it. Counted in few bytes, so two keys may share a count. */
+static bool
+hot_enough(struct step *s, const struct key *k, uint32_t after)
+{
+	if (after <= 1)
+		return true;
+	uint8_t *heat = &s->me->heat[k->digest.hi % HEAT];
+
+	kvr_touch(s->out, heat, 1);
+	if (++*heat < after)
+		return false;
+	*heat = 0;
+	return true;
+}
+
+/* A hit in a slower tier: which faster ones should have it, too. */
+static uint8_t
+promotions(struct step *s, const struct key *k, uint32_t found_in)
+{
+	uint8_t mask = 0;
+
+	for (uint32_t t = 0; t < found_in; t++) {
+		const struct kvr_router_tier *tier = &s->me->config.tier[t];
+
+		if (tier->promote && hot_enough(s, k, tier->promote_after))
+			mask |= (uint8_t)(1U << t);
+	}
+	return mask;
+}
+
+static void
+read_hit(struct step *s, struct op *op, struct key *k, const struct outcome *o)
+{
+	k->err = KVR_OK;
+	k->found = o->len;
+	k->tier = o->tier;
+	op->pending--;
+	if (op->kind == KVR_OP_GET)
+		op->bytes += o->len;
+	if (op->kind == KVR_OP_GET || op->kind == KVR_OP_PREFETCH) {
+		k->back = promotions(s, k, o->tier);
+		if (k->back != 0)
+			op->saving++;
+	}
+}
+
+static void
+read_result(struct step *s, struct op *op, struct key *k, const struct outcome *o)
+{
+	bool moved = op->kind == KVR_OP_GET;
+
+	if (o->err == KVR_OK && moved && (k->flags & KEY_AT_MOST) == 0 && o->len != k->len) {
+		if (k->fail == 0)
+			k->fail = KVR_E_LENGTH;
+	} else if (o->err == KVR_OK) {
+		read_hit(s, op, k, o);
+	} else if (o->err == KVR_E_MISS) {
+		k->n_miss++;
+	} else if (k->fail == 0) {
+		k->fail = (int8_t)o->err;
+	}
+}
+
+static void
+settle(struct step *s, struct op *op, struct key *k, uint32_t slot, int32_t err)
+{
+	k->err = (int8_t)err;
+	op->pending--;
+	kvr_router_put_settled(s, slot);
+}
+
+static void
+ask_result(struct step *s, struct op *op, struct key *k, const struct outcome *o)
+{
+	if (o->err != KVR_OK)
+		return; /* not known to be there: it will be written */
+	k->tier = o->tier;
+	if (k->back != 0) {
+		k->back = 0;
+		op->saving--;
+	}
+	settle(s, op, k, o->key, op->kind == KVR_OP_PUT ? KVR_E_EXISTS : KVR_OK);
+}
+
+static void
+note_tier(struct key *k, int32_t err)
+{
+	if (err == KVR_OK)
+		k->n_ok++;
+	else if (err == KVR_E_MISS)
+		k->n_miss++;
+	else
+		k->n_fail++;
+	if (err != KVR_OK && err != KVR_E_MISS && k->fail == 0)
+		k->fail = (int8_t)err;
+}
+
+static void
+write_result(struct step *s, struct op *op, struct key *k, const struct outcome *o)
+{
+	note_tier(k, o->err);
+	if (o->err == KVR_OK && k->tier == UINT8_MAX)
+		k->tier = o->tier;
+	if (k->n_ok + k->n_fail + k->n_miss < (int)n_bits(kvr_router_through(s->me)))
+		return;
+	op->bytes += k->n_ok > 0 ? k->len : 0;
+	settle(s, op, k, o->key, k->n_fail == 0 ? KVR_OK : k->n_ok > 0 ? KVR_E_PARTIAL : k->fail);
+}
+
+static void
+del_result(struct step *s, struct op *op, struct key *k, const struct outcome *o)
+{
+	note_tier(k, o->err);
+	if (k->n_ok + k->n_fail + k->n_miss < (int)s->me->config.n_tiers)
+		return;
+	settle(s, op, k, o->key, k->n_fail > 0 ? k->fail : k->n_ok > 0 ? KVR_OK : KVR_E_MISS);
+}
+
+/* The slot itself changed hands before this (keep_slots). */
+static void
+save_result(struct step *s, struct op *op, struct key *k, const struct outcome *o)
+{
+	if (o->err != KVR_OK && k->back != 0) {
+		k->back = 0;
+		op->saving--;
+	}
+	/* Nothing is written through: being kept for write-back is all that a put gets. */
+	if (op->kind == KVR_OP_PUT && k->err == KVR_PENDING && kvr_router_through(s->me) == 0)
+		settle(s, op, k, o->key, o->err == KVR_OK ? KVR_OK : KVR_E_NOMEM);
+}
+
+static void
+back_result(struct step *s, struct op *op, struct key *k, const struct outcome *o)
+{
+	k->back &= (uint8_t)~(1U << o->tier);
+	note_tier(k, o->err);
+	if (k->back != 0)
+		return;
+	if (op->kind == KVR_OP_PREFETCH && k->n_ok == 0 && k->fail != 0)
+		k->err = k->fail;
+	kvr_router_staging_give(s, k->buf);
+	kvr_touch(s->out, &s->me->n_slots_back, sizeof(s->me->n_slots_back));
+	s->me->n_slots_back--;
+	k->buf = 0;
+	op->saving--;
+}
+
+void
+kvr_router_key_result(struct step *s, const struct outcome *o)
+{
+	struct key *k = key_of(s, o->key);
+	struct op *op = op_of(s, k->op);
+
+	switch ((enum phase)o->phase) {
+	case PHASE_ASK:
+		ask_result(s, op, k, o);
+		return;
+	case PHASE_READ:
+		read_result(s, op, k, o);
+		return;
+	case PHASE_WRITE:
+		write_result(s, op, k, o);
+		return;
+	case PHASE_DEL:
+		del_result(s, op, k, o);
+		return;
+	case PHASE_SAVE:
+		save_result(s, op, k, o);
+		return;
+	case PHASE_BACK:
+		back_result(s, op, k, o);
+		return;
+	case PHASE_NONE:
+		break;
+	}
+	KVR_WRONG("result for an operation without a phase");
+}
+
+/* ---- parts ---- */
+
+static uint32_t
+slot_of(struct step *s, uint64_t stages)
+{
+	uint32_t slot = KVR_PART_SLOT(s->ev->msg.part);
+
+	KVR_CHECK(slot < KVR_PARTS_MAX && kvr_router_part_id(s->me, slot) == s->ev->msg.part);
+	KVR_CHECK((stages >> s->me->part[slot].stage & 1) != 0);
+	KVR_CHECK(s->ev->msg.n_rows == s->me->part[slot].n && s->ev->rows != NULL);
+	kvr_touch(s->out, &s->me->part[slot], sizeof(struct part));
+	return slot;
+}
+
+static int32_t
+row_err(const struct kvr_row *r, int32_t part_err)
+{
+	if (r->err != KVR_PENDING)
+		return r->err;
+	return part_err == KVR_OK ? KVR_E_PROTO : part_err;
+}
+
+/*
+ * A payload that is kept beyond the part: its slot passes from the part to the key. Only for keys
+ * that some tier is still to be written with.
+ */
+static void
+keep_slot(struct step *s, uint32_t part_slot, uint32_t i, uint32_t key_slot)
+{
+	struct key *k = key_of(s, key_slot);
+	bool second = s->me->part[part_slot].stage == STAGE_DECODE;
+	uint32_t *buf = &s->me->part_buf[part_slot][i + (second ? KVR_PART_SECOND : 0)];
+
+	if (k->back == 0)
+		return;
+	KVR_CHECK(k->buf == 0 && *buf != 0);
+	kvr_touch(s->out, buf, sizeof(*buf));
+	kvr_touch(s->out, &s->me->n_slots_back, sizeof(s->me->n_slots_back));
+	k->buf = *buf;
+	*buf = 0;
+	s->me->n_slots_back++;
+}
+
+static void
+count_back(struct step *s, const struct op *op, const struct part *part, uint32_t n_ok)
+{
+	bool put = op->kind == KVR_OP_PUT;
+
+	if (n_ok > 0)
+		count(s, put ? KVR_COUNT_WRITEBACK_OK : KVR_COUNT_PROMOTE_OK, part->tier, n_ok);
+	if (n_ok < part->n)
+		count(s, put ? KVR_COUNT_WRITEBACK_DROPPED : KVR_COUNT_PROMOTE_DROPPED, part->tier,
+		    part->n - n_ok);
+}
+
+/* The part has been everywhere: its keys learn what became of them, and it is gone. */
+static void
+finish(struct step *s, uint32_t slot, int32_t err)
+{
+	struct part *part = &s->me->part[slot];
+	uint32_t op_slot = part->op, n_ok = 0;
+	struct op *op = op_of(s, op_slot);
+
+	for (uint32_t i = 0; i < part->n && !part->late; i++) {
+		const struct kvr_row *r = &s->ev->rows[i];
+		struct outcome o = { .key = r->key, .len = r->len, .err = row_err(r, err),
+			.phase = part->phase, .tier = part->tier };
+
+		if (r->flags & KVR_ROW_ENCODED || part->stage == STAGE_DECODE)
+			o.len = r->body.raw_len;
+		n_ok += o.err == KVR_OK;
+		kvr_router_key_result(s, &o);
+		bool fetched = op->kind == KVR_OP_PREFETCH && part->phase == PHASE_READ;
+
+		if (o.err == KVR_OK && (part->phase == PHASE_SAVE || fetched))
+			keep_slot(s, slot, i, r->key);
+	}
+	if (part->late)
+		count(s, KVR_COUNT_LATE, part->tier, 1);
+	else if (part->phase == PHASE_BACK)
+		count_back(s, op, part, n_ok);
+	op->parts--;
+	kvr_router_retire(s, slot);
+	kvr_router_turn(s, op_slot);
+}
+
+static bool
+any_ok(const struct step *s)
+{
+	for (uint32_t i = 0; i < s->ev->msg.n_rows; i++) {
+		if (s->ev->rows[i].err == KVR_OK)
+			return true;
+	}
+	return false;
+}
+
+static bool
+over(const struct part *part)
+{
+	return part->late || part->cancelled;
+}
+
+static bool
+is_staged(const struct step *s)
+{
+	return (s->ev->rows[0].flags & KVR_ROW_STAGED) != 0;
+}
+
+/* A prefetch has no caller's memory: what is decoded goes to the second slot of each key. */
+static void
+name_second(struct step *s, uint32_t slot)
+{
+	struct kvr_row old[KVR_PART_KEYS];
+	const struct part *part = &s->me->part[slot];
+
+	memcpy(old, s->ev->rows, part->n * sizeof(old[0]));
+	struct kvr_row *rows = kvr_rows(s->out, kvr_part_rows(slot), part->n);
+
+	memcpy(rows, old, part->n * sizeof(old[0]));
+	for (uint32_t i = 0; i < part->n; i++)
+		rows[i].body.other = s->me->part_buf[slot][KVR_PART_SECOND + i];
+}
+
+void
+kvr_router_part_done(struct step *s)
+{
+	uint32_t slot = slot_of(s, UINT64_C(1) << STAGE_TIER);
+	struct part *part = &s->me->part[slot];
+	const struct op *op = &s->me->op[part->op];
+
+	if (part->verb == KVR_VERB_GET && is_staged(s) && !over(part) && any_ok(s)) {
+		bool decode = s->me->config.tier[part->tier].serde != 0;
+
+		if (decode || op->kind != KVR_OP_PREFETCH) {
+			part->stage = decode ? STAGE_DECODE : STAGE_COPY_OUT;
+			if (op->kind == KVR_OP_PREFETCH)
+				name_second(s, slot);
+			kvr_router_send_part(s, slot);
+			return;
+		}
+	}
+	finish(s, slot, s->ev->msg.PART_DONE.err);
+}
+
+void
+kvr_router_encoded(struct step *s)
+{
+	uint32_t slot = slot_of(s, UINT64_C(1) << STAGE_ENCODE);
+	struct part *part = &s->me->part[slot];
+	int32_t err = s->ev->msg.ENCODED.err;
+	uint64_t bytes = 0;
+
+	kvr_touch(s->out, s->me->serde_load, sizeof(s->me->serde_load));
+	s->me->serde_load[part->serde]--;
+	if (err != KVR_OK || over(part)) {
+		finish(s, slot, err != KVR_OK ? err : KVR_E_CANCELLED);
+		return;
+	}
+	part->borrowed = 0;
+	for (uint32_t i = 0; i < part->n; i++) {
+		bytes += s->ev->rows[i].len;
+		if ((s->ev->rows[i].flags & KVR_ROW_STAGED) == 0)
+			part->borrowed = 1;
+	}
+	part->bytes = (uint32_t)KVR_MIN(bytes, (uint64_t)UINT32_MAX);
+	part->stage = STAGE_TIER;
+	kvr_router_send_part(s, slot);
+}
+
+void
+kvr_router_decoded(struct step *s)
+{
+	uint32_t slot = slot_of(s, UINT64_C(1) << STAGE_DECODE);
+
+	kvr_touch(s->out, s->me->serde_load, sizeof(s->me->serde_load));
+	s->me->serde_load[s->me->part[slot].serde]--;
+	finish(s, slot, s->ev->msg.DECODED.err);
+}
+
+void
+kvr_router_copied(struct step *s)
+{
+	uint32_t slot = slot_of(s,
+	    UINT64_C(1) << STAGE_COPY_IN | UINT64_C(1) << STAGE_COPY_OUT | UINT64_C(1) << STAGE_SAVE);
+	struct part *part = &s->me->part[slot];
+	int32_t err = s->ev->msg.COPIED.err;
+
+	if (part->stage != STAGE_COPY_IN || err != KVR_OK || over(part)) {
+		bool given_up = over(part) && part->stage == STAGE_COPY_IN;
+
+		finish(s, slot, err != KVR_OK ? err : given_up ? KVR_E_CANCELLED : KVR_OK);
+		return;
+	}
+	part->borrowed = 0;
+	part->stage = STAGE_TIER;
+	kvr_router_send_part(s, slot);
+}

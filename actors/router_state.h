@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The router's state, and what its files say to each other. The router answers every operation
+ * exactly once: it knows what each key waits for, which tiers are asked in which order, who holds
+ * which staging slot, and which keys are being put.
+ *
+ *   router.c        the table of cells
+ *   router_load.c   an operation comes in: keys, in-flight puts
+ *   router_turn.c   phases: what an operation does next
+ *   router_part.c   parts: making them, their rows, their staging slots
+ *   router_result.c what comes back, key by key
+ *   router_end.c    deadlines, cancelling, answering, releasing
+ */
+#ifndef KVR_ROUTER_STATE_H
+#define KVR_ROUTER_STATE_H
+
+#include "kvr_actors.h"
+#include "kvr_connector.h" /* the verbs */
+
+#define ROUTER_MAGIC KVR_MAGIC('R', 'O', 'U', 'T')
+
+enum { NO_KEY = 0 }; /* links between keys are slot + 1, so that zero bytes are an empty table */
+
+enum key_flag {
+	KEY_AT_MOST = 1,
+	KEY_OWNER = 2,   /* its entry stands in the table of puts */
+	KEY_BLOCKED = 4, /* waits behind a put of the same key */
+	KEY_DUP = 8
+};
+
+/* One key of one operation. Zero bytes when its slot is free. */
+struct key {
+	kvr_digest digest;
+	uint32_t   len;   /* asked for */
+	uint32_t   found; /* outcome */
+	uint32_t   hnext; /* next in the bucket of puts */
+	uint32_t   dup;   /* first key that waits behind this put, or the next that waits */
+	uint32_t   dprev; /* who points at me with dup */
+	uint32_t   snext; /* next owner whose waiters have to be told */
+	uint32_t   buf;   /* staging slot with the payload for background writes */
+	uint32_t   op;
+	int8_t     err;  /* outcome; KVR_PENDING */
+	int8_t     fail; /* first error of a tier that is not a miss */
+	uint8_t    tier; /* where it was found */
+	uint8_t    flags;
+	uint8_t    n_ok, n_fail, n_miss; /* tiers that answered, of a write */
+	uint8_t    back;                 /* tiers that are written after the answer */
+	uint32_t   spare[2];
+};
+_Static_assert(sizeof(struct key) == 64, "one line");
+
+enum op_state { OP_FREE, OP_LOADING, OP_RUNNING, OP_ENDING, OP_ANSWERING, OP_BACK, OP_ANSWERED, OP_RELEASING };
+
+/*
+ * READ and ASK go through tiers one after the other, only for keys that are still open; WRITE, DEL
+ * and BACK go to all tiers at once.
+ */
+enum phase { PHASE_NONE, PHASE_ASK, PHASE_READ, PHASE_SAVE, PHASE_WRITE, PHASE_DEL, PHASE_BACK };
+
+struct op {
+	uint64_t id, deadline_ns, start_ns, bytes;
+	uint32_t first, n;
+	uint32_t loaded;  /* keys whose rows have been read */
+	uint32_t cursor;  /* next key that this phase looks at, for tier */
+	uint32_t parts;   /* on their way */
+	uint32_t pending; /* keys without outcome */
+	uint32_t blocked; /* of these: behind somebody else's put */
+	uint32_t telling; /* of its puts: waiters are being told */
+	uint32_t saving;  /* keys with background tiers */
+	uint32_t n_ok;
+	uint32_t cut_at;  /* first key that is no hit, when cut */
+	uint32_t next, prev; /* in its class's list: slot + 1 */
+	uint32_t gen;        /* of its timer */
+	uint32_t flags;      /* kvr_op_flag */
+	int32_t  err, ending;
+	uint32_t done_bits;  /* kvr_done_bit, as far as known */
+	uint16_t per_chunk;
+	uint8_t  kind, state, phase, tier, listed, tiers; /* tiers: still to do in this phase */
+	uint8_t  cut;     /* a key is no hit */
+	uint8_t  early;   /* the first of two completions is out */
+	int8_t   skipped; /* error of a tier that was left out; 0: none */
+	uint8_t  spare[5];
+	uint64_t spare64;
+};
+_Static_assert(sizeof(struct op) == 128, "no padding");
+
+enum stage { STAGE_FREE, STAGE_ENCODE, STAGE_COPY_IN, STAGE_TIER, STAGE_DECODE, STAGE_COPY_OUT, STAGE_SAVE };
+
+struct part {
+	uint64_t until_ns;
+	uint32_t op;
+	uint32_t next;  /* free list: slot + 1 */
+	uint32_t bytes;
+	uint16_t gen, n;
+	uint8_t  stage, phase, tier, verb, cls;
+	uint8_t  borrowed; /* its worker touches the caller's memory */
+	uint8_t  late;     /* its operation has been answered */
+	uint8_t  serde;    /* worker that has it, while in ENCODE or DECODE */
+	uint8_t  cancelled;
+	uint8_t  spare[7];
+	uint64_t spare64[3];
+};
+_Static_assert(sizeof(struct part) == 64, "one line");
+
+struct tier_view {
+	uint8_t state; /* enum kvr_tier_state */
+	uint8_t stopped;
+	uint8_t spare[6];
+};
+
+enum { PUT_BUCKETS = 65536, HEAT = 16384, OP_PARTS_MAX = 32, LIST_NONE = 0, LISTS = KVR_CLASS_N };
+
+struct router {
+	uint32_t magic;
+	uint32_t n_ops, n_parts, n_small_writes; /* in use */
+	uint32_t free_small, free_wide;          /* slot + 1 */
+	uint32_t stopping, stopped;
+	uint32_t going_on;    /* a CONTINUE is on its way */
+	uint32_t stop_cursor; /* next operation to be ended by an abort */
+	uint32_t sweep_head;  /* operations in the middle of a long pass: slot + 1 */
+	uint32_t tell_head, tell_tail; /* owners whose waiters have to be told: key slot + 1 */
+	uint32_t slot_pages, n_slots, n_slots_free, n_slots_back, grow_pages;
+	uint32_t serde_load[KVR_SERDE_MAX];
+	uint32_t list_head[LISTS], list_tail[LISTS]; /* operations that can make parts: slot + 1 */
+	struct tier_view tier[KVR_TIERS_MAX];
+	struct kvr_router_config config;
+	uint64_t spare64[7];
+
+	uint32_t slot_free[KVR_STAGING_MAX]; /* stack of page numbers + 1 */
+	uint8_t  heat[HEAT];                 /* hits of keys, for promotion on the n-th */
+	uint32_t bucket[PUT_BUCKETS];        /* key slot + 1 */
+	uint32_t part_buf[KVR_PARTS_SMALL][KVR_PART_KEYS]; /* staging slots that die with the part */
+	struct part part[KVR_PARTS_MAX];
+	struct op   op[KVR_OPS_MAX];
+	struct key  key[KVR_KEYS_MAX];
+};
+
+/* A part that needs two slots a key keeps the second ones in the upper half of its row of slots. */
+enum { ROUTER_ROOM = 56, KVR_PART_SECOND = KVR_PART_KEYS / 2 };
+
+/* What a step carries around. room: effects that it may still ask for. */
+struct step {
+	struct router          *me;
+	const struct kvr_event *ev;
+	struct kvr_out         *out;
+	uint32_t                room;
+};
+
+/* router_load.c */
+void kvr_router_submit(struct step *, uint32_t slot);
+void kvr_router_load(struct step *, uint32_t slot);
+void kvr_router_put_settled(struct step *, uint32_t key);
+void kvr_router_put_forget(struct step *, uint32_t key);
+void kvr_router_unblock(struct step *, uint32_t key);
+void kvr_router_tell(struct step *);
+
+/* router_turn.c */
+void kvr_router_begin(struct step *, uint32_t slot);
+void kvr_router_begin_back(struct step *, uint32_t slot);
+void kvr_router_turn(struct step *, uint32_t slot);
+void kvr_router_pump(struct step *);
+void kvr_router_enlist(struct step *, uint32_t slot);
+void kvr_router_unlist(struct step *, uint32_t slot);
+void kvr_router_go_on(struct step *);
+
+/* router_part.c */
+enum made { MADE_PART, MADE_NOTHING, MADE_NO_PART, MADE_NO_STAGING };
+enum made kvr_router_make_part(struct step *, uint32_t slot);
+void      kvr_router_send_part(struct step *, uint32_t part_slot);
+void      kvr_router_retire(struct step *, uint32_t part_slot);
+uint32_t  kvr_router_part_id(const struct router *, uint32_t part_slot);
+bool      kvr_router_selects(const struct op *, const struct key *);
+void      kvr_router_staging_init(struct step *, uint32_t slot_pages);
+uint32_t  kvr_router_staging_take(struct step *, uint64_t len);
+void      kvr_router_staging_give(struct step *, uint32_t buf);
+
+/* router_result.c */
+void kvr_router_part_done(struct step *);
+void kvr_router_encoded(struct step *);
+void kvr_router_decoded(struct step *);
+void kvr_router_copied(struct step *);
+struct outcome {
+	uint32_t key, len;
+	int32_t  err;
+	uint8_t  phase, tier;
+};
+void kvr_router_key_result(struct step *, const struct outcome *);
+uint32_t kvr_router_through(const struct router *);
+
+/* router_end.c */
+void kvr_router_timer(struct step *);
+void kvr_router_sweep(struct step *);
+void kvr_router_end(struct step *, uint32_t slot, int32_t reason);
+void kvr_router_ended(struct step *, uint32_t slot);
+
+static inline struct op *
+op_of(struct step *s, uint32_t slot)
+{
+	KVR_CHECK(slot < KVR_OPS_MAX);
+	struct op *op = &s->me->op[slot];
+
+	kvr_touch(s->out, op, sizeof(*op));
+	return op;
+}
+
+static inline struct key *
+key_of(struct step *s, uint32_t slot)
+{
+	KVR_CHECK(slot < KVR_KEYS_MAX);
+	struct key *key = &s->me->key[slot];
+
+	kvr_touch(s->out, key, sizeof(*key));
+	return key;
+}
+
+static inline void
+send(struct step *s, uint16_t to, const struct kvr_msg *msg)
+{
+	kvr_send(s->out, to, msg);
+	s->room--;
+}
+
+static inline void
+count(struct step *s, enum kvr_count what, uint32_t tier, uint64_t n)
+{
+	struct kvr_msg m = { .type = KVR_MSG_COUNT };
+
+	m.COUNT.what = what;
+	m.COUNT.tier = tier;
+	m.COUNT.n = n;
+	send(s, KVR_ID_METRICS, &m);
+}
+
+#endif

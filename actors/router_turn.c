@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Phases: what an operation does next, and which operations may make parts now. */
+#include "router_state.h"
+
+static uint8_t
+all_tiers(const struct router *me)
+{
+	return (uint8_t)((1U << me->config.n_tiers) - 1);
+}
+
+static uint8_t
+promote_tiers(const struct router *me)
+{
+	uint8_t mask = 0;
+
+	for (uint32_t t = 0; t < me->config.n_tiers; t++) {
+		if (me->config.tier[t].promote)
+			mask |= (uint8_t)(1U << t);
+	}
+	return mask;
+}
+
+/* The tiers that hold what somebody may have written through or back. */
+static uint8_t
+ask_tiers(const struct router *me, const struct op *op)
+{
+	uint8_t mask = op->kind == KVR_OP_PREFETCH ? promote_tiers(me) : (uint8_t)kvr_router_through(me);
+
+	return mask == 0 && op->kind == KVR_OP_PUT ? all_tiers(me) : mask;
+}
+
+static enum phase
+first_phase(const struct op *op)
+{
+	switch ((enum kvr_op_kind)op->kind) {
+	case KVR_OP_PUT:
+		return op->flags & KVR_OPF_IF_ABSENT ? PHASE_ASK : op->saving > 0 ? PHASE_SAVE : PHASE_WRITE;
+	case KVR_OP_REMOVE:
+		return PHASE_DEL;
+	case KVR_OP_PREFETCH:
+		return PHASE_ASK;
+	case KVR_OP_LOOKUP:
+	case KVR_OP_GET:
+	case KVR_OP_SIZE:
+		return PHASE_READ;
+	case KVR_OP_N:
+		break;
+	}
+	KVR_WRONG("kind of operation");
+}
+
+/* PHASE_NONE: there is an outcome for every key that will get one. */
+static enum phase
+next_phase(const struct op *op)
+{
+	switch ((enum phase)op->phase) {
+	case PHASE_ASK:
+		return op->kind == KVR_OP_PREFETCH ? PHASE_READ : op->saving > 0 ? PHASE_SAVE : PHASE_WRITE;
+	case PHASE_SAVE:
+		return op->kind == KVR_OP_PUT ? PHASE_WRITE : PHASE_NONE;
+	case PHASE_READ:
+		if (op->saving == 0)
+			return PHASE_NONE;
+		return op->kind == KVR_OP_PREFETCH ? PHASE_BACK : PHASE_SAVE;
+	case PHASE_WRITE:
+	case PHASE_DEL:
+	case PHASE_BACK:
+	case PHASE_NONE:
+		return PHASE_NONE;
+	}
+	KVR_WRONG("phase");
+}
+
+static bool
+one_by_one(const struct op *op)
+{
+	return op->phase == PHASE_READ || op->phase == PHASE_ASK;
+}
+
+static bool
+is_sick(const struct router *me, uint32_t tier)
+{
+	return me->tier[tier].state == KVR_TIER_COOLING || me->tier[tier].state == KVR_TIER_PROBING;
+}
+
+/*
+ * The next tier of this phase. A sick tier is not asked: its keys may be elsewhere, and waiting for
+ * it would make the others as slow. Writes do go to it, for its refusal is each key's outcome.
+ */
+static void
+choose_tier(const struct router *me, struct op *op)
+{
+	while (op->tiers != 0) {
+		op->tier = (uint8_t)__builtin_ctz(op->tiers);
+		if (!one_by_one(op) || !is_sick(me, op->tier))
+			return;
+		op->tiers &= (uint8_t)~(1U << op->tier);
+		op->skipped = KVR_E_DOWN;
+		op->done_bits |= KVR_DONEB_DEGRADED;
+	}
+	op->tier = UINT8_MAX;
+}
+
+static void
+enter(struct step *s, struct op *op, enum phase phase)
+{
+	op->phase = (uint8_t)phase;
+	op->cursor = 0;
+	switch (phase) {
+	case PHASE_ASK:
+		op->tiers = ask_tiers(s->me, op);
+		break;
+	case PHASE_WRITE:
+		op->tiers = (uint8_t)kvr_router_through(s->me);
+		break;
+	case PHASE_SAVE:
+		op->tiers = 1; /* no tier: one pass over the keys */
+		break;
+	case PHASE_READ:
+	case PHASE_DEL:
+	case PHASE_BACK:
+		op->tiers = all_tiers(s->me);
+		break;
+	case PHASE_NONE:
+		op->tiers = 0;
+		break;
+	}
+	choose_tier(s->me, op);
+}
+
+/* After the last key of this tier has been looked at. False when the phase has no tier left. */
+static bool
+next_tier(const struct router *me, struct op *op)
+{
+	op->tiers &= (uint8_t)~(1U << op->tier);
+	if (one_by_one(op) && op->pending == 0)
+		op->tiers = 0;
+	choose_tier(me, op);
+	op->cursor = 0;
+	return op->tiers != 0;
+}
+
+static bool
+wants_parts(const struct op *op)
+{
+	return op->tiers != 0 && op->cursor < op->n && op->parts < OP_PARTS_MAX;
+}
+
+void
+kvr_router_begin(struct step *s, uint32_t slot)
+{
+	struct op *op = op_of(s, slot);
+
+	op->state = OP_RUNNING;
+	if (op->ending != 0 || op->deadline_ns <= s->ev->now_ns) {
+		kvr_router_end(s, slot, op->ending != 0 ? op->ending : KVR_E_TIMEOUT);
+		return;
+	}
+	enter(s, op, first_phase(op));
+	kvr_router_turn(s, slot);
+}
+
+/* After the answer: what was saved goes to the tiers that are still to be written. */
+void
+kvr_router_begin_back(struct step *s, uint32_t slot)
+{
+	struct op *op = op_of(s, slot);
+
+	op->state = OP_BACK;
+	op->deadline_ns = s->ev->now_ns + s->me->config.background_ns;
+	kvr_later(s->out, slot, ++op->gen, op->deadline_ns);
+	s->room--;
+	enter(s, op, PHASE_BACK);
+	kvr_router_turn(s, slot);
+}
+
+static enum kvr_class
+class_of(const struct op *op)
+{
+	if (op->phase == PHASE_BACK || op->phase == PHASE_SAVE)
+		return op->kind == KVR_OP_PREFETCH ? KVR_CLASS_PREFETCH : op->phase == PHASE_BACK ? KVR_CLASS_BACKGROUND : KVR_CLASS_PUT;
+	switch ((enum kvr_op_kind)op->kind) {
+	case KVR_OP_PUT:
+		return op->phase == PHASE_ASK ? KVR_CLASS_LOOKUP : KVR_CLASS_PUT;
+	case KVR_OP_GET:
+		return KVR_CLASS_GET;
+	case KVR_OP_PREFETCH:
+		return KVR_CLASS_PREFETCH;
+	case KVR_OP_LOOKUP:
+	case KVR_OP_REMOVE:
+	case KVR_OP_SIZE:
+	case KVR_OP_N:
+		break;
+	}
+	return KVR_CLASS_LOOKUP;
+}
+
+void
+kvr_router_enlist(struct step *s, uint32_t slot)
+{
+	struct op *op = op_of(s, slot);
+	struct router *me = s->me;
+
+	if (op->listed != LIST_NONE)
+		return;
+	uint32_t c = class_of(op);
+
+	kvr_touch(s->out, me->list_head, sizeof(me->list_head));
+	kvr_touch(s->out, me->list_tail, sizeof(me->list_tail));
+	op->listed = (uint8_t)(c + 1);
+	op->prev = me->list_tail[c];
+	op->next = 0;
+	if (op->prev == 0)
+		me->list_head[c] = slot + 1;
+	else
+		op_of(s, op->prev - 1)->next = slot + 1;
+	me->list_tail[c] = slot + 1;
+}
+
+void
+kvr_router_unlist(struct step *s, uint32_t slot)
+{
+	struct op *op = op_of(s, slot);
+	struct router *me = s->me;
+
+	if (op->listed == LIST_NONE)
+		return;
+	uint32_t c = op->listed - 1U;
+
+	kvr_touch(s->out, me->list_head, sizeof(me->list_head));
+	kvr_touch(s->out, me->list_tail, sizeof(me->list_tail));
+	if (op->prev == 0)
+		me->list_head[c] = op->next;
+	else
+		op_of(s, op->prev - 1)->next = op->next;
+	if (op->next == 0)
+		me->list_tail[c] = op->prev;
+	else
+		op_of(s, op->next - 1)->prev = op->prev;
+	op->next = op->prev = 0;
+	op->listed = LIST_NONE;
+}
+
+/*
+ * Looks whether the operation has something to do now, and brings it there: into the list of those
+ * that make parts, into its next phase, or to its end. Called after everything that changes what it
+ * waits for; doing it once too often is harmless.
+ */
+void
+kvr_router_turn(struct step *s, uint32_t slot)
+{
+	struct op *op = op_of(s, slot);
+
+	if (op->state == OP_ENDING || op->state == OP_ANSWERED) {
+		kvr_router_ended(s, slot);
+		return;
+	}
+	if (op->state != OP_RUNNING && op->state != OP_BACK)
+		return;
+	for (;;) {
+		if (op->phase == PHASE_DEL && op->blocked > 0)
+			return; /* a remove comes after the put of its key */
+		if (wants_parts(op)) {
+			kvr_router_enlist(s, slot);
+			return;
+		}
+		if (op->tiers != 0 && op->cursor < op->n)
+			return; /* as many parts as it may have are on their way */
+		if (op->parts > 0 && (one_by_one(op) || op->tiers == 0))
+			return;
+		if (op->tiers != 0 && next_tier(s->me, op))
+			continue;
+		if (op->parts > 0 || op->blocked > 0 || op->telling > 0)
+			return;
+		enter(s, op, next_phase(op));
+		if (op->phase == PHASE_NONE)
+			break;
+	}
+	kvr_router_ended(s, slot);
+}
+
+void
+kvr_router_go_on(struct step *s)
+{
+	if (s->me->going_on)
+		return;
+	kvr_touch(s->out, &s->me->going_on, sizeof(s->me->going_on));
+	s->me->going_on = 1;
+	struct kvr_msg m = { .type = KVR_MSG_CONTINUE };
+
+	send(s, KVR_ID_ROUTER, &m);
+}
+
+/* Lets operations make parts, lookups first, as long as this step may and there is room. */
+void
+kvr_router_pump(struct step *s)
+{
+	for (uint32_t c = 0; c < LISTS; c++) {
+		while (s->me->list_head[c] != 0) {
+			uint32_t slot = s->me->list_head[c] - 1;
+			struct op *op = op_of(s, slot);
+
+			if (s->room <= 12) {
+				kvr_router_go_on(s);
+				return;
+			}
+			if (!wants_parts(op)) {
+				kvr_router_unlist(s, slot);
+				kvr_router_turn(s, slot);
+				continue;
+			}
+			enum made made = kvr_router_make_part(s, slot);
+
+			s->room--; /* a pass over keys that found nothing is work, too */
+			if (made == MADE_NO_PART || made == MADE_NO_STAGING)
+				break; /* what comes back will pump again */
+		}
+	}
+}
