@@ -117,6 +117,16 @@ class Sources(unittest.TestCase):
         self.write("tests/owners.txt", "runtime/kvr_lone.c tests/runtime/test_ring.c\n")
         self.assertEqual(tidy("--root", self.root)[0], 0)
 
+    def test_owners_by_pattern_and_by_header(self):
+        self.write("runtime/lone_a.c", SPDX)
+        self.write("runtime/lone_b.c", SPDX)
+        self.write("tests/owners.txt", "runtime/lone_*.c tests/runtime/test_ring.c\n")
+        self.assertEqual(tidy("--root", self.root)[0], 0)
+        (self.root / "tests/owners.txt").unlink()
+        self.write("runtime/kvr_lone.h", HEADER.format("LONE", ""))
+        self.write("tests/runtime/test_ring.c", SPDX + '#include "kvr_lone.h"\n')
+        self.assertEqual(tidy("--root", self.root)[0], 0)
+
     def test_an_owner_that_is_gone(self):
         self.write("tests/owners.txt", "# why\nruntime/kvr_ring.c tests/runtime/test_gone.c\n")
         self.finds("tests/owners.txt:2: error: tests/runtime/test_gone.c does not exist")
