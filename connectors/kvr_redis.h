@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the Redis connector share.
+ *
+ * A batch goes through in groups, a group in steps. A step makes a fixed number of requests per
+ * item, all of one kind, with a bounded window of them in flight; replies come in the order of the
+ * requests, so one step needs two cursors and no queue. A format with two keys per chunk takes
+ * several steps, and what follows from the replies of one step is the plan of the next.
+ */
+#ifndef KVR_REDIS_H
+#define KVR_REDIS_H
+
+#include "kvr_frame.h"
+#include "kvr_resp.h"
+#include "kvr_url.h"
+
+#define KVR_REDIS_GROUP 512U
+#define KVR_REDIS_PREFIX_MAX 256U
+#define KVR_REDIS_VALUE_MAX KVR_MIB(512) /* the longest string of a Redis server */
+/* Longer sealed values are read in pieces: a server faults in every page of a larger reply. */
+#define KVR_REDIS_PIECE KVR_MIB(4)
+#define KVR_REDIS_LM_HEAD_MAX (8U + 20U * KVR_GROUPS_MAX)
+
+struct kvr_store {
+	uint32_t magic;
+	bool     is_unix;
+	uint16_t port;
+	uint32_t db;
+	uint32_t lm_head_len; /* LMCACHE: bytes of a header */
+	uint32_t prefix_len;
+	uint64_t ttl_ms, connect_ns, window_bytes;
+	struct kvr_frame_rules rules;
+	char  prefix[KVR_REDIS_PREFIX_MAX + 1];
+	char  where[320]; /* host and port, or the path: for messages */
+	char *user, *password; /* NULL: none */
+	char  host[256];       /* or the path of a Unix socket */
+};
+
+/* What a step has to remember of an item. */
+struct kvr_redis_note {
+	uint32_t parts; /* requests of the running step */
+	uint16_t head_len;
+	uint8_t  go;    /* for the plan of the next step, a value of that step's file */
+	uint8_t  spare;
+	int32_t  err;   /* what the item will get when the next step is through */
+};
+
+struct kvr_connector {
+	uint32_t magic;
+	bool     signed_out; /* the server takes no command any more without AUTH */
+	struct kvr_store *store;
+	uint8_t *scratch;
+	uint8_t *heads; /* LMCACHE: KVR_REDIS_GROUP headers of lm_head_len bytes */
+	struct kvr_frame frame;
+	uint64_t frame_total;
+	struct kvr_redis_note note[KVR_REDIS_GROUP];
+	char why[256];
+	struct kvr_sock s;
+};
+
+struct kvr_redis_step {
+	/* Requests that the item needs, 0 for none; may end the item. Called once per item. */
+	uint32_t (*plan)(struct kvr_connector *, struct kvr_item *, struct kvr_redis_note *);
+	enum kvr_err (*send)(struct kvr_connector *, struct kvr_item *, struct kvr_redis_note *,
+	    uint32_t part);
+	/* Reads what belongs to the reply and ends the item with its last part. */
+	enum kvr_err (*reply)(struct kvr_connector *, struct kvr_item *, struct kvr_redis_note *,
+	    uint32_t part, const struct kvr_resp *);
+	/* Payload bytes of a request and its reply. NULL: none worth counting. */
+	uint64_t (*weight)(const struct kvr_item *, uint32_t part);
+	uint32_t in_flight_max;
+	uint32_t fill_max; /* see kvr_stream_begin */
+};
+
+/* Runs one step over n <= KVR_REDIS_GROUP items; note[i] belongs to item[i]. */
+enum kvr_err kvr_redis_step(
+    struct kvr_connector *, const struct kvr_redis_step *, struct kvr_item *, uint32_t n);
+
+/* The verbs, over one group. */
+enum kvr_err kvr_redis_exists(struct kvr_connector *, struct kvr_item *, uint32_t n);
+enum kvr_err kvr_redis_del(struct kvr_connector *, struct kvr_item *, uint32_t n);
+enum kvr_err kvr_redis_stat(struct kvr_connector *, struct kvr_item *, uint32_t n);
+enum kvr_err kvr_redis_get(struct kvr_connector *, struct kvr_item *, uint32_t n);
+enum kvr_err kvr_redis_put(struct kvr_connector *, struct kvr_item *, uint32_t n);
+
+/* The names under which a chunk lies. VALUE: what holds the payload; MARK: what says it exists. */
+enum kvr_redis_name { KVR_REDIS_VALUE, KVR_REDIS_MARK };
+enum kvr_err kvr_redis_put_name(
+    struct kvr_connector *, const struct kvr_item *, enum kvr_redis_name);
+/* "VERB name", the whole of most commands; argc counts more words that the caller adds. */
+enum kvr_err kvr_redis_put_verb(struct kvr_connector *, const char *verb, uint32_t argc,
+    const struct kvr_item *, enum kvr_redis_name);
+
+/*
+ * A reply of another kind than was hoped for. An error reply: what it means, in *ret_err; the
+ * answer is KVR_OK. Any other kind ends the stream.
+ */
+enum kvr_err kvr_redis_odd_reply(
+    struct kvr_connector *, const char *verb, const struct kvr_resp *, int32_t *ret_err);
+/* The payload of a bulk reply into the frame, and the CR LF behind it. */
+enum kvr_err kvr_redis_bulk_to_frame(struct kvr_connector *, uint64_t len);
+enum kvr_err kvr_redis_bulk_skip(struct kvr_connector *, uint64_t len);
+
+/* Parses opts; redis_open.c. */
+enum kvr_err kvr_redis_open(
+    const struct kvr_store_opts *, struct kvr_store **ret, char *why, size_t why_cap);
+void kvr_redis_close(struct kvr_store *take);
+
+#endif

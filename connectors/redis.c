@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The Redis connector: redis://host:port/db and unix:///path?db=N. Dial, sign in, and one verb over
+ * a batch. What the verbs send is in redis_get.c, redis_put.c and redis_small.c.
+ *
+ * No retry and no reconnect in here: the first error of the stream ends the connector, and the
+ * decider above knows whether another dial is worth it.
+ */
+#include "kvr_connectors.h"
+#include "kvr_redis.h"
+#include "kvr_control.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STORE_MAGIC KVR_MAGIC('R', 'S', 'T', 'O')
+#define LANE_MAGIC KVR_MAGIC('R', 'L', 'A', 'N')
+
+static enum kvr_err
+redis_open(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why, size_t why_cap)
+{
+	enum kvr_err err = kvr_redis_open(opts, ret, why, why_cap);
+	if (err == KVR_OK)
+		(*ret)->magic = STORE_MAGIC;
+	return err;
+}
+
+static void
+hang_up(struct kvr_connector *take)
+{
+	if (take == NULL)
+		return;
+	KVR_CHECK(take->magic == LANE_MAGIC);
+	kvr_stream_hang_up(&take->s);
+	take->magic = 0;
+	free(take->scratch);
+	free(take->heads);
+	free(take);
+}
+
+static struct kvr_connector *
+lane_new(struct kvr_store *store)
+{
+	struct kvr_connector *c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return NULL;
+	c->magic = LANE_MAGIC;
+	c->store = store;
+	c->s.fd = -1;
+	c->scratch = aligned_alloc(64, KVR_FRAME_SCRATCH);
+	if (store->lm_head_len > 0)
+		c->heads = malloc((size_t)KVR_REDIS_GROUP * store->lm_head_len);
+	if (c->scratch == NULL || (store->lm_head_len > 0 && c->heads == NULL)) {
+		hang_up(c);
+		return NULL;
+	}
+	return c;
+}
+
+/* A control command that must be answered with a status. */
+static enum kvr_err
+demand(struct kvr_connector *c, uint32_t argc, const char *const *argv, enum kvr_err on_plain_err)
+{
+	struct kvr_control reply;
+	enum kvr_err err = kvr_control(&c->s, argc, argv, &reply);
+	if (err != KVR_OK)
+		return err;
+	if (reply.kind == KVR_RESP_STATUS)
+		return KVR_OK;
+	if (reply.kind != KVR_RESP_ERROR)
+		return kvr_stream_fail(&c->s, KVR_E_PROTO, "a reply of the wrong kind to %s", argv[0]);
+	/* The general code says nothing; what was asked says more. */
+	bool plain = strncmp(reply.text, "ERR ", 4) == 0 && strstr(reply.text, "max number") == NULL;
+	err = (enum kvr_err)kvr_resp_error(reply.text, strlen(reply.text));
+	return kvr_stream_fail(&c->s, plain ? on_plain_err : err, "%s: %s", argv[0], reply.text);
+}
+
+static enum kvr_err
+sign_in(struct kvr_connector *c)
+{
+	const struct kvr_store *store = c->store;
+	char db[12];
+	enum kvr_err err = KVR_OK;
+	if (store->password != NULL && store->user != NULL)
+		err = demand(c, 3, (const char *const[]){ "AUTH", store->user, store->password }, KVR_E_AUTH);
+	else if (store->password != NULL)
+		err = demand(c, 2, (const char *const[]){ "AUTH", store->password }, KVR_E_AUTH);
+	if (err == KVR_OK && store->db > 0) {
+		snprintf(db, sizeof(db), "%u", store->db);
+		err = demand(c, 2, (const char *const[]){ "SELECT", db }, KVR_E_CONFIG);
+	}
+	/*
+	 * Says now what the first batch would say otherwise: that a password is missing, that the
+	 * server is still loading or has no place for us.
+	 */
+	return err == KVR_OK ? demand(c, 1, (const char *const[]){ "PING" }, KVR_E_REFUSED) : err;
+}
+
+static enum kvr_err
+connect_lane(struct kvr_connector *c, uint64_t until_ns, struct kvr_kick *kick)
+{
+	const struct kvr_store *store = c->store;
+	enum kvr_err err = store->is_unix ?
+	    kvr_stream_dial_unix(&c->s, store->host, until_ns, kick) :
+	    kvr_stream_dial_tcp(&c->s, store->host, store->port, until_ns, kick);
+	if (err == KVR_OK)
+		err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
+	return err == KVR_OK ? sign_in(c) : err;
+}
+
+static enum kvr_err
+dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct kvr_connector **ret,
+    char *why, size_t why_cap)
+{
+	KVR_CHECK(store->magic == STORE_MAGIC);
+	uint64_t end_ns = until_ns;
+	if (store->connect_ns > 0)
+		end_ns = KVR_MIN(until_ns, kvr_now_ns() + store->connect_ns);
+	struct kvr_connector *c = lane_new(store);
+	if (c == NULL) {
+		snprintf(why, why_cap, "%s: no memory for a connection", store->where);
+		return KVR_E_NOMEM;
+	}
+	enum kvr_err err = connect_lane(c, end_ns, kick);
+	if (err == KVR_OK) {
+		*ret = c;
+		return KVR_OK;
+	}
+	/* Our own limit for a dial says something about the store; the caller's deadline does not. */
+	if (err == KVR_E_TIMEOUT && end_ns < until_ns)
+		err = KVR_E_DOWN;
+	snprintf(why, why_cap, "%s: %s", store->where, c->s.why);
+	hang_up(c);
+	return err;
+}
+
+typedef enum kvr_err verb_fn(struct kvr_connector *, struct kvr_item *, uint32_t n);
+
+static verb_fn *const verb_table[KVR_VERB_N] = {
+	[KVR_VERB_EXISTS] = kvr_redis_exists,
+	[KVR_VERB_GET] = kvr_redis_get,
+	[KVR_VERB_PUT] = kvr_redis_put,
+	[KVR_VERB_DEL] = kvr_redis_del,
+	[KVR_VERB_STAT] = kvr_redis_stat,
+};
+
+static void
+refuse_bad_keys(struct kvr_item *items, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (kvr_item_status(&items[i]) == KVR_PENDING &&
+		    (items[i].key_len == 0 || items[i].key_len > KVR_KEY_LEN_MAX))
+			kvr_item_done(&items[i], KVR_E_INVALID);
+}
+
+static enum kvr_err
+run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_t n, uint64_t until_ns)
+{
+	KVR_CHECK(c->magic == LANE_MAGIC && verb < KVR_VERB_N);
+	c->why[0] = '\0';
+	enum kvr_err err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
+	if (err == KVR_OK && kvr_stream_held(&c->s) > 0)
+		err = kvr_stream_fail(&c->s, KVR_E_PROTO, "the server sent bytes that nobody asked for");
+	if (err == KVR_OK && verb == KVR_VERB_PING)
+		return demand(c, 1, (const char *const[]){ "PING" }, KVR_E_REFUSED);
+	refuse_bad_keys(items, n);
+	for (uint32_t at = 0; at < n && err == KVR_OK; at += KVR_REDIS_GROUP)
+		err = verb_table[verb](c, items + at, KVR_MIN(n - at, KVR_REDIS_GROUP));
+	/* All items have their status, but the connection is of no use any more. */
+	if (err == KVR_OK && c->signed_out)
+		err = kvr_stream_fail(&c->s, KVR_E_AUTH, "%s", c->why);
+	return err;
+}
+
+static const char *
+why(const struct kvr_connector *c)
+{
+	return c->s.err != KVR_OK ? c->s.why : c->why;
+}
+
+static const char *const schemes[] = { "redis", "unix", NULL };
+
+const struct kvr_connector_ops kvr_redis_ops = {
+	.name = "redis",
+	.schemes = schemes,
+	.caps = KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP) | KVR_CAP(TTL),
+	.formats = KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_BARE) |
+	    KVR_FORMAT_BIT(KVR_FORMAT_SEALED),
+	.format_tier = KVR_FORMAT_SEALED,
+	.format_url = KVR_FORMAT_LMCACHE,
+	.open = redis_open,
+	.close = kvr_redis_close,
+	.dial = dial,
+	.hang_up = hang_up,
+	.run = run,
+	.why = why,
+};

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PUT. One SET per chunk, or LMCache's two: first the payload, then, only when the server has
+ * taken it, the header that makes it visible. Sent blindly one after the other, a payload that
+ * is refused (out of memory) would leave a new header in front of an old payload. When the header
+ * is refused, both keys are deleted for the same reason.
+ */
+#include "kvr_redis.h"
+
+#include <stdio.h>
+
+enum { PUT_IN_FLIGHT = 64 };
+enum { NOTHING, PAYLOAD_IN, HEADER_REFUSED }; /* note.go */
+
+static uint64_t
+weight_put(const struct kvr_item *item, uint32_t part)
+{
+	(void)part;
+	return item->span.len;
+}
+
+static uint32_t
+plan_put(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
+{
+	note->go = NOTHING;
+	if (kvr_item_status(item) != KVR_PENDING)
+		return 0;
+	enum kvr_err err = kvr_frame_out_begin(&c->frame, &c->store->rules, item, c->scratch);
+	if (err == KVR_OK && kvr_frame_out_len(&c->frame) > KVR_REDIS_VALUE_MAX) {
+		snprintf(c->why, sizeof(c->why), "SET: a value of %llu bytes; a Redis server takes at most "
+		    "%llu (512 MiB): use smaller chunks",
+		    (unsigned long long)kvr_frame_out_len(&c->frame), (unsigned long long)KVR_REDIS_VALUE_MAX);
+		err = KVR_E_TOO_BIG;
+	}
+	if (err != KVR_OK)
+		kvr_item_done(item, err);
+	return err == KVR_OK ? 1 : 0;
+}
+
+static enum kvr_err
+put_set(struct kvr_connector *c, const struct kvr_item *item, enum kvr_redis_name which, uint64_t len)
+{
+	uint32_t argc = c->store->ttl_ms > 0 ? 5 : 3;
+	enum kvr_err err = kvr_redis_put_verb(c, "SET", argc, item, which);
+	return err == KVR_OK ? kvr_resp_put_head(&c->s, len) : err;
+}
+
+static enum kvr_err
+put_set_end(struct kvr_connector *c)
+{
+	enum kvr_err err = kvr_stream_copy(&c->s, "\r\n", 2);
+	if (err != KVR_OK || c->store->ttl_ms == 0)
+		return err;
+	err = kvr_resp_put(&c->s, "PX", 2);
+	return err == KVR_OK ? kvr_resp_put_number(&c->s, c->store->ttl_ms) : err;
+}
+
+/* Payload lies still until run() returns and need not be copied; heads and tails are scratch. */
+static bool
+is_payload(const struct kvr_item *item, struct kvr_const_span span)
+{
+	uintptr_t at = (uintptr_t)span.at, from = (uintptr_t)item->span.at;
+	return at >= from && at - from < item->span.len;
+}
+
+static enum kvr_err
+put_spans(struct kvr_connector *c, const struct kvr_item *item, uint64_t len)
+{
+	enum kvr_err err = KVR_OK;
+	while (len > 0 && err == KVR_OK) {
+		struct kvr_const_span span =
+		    kvr_frame_out_next(&c->frame, (size_t)KVR_MIN(len, KVR_STREAM_SLICE));
+		KVR_CHECK(span.len > 0 && span.len <= len);
+		len -= span.len;
+		err = is_payload(item, span) ? kvr_stream_lend(&c->s, span.at, span.len) :
+		                               kvr_stream_copy(&c->s, span.at, span.len);
+	}
+	return err;
+}
+
+/* Cannot fail: plan_put has seen the same frame begin. */
+static uint64_t
+begin(struct kvr_connector *c, struct kvr_item *item)
+{
+	enum kvr_err err = kvr_frame_out_begin(&c->frame, &c->store->rules, item, c->scratch);
+	KVR_CHECK(err == KVR_OK);
+	return kvr_frame_out_len(&c->frame);
+}
+
+static enum kvr_err
+send_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+{
+	uint64_t len = begin(c, item);
+	(void)note;
+	(void)part;
+	enum kvr_err err = put_set(c, item, KVR_REDIS_VALUE, len);
+	if (err == KVR_OK)
+		err = put_spans(c, item, len);
+	return err == KVR_OK ? put_set_end(c) : err;
+}
+
+static enum kvr_err
+reply_set(struct kvr_connector *c, const struct kvr_resp *r, int32_t *ret_end)
+{
+	*ret_end = KVR_OK;
+	return r->kind == KVR_RESP_STATUS ? KVR_OK : kvr_redis_odd_reply(c, "SET", r, ret_end);
+}
+
+static enum kvr_err
+reply_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
+    uint32_t part, const struct kvr_resp *r)
+{
+	int32_t end;
+	enum kvr_err err = reply_set(c, r, &end);
+	(void)note;
+	(void)part;
+	if (err == KVR_OK)
+		kvr_item_done(item, end);
+	return err;
+}
+
+/* LMCache's payload: the frame's header belongs to the other key. */
+
+static enum kvr_err
+send_payload(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+{
+	uint64_t len = begin(c, item) - c->store->lm_head_len;
+	(void)note;
+	(void)part;
+	for (size_t left = c->store->lm_head_len; left > 0;)
+		left -= kvr_frame_out_next(&c->frame, left).len;
+	enum kvr_err err = put_set(c, item, KVR_REDIS_VALUE, len);
+	if (err == KVR_OK)
+		err = put_spans(c, item, len);
+	return err == KVR_OK ? put_set_end(c) : err;
+}
+
+static enum kvr_err
+reply_payload(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
+    uint32_t part, const struct kvr_resp *r)
+{
+	int32_t end;
+	enum kvr_err err = reply_set(c, r, &end);
+	(void)part;
+	if (err == KVR_OK && end == KVR_OK)
+		note->go = PAYLOAD_IN;
+	else if (err == KVR_OK)
+		kvr_item_done(item, end);
+	return err;
+}
+
+static uint32_t
+plan_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
+{
+	(void)c;
+	(void)item;
+	return note->go == PAYLOAD_IN ? 1 : 0;
+}
+
+static enum kvr_err
+send_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+{
+	(void)begin(c, item);
+	(void)note;
+	(void)part;
+	enum kvr_err err = put_set(c, item, KVR_REDIS_MARK, c->store->lm_head_len);
+	if (err == KVR_OK)
+		err = put_spans(c, item, c->store->lm_head_len);
+	return err == KVR_OK ? put_set_end(c) : err;
+}
+
+static enum kvr_err
+reply_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
+    uint32_t part, const struct kvr_resp *r)
+{
+	enum kvr_err err = reply_set(c, r, &note->err);
+	(void)part;
+	if (err == KVR_OK && note->err == KVR_OK)
+		kvr_item_done(item, KVR_OK);
+	else
+		note->go = HEADER_REFUSED;
+	return err;
+}
+
+static uint32_t
+plan_undo(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
+{
+	(void)c;
+	(void)item;
+	return note->go == HEADER_REFUSED ? 1 : 0;
+}
+
+static enum kvr_err
+send_undo(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+{
+	(void)note;
+	(void)part;
+	enum kvr_err err = kvr_redis_put_verb(c, "DEL", 3, item, KVR_REDIS_MARK);
+	return err == KVR_OK ? kvr_redis_put_name(c, item, KVR_REDIS_VALUE) : err;
+}
+
+static enum kvr_err
+reply_undo(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
+    uint32_t part, const struct kvr_resp *r)
+{
+	int32_t ignored;
+	enum kvr_err err = KVR_OK;
+	(void)part;
+	if (r->kind != KVR_RESP_INTEGER)
+		err = kvr_redis_odd_reply(c, "DEL", r, &ignored);
+	if (err == KVR_OK)
+		kvr_item_done(item, note->err);
+	return err;
+}
+
+static const struct kvr_redis_step value_step = { plan_put, send_value, reply_value, weight_put,
+	PUT_IN_FLIGHT, KVR_STREAM_IN };
+static const struct kvr_redis_step payload_step = { plan_put, send_payload, reply_payload,
+	weight_put, PUT_IN_FLIGHT, KVR_STREAM_IN };
+static const struct kvr_redis_step head_step = { plan_head, send_head, reply_head, NULL,
+	PUT_IN_FLIGHT, KVR_STREAM_IN };
+static const struct kvr_redis_step undo_step = { plan_undo, send_undo, reply_undo, NULL,
+	PUT_IN_FLIGHT, KVR_STREAM_IN };
+
+enum kvr_err
+kvr_redis_put(struct kvr_connector *c, struct kvr_item *items, uint32_t n)
+{
+	if (c->store->rules.format != KVR_FORMAT_LMCACHE)
+		return kvr_redis_step(c, &value_step, items, n);
+	enum kvr_err err = kvr_redis_step(c, &payload_step, items, n);
+	if (err == KVR_OK)
+		err = kvr_redis_step(c, &head_step, items, n);
+	return err == KVR_OK ? kvr_redis_step(c, &undo_step, items, n) : err;
+}

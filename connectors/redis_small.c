@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs that move no payload: EXISTS, DEL, STAT. */
+#include "kvr_redis.h"
+
+/* So many that their replies fit the read buffer while we still write: see kvr_stream.h. */
+enum { SMALL_REPLY = 64, STAT_HEAD_REPLY = KVR_SEAL_HEAD + 32 };
+enum { SMALL_IN_FLIGHT = 512, STAT_IN_FLIGHT = KVR_STREAM_IN / STAT_HEAD_REPLY };
+_Static_assert(SMALL_IN_FLIGHT * SMALL_REPLY <= KVR_STREAM_IN, "replies fit the buffer");
+
+static uint32_t
+plan_one(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
+{
+	(void)c;
+	(void)note;
+	return kvr_item_status(item) == KVR_PENDING ? 1 : 0;
+}
+
+static enum kvr_err
+reply_count(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
+    uint32_t part, const struct kvr_resp *r)
+{
+	int32_t end = KVR_OK;
+	(void)note;
+	(void)part;
+	if (r->kind == KVR_RESP_INTEGER) {
+		end = r->n > 0 ? KVR_OK : KVR_E_MISS;
+	} else {
+		enum kvr_err err = kvr_redis_odd_reply(c, "EXISTS or DEL", r, &end);
+		if (err != KVR_OK)
+			return err;
+	}
+	kvr_item_done(item, end);
+	return KVR_OK;
+}
+
+static enum kvr_err
+send_exists(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+{
+	(void)note;
+	(void)part;
+	return kvr_redis_put_verb(c, "EXISTS", 2, item, KVR_REDIS_MARK);
+}
+
+enum kvr_err
+kvr_redis_exists(struct kvr_connector *c, struct kvr_item *items, uint32_t n)
+{
+	static const struct kvr_redis_step step = { .plan = plan_one,
+		.send = send_exists,
+		.reply = reply_count,
+		.in_flight_max = SMALL_IN_FLIGHT,
+		.fill_max = KVR_STREAM_IN };
+	return kvr_redis_step(c, &step, items, n);
+}
+
+/* Both keys of a chunk in one command: another client never sees one without the other. */
+static enum kvr_err
+send_del(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+{
+	(void)note;
+	(void)part;
+	bool two = c->store->rules.format == KVR_FORMAT_LMCACHE;
+	enum kvr_err err = kvr_redis_put_verb(c, "DEL", two ? 3 : 2, item, KVR_REDIS_MARK);
+	return err == KVR_OK && two ? kvr_redis_put_name(c, item, KVR_REDIS_VALUE) : err;
+}
+
+enum kvr_err
+kvr_redis_del(struct kvr_connector *c, struct kvr_item *items, uint32_t n)
+{
+	static const struct kvr_redis_step step = { .plan = plan_one,
+		.send = send_del,
+		.reply = reply_count,
+		.in_flight_max = SMALL_IN_FLIGHT,
+		.fill_max = KVR_STREAM_IN };
+	return kvr_redis_step(c, &step, items, n);
+}
+
+/* Two requests: the length of the value, then what says whether and what it is. */
+enum { STAT_LENGTH, STAT_HEAD, STAT_PARTS };
+
+static uint32_t
+plan_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
+{
+	note->err = KVR_OK;
+	return plan_one(c, item, note) * STAT_PARTS;
+}
+
+static enum kvr_err
+send_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+{
+	(void)note;
+	if (part == STAT_LENGTH)
+		return kvr_redis_put_verb(c, "STRLEN", 2, item, KVR_REDIS_VALUE);
+	if (c->store->rules.format == KVR_FORMAT_BARE)
+		return kvr_redis_put_verb(c, "EXISTS", 2, item, KVR_REDIS_MARK);
+	if (c->store->rules.format == KVR_FORMAT_LMCACHE)
+		return kvr_redis_put_verb(c, "GET", 2, item, KVR_REDIS_MARK);
+	enum kvr_err err = kvr_redis_put_verb(c, "GETRANGE", 4, item, KVR_REDIS_MARK);
+	if (err == KVR_OK)
+		err = kvr_resp_put_number(&c->s, 0);
+	return err == KVR_OK ? kvr_resp_put_number(&c->s, KVR_SEAL_HEAD - 1) : err;
+}
+
+static enum kvr_err
+stat_head(struct kvr_connector *c, struct kvr_item *item, const struct kvr_redis_note *note,
+    uint64_t bulk_len, int32_t *ret_err)
+{
+	const struct kvr_store *store = c->store;
+	bool lm = store->rules.format == KVR_FORMAT_LMCACHE;
+	uint64_t have = KVR_MIN(bulk_len, lm ? store->lm_head_len : KVR_SEAL_HEAD);
+	enum kvr_err err = kvr_stream_read_all(&c->s, c->scratch, (size_t)have);
+	if (err == KVR_OK)
+		err = kvr_redis_bulk_skip(c, bulk_len - have);
+	if (err != KVR_OK)
+		return err;
+	uint64_t total = c->frame_total + (lm ? have : 0);
+	bool gone = c->frame_total == 0 && !lm;
+	*ret_err = note->err;
+	if (*ret_err == KVR_OK)
+		*ret_err = gone ? KVR_E_MISS : kvr_frame_stat(&store->rules, item, c->scratch, (size_t)have, total);
+	/* A header whose payload was evicted; a read would find nothing either. */
+	if (lm && c->frame_total == 0 && *ret_err != KVR_OK && note->err == KVR_OK)
+		*ret_err = KVR_E_MISS;
+	return KVR_OK;
+}
+
+static enum kvr_err
+reply_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
+    uint32_t part, const struct kvr_resp *r)
+{
+	int32_t end = KVR_OK;
+	enum kvr_err err = KVR_OK;
+	bool is_int = r->kind == KVR_RESP_INTEGER && r->n >= 0;
+	if (part == STAT_LENGTH && is_int) {
+		c->frame_total = (uint64_t)r->n;
+		return KVR_OK;
+	}
+	if (part == STAT_LENGTH)
+		return kvr_redis_odd_reply(c, "STRLEN", r, &note->err);
+	if (r->kind == KVR_RESP_BULK)
+		err = stat_head(c, item, note, (uint64_t)r->n, &end);
+	else if (r->kind == KVR_RESP_NIL || (is_int && r->n == 0))
+		end = KVR_E_MISS;
+	else if (is_int)
+		end = note->err != KVR_OK ? note->err :
+		    kvr_frame_stat(&c->store->rules, item, c->scratch, 0, c->frame_total);
+	else
+		err = kvr_redis_odd_reply(c, "GETRANGE, GET or EXISTS", r, &end);
+	if (err == KVR_OK)
+		kvr_item_done(item, end);
+	return err;
+}
+
+enum kvr_err
+kvr_redis_stat(struct kvr_connector *c, struct kvr_item *items, uint32_t n)
+{
+	static const struct kvr_redis_step step = { .plan = plan_stat,
+		.send = send_stat,
+		.reply = reply_stat,
+		.in_flight_max = STAT_IN_FLIGHT,
+		.fill_max = KVR_STREAM_IN };
+	return kvr_redis_step(c, &step, items, n);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The window of one step, and what all verbs need to write requests and read replies. */
+#include "kvr_redis.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct cursor {
+	uint32_t i, part;
+};
+
+struct window {
+	struct cursor to_send, to_read;
+	uint32_t left_to_send, left_to_read;
+	uint64_t bytes; /* payload of what is in flight */
+};
+
+static uint64_t
+weight(const struct kvr_redis_step *step, const struct kvr_item *item, uint32_t part)
+{
+	return step->weight != NULL ? step->weight(item, part) : 0;
+}
+
+static void
+settle(const struct kvr_connector *c, struct cursor *at, uint32_t n)
+{
+	while (at->i < n && at->part >= c->note[at->i].parts) {
+		at->i++;
+		at->part = 0;
+	}
+}
+
+static bool
+room(const struct kvr_connector *c, const struct kvr_redis_step *step, const struct window *w,
+    const struct kvr_item *items)
+{
+	uint32_t in_flight = w->left_to_read - w->left_to_send;
+	if (w->left_to_send == 0 || in_flight >= step->in_flight_max)
+		return false;
+	/* With one in flight the server would wait for us between two values, whatever their size. */
+	if (in_flight < 2)
+		return true;
+	uint64_t next = weight(step, &items[w->to_send.i], w->to_send.part);
+	return w->bytes + next <= c->store->window_bytes;
+}
+
+static enum kvr_err
+send_window(struct kvr_connector *c, const struct kvr_redis_step *step, struct window *w,
+    struct kvr_item *items, uint32_t n)
+{
+	while (room(c, step, w, items)) {
+		uint32_t i = w->to_send.i, part = w->to_send.part;
+		w->bytes += weight(step, &items[i], part);
+		enum kvr_err err = step->send(c, &items[i], &c->note[i], part);
+		if (err != KVR_OK)
+			return err;
+		w->left_to_send--;
+		w->to_send.part++;
+		settle(c, &w->to_send, n);
+	}
+	return kvr_stream_flush(&c->s);
+}
+
+static enum kvr_err
+read_one(struct kvr_connector *c, const struct kvr_redis_step *step, struct window *w,
+    struct kvr_item *items, uint32_t n)
+{
+	struct kvr_resp reply;
+	uint32_t i = w->to_read.i, part = w->to_read.part;
+	enum kvr_err err = kvr_resp_read(&c->s, &reply);
+	if (err == KVR_OK)
+		err = step->reply(c, &items[i], &c->note[i], part, &reply);
+	if (err != KVR_OK)
+		return err;
+	w->bytes -= weight(step, &items[i], part);
+	w->left_to_read--;
+	w->to_read.part++;
+	settle(c, &w->to_read, n);
+	return KVR_OK;
+}
+
+enum kvr_err
+kvr_redis_step(
+    struct kvr_connector *c, const struct kvr_redis_step *step, struct kvr_item *items, uint32_t n)
+{
+	struct window w = { 0 };
+	KVR_CHECK(n <= KVR_REDIS_GROUP);
+	for (uint32_t i = 0; i < n; i++) {
+		c->note[i].parts = step->plan(c, &items[i], &c->note[i]);
+		w.left_to_send += c->note[i].parts;
+	}
+	w.left_to_read = w.left_to_send;
+	if (w.left_to_read == 0)
+		return KVR_OK;
+	settle(c, &w.to_send, n);
+	settle(c, &w.to_read, n);
+	enum kvr_err err = kvr_stream_begin(&c->s, c->s.until_ns, step->fill_max);
+	while (err == KVR_OK && w.left_to_read > 0) {
+		uint32_t in_flight = w.left_to_read - w.left_to_send;
+		/* Refilled by halves: one small write per reply would cost a system call per key. */
+		bool low = in_flight <= step->in_flight_max / 2 && w.bytes <= c->store->window_bytes / 2;
+		if (w.left_to_send > 0 && (low || in_flight < 2))
+			err = send_window(c, step, &w, items, n);
+		if (err == KVR_OK)
+			err = read_one(c, step, &w, items, n);
+	}
+	return err;
+}
+
+enum kvr_err
+kvr_redis_put_name(
+    struct kvr_connector *c, const struct kvr_item *item, enum kvr_redis_name which)
+{
+	const struct kvr_store *store = c->store;
+	const char *suffix = "";
+	if (store->rules.format == KVR_FORMAT_SEALED)
+		suffix = KVR_SEAL_SUFFIX;
+	else if (store->rules.format == KVR_FORMAT_LMCACHE)
+		suffix = which == KVR_REDIS_VALUE ? "kv_bytes" : "metadata";
+	size_t suffix_len = strlen(suffix);
+	enum kvr_err err = kvr_resp_put_head(&c->s, store->prefix_len + item->key_len + suffix_len);
+	if (err == KVR_OK)
+		err = kvr_stream_copy(&c->s, store->prefix, store->prefix_len);
+	if (err == KVR_OK)
+		err = kvr_stream_copy(&c->s, item->key, item->key_len);
+	if (err == KVR_OK)
+		err = kvr_stream_copy(&c->s, suffix, suffix_len);
+	return err == KVR_OK ? kvr_stream_copy(&c->s, "\r\n", 2) : err;
+}
+
+enum kvr_err
+kvr_redis_put_verb(struct kvr_connector *c, const char *verb, uint32_t argc,
+    const struct kvr_item *item, enum kvr_redis_name which)
+{
+	enum kvr_err err = kvr_resp_put_array(&c->s, argc);
+	if (err == KVR_OK)
+		err = kvr_resp_put(&c->s, verb, strlen(verb));
+	return err == KVR_OK ? kvr_redis_put_name(c, item, which) : err;
+}
+
+enum kvr_err
+kvr_redis_odd_reply(
+    struct kvr_connector *c, const char *verb, const struct kvr_resp *r, int32_t *ret_err)
+{
+	if (r->kind != KVR_RESP_ERROR)
+		return kvr_stream_fail(&c->s, KVR_E_PROTO, "a reply of the wrong kind to %s", verb);
+	*ret_err = kvr_resp_error(r->text, r->text_len);
+	if (r->text_len >= 6 && memcmp(r->text, "NOAUTH", 6) == 0)
+		c->signed_out = true;
+	snprintf(c->why, sizeof(c->why), "%s: %.*s", verb, (int)KVR_MIN(r->text_len, 200U), r->text);
+	return KVR_OK;
+}
+
+enum kvr_err
+kvr_redis_bulk_to_frame(struct kvr_connector *c, uint64_t len)
+{
+	while (len > 0) {
+		struct kvr_span span = kvr_frame_in_next(&c->frame, (size_t)KVR_MIN(len, KVR_STREAM_SLICE));
+		size_t ahead = span.len == len ? KVR_STREAM_AHEAD : 0;
+		size_t n = 0;
+		KVR_CHECK(span.len > 0 && span.len <= len);
+		enum kvr_err err = kvr_stream_read(&c->s, span.at, span.len, ahead, &n);
+		if (err != KVR_OK)
+			return err;
+		kvr_frame_in_got(&c->frame, n);
+		len -= n;
+	}
+	return kvr_resp_bulk_end(&c->s);
+}
+
+enum kvr_err
+kvr_redis_bulk_skip(struct kvr_connector *c, uint64_t len)
+{
+	enum kvr_err err = kvr_stream_skip(&c->s, len);
+	return err == KVR_OK ? kvr_resp_bulk_end(&c->s) : err;
+}

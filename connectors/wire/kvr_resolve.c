@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_resolve.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Held by the caller and by the thread; who drops it last frees it. */
+struct job {
+	_Atomic uint32_t holders;
+	int              done_fd; /* readable once rc and addrs stand */
+	int              rc;      /* of getaddrinfo */
+	int              sys_errno;
+	struct kvr_addrs addrs;
+	char             host[256];
+	char             port[8];
+};
+
+static _Atomic uint32_t n_threads;
+
+static int
+look_up(const char *host, const char *port, int flags, struct kvr_addrs *addrs)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | flags };
+	struct addrinfo *list = NULL;
+	int rc = getaddrinfo(host, port, &hints, &list);
+	if (rc != 0)
+		return rc;
+	addrs->n = 0;
+	for (struct addrinfo *a = list; a != NULL && addrs->n < KVR_RESOLVE_MAX; a = a->ai_next) {
+		if (a->ai_addrlen > sizeof(addrs->addr[0].at))
+			continue;
+		struct kvr_addr *to = &addrs->addr[addrs->n++];
+		memcpy(&to->at, a->ai_addr, a->ai_addrlen);
+		to->len = a->ai_addrlen;
+	}
+	freeaddrinfo(list);
+	return addrs->n > 0 ? 0 : EAI_NONAME;
+}
+
+static void
+drop(struct job *take)
+{
+	if (atomic_fetch_sub_explicit(&take->holders, 1, memory_order_acq_rel) > 1)
+		return;
+	close(take->done_fd);
+	free(take);
+}
+
+static void *
+thread_main(void *arg)
+{
+	struct job *job = arg;
+	uint64_t one = 1;
+	job->rc = look_up(job->host, job->port, 0, &job->addrs);
+	job->sys_errno = errno;
+	/* The write to done_fd publishes rc and addrs to the caller that polls it. */
+	while (write(job->done_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+	drop(job);
+	atomic_fetch_sub_explicit(&n_threads, 1, memory_order_release);
+	return NULL;
+}
+
+/* Signals belong to the host process: none may be delivered on a thread of ours. */
+static int
+start_thread(struct job *job)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t all, before;
+	int rc = pthread_attr_init(&attr);
+	if (rc != 0)
+		return rc;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(&thread, &attr, thread_main, job);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	return rc;
+}
+
+static enum kvr_err
+wait_done(const struct job *job, uint64_t until_ns, struct kvr_kick *kick)
+{
+	for (;;) {
+		struct pollfd p[2] = { { .fd = job->done_fd, .events = POLLIN },
+			{ .fd = kick != NULL ? kick->fd : -1, .events = POLLIN } };
+		if (kick != NULL && kvr_kicked(kick))
+			return KVR_E_CANCELLED;
+		int rc = poll(p, 2, kvr_poll_ms(until_ns));
+		if (rc > 0 && (p[0].revents & POLLIN) != 0)
+			return KVR_OK;
+		if (kvr_now_ns() >= until_ns)
+			return KVR_E_TIMEOUT;
+	}
+}
+
+static struct job *
+job_new(const char *host, const char *port)
+{
+	struct job *job = calloc(1, sizeof(*job));
+	if (job == NULL)
+		return NULL;
+	atomic_init(&job->holders, 2);
+	job->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (job->done_fd < 0) {
+		free(job);
+		return NULL;
+	}
+	snprintf(job->host, sizeof(job->host), "%s", host);
+	snprintf(job->port, sizeof(job->port), "%s", port);
+	return job;
+}
+
+static enum kvr_err
+start(const char *host, const char *port, struct job **ret, char *why, size_t why_cap)
+{
+	if (atomic_fetch_add_explicit(&n_threads, 1, memory_order_acquire) >= KVR_RESOLVE_THREADS) {
+		atomic_fetch_sub_explicit(&n_threads, 1, memory_order_release);
+		snprintf(why, why_cap, "%s: %u name look-ups hang already; check the name server or "
+		         "use a numeric address", host, KVR_RESOLVE_THREADS);
+		return KVR_E_DOWN;
+	}
+	struct job *job = job_new(host, port);
+	int rc = job != NULL ? start_thread(job) : ENOMEM;
+	if (rc == 0) {
+		*ret = job;
+		return KVR_OK;
+	}
+	atomic_fetch_sub_explicit(&n_threads, 1, memory_order_release);
+	snprintf(why, why_cap, "%s: no thread to look up the name: %s", host, strerror(rc));
+	if (job != NULL) {
+		close(job->done_fd);
+		free(job);
+	}
+	return KVR_E_DOWN;
+}
+
+static enum kvr_err
+say(const char *host, int rc, int sys_errno, char *why, size_t why_cap)
+{
+	const char *text = rc == EAI_SYSTEM ? strerror(sys_errno) : gai_strerror(rc);
+	snprintf(why, why_cap, "%s: name look-up failed: %s", host, text);
+	return KVR_E_DOWN;
+}
+
+enum kvr_err
+kvr_resolve(const char *host, uint16_t port_number, uint64_t until_ns, struct kvr_kick *kick,
+    struct kvr_addrs *ret, char *why, size_t why_cap)
+{
+	char port[8];
+	struct job *job = NULL;
+	snprintf(port, sizeof(port), "%u", (unsigned)port_number);
+	if (strlen(host) >= sizeof(job->host)) {
+		snprintf(why, why_cap, "host name of %zu bytes is too long", strlen(host));
+		return KVR_E_DOWN;
+	}
+	/* AI_NUMERICHOST asks nobody, so it cannot hang. */
+	int rc = look_up(host, port, AI_NUMERICHOST, ret);
+	if (rc == 0)
+		return KVR_OK;
+	if (rc != EAI_NONAME)
+		return say(host, rc, errno, why, why_cap);
+	enum kvr_err err = start(host, port, &job, why, why_cap);
+	if (err != KVR_OK)
+		return err;
+	err = wait_done(job, until_ns, kick);
+	if (err != KVR_OK)
+		snprintf(why, why_cap, "%s: name look-up: %s", host, kvr_err_text(err));
+	else if (job->rc != 0)
+		err = say(host, job->rc, job->sys_errno, why, why_cap);
+	else
+		*ret = job->addrs;
+	drop(job);
+	return err;
+}

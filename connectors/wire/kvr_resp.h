@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * RESP2 as far as data verbs need it: commands are put into the stream part by part, replies are
+ * read head by head, and payload never passes through here.
+ *
+ * An error reply is a value: the stream stays in step, and kvr_resp_error says what it means.
+ */
+#ifndef KVR_RESP_H
+#define KVR_RESP_H
+
+#include "kvr_stream.h"
+
+/* More than any server is configured to hold; beyond it a length is taken for rubbish. */
+#define KVR_RESP_BULK_MAX (INT64_C(1) << 40)
+#define KVR_RESP_ARRAY_MAX INT64_C(1048576)
+
+enum kvr_resp_kind {
+	KVR_RESP_STATUS,  /* text */
+	KVR_RESP_ERROR,   /* text */
+	KVR_RESP_INTEGER, /* n */
+	KVR_RESP_BULK,    /* n bytes and CR LF follow */
+	KVR_RESP_NIL,     /* of a bulk or an array */
+	KVR_RESP_ARRAY    /* n replies follow */
+};
+
+struct kvr_resp {
+	enum kvr_resp_kind kind;
+	int64_t     n;
+	const char *text; /* into the line, so good until the next read */
+	size_t      text_len;
+};
+
+/* One line without CR LF. False: not RESP2. */
+bool kvr_resp_parse(const void *line, size_t len, struct kvr_resp *ret);
+
+/*
+ * What an error reply costs. NOSPACE: OOM. AUTH: NOAUTH, WRONGPASS, NOPERM, DENIED. LENGTH:
+ * WRONGTYPE, for what is stored under that key is not a string of ours; REFUSED would count it
+ * against the whole store, and one odd key must not open its breaker. REFUSED: everything else,
+ * among them LOADING, READONLY, BUSY, MASTERDOWN, MOVED, ASK, CLUSTERDOWN, TRYAGAIN.
+ */
+int32_t kvr_resp_error(const char *text, size_t len);
+
+/* PROTO ends the stream; every well-formed reply is KVR_OK. */
+KVR_MUST_USE enum kvr_err kvr_resp_read(struct kvr_sock *s, struct kvr_resp *ret);
+/* The CR LF behind a bulk. */
+KVR_MUST_USE enum kvr_err kvr_resp_bulk_end(struct kvr_sock *s);
+
+/* Heads of a command with argc parts, and of one part of len bytes; the part itself follows. */
+KVR_MUST_USE enum kvr_err kvr_resp_put_array(struct kvr_sock *s, uint32_t argc);
+KVR_MUST_USE enum kvr_err kvr_resp_put_head(struct kvr_sock *s, uint64_t len);
+/* A whole part: head, bytes, CR LF. */
+KVR_MUST_USE enum kvr_err kvr_resp_put(struct kvr_sock *s, const void *at, size_t len);
+KVR_MUST_USE enum kvr_err kvr_resp_put_number(struct kvr_sock *s, uint64_t number);
+
+#endif

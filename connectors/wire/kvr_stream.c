@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_stream.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* At least this much is worth an iovec of its own; less is cheaper to copy. */
+enum { LEND_MIN = 1024 };
+
+static ssize_t
+plain_recv(struct kvr_sock *s, struct iovec *iov, int n, short *ret_events)
+{
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
+	*ret_events = POLLIN;
+	return recvmsg(s->fd, &msg, 0);
+}
+
+static ssize_t
+plain_send(struct kvr_sock *s, struct iovec *iov, int n, short *ret_events)
+{
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
+	*ret_events = POLLOUT;
+	/* Without MSG_NOSIGNAL a server that goes away would kill the host process. */
+	return sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+}
+
+static void
+plain_close(struct kvr_sock *s)
+{
+	close(s->fd);
+}
+
+static const struct kvr_stream_ops plain_ops = { plain_recv, plain_send, plain_close };
+
+void
+kvr_stream_take(struct kvr_sock *s, int take_fd, struct kvr_kick *kick)
+{
+	s->fd = take_fd;
+	s->err = KVR_OK;
+	s->ops = &plain_ops;
+	s->carrier = NULL;
+	s->kick = kick;
+	s->until_ns = 0;
+	s->moved = 0;
+	s->fill_max = KVR_STREAM_IN;
+	s->in_at = s->in_end = 0;
+	s->out_len = s->n_iov = 0;
+	s->out_bytes = 0;
+	s->why[0] = '\0';
+}
+
+void
+kvr_stream_hang_up(struct kvr_sock *s)
+{
+	if (s->fd >= 0)
+		s->ops->close(s);
+	s->fd = -1;
+	if (s->err == KVR_OK)
+		s->err = KVR_E_DOWN;
+}
+
+enum kvr_err
+kvr_stream_fail(struct kvr_sock *s, enum kvr_err err, const char *fmt, ...)
+{
+	if (s->err == KVR_OK) {
+		va_list args;
+		va_start(args, fmt);
+		vsnprintf(s->why, sizeof(s->why), fmt, args);
+		va_end(args);
+		s->err = err;
+	}
+	return s->err;
+}
+
+enum kvr_err
+kvr_stream_wait(int fd, short events, uint64_t until_ns, struct kvr_kick *kick)
+{
+	for (;;) {
+		struct pollfd p[2] = { { .fd = fd, .events = events },
+			{ .fd = kick != NULL ? kick->fd : -1, .events = POLLIN } };
+		if (kick != NULL && kvr_kick_meant(kick))
+			return KVR_E_CANCELLED;
+		int rc = poll(p, 2, kvr_poll_ms(until_ns));
+		if (rc > 0 && p[1].revents != 0 && kvr_kicked(kick))
+			return KVR_E_CANCELLED;
+		if (rc > 0 && p[0].revents != 0)
+			return KVR_OK;
+		if (kvr_now_ns() >= until_ns)
+			return KVR_E_TIMEOUT;
+	}
+}
+
+static enum kvr_err
+wait_ready(struct kvr_sock *s, short events)
+{
+	enum kvr_err err = kvr_stream_wait(s->fd, events, s->until_ns, s->kick);
+	return err == KVR_OK ? KVR_OK : kvr_stream_fail(s, err, "%s", kvr_err_text(err));
+}
+
+/*
+ * Before every call on the socket, not only before a wait: a server that never lets the socket
+ * run dry would otherwise carry the stream past its deadline.
+ */
+static enum kvr_err
+check(struct kvr_sock *s)
+{
+	enum kvr_err err = KVR_OK;
+	if (s->err != KVR_OK)
+		return s->err;
+	if (s->kick != NULL && kvr_kick_meant(s->kick))
+		err = KVR_E_CANCELLED;
+	else if (kvr_now_ns() >= s->until_ns)
+		err = KVR_E_TIMEOUT;
+	return err == KVR_OK ? KVR_OK : kvr_stream_fail(s, err, "%s", kvr_err_text(err));
+}
+
+enum kvr_err
+kvr_stream_begin(struct kvr_sock *s, uint64_t until_ns, uint32_t fill_max)
+{
+	s->until_ns = until_ns;
+	s->fill_max = KVR_MIN(fill_max, KVR_STREAM_IN);
+	return check(s);
+}
+
+/* *ret_n 0: nothing has arrived yet. */
+static enum kvr_err
+try_recv(struct kvr_sock *s, struct iovec *iov, int n_iov, size_t *ret_n, short *ret_events)
+{
+	enum kvr_err err = check(s);
+	if (err != KVR_OK)
+		return err;
+	ssize_t n = s->ops->recv(s, iov, n_iov, ret_events);
+	if (n == 0)
+		return kvr_stream_fail(s, KVR_E_DOWN, "the server closed the connection");
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return kvr_stream_fail(s, KVR_E_DOWN, "receive failed: %s", strerror(errno));
+	*ret_n = n > 0 ? (size_t)n : 0;
+	s->moved += *ret_n;
+	return KVR_OK;
+}
+
+static enum kvr_err
+recv_some(struct kvr_sock *s, struct iovec *iov, int n_iov, size_t *ret_n)
+{
+	for (;;) {
+		short events = POLLIN;
+		enum kvr_err err = try_recv(s, iov, n_iov, ret_n, &events);
+		if (err != KVR_OK || *ret_n > 0)
+			return err;
+		if ((err = wait_ready(s, events)) != KVR_OK)
+			return err;
+	}
+}
+
+static void
+compact(struct kvr_sock *s)
+{
+	if (s->in_at == 0)
+		return;
+	memmove(s->in, s->in + s->in_at, s->in_end - s->in_at);
+	s->in_end -= s->in_at;
+	s->in_at = 0;
+}
+
+/* A write is stuck: what arrives is taken in, or two full sockets would wait for each other. */
+static enum kvr_err
+wait_writable(struct kvr_sock *s, short events)
+{
+	compact(s);
+	size_t room = KVR_STREAM_IN - s->in_end;
+	enum kvr_err err = wait_ready(s, (short)(events | (room > 0 ? POLLIN : 0)));
+	if (err != KVR_OK || room == 0)
+		return err;
+	struct iovec iov = { s->in + s->in_end, room };
+	size_t n = 0;
+	err = try_recv(s, &iov, 1, &n, &events);
+	s->in_end += (uint32_t)n;
+	return err;
+}
+
+/* The part of iov[0..n) from skip on, of at most KVR_STREAM_PIECE bytes. */
+static int
+piece(const struct iovec *iov, uint32_t n, size_t skip, struct iovec *ret)
+{
+	size_t room = KVR_STREAM_PIECE;
+	int count = 0;
+	for (uint32_t i = 0; i < n && room > 0; i++) {
+		if (skip >= iov[i].iov_len) {
+			skip -= iov[i].iov_len;
+			continue;
+		}
+		size_t len = KVR_MIN(iov[i].iov_len - skip, room);
+		ret[count++] = (struct iovec){ (uint8_t *)iov[i].iov_base + skip, len };
+		room -= len;
+		skip = 0;
+	}
+	return count;
+}
+
+enum kvr_err
+kvr_stream_flush(struct kvr_sock *s)
+{
+	struct iovec iov[KVR_STREAM_IOV];
+	uint32_t first = 0;
+	size_t skip = 0;
+	while (s->out_bytes > 0) {
+		short events = POLLOUT;
+		enum kvr_err err = check(s);
+		if (err != KVR_OK)
+			return err;
+		int count = piece(s->iov + first, s->n_iov - first, skip, iov);
+		ssize_t n = s->ops->send(s, iov, count, &events);
+		if (n < 0 && errno == EAGAIN && (err = wait_writable(s, events)) != KVR_OK)
+			return err;
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return kvr_stream_fail(s, KVR_E_DOWN, "send failed: %s", strerror(errno));
+		if (n <= 0)
+			continue;
+		s->moved += (uint64_t)n;
+		s->out_bytes -= (uint64_t)n;
+		skip += (size_t)n;
+		while (first < s->n_iov && skip >= s->iov[first].iov_len)
+			skip -= s->iov[first++].iov_len;
+	}
+	s->out_len = s->n_iov = 0;
+	return s->err;
+}
+
+static enum kvr_err
+add(struct kvr_sock *s, const void *at, size_t len)
+{
+	struct iovec *last = s->n_iov > 0 ? &s->iov[s->n_iov - 1] : NULL;
+	if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == at)
+		last->iov_len += len;
+	else
+		s->iov[s->n_iov++] = (struct iovec){ (void *)(uintptr_t)at, len };
+	s->out_bytes += len;
+	if (s->out_bytes < KVR_STREAM_PIECE && s->n_iov < KVR_STREAM_IOV)
+		return KVR_OK;
+	return kvr_stream_flush(s);
+}
+
+enum kvr_err
+kvr_stream_copy(struct kvr_sock *s, const void *at, size_t len)
+{
+	const uint8_t *from = at;
+	while (len > 0 && s->err == KVR_OK) {
+		size_t n = KVR_MIN(len, KVR_STREAM_OUT - s->out_len);
+		uint8_t *to = s->out + s->out_len;
+		memcpy(to, from, n);
+		s->out_len += (uint32_t)n;
+		from += n;
+		len -= n;
+		if (add(s, to, n) == KVR_OK && s->out_len == KVR_STREAM_OUT)
+			(void)!kvr_stream_flush(s);
+	}
+	return s->err;
+}
+
+enum kvr_err
+kvr_stream_lend(struct kvr_sock *s, const void *at, size_t len)
+{
+	if (len < LEND_MIN || s->err != KVR_OK)
+		return kvr_stream_copy(s, at, len);
+	return add(s, at, len);
+}
+
+size_t
+kvr_stream_held(const struct kvr_sock *s)
+{
+	return s->in_end - s->in_at;
+}
+
+static enum kvr_err
+fill(struct kvr_sock *s)
+{
+	if (s->in_at == s->in_end)
+		s->in_at = s->in_end = 0;
+	else if (s->in_end == KVR_STREAM_IN)
+		compact(s);
+	if (s->in_end == KVR_STREAM_IN)
+		return kvr_stream_fail(s, KVR_E_PROTO, "a reply line of more than %u bytes", KVR_STREAM_IN);
+	struct iovec iov = { s->in + s->in_end, KVR_MIN(s->fill_max, KVR_STREAM_IN - s->in_end) };
+	size_t n = 0;
+	enum kvr_err err = recv_some(s, &iov, 1, &n);
+	s->in_end += (uint32_t)n;
+	return err;
+}
+
+enum kvr_err
+kvr_stream_line(struct kvr_sock *s, struct kvr_const_span *ret)
+{
+	size_t seen = 0;
+	for (;;) {
+		const uint8_t *line = s->in + s->in_at;
+		size_t held = kvr_stream_held(s);
+		const uint8_t *lf = held > seen ? memchr(line + seen, '\n', held - seen) : NULL;
+		if (lf != NULL) {
+			size_t len = (size_t)(lf - line);
+			if (len == 0 || lf[-1] != '\r')
+				return kvr_stream_fail(s, KVR_E_PROTO, "a reply line without CR");
+			s->in_at += (uint32_t)len + 1;
+			*ret = (struct kvr_const_span){ line, len - 1 };
+			return s->err;
+		}
+		seen = held;
+		enum kvr_err err = fill(s);
+		if (err != KVR_OK)
+			return err;
+	}
+}
+
+enum kvr_err
+kvr_stream_read(struct kvr_sock *s, void *to, size_t max, size_t ahead, size_t *ret_n)
+{
+	size_t held = KVR_MIN(kvr_stream_held(s), max);
+	if (s->err != KVR_OK)
+		return s->err;
+	memcpy(to, s->in + s->in_at, held);
+	s->in_at += (uint32_t)held;
+	*ret_n = held;
+	if (held == max)
+		return KVR_OK;
+	/* The buffer is empty now, so what comes ahead may go to its start. */
+	s->in_at = s->in_end = 0;
+	struct iovec iov[2] = { { (uint8_t *)to + held, max - held },
+		{ s->in, KVR_MIN(ahead, KVR_STREAM_IN) } };
+	size_t n = 0;
+	enum kvr_err err = recv_some(s, iov, ahead > 0 ? 2 : 1, &n);
+	size_t direct = KVR_MIN(n, max - held);
+	s->in_end = (uint32_t)(n - direct);
+	*ret_n += direct;
+	return err;
+}
+
+enum kvr_err
+kvr_stream_read_all(struct kvr_sock *s, void *to, size_t len)
+{
+	uint8_t *at = to;
+	while (len > 0) {
+		size_t n = 0;
+		enum kvr_err err = kvr_stream_read(s, at, len, 0, &n);
+		if (err != KVR_OK)
+			return err;
+		at += n;
+		len -= n;
+	}
+	return s->err;
+}
+
+enum kvr_err
+kvr_stream_skip(struct kvr_sock *s, uint64_t len)
+{
+	uint8_t scratch[8192];
+	while (len > 0) {
+		size_t n = 0;
+		size_t max = (size_t)KVR_MIN(len, sizeof(scratch));
+		enum kvr_err err = kvr_stream_read(s, scratch, max, 0, &n);
+		if (err != KVR_OK)
+			return err;
+		len -= n;
+	}
+	return s->err;
+}

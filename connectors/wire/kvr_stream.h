@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A byte stream to a server: TCP or a Unix socket. Every wait ends at until_ns (TIMEOUT) and at a
+ * kick (CANCELLED). The first error stays: from then on every call answers it at once, for half a
+ * request or half a reply may be on the wire, and only kvr_stream_hang_up is of use.
+ *
+ * Writes are gathered: copy for small and short-lived bytes, lend for payload. They leave with
+ * flush, or when KVR_STREAM_PIECE bytes have come together: one call per MiB costs a third less
+ * CPU than one call over a whole batch, and far fewer wake-ups of the server than one per part.
+ * While a write is stuck, arriving bytes are taken into the read buffer, so that two sides that
+ * both write first cannot wait for each other while the replies fit into KVR_STREAM_IN.
+ *
+ * Reads: heads come through a buffer; payload goes from the socket into its destination, except
+ * for what the buffer already holds.
+ *
+ * TLS goes between this file and the socket: another struct kvr_stream_ops.
+ */
+#ifndef KVR_STREAM_H
+#define KVR_STREAM_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "kvr_connector.h"
+
+#define KVR_STREAM_IN 32768U
+#define KVR_STREAM_OUT 16384U
+#define KVR_STREAM_IOV 64U
+#define KVR_STREAM_PIECE KVR_MIB(1)
+/* Receives of 64 to 128 KiB are the fastest: longer ones hold the socket's lock against its sender. */
+#define KVR_STREAM_SLICE 131072U
+#define KVR_STREAM_AHEAD 64U /* fits the end of one bulk reply and the head of the next */
+
+struct kvr_sock;
+
+/*
+ * Neither call blocks. > 0: bytes moved; 0 of recv: the peer has closed; -1: errno, and for EAGAIN
+ * *ret_events says what to poll the socket for.
+ */
+struct kvr_stream_ops {
+	ssize_t (*recv)(struct kvr_sock *, struct iovec *, int n, short *ret_events);
+	ssize_t (*send)(struct kvr_sock *, struct iovec *, int n, short *ret_events);
+	void (*close)(struct kvr_sock *);
+};
+
+struct kvr_sock {
+	int32_t  fd; /* -1: closed */
+	int32_t  err; /* the first one; KVR_OK: in use */
+	const struct kvr_stream_ops *ops;
+	void    *carrier; /* what ops needs beside the socket */
+	struct kvr_kick *kick; /* NULL: none */
+	uint64_t until_ns;
+	uint64_t moved;    /* bytes read and written, to see progress */
+	uint32_t fill_max; /* most bytes that one read for a head may take */
+	uint32_t in_at, in_end;
+	uint32_t out_len, n_iov;
+	uint64_t out_bytes;
+	char     why[192];
+	struct iovec iov[KVR_STREAM_IOV];
+	uint8_t  in[KVR_STREAM_IN];
+	uint8_t  out[KVR_STREAM_OUT];
+};
+
+/*
+ * Connects. host may have several addresses: they are tried in turn, each after a head start of
+ * the one before, and the first that answers wins. On failure nothing is open and s->why has the
+ * sentence. kick may be NULL; it is kept for all later waits.
+ */
+KVR_MUST_USE enum kvr_err kvr_stream_dial_tcp(struct kvr_sock *s, const char *host, uint16_t port,
+    uint64_t until_ns, struct kvr_kick *kick);
+KVR_MUST_USE enum kvr_err kvr_stream_dial_unix(
+    struct kvr_sock *s, const char *path, uint64_t until_ns, struct kvr_kick *kick);
+/* A socket that is connected already. */
+void kvr_stream_take(struct kvr_sock *s, int take_fd, struct kvr_kick *kick);
+void kvr_stream_hang_up(struct kvr_sock *s); /* twice is fine */
+
+/* The longest path that a Unix socket can have. */
+size_t kvr_stream_unix_path_max(void);
+
+/* For all that follows. fill_max: how much one read for a head may take beyond it. */
+enum kvr_err kvr_stream_begin(struct kvr_sock *s, uint64_t until_ns, uint32_t fill_max);
+
+KVR_MUST_USE enum kvr_err kvr_stream_copy(struct kvr_sock *s, const void *at, size_t len);
+/* at stays as it is until the next flush has returned. */
+KVR_MUST_USE enum kvr_err kvr_stream_lend(struct kvr_sock *s, const void *at, size_t len);
+KVR_MUST_USE enum kvr_err kvr_stream_flush(struct kvr_sock *s);
+
+/* A line without its CR LF, good until the next read. PROTO when it does not fit the buffer. */
+KVR_MUST_USE enum kvr_err kvr_stream_line(struct kvr_sock *s, struct kvr_const_span *ret);
+/* 1 to max bytes; ahead: how many bytes after them may come into the buffer with the same call. */
+KVR_MUST_USE enum kvr_err kvr_stream_read(
+    struct kvr_sock *s, void *to, size_t max, size_t ahead, size_t *ret_n);
+KVR_MUST_USE enum kvr_err kvr_stream_read_all(struct kvr_sock *s, void *to, size_t len);
+KVR_MUST_USE enum kvr_err kvr_stream_skip(struct kvr_sock *s, uint64_t len);
+/* Bytes that have been received and not been read. */
+size_t kvr_stream_held(const struct kvr_sock *s);
+
+/* Ends the stream with an error that the reader above it has found. Answers the first error. */
+enum kvr_err kvr_stream_fail(struct kvr_sock *s, enum kvr_err err, const char *fmt, ...)
+    KVR_PRINTF(3, 4);
+
+/* Waits until fd is ready for events; for the files of the stream only. */
+enum kvr_err kvr_stream_wait(int fd, short events, uint64_t until_ns, struct kvr_kick *kick);
+/* kvr_kicked without a system call: it drains nothing, so it cannot replace it behind a poll. */
+bool kvr_kick_meant(const struct kvr_kick *);
+
+#endif

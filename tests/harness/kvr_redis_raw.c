@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_redis_raw.h"
+#include "kvr_check.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+enum { WORDS_MAX = 16, LIMIT_S = 60 };
+
+struct kvr_raw {
+	int      fd;
+	uint8_t *bytes;
+	size_t   cap;
+};
+
+static void
+send_all(struct kvr_raw *me, const void *at, size_t len)
+{
+	const uint8_t *from = at;
+	while (len > 0) {
+		ssize_t n = send(me->fd, from, len, MSG_NOSIGNAL);
+		ck_assert_msg(n > 0, "raw client: send failed");
+		from += n;
+		len -= (size_t)n;
+	}
+}
+
+static void
+recv_all(struct kvr_raw *me, void *to, size_t len)
+{
+	uint8_t *at = to;
+	while (len > 0) {
+		ssize_t n = recv(me->fd, at, len, 0);
+		ck_assert_msg(n > 0, "raw client: the server does not answer");
+		at += n;
+		len -= (size_t)n;
+	}
+}
+
+static void
+reserve(struct kvr_raw *me, size_t len)
+{
+	if (len < me->cap)
+		return;
+	free(me->bytes);
+	me->cap = len + 1;
+	me->bytes = malloc(me->cap);
+	ck_assert_ptr_nonnull(me->bytes);
+}
+
+static size_t
+recv_line(struct kvr_raw *me)
+{
+	size_t len = 0;
+	reserve(me, 4096);
+	do {
+		ck_assert_uint_lt(len, 4095);
+		recv_all(me, me->bytes + len, 1);
+	} while (me->bytes[len++] != '\n');
+	me->bytes[len - 2] = '\0';
+	return len - 2;
+}
+
+static struct kvr_raw_reply
+recv_reply(struct kvr_raw *me)
+{
+	char end[2];
+	size_t len = recv_line(me);
+	struct kvr_raw_reply r = { .kind = (char)me->bytes[0], .bytes = me->bytes + 1, .len = len - 1 };
+	if (r.kind == ':')
+		r.n = strtoll((const char *)r.bytes, NULL, 10);
+	if (r.kind != '$')
+		return r;
+	long long n = strtoll((const char *)r.bytes, NULL, 10);
+	if (n < 0) {
+		r.kind = '0';
+		return r;
+	}
+	r.len = (size_t)n;
+	reserve(me, r.len + 1);
+	recv_all(me, me->bytes, r.len);
+	recv_all(me, end, 2);
+	me->bytes[r.len] = '\0';
+	r.bytes = me->bytes;
+	return r;
+}
+
+struct kvr_raw_reply
+kvr_raw_words(struct kvr_raw *me, const struct kvr_raw_word *words, size_t n)
+{
+	char head[32];
+	send_all(me, head, (size_t)snprintf(head, sizeof(head), "*%zu\r\n", n));
+	for (size_t i = 0; i < n; i++) {
+		send_all(me, head, (size_t)snprintf(head, sizeof(head), "$%zu\r\n", words[i].len));
+		send_all(me, words[i].at, words[i].len);
+		send_all(me, "\r\n", 2);
+	}
+	return recv_reply(me);
+}
+
+struct kvr_raw_reply
+kvr_raw(struct kvr_raw *me, const char *line)
+{
+	char text[2048];
+	struct kvr_raw_word words[WORDS_MAX];
+	size_t n = 0;
+	char *rest = NULL;
+	snprintf(text, sizeof(text), "%s", line);
+	for (char *w = strtok_r(text, " ", &rest); w != NULL; w = strtok_r(NULL, " ", &rest)) {
+		ck_assert_uint_lt(n, WORDS_MAX);
+		words[n++] = (struct kvr_raw_word){ w, strlen(w) };
+	}
+	return kvr_raw_words(me, words, n);
+}
+
+struct kvr_raw_reply
+kvr_raw_get(struct kvr_raw *me, const char *key)
+{
+	const struct kvr_raw_word words[] = { { "GET", 3 }, { key, strlen(key) } };
+	return kvr_raw_words(me, words, 2);
+}
+
+void
+kvr_raw_set(struct kvr_raw *me, const char *key, const void *at, size_t len)
+{
+	const struct kvr_raw_word words[] = { { "SET", 3 }, { key, strlen(key) }, { at, len } };
+	struct kvr_raw_reply r = kvr_raw_words(me, words, 3);
+	ck_assert_msg(r.kind == '+', "raw client: SET: %s", (const char *)r.bytes);
+}
+
+struct kvr_raw *
+kvr_raw_open(uint16_t port, const char *password)
+{
+	struct kvr_raw *me = calloc(1, sizeof(*me));
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	const struct timeval limit = { .tv_sec = LIMIT_S };
+	ck_assert_ptr_nonnull(me);
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	me->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(me->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(me->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	ck_assert_int_eq(connect(me->fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	if (password != NULL) {
+		const struct kvr_raw_word words[] = { { "AUTH", 4 }, { password, strlen(password) } };
+		ck_assert_int_eq(kvr_raw_words(me, words, 2).kind, '+');
+	}
+	return me;
+}
+
+void
+kvr_raw_close(struct kvr_raw *take)
+{
+	close(take->fd);
+	free(take->bytes);
+	free(take);
+}
