@@ -160,6 +160,11 @@ class Objects(unittest.TestCase):
         code, out = tidy("--objects", ARGS.good)
         self.assertEqual((code, out), (0, "1 objects of 1 deciders: 0 errors\n"))
 
+    def test_an_object_that_is_not_there(self):
+        code, out = tidy("--objects", "/nonexistent/link.c.o")
+        self.assertEqual(code, 1)
+        self.assertIn("/nonexistent/link.c.o:0: error: not built", out)
+
     def test_no_decider_at_all_is_an_error(self):
         code, out = tidy("--objects", "/dir/serde_worker.c.o", "/dir/link_worker.c.o")
         self.assertEqual(code, 1)
