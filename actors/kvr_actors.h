@@ -24,6 +24,24 @@
  *   The tier decides when to dial (it has the breaker), the link knows what its connection is
  *   doing and counts what is in flight on it, the worker does it. After an error whose stream
  *   column says CLOSE the worker has hung up by itself.
+ *
+ *   LINK_STATE says where the link is now. err OK: connected, or a stuck worker has come back.
+ *   DOWN with was_up 0: a dial failed. STUCK: the worker is stuck_ns late, state is as it was. It
+ *   always comes before the PART_DONEs of the parts that it explains.
+ *
+ * What a connector worker owes its link. It takes messages in order and answers each once:
+ *
+ *   DIAL         DIALED. A connection that is still open is closed first.
+ *   PING         PONG, until .deadline_ns. UNSUPPORTED counts as good.
+ *   PART         PART_DONE. UNFINISHED: not begun, for there is no connection, or the deadline or a
+ *                kick came first; no row was touched and the stream is as it was. bytes: payload
+ *                bytes that moved, so that a silent lane can be told from a slow one.
+ *   PART_CANCEL  no answer of its own; whoever posts it kicks the worker when that part runs, and
+ *                the worker does not begin a part that was cancelled while it waited.
+ *   HANG_UP      the last message. Whoever posts it kicks whatever runs, a dial too; what waits is
+ *                answered UNFINISHED; then STOPPED, and nothing after it.
+ *
+ * START: links before their tier, tiers before the router, for START of a tier dials.
  */
 #ifndef KVR_ACTORS_H
 #define KVR_ACTORS_H
@@ -35,6 +53,8 @@ extern const struct kvr_spec kvr_router_spec, kvr_tier_spec, kvr_link_spec, kvr_
 
 /* By actor id; NULL for workers. For the simulator and the replay. */
 const struct kvr_spec *kvr_spec_of(uint16_t id);
+
+enum { KVR_PLACES_MAX = 8 }; /* parts that one link can hold at a time */
 
 enum kvr_write_policy { KVR_WRITE_THROUGH, KVR_WRITE_BACK, KVR_WRITE_NEVER };
 

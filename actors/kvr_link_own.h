@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A link's state, and what its files say to each other.
+ *
+ *   link.c       the table; the connection: dial, ping, up and down
+ *   link_part.c  parts in the worker: given, answered, cancelled, blamed
+ */
+#ifndef KVR_LINK_OWN_H
+#define KVR_LINK_OWN_H
+
+#include "kvr_actors.h"
+#include "kvr_connector.h"
+#include "kvr_err.h"
+
+#define LINK_MAGIC KVR_MAGIC('L', 'I', 'N', 'K')
+
+struct flight {
+	uint64_t given_ns, until_ns;
+	uint32_t part; /* 0: free */
+	uint32_t verb;
+};
+
+struct link {
+	uint32_t magic;
+	uint32_t tier, lane, places;
+	uint32_t n_parts, n_puts; /* in the worker */
+	uint32_t told;            /* state that the tier last heard of */
+	uint32_t stuck;           /* 1: the tier was told so */
+	uint32_t watch_gen;
+	uint32_t probe;           /* of the running dial: ping before calling it UP */
+	uint64_t connect_ns, stuck_ns;
+	uint64_t watch_ns; /* when the watch fires; 0: not set */
+	uint64_t dial_ns;  /* until when the worker owes a DIALED; 0: it does not */
+	uint64_t ping_ns;  /* the same for a PONG */
+	uint64_t heard_ns; /* last answer of the worker */
+	uint64_t silent_ns; /* time at work in which nothing came, since something last came */
+	struct flight flight[KVR_PLACES_MAX];
+	uint64_t spare64[4];
+};
+_Static_assert(sizeof(struct link) == 320, "whole lines, no padding");
+_Static_assert(KVR_PLACES_MAX + 2 <= KVR_FX_MAX, "stop cancels every part and hangs up");
+_Static_assert(sizeof(struct kvr_link_config) == 40, "no padding: it is read from rows");
+
+
+static inline uint64_t
+kvr_link_later(uint64_t at_ns, uint64_t by_ns)
+{
+	return at_ns > UINT64_MAX - by_ns ? UINT64_MAX : at_ns + by_ns;
+}
+
+/* link.c */
+void kvr_link_to_worker(const struct link *, struct kvr_out *, const struct kvr_msg *);
+void kvr_link_tell(struct link *, struct kvr_out *, enum kvr_link_state, int32_t err, enum kvr_blame,
+    bool was_up);
+/* The worker owes something until until_ns; 0: for ever. */
+void kvr_link_watch(struct link *, struct kvr_out *, uint64_t until_ns);
+/* Every answer of the worker passes here before it is looked into. */
+void kvr_link_heard(struct link *, const struct kvr_event *, struct kvr_out *);
+
+/* link_part.c: handlers */
+kvr_handler kvr_link_give, kvr_link_bounce, kvr_link_done, kvr_link_done_up, kvr_link_cancel;
+void kvr_link_cancel_all(struct link *, struct kvr_out *, int32_t reason);
+
+#endif

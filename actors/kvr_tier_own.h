@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A tier's state, and what its files say to each other.
+ *
+ *   tier.c        the table: parts in, cancel, timers, stop
+ *   tier_done.c   what comes back from a lane: blame, another try, the answer
+ *   tier_queue.c  lists of waiting parts, and who is next
+ *   tier_give.c   the pump: gives parts to links, answers those that cannot go
+ *   tier_lane.c   lanes and the breaker: dial, faults, cooling, the probe
+ *   tier_check.c  what must always hold
+ */
+#ifndef KVR_TIER_OWN_H
+#define KVR_TIER_OWN_H
+
+#include "kvr_actors.h"
+#include "kvr_connector.h"
+#include "kvr_err.h"
+
+#define TIER_MAGIC KVR_MAGIC('T', 'I', 'E', 'R')
+
+enum { TIMER_SWEEP, TIMER_COOL, TIMER_REDIAL, TIMER_PING, TIMERS };
+enum { LIST_RETRY = KVR_CLASS_N, LISTS };
+enum place { PLACE_FREE, PLACE_QUEUED, PLACE_LINK };
+
+/* A part that this tier holds. Zero bytes when free. */
+struct part {
+	uint64_t op, deadline_ns, queued_ns;
+	uint64_t after; /* retry: connections up to this number are no better than the lost one */
+	uint32_t part, rows, bytes;
+	uint32_t moved; /* payload bytes of the first try */
+	uint16_t next, prev; /* slot + 1 */
+	uint16_t n_rows, n_ok; /* n_ok: of the first try */
+	uint8_t  verb, cls, place, lane, retried, list;
+	int8_t   reason; /* of a cancel; 0: none */
+	uint8_t  spare;
+};
+_Static_assert(sizeof(struct part) == 64, "one line");
+
+struct lane {
+	uint64_t conn; /* number of its connection in this tier, rising; 0: none yet */
+	uint64_t redial_ns; /* 0: not waiting for it */
+	uint64_t active_ns; /* last time a part went out or came back */
+	uint64_t bytes; /* payload in this lane */
+	uint32_t n_parts, dials_failed;
+	uint8_t  state; /* enum kvr_link_state, HALF_OPEN counts as DIALING */
+	uint8_t  stuck, stopped, spare[5];
+	uint64_t spare64[2];
+};
+_Static_assert(sizeof(struct lane) == 64, "one line");
+
+struct list {
+	uint16_t head, tail; /* slot + 1 */
+};
+
+struct tier {
+	uint32_t magic, state; /* the actor's state, for functions below the handlers */
+	uint32_t n_queued, n_parts; /* n_parts: in links */
+	uint32_t faults, links_up;
+	uint32_t probe, probe_next; /* lane of the running probe; where to look for the next */
+	uint32_t continuing, sweeping;
+	uint32_t stopped; /* STOPPED has been sent */
+	int32_t  why; /* last fault */
+	uint64_t bytes; /* payload in all links */
+	uint64_t backoff_ns; /* the last one; 0: none since the last success */
+	uint64_t conn; /* connections made so far */
+	uint64_t fault_conn; /* those up to here belong to a fault that has been counted */
+	uint64_t rand;
+	uint64_t sweep_ns, redial_ns; /* set timers; 0: none */
+	uint32_t gen[TIMERS];
+	uint32_t told_state, told_links; /* what TIER_STATE said last */
+	struct list list[LISTS];
+	struct kvr_tier_config config;
+	uint64_t spare64[2];
+	struct lane lane[KVR_LANES_MAX];
+	struct part part[KVR_PARTS_MAX];
+};
+_Static_assert(offsetof(struct tier, lane) % 64 == 0, "a lane is one line");
+_Static_assert(sizeof(struct kvr_tier_config) == 88, "no padding: it is read from rows");
+
+/*
+ * Effects of a step: a handler asks for at most KVR_LANES_MAX + 4 (dials, stops), the pump stops
+ * at PUMP_MAX and adds at most 3 beyond, the end of a step at most 6.
+ */
+enum { PUMP_MAX = KVR_FX_MAX - 10 };
+_Static_assert(KVR_LANES_MAX + 4 <= PUMP_MAX, "a handler leaves room for the pump");
+
+static inline void
+kvr_tier_touch(struct tier *me, struct kvr_out *out)
+{
+	kvr_touch(out, me, offsetof(struct tier, lane));
+}
+
+static inline bool
+kvr_tier_alive(const struct lane *lane)
+{
+	return !lane->stuck && (lane->state == KVR_LINK_UP || lane->state == KVR_LINK_DIALING);
+}
+
+/* tier_done.c */
+void kvr_tier_done(struct tier *, const struct kvr_event *, struct kvr_out *, struct part *);
+
+/* tier_queue.c */
+void kvr_tier_enqueue(struct tier *, struct kvr_out *, struct part *);
+void kvr_tier_unlink(struct tier *, struct kvr_out *, struct part *);
+/* Nobody may carry this part now: NULL. retry: all of them are looked at. */
+struct lane *kvr_tier_lane_for(struct tier *, const struct part *);
+struct part *kvr_tier_next(struct tier *, struct lane **ret_lane);
+
+/* tier_give.c */
+void kvr_tier_pump(struct tier *, const struct kvr_event *, struct kvr_out *);
+/* Answers a part that waits, and frees it. */
+void kvr_tier_drop(struct tier *, struct kvr_out *, struct part *, int32_t err);
+void kvr_tier_sweep_at(struct tier *, struct kvr_out *, uint64_t deadline_ns);
+void kvr_tier_count(const struct tier *, struct kvr_out *, enum kvr_count);
+
+/* tier_lane.c */
+void kvr_tier_dial(struct tier *, struct kvr_out *, struct lane *, bool probe);
+/* Something that is the lane's or the store's fault; may open the breaker. */
+void kvr_tier_fault(struct tier *, const struct kvr_event *, struct kvr_out *, int32_t err);
+void kvr_tier_link_state(struct tier *, const struct kvr_event *, struct kvr_out *);
+void kvr_tier_cooled(struct tier *, const struct kvr_event *, struct kvr_out *);
+void kvr_tier_redial(struct tier *, const struct kvr_event *, struct kvr_out *);
+void kvr_tier_ping(struct tier *, const struct kvr_event *, struct kvr_out *);
+
+/* tier_check.c */
+void kvr_tier_check(const void *self, unsigned state, bool full);
+
+#endif

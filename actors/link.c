@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One lane: the life of one connection, as far as it can be known without touching it. The link
+ * carries out what its tier decides (dial, ping, give a part away), counts what the worker holds,
+ * and says what each answer means for the connection.
+ *
+ * It never refuses in silence: a part that reaches it while it is not UP goes back UNFINISHED, and
+ * the LINK_STATE that explains why was sent before. It never waits for ever: a worker that is
+ * stuck_ns late with any answer is reported, once, and once more when it comes back.
+ */
+#include "kvr_link_own.h"
+
+#include <string.h>
+
+enum { TIMER_WATCH };
+
+void
+kvr_link_to_worker(const struct link *me, struct kvr_out *out, const struct kvr_msg *msg)
+{
+	kvr_send(out, KVR_ID_WORKER_OF(me->tier, me->lane), msg);
+}
+
+void
+kvr_link_tell(struct link *me, struct kvr_out *out, enum kvr_link_state state, int32_t err,
+    enum kvr_blame blame, bool was_up)
+{
+	me->told = state;
+	kvr_send(out, KVR_ID_TIER_OF(me->tier),
+	    &(struct kvr_msg){ .type = KVR_MSG_LINK_STATE,
+		.LINK_STATE = { .err = err,
+		    .lane = (uint8_t)me->lane,
+		    .state = (uint8_t)state,
+		    .blame = (uint8_t)blame,
+		    .was_up = was_up } });
+}
+
+/* One timer for all that is owed: the earliest. */
+void
+kvr_link_watch(struct link *me, struct kvr_out *out, uint64_t until_ns)
+{
+	uint64_t at_ns = kvr_link_later(until_ns, me->stuck_ns);
+
+	if (until_ns == 0 || (me->watch_ns != 0 && me->watch_ns <= at_ns))
+		return;
+	me->watch_ns = at_ns;
+	kvr_later(out, TIMER_WATCH, ++me->watch_gen, at_ns);
+}
+
+/* The earliest thing owed; 0: nothing. */
+static uint64_t
+owed_until(const struct link *me)
+{
+	uint64_t first = UINT64_MAX;
+
+	for (uint32_t i = 0; i < me->places; i++) {
+		if (me->flight[i].part != 0 && me->flight[i].until_ns != 0)
+			first = KVR_MIN(first, me->flight[i].until_ns);
+	}
+	if (me->dial_ns != 0)
+		first = KVR_MIN(first, me->dial_ns);
+	if (me->ping_ns != 0)
+		first = KVR_MIN(first, me->ping_ns);
+	return first == UINT64_MAX ? 0 : first;
+}
+
+void
+kvr_link_heard(struct link *me, const struct kvr_event *ev, struct kvr_out *out)
+{
+	me->heard_ns = ev->now_ns;
+	if (!me->stuck)
+		return;
+	me->stuck = 0;
+	kvr_link_tell(me, out, me->told, KVR_OK, KVR_BLAME_NONE, false);
+	kvr_link_watch(me, out, owed_until(me));
+}
+
+static unsigned
+start(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	struct link *me = self;
+	struct kvr_link_config config;
+
+	KVR_CHECK(ev->rows != NULL && ev->msg.n_rows == KVR_CONFIG_ROWS(struct kvr_link_config));
+	memcpy(&config, ev->rows, sizeof(config));
+	KVR_CHECK(config.size == sizeof(config) && config.tier < KVR_TIERS_MAX);
+	KVR_CHECK(config.lane < KVR_LANES_MAX && config.places <= KVR_PLACES_MAX);
+	KVR_CHECK(config.places > 0 && config.connect_ns > 0);
+	kvr_touch(out, me, sizeof(*me));
+	me->magic = LINK_MAGIC;
+	me->tier = config.tier;
+	me->lane = config.lane;
+	me->places = config.places;
+	me->connect_ns = config.connect_ns;
+	me->stuck_ns = config.stuck_ns;
+	me->told = KVR_LINK_DOWN;
+	return KVR_STAY;
+}
+
+static void
+send_ping(struct link *me, const struct kvr_event *ev, struct kvr_out *out)
+{
+	/* One is enough: whoever asked twice gets the answer to the first. */
+	if (me->ping_ns != 0)
+		return;
+	me->ping_ns = kvr_link_later(ev->now_ns, me->connect_ns);
+	kvr_link_to_worker(me, out,
+	    &(struct kvr_msg){ .type = KVR_MSG_PING, .deadline_ns = me->ping_ns });
+	kvr_link_watch(me, out, me->ping_ns);
+}
+
+static unsigned
+dial(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct link, me, self, LINK_MAGIC);
+	kvr_touch(out, me, sizeof(*me));
+	me->dial_ns = kvr_link_later(ev->now_ns, me->connect_ns);
+	me->silent_ns = 0;
+	me->probe = ev->msg.DIAL.probe;
+	kvr_link_to_worker(me, out,
+	    &(struct kvr_msg){ .type = KVR_MSG_DIAL,
+		.deadline_ns = me->dial_ns,
+		.DIAL.probe = ev->msg.DIAL.probe });
+	kvr_link_watch(me, out, me->dial_ns);
+	return KVR_LINK_DIALING;
+}
+
+/* The breaker opened while this connection stood: a ping on it says as much as a new one. */
+static unsigned
+probe_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct link, me, self, LINK_MAGIC);
+	kvr_touch(out, me, sizeof(*me));
+	send_ping(me, ev, out);
+	return KVR_LINK_HALF_OPEN;
+}
+
+static unsigned
+dialed(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct link, me, self, LINK_MAGIC);
+	int32_t err = ev->msg.DIALED.err;
+
+	kvr_touch(out, me, sizeof(*me));
+	me->dial_ns = 0;
+	kvr_link_heard(me, ev, out);
+	if (err != KVR_OK) {
+		kvr_link_tell(me, out, KVR_LINK_DOWN, err, KVR_BLAME_STORE, false);
+		return KVR_LINK_DOWN;
+	}
+	if (me->probe) {
+		send_ping(me, ev, out);
+		return KVR_LINK_HALF_OPEN;
+	}
+	kvr_link_tell(me, out, KVR_LINK_UP, KVR_OK, KVR_BLAME_NONE, false);
+	return KVR_LINK_UP;
+}
+
+static unsigned
+pong_half_open(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct link, me, self, LINK_MAGIC);
+	int32_t err = ev->msg.PONG.err;
+
+	kvr_touch(out, me, sizeof(*me));
+	me->ping_ns = 0;
+	kvr_link_heard(me, ev, out);
+	if (err == KVR_OK || err == KVR_E_UNSUPPORTED) {
+		kvr_link_tell(me, out, KVR_LINK_UP, KVR_OK, KVR_BLAME_NONE, false);
+		return KVR_LINK_UP;
+	}
+	kvr_link_tell(me, out, KVR_LINK_DOWN, err, KVR_BLAME_STORE, false);
+	return KVR_LINK_DOWN;
+}
+
+/* Of an idle connection. */
+static unsigned
+pong_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct link, me, self, LINK_MAGIC);
+	int32_t err = ev->msg.PONG.err;
+
+	kvr_touch(out, me, sizeof(*me));
+	me->ping_ns = 0;
+	kvr_link_heard(me, ev, out);
+	if (err == KVR_OK || err == KVR_E_UNSUPPORTED)
+		return KVR_STAY;
+	if (kvr_err_stream(err) == KVR_STREAM_CLOSE) {
+		/* Nobody's deadline but ours: an unanswered ping is the lane's fault. */
+		kvr_link_tell(me, out, KVR_LINK_DOWN, err, KVR_BLAME_LANE, true);
+		return KVR_LINK_DOWN;
+	}
+	kvr_link_tell(me, out, KVR_LINK_UP, err, kvr_err_blame(err), true);
+	return KVR_STAY;
+}
+
+/* Of a connection that is gone. */
+static unsigned
+pong_late(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct link, me, self, LINK_MAGIC);
+	kvr_touch(out, me, sizeof(*me));
+	me->ping_ns = 0;
+	kvr_link_heard(me, ev, out);
+	return KVR_STAY;
+}
+
+static unsigned
+ping(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct link, me, self, LINK_MAGIC);
+	kvr_touch(out, me, sizeof(*me));
+	send_ping(me, ev, out);
+	return KVR_STAY;
+}
+
+static unsigned
+timer(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct link, me, self, LINK_MAGIC);
+	if (ev->msg.TIMER.gen != me->watch_gen)
+		return KVR_STAY;
+	kvr_touch(out, me, sizeof(*me));
+	me->watch_ns = 0;
+	uint64_t until_ns = owed_until(me);
+
+	if (until_ns == 0 || me->stuck)
+		return KVR_STAY;
+	if (kvr_link_later(until_ns, me->stuck_ns) > ev->now_ns) {
+		kvr_link_watch(me, out, until_ns);
+		return KVR_STAY;
+	}
+	me->stuck = 1;
+	kvr_link_tell(me, out, (enum kvr_link_state)me->told, KVR_E_STUCK, KVR_BLAME_LANE,
+	    me->told == KVR_LINK_UP);
+	return KVR_STAY;
+}
+
+static unsigned
+stop(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct link, me, self, LINK_MAGIC);
+	(void)ev;
+	kvr_touch(out, me, sizeof(*me));
+	kvr_link_cancel_all(me, out, KVR_E_SHUTDOWN);
+	kvr_link_to_worker(me, out, &(struct kvr_msg){ .type = KVR_MSG_HANG_UP });
+	me->told = KVR_LINK_CLOSED;
+	return KVR_LINK_CLOSED;
+}
+
+/* The worker's last word: it has answered everything before. */
+static unsigned
+stopped(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct link, me, self, LINK_MAGIC);
+	(void)ev;
+	KVR_CHECK(me->n_parts == 0);
+	kvr_send(out, KVR_ID_TIER_OF(me->tier),
+	    &(struct kvr_msg){ .type = KVR_MSG_STOPPED,
+		.STOPPED = { .tier = me->tier, .lane = me->lane } });
+	return KVR_STAY;
+}
+
+static unsigned
+ignore(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	(void)self;
+	(void)ev;
+	(void)out;
+	return KVR_STAY;
+}
+
+static void
+check(const void *self, unsigned state, bool full)
+{
+	KVR_SELF(const struct link, me, self, LINK_MAGIC);
+	uint32_t n = 0, n_puts = 0;
+
+	(void)full; /* all of it is little */
+	for (uint32_t i = 0; i < KVR_PLACES_MAX; i++) {
+		n += me->flight[i].part != 0;
+		n_puts += me->flight[i].part != 0 && me->flight[i].verb == KVR_VERB_PUT;
+	}
+	KVR_CHECK(n == me->n_parts && n_puts == me->n_puts && n <= me->places);
+	KVR_CHECK(KVR_IMPLIES(state == KVR_LINK_UP || state == KVR_LINK_DOWN, me->told == state));
+	KVR_CHECK(KVR_IMPLIES(state == KVR_LINK_CLOSED, me->told == state));
+	KVR_CHECK(KVR_IMPLIES(state == KVR_LINK_DIALING, me->dial_ns != 0));
+	KVR_CHECK(KVR_IMPLIES(state == KVR_LINK_HALF_OPEN, me->dial_ns == 0 && me->ping_ns != 0));
+	/* Whatever is owed is watched, unless the tier knows already that it is late. */
+	KVR_CHECK(KVR_IMPLIES(state != KVR_LINK_CLOSED && !me->stuck && owed_until(me) != 0,
+	    me->watch_ns != 0));
+}
+
+static const char *const state_name[KVR_LINK_STATES] = { "DOWN", "DIALING", "HALF_OPEN", "UP",
+	"CLOSED" };
+
+#define ON(msg, fn, to) [KVR_MSG_##msg] = { fn, to }
+#define TO(state) KVR_TO(KVR_LINK_##state)
+#define STAY KVR_TO(KVR_STAY)
+/*
+ * Empty cells are bugs of somebody: START twice, STOP twice, a DIAL while one runs, an answer that
+ * nobody asked for. What can cross on its way is written out.
+ */
+static const struct kvr_cell table[KVR_LINK_STATES][KVR_MSG_N] = {
+	[KVR_LINK_DOWN] = {
+		ON(START, start, STAY),
+		ON(DIAL, dial, TO(DIALING)),
+		ON(PART, kvr_link_bounce, STAY),
+		ON(PART_DONE, kvr_link_done, STAY), /* behind the one that took the link down */
+		ON(PART_CANCEL, kvr_link_cancel, STAY),
+		ON(PING, ignore, STAY), /* the tier has not yet heard that we are down */
+		ON(PONG, pong_late, STAY),
+		ON(TIMER, timer, STAY),
+		ON(STOP, stop, TO(CLOSED)),
+	},
+	[KVR_LINK_DIALING] = {
+		ON(DIALED, dialed, TO(UP) | TO(HALF_OPEN) | TO(DOWN)),
+		ON(PART, kvr_link_bounce, STAY),
+		ON(PART_DONE, kvr_link_done, STAY),
+		ON(PART_CANCEL, kvr_link_cancel, STAY),
+		ON(PONG, pong_late, STAY),
+		ON(TIMER, timer, STAY),
+		ON(STOP, stop, TO(CLOSED)),
+	},
+	[KVR_LINK_HALF_OPEN] = {
+		ON(PONG, pong_half_open, TO(UP) | TO(DOWN)),
+		ON(PART, kvr_link_bounce, STAY),
+		/* An error that closes is answered by the ping, too: that one decides. */
+		ON(PART_DONE, kvr_link_done, STAY),
+		ON(PART_CANCEL, kvr_link_cancel, STAY),
+		ON(TIMER, timer, STAY),
+		ON(STOP, stop, TO(CLOSED)),
+	},
+	[KVR_LINK_UP] = {
+		ON(DIAL, probe_up, TO(HALF_OPEN)),
+		ON(PART, kvr_link_give, STAY),
+		ON(PART_DONE, kvr_link_done_up, TO(DOWN) | STAY),
+		ON(PART_CANCEL, kvr_link_cancel, STAY),
+		ON(PING, ping, STAY),
+		ON(PONG, pong_up, TO(DOWN) | STAY),
+		ON(TIMER, timer, STAY),
+		ON(STOP, stop, TO(CLOSED)),
+	},
+	[KVR_LINK_CLOSED] = {
+		ON(PART_DONE, kvr_link_done, STAY),
+		ON(PART_CANCEL, ignore, STAY), /* all are cancelled */
+		ON(DIALED, ignore, STAY),
+		ON(PONG, ignore, STAY),
+		ON(TIMER, ignore, STAY),
+		ON(STOPPED, stopped, STAY),
+	},
+};
+
+const struct kvr_spec kvr_link_spec = {
+	.name = "link",
+	.state_name = state_name,
+	.n_states = KVR_LINK_STATES,
+	.self_size = sizeof(struct link),
+	.table = table,
+	.check = check,
+};

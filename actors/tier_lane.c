@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lanes and the breaker. The tier alone decides when something is dialed:
+ *
+ *   - a connection that is lost is made again at once, once;
+ *   - when that fails and another lane lives, the lane waits by itself, longer each time;
+ *   - when no lane lives, or too many faults came in a row, the tier cools down: everything is
+ *     answered DOWN until one lane, and only one, has tried and succeeded.
+ *
+ * Connections are numbered. A fault of one that was made before the last counted fault is the same
+ * event seen again: a server that restarts costs every lane its connection and counts once.
+ */
+#include "kvr_tier_own.h"
+
+static uint16_t
+link_id(const struct tier *me, const struct lane *lane)
+{
+	return KVR_ID_LINK_OF(me->config.tier, (uint32_t)(lane - me->lane));
+}
+
+void
+kvr_tier_dial(struct tier *me, struct kvr_out *out, struct lane *lane, bool probe)
+{
+	kvr_touch(out, lane, sizeof(*lane));
+	if (lane->state == KVR_LINK_UP)
+		me->links_up--;
+	lane->state = KVR_LINK_DIALING;
+	lane->redial_ns = 0;
+	kvr_send(out, link_id(me, lane),
+	    &(struct kvr_msg){ .type = KVR_MSG_DIAL, .DIAL.probe = probe });
+}
+
+static void
+dial_all(struct tier *me, struct kvr_out *out)
+{
+	for (uint32_t i = 0; i < me->config.n_links; i++) {
+		if (me->lane[i].state == KVR_LINK_DOWN && !me->lane[i].stuck)
+			kvr_tier_dial(me, out, &me->lane[i], false);
+	}
+}
+
+static bool
+any_alive(const struct tier *me)
+{
+	for (uint32_t i = 0; i < me->config.n_links; i++) {
+		if (kvr_tier_alive(&me->lane[i]))
+			return true;
+	}
+	return false;
+}
+
+/* backoff_min, doubled n times up to backoff_max, and up to 1/8 more. */
+static uint64_t
+backoff(struct tier *me, uint64_t base_ns)
+{
+	uint64_t late_ns;
+
+	if (me->config.fixed_backoff)
+		return me->config.backoff_min_ns;
+	/* Workers that lost one server must not all return at once. */
+	late_ns = kvr_rand(&me->rand) % (base_ns / 8 + 1);
+	return base_ns + late_ns;
+}
+
+static void
+cool(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, int32_t err)
+{
+	if (me->state == KVR_TIER_UP || me->state == KVR_TIER_OPENING)
+		kvr_tier_count(me, out, KVR_COUNT_BREAKER_OPENED);
+	if (me->backoff_ns == 0 || me->config.fixed_backoff)
+		me->backoff_ns = me->config.backoff_min_ns;
+	else
+		me->backoff_ns = KVR_MIN(me->backoff_ns * 2, me->config.backoff_max_ns);
+	me->state = KVR_TIER_COOLING;
+	me->why = err;
+	me->faults = 0;
+	kvr_later(out, TIMER_COOL, ++me->gen[TIMER_COOL], ev->now_ns + backoff(me, me->backoff_ns));
+}
+
+void
+kvr_tier_fault(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, int32_t err)
+{
+	if (me->state != KVR_TIER_UP)
+		return;
+	me->faults++;
+	me->why = err;
+	if (me->config.faults != 0 && me->faults >= me->config.faults)
+		cool(me, ev, out, err);
+}
+
+static void
+redial_at(struct tier *me, struct kvr_out *out, uint64_t at_ns)
+{
+	if (me->redial_ns != 0 && me->redial_ns <= at_ns)
+		return;
+	me->redial_ns = at_ns;
+	kvr_later(out, TIMER_REDIAL, ++me->gen[TIMER_REDIAL], at_ns);
+}
+
+/* The lane waits alone: others live. */
+static void
+redial_later(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct lane *lane)
+{
+	uint64_t wait_ns = me->config.backoff_min_ns;
+
+	for (uint32_t i = 1; i < lane->dials_failed && wait_ns < me->config.backoff_max_ns; i++)
+		wait_ns = KVR_MIN(wait_ns * 2, me->config.backoff_max_ns);
+	lane->redial_ns = ev->now_ns + backoff(me, wait_ns);
+	redial_at(me, out, lane->redial_ns);
+}
+
+void
+kvr_tier_redial(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
+{
+	uint64_t next_ns = UINT64_MAX;
+
+	me->redial_ns = 0;
+	if (me->state != KVR_TIER_UP)
+		return; /* whoever closes the breaker dials all of them */
+	for (uint32_t i = 0; i < me->config.n_links; i++) {
+		struct lane *lane = &me->lane[i];
+
+		if (lane->redial_ns == 0 || lane->stuck)
+			continue;
+		if (lane->redial_ns <= ev->now_ns)
+			kvr_tier_dial(me, out, lane, false);
+		else
+			next_ns = KVR_MIN(next_ns, lane->redial_ns);
+	}
+	if (next_ns != UINT64_MAX)
+		redial_at(me, out, next_ns);
+}
+
+/*
+ * Exactly one lane tries, in turn, so that one that is broken for good cannot keep the tier down.
+ * A dial that is still running from before the breaker opened is as good as a new one.
+ */
+void
+kvr_tier_cooled(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
+{
+	struct lane *found = NULL;
+
+	for (uint32_t i = 0; i < me->config.n_links; i++) {
+		struct lane *lane = &me->lane[(me->probe_next + i) % me->config.n_links];
+
+		if (lane->stuck)
+			continue;
+		if (found == NULL || found->state == KVR_LINK_DIALING)
+			found = lane;
+		if (lane->state != KVR_LINK_DIALING)
+			break;
+	}
+	if (found == NULL) {
+		cool(me, ev, out, KVR_E_STUCK);
+		return;
+	}
+	me->state = KVR_TIER_PROBING;
+	me->probe = (uint32_t)(found - me->lane);
+	me->probe_next = (me->probe + 1) % me->config.n_links;
+	if (found->state != KVR_LINK_DIALING)
+		kvr_tier_dial(me, out, found, true);
+}
+
+static void
+up(struct tier *me, struct kvr_out *out, struct lane *lane)
+{
+	if (lane->conn != 0)
+		kvr_tier_count(me, out, KVR_COUNT_RECONNECT);
+	lane->state = KVR_LINK_UP;
+	lane->conn = ++me->conn;
+	lane->dials_failed = 0;
+	me->links_up++;
+	if (me->state == KVR_TIER_OPENING ||
+	    (me->state == KVR_TIER_PROBING && lane == &me->lane[me->probe])) {
+		me->state = KVR_TIER_UP;
+		me->faults = 0;
+		me->why = KVR_OK;
+		dial_all(me, out);
+	}
+}
+
+static void
+lost(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct lane *lane)
+{
+	uint8_t blame = ev->msg.LINK_STATE.blame;
+
+	lane->state = KVR_LINK_DOWN;
+	me->links_up--;
+	if ((blame == KVR_BLAME_LANE || blame == KVR_BLAME_STORE) && lane->conn > me->fault_conn) {
+		me->fault_conn = me->conn;
+		kvr_tier_fault(me, ev, out, ev->msg.LINK_STATE.err);
+	}
+	if (me->state == KVR_TIER_UP)
+		kvr_tier_dial(me, out, lane, false);
+}
+
+static void
+dial_failed(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct lane *lane)
+{
+	kvr_tier_count(me, out, KVR_COUNT_DIAL_FAILED);
+	lane->state = KVR_LINK_DOWN;
+	lane->dials_failed++;
+	if (me->state == KVR_TIER_PROBING && lane == &me->lane[me->probe]) {
+		cool(me, ev, out, ev->msg.LINK_STATE.err);
+	} else if (me->state == KVR_TIER_UP || me->state == KVR_TIER_OPENING) {
+		if (any_alive(me))
+			redial_later(me, ev, out, lane);
+		else
+			cool(me, ev, out, ev->msg.LINK_STATE.err);
+	}
+}
+
+static void
+stuck(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct lane *lane)
+{
+	lane->stuck = 1;
+	kvr_tier_fault(me, ev, out, KVR_E_STUCK);
+	if (me->state == KVR_TIER_PROBING && lane == &me->lane[me->probe])
+		cool(me, ev, out, KVR_E_STUCK);
+	else if ((me->state == KVR_TIER_UP || me->state == KVR_TIER_OPENING) && !any_alive(me))
+		cool(me, ev, out, KVR_E_STUCK);
+}
+
+void
+kvr_tier_link_state(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
+{
+	struct lane *lane = &me->lane[ev->msg.LINK_STATE.lane];
+	int32_t err = ev->msg.LINK_STATE.err;
+
+	KVR_CHECK(ev->msg.LINK_STATE.lane < me->config.n_links);
+	kvr_touch(out, lane, sizeof(*lane));
+	if (err == KVR_E_STUCK) {
+		stuck(me, ev, out, lane);
+	} else if (ev->msg.LINK_STATE.state == KVR_LINK_UP) {
+		lane->stuck = 0;
+		if (err != KVR_OK)
+			kvr_tier_fault(me, ev, out, err); /* an idle ping was refused */
+		else if (lane->state == KVR_LINK_DIALING)
+			up(me, out, lane);
+	} else if (err == KVR_OK) {
+		lane->stuck = 0; /* and what it was late with follows */
+		if (lane->state == KVR_LINK_DOWN && me->state == KVR_TIER_UP)
+			kvr_tier_dial(me, out, lane, false); /* was left out when the others were */
+	} else if (!ev->msg.LINK_STATE.was_up) {
+		dial_failed(me, ev, out, lane);
+	} else if (lane->state == KVR_LINK_UP) {
+		lost(me, ev, out, lane);
+	} /* else it was lost while our probe was on its way to it, and is being dialed now */
+}
+
+/* A connection that nobody uses is asked now and then, so that its end is found before a caller
+ * does. */
+void
+kvr_tier_ping(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
+{
+	for (uint32_t i = 0; i < me->config.n_links && me->state == KVR_TIER_UP; i++) {
+		const struct lane *lane = &me->lane[i];
+
+		if (lane->state == KVR_LINK_UP && !lane->stuck && lane->n_parts == 0 &&
+		    ev->now_ns - lane->active_ns >= me->config.ping_ns)
+			kvr_send(out, link_id(me, lane), &(struct kvr_msg){ .type = KVR_MSG_PING });
+	}
+	kvr_later(out, TIMER_PING, ++me->gen[TIMER_PING], ev->now_ns + me->config.ping_ns);
+}
