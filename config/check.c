@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can only be said once every source is in: defaults that follow, and contradictions. */
+#include "kvr_config_own.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct kvr_place
+in_root(const char *path)
+{
+	struct kvr_place place = { kvr_option_find(false, path, strlen(path)), -1 };
+
+	KVR_CHECK(place.option != NULL);
+	return place;
+}
+
+static struct kvr_place
+in_tier(uint32_t tier, const char *path)
+{
+	struct kvr_place place = { kvr_option_find(true, path, strlen(path)), (int32_t)tier };
+
+	KVR_CHECK(place.option != NULL);
+	return place;
+}
+
+static bool
+given(struct kvr_load *load, struct kvr_place place)
+{
+	return kvr_place_origin(load->cfg, place)->kind != KVR_FROM_DEFAULT;
+}
+
+/* At the value, or, when it is a default, at the tier. */
+static struct kvr_origin
+at_place(struct kvr_load *load, struct kvr_place place)
+{
+	struct kvr_origin at = *kvr_place_origin(load->cfg, place);
+
+	if (at.kind == KVR_FROM_DEFAULT && place.tier >= 0)
+		at = load->cfg->own->tier_at[place.tier];
+	return at;
+}
+
+#define PLACE_ERROR(load, place, ...) \
+	do { \
+		struct kvr_origin o_ = at_place(load, place); \
+		kvr_load_error(load, &o_, __VA_ARGS__); \
+	} while (0)
+
+static void
+derive_tier(struct kvr_load *load, uint32_t i)
+{
+	struct kvr_config_tier  *tier = &load->cfg->tier[i];
+	const struct kvr_scheme *scheme = tier->url == NULL ? NULL : kvr_scheme_find(tier->url);
+	struct kvr_place         env = in_tier(i, "password_env"), capacity = in_tier(i, "capacity");
+	bool by_url = load->cfg->flat || load->cfg->own->tier_at[i].kind == KVR_FROM_URL;
+
+	if (!given(load, in_tier(i, "format")) || tier->format == KVR_CONFIG_FORMAT_DEFAULT) {
+		tier->format = KVR_CONFIG_FORMAT_DEFAULT;
+		if (scheme != NULL)
+			tier->format = by_url ? scheme->format_url : scheme->format_tier;
+	}
+	/* Without a limit a host's memory would fill up and take the engine with it. */
+	if (!given(load, capacity))
+		tier->capacity_bytes =
+		    tier->url != NULL && kvr_scheme_is(tier->url, "memory") ? KVR_MIB(1024) : 0;
+	if (tier->password_env != NULL && given(load, env)) {
+		struct kvr_config_own *own = load->cfg->own;
+		const char            *text = own->env(own->env_arg, tier->password_env);
+
+		if (text == NULL) {
+			PLACE_ERROR(load, env, "tiers.%s: the variable %.64s is not set", tier->name,
+			    tier->password_env);
+			return;
+		}
+		if (given(load, in_tier(i, "password")))
+			return; /* kvr_check_whole says it */
+		tier->password = kvr_arena_text(&own->arena, text, strlen(text));
+	}
+}
+
+void
+kvr_derive(struct kvr_load *load)
+{
+	struct kvr_config *cfg = load->cfg;
+
+	/* LMCache's layout says how many tokens a chunk has; ours is asked only when it does not. */
+	if (!given(load, in_root("engine.chunk_tokens"))) {
+		if (cfg->own->kv_shape.dim[2] != 0)
+			cfg->engine.chunk_tokens = (uint32_t)cfg->own->kv_shape.dim[2];
+		else if (cfg->own->n_kv_groups > 0)
+			cfg->engine.chunk_tokens = (uint32_t)cfg->own->kv_group[0].dim[2];
+	}
+	if (!cfg->own->mla_given)
+		cfg->lmcache.mla_worker_id_as0 = cfg->engine.use_mla;
+	for (uint32_t i = 0; i < cfg->n_tiers; i++)
+		derive_tier(load, i);
+	kvr_derive_layout(load);
+}
+
+static void
+check_names(struct kvr_load *load)
+{
+	struct kvr_config_tier *tier = load->cfg->tier;
+
+	for (uint32_t i = 0; i < load->cfg->n_tiers; i++) {
+		for (uint32_t k = 0; k < i; k++) {
+			if (tier[i].name == NULL || tier[k].name == NULL ||
+			    strcmp(tier[i].name, tier[k].name) != 0)
+				continue;
+			PLACE_ERROR(load, in_tier(i, "name"), "two tiers are named \"%s\"",
+			    tier[i].name);
+			break;
+		}
+	}
+}
+
+static void
+check_login(struct kvr_load *load, uint32_t i)
+{
+	const struct kvr_config_tier *tier = &load->cfg->tier[i];
+	size_t                        from, to;
+	const char                   *both = NULL;
+
+	if (given(load, in_tier(i, "password")) && given(load, in_tier(i, "password_env")))
+		PLACE_ERROR(load, in_tier(i, "password_env"),
+		    "tiers.%s: password and password_env are both given", tier->name);
+	if (!kvr_url_login(tier->url, strlen(tier->url), &from, &to) || from == to)
+		return;
+	if (given(load, in_tier(i, "user")))
+		both = "user";
+	else if (given(load, in_tier(i, "password")))
+		both = "password";
+	else if (given(load, in_tier(i, "password_env")))
+		both = "password_env";
+	if (both != NULL)
+		PLACE_ERROR(load, in_tier(i, both),
+		    "tiers.%s: the URL names a user or password already; drop \"%s\" or take it out of "
+		    "the URL", tier->name, both);
+}
+
+static void
+format_list(uint32_t formats, char *ret_list, size_t cap)
+{
+	struct kvr_text_out out = { ret_list, cap, 0 };
+
+	ret_list[0] = '\0';
+	for (uint32_t f = KVR_CONFIG_FORMAT_LMCACHE; f <= KVR_CONFIG_FORMAT_SEALED; f++) {
+		if ((formats & 1U << f) != 0)
+			kvr_out(&out, "%s\"%s\"", out.len == 0 ? "" : ", ", kvr_config_format_name(f));
+	}
+}
+
+static void
+check_format(struct kvr_load *load, uint32_t i)
+{
+	const struct kvr_config_tier *tier = &load->cfg->tier[i];
+	const struct kvr_scheme      *scheme = kvr_scheme_find(tier->url);
+	struct kvr_place              blame = in_tier(i, "format");
+	char                          list[64];
+
+	if (scheme != NULL && (scheme->formats & 1U << tier->format) == 0) {
+		format_list(scheme->formats, list, sizeof(list));
+		PLACE_ERROR(load, blame, "tiers.%s: a store of the scheme \"%s\" cannot hold the "
+		                         "format \"%s\"; it can hold %s", tier->name, scheme->name,
+		    kvr_config_format_name(tier->format), list);
+		return;
+	}
+	/* The other formats have no place that says how a payload was encoded. */
+	if (tier->serde == KVR_CONFIG_SERDE_ZSTD && tier->format != KVR_CONFIG_FORMAT_SEALED &&
+	    tier->format != KVR_CONFIG_FORMAT_DEFAULT)
+		PLACE_ERROR(load, in_tier(i, "serde"),
+		    "tiers.%s: serde \"zstd\" needs the format \"sealed\"; this tier has \"%s\"",
+		    tier->name, kvr_config_format_name(tier->format));
+}
+
+static void
+check_tier(struct kvr_load *load, uint32_t i)
+{
+	const struct kvr_config_tier *tier = &load->cfg->tier[i];
+
+	check_login(load, i);
+	check_format(load, i);
+	if (tier->lanes.control + tier->lanes.bulk > KVR_LANES_MAX)
+		PLACE_ERROR(load, in_tier(i, "lanes.bulk"),
+		    "tiers.%s: %u control and %u bulk lanes are more than %d", tier->name,
+		    tier->lanes.control, tier->lanes.bulk, KVR_LANES_MAX);
+	if (tier->breaker.backoff_min_ns > tier->breaker.backoff_max_ns)
+		PLACE_ERROR(load, in_tier(i, "breaker.backoff_min"),
+		    "tiers.%s: breaker.backoff_min is longer than breaker.backoff_max", tier->name);
+	if (tier->promote.on == KVR_CONFIG_PROMOTE_NEVER && given(load, in_tier(i, "promote.after")))
+		PLACE_ERROR(load, in_tier(i, "promote.after"),
+		    "tiers.%s: promote.after means nothing when promote.on is \"never\"", tier->name);
+	if (tier->tmp_dir != NULL &&
+	    (tier->tmp_dir[0] == '/' || strstr(tier->tmp_dir, "..") != NULL))
+		PLACE_ERROR(load, in_tier(i, "tmp_dir"),
+		    "tiers.%s: tmp_dir must be a directory below the tier's own", tier->name);
+}
+
+static void
+check_shapes(struct kvr_load *load)
+{
+	const struct kvr_config_engine *engine = &load->cfg->engine;
+	const struct kvr_config_own    *own = load->cfg->own;
+	bool                            one = own->kv_shape.dim[0] != 0;
+	struct kvr_place                blame = in_root(one ? "engine.kv_shape" : "engine.kv_groups");
+
+	if (one && own->n_kv_groups > 0) {
+		PLACE_ERROR(load, blame, "engine.kv_shape and engine.kv_groups are both given");
+		return;
+	}
+	if (one && engine->kv_dtype == KVR_DTYPE_NONE)
+		PLACE_ERROR(load, blame, "engine.kv_shape needs engine.kv_dtype");
+	for (uint32_t g = 0; g < KVR_MAX(own->n_kv_groups, one ? 1U : 0U); g++) {
+		const struct kvr_raw_shape *s = one ? &own->kv_shape : &own->kv_group[g];
+
+		if (s->dim[2] != engine->chunk_tokens)
+			PLACE_ERROR(load, blame,
+			    "%s says %" PRIu64 " tokens in a chunk, engine.chunk_tokens says %u",
+			    blame.option->path, s->dim[2], engine->chunk_tokens);
+		if (engine->use_mla && s->dim[1] != 1)
+			PLACE_ERROR(load, blame,
+			    "%s: with use_mla its second number is 1", blame.option->path);
+	}
+}
+
+static void
+check_memory(struct kvr_load *load)
+{
+	const struct kvr_config_memory *memory = &load->cfg->memory;
+	uint64_t                        chunk = 0;
+	char                            a[KVR_VALUE_MAX], b[KVR_VALUE_MAX];
+
+	if (load->cfg->engine.layout.n_groups > 0) {
+		enum kvr_err err = kvr_meta_bytes(&load->cfg->engine.layout, &chunk);
+
+		if (err == KVR_E_TOO_BIG)
+			PLACE_ERROR(load, in_root("memory.staging"),
+			    "a full chunk of that layout has more bytes than 63 bits can count");
+		if (err != KVR_OK)
+			return; /* the other cause, a missing dtype, has been said */
+	}
+	if (memory->slot_bytes != 0 && chunk > memory->slot_bytes)
+		PLACE_ERROR(load, in_root("memory.slot_size"),
+		    "memory.slot_size is %s, a full chunk has %s",
+		    kvr_size_text(memory->slot_bytes, a), kvr_size_text(chunk, b));
+	chunk = KVR_MAX(chunk, memory->slot_bytes);
+	if (chunk > memory->staging_bytes)
+		PLACE_ERROR(load, in_root("memory.staging"),
+		    "memory.staging is %s and cannot hold one slot of %s",
+		    kvr_size_text(memory->staging_bytes, a), kvr_size_text(chunk, b));
+}
+
+void
+kvr_check_whole(struct kvr_load *load)
+{
+	const struct kvr_config *cfg = load->cfg;
+
+	check_names(load);
+	for (uint32_t i = 0; i < cfg->n_tiers; i++)
+		check_tier(load, i);
+	check_shapes(load);
+	check_memory(load);
+	if (cfg->engine.worker_id >= 0 && cfg->engine.world_size > 0 &&
+	    (uint32_t)cfg->engine.worker_id >= cfg->engine.world_size)
+		PLACE_ERROR(load, in_root("engine.worker_id"),
+		    "engine.worker_id is %d, but engine.world_size is %u: ranks count from 0",
+		    cfg->engine.worker_id, cfg->engine.world_size);
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * LMCache's flat form: one store and its extra_config. Read as LMCache reads it: texts may stand
+ * for numbers and truth values, and what is not known is a warning. Groups of the tier form
+ * ("trace", "metrics", ...) may stand beside its keys.
+ */
+#include "kvr_config_own.h"
+#include "kvr_flat.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+bool
+kvr_is_flat_form(const struct kvr_node *root)
+{
+	return kvr_tree_child(root, "remote_url") != NULL;
+}
+
+/* LMCache's rule, whatever the value looks like. */
+static bool
+is_true(const struct kvr_node *node)
+{
+	const char *text = node->text;
+	size_t      len;
+
+	if (text == NULL)
+		return false;
+	text += strspn(text, " \t\r\n");
+	len = strcspn(text, " \t\r\n");
+	return (len == 4 && strncasecmp(text, "true", 4) == 0) || (len == 1 && text[0] == '1');
+}
+
+static struct kvr_place
+place_of(const struct kvr_flat_key *key)
+{
+	struct kvr_place place = { NULL, key->in_tier ? 0 : -1 };
+
+	place.option = kvr_option_find(key->in_tier, key->option, strlen(key->option));
+	KVR_CHECK(place.option != NULL);
+	return place;
+}
+
+static const char *
+unit_of(enum kvr_flat_kind kind)
+{
+	switch (kind) {
+	case KVR_FLAT_SECONDS:
+	case KVR_FLAT_TTL:
+		return "s";
+	case KVR_FLAT_MILLIS:
+		return "ms";
+	case KVR_FLAT_GIB:
+		return "GiB";
+	case KVR_FLAT_TEXT:
+	case KVR_FLAT_BOOL:
+	case KVR_FLAT_COUNT:
+	case KVR_FLAT_ENGINE:
+	case KVR_FLAT_IGNORED:
+	case KVR_FLAT_REFUSED:
+	default:
+		return "";
+	}
+}
+
+/* A value as the parser of options wants it: with its unit, and true or false written out. */
+static const char *
+rewrite(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
+{
+	char text[64];
+	int  len;
+
+	if (key->kind == KVR_FLAT_BOOL)
+		return is_true(node) ? "true" : "false";
+	if (key->kind == KVR_FLAT_TEXT)
+		return node->text;
+	len = snprintf(text, sizeof(text), "%s%s", node->text, unit_of(key->kind));
+	if (len >= (int)sizeof(text))
+		return node->text; /* too long to be a number; the parser says so */
+	return kvr_arena_text(&load->cfg->own->arena, text, (size_t)len);
+}
+
+static bool
+clamp_count(struct kvr_load *load, const struct kvr_option *o, struct kvr_value *value)
+{
+	uint64_t n = 0;
+	bool     huge = false;
+	char     text[16];
+
+	if (!kvr_parse_whole(value->text, &n, &huge) || (!huge && n <= o->max))
+		return true;
+	kvr_load_warn(load, &value->origin, "%s is %s; at most %u are used", value->called,
+	    value->text, (unsigned)o->max);
+	snprintf(text, sizeof(text), "%u", (unsigned)o->max);
+	value->text = kvr_arena_text(&load->cfg->own->arena, text, strlen(text));
+	return value->text != NULL;
+}
+
+static void
+assign_member(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_value *value)
+{
+	char    *at = (char *)load->cfg + key->offset;
+	uint64_t n = 0;
+	bool     huge = false;
+
+	if (key->kind == KVR_FLAT_BOOL) {
+		*(bool *)(void *)at = value->text[0] == 't';
+		return;
+	}
+	if (key->kind == KVR_FLAT_SECONDS && kvr_parse_duration(value->text, &n, &huge) && !huge) {
+		*(uint64_t *)(void *)at = n;
+		return;
+	}
+	if (key->kind == KVR_FLAT_COUNT && kvr_parse_whole(value->text, &n, &huge) && !huge &&
+	    n <= UINT32_MAX) {
+		*(uint32_t *)(void *)at = (uint32_t)n;
+		return;
+	}
+	kvr_load_error(load, &value->origin, "%s must be %s", key->name,
+	    key->kind == KVR_FLAT_COUNT ? "a whole number" : "a number of seconds");
+}
+
+static void
+assign(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
+{
+	struct kvr_value value = { .kind = KVR_TREE_TEXT, .bare = true, .called = key->name };
+
+	value.origin = kvr_origin_of(load, node);
+	if (node->text == NULL || (key->kind == KVR_FLAT_TEXT && node->kind != KVR_TREE_TEXT)) {
+		kvr_load_error(load, &value.origin, "%s cannot be %s", key->name,
+		    kvr_tree_kind_name(node->kind));
+		return;
+	}
+	value.text = rewrite(load, key, node);
+	if (value.text == NULL)
+		return;
+	if (key->option == NULL) {
+		assign_member(load, key, &value);
+		return;
+	}
+	if (key->kind == KVR_FLAT_COUNT && !clamp_count(load, place_of(key).option, &value))
+		return;
+	kvr_assign(load, place_of(key), &value);
+}
+
+/* LMCache's null means "not given", but where null means "wait for ever" there is nothing like it. */
+static void
+read_null(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
+{
+	struct kvr_origin at = kvr_origin_of(load, node);
+
+	if (strcmp(key->name, "blocking_timeout_secs") == 0)
+		kvr_load_warn(load, &at,
+		    "blocking_timeout_secs: no wait is without end here; 10 seconds are used");
+	if (strcmp(key->name, "remote_url") == 0 || strcmp(key->name, "remote_serde") == 0)
+		kvr_load_error(load, &at, "%s cannot be null", key->name);
+}
+
+static bool
+fits_store(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_origin *at)
+{
+	const char *url = load->cfg->tier[0].url;
+
+	if (key->scheme == NULL || url == NULL || kvr_scheme_is(url, key->scheme))
+		return true;
+	kvr_load_warn(load, at, "%s has no effect: only %s:// reads it", key->name, key->scheme);
+	return false;
+}
+
+static void
+read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
+{
+	struct kvr_origin at = kvr_origin_of_key(load, node);
+	bool              off = node->kind == KVR_TREE_NULL ||
+	    (node->kind == KVR_TREE_BOOL && strcmp(node->text, "false") == 0);
+
+	switch (key->kind) {
+	case KVR_FLAT_ENGINE:
+	case KVR_FLAT_TTL:
+		return;
+	case KVR_FLAT_IGNORED:
+		if (!off)
+			kvr_load_warn(load, &at, "%s is ignored: %s", node->key, key->why);
+		return;
+	case KVR_FLAT_REFUSED:
+		if (!off)
+			kvr_load_error(load, &at, "%s is not supported: %s", node->key, key->why);
+		return;
+	case KVR_FLAT_TEXT:
+	case KVR_FLAT_BOOL:
+	case KVR_FLAT_COUNT:
+	case KVR_FLAT_SECONDS:
+	case KVR_FLAT_MILLIS:
+	case KVR_FLAT_GIB:
+	default:
+		break;
+	}
+	if (node->kind == KVR_TREE_NULL) {
+		read_null(load, key, node);
+		return;
+	}
+	if (!fits_store(load, key, &at))
+		return;
+	if (strcmp(key->name, "remote_enable_mla_worker_id_as0") == 0)
+		load->cfg->own->mla_given = true;
+	assign(load, key, node);
+}
+
+static void
+unknown(struct kvr_load *load, bool extra, const struct kvr_node *node)
+{
+	struct kvr_nearest near = { .to = node->key };
+	struct kvr_origin  at = kvr_origin_of_key(load, node);
+	char               quoted[KVR_QUOTED_MAX];
+
+	for (uint32_t i = 0; i < kvr_flat_count; i++) {
+		if (kvr_flat_table[i].extra == extra)
+			kvr_nearest_try(&near, kvr_flat_table[i].name, strlen(kvr_flat_table[i].name));
+	}
+	if (near.best != NULL)
+		kvr_load_warn(load, &at, "unknown key %s is ignored; nearest valid name: \"%s\"",
+		    kvr_quoted(node->key, quoted), near.best);
+	else
+		kvr_load_warn(
+		    load, &at, "unknown key %s is ignored", kvr_quoted(node->key, quoted));
+}
+
+static void
+read_level(struct kvr_load *load, const struct kvr_node *node, bool extra)
+{
+	for (const struct kvr_node *c = node->child; c != NULL; c = c->next) {
+		const struct kvr_flat_key *key = kvr_flat_find(extra, c->key);
+
+		if (key != NULL) {
+			/* It was read before the others, which depend on its scheme. */
+			if (key != kvr_flat_find(false, "remote_url"))
+				read_known(load, key, c);
+		} else if (extra) {
+			unknown(load, extra, c);
+		} else if (strcmp(c->key, "extra_config") != 0 && strcmp(c->key, "$schema") != 0 &&
+		    !kvr_read_root_key(load, c)) {
+			unknown(load, extra, c);
+		}
+	}
+}
+
+static void
+assign_defaults(struct kvr_load *load)
+{
+	for (uint32_t i = 0; i < kvr_flat_count; i++) {
+		const struct kvr_flat_key *key = &kvr_flat_table[i];
+		struct kvr_node            node = { .kind = KVR_TREE_TEXT, .text = key->def };
+		struct kvr_load            quiet = *load;
+
+		if (key->def == NULL)
+			continue;
+		quiet.from = KVR_FROM_DEFAULT;
+		assign(&quiet, key, &node);
+		KVR_CHECK(quiet.n_errors == load->n_errors);
+	}
+}
+
+/* Without valkey_enable_ttl LMCache does not look at valkey_ttl_sec. */
+static void
+read_ttl(struct kvr_load *load, const struct kvr_node *extra)
+{
+	const struct kvr_flat_key *key = kvr_flat_find(true, "valkey_ttl_sec");
+	const struct kvr_node     *enable = kvr_tree_child(extra, "valkey_enable_ttl");
+	const struct kvr_node     *ttl = kvr_tree_child(extra, "valkey_ttl_sec");
+	struct kvr_node            day = { .kind = KVR_TREE_TEXT, .text = "86400" };
+	struct kvr_origin          at;
+
+	if (enable == NULL || !is_true(enable))
+		return;
+	at = kvr_origin_of_key(load, enable);
+	if (!fits_store(load, key, &at))
+		return;
+	day.line = enable->line;
+	day.column = enable->column;
+	assign(load, key, ttl == NULL || ttl->kind == KVR_TREE_NULL ? &day : ttl);
+}
+
+static void
+read_extra(struct kvr_load *load, const struct kvr_node *extra)
+{
+	struct kvr_origin at = kvr_origin_of(load, extra);
+
+	if (extra->kind == KVR_TREE_NULL)
+		return;
+	if (extra->kind != KVR_TREE_OBJECT) {
+		kvr_load_error(load, &at, "extra_config must be an object, not %s",
+		    kvr_tree_kind_name(extra->kind));
+		return;
+	}
+	read_level(load, extra, true);
+	read_ttl(load, extra);
+}
+
+void
+kvr_read_flat_form(struct kvr_load *load, const struct kvr_node *root)
+{
+	const struct kvr_node *url = kvr_tree_child(root, "remote_url");
+	const struct kvr_node *extra = kvr_tree_child(root, "extra_config");
+	const struct kvr_node *tiers = kvr_tree_child(root, "tiers");
+	struct kvr_origin      at = kvr_origin_of(load, url);
+
+	if (tiers != NULL) {
+		at = kvr_origin_of_key(load, tiers);
+		kvr_load_error(load, &at, "\"tiers\" and LMCache's \"remote_url\" are both given");
+		return;
+	}
+	load->cfg->flat = true;
+	load->cfg->keys = KVR_CONFIG_KEYS_LMCACHE;
+	if (kvr_add_tier(load, &at) < 0)
+		return;
+	load->cfg->tier[0].name = "remote";
+	assign_defaults(load);
+	read_known(load, kvr_flat_find(false, "remote_url"), url);
+	read_level(load, root, false);
+	if (extra != NULL)
+		read_extra(load, extra);
+}

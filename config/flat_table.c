@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every key that LMCache reads around its remote backend. A key that is missing here is warned
+ * about as unknown, so a new one of LMCache's never stops a deployment.
+ */
+#include "kvr_flat.h"
+
+#include "kvr_config.h"
+
+#include <string.h>
+
+#define ROOT(name, kind, option, def, why) \
+	{ name, false, false, KVR_FLAT_##kind, option, 0, NULL, def, why }
+#define TIER(name, kind, option, def, why) \
+	{ name, false, true, KVR_FLAT_##kind, option, 0, NULL, def, why }
+#define EXTRA(name, kind, option, def, why) \
+	{ name, true, true, KVR_FLAT_##kind, option, 0, NULL, def, why }
+#define EXTRA_FOR(scheme, name, kind, option, why) \
+	{ name, true, true, KVR_FLAT_##kind, option, 0, scheme, NULL, why }
+#define EXTRA_ROOT_FOR(scheme, name, kind, option, why) \
+	{ name, true, false, KVR_FLAT_##kind, option, 0, scheme, NULL, why }
+#define LMCACHE(name, extra, kind, member, def, why) \
+	{ name, extra, false, KVR_FLAT_##kind, NULL, \
+		offsetof(struct kvr_config, lmcache.member), NULL, def, why }
+#define ENGINE(name) \
+	{ name, false, false, KVR_FLAT_ENGINE, NULL, 0, NULL, NULL, "of the engine, not used here" }
+#define ENGINE_EXTRA(name) \
+	{ name, true, false, KVR_FLAT_ENGINE, NULL, 0, NULL, NULL, "of the engine, not used here" }
+#define IGNORED(name, extra, why) { name, extra, false, KVR_FLAT_IGNORED, NULL, 0, NULL, NULL, why }
+#define REFUSED(name, extra, why) { name, extra, false, KVR_FLAT_REFUSED, NULL, 0, NULL, NULL, why }
+
+const struct kvr_flat_key kvr_flat_table[] = {
+	TIER("remote_url", TEXT, "url", NULL, "the store"),
+	TIER("remote_serde", TEXT, "serde", "naive", "naive or kivi"),
+	ROOT("blocking_timeout_secs", SECONDS, "timeouts.blocking", "10",
+	    "wait limit of reads, in seconds"),
+	ROOT("chunk_size", COUNT, "engine.chunk_tokens", "256", "tokens of a chunk"),
+	ROOT("lookup_timeout_ms", MILLIS, "timeouts.lookup", "3000", "of a lookup"),
+	ROOT("max_local_cpu_size", GIB, "memory.objects", "5.0", "GiB of memory objects"),
+	ROOT("local_cpu_use_hugepages", BOOL, "memory.hugepages", "false",
+	    "memory objects in huge pages"),
+	LMCACHE("save_unfull_chunk", false, BOOL, save_unfull_chunk, "false",
+	    "a partial last chunk is stored too"),
+	IGNORED("audit_actual_remote_url", false, "there is no audit wrapper: name the real store"),
+	IGNORED("remote_storage_plugins", false, "plugins of Python cannot be loaded"),
+	IGNORED("remote_config_url", false, "there is no remote configuration service"),
+	IGNORED("app_id", false, "there is no remote configuration service"),
+	IGNORED("eic_*", false, "settings of the vendor's SDK are read by the SDK itself"),
+
+	ENGINE("use_layerwise"),
+	ENGINE("enable_async_loading"),
+	ENGINE("local_cpu"),
+	ENGINE("local_disk"),
+	ENGINE("max_local_disk_size"),
+	ENGINE("reserve_local_cpu_size"),
+	ENGINE("cache_policy"),
+	ENGINE("pre_caching_hash_algorithm"),
+	ENGINE("retrieve_locations"),
+	ENGINE("store_location"),
+	ENGINE("min_retrieve_tokens"),
+	ENGINE("pin_timeout_sec"),
+	ENGINE("pin_check_interval_sec"),
+	ENGINE("lookup_server_worker_ids"),
+	ENGINE("enable_kv_events"),
+	ENGINE("enable_chunk_statistics"),
+	ENGINE("enable_blending"),
+	ENGINE("enable_p2p"),
+	ENGINE("enable_pd"),
+	ENGINE("enable_controller"),
+	ENGINE("lmcache_instance_id"),
+	ENGINE("controller_*"),
+	ENGINE("chunk_statistics_*"),
+	ENGINE("blend_*"),
+	ENGINE("p2p_*"),
+	ENGINE("pd_*"),
+	ENGINE("internal_api_*"),
+
+	LMCACHE("remote_enable_mla_worker_id_as0", true, BOOL, mla_worker_id_as0, NULL,
+	    "with latent attention all ranks use the keys of rank 0; default: use_mla"),
+	EXTRA("save_chunk_meta", BOOL, "save_chunk_meta", "true",
+	    "a header in front of each payload, where the store has a choice"),
+	LMCACHE("ping_timeout", true, SECONDS, ping_timeout_ns, "5.0", "of the health check"),
+	LMCACHE("ping_interval", true, SECONDS, ping_interval_ns, "30.0", "of the health check"),
+	LMCACHE("get_blocking_failed_threshold", true, COUNT, get_blocking_failed_threshold, "10",
+	    "failed reads per check before the store is bypassed"),
+	LMCACHE("waiting_time_for_recovery", true, SECONDS, waiting_time_for_recovery_ns, "300.0",
+	    "how long it is bypassed then"),
+	EXTRA_FOR("fs", "fs_connector_relative_tmp_dir", TEXT, "tmp_dir",
+	    "directory for temporary files, below the store's own"),
+	EXTRA_FOR("resp", "username", TEXT, "user", "user of the store"),
+	EXTRA_FOR("resp", "password", TEXT, "password", "password of that user"),
+	EXTRA_FOR("resp", "resp_num_threads", COUNT, "lanes.bulk", "connections"),
+	EXTRA_FOR("valkey", "valkey_username", TEXT, "user", "user of the store"),
+	EXTRA_FOR("valkey", "valkey_password", TEXT, "password", "password of that user"),
+	EXTRA_FOR("valkey", "valkey_num_workers", COUNT, "lanes.bulk", "connections"),
+	EXTRA_FOR("valkey", "valkey_sync_num_workers", COUNT, "lanes.bulk", "connections"),
+	EXTRA_FOR("valkey", "request_timeout", SECONDS, "timeout", "of one operation, in seconds"),
+	EXTRA_ROOT_FOR("valkey", "connection_timeout", SECONDS, "timeouts.connect",
+	    "of one connection, in seconds"),
+	EXTRA_FOR("valkey", "valkey_enable_ttl", TTL, "ttl",
+	    "values expire after valkey_ttl_sec, 86400 by default"),
+	EXTRA_FOR("valkey", "valkey_ttl_sec", TTL, "ttl", "in seconds, with valkey_enable_ttl"),
+	IGNORED("valkey_mode", true, "use a URL of several hosts for a cluster"),
+	REFUSED("valkey_database", true, "name the database in the URL: valkey://host:port/N"),
+	REFUSED("tls_enable", true, "use a rediss:// URL, or the traffic would be readable"),
+	IGNORED("use_exists_sync", true, "a lookup never runs on an engine's event loop"),
+	IGNORED("fs_connector_read_ahead_size", true, "files are read in one piece"),
+	IGNORED("fs_connector_use_odirect", true, "files are read through the page cache"),
+	IGNORED("fs_base_path", true, "the directory is the path of remote_url"),
+	IGNORED("audit_*", true, "there is no audit wrapper"),
+	IGNORED("remote_storage_plugin.*", true, "plugins of Python cannot be loaded"),
+	IGNORED("histogram_bucket_*", true, "the buckets of histograms are fixed"),
+	IGNORED("local_cpu.pinned_align_bytes", true, "memory is aligned to 4096 bytes"),
+	IGNORED("sagemaker_hyperpod_*", true, "options of this store stand in the query of its URL"),
+	ENGINE_EXTRA("save_only_first_rank"),
+	ENGINE_EXTRA("first_rank_max_local_cpu_size"),
+	ENGINE_EXTRA("fallback_policy"),
+	ENGINE_EXTRA("force_store_wait"),
+};
+
+const uint32_t kvr_flat_count = KVR_LEN(kvr_flat_table);
+
+const struct kvr_flat_key *
+kvr_flat_find(bool extra, const char *name)
+{
+	for (uint32_t i = 0; i < kvr_flat_count; i++) {
+		const struct kvr_flat_key *key = &kvr_flat_table[i];
+		size_t                     len = strlen(key->name);
+
+		if (key->extra != extra)
+			continue;
+		if (strcmp(key->name, name) == 0)
+			return key;
+		if (key->name[len - 1] == '*' && strncmp(key->name, name, len - 1) == 0)
+			return key;
+	}
+	return NULL;
+}

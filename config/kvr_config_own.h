@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this layer share: the memory behind a config, where each value came from, the
+ * run of a load and how it complains.
+ */
+#ifndef KVR_CONFIG_OWN_H
+#define KVR_CONFIG_OWN_H
+
+#include "kvr_config.h"
+#include "kvr_option.h"
+#include "kvr_tree.h"
+
+/* Memory that is freed at once, with the config it belongs to. After `failed` all answers are NULL. */
+struct kvr_config_block;
+struct kvr_config_arena {
+	struct kvr_config_block *first;
+	bool                     failed;
+};
+void *kvr_arena_take(struct kvr_config_arena *, size_t len); /* zeroed; NULL: no memory */
+char *kvr_arena_text(struct kvr_config_arena *, const char *text, size_t len); /* adds a NUL */
+void  kvr_arena_free(struct kvr_config_arena *); /* wiped first: texts may be secrets */
+
+enum kvr_origin_kind {
+	KVR_FROM_DEFAULT,
+	KVR_FROM_FILE, /* name: the file, or "text" */
+	KVR_FROM_SET,
+	KVR_FROM_URL,
+	KVR_FROM_API
+};
+
+struct kvr_origin {
+	enum kvr_origin_kind kind;
+	uint32_t             line, column; /* FILE */
+	const char          *name;         /* FILE */
+	const char          *env;          /* the variable that the value was read from, or NULL */
+};
+
+#define KVR_SHAPE_DIMS 5U /* layers, 2 or 1, tokens, heads, head size */
+
+struct kvr_raw_shape {
+	uint32_t dtype;
+	uint64_t dim[KVR_SHAPE_DIMS];
+};
+
+struct kvr_config_own {
+	struct kvr_config_arena arena;
+	const char *const      *schemes; /* a copy */
+	const char *(*env)(void *arg, const char *name);
+	void *env_arg;
+
+	struct kvr_origin root[KVR_OPTIONS_MAX];
+	struct kvr_origin tier[KVR_TIERS_MAX][KVR_OPTIONS_MAX];
+	struct kvr_origin tier_at[KVR_TIERS_MAX];
+
+	bool mla_given; /* lmcache.mla_worker_id_as0 does not follow engine.use_mla */
+
+	/* As written; the layout is made from them and from kv_dtype once all sources are in. */
+	struct kvr_raw_shape kv_shape;
+	uint32_t             n_kv_groups;
+	struct kvr_raw_shape kv_group[KVR_GROUPS_MAX];
+};
+
+/* One run of load, set or identify. Errors are collected; the caller looks at n_errors. */
+struct kvr_load {
+	struct kvr_config             *cfg;
+	const struct kvr_config_opts  *opts;
+	enum kvr_origin_kind           from;
+	const char                    *source; /* the name before the colon */
+	const char                    *masked; /* the source text with secrets starred, or NULL */
+	size_t                         len;
+	const char                    *dir;    /* relative paths count from here */
+	char                          *why;
+	size_t                         why_cap;
+	uint32_t                       n_errors;
+};
+
+/* A value on its way into an option: a node of the tree, or the text of an override. */
+struct kvr_value {
+	enum kvr_tree_kind     kind;
+	bool                   bare; /* from an override: the text may stand for any kind */
+	const char            *text;
+	const struct kvr_node *node;   /* NULL: none */
+	const char            *called; /* its name in messages; NULL: the option's path */
+	struct kvr_origin      origin;
+};
+
+/* Where a value of the configuration lives: an option of the root (tier < 0) or of a tier. */
+struct kvr_place {
+	const struct kvr_option *option;
+	int32_t                  tier;
+};
+
+void              *kvr_place_at(struct kvr_config *, struct kvr_place);
+const void        *kvr_place_look(const struct kvr_config *, struct kvr_place);
+struct kvr_origin *kvr_place_origin(struct kvr_config *, struct kvr_place);
+/* "tiers.fleet.lanes.bulk", in a buffer of KVR_PATH_MAX bytes; returns it. */
+#define KVR_PATH_MAX 128U
+const char *kvr_place_path(const struct kvr_config *, struct kvr_place, char *ret_path);
+/* An option of that path: "memory.staging", "tiers.fleet.timeout". False: none; why says so. */
+bool kvr_place_find(const struct kvr_config *, const char *path, struct kvr_place *ret,
+    char *why, size_t why_cap);
+
+/* note.c */
+void kvr_load_error(struct kvr_load *, const struct kvr_origin *, const char *fmt, ...)
+    KVR_PRINTF(3, 4);
+void kvr_load_warn(struct kvr_load *, const struct kvr_origin *, const char *fmt, ...)
+    KVR_PRINTF(3, 4);
+struct kvr_origin kvr_origin_of(const struct kvr_load *, const struct kvr_node *);
+struct kvr_origin kvr_origin_of_key(const struct kvr_load *, const struct kvr_node *);
+/* Text of a file for a message: in quotes, cut, without control characters. */
+#define KVR_QUOTED_MAX 56U
+const char *kvr_quoted(const char *text, char *ret_quoted);
+/* Stars over what must not be printed, length unchanged: passwords of URLs and of secret keys. */
+void kvr_mask(char *text, size_t len);
+
+/* assign.c: one value into one option, checked by the option's type and limits. */
+void kvr_assign(struct kvr_load *, struct kvr_place, const struct kvr_value *);
+/* The table's default. */
+void kvr_assign_default(struct kvr_load *, struct kvr_place);
+/* text.c: ${NAME} replaced, relative paths made absolute; NULL after an error was noted. */
+const char *kvr_expand(struct kvr_load *, const struct kvr_origin *, const char *path,
+    const char *text);
+const char *kvr_absolute_url(struct kvr_load *, const struct kvr_origin *, const char *url);
+const char *kvr_absolute_path(struct kvr_load *, const struct kvr_origin *, const char *path);
+/* shape.c */
+bool kvr_assign_shape(struct kvr_load *, const char *path, const struct kvr_value *);
+bool kvr_assign_groups(struct kvr_load *, const char *path, const struct kvr_value *);
+void kvr_derive_layout(struct kvr_load *);
+
+/* The two forms of a file. */
+void kvr_read_tiers_form(struct kvr_load *, const struct kvr_node *root);
+void kvr_read_flat_form(struct kvr_load *, const struct kvr_node *root);
+bool kvr_is_flat_form(const struct kvr_node *root);
+/* One key of the root, if it is an option or a group of ours; false: it is not. */
+bool kvr_read_root_key(struct kvr_load *, const struct kvr_node *);
+
+/* A new tier with its defaults, or -1 and an error when there are too many. */
+int32_t kvr_add_tier(struct kvr_load *, const struct kvr_origin *);
+/* Defaults that depend on other values, then everything that takes more than one value to check. */
+void kvr_derive(struct kvr_load *);
+void kvr_check_whole(struct kvr_load *);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A document as every reader hands it on: objects, arrays and texts with their positions. The
+ * files behind this one do not know whether it was JSON; another notation is one more reader.
+ */
+#ifndef KVR_TREE_H
+#define KVR_TREE_H
+
+#include "kvr_base.h"
+
+enum kvr_tree_kind {
+	KVR_TREE_OBJECT,
+	KVR_TREE_ARRAY,
+	KVR_TREE_TEXT,
+	KVR_TREE_NUMBER,
+	KVR_TREE_BOOL,
+	KVR_TREE_NULL
+};
+
+struct kvr_node {
+	enum kvr_tree_kind kind;
+	uint32_t           line, column;         /* of the value, from 1, in bytes */
+	uint32_t           key_line, key_column; /* of the key */
+	const char        *key;                  /* NULL: the root, or in an array */
+	const char        *text; /* TEXT: decoded; NUMBER and BOOL: as written; else NULL */
+	struct kvr_node   *child, *next;
+};
+
+/* "a text", "a number", "an object", ... */
+const char *kvr_tree_kind_name(enum kvr_tree_kind);
+/* The child of that key, NULL when node is no object or has none. */
+const struct kvr_node *kvr_tree_child(const struct kvr_node *, const char *key);
+
+struct kvr_load;
+/*
+ * The reader of JSON. Nodes live in the arena of the load's config. NULL: an error was noted, with
+ * the position of what is wrong (keys given twice and depth included), or there is no memory.
+ */
+const struct kvr_node *kvr_read_json(struct kvr_load *, const char *text, size_t len);
+
+#endif

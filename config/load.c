@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a file, a text or a URL to a checked configuration; and changes to one. */
+#include "kvr_override.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILE_MAX = 1 << 20 };
+
+static const struct kvr_config_opts no_opts;
+
+static const char *
+from_environment(void *arg, const char *name)
+{
+	(void)arg;
+	return getenv(name);
+}
+
+static bool
+copy_schemes(struct kvr_config_own *own, const char *const *schemes)
+{
+	size_t       n = 0;
+	const char **copy;
+
+	while (schemes[n] != NULL)
+		n++;
+	copy = kvr_arena_take(&own->arena, (n + 1) * sizeof(*copy));
+	if (copy == NULL)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		copy[i] = kvr_arena_text(&own->arena, schemes[i], strlen(schemes[i]));
+	own->schemes = copy;
+	return !own->arena.failed;
+}
+
+static void
+default_options(struct kvr_load *load, int32_t tier)
+{
+	for (uint32_t i = 0; i < kvr_option_count; i++) {
+		if (kvr_option_table[i].in_tier == (tier >= 0))
+			kvr_assign_default(load, (struct kvr_place){ &kvr_option_table[i], tier });
+	}
+}
+
+static struct kvr_config *
+new_config(struct kvr_load *load)
+{
+	struct kvr_config     *cfg = calloc(1, sizeof(*cfg));
+	struct kvr_config_own *own = calloc(1, sizeof(*own));
+
+	if (cfg == NULL || own == NULL) {
+		free(cfg);
+		free(own);
+		return NULL;
+	}
+	cfg->own = own;
+	own->env = load->opts->env != NULL ? load->opts->env : from_environment;
+	own->env_arg = load->opts->env_arg;
+	load->cfg = cfg;
+	if (!copy_schemes(own, load->opts->schemes != NULL ? load->opts->schemes : kvr_scheme_names())) {
+		kvr_config_free(cfg);
+		return NULL;
+	}
+	default_options(load, -1);
+	return cfg;
+}
+
+void
+kvr_config_free(struct kvr_config *take)
+{
+	if (take == NULL)
+		return;
+	kvr_arena_free(&take->own->arena);
+	free(take->own);
+	free(take);
+}
+
+int32_t
+kvr_add_tier(struct kvr_load *load, const struct kvr_origin *at)
+{
+	uint32_t i = load->cfg->n_tiers;
+
+	if (i == KVR_TIERS_MAX) {
+		kvr_load_error(load, at, "more than %d tiers", KVR_TIERS_MAX);
+		return -1;
+	}
+	load->cfg->n_tiers++;
+	default_options(load, (int32_t)i);
+	load->cfg->own->tier_at[i] = *at;
+	return (int32_t)i;
+}
+
+/* ---- the common end of every way in ---- */
+
+static enum kvr_err
+finish(struct kvr_load *load, struct kvr_config **ret)
+{
+	struct kvr_config *cfg = load->cfg;
+	enum kvr_err       err = KVR_OK;
+
+	/* What does not even parse is not worth a second look at how it fits together. */
+	for (uint32_t i = 0; load->n_errors == 0 && i < load->opts->n_set; i++)
+		kvr_override(load, load->opts->set[i]);
+	if (load->n_errors == 0 && !cfg->own->arena.failed)
+		kvr_derive(load);
+	if (load->n_errors == 0 && !cfg->own->arena.failed)
+		kvr_check_whole(load);
+	if (load->n_errors > 0)
+		err = KVR_E_CONFIG;
+	else if (cfg->own->arena.failed)
+		err = KVR_E_NOMEM;
+	if (err != KVR_OK)
+		kvr_config_free(cfg);
+	else
+		*ret = cfg;
+	return err;
+}
+
+static enum kvr_err
+no_memory(struct kvr_load *load)
+{
+	if (load->why_cap > 0)
+		snprintf(load->why, load->why_cap, "no memory to read the configuration");
+	return KVR_E_NOMEM;
+}
+
+static enum kvr_err
+read_text(struct kvr_load *load, const char *text, size_t len, struct kvr_config **ret)
+{
+	/* A copy with a NUL behind it: the scanner may look one letter ahead. */
+	char                  *copy = malloc(len + 1), *masked = malloc(len + 1);
+	const struct kvr_node *root = NULL;
+	enum kvr_err           err = KVR_E_NOMEM;
+
+	if (copy == NULL || masked == NULL || new_config(load) == NULL)
+		goto out;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	memcpy(masked, copy, len + 1);
+	kvr_mask(masked, len);
+	load->masked = masked;
+	load->len = len;
+	load->source = kvr_arena_text(&load->cfg->own->arena, load->source, strlen(load->source));
+	if (load->source != NULL)
+		root = kvr_read_json(load, copy, len);
+	if (root != NULL && kvr_is_flat_form(root))
+		kvr_read_flat_form(load, root);
+	else if (root != NULL)
+		kvr_read_tiers_form(load, root);
+	err = finish(load, ret);
+out:
+	/* The copies hold passwords. */
+	if (copy != NULL)
+		explicit_bzero(copy, len);
+	free(copy);
+	free(masked);
+	return err == KVR_E_NOMEM ? no_memory(load) : err;
+}
+
+static struct kvr_load
+begin(const struct kvr_config_opts *opts, enum kvr_origin_kind from, const char *source, char *why,
+    size_t why_cap)
+{
+	if (why_cap > 0)
+		why[0] = '\0';
+	return (struct kvr_load){ .opts = opts != NULL ? opts : &no_opts,
+		.from = from,
+		.source = source,
+		.why = why,
+		.why_cap = why_cap };
+}
+
+static enum kvr_err
+file_error(struct kvr_load *load, const char *what)
+{
+	struct kvr_origin at = { .kind = load->from, .name = load->source };
+
+	kvr_load_error(load, &at, "%s", what);
+	return KVR_E_CONFIG;
+}
+
+/* One byte more than allowed is asked for, so that a file of exactly the limit passes. */
+static enum kvr_err
+slurp(struct kvr_load *load, const char *path, char **ret, size_t *ret_len)
+{
+	FILE        *file = fopen(path, "re");
+	char        *text = malloc(FILE_MAX + 1);
+	size_t       len = 0;
+	enum kvr_err err = KVR_OK;
+
+	if (text == NULL)
+		err = no_memory(load);
+	else if (file == NULL)
+		err = file_error(load, strerror(errno));
+	else
+		len = fread(text, 1, FILE_MAX + 1, file);
+	if (err == KVR_OK && ferror(file))
+		err = file_error(load, strerror(errno));
+	else if (err == KVR_OK && len > FILE_MAX)
+		err = file_error(load, "a configuration has at most 1 MiB");
+	if (file != NULL)
+		fclose(file);
+	if (err != KVR_OK) {
+		free(text);
+		return err;
+	}
+	*ret = text;
+	*ret_len = len;
+	return KVR_OK;
+}
+
+enum kvr_err
+kvr_config_load(const char *path, const struct kvr_config_opts *opts, struct kvr_config **ret,
+    char *why, size_t why_cap)
+{
+	struct kvr_load load = begin(opts, KVR_FROM_FILE, path, why, why_cap);
+	char            dir[KVR_DIR_MAX], *text = NULL;
+	size_t          len = 0;
+	enum kvr_err    err = slurp(&load, path, &text, &len);
+
+	if (err != KVR_OK)
+		return err;
+	load.dir = dir;
+	err = kvr_directory(path, dir) ? read_text(&load, text, len, ret)
+	                           : file_error(&load, "its directory cannot be resolved");
+	explicit_bzero(text, len);
+	free(text);
+	return err;
+}
+
+enum kvr_err
+kvr_config_parse(const char *text, size_t len, const struct kvr_config_opts *opts,
+    struct kvr_config **ret, char *why, size_t why_cap)
+{
+	struct kvr_load load = begin(opts, KVR_FROM_FILE, "text", why, why_cap);
+	char            dir[KVR_DIR_MAX];
+
+	if (len > FILE_MAX)
+		return file_error(&load, "a configuration has at most 1 MiB");
+	if (!kvr_directory(NULL, dir))
+		return file_error(&load, "the current directory cannot be resolved");
+	load.dir = dir;
+	return read_text(&load, text, len, ret);
+}
+
+enum kvr_err
+kvr_config_from_url(const char *url, const struct kvr_config_opts *opts, struct kvr_config **ret,
+    char *why, size_t why_cap)
+{
+	struct kvr_load   load = begin(opts, KVR_FROM_URL, "--url", why, why_cap);
+	struct kvr_origin at = { .kind = KVR_FROM_URL };
+	struct kvr_value  value = { .kind = KVR_TREE_TEXT, .text = url, .origin = at };
+	struct kvr_place  place = { kvr_option_find(true, "url", 3), 0 };
+	enum kvr_err      err;
+	char              dir[KVR_DIR_MAX];
+
+	if (!kvr_directory(NULL, dir))
+		return file_error(&load, "the current directory cannot be resolved");
+	load.dir = dir;
+	if (new_config(&load) == NULL)
+		return no_memory(&load);
+	kvr_add_tier(&load, &at);
+	load.cfg->tier[0].name = "remote";
+	kvr_assign(&load, place, &value);
+	err = finish(&load, ret);
+	return err == KVR_E_NOMEM ? no_memory(&load) : err;
+}

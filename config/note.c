@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the layer complains: a place, a sentence, and the line of the source with a caret. */
+#include "kvr_config_own.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* More would bury the first, which is often the cause of the others. */
+enum { ERRORS_SHOWN = 20, CONTEXT_MAX = 160 };
+
+static const char *
+source_name(const struct kvr_load *load, const struct kvr_origin *at)
+{
+	switch (at->kind) {
+	case KVR_FROM_FILE:
+		return at->name;
+	case KVR_FROM_SET:
+		return "--set";
+	case KVR_FROM_URL:
+		return "--url";
+	case KVR_FROM_API:
+		return "api";
+	case KVR_FROM_DEFAULT:
+	default:
+		return load->source;
+	}
+}
+
+static void
+find_context(const struct kvr_load *load, struct kvr_config_note *note)
+{
+	const char *line = load->masked, *end;
+
+	if (line == NULL || note->line == 0)
+		return;
+	for (uint32_t n = 1; n < note->line; n++) {
+		line = memchr(line, '\n', load->len - (size_t)(line - load->masked));
+		if (line == NULL)
+			return;
+		line++;
+	}
+	end = memchr(line, '\n', load->len - (size_t)(line - load->masked));
+	note->context = line;
+	note->context_len = end == NULL ? load->len - (size_t)(line - load->masked)
+	                                : (size_t)(end - line);
+	if (note->context_len > 0 && line[note->context_len - 1] == '\r')
+		note->context_len--;
+}
+
+static void
+say(struct kvr_load *load, bool warning, const struct kvr_origin *at, const char *fmt, va_list ap)
+{
+	char                   what[512];
+	struct kvr_config_note note = { .warning = warning, .what = what };
+
+	note.source = source_name(load, at);
+	if (at->kind == KVR_FROM_FILE) {
+		note.line = at->line;
+		note.column = at->column;
+	}
+	vsnprintf(what, sizeof(what), fmt, ap);
+	find_context(load, &note);
+	if (!warning && load->n_errors++ == 0 && load->why_cap > 0)
+		kvr_config_note_print(&note, false, load->why, load->why_cap);
+	if (load->opts->note != NULL && load->n_errors <= ERRORS_SHOWN)
+		load->opts->note(load->opts->note_arg, &note);
+}
+
+void
+kvr_load_error(struct kvr_load *load, const struct kvr_origin *at, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(load, false, at, fmt, ap);
+	va_end(ap);
+}
+
+void
+kvr_load_warn(struct kvr_load *load, const struct kvr_origin *at, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(load, true, at, fmt, ap);
+	va_end(ap);
+}
+
+struct kvr_origin
+kvr_origin_of(const struct kvr_load *load, const struct kvr_node *node)
+{
+	return (struct kvr_origin){
+		.kind = load->from, .line = node->line, .column = node->column, .name = load->source
+	};
+}
+
+struct kvr_origin
+kvr_origin_of_key(const struct kvr_load *load, const struct kvr_node *node)
+{
+	if (node->key == NULL)
+		return kvr_origin_of(load, node);
+	return (struct kvr_origin){ .kind = load->from,
+		.line = node->key_line,
+		.column = node->key_column,
+		.name = load->source };
+}
+
+const char *
+kvr_quoted(const char *text, char *ret_quoted)
+{
+	size_t n = 0;
+
+	ret_quoted[n++] = '"';
+	for (; *text != '\0' && n < KVR_QUOTED_MAX - 8; text++)
+		ret_quoted[n++] = (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text;
+	/* A letter of several bytes is dropped whole. */
+	if (*text != '\0') {
+		while (n > 1 && ((unsigned char)*text & 0xc0) == 0x80) {
+			text--;
+			n--;
+		}
+		memcpy(ret_quoted + n, "...", 3);
+		n += 3;
+	}
+	memcpy(ret_quoted + n, "\"", 2);
+	return ret_quoted;
+}
+
+/* A window of the line that holds the column; tabs are kept so that the caret stands below. */
+static void
+print_context(struct kvr_text_out *out, const struct kvr_config_note *note)
+{
+	size_t column = note->column == 0 ? 0 : note->column - 1;
+	size_t from = column > CONTEXT_MAX / 2 && note->context_len > CONTEXT_MAX
+	    ? column - CONTEXT_MAX / 2
+	    : 0;
+	size_t to = KVR_MIN(note->context_len, from + CONTEXT_MAX);
+
+	kvr_out(out, "\n  ");
+	for (size_t i = from; i < to; i++) {
+		unsigned char c = (unsigned char)note->context[i];
+
+		kvr_out(out, "%c", c < 0x20 && c != '\t' ? '?' : c);
+	}
+	kvr_out(out, "\n  ");
+	for (size_t i = from; i < column; i++)
+		kvr_out(out, "%c", i < to && note->context[i] == '\t' ? '\t' : ' ');
+	kvr_out(out, "^");
+}
+
+size_t
+kvr_config_note_print(const struct kvr_config_note *note, bool lines, char *ret_text, size_t cap)
+{
+	struct kvr_text_out out = { ret_text, cap, 0 };
+
+	kvr_out(&out, "%s:", note->source);
+	if (note->line > 0)
+		kvr_out(&out, "%u:%u:", note->line, note->column);
+	kvr_out(&out, "%s %s", note->warning ? " warning:" : "", note->what);
+	if (lines && note->context != NULL)
+		print_context(&out, note);
+	return out.len;
+}

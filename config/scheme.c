@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which formats a store can hold, and how its URL is taken apart for checks and for printing. */
+#include "kvr_config.h"
+
+#include "kvr_option.h"
+
+#include <string.h>
+
+#define CAN_LMCACHE (1U << KVR_CONFIG_FORMAT_LMCACHE)
+#define CAN_BARE (1U << KVR_CONFIG_FORMAT_BARE)
+#define CAN_SEALED (1U << KVR_CONFIG_FORMAT_SEALED)
+#define ALL (CAN_LMCACHE | CAN_BARE | CAN_SEALED)
+
+#define X_SCHEMES(X) \
+	X("memory", CAN_BARE | CAN_SEALED, BARE, BARE) \
+	X("fs", ALL, SEALED, LMCACHE) \
+	X("redis", ALL, SEALED, LMCACHE) \
+	X("rediss", ALL, SEALED, LMCACHE) \
+	X("unix", ALL, SEALED, LMCACHE) \
+	X("redis-sentinel", ALL, SEALED, LMCACHE) \
+	X("redis-cluster", ALL, SEALED, LMCACHE) \
+	X("valkey", ALL, SEALED, LMCACHE) \
+	X("resp", CAN_BARE, BARE, BARE) \
+	X("lm", CAN_LMCACHE, LMCACHE, LMCACHE) \
+	X("eic", CAN_LMCACHE, LMCACHE, LMCACHE) \
+	X("sagemaker-hyperpod", CAN_LMCACHE, LMCACHE, LMCACHE)
+
+static const struct kvr_scheme schemes[] = {
+#define X(name, formats, tier, url) \
+	{ name, formats, KVR_CONFIG_FORMAT_##tier, KVR_CONFIG_FORMAT_##url },
+	X_SCHEMES(X)
+#undef X
+};
+
+static const char *const names[] = {
+#define X(name, formats, tier, url) name,
+	X_SCHEMES(X)
+#undef X
+	NULL
+};
+
+size_t
+kvr_scheme_len(const char *url)
+{
+	const char *end = strstr(url, "://");
+
+	return end == NULL ? 0 : (size_t)(end - url);
+}
+
+bool
+kvr_scheme_is(const char *url, const char *scheme)
+{
+	size_t len = kvr_scheme_len(url);
+
+	return len > 0 && strlen(scheme) == len && memcmp(url, scheme, len) == 0;
+}
+
+const struct kvr_scheme *
+kvr_scheme_find(const char *url)
+{
+	for (size_t i = 0; i < KVR_LEN(schemes); i++) {
+		if (kvr_scheme_is(url, schemes[i].name))
+			return &schemes[i];
+	}
+	return NULL;
+}
+
+const char *const *
+kvr_scheme_names(void)
+{
+	return names;
+}
+
+/*
+ * Up to the last '@': an unescaped '@' or '/' in a password must not leave its tail outside. In
+ * paths of files '@' is an ordinary letter.
+ */
+bool
+kvr_url_login(const char *url, size_t len, size_t *ret_from, size_t *ret_to)
+{
+	const char *sep = memmem(url, len, "://", 3);
+	size_t      from;
+	const char *at;
+
+	if (sep == NULL)
+		return false;
+	if (kvr_scheme_is(url, "fs") || kvr_scheme_is(url, "memory"))
+		return false;
+	from = (size_t)(sep - url) + 3;
+	at = memrchr(url + from, '@', len - from);
+	if (at == NULL)
+		return false;
+	*ret_from = from;
+	*ret_to = (size_t)(at - url);
+	return true;
+}
+
+bool
+kvr_is_secret_name(const char *name, size_t len)
+{
+	static const char *const parts[] = { "passw", "secret", "token", "credential" };
+
+	for (size_t p = 0; p < KVR_LEN(parts); p++) {
+		size_t n = strlen(parts[p]);
+
+		for (size_t i = 0; i + n <= len; i++) {
+			if (strncasecmp(name + i, parts[p], n) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Redis clients take "?password=..." too. */
+static void
+out_query(struct kvr_text_out *out, const char *rest)
+{
+	const char *at = strchr(rest, '?');
+	size_t      plain = at == NULL ? strlen(rest) : (size_t)(at - rest);
+
+	kvr_out(out, "%.*s", (int)plain, rest);
+	while (at != NULL && *at != '\0') {
+		size_t len = 1 + strcspn(at + 1, "&");
+		char  *is = memchr(at, '=', len);
+
+		if (is != NULL && kvr_is_secret_name(at + 1, (size_t)(is - at) - 1))
+			kvr_out(out, "%.*s***", (int)(is + 1 - at), at);
+		else
+			kvr_out(out, "%.*s", (int)len, at);
+		at += len;
+	}
+}
+
+size_t
+kvr_config_redact(const char *url, char *ret_text, size_t cap)
+{
+	struct kvr_text_out out = { ret_text, cap, 0 };
+	size_t              from, to;
+	const char         *colon;
+
+	if (cap > 0)
+		ret_text[0] = '\0';
+	if (!kvr_url_login(url, strlen(url), &from, &to)) {
+		out_query(&out, url);
+		return out.len;
+	}
+	colon = memchr(url + from, ':', to - from);
+	kvr_out(&out, "%.*s***", (int)(colon == NULL ? from : (size_t)(colon + 1 - url)), url);
+	out_query(&out, url + to);
+	return out.len;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a deployment takes, as a sum with a line per term: for one process, and for a node that
+ * runs several. Arenas grow to their limits, so the sum says "at most".
+ */
+#include "kvr_config.h"
+
+#include "kvr_option.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct sum {
+	struct kvr_text_out out;
+	uint64_t            bytes, threads;
+};
+
+static const char *
+human(uint64_t bytes, char *ret_text)
+{
+	static const char *const unit[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	uint32_t                 u = 0;
+	double                   value = (double)bytes;
+
+	while (value >= 1024 && u + 1 < KVR_LEN(unit)) {
+		value /= 1024;
+		u++;
+	}
+	snprintf(ret_text, KVR_VALUE_MAX, "%.*f %s", u == 0 ? 0 : 1, value, unit[u]);
+	return ret_text;
+}
+
+static void
+term(struct sum *s, const char *name, uint64_t bytes, const char *how)
+{
+	char text[KVR_VALUE_MAX];
+
+	s->bytes += bytes;
+	kvr_out(&s->out, "  %-14s %12s  %s\n", name, human(bytes, text), how);
+}
+
+static void
+counted(struct sum *s, const char *name, uint64_t n, const char *what, uint64_t each)
+{
+	char how[96];
+
+	snprintf(how, sizeof(how), "%" PRIu64 " %s of %" PRIu64 " bytes", n, what, each);
+	term(s, name, n * each, how);
+}
+
+static uint64_t
+lanes_of(const struct kvr_config *cfg)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < cfg->n_tiers; i++)
+		n += cfg->tier[i].lanes.control + cfg->tier[i].lanes.bulk;
+	return n;
+}
+
+static uint64_t
+serde_threads(const struct kvr_config *cfg)
+{
+	for (uint32_t i = 0; i < cfg->n_tiers; i++) {
+		if (cfg->tier[i].serde == KVR_CONFIG_SERDE_ZSTD)
+			return cfg->serde.threads;
+	}
+	return 0;
+}
+
+static void
+thread_terms(struct sum *s, const struct kvr_config *cfg, const struct kvr_config_costs *costs)
+{
+	bool     listens = cfg->metrics.listen != NULL;
+	uint64_t own = lanes_of(cfg) + serde_threads(cfg) + costs->fixed_threads;
+
+	s->threads = own + costs->queue_threads;
+	kvr_out(&s->out,
+	    "  threads %" PRIu64 ": %" PRIu64 " lanes, %" PRIu64 " serde, %u of the runtime, %u of "
+	    "the queues%s\n",
+	    s->threads, lanes_of(cfg), serde_threads(cfg), costs->fixed_threads,
+	    costs->queue_threads, listens ? " (which serve metrics too)" : "");
+	counted(s, "stacks", own, "threads, reserved,", costs->stack_bytes);
+}
+
+/* What memory tiers hold is as much the process's as its staging. */
+static void
+tier_terms(struct sum *s, const struct kvr_config *cfg)
+{
+	for (uint32_t i = 0; i < cfg->n_tiers; i++) {
+		if (kvr_scheme_is(cfg->tier[i].url, "memory"))
+			term(s, cfg->tier[i].name, cfg->tier[i].capacity_bytes,
+			    "values of this tier, at most");
+	}
+}
+
+size_t
+kvr_config_sum(const struct kvr_config *cfg, const struct kvr_config_costs *costs, uint32_t ranks,
+    char *ret_text, size_t cap)
+{
+	struct sum s = { .out = { ret_text, cap, 0 } };
+	char       text[KVR_VALUE_MAX], node[KVR_VALUE_MAX];
+
+	if (cap > 0)
+		ret_text[0] = '\0';
+	ranks = KVR_MAX(ranks, 1U);
+	kvr_out(&s.out, "per process\n");
+	term(&s, "staging", cfg->memory.staging_bytes, "at most, grows as needed");
+	term(&s, "objects", cfg->memory.objects_bytes, "at most, grows as needed");
+	tier_terms(&s, cfg);
+	counted(&s, "operations", cfg->limits.ops, "operations", costs->op_bytes);
+	counted(&s, "keys", cfg->limits.keys, "keys", costs->key_bytes);
+	counted(&s, "rows", cfg->limits.keys, "rows", costs->row_bytes);
+	counted(&s, "tiers", cfg->n_tiers, "tiers", costs->tier_bytes);
+	counted(&s, "lanes", lanes_of(cfg), "lanes", costs->lane_bytes);
+	term(&s, "runtime", costs->fixed_bytes, "tables of fixed size");
+	term(&s, "trace", cfg->trace.size_bytes, "ring, in shared memory unless trace.dir says else");
+	thread_terms(&s, cfg, costs);
+	kvr_out(&s.out, "  sum %s\n", human(s.bytes, text));
+	kvr_out(&s.out, "per node of %u processes: %s, %" PRIu64 " threads\n", ranks,
+	    human(s.bytes * ranks, node), s.threads * ranks);
+	return s.out.len;
+}
