@@ -411,6 +411,7 @@ send_to_serde(struct step *s, uint32_t slot, const struct op *op, bool encode)
 		m.ENCODE.keep_staged = me->config.tier[part->tier].give_up == 0;
 	} else {
 		m.DECODE.serde = me->config.tier[part->tier].serde;
+		m.DECODE.slot_pages = me->slot_pages;
 	}
 	send(s, (uint16_t)(KVR_ID_SERDE + least), &m);
 }

@@ -215,10 +215,12 @@ slot_of(struct step *s, uint64_t stages)
 }
 
 static int32_t
-row_err(const struct kvr_row *r, int32_t part_err)
+row_err(const struct kvr_row *r, int32_t part_err, bool saved)
 {
 	if (r->err != KVR_PENDING)
 		return r->err;
+	if (saved)
+		return part_err; /* copies succeed or fail as a whole */
 	return part_err == KVR_OK ? KVR_E_PROTO : part_err;
 }
 
@@ -265,7 +267,7 @@ finish(struct step *s, uint32_t slot, int32_t err)
 
 	for (uint32_t i = 0; i < part->n && !part->late; i++) {
 		const struct kvr_row *r = &s->ev->rows[i];
-		struct outcome o = { .key = r->key, .len = r->len, .err = row_err(r, err),
+		struct outcome o = { .key = r->key, .len = r->len, .err = row_err(r, err, part->stage == STAGE_SAVE),
 			.phase = part->phase, .tier = part->tier };
 
 		if (r->flags & KVR_ROW_ENCODED || part->stage == STAGE_DECODE)
@@ -351,6 +353,7 @@ kvr_router_encoded(struct step *s)
 	struct part *part = &s->me->part[slot];
 	int32_t err = s->ev->msg.ENCODED.err;
 	uint64_t bytes = 0;
+	uint32_t raw = 0;
 
 	kvr_touch(s->out, s->me->serde_load, sizeof(s->me->serde_load));
 	s->me->serde_load[part->serde]--;
@@ -363,7 +366,10 @@ kvr_router_encoded(struct step *s)
 		bytes += s->ev->rows[i].len;
 		if ((s->ev->rows[i].flags & KVR_ROW_STAGED) == 0)
 			part->borrowed = 1;
+		raw += (s->ev->rows[i].flags & KVR_ROW_ENCODED) == 0;
 	}
+	if (raw > 0)
+		count(s, KVR_COUNT_ENCODE_RAW, part->tier, raw);
 	part->bytes = (uint32_t)KVR_MIN(bytes, (uint64_t)UINT32_MAX);
 	part->stage = STAGE_TIER;
 	kvr_router_send_part(s, slot);

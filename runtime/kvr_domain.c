@@ -67,6 +67,10 @@ struct kvr_domain {
 	struct kvr_actor  *actor[KVR_ID_N];
 	struct kvr_actor  *in_order[KVR_ID_N]; /* n_actors, by id */
 	struct kvr_mailbox *worker[KVR_ID_N];
+	struct {
+		kvr_kick_fn *fn;
+		void        *arg;
+	} kick[KVR_ID_N];
 
 	bool              in_step;
 	jmp_buf           out_of_step;
@@ -130,6 +134,10 @@ send_one(struct kvr_domain *d, const struct kvr_msg *msg)
 		return;
 	}
 	if (msg->to < KVR_ID_N && d->worker[msg->to] != NULL) {
+		bool kicks = msg->type == KVR_MSG_PART_CANCEL || msg->type == KVR_MSG_HANG_UP;
+
+		if (kicks && d->kick[msg->to].fn != NULL)
+			d->kick[msg->to].fn(d->kick[msg->to].arg, msg);
 		if (kvr_mailbox_post(d->worker[msg->to], msg) == KVR_OK)
 			return;
 		what = "its mailbox is full";
@@ -300,8 +308,14 @@ kvr_domain_post(struct kvr_domain *d, const struct kvr_msg *msg)
 			return err;
 	}
 	atomic_fetch_add(&d->inbox_n, 1);
-	err = kvr_mailbox_post(d->inbox, msg);
-	KVR_CHECK(err == KVR_OK); /* INBOX_PLACES is the sum of all that can be on its way */
+	/*
+	 * INBOX_PLACES is the sum of all that can be on its way. Who posts more than he may have
+	 * open waits for whoever runs: he loses time, and the others lose nothing.
+	 */
+	while (kvr_mailbox_post(d->inbox, msg) != KVR_OK) {
+		pthread_mutex_lock(&d->guard);
+		pthread_mutex_unlock(&d->guard);
+	}
 	return KVR_OK;
 }
 
@@ -423,6 +437,14 @@ kvr_domain_add(struct kvr_domain *d, uint16_t id, const struct kvr_spec *spec)
 	kvr_actor_init(a, spec, id, bytes);
 	d->actor[id] = a;
 	return KVR_OK;
+}
+
+void
+kvr_domain_kick(struct kvr_domain *d, uint16_t id, kvr_kick_fn *fn, void *arg)
+{
+	KVR_CHECK(atomic_load(&d->life) == NEW && id < KVR_ID_N);
+	d->kick[id].fn = fn;
+	d->kick[id].arg = arg;
 }
 
 void

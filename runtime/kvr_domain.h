@@ -53,6 +53,12 @@ KVR_MUST_USE enum kvr_err kvr_domain_open(const struct kvr_domain_options *, str
 KVR_MUST_USE enum kvr_err kvr_domain_add(struct kvr_domain *, uint16_t id, const struct kvr_spec *);
 /* Before start: where messages to this worker go. */
 void kvr_domain_attach(struct kvr_domain *, uint16_t id, struct kvr_mailbox *);
+/*
+ * Before start: who is told, under the guard, that a PART_CANCEL or a HANG_UP is about to be posted
+ * to this worker. It ends what the worker is blocked in; the message alone would wait behind it.
+ */
+typedef void kvr_kick_fn(void *arg, const struct kvr_msg *);
+void kvr_domain_kick(struct kvr_domain *, uint16_t id, kvr_kick_fn *, void *arg);
 /* Starts the home thread. */
 KVR_MUST_USE enum kvr_err kvr_domain_start(struct kvr_domain *);
 /* Joins the home thread; posts after it are answered SHUTDOWN. Mailboxes are the caller's. */

@@ -145,7 +145,7 @@ enum kvr_count {
 	/* parts: router -> serde worker, router -> transfer -> copy worker, and back */ \
 	X(ENCODE,      NAMED, RECEIVER, uint32_t serde; uint32_t slot_pages; uint32_t keep_staged; uint32_t spare;) \
 	X(ENCODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
-	X(DECODE,      NAMED, RECEIVER, uint32_t serde; uint32_t spare;) \
+	X(DECODE,      NAMED, RECEIVER, uint32_t serde; uint32_t slot_pages;) \
 	X(DECODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
 	X(COPY,        NAMED, RECEIVER, uint32_t to_caller; uint32_t bytes;) \
 	X(COPIED,      IN,    RECEIVER, int32_t err; uint32_t took_us;) \

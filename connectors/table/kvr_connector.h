@@ -101,6 +101,8 @@ struct kvr_kick {
 	uint64_t         current; /* which batch runs; written by the worker that owns the lane */
 };
 
+#define KVR_KICK_ALL UINT64_MAX /* target: whatever runs, and all that comes after it */
+
 /* True when the running batch is meant. False drains fd, so that poll() can sleep again. */
 bool kvr_kicked(struct kvr_kick *);
 

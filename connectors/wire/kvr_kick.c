@@ -9,7 +9,7 @@ bool
 kvr_kick_meant(const struct kvr_kick *kick)
 {
 	uint64_t target = atomic_load_explicit(&kick->target, memory_order_acquire);
-	return target != 0 && target == kick->current;
+	return target != 0 && (target == kick->current || target == KVR_KICK_ALL);
 }
 
 bool
