@@ -376,10 +376,12 @@ write_rows(struct step *s, const struct op *op, const struct plan *p, uint32_t s
 			r->len = k->found;
 		if (back) {
 			r->len = k->found;
-			if (p->staged)
+			if (p->staged) {
 				r->body.other = k->buf;
-			else
+				r->flags |= KVR_ROW_SECOND;
+			} else {
 				r->flags |= KVR_ROW_STAGED;
+			}
 		}
 		if (p->staged)
 			me->part_buf[slot][i] = p->buf[i];

@@ -321,8 +321,10 @@ name_second(struct step *s, uint32_t slot)
 	struct kvr_row *rows = kvr_rows(s->out, kvr_part_rows(slot), part->n);
 
 	memcpy(rows, old, part->n * sizeof(old[0]));
-	for (uint32_t i = 0; i < part->n; i++)
+	for (uint32_t i = 0; i < part->n; i++) {
 		rows[i].body.other = s->me->part_buf[slot][KVR_PART_SECOND + i];
+		rows[i].flags |= KVR_ROW_SECOND;
+	}
 }
 
 void

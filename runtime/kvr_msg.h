@@ -34,7 +34,8 @@ enum kvr_row_flag {
 	KVR_ROW_AT_MOST = 1, /* GET: len is room, less is a hit */
 	KVR_ROW_STAGED = 2,  /* the payload is (to be) in buf, not in the caller's memory */
 	KVR_ROW_ENCODED = 4, /* and a serde has been over it: body tells which */
-	KVR_ROW_DUP = 8      /* result: another put's outcome */
+	KVR_ROW_DUP = 8,     /* result: another put's outcome */
+	KVR_ROW_SECOND = 16  /* ENCODE, DECODE: body.other is a staging slot */
 };
 
 #define KVR_NOWHERE 0xffffU
@@ -62,7 +63,7 @@ enum {
 	KVR_ROWS_PARTS = KVR_KEYS_MAX,
 	KVR_ROWS_WIDE = KVR_ROWS_PARTS + KVR_PARTS_SMALL * KVR_PART_KEYS,
 	KVR_ROWS_CONFIG = KVR_ROWS_WIDE + KVR_PARTS_WIDE * KVR_WIDE_KEYS,
-	KVR_ROWS_MAX = KVR_ROWS_CONFIG + 64 /* START and CONFIG carry their struct in rows */
+	KVR_ROWS_MAX = KVR_ROWS_CONFIG + 1024 /* START and CONFIG carry their struct in rows */
 };
 
 /* Where the rows of a part stand. */

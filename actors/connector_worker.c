@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Worker: one thread, one connection. Takes parts from its link, runs them against the store and
+ * answers each once, with an outcome per row.
+ */
+#include "kvr_workers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { CANCELLED_MAX = 8, WHY = 112 };
+
+struct kvr_lane {
+	struct kvr_lane_options opt;
+	struct kvr_mailbox   *mailbox;
+	struct kvr_thread    *thread;
+	struct kvr_connector *connector; /* NULL: none */
+	struct kvr_kick       kick;
+	uint64_t              dials;
+
+	/* Parts that were cancelled before they began: written under the domain's guard. */
+	_Atomic uint32_t cancelled[CANCELLED_MAX];
+
+	struct kvr_item items[KVR_WIDE_KEYS];
+	struct kvr_meta metas[KVR_WIDE_KEYS];
+};
+
+void
+kvr_words_set(struct kvr_words *w, const char *text)
+{
+	pthread_mutex_lock(&w->lock);
+	snprintf(w->text, sizeof(w->text), "%s", text);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+kvr_words_get(struct kvr_words *w, char *ret, size_t cap)
+{
+	pthread_mutex_lock(&w->lock);
+	snprintf(ret, cap, "%s", w->text);
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* ---- kicks ---- */
+
+/* On whatever thread steps the link. The mark is set before the kick: see kvr_kicked. */
+static void
+on_kick(void *arg, const struct kvr_msg *msg)
+{
+	struct kvr_lane *lane = arg;
+	uint64_t one = 1, target = msg->type == KVR_MSG_HANG_UP ? KVR_KICK_ALL : msg->part;
+
+	for (uint32_t i = 0; msg->type == KVR_MSG_PART_CANCEL && i < CANCELLED_MAX; i++) {
+		uint32_t none = 0;
+
+		if (atomic_compare_exchange_strong(&lane->cancelled[i], &none, msg->part))
+			break;
+	}
+	/* A lane that hangs up stays kicked, whoever else is cancelled afterwards. */
+	if (atomic_load(&lane->kick.target) != KVR_KICK_ALL)
+		atomic_store(&lane->kick.target, target);
+	ssize_t n = write(lane->kick.fd, &one, sizeof(one));
+	(void)n; /* a full counter is readable, too */
+}
+
+/* True once per cancelled part: its mark is taken away, so that marks cannot fill up. */
+static bool
+take_mark(struct kvr_lane *lane, uint32_t part)
+{
+	bool found = false;
+
+	for (uint32_t i = 0; i < CANCELLED_MAX; i++) {
+		uint32_t mine = part;
+
+		if (atomic_compare_exchange_strong(&lane->cancelled[i], &mine, 0))
+			found = true;
+	}
+	return found;
+}
+
+/* ---- answers ---- */
+
+static void
+post(struct kvr_lane *lane, struct kvr_msg *msg)
+{
+	msg->from = KVR_ID_WORKER_OF(lane->opt.tier, lane->opt.lane);
+	msg->to = KVR_ID_LINK_OF(lane->opt.tier, lane->opt.lane);
+	/* DEAD and SHUTDOWN: nobody waits for it any more. */
+	enum kvr_err err = kvr_domain_post(lane->opt.work->domain, msg);
+	(void)err;
+}
+
+static uint32_t
+took_us(uint64_t since_ns)
+{
+	uint64_t us = (kvr_now_ns() - since_ns) / 1000;
+
+	return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+static void
+hang_up(struct kvr_lane *lane)
+{
+	lane->opt.ops->hang_up(lane->connector);
+	lane->connector = NULL;
+}
+
+/* An error that ends a connection says so; the rest of the house reads it off the error. */
+static int32_t
+as_end(int32_t err)
+{
+	return kvr_err_stream(err) == KVR_STREAM_CLOSE ? err : KVR_E_PROTO;
+}
+
+static void
+dial(struct kvr_lane *lane, const struct kvr_msg *msg)
+{
+	struct kvr_msg reply = { .type = KVR_MSG_DIALED, .op = msg->op };
+	uint64_t start_ns = kvr_now_ns();
+	char why[WHY] = "";
+
+	hang_up(lane);
+	lane->kick.current = UINT64_C(1) << 63 | ++lane->dials;
+	int32_t err = lane->opt.ops->dial(lane->opt.store, msg->deadline_ns, &lane->kick,
+	    &lane->connector, why, sizeof(why));
+	if (err != KVR_OK) {
+		lane->connector = NULL;
+		kvr_words_set(lane->opt.words, why[0] != '\0' ? why : kvr_err_text(err));
+	}
+	reply.DIALED.err = err;
+	reply.DIALED.took_us = took_us(start_ns);
+	post(lane, &reply);
+}
+
+static void
+ping(struct kvr_lane *lane, const struct kvr_msg *msg)
+{
+	struct kvr_msg reply = { .type = KVR_MSG_PONG, .op = msg->op };
+	uint64_t start_ns = kvr_now_ns();
+	int32_t err = KVR_E_DOWN;
+
+	if (lane->connector != NULL) {
+		lane->kick.current = UINT64_C(1) << 63 | ++lane->dials;
+		err = lane->opt.ops->run(lane->connector, KVR_VERB_PING, NULL, 0, msg->deadline_ns);
+		if (err != KVR_OK && err != KVR_E_UNSUPPORTED) {
+			kvr_words_set(lane->opt.words, lane->opt.ops->why(lane->connector));
+			err = as_end(err);
+			hang_up(lane);
+		}
+	}
+	reply.PONG.err = err;
+	reply.PONG.took_us = took_us(start_ns);
+	post(lane, &reply);
+}
+
+/* ---- parts ---- */
+
+static void
+item_from_row(struct kvr_lane *lane, uint32_t i, const struct kvr_row *row, enum kvr_verb verb)
+{
+	const struct kvr_ledger *ledger = lane->opt.work->ledger;
+	const struct kvr_key *key = &ledger->keys[row->key];
+	struct kvr_item *item = &lane->items[i];
+	bool encoded = (row->flags & KVR_ROW_ENCODED) != 0;
+
+	memset(item, 0, sizeof(*item));
+	item->key = ledger->texts + key->text;
+	item->key_len = key->len;
+	item->flags = row->flags & KVR_ROW_AT_MOST ? KVR_ITEM_AT_MOST : 0;
+	item->meta = &lane->metas[i];
+	atomic_init(&item->status, row->err);
+	if (verb == KVR_VERB_GET || verb == KVR_VERB_PUT) {
+		item->span.at = row->flags & KVR_ROW_STAGED ? kvr_ledger_staging(ledger, row->buf) : key->at;
+		item->span.len = row->len;
+		item->raw_len = encoded ? row->body.raw_len : row->len;
+		item->serde = encoded ? row->body.serde : 0;
+	}
+	if (verb == KVR_VERB_PUT) {
+		if (!kvr_ledger_meta(ledger, row->key, item->raw_len, item->meta))
+			*item->meta = (struct kvr_meta){ 0 };
+	} else {
+		*item->meta = ledger->ops[key->op].meta;
+	}
+}
+
+/*
+ * Bytes of an encoded value in memory where the caller expects a payload would be a wrong answer.
+ * It happens when the tier was written with a serde and is read without: said as what it is.
+ */
+static int32_t
+status_of(const struct kvr_item *item, const struct kvr_row *row, enum kvr_verb verb)
+{
+	int32_t err = kvr_item_status(item);
+
+	if (err == KVR_OK && verb == KVR_VERB_GET && item->serde != 0 && (row->flags & KVR_ROW_STAGED) == 0)
+		return KVR_E_IDENTITY;
+	return err;
+}
+
+static void
+row_from_item(const struct kvr_item *item, struct kvr_row *row, enum kvr_verb verb)
+{
+	int32_t err = status_of(item, row, verb);
+
+	row->err = (int8_t)err;
+	if (err != KVR_OK || (verb != KVR_VERB_GET && verb != KVR_VERB_STAT))
+		return;
+	memset(&row->body, 0, sizeof(row->body));
+	row->body.raw_len = (uint32_t)item->raw_len;
+	row->body.serde = item->serde;
+	row->len = (uint32_t)(verb == KVR_VERB_STAT ? item->raw_len : item->len);
+}
+
+static void
+tell_done(struct kvr_lane *lane, const struct kvr_msg *msg, int32_t err, uint64_t since_ns, uint64_t bytes)
+{
+	const struct kvr_row *rows = &lane->opt.work->ledger->rows[msg->rows];
+	struct kvr_msg reply = { .type = KVR_MSG_PART_DONE, .n_rows = msg->n_rows, .op = msg->op,
+		.deadline_ns = msg->deadline_ns, .rows = msg->rows, .part = msg->part };
+
+	for (uint32_t i = 0; i < msg->n_rows; i++)
+		reply.PART_DONE.n_ok += rows[i].err == KVR_OK;
+	reply.PART_DONE.err = err;
+	reply.PART_DONE.bytes = bytes;
+	reply.PART_DONE.took_us = took_us(since_ns);
+	reply.PART_DONE.verb = msg->PART.verb;
+	reply.PART_DONE.cls = msg->PART.cls;
+	reply.PART_DONE.tier = (uint8_t)lane->opt.tier;
+	reply.PART_DONE.lane = (uint8_t)lane->opt.lane;
+	post(lane, &reply);
+}
+
+static void
+run_part(struct kvr_lane *lane, const struct kvr_msg *msg)
+{
+	struct kvr_row *rows = &lane->opt.work->ledger->rows[msg->rows];
+	enum kvr_verb verb = (enum kvr_verb)msg->PART.verb;
+	uint64_t start_ns = kvr_now_ns(), bytes = 0;
+
+	lane->kick.current = msg->part;
+	for (uint32_t i = 0; i < msg->n_rows; i++)
+		item_from_row(lane, i, &rows[i], verb);
+	int32_t err = lane->opt.ops->run(lane->connector, verb, lane->items, msg->n_rows, msg->deadline_ns);
+	for (uint32_t i = 0; i < msg->n_rows; i++) {
+		if (rows[i].err != KVR_PENDING)
+			continue;
+		row_from_item(&lane->items[i], &rows[i], verb);
+		if (rows[i].err == KVR_OK)
+			bytes += rows[i].len;
+		else if (rows[i].err < KVR_E_MISS)
+			kvr_words_set(lane->opt.words, lane->opt.ops->why(lane->connector));
+	}
+	if (err != KVR_OK) {
+		kvr_words_set(lane->opt.words, lane->opt.ops->why(lane->connector));
+		err = as_end(err);
+		hang_up(lane);
+	}
+	take_mark(lane, msg->part);
+	tell_done(lane, msg, err, start_ns, bytes);
+}
+
+static void
+part(struct kvr_lane *lane, const struct kvr_msg *msg)
+{
+	uint64_t now_ns = kvr_now_ns();
+
+	KVR_CHECK(msg->n_rows > 0 && msg->n_rows <= KVR_WIDE_KEYS);
+	if (take_mark(lane, msg->part) || lane->connector == NULL || msg->deadline_ns <= now_ns)
+		tell_done(lane, msg, KVR_E_UNFINISHED, now_ns, 0);
+	else
+		run_part(lane, msg);
+}
+
+static void
+lane_main(void *arg)
+{
+	struct kvr_lane *lane = arg;
+	struct kvr_msg msg, stopped = { .type = KVR_MSG_STOPPED };
+
+	for (;;) {
+		if (kvr_mailbox_take(lane->mailbox, UINT64_MAX, &msg) != KVR_OK)
+			continue;
+		switch (msg.type) {
+		case KVR_MSG_DIAL:
+			dial(lane, &msg);
+			break;
+		case KVR_MSG_PING:
+			ping(lane, &msg);
+			break;
+		case KVR_MSG_PART:
+			part(lane, &msg);
+			break;
+		case KVR_MSG_PART_CANCEL:
+			take_mark(lane, msg.part); /* it is over, or was answered before it began */
+			break;
+		case KVR_MSG_HANG_UP:
+			hang_up(lane);
+			stopped.STOPPED.tier = lane->opt.tier;
+			stopped.STOPPED.lane = lane->opt.lane;
+			post(lane, &stopped);
+			return;
+		default:
+			KVR_WRONG("message that a connector worker does not know");
+		}
+	}
+}
+
+/* ---- life ---- */
+
+static void
+lane_free(struct kvr_lane *lane)
+{
+	if (lane->mailbox != NULL)
+		kvr_mailbox_close(lane->mailbox);
+	if (lane->kick.fd >= 0)
+		close(lane->kick.fd);
+	free(lane);
+}
+
+enum kvr_err
+kvr_lane_start(const struct kvr_lane_options *opt, struct kvr_lane **ret)
+{
+	uint16_t id = KVR_ID_WORKER_OF(opt->tier, opt->lane);
+	struct kvr_lane *lane = calloc(1, sizeof(*lane));
+	char name[96];
+
+	if (lane == NULL)
+		return KVR_E_NOMEM;
+	lane->opt = *opt;
+	lane->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	snprintf(name, sizeof(name), "%s.lane.%u.%u", opt->work->instance, opt->tier, opt->lane);
+	/* Parts and a cancel for each, a dial, a ping, a hang-up: all that a link can have sent. */
+	if (lane->kick.fd < 0 || kvr_mailbox_open(name, 2 * opt->places + 4, NULL, NULL, &lane->mailbox) != KVR_OK) {
+		lane_free(lane);
+		return KVR_E_NOMEM;
+	}
+	kvr_domain_attach(opt->work->domain, id, lane->mailbox);
+	kvr_domain_kick(opt->work->domain, id, on_kick, lane);
+	snprintf(name, sizeof(name), "kvr-lane-%u.%u", opt->tier, opt->lane);
+	if (kvr_thread_start(name, lane_main, lane, &lane->thread) != KVR_OK) {
+		lane_free(lane);
+		return KVR_E_NOMEM;
+	}
+	*ret = lane;
+	return KVR_OK;
+}
+
+enum kvr_err
+kvr_lane_join(struct kvr_lane *take, uint64_t until_ns)
+{
+	enum kvr_err err = kvr_thread_join(take->thread, until_ns);
+
+	if (err == KVR_OK)
+		lane_free(take);
+	return err;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The workers: threads that block. Each takes a request from its mailbox, does one thing in a
+ * straight line and answers once. None of them decides about retries, reconnection or somebody
+ * else's deadline; what a connector worker owes its link is written in kvr_actors.h.
+ */
+#ifndef KVR_WORKERS_H
+#define KVR_WORKERS_H
+
+#include "kvr_connector.h"
+#include "kvr_domain.h"
+#include "kvr_thread.h"
+
+/* The store's own words for the last error of a tier: written by its lanes, read by whoever asks. */
+struct kvr_words {
+	pthread_mutex_t lock;
+	char            text[112];
+};
+void kvr_words_set(struct kvr_words *, const char *text);
+void kvr_words_get(struct kvr_words *, char *ret, size_t cap);
+
+/* What all workers of an instance share. */
+struct kvr_work {
+	const char        *instance;
+	struct kvr_ledger *ledger;
+	struct kvr_domain *domain;
+};
+
+/* One connector lane: owns one connection of a tier. */
+struct kvr_lane;
+struct kvr_lane_options {
+	const struct kvr_work *work;
+	const struct kvr_connector_ops *ops;
+	struct kvr_store *store;
+	struct kvr_words *words;
+	uint32_t tier, lane, places;
+};
+/* Attaches its mailbox and its kick to the domain; starts the thread. */
+KVR_MUST_USE enum kvr_err kvr_lane_start(const struct kvr_lane_options *, struct kvr_lane **ret);
+/* After HANG_UP. TIMEOUT: it is stuck below the store; the lane has to stay as it is. */
+KVR_MUST_USE enum kvr_err kvr_lane_join(struct kvr_lane *take, uint64_t until_ns);
+
+/* One thread of the serde pool, or the copy worker: ENCODE and DECODE, or COPY. */
+struct kvr_hand;
+KVR_MUST_USE enum kvr_err kvr_serde_start(const struct kvr_work *, uint32_t number, struct kvr_hand **ret);
+KVR_MUST_USE enum kvr_err kvr_copy_start(const struct kvr_work *, struct kvr_hand **ret);
+/* Ends after what is in its mailbox. Its work is bounded, so it always ends. */
+void kvr_hand_join(struct kvr_hand *take);
+
+/* The codecs of the serde pool; kvr_codec.c is the only file that sees zstd. */
+enum kvr_serde_id { KVR_SERDE_NAIVE = 0, KVR_SERDE_ZSTD = 1 };
+
+struct kvr_codec; /* contexts and scratch of one thread */
+struct kvr_codec *kvr_codec_new(void);
+void              kvr_codec_free(struct kvr_codec *take);
+/*
+ * 0: it does not get shorter than raw, or not into cap: store it as it is. dtype_bytes 2: the bytes
+ * of each element are separated first, for their high bytes are alike.
+ */
+size_t kvr_codec_encode(struct kvr_codec *, enum kvr_serde_id, uint32_t dtype_bytes,
+    struct kvr_const_span raw, struct kvr_span into);
+/* KVR_OK: exactly raw_len bytes are there. CORRUPT; IDENTITY: no such serde here. */
+KVR_MUST_USE enum kvr_err kvr_codec_decode(struct kvr_codec *, uint32_t serde,
+    struct kvr_const_span stored, void *into, size_t raw_len);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Workers without a resource outside the process: the serde pool, and the copy worker of hosts
+ * without a device. A part comes in, each of its rows is worked on, the part goes back.
+ */
+#include "kvr_workers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct kvr_hand {
+	const struct kvr_work *work;
+	struct kvr_mailbox    *mailbox;
+	struct kvr_thread     *thread;
+	struct kvr_codec      *codec; /* NULL for the copy worker */
+	uint16_t               id;
+};
+
+/* Bytes of one element when all groups agree, else 1. */
+static uint32_t
+dtype_bytes(const struct kvr_ledger *ledger, const struct kvr_key *key)
+{
+	const struct kvr_meta *meta = &ledger->ops[key->op].meta;
+	uint32_t bytes = meta->n_groups == 0 ? 1 : kvr_dtype_size(meta->group[0].dtype);
+
+	for (uint32_t g = 1; g < meta->n_groups; g++) {
+		if (kvr_dtype_size(meta->group[g].dtype) != bytes)
+			return 1;
+	}
+	return bytes;
+}
+
+/* Stored as it is: out of the memory where it lies, or copied where that must not be touched. */
+static void
+leave_raw(const struct kvr_ledger *ledger, struct kvr_row *row, const void *from, uint32_t other, bool keep)
+{
+	if (other != 0) {
+		row->buf = other;
+		row->flags |= KVR_ROW_STAGED;
+	} else if (keep) {
+		memcpy(kvr_ledger_staging(ledger, row->buf), from, row->len);
+		row->flags |= KVR_ROW_STAGED;
+	}
+}
+
+static void
+encode_row(struct kvr_hand *hand, struct kvr_row *row, const struct kvr_msg *msg)
+{
+	const struct kvr_ledger *ledger = hand->work->ledger;
+	const struct kvr_key *key = &ledger->keys[row->key];
+	/* Without the flag these bytes are the digest. */
+	bool back = (row->flags & KVR_ROW_SECOND) != 0;
+	uint32_t other = back ? row->body.other : 0;
+	const void *from = back ? kvr_ledger_staging(ledger, other) : key->at;
+	struct kvr_span into = { kvr_ledger_staging(ledger, row->buf), (size_t)msg->ENCODE.slot_pages * KVR_PAGE };
+	size_t n = kvr_codec_encode(hand->codec, (enum kvr_serde_id)msg->ENCODE.serde,
+	    dtype_bytes(ledger, key), (struct kvr_const_span){ from, row->len }, into);
+
+	memset(&row->body, 0, sizeof(row->body));
+	row->body.raw_len = row->len;
+	if (n == 0) {
+		leave_raw(ledger, row, from, other, msg->ENCODE.keep_staged != 0);
+		return;
+	}
+	row->body.serde = msg->ENCODE.serde;
+	row->flags |= KVR_ROW_STAGED | KVR_ROW_ENCODED;
+	row->len = (uint32_t)n;
+}
+
+static void
+decode_row(struct kvr_hand *hand, struct kvr_row *row, const struct kvr_msg *msg)
+{
+	const struct kvr_ledger *ledger = hand->work->ledger;
+	const struct kvr_key *key = &ledger->keys[row->key];
+	bool second = (row->flags & KVR_ROW_SECOND) != 0;
+	uint64_t room = second ? (uint64_t)msg->DECODE.slot_pages * KVR_PAGE : key->room;
+	struct kvr_const_span stored = { kvr_ledger_staging(ledger, row->buf), row->len };
+
+	if (row->err != KVR_OK)
+		return;
+	if (row->body.raw_len > room) {
+		row->err = KVR_E_LENGTH;
+		return;
+	}
+	row->err = (int8_t)kvr_codec_decode(hand->codec, row->body.serde, stored,
+	    second ? kvr_ledger_staging(ledger, row->body.other) : key->at, row->body.raw_len);
+}
+
+static void
+copy_row(struct kvr_hand *hand, struct kvr_row *row, bool to_caller)
+{
+	const struct kvr_ledger *ledger = hand->work->ledger;
+	const struct kvr_key *key = &ledger->keys[row->key];
+	void *slot = kvr_ledger_staging(ledger, row->buf);
+
+	KVR_CHECK(row->len <= key->room || row->err != KVR_OK);
+	if (to_caller && row->err == KVR_OK && row->len > 0)
+		memcpy(key->at, slot, row->len);
+	if (!to_caller && row->len > 0)
+		memcpy(slot, key->at, row->len);
+	if (!to_caller)
+		row->flags |= KVR_ROW_STAGED;
+}
+
+static void
+reply(struct kvr_hand *hand, const struct kvr_msg *msg, uint16_t type, uint64_t since_ns)
+{
+	struct kvr_msg m = { .type = type, .from = hand->id, .to = msg->from, .n_rows = msg->n_rows,
+		.op = msg->op, .deadline_ns = msg->deadline_ns, .rows = msg->rows, .part = msg->part };
+	uint64_t us = (kvr_now_ns() - since_ns) / 1000;
+
+	/* ENCODED, DECODED and COPIED have the same fields. */
+	m.COPIED.err = KVR_OK;
+	m.COPIED.took_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+	enum kvr_err err = kvr_domain_post(hand->work->domain, &m);
+	(void)err; /* DEAD and SHUTDOWN: nobody waits for it any more */
+}
+
+/* False at the end. */
+static bool
+work_on(struct kvr_hand *hand, const struct kvr_msg *msg)
+{
+	struct kvr_row *rows = &hand->work->ledger->rows[msg->rows];
+	uint64_t start_ns = kvr_now_ns();
+
+	if (msg->type == KVR_MSG_STOP)
+		return false;
+	for (uint32_t i = 0; i < msg->n_rows; i++) {
+		if (msg->type == KVR_MSG_ENCODE)
+			encode_row(hand, &rows[i], msg);
+		else if (msg->type == KVR_MSG_DECODE)
+			decode_row(hand, &rows[i], msg);
+		else
+			copy_row(hand, &rows[i], msg->COPY.to_caller != 0);
+	}
+	reply(hand, msg, msg->type == KVR_MSG_ENCODE ? KVR_MSG_ENCODED :
+	    msg->type == KVR_MSG_DECODE ? KVR_MSG_DECODED : KVR_MSG_COPIED, start_ns);
+	return true;
+}
+
+static void
+hand_main(void *arg)
+{
+	struct kvr_hand *hand = arg;
+	struct kvr_msg msg;
+
+	do {
+		while (kvr_mailbox_take(hand->mailbox, UINT64_MAX, &msg) != KVR_OK)
+			;
+	} while (work_on(hand, &msg));
+}
+
+static void
+hand_free(struct kvr_hand *hand)
+{
+	if (hand->mailbox != NULL)
+		kvr_mailbox_close(hand->mailbox);
+	kvr_codec_free(hand->codec);
+	free(hand);
+}
+
+static enum kvr_err
+hand_start(const struct kvr_work *work, uint16_t id, const char *what, bool codec, struct kvr_hand **ret)
+{
+	struct kvr_hand *hand = calloc(1, sizeof(*hand));
+	char name[96];
+
+	if (hand == NULL)
+		return KVR_E_NOMEM;
+	hand->work = work;
+	hand->id = id;
+	hand->codec = codec ? kvr_codec_new() : NULL;
+	snprintf(name, sizeof(name), "%s.%s", work->instance, what);
+	/* Every part there is may wait here at once, and the STOP. */
+	if ((codec && hand->codec == NULL) ||
+	    kvr_mailbox_open(name, KVR_PARTS_SMALL + 1, NULL, NULL, &hand->mailbox) != KVR_OK) {
+		hand_free(hand);
+		return KVR_E_NOMEM;
+	}
+	kvr_domain_attach(work->domain, id, hand->mailbox);
+	snprintf(name, sizeof(name), "kvr-%s", what);
+	if (kvr_thread_start(name, hand_main, hand, &hand->thread) != KVR_OK) {
+		hand_free(hand);
+		return KVR_E_NOMEM;
+	}
+	*ret = hand;
+	return KVR_OK;
+}
+
+enum kvr_err
+kvr_serde_start(const struct kvr_work *work, uint32_t number, struct kvr_hand **ret)
+{
+	char what[24];
+
+	snprintf(what, sizeof(what), "serde-%u", number);
+	return hand_start(work, (uint16_t)(KVR_ID_SERDE + number), what, true, ret);
+}
+
+enum kvr_err
+kvr_copy_start(const struct kvr_work *work, struct kvr_hand **ret)
+{
+	return hand_start(work, KVR_ID_COPY, "copy", false, ret);
+}
+
+void
+kvr_hand_join(struct kvr_hand *take)
+{
+	const struct kvr_msg stop = { .type = KVR_MSG_STOP };
+
+	KVR_CHECK(kvr_mailbox_post(take->mailbox, &stop) == KVR_OK);
+	KVR_CHECK(kvr_thread_join(take->thread, UINT64_MAX) == KVR_OK);
+	hand_free(take);
+}
