@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Decider: answers every operation exactly once. Which tiers are asked in which order, what is in
- * flight, whose put came first, who waits for whom. See router_state.h for who does what.
+ * flight, whose put came first, who waits for whom. See kvr_router_own.h for who does what.
  */
-#include "router_state.h"
+#include "kvr_router_own.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * keys get their outcomes, the answer goes out once, what was promised for later is written, and
  * when nobody needs its key texts any more, its place is free.
  */
-#include "router_state.h"
+#include "kvr_router_own.h"
 
 static bool
 is_read(const struct op *op)

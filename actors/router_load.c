@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An operation comes in: its keys are read slice by slice, and puts are entered in one table. */
-#include "router_state.h"
+#include "kvr_router_own.h"
 
 static uint32_t *
 bucket_of(struct step *s, kvr_digest d)

@@ -5,7 +5,7 @@
  * A part takes all its staging slots when it is made, and what it then waits for never takes one.
  * So whoever holds slots can always go on, and waiting for slots cannot be a circle.
  */
-#include "router_state.h"
+#include "kvr_router_own.h"
 
 /* Puts and background writes leave a quarter of the parts to lookups and gets. */
 enum { PARTS_FOR_WRITES = KVR_PARTS_SMALL * 3 / 4, ENCODE_KEYS = 4 };

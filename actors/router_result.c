@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What comes back, key by key. */
-#include "router_state.h"
+#include "kvr_router_own.h"
 
 #include <string.h>
 

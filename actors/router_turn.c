@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Phases: what an operation does next, and which operations may make parts now. */
-#include "router_state.h"
+#include "kvr_router_own.h"
 
 static uint8_t
 all_tiers(const struct router *me)

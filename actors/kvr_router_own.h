@@ -11,8 +11,8 @@
  *   router_result.c what comes back, key by key
  *   router_end.c    deadlines, cancelling, answering, releasing
  */
-#ifndef KVR_ROUTER_STATE_H
-#define KVR_ROUTER_STATE_H
+#ifndef KVR_ROUTER_OWN_H
+#define KVR_ROUTER_OWN_H
 
 #include "kvr_actors.h"
 #include "kvr_connector.h" /* the verbs */
