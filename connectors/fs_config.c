@@ -288,8 +288,8 @@ is_local_type(unsigned long type)
 {
 	static const unsigned long local[] = { EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
 		F2FS_SUPER_MAGIC, TMPFS_MAGIC, RAMFS_MAGIC, OVERLAYFS_SUPER_MAGIC,
-		MSDOS_SUPER_MAGIC, NILFS_SUPER_MAGIC, 0x2FC12FC1UL /* ZFS */, 0xCA451A4EUL /* bcachefs */,
-		0x2011BAB0UL /* exFAT */, 0x3153464AUL /* JFS */ };
+		MSDOS_SUPER_MAGIC, NILFS_SUPER_MAGIC, 0x2FC12FC1UL /* ZFS */,
+		0xCA451A4EUL /* bcachefs */, 0x2011BAB0UL /* exFAT */, 0x3153464AUL /* JFS */ };
 
 	for (size_t i = 0; i < KVR_LEN(local); i++)
 		if (local[i] == type)

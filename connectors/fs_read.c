@@ -85,7 +85,8 @@ read_value(struct kvr_connector *c, int fd, const struct kvr_fs_name *name, uint
 	int32_t          status;
 
 	kvr_frame_in_begin(&frame, &c->store->rules, item, c->scratch, len);
-	while ((span = kvr_frame_in_next(&frame, KVR_FS_SLICE)).len > 0) {
+	while (frame.err == KVR_OK &&
+	    (span = kvr_frame_in_next(&frame, KVR_FS_SLICE)).len > 0) {
 		if ((status = read_span(c, fd, name, span.at, span.len, at)) != KVR_OK) {
 			*ret_status = status;
 			return KVR_OK;
@@ -101,7 +102,7 @@ read_value(struct kvr_connector *c, int fd, const struct kvr_fs_name *name, uint
 	*ret_status = kvr_frame_in_end(&frame);
 	if (*ret_status != KVR_OK)
 		snprintf(c->why, sizeof(c->why), "%s of %llu bytes: %s", name->text,
-		    (unsigned long long)len, kvr_err_text(*ret_status));
+		    (unsigned long long)len, kvr_frame_why(&frame));
 	return KVR_OK;
 }
 

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -129,8 +129,10 @@ put_once(struct kvr_connector *c, struct kvr_item *item, const struct kvr_fs_nam
 	enum kvr_err     err = kvr_frame_out_begin(&frame, &c->store->rules, item, c->scratch);
 
 	*ret_status = err;
-	if (err != KVR_OK)
+	if (err != KVR_OK) {
+		snprintf(c->why, sizeof(c->why), "%s", kvr_err_text(err));
 		return KVR_OK;
+	}
 	*ret_len = kvr_frame_out_len(&frame);
 	err = kvr_fs_reserve(c, name->dir, *ret_len, until_ns);
 	*ret_status = err;

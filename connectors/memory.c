@@ -148,26 +148,11 @@ name_item(struct kvr_connector *c, const struct kvr_item *item)
 	return c->store->prefix_len + item->key_len;
 }
 
-/* The token dimension may differ: a short chunk is a hit for who asked for a full one. */
-static bool
-same_layout(const struct kvr_meta *expected, const struct kvr_meta *found)
-{
-	struct kvr_meta like = *found;
-
-	if (expected->n_groups != found->n_groups)
-		return false;
-	int token_dim = kvr_meta_token_dim(found->memfmt);
-	for (uint32_t g = 0; token_dim >= 0 && g < like.n_groups; g++)
-		like.group[g].dim[token_dim] = expected->group[g].dim[token_dim];
-	return kvr_meta_same(expected, &like);
-}
-
-/* What stands beside a bare value; a sealed one carries it inside. */
+/* What stands beside a bare value; a sealed one has it inside. */
 static int32_t
 tell_bare(const struct kvr_memory_value *value, struct kvr_item *item)
 {
-	if (item->meta->n_groups > 0 && value->meta.n_groups > 0 &&
-	    !same_layout(item->meta, &value->meta))
+	if (!kvr_meta_fits(item->meta, &value->meta))
 		return KVR_E_IDENTITY;
 	item->raw_len = value->raw_len;
 	item->serde = value->serde;
@@ -186,7 +171,7 @@ read_value(struct kvr_connector *c, const struct kvr_memory_value *value, struct
 	size_t           looked = 0;
 
 	kvr_frame_in_begin(&frame, &c->store->rules, item, c->scratch, value->len);
-	while ((span = kvr_frame_in_next(&frame, COPY_SLICE)).len > 0) {
+	while (frame.err == KVR_OK && (span = kvr_frame_in_next(&frame, COPY_SLICE)).len > 0) {
 		memcpy(span.at, from, span.len);
 		from += span.len;
 		kvr_frame_in_got(&frame, span.len);
@@ -198,6 +183,8 @@ read_value(struct kvr_connector *c, const struct kvr_memory_value *value, struct
 		}
 	}
 	*ret_status = kvr_frame_in_end(&frame);
+	if (*ret_status != KVR_OK)
+		snprintf(c->why, sizeof(c->why), "%s", kvr_frame_why(&frame));
 	return KVR_OK;
 }
 
@@ -206,7 +193,6 @@ get(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
 {
 	struct kvr_memory_map   *map = &c->store->map;
 	bool                     bare = c->store->rules.format == KVR_FORMAT_BARE;
-	struct kvr_meta          expected = *item->meta;
 	struct kvr_memory_value *value = kvr_memory_hold(map, c->name, name_item(c, item));
 	int32_t                  status = KVR_OK;
 	enum kvr_err             err = KVR_OK;
@@ -215,8 +201,7 @@ get(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
 		kvr_item_done(item, KVR_E_MISS);
 		return KVR_OK;
 	}
-	if (bare && expected.n_groups > 0 && value->meta.n_groups > 0 &&
-	    !same_layout(&expected, &value->meta))
+	if (bare && !kvr_meta_fits(item->meta, &value->meta))
 		status = KVR_E_IDENTITY;
 	if (status == KVR_OK)
 		err = read_value(c, value, item, until_ns, &status);
@@ -273,7 +258,9 @@ put(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
 	struct kvr_frame         frame;
 
 	enum kvr_err err = kvr_frame_out_begin(&frame, &c->store->rules, item, c->scratch);
-	if (err == KVR_OK) {
+	if (err != KVR_OK) {
+		snprintf(c->why, sizeof(c->why), "%s", kvr_err_text(err));
+	} else {
 		uint64_t len = kvr_frame_out_len(&frame);
 		err = kvr_memory_new(map, c->name, name_item(c, item), len, &value);
 		if (err != KVR_OK)
