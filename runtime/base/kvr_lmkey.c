@@ -120,7 +120,7 @@ read_rank(struct kvr_const_span s, int64_t *ret)
 {
 	int64_t value = 0;
 
-	if (!read_number(s, 10, &value) || value > INT32_MAX || value < -INT32_MAX)
+	if (!read_number(s, 10, &value) || value > KVR_LMKEY_RANK_MAX || value < -KVR_LMKEY_RANK_MAX)
 		return false;
 	*ret = value;
 	return true;

@@ -18,6 +18,8 @@
 #include "kvr_err.h"
 
 #define KVR_LMKEY_LEN_MAX 512U
+/* Of world sizes and worker ids, up and down: eight digits in that place are a kv_rank of form MP. */
+#define KVR_LMKEY_RANK_MAX 9999999
 
 enum kvr_lmkey_form {
 	KVR_LMKEY_NOW,
@@ -87,8 +89,9 @@ struct kvr_lmkey_parts {
 
 /*
  * Writes the text and a NUL. KVR_E_INVALID: what LMCache itself could not read again ('@' in the
- * model or in a tag, a hash of no bytes, no dtype) or a layer below -1; KVR_E_TOO_BIG: over 512
- * bytes; KVR_E_TOO_SMALL: cap. A '%' in a tag's name is written, and read as the end of the name.
+ * model or in a tag, a hash of no bytes, no dtype), a rank over its bound, a layer below -1 or over
+ * 2^31 - 1; KVR_E_TOO_BIG: over 512 bytes; KVR_E_TOO_SMALL: cap. A '%' in a tag's name is written,
+ * and read as the end of the name.
  */
 KVR_MUST_USE enum kvr_err kvr_lmkey_format(
     const struct kvr_lmkey_parts *, char *ret, size_t cap, size_t *ret_len);

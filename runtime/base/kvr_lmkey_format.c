@@ -136,6 +136,12 @@ put_all(struct writer *w, const struct kvr_lmkey_parts *parts, const char *dtype
 	return put_tags(w, parts);
 }
 
+static bool
+is_rank(int64_t value)
+{
+	return value <= KVR_LMKEY_RANK_MAX && value >= -KVR_LMKEY_RANK_MAX;
+}
+
 enum kvr_err
 kvr_lmkey_format(const struct kvr_lmkey_parts *parts, char *ret, size_t cap, size_t *ret_len)
 {
@@ -144,6 +150,7 @@ kvr_lmkey_format(const struct kvr_lmkey_parts *parts, char *ret, size_t cap, siz
 	const char *dtype = kvr_dtype_name(parts->dtype);
 
 	if (dtype == NULL || parts->dtype == KVR_DTYPE_NONE || parts->layer < -1
+	    || parts->layer > INT32_MAX || !is_rank(parts->world_size) || !is_rank(parts->worker_id)
 	    || (parts->n_tags > 0 && parts->tags == NULL))
 		return KVR_E_INVALID;
 	if (!put_all(&w, parts, dtype))

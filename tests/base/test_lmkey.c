@@ -350,7 +350,7 @@ START_TEST(what_would_not_read_back_is_not_written)
 		.dtype = KVR_DTYPE_BFLOAT16 };
 	const struct kvr_lmtag at_in_name = { "a@b", "v" }, no_value = { "a", NULL };
 	char text[KVR_LMKEY_LEN_MAX + 1], longer[600];
-	struct kvr_lmkey_parts bad[9];
+	struct kvr_lmkey_parts bad[12];
 	size_t len = 0;
 
 	for (size_t i = 0; i < KVR_LEN(bad); i++)
@@ -366,6 +366,9 @@ START_TEST(what_would_not_read_back_is_not_written)
 	bad[6].n_tags = 1;
 	bad[7].hash_kind = KVR_LMHASH_BYTES;
 	bad[8].engine = "";
+	bad[9].layer = INT64_C(1) << 31;
+	bad[10].world_size = 10000000;
+	bad[11].worker_id = -10000000;
 	ck_assert_int_eq(kvr_lmkey_format(&good, text, sizeof(text), &len), KVR_OK);
 	for (size_t i = 0; i < KVR_LEN(bad); i++)
 		ck_assert_int_eq(kvr_lmkey_format(&bad[i], text, sizeof(text), &len), KVR_E_INVALID);
@@ -481,7 +484,7 @@ START_TEST(what_is_no_key_is_refused)
 {
 	static const char *const row[] = { "", " ", "@", "@@@@", "@@@@@", "plain", "m@0803080@ff",
 		"m@0803080g@ff", "m@08030803@", "m@08030803@x@ff", "m@08030803@1@", "m@1@0@-@half",
-		"m@1@0@0x@half", "m@1@0@_1@half", "m@1@0@1__2@half", "m@1@0@1_@half", "m@2147483648@0@1@half",
+		"m@1@0@0x@half", "m@1@0@_1@half", "m@1@0@1__2@half", "m@1@0@1_@half", "m@2147483648@0@1@half", "m@1@10000000@1@half",
 		"m@1@99999999999999999999@1@half", "m@1@0@1@half@2147483648", "@m@1@0@ff@half",
 		"m@1@0@ff@half@1@2", "m@1@0@ff@none" };
 	char longer[520];

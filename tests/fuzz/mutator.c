@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For libFuzzer: well-formed inputs now and then, for there are no files of them. */
+#include "kvr_base.h"
+#include "kvr_fuzz.h"
+
+#include <string.h>
+
+size_t LLVMFuzzerMutate(uint8_t *at, size_t len, size_t cap);
+size_t LLVMFuzzerCustomMutator(uint8_t *at, size_t len, size_t cap, unsigned seed);
+
+size_t
+LLVMFuzzerCustomMutator(uint8_t *at, size_t len, size_t cap, unsigned seed)
+{
+	static uint8_t input[KVR_FUZZ_LEN_MAX];
+
+	if (len < 4 || seed % 64 == 0) {
+		size_t n = kvr_fuzz_seed(seed / 64 % 32, input);
+
+		if (n > 0 && n <= cap) {
+			memcpy(at, input, n);
+			len = n;
+		}
+	}
+	return LLVMFuzzerMutate(at, len, cap);
+}
