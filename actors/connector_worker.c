@@ -348,6 +348,16 @@ kvr_lane_start(const struct kvr_lane_options *opt, struct kvr_lane **ret)
 	return KVR_OK;
 }
 
+void
+kvr_lane_end(struct kvr_lane *lane)
+{
+	const struct kvr_msg hang_up_now = { .type = KVR_MSG_HANG_UP };
+
+	on_kick(lane, &hang_up_now);
+	enum kvr_err err = kvr_mailbox_post(lane->mailbox, &hang_up_now);
+	(void)err; /* BUSY: then a HANG_UP is among what waits there */
+}
+
 enum kvr_err
 kvr_lane_join(struct kvr_lane *take, uint64_t until_ns)
 {

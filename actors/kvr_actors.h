@@ -113,6 +113,12 @@ struct kvr_transfer_config {
 	uint32_t spare;
 };
 
+struct kvr_metrics_config {
+	uint32_t version, size;
+	uint32_t n_tiers;
+	uint32_t spare;
+};
+
 /* START's rows are these bytes, filled up to whole rows with zeros. */
 #define KVR_CONFIG_ROWS(type) ((uint16_t)((sizeof(type) + sizeof(struct kvr_row) - 1) / sizeof(struct kvr_row)))
 

@@ -37,6 +37,8 @@ struct kvr_lane_options {
 };
 /* Attaches its mailbox and its kick to the domain; starts the thread. */
 KVR_MUST_USE enum kvr_err kvr_lane_start(const struct kvr_lane_options *, struct kvr_lane **ret);
+/* As if its link had sent HANG_UP; harmless when it has. */
+void kvr_lane_end(struct kvr_lane *);
 /* After HANG_UP. TIMEOUT: it is stuck below the store; the lane has to stay as it is. */
 KVR_MUST_USE enum kvr_err kvr_lane_join(struct kvr_lane *take, uint64_t until_ns);
 

@@ -43,7 +43,8 @@ struct kvr_domain_options {
 	struct kvr_trace  *trace; /* NULL: none (tests) */
 	kvr_outside_fn    *outside;
 	kvr_watch_fn      *watch;
-	void              *arg; /* of both */
+	void              *arg; /* of outside */
+	void              *watch_arg;
 	bool               poison; /* a broken invariant marks the domain dead instead of aborting */
 	struct kvr_world   world;
 };

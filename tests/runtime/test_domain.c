@@ -78,7 +78,7 @@ post(struct world *w, const struct kvr_msg m)
 static void
 open_world(struct world *w, bool poison)
 {
-	struct kvr_domain_options o = { .name = "test", .outside = outside, .watch = watch, .arg = w,
+	struct kvr_domain_options o = { .name = "test", .outside = outside, .watch = watch, .arg = w, .watch_arg = w,
 		.poison = poison };
 
 	memset(w, 0, sizeof(*w));

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An instance from its configuration: opened in the order of dependence, closed the other way. */
+#include "kvr_system_own.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void
+stop_threads(struct kvr_system *sys)
+{
+	if (sys->domain != NULL)
+		kvr_domain_stop(sys->domain);
+	for (uint32_t i = 0; i < KVR_SERDE_MAX; i++) {
+		if (sys->serde[i] != NULL)
+			kvr_hand_join(sys->serde[i]);
+		sys->serde[i] = NULL;
+	}
+	if (sys->copy != NULL)
+		kvr_hand_join(sys->copy);
+	sys->copy = NULL;
+}
+
+static enum kvr_err
+open_trace(struct kvr_system *sys, char *why, size_t why_cap)
+{
+	const struct kvr_config *c = sys->opt.config;
+	const struct kvr_trace_options opt = { .dir = c->trace.dir, .size = c->trace.size_bytes,
+		.keep = c->trace.keep, .instance = sys->instance, .config = sys->opt.config_text,
+		.config_len = sys->opt.config_text == NULL ? 0 : strlen(sys->opt.config_text) };
+
+	return kvr_trace_open(&opt, &sys->trace, why, why_cap);
+}
+
+static enum kvr_err
+open_domain(struct kvr_system *sys)
+{
+	const struct kvr_domain_options opt = { .name = sys->instance, .ledger = sys->opt.ledger,
+		.trace = sys->trace, .outside = sys->opt.outside, .watch = kvr_system_watch,
+		.arg = sys->opt.arg, .watch_arg = sys,
+		.poison = sys->opt.config->on_panic == KVR_CONFIG_PANIC_POISON };
+	enum kvr_err err = kvr_domain_open(&opt, &sys->domain);
+
+	if (err != KVR_OK)
+		return err;
+	sys->work = (struct kvr_work){ .instance = sys->instance, .ledger = sys->opt.ledger, .domain = sys->domain };
+	return kvr_system_add_deciders(sys);
+}
+
+static enum kvr_err
+start_workers(struct kvr_system *sys)
+{
+	enum kvr_err err = kvr_copy_start(&sys->work, &sys->copy);
+
+	for (uint32_t i = 0; i < sys->opt.config->serde.threads && err == KVR_OK; i++)
+		err = kvr_serde_start(&sys->work, i, &sys->serde[i]);
+	for (uint32_t t = 0; t < sys->n_tiers && err == KVR_OK; t++)
+		err = kvr_system_tier_lanes(sys, t);
+	return err;
+}
+
+/* Lanes end when they are told to hang up, which the deciders do; without them we do it. */
+static void
+hang_up_lanes(struct kvr_system *sys)
+{
+	for (uint32_t t = 0; t < sys->n_tiers; t++) {
+		for (uint32_t l = 0; l < KVR_LANES_MAX; l++) {
+			if (sys->tier[t].lane[l] != NULL)
+				kvr_lane_end(sys->tier[t].lane[l]);
+		}
+	}
+}
+
+static enum kvr_err
+open_all(struct kvr_system *sys, char *why, size_t why_cap)
+{
+	enum kvr_err err = KVR_OK;
+
+	for (uint32_t t = 0; t < sys->n_tiers; t++) {
+		err = kvr_system_tier_open(sys, t, why, why_cap);
+		if (err != KVR_OK)
+			return err;
+	}
+	err = open_trace(sys, why, why_cap);
+	if (err == KVR_OK)
+		err = open_domain(sys);
+	if (err == KVR_OK)
+		err = start_workers(sys);
+	if (err == KVR_OK)
+		err = kvr_domain_start(sys->domain);
+	if (err == KVR_OK)
+		err = kvr_system_start_deciders(sys);
+	if (err == KVR_OK)
+		sys->started = true;
+	else if (why_cap > 0 && why[0] == '\0')
+		snprintf(why, why_cap, "threads, memory or queues: %s", kvr_err_text(err));
+	return err;
+}
+
+enum kvr_err
+kvr_system_open(const struct kvr_system_options *opt, struct kvr_system **ret, char *why, size_t why_cap)
+{
+	struct kvr_system *sys = calloc(1, sizeof(*sys));
+
+	if (why_cap > 0)
+		why[0] = '\0';
+	if (sys == NULL)
+		return KVR_E_NOMEM;
+	sys->opt = *opt;
+	sys->n_tiers = opt->config->n_tiers;
+	snprintf(sys->instance, sizeof(sys->instance), "%s", opt->instance);
+	enum kvr_err err = open_all(sys, why, why_cap);
+
+	if (err != KVR_OK) {
+		kvr_system_join(sys, UINT64_MAX);
+		kvr_system_free(sys);
+		return err;
+	}
+	*ret = sys;
+	return KVR_OK;
+}
+
+enum kvr_err
+kvr_system_post(struct kvr_system *sys, const struct kvr_msg *msg)
+{
+	return kvr_domain_post(sys->domain, msg);
+}
+
+uint32_t
+kvr_system_join(struct kvr_system *sys, uint64_t until_ns)
+{
+	uint32_t stuck = 0;
+
+	hang_up_lanes(sys);
+	for (uint32_t t = 0; t < sys->n_tiers; t++)
+		stuck += kvr_system_tier_join(sys, t, until_ns);
+	if (stuck == 0)
+		stop_threads(sys);
+	return stuck;
+}
+
+/*
+ * With a lane stuck below its store, everything it may still reach stays: its store, the domain it
+ * answers to, the ledger whose rows it writes. The facade keeps the ledger then.
+ */
+void
+kvr_system_free(struct kvr_system *take)
+{
+	if (take == NULL)
+		return;
+	for (uint32_t t = 0; t < take->n_tiers; t++) {
+		for (uint32_t l = 0; l < KVR_LANES_MAX; l++) {
+			if (take->tier[t].lane[l] != NULL)
+				return;
+		}
+	}
+	stop_threads(take);
+	for (uint32_t t = 0; t < take->n_tiers; t++)
+		kvr_system_tier_close(take, t);
+	if (take->domain != NULL)
+		kvr_domain_free(take->domain);
+	if (take->trace != NULL)
+		kvr_trace_close(take->trace);
+	free(take);
+}

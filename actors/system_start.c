@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration of each decider, as plain data in the rows of its START: what a decider knows
+ * of the deployment is what the trace has.
+ */
+#include "kvr_system_own.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+enum { PLACES_COPY = 2, FAULTS_DEFAULT = 5 };
+static const uint64_t background_ns = KVR_SEC(60), grace_ns = KVR_MS(2), stuck_ns = KVR_SEC(2);
+
+/* One draw for the instance; the deciders' generators are seeded from it in the order of START. */
+static uint64_t
+entropy(void)
+{
+	uint64_t seed = 0;
+
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		seed = kvr_now_ns();
+	return seed;
+}
+
+enum kvr_err
+kvr_system_add_deciders(struct kvr_system *sys)
+{
+	enum kvr_err err = kvr_domain_add(sys->domain, KVR_ID_ROUTER, &kvr_router_spec);
+
+	if (err == KVR_OK)
+		err = kvr_domain_add(sys->domain, KVR_ID_TRANSFER, &kvr_transfer_spec);
+	if (err == KVR_OK)
+		err = kvr_domain_add(sys->domain, KVR_ID_METRICS, &kvr_metrics_spec);
+	for (uint32_t t = 0; t < sys->n_tiers && err == KVR_OK; t++) {
+		err = kvr_domain_add(sys->domain, KVR_ID_TIER_OF(t), &kvr_tier_spec);
+		for (uint32_t l = 0; l < sys->tier[t].n_lanes && err == KVR_OK; l++)
+			err = kvr_domain_add(sys->domain, KVR_ID_LINK_OF(t, l), &kvr_link_spec);
+	}
+	return err;
+}
+
+/* Rows for START: each actor has its own, for nobody says when the last of them is read. */
+struct starter {
+	struct kvr_system *sys;
+	uint32_t           row;
+	uint64_t           seed;
+};
+
+static enum kvr_err
+start(struct starter *s, uint16_t to, const void *config, size_t len, uint16_t n_rows)
+{
+	struct kvr_row *rows = &s->sys->opt.ledger->rows[s->row];
+	struct kvr_msg m = { .type = KVR_MSG_START, .to = to, .n_rows = n_rows, .rows = s->row };
+
+	KVR_CHECK(s->row + n_rows <= KVR_ROWS_MAX);
+	memset(rows, 0, n_rows * sizeof(*rows));
+	memcpy(rows, config, len);
+	s->row += n_rows;
+	m.START.seed = kvr_rand(&s->seed);
+	return kvr_domain_post(s->sys->domain, &m);
+}
+
+static enum kvr_err
+start_link(struct starter *s, uint32_t tier, uint32_t lane)
+{
+	const struct kvr_link_config c = { .version = 1, .size = sizeof(c), .tier = tier, .lane = lane,
+		.places = KVR_LANE_PLACES, .connect_ns = s->sys->opt.config->timeouts.connect_ns,
+		.stuck_ns = stuck_ns };
+
+	return start(s, KVR_ID_LINK_OF(tier, lane), &c, sizeof(c), KVR_CONFIG_ROWS(c));
+}
+
+static enum kvr_err
+start_tier(struct starter *s, uint32_t tier)
+{
+	const struct kvr_config *all = s->sys->opt.config;
+	const struct system_tier *t = &s->sys->tier[tier];
+	struct kvr_tier_config c = { .version = 1, .size = sizeof(c), .tier = tier,
+		.n_links = t->n_lanes, .n_control = t->n_control, .places = KVR_LANE_PLACES,
+		.budget_bytes = (uint64_t)t->n_lanes * KVR_LANE_PLACES * KVR_PART_BYTES,
+		.faults = t->config->breaker.faults, .backoff_min_ns = t->config->breaker.backoff_min_ns,
+		.backoff_max_ns = t->config->breaker.backoff_max_ns,
+		.connect_ns = all->timeouts.connect_ns };
+
+	if (c.faults == 0)
+		c.faults = FAULTS_DEFAULT;
+	if (all->flat) /* one attempt every 10 s, and a ping in between */
+		c.ping_ns = all->lmcache.ping_interval_ns;
+	c.seed = kvr_rand(&s->seed);
+	return start(s, KVR_ID_TIER_OF(tier), &c, sizeof(c), KVR_CONFIG_ROWS(c));
+}
+
+static void
+router_tier(const struct kvr_system *sys, uint32_t number, struct kvr_router_tier *ret)
+{
+	const struct system_tier *t = &sys->tier[number];
+	const struct kvr_config_tier *c = t->config;
+
+	ret->timeout_ns = c->timeout_ns;
+	ret->serde = c->serde == KVR_CONFIG_SERDE_ZSTD ? KVR_SERDE_ZSTD : KVR_SERDE_NAIVE;
+	ret->write = c->write == KVR_CONFIG_WRITE_THROUGH ? KVR_WRITE_THROUGH :
+	    c->write == KVR_CONFIG_WRITE_BACK ? KVR_WRITE_BACK : KVR_WRITE_NEVER;
+	/* A tier that is never written is not promoted to either. */
+	ret->promote = c->promote.on == KVR_CONFIG_PROMOTE_HIT && c->write != KVR_CONFIG_WRITE_NEVER &&
+	    number + 1 < sys->n_tiers;
+	ret->promote_after = (uint8_t)KVR_MIN(c->promote.after, 255U);
+	ret->give_up = kvr_store_caps(t->ops, t->store) & KVR_CAP(GIVE_UP) ? 1 : 0;
+	ret->bulk_lanes = c->lanes.bulk;
+}
+
+static enum kvr_err
+start_router(struct starter *s)
+{
+	const struct kvr_config *all = s->sys->opt.config;
+	uint64_t slot = all->memory.slot_bytes != 0 ? all->memory.slot_bytes : s->sys->opt.slot_bytes;
+	struct kvr_router_config c = { .version = 1, .size = sizeof(c), .n_tiers = s->sys->n_tiers,
+		.n_serde = all->serde.threads, .staging_pages = (uint32_t)(s->sys->opt.ledger->staging_bytes / KVR_PAGE),
+		.slot_pages = (uint32_t)((slot + KVR_PAGE - 1) / KVR_PAGE), .background_ns = background_ns,
+		.grace_ns = grace_ns };
+
+	if (c.slot_pages > c.staging_pages)
+		c.slot_pages = c.staging_pages;
+	for (uint32_t t = 0; t < s->sys->n_tiers; t++)
+		router_tier(s->sys, t, &c.tier[t]);
+	return start(s, KVR_ID_ROUTER, &c, sizeof(c), KVR_CONFIG_ROWS(c));
+}
+
+/* Links before their tier, tiers before the router: START of a tier dials. */
+enum kvr_err
+kvr_system_start_deciders(struct kvr_system *sys)
+{
+	struct starter s = { .sys = sys, .row = KVR_ROWS_CONFIG, .seed = entropy() };
+	const struct kvr_transfer_config transfer = { .version = 1, .size = sizeof(transfer), .places = PLACES_COPY };
+	const struct kvr_metrics_config metrics = { .version = 1, .size = sizeof(metrics), .n_tiers = sys->n_tiers };
+	enum kvr_err err = start(&s, KVR_ID_METRICS, &metrics, sizeof(metrics), KVR_CONFIG_ROWS(metrics));
+
+	if (err == KVR_OK)
+		err = start(&s, KVR_ID_TRANSFER, &transfer, sizeof(transfer), KVR_CONFIG_ROWS(transfer));
+	for (uint32_t t = 0; t < sys->n_tiers && err == KVR_OK; t++) {
+		for (uint32_t l = 0; l < sys->tier[t].n_lanes && err == KVR_OK; l++)
+			err = start_link(&s, t, l);
+		if (err == KVR_OK)
+			err = start_tier(&s, t);
+	}
+	return err == KVR_OK ? start_router(&s) : err;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an instance says of itself: states, words of stores, metrics, log lines. */
+#include "kvr_system_own.h"
+
+#include "kvr_log.h"
+#include "kvr_metrics_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A line per change of a tier, for that is what changes what callers see; lanes at debug. */
+void
+kvr_system_watch(void *arg, const struct kvr_actor *a, uint32_t before, const struct kvr_event *ev)
+{
+	struct kvr_system *sys = arg;
+	char id[24], words[112] = "";
+	bool tier = a->id >= KVR_ID_TIER && a->id < KVR_ID_LINK;
+
+	(void)ev;
+	if (!tier && (a->id < KVR_ID_LINK || a->id >= KVR_ID_WORKER))
+		return;
+	uint32_t number = tier ? a->id - (uint32_t)KVR_ID_TIER : (a->id - (uint32_t)KVR_ID_LINK) / KVR_LANES_MAX;
+	const struct system_tier *t = &sys->tier[number];
+	bool sick = tier && a->state == KVR_TIER_COOLING;
+
+	if (sick)
+		kvr_system_why(sys, number, words, sizeof(words));
+	const char *was = a->spec->state_name[before], *is = a->spec->state_name[a->state];
+
+	if (sick)
+		kvr_log(KVR_LOG_WARN, "tier %s is %s, its keys are answered DOWN: %s", t->config->name, is,
+		    words[0] != '\0' ? words : "no connection");
+	else
+		kvr_log(tier ? KVR_LOG_INFO : KVR_LOG_DEBUG, "%s of tier %s: %s to %s",
+		    kvr_id_name(a->id, id, sizeof(id)), t->config->name, was, is);
+}
+
+void
+kvr_system_why(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap)
+{
+	if (tier < sys->n_tiers)
+		kvr_words_get(&sys->tier[tier].words, ret, cap);
+	else if (cap > 0)
+		ret[0] = '\0';
+}
+
+static void
+take_state(void *arg, const struct kvr_actor *a)
+{
+	*(uint32_t *)arg = a->state;
+}
+
+uint32_t
+kvr_system_tiers(struct kvr_system *sys, struct kvr_tier_view *ret, uint32_t cap)
+{
+	for (uint32_t t = 0; t < sys->n_tiers && t < cap; t++) {
+		struct kvr_tier_view *v = &ret[t];
+
+		*v = (struct kvr_tier_view){ .name = sys->tier[t].config->name, .n_links = sys->tier[t].n_lanes,
+			.verified = sys->tier[t].format == KVR_FORMAT_SEALED };
+		kvr_domain_look(sys->domain, take_state, &v->state, KVR_ID_TIER_OF(t));
+		for (uint32_t l = 0; l < v->n_links; l++) {
+			uint32_t state;
+
+			kvr_domain_look(sys->domain, take_state, &state, KVR_ID_LINK_OF(t, l));
+			v->links_up += state == KVR_LINK_UP;
+		}
+		kvr_system_why(sys, t, v->why, sizeof(v->why));
+	}
+	return sys->n_tiers;
+}
+
+static void
+take_metrics(void *arg, const struct kvr_actor *a)
+{
+	memcpy(arg, a->self, sizeof(struct kvr_metrics_state));
+}
+
+size_t
+kvr_system_metrics(struct kvr_system *sys, bool json, char *ret, size_t cap)
+{
+	const char *names[KVR_TIERS_MAX];
+	struct kvr_metrics_state *state = malloc(sizeof(*state));
+
+	if (state == NULL)
+		return 0;
+	for (uint32_t t = 0; t < sys->n_tiers; t++)
+		names[t] = sys->tier[t].config->name;
+	kvr_domain_look(sys->domain, take_metrics, state, KVR_ID_METRICS);
+	size_t n = kvr_metrics_text(state, names, sys->n_tiers, json, ret, cap);
+
+	free(state);
+	return n;
+}
+
+const char *
+kvr_system_trace_path(const struct kvr_system *sys)
+{
+	return kvr_trace_path(sys->trace);
+}
+
+bool
+kvr_system_dead(const struct kvr_system *sys)
+{
+	return kvr_domain_dead(sys->domain);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A tier of the configuration becomes a store and its lanes. */
+#include "kvr_system_own.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static uint32_t
+format_of(const struct kvr_config_tier *c, const struct kvr_connector_ops *ops)
+{
+	switch ((enum kvr_config_format)c->format) {
+	case KVR_CONFIG_FORMAT_LMCACHE:
+		return KVR_FORMAT_LMCACHE;
+	case KVR_CONFIG_FORMAT_BARE:
+		return KVR_FORMAT_BARE;
+	case KVR_CONFIG_FORMAT_SEALED:
+		return KVR_FORMAT_SEALED;
+	case KVR_CONFIG_FORMAT_DEFAULT:
+		break;
+	}
+	return ops->format_tier;
+}
+
+enum kvr_err
+kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t why_cap)
+{
+	struct system_tier *t = &sys->tier[number];
+	const struct kvr_config_tier *c = &sys->opt.config->tier[number];
+	char cause[256] = "", url[512];
+
+	t->config = c;
+	t->ops = kvr_connector_find(c->url);
+	KVR_CHECK(pthread_mutex_init(&t->words.lock, NULL) == 0);
+	kvr_config_redact(c->url, url, sizeof(url));
+	if (t->ops == NULL) {
+		snprintf(why, why_cap, "tier \"%s\": no store serves %s", c->name, url);
+		return KVR_E_CONFIG;
+	}
+	t->format = format_of(c, t->ops);
+	t->n_control = c->lanes.control;
+	t->n_lanes = c->lanes.control + c->lanes.bulk;
+	const struct kvr_store_opts opts = { .tier = c->name, .url = c->url, .user = c->user,
+		.password = c->password, .format = t->format, .n_groups = sys->opt.n_groups,
+		.fingerprint = sys->opt.fingerprint, .capacity = c->capacity_bytes,
+		.free_floor = c->free_floor_bytes, .ttl_ms = c->ttl_ns / 1000000U,
+		.connect_ns = sys->opt.config->timeouts.connect_ns, .prefix = c->prefix,
+		.no_chunk_meta = !c->save_chunk_meta, .tmp_dir = c->tmp_dir,
+		.slot_bytes = sys->opt.slot_bytes };
+	enum kvr_err err = t->ops->open(&opts, &t->store, cause, sizeof(cause));
+
+	if (err != KVR_OK) {
+		t->store = NULL;
+		snprintf(why, why_cap, "tier \"%s\" (%s): %s", c->name, url, cause[0] != '\0' ? cause : kvr_err_text(err));
+	}
+	return err;
+}
+
+enum kvr_err
+kvr_system_tier_lanes(struct kvr_system *sys, uint32_t number)
+{
+	struct system_tier *t = &sys->tier[number];
+
+	for (uint32_t l = 0; l < t->n_lanes; l++) {
+		const struct kvr_lane_options opt = { .work = &sys->work, .ops = t->ops,
+			.store = t->store, .words = &t->words, .tier = number, .lane = l,
+			.places = KVR_LANE_PLACES };
+		enum kvr_err err = kvr_lane_start(&opt, &t->lane[l]);
+
+		if (err != KVR_OK) {
+			t->lane[l] = NULL;
+			return err;
+		}
+	}
+	return KVR_OK;
+}
+
+uint32_t
+kvr_system_tier_join(struct kvr_system *sys, uint32_t number, uint64_t until_ns)
+{
+	struct system_tier *t = &sys->tier[number];
+	uint32_t stuck = 0;
+
+	for (uint32_t l = 0; l < t->n_lanes; l++) {
+		if (t->lane[l] == NULL)
+			continue;
+		if (kvr_lane_join(t->lane[l], until_ns) == KVR_OK)
+			t->lane[l] = NULL;
+		else
+			stuck++;
+	}
+	return stuck;
+}
+
+/* After every lane is joined: a stuck one still uses the store. */
+void
+kvr_system_tier_close(struct kvr_system *sys, uint32_t number)
+{
+	struct system_tier *t = &sys->tier[number];
+
+	if (t->ops == NULL)
+		return;
+	if (t->store != NULL)
+		t->ops->close(t->store);
+	t->store = NULL;
+	pthread_mutex_destroy(&t->words.lock);
+	t->ops = NULL;
+}
