@@ -73,6 +73,8 @@ struct kvr_domain {
 	} kick[KVR_ID_N];
 
 	bool              in_step;
+	const struct kvr_event *running; /* NULL when no step is */
+	uint32_t          running_before;
 	jmp_buf           out_of_step;
 	char              why[256];
 	struct kvr_out    out;
@@ -180,12 +182,15 @@ step_one(struct kvr_domain *d)
 		ev.rows = &d->opt.ledger->rows[ev.msg.rows];
 	}
 	d->out.step = ++d->step;
+	d->running = &ev;
+	d->running_before = before;
 	uint64_t digest = kvr_step(a, &ev, &d->out);
+	d->running = NULL;
 	if (d->opt.trace != NULL)
 		kvr_trace_step(d->opt.trace, a, &ev, before, digest, &d->out);
 	if (a->state != before && d->opt.watch != NULL) {
 		d->in_step = false;
-		d->opt.watch(d->opt.arg, a, before, &ev);
+		d->opt.watch(d->opt.watch_arg, a, before, &ev);
 		d->in_step = true;
 	}
 	obey(d, a);
@@ -209,9 +214,14 @@ broken(void *arg, const char *file, int line, const char *what)
 
 	if (!d->in_step)
 		return;
+	d->in_step = false; /* should the trace break too, that is the end */
 	snprintf(d->why, sizeof(d->why), "%s:%d: %s", base == NULL ? file : base + 1, line, what);
-	if (d->opt.trace != NULL)
+	if (d->opt.trace != NULL && d->running != NULL)
+		kvr_trace_broken(d->opt.trace, d->actor[d->running->msg.to], d->running,
+		    d->running_before, d->step, d->why);
+	else if (d->opt.trace != NULL)
 		kvr_trace_mark(d->opt.trace, KVR_MARK_PANIC, d->now_ns, d->why);
+	d->running = NULL;
 	if (d->opt.poison)
 		longjmp(d->out_of_step, 1);
 }
@@ -221,7 +231,6 @@ die(struct kvr_domain *d)
 {
 	const struct kvr_msg last = { .type = KVR_MSG_STOPPED, .from = KVR_ID_NONE, .to = KVR_ID_API };
 
-	d->in_step = false;
 	d->n = 0;
 	kvr_timers_clear(d->timers);
 	atomic_store(&d->dead, true);
