@@ -38,7 +38,7 @@ if(kvr_cli)
   set_target_properties(kvrelay_command PROPERTIES
     OUTPUT_NAME kvrelay RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
   target_link_libraries(kvrelay_command PRIVATE kvr_build kvrelay_static Threads::Threads)
-  foreach(dir IN ITEMS api api/cli actors runtime runtime/base config connectors connectors/table)
+  foreach(dir IN ITEMS api api/cli actors runtime runtime/base config connectors connectors/table connectors/wire)
     target_include_directories(kvrelay_command PRIVATE ${PROJECT_SOURCE_DIR}/${dir})
   endforeach()
   install(TARGETS kvrelay_command COMPONENT command)
