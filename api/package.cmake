@@ -52,7 +52,7 @@ install(EXPORT kvrelay-shared NAMESPACE kvrelay:: DESTINATION ${kvr_cmake_dir})
 install(EXPORT kvrelay-static NAMESPACE kvrelay:: DESTINATION ${kvr_cmake_dir})
 configure_package_config_file(api/kvrelay-config.cmake.in kvrelay-config.cmake
   INSTALL_DESTINATION ${kvr_cmake_dir} NO_SET_AND_CHECK_MACRO)
-write_basic_package_version_file(kvrelay-config-version.cmake COMPATIBILITY SameMinorVersion)
+write_basic_package_version_file(kvrelay-config-version.cmake COMPATIBILITY SameMajorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/kvrelay-config.cmake
   ${PROJECT_BINARY_DIR}/kvrelay-config-version.cmake DESTINATION ${kvr_cmake_dir})
 
