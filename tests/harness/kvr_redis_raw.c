@@ -119,6 +119,12 @@ kvr_raw(struct kvr_raw *me, const char *line)
 }
 
 struct kvr_raw_reply
+kvr_raw_more(struct kvr_raw *me)
+{
+	return recv_reply(me);
+}
+
+struct kvr_raw_reply
 kvr_raw_get(struct kvr_raw *me, const char *key)
 {
 	const struct kvr_raw_word words[] = { { "GET", 3 }, { key, strlen(key) } };

@@ -32,6 +32,9 @@ struct kvr_raw_reply kvr_raw_words(struct kvr_raw *, const struct kvr_raw_word *
 /* Words without NUL, blanks separate them: kvr_raw(raw, "CONFIG SET maxmemory 1mb"). */
 struct kvr_raw_reply kvr_raw(struct kvr_raw *, const char *line);
 
+/* One more reply, of a command that has several: MONITOR. */
+struct kvr_raw_reply kvr_raw_more(struct kvr_raw *);
+
 struct kvr_raw_reply kvr_raw_get(struct kvr_raw *, const char *key);
 void                 kvr_raw_set(struct kvr_raw *, const char *key, const void *at, size_t len);
 

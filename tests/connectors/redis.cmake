@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+# The Redis connector beyond the conformance suite.
+function(kvr_redis_test name source)
+  kvr_test(${name} SOURCES ${source} ../harness/kvr_redis_server.c ../harness/kvr_redis_raw.c
+    ../harness/kvr_peer.c ../harness/kvr_fault_proxy.c
+    LAYERS base wire connectors LIBS kvr_golden PkgConfig::XXHASH PkgConfig::HIREDIS LABELS redis)
+  string(REPLACE "." "_" target "test_${name}")
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/connectors/table)
+endfunction()
+
+kvr_redis_test(connectors.redis test_redis.c)
+kvr_redis_test(connectors.redis_faults test_redis_faults.c)
+kvr_redis_test(connectors.redis_golden test_redis_golden.c)
