@@ -16,11 +16,12 @@
 
 #include <string.h>
 
-#define ENDS_AT sizeof(struct kvr_hash_stream)
+#define ENDS_AT  sizeof(struct kvr_hash_stream)
 #define TABLE_AT (KVR_FRAME_SCRATCH - 8U * KVR_SEAL_BLOCKS_MAX)
 
-_Static_assert(ENDS_AT + KVR_SEAL_HEAD_FS + KVR_KEY_LEN_MAX + 8U * KVR_SEAL_BLOCKS_MAX + 8U
-    <= TABLE_AT, "the ends of the longest value do not reach the table");
+_Static_assert(
+    ENDS_AT + KVR_SEAL_HEAD_FS + KVR_KEY_LEN_MAX + 8U * KVR_SEAL_BLOCKS_MAX + 8U <= TABLE_AT,
+    "the ends of the longest value do not reach the table");
 
 static uint8_t *
 ends(const struct kvr_frame *f)
@@ -43,7 +44,8 @@ kvr_frame_head_len(const struct kvr_frame_rules *rules)
 	case KVR_FORMAT_BARE:
 		return 0;
 	case KVR_FORMAT_SEALED:
-		KVR_CHECK(rules->seal_head == KVR_SEAL_HEAD || rules->seal_head == KVR_SEAL_HEAD_FS);
+		KVR_CHECK(
+		    rules->seal_head == KVR_SEAL_HEAD || rules->seal_head == KVR_SEAL_HEAD_FS);
 		return rules->seal_head;
 	default:
 		KVR_WRONG("a store format that is not in the list");
@@ -97,15 +99,19 @@ seal_out(struct kvr_frame *f)
 {
 	const struct kvr_item *item = f->item;
 
-	if (item->key_len == 0 || item->key_len > KVR_KEY_LEN_MAX
-	    || item->meta->n_groups > KVR_GROUPS_MAX)
+	if (item->key_len == 0 || item->key_len > KVR_KEY_LEN_MAX ||
+	    item->meta->n_groups > KVR_GROUPS_MAX)
 		return KVR_E_INVALID;
 	if (kvr_seal_blocks(item->span.len) > KVR_SEAL_BLOCKS_MAX)
 		return KVR_E_TOO_BIG;
-	f->seal = (struct kvr_seal){ .head_len = f->rules->seal_head, .key_len = item->key_len,
-		.serde = item->serde, .serde_version = item->serde == 0 ? 0 : f->rules->serde_version,
-		.raw_len = item->serde == 0 ? item->span.len : item->raw_len, .len = item->span.len,
-		.fingerprint = f->rules->fingerprint, .key = kvr_hash128(item->key, item->key_len),
+	f->seal = (struct kvr_seal){ .head_len = f->rules->seal_head,
+		.key_len = item->key_len,
+		.serde = item->serde,
+		.serde_version = item->serde == 0 ? 0 : f->rules->serde_version,
+		.raw_len = item->serde == 0 ? item->span.len : item->raw_len,
+		.len = item->span.len,
+		.fingerprint = f->rules->fingerprint,
+		.key = kvr_hash128(item->key, item->key_len),
 		.meta = *item->meta };
 	kvr_seal_put_head(&f->seal, ends(f));
 	f->tail_len = kvr_seal_tail_len(item->key_len, item->span.len);
@@ -113,8 +119,8 @@ seal_out(struct kvr_frame *f)
 }
 
 enum kvr_err
-kvr_frame_out_begin(struct kvr_frame *f, const struct kvr_frame_rules *rules,
-    struct kvr_item *item, uint8_t *scratch)
+kvr_frame_out_begin(struct kvr_frame *f, const struct kvr_frame_rules *rules, struct kvr_item *item,
+    uint8_t *scratch)
 {
 	enum kvr_err err = KVR_OK;
 	size_t len = 0;
@@ -124,8 +130,8 @@ kvr_frame_out_begin(struct kvr_frame *f, const struct kvr_frame_rules *rules,
 	if (is_sealed(f))
 		err = seal_out(f);
 	else if (f->head_len > 0)
-		err = kvr_lmmeta_encode(item->meta, f->body_len, rules->n_groups, ends(f),
-		    KVR_LMMETA_BYTES_MAX, &len);
+		err = kvr_lmmeta_encode(
+		    item->meta, f->body_len, rules->n_groups, ends(f), KVR_LMMETA_BYTES_MAX, &len);
 	if (err != KVR_OK)
 		return err;
 	f->total = f->head_len + f->body_len + f->tail_len;
@@ -203,9 +209,12 @@ seal_head_in(struct kvr_frame *f)
 {
 	struct kvr_item *item = f->item;
 	const struct kvr_meta expected = *item->meta;
-	const struct kvr_seal_want want = { .key = item->key, .key_len = item->key_len,
-		.serde_version = f->rules->serde_version, .serdes = f->rules->serdes,
-		.fingerprint = f->rules->fingerprint, .meta = &expected };
+	const struct kvr_seal_want want = { .key = item->key,
+		.key_len = item->key_len,
+		.serde_version = f->rules->serde_version,
+		.serdes = f->rules->serdes,
+		.fingerprint = f->rules->fingerprint,
+		.meta = &expected };
 	const char *why = NULL;
 	enum kvr_err err =
 	    kvr_seal_get_head(ends(f), f->rules->seal_head, f->total, &f->seal, &why);
@@ -238,7 +247,8 @@ lmcache_head_in(struct kvr_frame *f)
 	*f->item->meta = meta;
 	f->item->raw_len = len;
 	if (len != f->total - f->head_len)
-		fail(f, KVR_E_LENGTH, "the value is shorter or longer than its LMCache header says");
+		fail(
+		    f, KVR_E_LENGTH, "the value is shorter or longer than its LMCache header says");
 	else if (!kvr_meta_fits(&expected, &meta))
 		fail(f, KVR_E_IDENTITY, "the LMCache header has another dtype or layout");
 	else
@@ -347,12 +357,13 @@ kvr_frame_why(const struct kvr_frame *f)
 /* ---- stat ---- */
 
 static int32_t
-stat_sealed(const struct kvr_frame_rules *rules, struct kvr_item *item, const uint8_t *head,
-    uint64_t total)
+stat_sealed(
+    const struct kvr_frame_rules *rules, struct kvr_item *item, const uint8_t *head, uint64_t total)
 {
 	const struct kvr_meta anything = { 0 };
-	const struct kvr_seal_want want = { .key = item->key, .key_len = item->key_len,
-		.meta = &anything };
+	const struct kvr_seal_want want = {
+		.key = item->key, .key_len = item->key_len, .meta = &anything
+	};
 	const char *why = NULL;
 	struct kvr_seal seal;
 	enum kvr_err err = kvr_seal_get_head(head, rules->seal_head, total, &seal, &why);

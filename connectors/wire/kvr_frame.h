@@ -27,9 +27,9 @@
 
 /* What frames of one tier have in common. Where a header stands is the connector's choice. */
 struct kvr_frame_rules {
-	uint32_t format;        /* enum kvr_store_format */
-	uint32_t n_groups;      /* LMCACHE: groups of a header in front of the payload; 0: no header */
-	uint32_t seal_head;     /* SEALED: KVR_SEAL_HEAD or KVR_SEAL_HEAD_FS */
+	uint32_t format;    /* enum kvr_store_format */
+	uint32_t n_groups;  /* LMCACHE: groups of a header in front of the payload; 0: no header */
+	uint32_t seal_head; /* SEALED: KVR_SEAL_HEAD or KVR_SEAL_HEAD_FS */
 	uint32_t serde_version; /* SEALED: written, and compared on read unless 0 */
 	uint64_t fingerprint;   /* SEALED: written, and compared on read unless 0 */
 	uint64_t serdes;        /* SEALED: bit n: serde n can be read here; 0: not compared */
@@ -46,9 +46,9 @@ struct kvr_frame {
 	uint64_t total;   /* bytes of the whole value */
 	uint64_t at;      /* bytes already handed out (out) or moved (in) */
 	uint64_t head_len, body_len, tail_len;
-	const char     *why;  /* in: what was wrong, NULL: nothing */
-	int32_t         err;  /* in: the first thing that was wrong */
-	uint32_t        spare;
+	const char *why; /* in: what was wrong, NULL: nothing */
+	int32_t err;     /* in: the first thing that was wrong */
+	uint32_t spare;
 	struct kvr_seal seal; /* SEALED */
 };
 
@@ -57,8 +57,8 @@ struct kvr_frame {
  * length or dim over 2^31 - 1 in an LMCACHE header; KVR_E_INVALID: LMCACHE cannot say this dtype,
  * shape or number of groups, or SEALED this key or number of groups. Sets item->len.
  */
-KVR_MUST_USE enum kvr_err kvr_frame_out_begin(struct kvr_frame *, const struct kvr_frame_rules *,
-    struct kvr_item *, uint8_t *scratch);
+KVR_MUST_USE enum kvr_err kvr_frame_out_begin(
+    struct kvr_frame *, const struct kvr_frame_rules *, struct kvr_item *, uint8_t *scratch);
 static inline uint64_t
 kvr_frame_out_len(const struct kvr_frame *f)
 {
@@ -79,7 +79,7 @@ void kvr_frame_in_begin(struct kvr_frame *, const struct kvr_frame_rules *, stru
     uint8_t *scratch, uint64_t total);
 /* Where the next bytes belong; len 0 at the end. Asking again without _got answers the same. */
 struct kvr_span kvr_frame_in_next(struct kvr_frame *, size_t max);
-void            kvr_frame_in_got(struct kvr_frame *, size_t n);
+void kvr_frame_in_got(struct kvr_frame *, size_t n);
 /*
  * After the last byte: KVR_OK, LENGTH, CORRUPT, IDENTITY, or TOO_BIG for a sealed value that no
  * writer of ours makes. LENGTH too when the value did not come to its end. Fills item->len, raw_len,

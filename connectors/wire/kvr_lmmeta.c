@@ -6,7 +6,7 @@
 
 static const struct {
 	uint32_t code;
-	int      lm;
+	int lm;
 } dtype[] = {
 #define X(name, code, bytes, text, lm) { code, lm },
 	KVR_DTYPE_TABLE(X)
@@ -130,13 +130,13 @@ is_plain(const struct kvr_meta *meta, uint64_t len)
 {
 	const struct kvr_shape *s = &meta->group[0];
 
-	return meta->n_groups == 1 && is_binary(meta->memfmt) && s->dtype == KVR_DTYPE_NONE
-	    && s->dim[0] == len && (s->dim[1] | s->dim[2] | s->dim[3]) == 0;
+	return meta->n_groups == 1 && is_binary(meta->memfmt) && s->dtype == KVR_DTYPE_NONE &&
+	       s->dim[0] == len && (s->dim[1] | s->dim[2] | s->dim[3]) == 0;
 }
 
 enum kvr_err
-kvr_lmmeta_decode(const uint8_t *at, size_t len, uint32_t n_groups, struct kvr_meta *ret,
-    uint64_t *ret_len)
+kvr_lmmeta_decode(
+    const uint8_t *at, size_t len, uint32_t n_groups, struct kvr_meta *ret, uint64_t *ret_len)
 {
 	struct kvr_meta meta = { .n_groups = n_groups };
 

@@ -16,8 +16,8 @@
 #include "kvr_meta.h"
 
 #define KVR_LMMETA_BYTES(n_groups) (8U + 20U * (size_t)(n_groups))
-#define KVR_LMMETA_BYTES_MAX KVR_LMMETA_BYTES(KVR_GROUPS_MAX)
-#define KVR_LMMETA_GROUP_BYTES 20U
+#define KVR_LMMETA_BYTES_MAX       KVR_LMMETA_BYTES(KVR_GROUPS_MAX)
+#define KVR_LMMETA_GROUP_BYTES     20U
 
 /*
  * len is the payload's. Plain bytes (meta->n_groups 0) become [len, 0, 0, 0] without dtype, format
@@ -35,8 +35,8 @@ KVR_MUST_USE enum kvr_err kvr_lmmeta_encode(const struct kvr_meta *, uint64_t le
  * KVR_E_LENGTH: fewer bytes than a header has; KVR_E_CORRUPT: a number that nobody writes (a dtype or
  * format that is not in the list, anything negative); KVR_E_INVALID: n_groups is not 1 to 8.
  */
-KVR_MUST_USE enum kvr_err kvr_lmmeta_decode(const uint8_t *at, size_t len, uint32_t n_groups,
-    struct kvr_meta *ret, uint64_t *ret_len);
+KVR_MUST_USE enum kvr_err kvr_lmmeta_decode(
+    const uint8_t *at, size_t len, uint32_t n_groups, struct kvr_meta *ret, uint64_t *ret_len);
 
 /*
  * One group alone, as lm:// has it in its messages: dtype and four dims. The errors are those of

@@ -134,8 +134,8 @@ get_fields(const uint8_t *head, struct kvr_seal *ret)
 }
 
 enum kvr_err
-kvr_seal_get_head(const uint8_t *head, uint32_t head_len, uint64_t total, struct kvr_seal *ret,
-    const char **why)
+kvr_seal_get_head(
+    const uint8_t *head, uint32_t head_len, uint64_t total, struct kvr_seal *ret, const char **why)
 {
 	struct kvr_seal seal;
 	const char *flaw = head_flaw(head, head_len);
@@ -143,12 +143,15 @@ kvr_seal_get_head(const uint8_t *head, uint32_t head_len, uint64_t total, struct
 	if (flaw != NULL)
 		return fail(KVR_E_CORRUPT, flaw, why);
 	if (!get_fields(head, &seal))
-		return fail(KVR_E_CORRUPT, "the sealed header has a shape of more than 4 dims", why);
+		return fail(
+		    KVR_E_CORRUPT, "the sealed header has a shape of more than 4 dims", why);
 	if (seal.key_len == 0 || seal.key_len > KEY_LEN_MAX)
-		return fail(KVR_E_CORRUPT, "the sealed header has a key of 0 or over 512 bytes", why);
+		return fail(
+		    KVR_E_CORRUPT, "the sealed header has a key of 0 or over 512 bytes", why);
 	/* First against total, which bounds it: the sum could overflow otherwise. */
 	if (seal.len > total || kvr_seal_total(&seal) != total)
-		return fail(KVR_E_CORRUPT, "the value is shorter or longer than its header says", why);
+		return fail(
+		    KVR_E_CORRUPT, "the value is shorter or longer than its header says", why);
 	if (seal.serde == 0 && seal.raw_len != seal.len)
 		return fail(KVR_E_CORRUPT, "the sealed header has two lengths and no serde", why);
 	if (kvr_seal_blocks(seal.len) > KVR_SEAL_BLOCKS_MAX)
@@ -167,11 +170,14 @@ kvr_seal_fits(const struct kvr_seal *seal, const struct kvr_seal_want *want, con
 	if (want->fingerprint != 0 && seal->fingerprint != want->fingerprint)
 		return fail(KVR_E_IDENTITY, "the value was sealed with another fingerprint", why);
 	if (!kvr_meta_fits(want->meta, &seal->meta))
-		return fail(KVR_E_IDENTITY, "the value was sealed with another dtype or layout", why);
+		return fail(
+		    KVR_E_IDENTITY, "the value was sealed with another dtype or layout", why);
 	if (want->serdes != 0 && (seal->serde > 63 || (want->serdes >> seal->serde & 1) == 0))
 		return fail(KVR_E_IDENTITY, "the value was sealed with an unknown serde", why);
-	if (want->serde_version != 0 && seal->serde != 0 && seal->serde_version != want->serde_version)
-		return fail(KVR_E_IDENTITY, "the value was sealed with another version of the serde", why);
+	if (want->serde_version != 0 && seal->serde != 0 &&
+	    seal->serde_version != want->serde_version)
+		return fail(
+		    KVR_E_IDENTITY, "the value was sealed with another version of the serde", why);
 	return KVR_OK;
 }
 
@@ -183,10 +189,12 @@ kvr_seal_check_tail(const struct kvr_seal *seal, const uint8_t *ends, const uint
 	const uint8_t *stored = ends + seal->head_len + seal->key_len;
 
 	if (kvr_le64(ends + len - 8) != kvr_hash64(ends, len - 8))
-		return fail(KVR_E_CORRUPT, "header and trailer of the value do not fit their checksum", why);
+		return fail(KVR_E_CORRUPT,
+		    "header and trailer of the value do not fit their checksum", why);
 	if (memcmp(stored, table, 8 * (size_t)kvr_seal_blocks(seal->len)) != 0)
 		return fail(KVR_E_CORRUPT, "a block of the payload does not fit its checksum", why);
 	if (memcmp(ends + seal->head_len, key, seal->key_len) != 0)
-		return fail(KVR_E_IDENTITY, "the value was sealed for another key of the same digest", why);
+		return fail(
+		    KVR_E_IDENTITY, "the value was sealed for another key of the same digest", why);
 	return KVR_OK;
 }

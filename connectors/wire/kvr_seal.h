@@ -42,32 +42,32 @@
 #include "kvr_hash.h"
 #include "kvr_meta.h"
 
-#define KVR_SEAL_HEAD 512U     /* bytes of a sealed header; file systems use KVR_SEAL_HEAD_FS */
-#define KVR_SEAL_HEAD_FS 4096U /* so that the payload stays aligned for O_DIRECT */
-#define KVR_SEAL_BLOCK KVR_MIB(1)
+#define KVR_SEAL_HEAD       512U  /* bytes of a sealed header; file systems use KVR_SEAL_HEAD_FS */
+#define KVR_SEAL_HEAD_FS    4096U /* so that the payload stays aligned for O_DIRECT */
+#define KVR_SEAL_BLOCK      KVR_MIB(1)
 #define KVR_SEAL_BLOCKS_MAX 3584U /* 3.5 GiB; what a reader's scratch has room for */
-#define KVR_SEAL_SUFFIX "@kvr%1"
+#define KVR_SEAL_SUFFIX     "@kvr%1"
 
 /* What a sealed header says. */
 struct kvr_seal {
-	uint32_t        head_len;
-	uint32_t        key_len;
-	uint32_t        serde, serde_version;
-	uint64_t        raw_len; /* payload as given */
-	uint64_t        len;     /* payload as stored */
-	uint64_t        fingerprint;
-	kvr_digest      key;
+	uint32_t head_len;
+	uint32_t key_len;
+	uint32_t serde, serde_version;
+	uint64_t raw_len; /* payload as given */
+	uint64_t len;     /* payload as stored */
+	uint64_t fingerprint;
+	kvr_digest key;
 	struct kvr_meta meta;
 };
 
 /* What a reader asks of it. */
 struct kvr_seal_want {
-	const char            *key;
-	uint32_t               key_len;
-	uint32_t               serde_version; /* of any serde but 0; 0: not compared */
-	uint64_t               serdes;        /* bit n: serde n can be read here; 0: not compared */
-	uint64_t               fingerprint;   /* 0: not compared */
-	const struct kvr_meta *meta;          /* n_groups 0: not compared */
+	const char *key;
+	uint32_t key_len;
+	uint32_t serde_version;      /* of any serde but 0; 0: not compared */
+	uint64_t serdes;             /* bit n: serde n can be read here; 0: not compared */
+	uint64_t fingerprint;        /* 0: not compared */
+	const struct kvr_meta *meta; /* n_groups 0: not compared */
 };
 
 static inline uint64_t
@@ -100,8 +100,8 @@ void kvr_seal_put_tail(const struct kvr_seal *, const char *key, uint8_t *ends);
  * get_head: head has head_len bytes, the whole value total. KVR_E_CORRUPT: no sealed header of
  * version 1, or a value that is shorter or longer than its header says; KVR_E_TOO_BIG.
  */
-KVR_MUST_USE enum kvr_err kvr_seal_get_head(const uint8_t *head, uint32_t head_len, uint64_t total,
-    struct kvr_seal *ret, const char **why);
+KVR_MUST_USE enum kvr_err kvr_seal_get_head(
+    const uint8_t *head, uint32_t head_len, uint64_t total, struct kvr_seal *ret, const char **why);
 /* KVR_E_IDENTITY: a sound value of something else. */
 KVR_MUST_USE enum kvr_err kvr_seal_fits(
     const struct kvr_seal *, const struct kvr_seal_want *, const char **why);

@@ -120,7 +120,8 @@ read_rank(struct kvr_const_span s, int64_t *ret)
 {
 	int64_t value = 0;
 
-	if (!read_number(s, 10, &value) || value > KVR_LMKEY_RANK_MAX || value < -KVR_LMKEY_RANK_MAX)
+	if (!read_number(s, 10, &value) || value > KVR_LMKEY_RANK_MAX ||
+	    value < -KVR_LMKEY_RANK_MAX)
 		return false;
 	*ret = value;
 	return true;
@@ -188,11 +189,11 @@ read_engine_form(struct kvr_const_span rest, uint32_t form, struct kvr_lmkey *re
 
 	if (form != KVR_LMKEY_NOW && (!take_field(&rest, &key.engine) || key.engine.len == 0))
 		return false;
-	if (!take_field(&rest, &key.model) || !take_field(&rest, &world)
-	    || !take_field(&rest, &key.worker) || !take_field(&rest, &key.hash))
+	if (!take_field(&rest, &key.model) || !take_field(&rest, &world) ||
+	    !take_field(&rest, &key.worker) || !take_field(&rest, &key.hash))
 		return false;
-	if (!read_rank(world, &key.world_size) || !read_rank(key.worker, &key.worker_id)
-	    || !read_number(key.hash, 16, &unused))
+	if (!read_rank(world, &key.world_size) || !read_rank(key.worker, &key.worker_id) ||
+	    !read_number(key.hash, 16, &unused))
 		return false;
 	if (form != KVR_LMKEY_MID25) {
 		if (!take_field(&rest, &dtype))
@@ -234,13 +235,14 @@ read_mp_form(struct kvr_const_span rest, struct kvr_lmkey *ret)
 	struct kvr_const_span rank_text;
 	int64_t rank = 0, group = 0;
 
-	if (!take_field(&rest, &key.model) || !take_field(&rest, &rank_text)
-	    || !take_field(&rest, &key.hash))
+	if (!take_field(&rest, &key.model) || !take_field(&rest, &rank_text) ||
+	    !take_field(&rest, &key.hash))
 		return false;
 	if (!is_kv_rank(rank_text, &rank) || !is_hex(key.hash))
 		return false;
 	if (rest.at != NULL) {
-		if (!read_digits(key.hash, 16, &group) || !take_field(&rest, &key.hash) || !is_hex(key.hash))
+		if (!read_digits(key.hash, 16, &group) || !take_field(&rest, &key.hash) ||
+		    !is_hex(key.hash))
 			return false;
 	}
 	key.group = (uint64_t)group;
@@ -276,7 +278,8 @@ kvr_lmkey_parse(const char *text, size_t len, struct kvr_lmkey *ret)
 	 */
 	if (!looks_like_mp(all) && read_engine_form(all, KVR_LMKEY_NOW, ret))
 		return KVR_OK;
-	if (read_engine_form(all, KVR_LMKEY_LATE25, ret) || read_engine_form(all, KVR_LMKEY_MID25, ret))
+	if (read_engine_form(all, KVR_LMKEY_LATE25, ret) ||
+	    read_engine_form(all, KVR_LMKEY_MID25, ret))
 		return KVR_OK;
 	return read_mp_form(all, ret) ? KVR_OK : KVR_E_INVALID;
 }

@@ -30,18 +30,18 @@ enum kvr_lmkey_form {
 
 /* All spans lie in the parsed text and live as long as it. */
 struct kvr_lmkey {
-	uint32_t              form;   /* enum kvr_lmkey_form */
-	uint32_t              dtype;  /* enum kvr_dtype_code; NONE where the form has none */
+	uint32_t form;                /* enum kvr_lmkey_form */
+	uint32_t dtype;               /* enum kvr_dtype_code; NONE where the form has none */
 	struct kvr_const_span engine; /* empty in NOW and MP */
 	struct kvr_const_span model;
 	struct kvr_const_span worker; /* the field of the worker id; empty in MP */
 	struct kvr_const_span hash;   /* as it stands in the text */
 	struct kvr_const_span tags;   /* "name%value@name%value"; MP: the salt */
-	int64_t               world_size, worker_id;
-	int64_t               layer;  /* -1: none */
-	uint64_t              group;  /* MP: the object group */
-	uint32_t              n_tags; /* as many as stand there, names given twice included */
-	uint32_t              spare;
+	int64_t world_size, worker_id;
+	int64_t layer;   /* -1: none */
+	uint64_t group;  /* MP: the object group */
+	uint32_t n_tags; /* as many as stand there, names given twice included */
+	uint32_t spare;
 };
 
 /* KVR_E_INVALID: no LMCache key (it may well be somebody's key). KVR_E_TOO_BIG: over 512 bytes. */
@@ -59,31 +59,31 @@ bool kvr_lmkey_next_tag(
  * Never longer than text. A key of worker 0 and a key of form MP come out as they are. ret has room
  * for cap bytes and gets a NUL behind the text; KVR_E_TOO_SMALL when len + 1 is more than cap.
  */
-KVR_MUST_USE enum kvr_err kvr_lmkey_worker0(const struct kvr_lmkey *, const char *text, size_t len,
-    char *ret, size_t cap, size_t *ret_len);
+KVR_MUST_USE enum kvr_err kvr_lmkey_worker0(
+    const struct kvr_lmkey *, const char *text, size_t len, char *ret, size_t cap, size_t *ret_len);
 
 struct kvr_lmtag {
 	const char *name, *value;
 };
 
 enum kvr_lmhash_kind {
-	KVR_LMHASH_INT64,    /* hash_int */
-	KVR_LMHASH_BYTES,    /* hash_bytes, written with all their zeros */
-	KVR_LMHASH_NATURAL,  /* hash_bytes, an integer with its highest byte first */
-	KVR_LMHASH_NEGATIVE  /* the same with a minus in front */
+	KVR_LMHASH_INT64,   /* hash_int */
+	KVR_LMHASH_BYTES,   /* hash_bytes, written with all their zeros */
+	KVR_LMHASH_NATURAL, /* hash_bytes, an integer with its highest byte first */
+	KVR_LMHASH_NEGATIVE /* the same with a minus in front */
 };
 
 struct kvr_lmkey_parts {
-	const char             *engine; /* NULL: form NOW, else LATE25 */
-	const char             *model;
-	int64_t                 world_size, worker_id;
-	int64_t                 layer; /* -1: none; 0 is the first layer */
-	int64_t                 hash_int;
-	const uint8_t          *hash_bytes;
-	uint32_t                n_hash_bytes;
-	uint32_t                hash_kind; /* enum kvr_lmhash_kind */
-	uint32_t                dtype;
-	uint32_t                n_tags;
+	const char *engine; /* NULL: form NOW, else LATE25 */
+	const char *model;
+	int64_t world_size, worker_id;
+	int64_t layer; /* -1: none; 0 is the first layer */
+	int64_t hash_int;
+	const uint8_t *hash_bytes;
+	uint32_t n_hash_bytes;
+	uint32_t hash_kind; /* enum kvr_lmhash_kind */
+	uint32_t dtype;
+	uint32_t n_tags;
 	const struct kvr_lmtag *tags;
 };
 

@@ -7,7 +7,7 @@
 
 /* Counts on past its end, so that one check after the last field is enough. */
 struct writer {
-	char  *at;
+	char *at;
 	size_t cap, len;
 };
 
@@ -76,13 +76,12 @@ put_hash(struct writer *w, const struct kvr_lmkey_parts *parts)
 		put_integer(w, parts->hash_int, 16);
 		return true;
 	}
-	if (parts->hash_kind > KVR_LMHASH_NEGATIVE || parts->hash_bytes == NULL
-	    || parts->n_hash_bytes == 0)
+	if (parts->hash_kind > KVR_LMHASH_NEGATIVE || parts->hash_bytes == NULL ||
+	    parts->n_hash_bytes == 0)
 		return false;
 	if (parts->hash_kind == KVR_LMHASH_NEGATIVE)
 		put(w, '-');
-	put_bytes(
-	    w, parts->hash_bytes, parts->n_hash_bytes, parts->hash_kind == KVR_LMHASH_BYTES);
+	put_bytes(w, parts->hash_bytes, parts->n_hash_bytes, parts->hash_kind == KVR_LMHASH_BYTES);
 	return true;
 }
 
@@ -149,9 +148,9 @@ kvr_lmkey_format(const struct kvr_lmkey_parts *parts, char *ret, size_t cap, siz
 	struct writer w = { text, sizeof(text), 0 };
 	const char *dtype = kvr_dtype_name(parts->dtype);
 
-	if (dtype == NULL || parts->dtype == KVR_DTYPE_NONE || parts->layer < -1
-	    || parts->layer > INT32_MAX || !is_rank(parts->world_size) || !is_rank(parts->worker_id)
-	    || (parts->n_tags > 0 && parts->tags == NULL))
+	if (dtype == NULL || parts->dtype == KVR_DTYPE_NONE || parts->layer < -1 ||
+	    parts->layer > INT32_MAX || !is_rank(parts->world_size) || !is_rank(parts->worker_id) ||
+	    (parts->n_tags > 0 && parts->tags == NULL))
 		return KVR_E_INVALID;
 	if (!put_all(&w, parts, dtype))
 		return KVR_E_INVALID;

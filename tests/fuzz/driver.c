@@ -63,8 +63,8 @@ count_seeds(uint8_t *scratch)
 static void
 put_number(uint8_t *at, size_t len, uint64_t *rand)
 {
-	static const uint64_t odd[] = { 0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x100000, 0x7fffffff,
-		0x80000000, 0xffffffff, UINT64_C(0x7fffffffffffffff), UINT64_MAX };
+	static const uint64_t odd[] = { 0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x100000,
+		0x7fffffff, 0x80000000, 0xffffffff, UINT64_C(0x7fffffffffffffff), UINT64_MAX };
 	uint64_t value = odd[draw(rand) % KVR_LEN(odd)] + draw(rand) % 3 - 1;
 	size_t n = KVR_MIN((size_t)1 << draw(rand) % 4, len);
 
@@ -145,7 +145,8 @@ main(int argc, char **argv)
 	signal(SIGABRT, say_round);
 	signal(SIGSEGV, say_round);
 	printf("fuzz: %zu seeds, %llu rounds from %llu, seed %llu\n", n_seeds,
-	    (unsigned long long)rounds, (unsigned long long)first, (unsigned long long)running.seed);
+	    (unsigned long long)rounds, (unsigned long long)first,
+	    (unsigned long long)running.seed);
 	fflush(stdout);
 	run(input, 0);
 	for (size_t i = 0; (len = kvr_fuzz_seed(i, input)) > 0; i++)

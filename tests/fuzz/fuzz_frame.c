@@ -21,14 +21,18 @@ static const struct kvr_frame_rules formats[8] = {
 	{ .format = KVR_FORMAT_LMCACHE, .n_groups = 2 },
 	{ .format = KVR_FORMAT_SEALED, .seal_head = KVR_SEAL_HEAD, .fingerprint = 77 },
 	{ .format = KVR_FORMAT_SEALED, .seal_head = KVR_SEAL_HEAD_FS },
-	{ .format = KVR_FORMAT_SEALED, .seal_head = KVR_SEAL_HEAD, .serdes = 5, .serde_version = 1 },
+	{ .format = KVR_FORMAT_SEALED,
+	    .seal_head = KVR_SEAL_HEAD,
+	    .serdes = 5,
+	    .serde_version = 1 },
 	{ .format = KVR_FORMAT_SEALED, .seal_head = KVR_SEAL_HEAD },
 };
 
 static const struct kvr_meta metas[2] = {
 	{ KVR_MEMFMT_KV_2LTD, 1, { { KVR_DTYPE_BFLOAT16, 4, { 2, 3, 25, 10 } } } },
 	{ KVR_MEMFMT_KV_MLA, 2,
-	    { { KVR_DTYPE_BFLOAT16, 4, { 1, 3, 25, 10 } }, { KVR_DTYPE_UINT8, 4, { 1, 3, 25, 20 } } } },
+	    { { KVR_DTYPE_BFLOAT16, 4, { 1, 3, 25, 10 } },
+	        { KVR_DTYPE_UINT8, 4, { 1, 3, 25, 20 } } } },
 };
 
 static void
@@ -84,8 +88,8 @@ repair(const struct kvr_frame_rules *rules, uint8_t *value, size_t len)
 	/* The length the header would have to say; a mutation changes both of them or neither. */
 	kvr_le64_put(value + 504, kvr_hash64(value, 504));
 	uint64_t stored = kvr_le64(value + 40), key_len = kvr_le32(value + 72);
-	if (stored > len || key_len > 512
-	    || head_len + stored + kvr_seal_tail_len((uint32_t)key_len, stored) != len)
+	if (stored > len || key_len > 512 ||
+	    head_len + stored + kvr_seal_tail_len((uint32_t)key_len, stored) != len)
 		return;
 	size_t tail_len = len - head_len - (size_t)stored;
 	all = scratch; /* 4096 + 512 + 24 at most: no value here has over two blocks */
@@ -117,8 +121,8 @@ read_value(const struct kvr_frame_rules *rules, struct kvr_item *item, const uin
 
 /* A sealed value that was read and not repaired is the one that a writer makes of what it says. */
 static void
-check_canonical(const struct kvr_frame_rules *rules, struct kvr_item *item, const uint8_t *value,
-    size_t len)
+check_canonical(
+    const struct kvr_frame_rules *rules, struct kvr_item *item, const uint8_t *value, size_t len)
 {
 	static uint8_t again[KVR_FUZZ_LEN_MAX];
 	struct kvr_frame_rules writer = *rules;
@@ -169,7 +173,8 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 	int32_t err = read_value(rules, &item, value, len, how & SMALL_CUTS ? 7 : 65536);
 	for (size_t i = 0; i < GUARD; i++)
 		KVR_CHECK(into[PAYLOAD + i] == 0xa5);
-	KVR_CHECK(err == KVR_OK || err == KVR_E_LENGTH || err == KVR_E_CORRUPT || err == KVR_E_IDENTITY);
+	KVR_CHECK(
+	    err == KVR_OK || err == KVR_E_LENGTH || err == KVR_E_CORRUPT || err == KVR_E_IDENTITY);
 	if (err == KVR_OK) {
 		KVR_CHECK(item.len <= PAYLOAD && (at_most || item.len == PAYLOAD));
 		KVR_CHECK(memcmp(into, value + kvr_frame_head_len(rules), (size_t)item.len) == 0);

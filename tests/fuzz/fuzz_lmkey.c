@@ -65,7 +65,8 @@ check_worker0(const struct kvr_lmkey *key, const char *text, size_t len)
 	KVR_CHECK(kvr_lmkey_worker0(key, text, len, other, len + 1, &other_len) == KVR_OK);
 	KVR_CHECK(other_len <= len && other[other_len] == '\0');
 	KVR_CHECK(kvr_lmkey_parse(other, other_len, &again) == KVR_OK);
-	KVR_CHECK(again.form == key->form && again.layer == key->layer && again.dtype == key->dtype);
+	KVR_CHECK(
+	    again.form == key->form && again.layer == key->layer && again.dtype == key->dtype);
 	KVR_CHECK(again.world_size == key->world_size && again.n_tags == key->n_tags);
 	KVR_CHECK(again.worker_id == (key->form == KVR_LMKEY_MP ? key->worker_id : 0));
 	KVR_CHECK(again.hash.len == key->hash.len);
@@ -86,10 +87,17 @@ check_written(const uint8_t *at, size_t len)
 	const char *name = texts + strlen(texts) + 1;
 	const char *value = name < texts + sizeof(texts) ? name + strlen(name) + 1 : name;
 	const struct kvr_lmtag tag = { name, value < texts + sizeof(texts) ? value : "" };
-	struct kvr_lmkey_parts parts = { .engine = at[0] & 1 ? "vllm" : NULL, .model = texts,
-		.world_size = (int8_t)at[1] * (at[0] & 2 ? 100000 : 1), .worker_id = (int8_t)at[2],
-		.layer = (int8_t)at[3], .dtype = at[4] % 80, .hash_kind = at[5] % 5,
-		.hash_bytes = at + 8, .n_hash_bytes = at[6] % 17, .tags = &tag, .n_tags = at[7] & 1 };
+	struct kvr_lmkey_parts parts = { .engine = at[0] & 1 ? "vllm" : NULL,
+		.model = texts,
+		.world_size = (int8_t)at[1] * (at[0] & 2 ? 100000 : 1),
+		.worker_id = (int8_t)at[2],
+		.layer = (int8_t)at[3],
+		.dtype = at[4] % 80,
+		.hash_kind = at[5] % 5,
+		.hash_bytes = at + 8,
+		.n_hash_bytes = at[6] % 17,
+		.tags = &tag,
+		.n_tags = at[7] & 1 };
 	memcpy(&parts.hash_int, at + 8, sizeof(parts.hash_int));
 	if (kvr_lmkey_format(&parts, key_text, sizeof(key_text), &key_len) != KVR_OK)
 		return;

