@@ -144,7 +144,7 @@ def check_headers(all_sources, out):
         if base in basenames:
             out.error(src.name, 1, f"{basenames[base]} has the same name: an include finds either")
         basenames.setdefault(base, src.name)
-        if not base.startswith("kvr"):
+        if src.in_library and not base.startswith("kvr"):
             out.error(src.name, 1, "headers are called kvr_<noun>.h: short names are in /usr/include")
         code = re.sub(r"/\*.*?\*/", "", src.text, flags=re.S)
         words = re.findall(r"^#\s*(\w+)[ \t]*(\w*)", code, flags=re.M)
