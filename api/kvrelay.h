@@ -94,8 +94,8 @@ enum kvr_err {
 	KVR_E_NOSPACE = -17,     /* the store is full */
 	KVR_E_AUTH = -18,        /* the store does not let us in, or not do this */
 	KVR_E_REFUSED = -19,     /* the store refused otherwise: read-only, loading, quota */
-	KVR_E_CANCELLED = -20,   /* by kvr_cancel, or by kvr_close with KVR_ABORT */
-	KVR_E_SHUTDOWN = -21,    /* the instance is closed */
+	KVR_E_CANCELLED = -20,   /* by kvr_cancel or kvr_cancel_request */
+	KVR_E_SHUTDOWN = -21,    /* the instance is closed, or was while the operation ran */
 	KVR_E_FORKED = -22,      /* called in a child of the process that opened the instance */
 	KVR_E_DEAD = -23,        /* an invariant broke; the instance is poisoned, the process lives */
 	KVR_E_STALE = -24,       /* the operation or object behind the handle is gone */
@@ -199,8 +199,9 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_key_format(const struct kvr_key_parts *par
 /*
  * The reverse; ret->size must be set. The parts point into scratch, which must outlive them and
  * needs room for the text, the hash and two pointers a tag: 4096 bytes are always enough, TOO_SMALL
- * says that it was not. INVALID: no key of LMCache (which is no fault). Parts read from a text that
- * LMCache wrote give that text again. Works everywhere.
+ * says that it was not. INVALID: no key of LMCache (which is no fault); UNSUPPORTED: one of its
+ * multi-process mode, which has other parts. What LMCache wrote since late 2025 comes out of
+ * kvr_key_format again as it was. Works everywhere.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_key_parse(const char *text, struct kvr_key_parts *ret,
     char *scratch, size_t cap);
@@ -253,7 +254,8 @@ struct kvr_options {
 	void *log_arg;
 	/*
 	 * The pool's memory, taken part by part as it is needed and given back by kvr_free. mem_get
-	 * answers NULL when there is no more. NULL: mapped by the library.
+	 * answers NULL when there is no more. They may not call what takes an instance. NULL: mapped
+	 * by the library.
 	 */
 	void *(*mem_get)(void *arg, size_t len, size_t align);
 	void (*mem_put)(void *arg, void *at, size_t len);
@@ -283,7 +285,7 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_set_layout(struct kvr *kvr,
 
 enum kvr_close_mode {
 	KVR_DRAIN, /* what was accepted may finish, write-back included, until until_ns */
-	KVR_ABORT  /* everything ends now, with KVR_E_CANCELLED or what had happened by then */
+	KVR_ABORT  /* everything ends now, with KVR_E_SHUTDOWN or what had happened by then */
 };
 
 struct kvr_close_report {
@@ -404,7 +406,7 @@ struct kvr_results {
 	uint32_t  need; /* out, with TOO_SMALL: entries that the next completion needs */
 	uint32_t  spare;
 	int32_t  *err;
-	uint64_t *len;  /* bytes found, stored or delivered; with KVR_E_LENGTH: what is stored */
+	uint64_t *len;  /* of keys that are KVR_OK: bytes found, stored or delivered; else 0 */
 	uint32_t *tier; /* where it was found; KVR_NOWHERE_TIER */
 };
 
@@ -529,7 +531,8 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_contains(struct kvr *kvr, const char *key,
 
 /*
  * batched_contains(): ret_prefix is the number of leading hits and is written on every return,
- * 0 where nothing is known. One round trip a tier, and unlike LMCache's it ends by until_ns.
+ * 0 where nothing is known. One round trip a tier, and unlike LMCache's it ends by until_ns. OK also
+ * when keys are missing; else why nobody knows.
  */
 KVR_API enum kvr_err kvr_batched_contains(struct kvr *kvr, const char *const *key, uint32_t n,
     bool pin, uint64_t until_ns, uint32_t *ret_prefix);
@@ -542,8 +545,8 @@ KVR_API bool kvr_exists_in_put_tasks(struct kvr *kvr, const char *key);
 
 /*
  * submit_put_task(): what kvr_submit answers, and at once, without any callback: SKIPPED_MLA (not
- * the rank that writes), DUPLICATE (that key is being put; the newer data is dropped), DOWN (no
- * tier is up). The caller's reference may be dropped when it returns. done may be NULL, and so may
+ * the rank that writes), DUPLICATE (that key is being put; the newer data is dropped), DOWN (every
+ * tier is down and in its cool-down). The caller's reference may be dropped when it returns. done may be NULL, and so may
  * ret, in which case nobody waits for the outcome. The limit of a put applies.
  */
 KVR_API enum kvr_err kvr_submit_put_task(struct kvr *kvr, const char *key, kvr_obj obj,
@@ -568,7 +571,7 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_get_blocking(struct kvr *kvr, const char *
 KVR_API enum kvr_err kvr_batched_get_blocking(struct kvr *kvr, const char *const *key, uint32_t n,
     uint64_t until_ns, kvr_obj *ret, int32_t *ret_err);
 
-/* support_batched_async_contains() and support_batched_get_non_blocking(): a tier is up. */
+/* support_batched_...(): not every tier is down; the second also: there is a pool. */
 KVR_API bool kvr_support_batched_async_contains(struct kvr *kvr);
 KVR_API bool kvr_support_batched_get_non_blocking(struct kvr *kvr);
 
@@ -614,7 +617,7 @@ KVR_API size_t kvr_metrics(struct kvr *kvr, bool json, char *ret, size_t cap);
 /*
  * How long a get of n keys with these bytes would take now: the round trip and the bandwidth of
  * the gets so far (recent ones weigh more), and the bytes of those in flight before it. For the
- * question whether to load or to recompute. UNFINISHED: nothing was measured yet. DOWN: no tier.
+ * question whether to load or to recompute. UNFINISHED: nothing was measured yet. DOWN: every tier.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_estimate(struct kvr *kvr, uint32_t n, uint64_t bytes,
     uint64_t *ret_ns);

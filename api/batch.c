@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A batch of the caller's into ledger, rows and sides, key by key; and its objects back again. */
+#include "kvr_instance.h"
+
+#include <string.h>
+
+/* ---- checks that take nothing ---- */
+
+static enum kvr_err
+check_shape(struct kvr *k, const struct kvr_batch *b)
+{
+	bool moves = b->kind == KVR_GET || b->kind == KVR_PUT;
+
+	if (b->kind > KVR_PREFETCH)
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: %u is no kind", b->kind);
+	if (b->spare != NULL)
+		return kvr_bad(k, KVR_E_UNSUPPORTED, "kvr_submit: spare is not NULL");
+	if (b->per_chunk > UINT16_MAX)
+		return kvr_bad(k, KVR_E_TOO_BIG, "kvr_submit: per_chunk %u is more than 65535", b->per_chunk);
+	if (b->n == 0)
+		return KVR_OK;
+	if ((b->key == NULL) == (b->keys == NULL))
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: give key or keys, one of them");
+	if (moves && (b->at == NULL) == (b->obj == NULL))
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: give at or obj, one of them");
+	if (moves && b->at != NULL && b->len == NULL)
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: at without len");
+	if (moves && b->obj != NULL && k->pool == NULL)
+		return kvr_bad(k, KVR_E_UNSUPPORTED, "kvr_submit: a scheduler has no objects");
+	return KVR_OK;
+}
+
+static enum kvr_err
+check_place(struct kvr *k, const struct kvr_batch *b, uint32_t i)
+{
+	if (b->len[i] > UINT32_MAX)
+		return kvr_bad(k, KVR_E_TOO_BIG, "kvr_submit: key %u has %llu bytes: split it below 4 GiB",
+		    i, (unsigned long long)b->len[i]);
+	if (b->at[i] == NULL && b->len[i] > 0)
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: key %u has no memory", i);
+	return KVR_OK;
+}
+
+enum kvr_err
+kvr_batch_check(struct kvr *k, const struct kvr_batch *b, uint64_t *ret_text)
+{
+	bool places = (b->kind == KVR_GET || b->kind == KVR_PUT) && b->at != NULL;
+	const char *at = b->keys;
+	enum kvr_err err = check_shape(k, b);
+
+	*ret_text = 0;
+	/* Before n texts are walked: a batch that long is refused whatever is in it. */
+	if (err == KVR_OK && b->n > KVR_KEYS_MAX)
+		err = kvr_bad(k, KVR_E_TOO_BIG, "kvr_submit: %u keys, and %u is the most: split the batch",
+		    b->n, (unsigned)KVR_KEYS_MAX);
+	for (uint32_t i = 0; i < b->n && err == KVR_OK; i++) {
+		const char *text = b->key != NULL ? b->key[i] : at;
+		size_t len = text == NULL ? 0 : strnlen(text, KVR_KEY_MAX + 1);
+
+		if (len == 0)
+			err = kvr_bad(k, KVR_E_INVALID, "kvr_submit: key %u is empty", i);
+		else if (len > KVR_KEY_MAX)
+			err = kvr_bad(k, KVR_E_TOO_BIG, "kvr_submit: key %u has more than %u bytes", i,
+			    KVR_KEY_MAX);
+		else if (places)
+			err = check_place(k, b, i);
+		if (b->keys != NULL)
+			at += len + 1;
+		*ret_text += len + 1;
+	}
+	return err;
+}
+
+/* ---- objects ---- */
+
+void
+kvr_note_length(struct kvr *k, uint64_t len)
+{
+	uint64_t seen = atomic_load_explicit(&k->seen, memory_order_relaxed);
+
+	while (len > seen && !atomic_compare_exchange_weak(&k->seen, &seen, len))
+		;
+}
+
+uint64_t
+kvr_object_size(struct kvr *k)
+{
+	uint64_t seen = atomic_load_explicit(&k->seen, memory_order_relaxed);
+	uint64_t size = KVR_FIRST_SLOT;
+
+	if (atomic_load_explicit(&k->has_layout, memory_order_acquire))
+		return k->layout_bytes;
+	if (k->config->memory.slot_bytes != 0)
+		return k->config->memory.slot_bytes;
+	if (seen == 0)
+		return size;
+	/* In powers of two, so that values which differ by little do not each make a new size. */
+	for (size = KVR_PAGE; size < seen; size *= 2)
+		;
+	return size;
+}
+
+/* The object of key i, made where there is none. NOMEM: that is the key's outcome, not the call's. */
+static enum kvr_err
+fill_object(struct kvr *k, const struct kvr_batch *b, uint32_t i, struct kvr_side *side,
+    struct kvr_pool_span *ret_span)
+{
+	static const struct kvr_meta bytes;
+	kvr_obj obj = b->obj[i];
+	bool made = obj == 0;
+	enum kvr_err err = KVR_OK;
+
+	if (obj == 0 && b->kind == KVR_PUT)
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: key %u has no object", i);
+	if (obj == 0)
+		err = kvr_pool_make(k->pool, &bytes, 0, kvr_object_size(k), 0, &obj);
+	if (err == KVR_E_TOO_BIG)
+		err = KVR_E_NOMEM;
+	if (err == KVR_OK)
+		err = kvr_pool_use(k->pool, obj, ret_span);
+	if (err == KVR_E_STALE)
+		return kvr_bad(k, err, "kvr_submit: the object of key %u is gone", i);
+	if (err != KVR_OK)
+		return err;
+	ret_span->room = KVR_MIN(ret_span->room, (uint64_t)UINT32_MAX);
+	side->obj = obj;
+	side->made = made;
+	return err;
+}
+
+void
+kvr_batch_unfill(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b, uint32_t n)
+{
+	for (uint32_t i = 0; i < n && c->objects; i++) {
+		struct kvr_side *side = &k->sides[c->first + i];
+
+		if (side->obj == 0)
+			continue;
+		kvr_pool_unuse(k->pool, side->obj);
+		if (side->made == 0)
+			continue;
+		b->obj[i] = 0;
+		KVR_CHECK(kvr_pool_change(k->pool, side->obj, KVR_POOL_UNREF, 0) == KVR_OK);
+	}
+}
+
+void
+kvr_batch_objects(struct kvr *k, struct kvr_call *c, bool quiet, bool first)
+{
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct kvr_row *row = &k->ledger->rows[c->first + i];
+		kvr_obj obj = k->sides[c->first + i].obj;
+
+		if (obj == 0)
+			continue;
+		if (first && c->kind == KVR_GET && row->err == KVR_OK) {
+			kvr_pool_found(k->pool, obj, &k->ledger->ops[c->slot].meta,
+			    k->ledger->ops[c->slot].meta_bytes, row->len);
+			kvr_note_length(k, row->len);
+		}
+		if (quiet)
+			kvr_pool_unuse(k->pool, obj);
+	}
+}
+
+/* ---- filling ---- */
+
+/*
+ * What the payloads are: what the caller says, else the instance's layout, else (of a put) the
+ * shape of its largest object, of which the others may be part.
+ */
+static enum kvr_err
+fill_meta(struct kvr *k, const struct kvr_call *c, const struct kvr_batch *b)
+{
+	struct kvr_ledger_op *op = &k->ledger->ops[c->slot];
+	struct kvr_meta meta;
+	uint64_t bytes;
+
+	memset(op, 0, sizeof(*op));
+	if (b->layout != NULL) {
+		enum kvr_err err = kvr_layout_read(b->layout, &op->meta, &op->meta_bytes);
+
+		return err == KVR_OK ? err : kvr_bad(k, err, "kvr_submit: the layout is none");
+	}
+	if (atomic_load_explicit(&k->has_layout, memory_order_acquire)) {
+		op->meta = k->layout;
+		op->meta_bytes = k->layout_bytes;
+		return KVR_OK;
+	}
+	for (uint32_t i = 0; i < b->n && b->kind == KVR_PUT && b->obj != NULL; i++) {
+		kvr_pool_meta(k->pool, b->obj[i], &meta, &bytes);
+		if (bytes > op->meta_bytes) {
+			op->meta = meta;
+			op->meta_bytes = bytes;
+		}
+	}
+	return KVR_OK;
+}
+
+static enum kvr_err
+fill_place(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b, uint32_t i,
+    struct kvr_row *row, struct kvr_key *key)
+{
+	struct kvr_pool_span span = { .at = NULL };
+	bool at_most = (c->flags & KVR_AT_MOST) != 0 && b->kind == KVR_GET;
+	enum kvr_err err = KVR_OK;
+
+	if (b->kind != KVR_GET && b->kind != KVR_PUT)
+		return KVR_OK;
+	if (b->obj != NULL) {
+		err = fill_object(k, b, i, &k->sides[c->first + i], &span);
+		if (err == KVR_E_NOMEM && b->kind == KVR_GET) {
+			row->err = KVR_E_NOMEM;
+			return KVR_OK;
+		}
+		at_most = at_most || (b->kind == KVR_GET && b->obj[i] == 0);
+		span.len = at_most ? span.room : span.len;
+	} else {
+		span.at = b->at[i];
+		span.len = b->len[i];
+	}
+	if (err == KVR_OK && span.len > UINT32_MAX)
+		err = KVR_E_TOO_BIG;
+	if (b->kind == KVR_PUT)
+		kvr_note_length(k, span.len);
+	key->at = span.at;
+	key->room = span.len;
+	row->len = (uint32_t)span.len;
+	row->flags = at_most ? KVR_ROW_AT_MOST : 0;
+	c->bytes += span.len;
+	return err;
+}
+
+/* One key. room: bytes of text that are left; they were counted before, but the caller may lie. */
+static enum kvr_err
+fill_key(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b, uint32_t i, const char *text,
+    size_t len, uint64_t *text_at, uint64_t room)
+{
+	uint32_t slot = c->first + i, out;
+	struct kvr_key *key = &k->ledger->keys[slot];
+	struct kvr_row *row = &k->ledger->rows[slot];
+	struct kvr_side *side = &k->sides[slot];
+	char copy[KVR_KEY_MAX + 1];
+	enum kvr_err err = kvr_key_take(k, text, len, copy, &out, &side->digest);
+
+	side->obj = 0;
+	side->made = 0;
+	if (err == KVR_OK && (uint64_t)out + 1 > room)
+		err = KVR_E_INVALID;
+	if (err != KVR_OK)
+		return kvr_bad(k, err, "kvr_submit: key %u is %s", i,
+		    k->parse_keys ? "no key of LMCache" : "no key");
+	memcpy(&k->ledger->texts[*text_at], copy, out + 1);
+	*key = (struct kvr_key){ .text = (uint32_t)*text_at, .len = (uint16_t)out,
+		.op = (uint16_t)c->slot };
+	*row = (struct kvr_row){ .digest = side->digest, .key = slot, .err = KVR_PENDING,
+		.where = KVR_NOWHERE };
+	*text_at += out + 1;
+	if (c->kind == KVR_PUT && k->skip_puts)
+		row->err = KVR_E_SKIPPED_MLA;
+	return fill_place(k, c, b, i, row, key);
+}
+
+enum kvr_err
+kvr_batch_fill(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
+{
+	uint64_t text_at = (uint64_t)c->text * KVR_TEXT_UNIT;
+	uint64_t end = text_at + (uint64_t)c->n_text * KVR_TEXT_UNIT;
+	const char *at = b->keys;
+	enum kvr_err err = fill_meta(k, c, b);
+
+	c->objects = b->obj != NULL && (b->kind == KVR_GET || b->kind == KVR_PUT);
+	c->bytes = 0;
+	for (uint32_t i = 0; i < b->n && err == KVR_OK; i++) {
+		const char *text = b->key != NULL ? b->key[i] : at;
+		size_t len = strnlen(text, KVR_KEY_MAX + 1);
+
+		err = fill_key(k, c, b, i, text, len, &text_at, end - text_at);
+		if (b->keys != NULL)
+			at += len + 1;
+		if (err != KVR_OK)
+			kvr_batch_unfill(k, c, b, i + 1); /* this one may have its reference already */
+	}
+	for (uint32_t i = 0; i < b->n && err == KVR_OK && c->objects; i++) {
+		if (k->sides[c->first + i].made != 0)
+			b->obj[i] = k->sides[c->first + i].obj;
+	}
+	return err;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations: their slots, what became of them, and who is told. */
+#include "kvr_instance.h"
+
+#include <string.h>
+
+/* ---- slots ---- */
+
+/*
+ * Gives the slots of an operation back that nobody holds any more. It may be long for a batch of
+ * 65,536 keys, so it never runs under the domain's guard.
+ */
+static void
+put_back(struct kvr *k, struct kvr_call *c)
+{
+	uint32_t word = atomic_load(&c->word);
+	uint32_t gen = (KVR_WORD_GEN_OF(word) + 1) & KVR_WORD_GEN_MASK;
+
+	if (c->puts)
+		kvr_puts_drop(k, c);
+	atomic_store(&c->request, 0);
+	pthread_mutex_lock(&k->lock);
+	if (c->n > 0)
+		kvr_range_give(&k->keys, c->first, c->n);
+	if (c->n_text > 0)
+		kvr_range_give(&k->texts, c->text, c->n_text);
+	atomic_store(&c->word, (gen == 0 ? 1 : gen) << KVR_WORD_GEN);
+	c->next_free = k->free_op;
+	k->free_op = c->slot + 1;
+	k->n_ops--;
+	pthread_mutex_unlock(&k->lock);
+	if (atomic_load(&c->sleepers) > 0)
+		kvr_futex_wake(&c->word);
+}
+
+/* What the router released after everybody had been told. */
+static void
+reap(struct kvr *k)
+{
+	uint32_t at = atomic_exchange(&k->reap, 0);
+
+	while (at != 0) {
+		struct kvr_call *c = &k->call[at - 1];
+
+		at = c->next_free;
+		put_back(k, c);
+	}
+}
+
+void
+kvr_call_drop(struct kvr *k, struct kvr_call *c, bool under_guard)
+{
+	if (atomic_fetch_sub(&c->holds, 1) != 1)
+		return;
+	if (!under_guard) {
+		put_back(k, c);
+		return;
+	}
+	uint32_t head = atomic_load(&k->reap);
+
+	do
+		c->next_free = head;
+	while (!atomic_compare_exchange_weak(&k->reap, &head, c->slot + 1));
+}
+
+/* Lookups and gets keep a quarter of everything for themselves: puts are refused first. */
+static uint32_t
+share(uint32_t limit, uint32_t kind)
+{
+	return kind == KVR_PUT || kind == KVR_PREFETCH ? limit - limit / 4 : limit;
+}
+
+static enum kvr_err
+take_slots(struct kvr *k, struct kvr_call *c, uint32_t n, uint32_t n_text)
+{
+	if (n == 0)
+		return KVR_OK;
+	if (!kvr_range_take(&k->keys, n, &c->first))
+		return KVR_E_BUSY;
+	if (!kvr_range_take(&k->texts, n_text, &c->text)) {
+		kvr_range_give(&k->keys, c->first, n);
+		return KVR_E_BUSY;
+	}
+	return KVR_OK;
+}
+
+enum kvr_err
+kvr_call_take(struct kvr *k, uint32_t kind, uint32_t n, uint64_t text_bytes, struct kvr_call **ret)
+{
+	uint64_t n_text = (text_bytes + KVR_TEXT_UNIT - 1) / KVR_TEXT_UNIT;
+	enum kvr_err err = KVR_E_BUSY;
+
+	if (n > share(k->keys_limit, kind))
+		return kvr_bad(k, KVR_E_TOO_BIG, "kvr_submit: %u keys, and %u is the most for this kind: "
+		    "split the batch or raise limits.keys", n, share(k->keys_limit, kind));
+	if (n_text > KVR_TEXT_UNITS)
+		return kvr_bad(k, KVR_E_TOO_BIG, "kvr_submit: %llu bytes of key text, and %u is the most: "
+		    "split the batch", (unsigned long long)text_bytes, (unsigned)KVR_TEXT_MAX);
+	reap(k);
+	pthread_mutex_lock(&k->lock);
+	uint32_t keys = KVR_KEYS_MAX - k->keys.free;
+
+	if (k->n_ops < share(k->ops_limit, kind) && k->free_op != 0 &&
+	    keys + n <= share(k->keys_limit, kind)) {
+		struct kvr_call *c = &k->call[k->free_op - 1];
+
+		err = take_slots(k, c, n, (uint32_t)n_text);
+		if (err == KVR_OK) {
+			k->free_op = c->next_free;
+			k->n_ops++;
+			c->n = n;
+			c->n_text = n == 0 ? 0 : (uint32_t)n_text;
+			c->kind = kind;
+			*ret = c;
+		}
+	}
+	pthread_mutex_unlock(&k->lock);
+	return err;
+}
+
+void
+kvr_call_undo(struct kvr *k, struct kvr_call *c)
+{
+	c->puts = false;
+	put_back(k, c);
+}
+
+kvr_op
+kvr_call_op(const struct kvr_call *c)
+{
+	return (kvr_op)KVR_WORD_GEN_OF(atomic_load(&c->word)) << 32 | c->slot;
+}
+
+struct kvr_call *
+kvr_call_find(struct kvr *k, kvr_op op)
+{
+	uint64_t slot = op & UINT32_MAX;
+
+	if (slot >= KVR_OPS_MAX || op >> 32 == 0)
+		return NULL;
+	struct kvr_call *c = &k->call[slot];
+
+	/* A free slot has the generation of its next operation, which nobody has been given. */
+	if (KVR_WORD_GEN_OF(atomic_load(&c->word)) != op >> 32 || atomic_load(&c->holds) == 0)
+		return NULL;
+	return c;
+}
+
+/* ---- outcomes ---- */
+
+void
+kvr_call_sum(struct kvr *k, const struct kvr_call *c, struct kvr_outcome *ret)
+{
+	const struct kvr_row *row = &k->ledger->rows[c->first];
+
+	for (uint32_t i = 0; i < c->n; i++) {
+		if (row[i].err == KVR_OK) {
+			ret->n_ok++;
+			ret->bytes += row[i].len;
+		} else if (ret->err == KVR_OK) {
+			ret->err = row[i].err;
+		}
+	}
+}
+
+/* Who is told how. Only the futex path makes a system call, and only if somebody sleeps. */
+static void
+announce(struct kvr *k, struct kvr_call *c, bool quiet)
+{
+	if (c->teller == KVR_TELL_QUEUE) {
+		kvr_queue_push(c->queue, c->slot);
+	} else if (c->teller == KVR_TELL_CALLBACK) {
+		kvr_notifier_tell(k, c->slot);
+	} else if (c->teller == KVR_TELL_NOBODY && quiet) {
+		kvr_call_drop(k, c, true);
+	}
+	if (atomic_load(&c->sleepers) > 0)
+		kvr_futex_wake(&c->word);
+}
+
+void
+kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
+{
+	uint32_t word = atomic_load(&c->word);
+	uint32_t n = KVR_WORD_N_ARRIVED(word);
+	bool quiet = (o->flags & KVR_DONE_QUIET) != 0;
+
+	KVR_CHECK(n < KVR_LEN(c->outcome) && (word & KVR_WORD_QUIET) == 0);
+	c->outcome[n] = *o;
+	if (c->objects)
+		kvr_batch_objects(k, c, quiet, n == 0);
+	if (n == 0)
+		kvr_pace_note(k, c, o);
+	if (quiet) {
+		atomic_fetch_sub(&k->n_flying, 1);
+		if (atomic_load(&k->life) != KVR_LIFE_OPEN)
+			atomic_fetch_add(o->err == KVR_E_CANCELLED || o->err == KVR_E_SHUTDOWN
+			        ? &k->n_dropped : &k->n_finished, 1);
+	}
+	/* Pairs with the acquire in kvr_call_fetch: who sees the arrival sees outcome and rows. */
+	atomic_fetch_add_explicit(&c->word, KVR_WORD_ARRIVED + (quiet ? KVR_WORD_QUIET : 0),
+	    memory_order_acq_rel);
+	announce(k, c, quiet);
+}
+
+bool
+kvr_call_fetch(struct kvr_call *c, uint32_t gen, struct kvr_outcome *ret, bool *ret_last)
+{
+	uint32_t word = atomic_load_explicit(&c->word, memory_order_acquire);
+
+	do {
+		if (KVR_WORD_GEN_OF(word) != gen || KVR_WORD_N_ARRIVED(word) <= KVR_WORD_N_FETCHED(word))
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(&c->word, &word, word + KVR_WORD_FETCHED,
+	    memory_order_acq_rel, memory_order_acquire));
+	*ret = c->outcome[KVR_WORD_N_FETCHED(word)];
+	*ret_last = (ret->flags & KVR_DONE_QUIET) != 0;
+	return true;
+}
+
+void
+kvr_call_told(struct kvr *k, struct kvr_call *c, bool last)
+{
+	if (last)
+		kvr_call_drop(k, c, false);
+}
+
+/* ---- what a caller sees ---- */
+
+static void
+tell_why(struct kvr *k, const struct kvr_row *row, uint32_t n, struct kvr_done *d)
+{
+	if (d->err == KVR_OK || kvr_err_blame(d->err) == KVR_BLAME_NONE || k->system == NULL)
+		return;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t tier = row[i].where;
+
+		if (row[i].err != d->err)
+			continue;
+		/* Nobody's fault in particular: with one tier it can only be that one. */
+		if (tier == KVR_NOWHERE && k->config->n_tiers == 1)
+			tier = 0;
+		if (tier < k->config->n_tiers)
+			kvr_system_why(k->system, tier, d->why, sizeof(d->why));
+		return;
+	}
+}
+
+static void
+tell_keys(const struct kvr_row *row, uint32_t n, uint32_t place, struct kvr_results *res)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (res->err != NULL)
+			res->err[place + i] = row[i].err;
+		if (res->len != NULL)
+			res->len[place + i] = row[i].len;
+		if (res->tier != NULL)
+			res->tier[place + i] = row[i].where == KVR_NOWHERE ? KVR_NOWHERE_TIER : row[i].where;
+	}
+}
+
+void
+kvr_call_tell(struct kvr *k, const struct kvr_call *c, const struct kvr_outcome *o, uint32_t place,
+    struct kvr_done *ret, struct kvr_results *res)
+{
+	const struct kvr_row *row = c->n > 0 ? &k->ledger->rows[c->first] : NULL;
+
+	if (ret != NULL) {
+		struct kvr_done d = { .size = sizeof(d), .kind = c->kind, .flags = o->flags, .err = o->err,
+			.op = kvr_call_op(c), .tag = c->tag, .bytes = o->bytes,
+			.took_ns = o->end_ns - c->since_ns, .first = place, .n = c->n, .n_ok = o->n_ok,
+			.prefix = o->prefix };
+
+		tell_why(k, row, c->n, &d);
+		d.size = ret->size;
+		memcpy(ret, &d, sizeof(d));
+	}
+	if (res != NULL)
+		tell_keys(row, c->n, place, res);
+}
+
+/* ---- messages of the router ---- */
+
+static void
+on_complete(struct kvr *k, const struct kvr_msg *m)
+{
+	struct kvr_call *c = &k->call[m->op & UINT32_MAX];
+	struct kvr_outcome o = { .err = m->COMPLETE.err, .flags = m->COMPLETE.flags,
+		.n_ok = m->COMPLETE.n_ok, .prefix = m->COMPLETE.prefix, .bytes = m->COMPLETE.bytes,
+		.end_ns = kvr_now_ns() };
+
+	kvr_call_arrive(k, c, &o);
+}
+
+void
+kvr_outside(void *arg, const struct kvr_msg *m, const struct kvr_row *rows)
+{
+	struct kvr *k = arg;
+
+	(void)rows;
+	if (m->type == KVR_MSG_STOPPED) {
+		if (m->from == KVR_ID_NONE) {
+			atomic_store(&k->dead, 1);
+			kvr_notifier_bury(k);
+		}
+		atomic_store(&k->stopped, 1);
+		kvr_futex_wake(&k->stopped);
+		return;
+	}
+	if (atomic_load(&k->deaf) != 0)
+		return;
+	KVR_CHECK((m->op & UINT32_MAX) < KVR_OPS_MAX);
+	struct kvr_call *c = &k->call[m->op & UINT32_MAX];
+
+	KVR_CHECK(KVR_WORD_GEN_OF(atomic_load(&c->word)) == m->op >> 32);
+	if (m->type == KVR_MSG_COMPLETE) {
+		on_complete(k, m);
+	} else if (m->type == KVR_MSG_RELEASE) {
+		c->released = true;
+		kvr_call_drop(k, c, true);
+	}
+}

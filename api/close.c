@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An instance ends: everything is answered, every thread joined, and then it is freed. */
+#include "kvr_instance.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+uint32_t
+kvr_join_system(struct kvr *k, uint64_t until_ns)
+{
+	pthread_mutex_lock(&k->join_lock);
+	if (!k->joined) {
+		k->n_stuck = kvr_system_join(k->system, until_ns);
+		k->joined = true;
+	}
+	uint32_t n = k->n_stuck;
+
+	pthread_mutex_unlock(&k->join_lock);
+	return n;
+}
+
+static void
+post_stop(struct kvr *k, uint32_t drain)
+{
+	struct kvr_msg m = { .type = KVR_MSG_STOP, .from = KVR_ID_API, .to = KVR_ID_ROUTER };
+
+	m.STOP.drain = drain;
+	if (kvr_system_post(k->system, &m) != KVR_OK)
+		atomic_store(&k->stopped, 1); /* dead: there is nobody who could stop */
+}
+
+static bool
+wait_stopped(struct kvr *k, uint64_t until_ns)
+{
+	while (atomic_load(&k->stopped) == 0 && kvr_now_ns() < until_ns)
+		kvr_futex_wait(&k->stopped, 0, until_ns);
+	return atomic_load(&k->stopped) != 0;
+}
+
+/* A drain that takes too long becomes an abort while there is still time to answer everybody. */
+static void
+stop_all(struct kvr *k, uint64_t until_ns, bool drain)
+{
+	uint64_t now_ns = kvr_now_ns();
+	uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+
+	if (drain) {
+		post_stop(k, 1);
+		if (wait_stopped(k, now_ns + left_ns - KVR_MIN(left_ns / 4, KVR_MS(200))))
+			return;
+	}
+	post_stop(k, 0);
+	wait_stopped(k, KVR_MAX(until_ns, kvr_now_ns() + KVR_MS(100)));
+}
+
+static void
+close_now(struct kvr *k, uint64_t until_ns, bool drain)
+{
+	struct kvr_close_report *r = &k->report;
+
+	kvr_wait_outside(k);
+	if (atomic_load(&k->dead) == 0)
+		stop_all(k, until_ns, drain);
+	uint64_t late_ns = KVR_MAX(until_ns, kvr_now_ns() + KVR_MS(200));
+
+	r->stuck_threads = kvr_join_system(k, late_ns);
+	kvr_call_end_all(k, r->stuck_threads > 0 ? KVR_E_STUCK
+	    : atomic_load(&k->dead) != 0         ? KVR_E_DEAD
+	                                         : KVR_E_SHUTDOWN, r->stuck_threads == 0);
+	if (!kvr_notifier_stop(k, KVR_MAX(late_ns, kvr_now_ns() + KVR_MS(500)))) {
+		kvr_say(k, KVR_LOG_ERROR, "kvr_close: a callback does not return");
+		k->callback_stuck = true;
+		r->stuck_threads++;
+	}
+	r->size = sizeof(*r);
+	r->finished = atomic_load(&k->n_finished);
+	r->dropped = atomic_load(&k->n_dropped);
+	r->not_quiet = kvr_call_not_quiet(k);
+	kvr_say(k, r->stuck_threads > 0 ? KVR_LOG_ERROR : KVR_LOG_INFO,
+	    "closed: %llu operations finished, %llu dropped, %u threads stuck, %llu keys not quiet",
+	    (unsigned long long)r->finished, (unsigned long long)r->dropped, r->stuck_threads,
+	    (unsigned long long)r->not_quiet);
+}
+
+static enum kvr_err
+report(struct kvr *k, uint64_t until_ns, struct kvr_close_report *ret)
+{
+	enum kvr_err err = KVR_OK;
+
+	pthread_mutex_lock(&k->end_lock);
+	while (!k->reported && err == KVR_OK) {
+		if (!kvr_cond_wait(&k->end_bell, &k->end_lock, until_ns))
+			err = k->reported ? KVR_OK : KVR_E_TIMEOUT;
+	}
+	if (err == KVR_OK) {
+		err = k->report.stuck_threads > 0 ? KVR_E_STUCK : KVR_OK;
+		if (ret != NULL) {
+			uint32_t size = ret->size;
+
+			memcpy(ret, &k->report, sizeof(*ret));
+			ret->size = size;
+		}
+	}
+	pthread_mutex_unlock(&k->end_lock);
+	return err;
+}
+
+enum kvr_err
+kvr_close(struct kvr *k, uint64_t until_ns, uint32_t mode, struct kvr_close_report *ret)
+{
+	uint64_t at_ns;
+	uint32_t open = KVR_LIFE_OPEN;
+	enum kvr_err err = kvr_check_instance(k);
+
+	if (err != KVR_OK)
+		return err;
+	if (kvr_in_callback())
+		return kvr_bad(k, KVR_E_INVALID, "kvr_close: not from a callback");
+	if (mode > KVR_ABORT || (ret != NULL && ret->size < sizeof(*ret)))
+		return kvr_bad(k, KVR_E_INVALID, "kvr_close: no such mode, or size of the report is not set");
+	err = kvr_until(k, "kvr_close", until_ns, k->config->timeouts.put_ns, false, &at_ns);
+	if (err != KVR_OK)
+		return err;
+	if (atomic_compare_exchange_strong(&k->life, &open, KVR_LIFE_CLOSING)) {
+		close_now(k, at_ns, mode == KVR_DRAIN);
+		pthread_mutex_lock(&k->end_lock);
+		k->reported = true;
+		atomic_store(&k->life, KVR_LIFE_CLOSED);
+		pthread_cond_broadcast(&k->end_bell);
+		pthread_mutex_unlock(&k->end_lock);
+	}
+	/* The one that closed finds its report at once; another waits for it. */
+	return report(k, KVR_MAX(at_ns, kvr_now_ns()), ret);
+}
+
+void
+kvr_instance_free(struct kvr *k)
+{
+	for (uint32_t i = 0; i < k->n_queues; i++)
+		kvr_queue_free(k->queue[i]);
+	if (k->system != NULL)
+		kvr_system_free(k->system);
+	kvr_notifier_close(k);
+	kvr_pool_free(k->pool);
+	kvr_ledger_free(k->ledger);
+	kvr_config_free(k->config);
+	kvr_range_clear(&k->keys);
+	kvr_range_clear(&k->texts);
+	if (k->sides != NULL)
+		munmap(k->sides, KVR_KEYS_MAX * sizeof(k->sides[0]));
+	if (k->chain != NULL)
+		munmap(k->chain, KVR_PUT_CHAINS * sizeof(k->chain[0]));
+	pthread_mutex_destroy(&k->log_lock);
+	pthread_mutex_destroy(&k->lock);
+	pthread_mutex_destroy(&k->put_lock);
+	pthread_mutex_destroy(&k->end_lock);
+	pthread_mutex_destroy(&k->join_lock);
+	pthread_cond_destroy(&k->end_bell);
+	k->magic = 0;
+	free(k);
+}
+
+void
+kvr_free(struct kvr *take)
+{
+	if (kvr_check_instance(take) != KVR_OK)
+		return;
+	if (kvr_in_callback()) {
+		kvr_say(take, KVR_LOG_ERROR, "kvr_free: not from a callback; nothing was freed");
+		return;
+	}
+	(void)kvr_close(take, kvr_now_ns() + KVR_SEC(5), KVR_ABORT, NULL);
+	if (take->report.stuck_threads > 0) {
+		/* A page that a thread may still write to must never become somebody else's. */
+		kvr_say(take, KVR_LOG_ERROR,
+		    "kvr_free: %u threads hang below the library: instance and pool stay in memory",
+		    take->report.stuck_threads);
+		return;
+	}
+	kvr_instance_free(take);
+}

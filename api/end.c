@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the router will not answer any more, and what is still in use at the end. */
+#include "kvr_instance.h"
+
+/*
+ * New calls are refused already; one that is on its way takes microseconds. Until it is gone its
+ * operation may be taken back by its own thread, so nobody else may end it.
+ */
+void
+kvr_wait_outside(struct kvr *k)
+{
+	for (;;) {
+		uint32_t n = atomic_load(&k->inside);
+
+		if (n == 0)
+			return;
+		kvr_futex_wait(&k->inside, n, kvr_now_ns() + KVR_MS(10));
+	}
+}
+
+static void
+end_one(struct kvr *k, struct kvr_call *c, int32_t err, bool quiet)
+{
+	struct kvr_row *row = &k->ledger->rows[c->first];
+	struct kvr_outcome o = { .flags = quiet ? KVR_DONE_QUIET : 0, .end_ns = kvr_now_ns() };
+
+	for (uint32_t i = 0; i < c->n; i++) {
+		if (row[i].err != KVR_PENDING)
+			continue;
+		row[i].err = (int8_t)err;
+		row[i].len = 0;
+		row[i].where = KVR_NOWHERE;
+	}
+	kvr_call_sum(k, c, &o);
+	kvr_call_arrive(k, c, &o);
+}
+
+void
+kvr_call_end_all(struct kvr *k, int32_t err, bool quiet)
+{
+	atomic_store(&k->deaf, 1);
+	kvr_wait_outside(k);
+	pthread_mutex_lock(&k->join_lock);
+	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
+		struct kvr_call *c = &k->call[i];
+
+		if (atomic_load(&c->holds) == 0)
+			continue;
+		bool open = (atomic_load(&c->word) & KVR_WORD_QUIET) == 0;
+
+		if (open)
+			end_one(k, c, err, quiet);
+		/* In the router's place. What is not quiet keeps its slots for ever. */
+		if (quiet && !c->released) {
+			c->released = true;
+			kvr_call_drop(k, c, false);
+		}
+	}
+	pthread_mutex_unlock(&k->join_lock);
+}
+
+uint64_t
+kvr_call_not_quiet(struct kvr *k)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
+		const struct kvr_call *c = &k->call[i];
+
+		if (atomic_load(&c->holds) != 0 && (atomic_load(&c->word) & KVR_WORD_QUIET) == 0)
+			n += c->n;
+	}
+	return n;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every call begins with: is this the process that opened it, is it open, is it a call? */
+#include "kvr_instance.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- fork ---- */
+
+/*
+ * A page that the kernel clears in a child. It has to be asked before anything else: in a child the
+ * queue library aborts the process at the first call, locks may be held by threads that are not
+ * there, and a comparison of process ids would cost a system call for each entry.
+ */
+static _Atomic(const volatile uint32_t *) fork_page;
+static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;
+static const uint32_t fork_mark = KVR_MAGIC('H', 'E', 'R', 'E');
+
+bool
+kvr_forked(void)
+{
+	const volatile uint32_t *page = atomic_load_explicit(&fork_page, memory_order_acquire);
+
+	return page != NULL && *page != fork_mark;
+}
+
+enum kvr_err
+kvr_fork_watch(void)
+{
+	enum kvr_err err = KVR_OK;
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+
+	pthread_mutex_lock(&fork_lock);
+	if (atomic_load_explicit(&fork_page, memory_order_acquire) == NULL) {
+		uint32_t *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (page == MAP_FAILED) {
+			err = KVR_E_NOMEM;
+		} else if (madvise(page, size, MADV_WIPEONFORK) != 0) {
+			munmap(page, size);
+			err = KVR_E_UNSUPPORTED;
+		} else {
+			*page = fork_mark;
+			atomic_store_explicit(&fork_page, page, memory_order_release);
+		}
+	}
+	pthread_mutex_unlock(&fork_lock);
+	return err;
+}
+
+static _Thread_local bool in_callback;
+
+bool
+kvr_in_callback(void)
+{
+	return in_callback;
+}
+
+void
+kvr_set_in_callback(bool is)
+{
+	in_callback = is;
+}
+
+/* ---- the gate ---- */
+
+enum kvr_err
+kvr_check_instance(const struct kvr *k)
+{
+	if (kvr_forked())
+		return KVR_E_FORKED;
+	return k == NULL || k->magic != KVR_INSTANCE_MAGIC ? KVR_E_INVALID : KVR_OK;
+}
+
+enum kvr_err
+kvr_enter(struct kvr *k)
+{
+	enum kvr_err err = kvr_check_instance(k);
+
+	if (err != KVR_OK)
+		return err;
+	/* Both in one total order: either the closer sees us inside, or we see that it is closing. */
+	atomic_fetch_add(&k->inside, 1);
+	if (atomic_load(&k->life) != KVR_LIFE_OPEN)
+		err = KVR_E_SHUTDOWN;
+	else if (atomic_load(&k->dead) != 0)
+		err = KVR_E_DEAD;
+	if (err != KVR_OK)
+		kvr_leave(k);
+	return err;
+}
+
+void
+kvr_leave(struct kvr *k)
+{
+	if (atomic_fetch_sub(&k->inside, 1) == 1 &&
+	    (atomic_load(&k->life) != KVR_LIFE_OPEN || atomic_load(&k->dead) != 0))
+		kvr_futex_wake(&k->inside);
+}
+
+enum kvr_err
+kvr_until(struct kvr *k, const char *call, uint64_t until_ns, uint64_t limit_ns, bool never,
+    uint64_t *ret_ns)
+{
+	uint64_t now_ns = kvr_now_ns();
+
+	if (until_ns == 0)
+		*ret_ns = limit_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + limit_ns;
+	else if (until_ns == KVR_NOW)
+		*ret_ns = now_ns;
+	else if (until_ns == KVR_NEVER && !never)
+		return kvr_bad(k, KVR_E_INVALID, "%s: KVR_NEVER is for kvr_wait and kvr_quiet only", call);
+	else if (until_ns < k->opened_ns)
+		return kvr_bad(k, KVR_E_INVALID,
+		    "%s: until_ns %llu lies before kvr_open: pass an instant of CLOCK_MONOTONIC, not a duration",
+		    call, (unsigned long long)until_ns);
+	else
+		*ret_ns = until_ns;
+	return KVR_OK;
+}
+
+bool
+kvr_read_struct(void *to, size_t to_size, size_t least, const void *from)
+{
+	uint32_t size;
+	const char *at = from;
+
+	memcpy(&size, from, sizeof(size));
+	if (size < least || size > 65536)
+		return false;
+	for (size_t i = to_size; i < size; i++) {
+		if (at[i] != 0)
+			return false; /* asks for something that only a newer library knows */
+	}
+	memset(to, 0, to_size);
+	memcpy(to, from, KVR_MIN(to_size, (size_t)size));
+	return true;
+}
+
+/* ---- the log ---- */
+
+static void
+say(struct kvr *k, int level, const char *fmt, va_list args)
+{
+	char line[512];
+
+	if (k == NULL || (k->config != NULL && level > (int)k->config->log.level))
+		return;
+	vsnprintf(line, sizeof(line), fmt, args);
+	pthread_mutex_lock(&k->log_lock);
+	if (k->log != NULL)
+		k->log(k->log_arg, level, line);
+	else if (level <= KVR_LOG_WARN)
+		fprintf(stderr, "kvrelay: %s\n", line);
+	pthread_mutex_unlock(&k->log_lock);
+}
+
+void
+kvr_say(struct kvr *k, int level, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(k, level, fmt, args);
+	va_end(args);
+}
+
+enum kvr_err
+kvr_bad(struct kvr *k, enum kvr_err err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(k, KVR_LOG_ERROR, fmt, args);
+	va_end(args);
+	return err;
+}
+
+/* ---- sleeping on a word ---- */
+
+void
+kvr_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t until_ns)
+{
+	struct timespec at = { .tv_sec = (time_t)(until_ns / UINT64_C(1000000000)),
+		.tv_nsec = (long)(until_ns % UINT64_C(1000000000)) };
+
+	/* WAIT_BITSET takes an instant of CLOCK_MONOTONIC, plain WAIT a duration. */
+	syscall(SYS_futex, (uint32_t *)word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, value,
+	    until_ns == UINT64_MAX ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+void
+kvr_futex_wake(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, (uint32_t *)word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, NULL, NULL, 0);
+}

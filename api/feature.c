@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What this build is and can do. */
+#include "kvrelay.h"
+
+#include "kvr_connector.h"
+
+#include <string.h>
+
+uint32_t
+kvr_version(void)
+{
+	return KVR_VERSION_MAJOR << 16 | KVR_VERSION_MINOR << 8 | KVR_VERSION_PATCH;
+}
+
+bool
+kvr_has(const char *feature)
+{
+	static const char *const always[] = { "naive", "kivi", "zstd", "estimate", "lmcache", "sealed", "bare" };
+
+	if (feature == NULL)
+		return false;
+	for (size_t i = 0; i < KVR_LEN(always); i++) {
+		if (strcmp(feature, always[i]) == 0)
+			return true;
+	}
+	for (const char *const *scheme = kvr_connector_schemes(); *scheme != NULL; scheme++) {
+		if (strcmp(feature, *scheme) == 0)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of an instance, for the files of the facade. The facade turns calls into messages to
+ * the router and messages of the router into completions; it decides nothing else.
+ *
+ *   entry.c    fork, instants, sized structs, the gate, the log
+ *   open.c     an instance begins          close.c    and ends
+ *   keys.c     key texts: checks, rewriting, digests
+ *   layout.c   shapes of payloads
+ *   range.c    runs of slots               pool.c, obj.c  memory objects
+ *   call.c     operations: slots, outcomes, who is told
+ *   batch.c    a batch into ledger and rows
+ *   submit.c   the submission call         wait.c     waiting, cancelling
+ *   end.c      what nobody answers any more
+ *   queue.c    queues                      notify.c   the notifier thread
+ *   puts.c     which keys are being put
+ *   lmcache.c  LMCache's methods           lmget.c    those that bring objects
+ *   health.c   how it is doing             lmtext.c   key texts by their parts
+ *
+ * Locks, each taken alone or in this order: the domain's guard (held by whoever calls outside), then
+ * one of: lock (slots), puts, pool, a queue's. None of ours is held when a message is posted, for
+ * the answer may come back on the same thread before the post returns.
+ *
+ * Life of an operation. Two hold its slot: the router, until RELEASE, and whoever is to be told,
+ * until the last completion has been fetched. The last of the two gives slots and texts back.
+ */
+#ifndef KVR_INSTANCE_H
+#define KVR_INSTANCE_H
+
+#include "kvrelay.h"
+
+#include "kvr_lmkey.h"
+#include "kvr_pool.h"
+#include "kvr_range.h"
+#include "kvr_system.h"
+#include "kvr_thread.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define KVR_INSTANCE_MAGIC KVR_MAGIC('K', 'V', 'R', 'I')
+#define KVR_QUEUE_MAGIC KVR_MAGIC('K', 'V', 'R', 'Q')
+
+enum {
+	KVR_TEXT_UNIT = 64,
+	KVR_TEXT_UNITS = KVR_TEXT_MAX / KVR_TEXT_UNIT,
+	KVR_QUEUES_MAX = 64,
+	KVR_PUT_CHAINS = 65536,
+	KVR_FIRST_SLOT = 1048576 /* a new object, before any length is known */
+};
+
+/*
+ * The word of an operation, on which waiters sleep: generation << 5 | quiet << 4 | fetched << 2 |
+ * arrived. A completion can be fetched while arrived is more than fetched.
+ */
+enum { KVR_WORD_ARRIVED = 1, KVR_WORD_FETCHED = 4, KVR_WORD_QUIET = 16, KVR_WORD_GEN = 5 };
+#define KVR_WORD_N_ARRIVED(w) ((w) & 3U)
+#define KVR_WORD_N_FETCHED(w) ((w) >> 2 & 3U)
+#define KVR_WORD_GEN_OF(w) ((w) >> KVR_WORD_GEN)
+#define KVR_WORD_GEN_MASK (UINT32_MAX >> KVR_WORD_GEN)
+
+enum kvr_teller { KVR_TELL_WAIT, KVR_TELL_QUEUE, KVR_TELL_CALLBACK, KVR_TELL_NOBODY };
+
+struct kvr_outcome {
+	int32_t  err;
+	uint32_t flags, n_ok, prefix;
+	uint64_t bytes, end_ns;
+};
+
+struct kvr_call {
+	_Atomic uint32_t word;
+	_Atomic uint32_t holds;     /* router, teller */
+	_Atomic uint32_t sleepers;  /* on word */
+	_Atomic uint32_t cancelled; /* one CANCEL is enough: their number is bounded */
+	_Atomic uint64_t request;   /* hash of the request id; 0: none */
+	uint32_t         slot, next_free;
+	uint32_t         first, n;  /* key slots; n 0: no slots */
+	uint32_t         text, n_text; /* units of key text */
+	uint32_t         kind, flags, per_chunk;
+	_Atomic uint32_t teller;     /* enum kvr_teller */
+	bool             objects, puts;
+	bool             released; /* by the router */
+	uint64_t         bytes;      /* asked for */
+	uint64_t         tag, since_ns;
+	struct kvr_queue *queue;
+	kvr_done_fn      *done;
+	void             *done_arg;
+	/* Written before the arrival in word with release order; read after it with acquire order. */
+	struct kvr_outcome outcome[2];
+};
+
+/* What the facade keeps of a key beside ledger and row. */
+struct kvr_side {
+	kvr_digest digest;
+	kvr_obj    obj;
+	uint32_t   next, prev; /* in its chain of puts: key slot + 1 */
+	uint32_t   call;
+	uint32_t   made; /* 1: obj was made for this batch */
+};
+
+struct kvr_queue {
+	uint32_t        magic;
+	int             fd;
+	struct kvr     *kvr;
+	pthread_mutex_t lock;
+	uint32_t        head, n;
+	bool            woken, lit; /* lit: the descriptor is readable */
+	uint32_t        ring[2 * KVR_OPS_MAX]; /* slots; every operation has its places at any time */
+};
+
+struct kvr_notifier {
+	struct kvr_mailbox *box;
+	struct kvr_thread  *thread;
+	int32_t            *err; /* KVR_KEYS_MAX of each: the arrays that callbacks see */
+	uint64_t           *len;
+	uint32_t           *tier;
+};
+
+/* Moving averages; written under the domain's guard only. */
+struct kvr_pace {
+	_Atomic uint64_t rtt_ns;
+	_Atomic uint64_t bytes_per_s;
+	_Atomic uint64_t ahead; /* bytes of gets in flight; by all */
+};
+
+enum kvr_life { KVR_LIFE_OPEN, KVR_LIFE_CLOSING, KVR_LIFE_CLOSED };
+
+struct kvr {
+	uint32_t           magic;
+	uint32_t           number; /* of the instance in this process, from 1 */
+	uint64_t           opened_ns;
+	struct kvr_config *config;
+	struct kvr_ledger *ledger;
+	struct kvr_system *system;
+	struct kvr_pool   *pool; /* NULL: scheduler */
+	bool               parse_keys, rewrite, skip_puts;
+
+	struct kvr_meta layout; /* of a full chunk; n_groups 0: not known. Set before the first object */
+	uint64_t        layout_bytes;
+	uint32_t        header_groups; /* that the system was opened with */
+	_Atomic bool    has_layout;
+	_Atomic uint64_t seen; /* largest length seen */
+
+	void (*log)(void *, int, const char *);
+	void           *log_arg;
+	pthread_mutex_t log_lock;
+
+	_Atomic uint32_t life, dead, stopped; /* stopped: futex */
+	_Atomic uint32_t deaf; /* the router is gone and its operations are being ended */
+	_Atomic uint32_t inside;              /* calls behind the gate; futex of kvr_close */
+	_Atomic uint64_t n_flying, n_finished, n_dropped;
+
+	pthread_mutex_t  lock; /* of the slots */
+	struct kvr_range keys, texts;
+	uint32_t         n_ops, free_op; /* in use; slot + 1 */
+	uint32_t         ops_limit, keys_limit;
+	struct kvr_side *sides; /* KVR_KEYS_MAX */
+	struct kvr_call  call[KVR_OPS_MAX];
+	_Atomic uint32_t reap; /* released late: slot + 1; linked by next_free */
+
+	pthread_mutex_t put_lock;
+	uint32_t       *chain; /* KVR_PUT_CHAINS: key slot + 1 */
+
+	struct kvr_notifier notifier;
+	struct kvr_pace     pace;
+
+	pthread_mutex_t join_lock; /* of joined and n_stuck */
+	bool            joined, callback_stuck;
+	uint32_t        n_stuck;
+
+	pthread_mutex_t   end_lock; /* of what follows */
+	pthread_cond_t    end_bell;
+	bool              reported;
+	uint32_t          n_queues;
+	struct kvr_queue *queue[KVR_QUEUES_MAX];
+	struct kvr_close_report report;
+};
+
+/* ---- entry.c ---- */
+bool kvr_forked(void);
+/* Before the first thread: from then on kvr_forked knows a child. */
+KVR_MUST_USE enum kvr_err kvr_fork_watch(void);
+/* True on a thread that runs a callback of ours. */
+bool kvr_in_callback(void);
+void kvr_set_in_callback(bool);
+/* NULL, no instance, forked, dead: what to answer. The gate stays open to a closed instance. */
+KVR_MUST_USE enum kvr_err kvr_check_instance(const struct kvr *);
+/* The same and SHUTDOWN; every OK needs a kvr_leave. */
+KVR_MUST_USE enum kvr_err kvr_enter(struct kvr *);
+void                      kvr_leave(struct kvr *);
+/* An instant from what a caller gave. INVALID: a duration. never: KVR_NEVER may pass. */
+KVR_MUST_USE enum kvr_err kvr_until(struct kvr *, const char *call, uint64_t until_ns,
+    uint64_t limit_ns, bool never, uint64_t *ret_ns);
+/* A struct of the caller's into one of ours: at least `least` bytes, more only if they are zero. */
+KVR_MUST_USE bool kvr_read_struct(void *to, size_t to_size, size_t least, const void *from);
+void kvr_say(struct kvr *, int level, const char *fmt, ...) KVR_PRINTF(3, 4);
+/* Says it, as an error, and answers err. */
+enum kvr_err kvr_bad(struct kvr *, enum kvr_err err, const char *fmt, ...) KVR_PRINTF(3, 4);
+void kvr_futex_wait(_Atomic uint32_t *, uint32_t value, uint64_t until_ns); /* may return early */
+void kvr_futex_wake(_Atomic uint32_t *);
+
+/* ---- keys.c ---- */
+/*
+ * The one place where a key's text is judged and rewritten. ret has room for KVR_KEY_MAX + 1 bytes;
+ * len is strnlen(text, KVR_KEY_MAX + 1).
+ */
+KVR_MUST_USE enum kvr_err kvr_key_take(const struct kvr *, const char *text, size_t len, char *ret,
+    uint32_t *ret_len, kvr_digest *ret_digest);
+
+/* ---- layout.c ---- */
+KVR_MUST_USE enum kvr_err kvr_layout_read(const struct kvr_layout *, struct kvr_meta *ret,
+    uint64_t *ret_bytes);
+/* The shape of len bytes of it; false: no whole number of tokens. */
+bool kvr_layout_cut(const struct kvr_meta *full, uint64_t full_bytes, uint64_t len,
+    struct kvr_meta *ret);
+
+/* ---- puts.c ---- */
+/* unique: false, and nothing added, when one of its keys is being put. */
+bool kvr_puts_add(struct kvr *, const struct kvr_call *, bool unique);
+void kvr_puts_drop(struct kvr *, const struct kvr_call *);
+bool kvr_puts_has(struct kvr *, kvr_digest);
+
+/* ---- call.c ---- */
+/* An operation with n key slots and room for n_text bytes of text. BUSY, TOO_BIG. */
+KVR_MUST_USE enum kvr_err kvr_call_take(struct kvr *, uint32_t kind, uint32_t n, uint64_t n_text,
+    struct kvr_call **ret);
+/* Nothing was posted for it and nobody knows of it. */
+void   kvr_call_undo(struct kvr *, struct kvr_call *);
+kvr_op kvr_call_op(const struct kvr_call *);
+/* The operation behind a handle, if its generation is still that one. */
+struct kvr_call *kvr_call_find(struct kvr *, kvr_op);
+/* One more outcome. Under the domain's guard, or for an operation that the router never saw. */
+void kvr_call_arrive(struct kvr *, struct kvr_call *, const struct kvr_outcome *);
+/* Takes the next outcome, if there is one; the caller then tells it and calls kvr_call_told. */
+bool kvr_call_fetch(struct kvr_call *, uint32_t gen, struct kvr_outcome *ret, bool *ret_last);
+void kvr_call_told(struct kvr *, struct kvr_call *, bool last);
+void kvr_call_drop(struct kvr *, struct kvr_call *, bool under_guard);
+/* What a caller sees. place: index of the first entry in res. res may be NULL. */
+void kvr_call_tell(struct kvr *, const struct kvr_call *, const struct kvr_outcome *, uint32_t place,
+    struct kvr_done *ret, struct kvr_results *res);
+/* The outcome of keys that all have their err in their rows. */
+void kvr_call_sum(struct kvr *, const struct kvr_call *, struct kvr_outcome *ret);
+void kvr_outside(void *kvr, const struct kvr_msg *, const struct kvr_row *rows);
+
+/* ---- end.c ---- */
+/* Returns when no call is behind the gate, which is closed. */
+void kvr_wait_outside(struct kvr *);
+/* Ends what the router will not answer any more; one at a time. quiet: no worker touches memory. */
+void kvr_call_end_all(struct kvr *, int32_t err, bool quiet);
+/* Keys of operations whose memory is in use. */
+uint64_t kvr_call_not_quiet(struct kvr *);
+
+/* ---- batch.c ---- */
+/* Fills ledger, rows and sides of a call from a checked batch. obj of the batch is written last. */
+KVR_MUST_USE enum kvr_err kvr_batch_fill(struct kvr *, struct kvr_call *, const struct kvr_batch *);
+/* Checks what can be said before anything is taken. ret_text: bytes with all NULs. */
+KVR_MUST_USE enum kvr_err kvr_batch_check(struct kvr *, const struct kvr_batch *, uint64_t *ret_text);
+/* The first n keys give their references back, and what was made for them goes. */
+void kvr_batch_unfill(struct kvr *, struct kvr_call *, const struct kvr_batch *, uint32_t n);
+/* The objects of a call have what the rows say. */
+void kvr_batch_objects(struct kvr *, struct kvr_call *, bool quiet, bool first);
+/* The size of a new object for a get. */
+uint64_t kvr_object_size(struct kvr *);
+void     kvr_note_length(struct kvr *, uint64_t len);
+
+/* ---- submit.c ---- */
+KVR_MUST_USE enum kvr_err kvr_submit_with(struct kvr *, const struct kvr_batch *,
+    const struct kvr_opts *, uint32_t more_flags, uint32_t teller, kvr_op *ret);
+
+/* ---- wait.c ---- */
+/* KVR_OK: outcomes are told; else why not. quiet: not before the memory is quiet. */
+KVR_MUST_USE enum kvr_err kvr_wait_for(struct kvr *, kvr_op, uint64_t until_ns, bool quiet,
+    struct kvr_done *ret, struct kvr_results *res);
+
+/* ---- queue.c ---- */
+void kvr_queue_push(struct kvr_queue *, uint32_t slot);
+void kvr_queue_free(struct kvr_queue *take);
+
+/* ---- notify.c ---- */
+KVR_MUST_USE enum kvr_err kvr_notifier_open(struct kvr *);
+KVR_MUST_USE enum kvr_err kvr_notifier_start(struct kvr *); /* when the system is there */
+/* One place for a completion that kvr_notifier_tell cannot fail to hand over. */
+KVR_MUST_USE enum kvr_err kvr_notifier_reserve(struct kvr *, uint32_t places);
+void                      kvr_notifier_unreserve(struct kvr *, uint32_t places);
+void                      kvr_notifier_tell(struct kvr *, uint32_t slot);
+void                      kvr_notifier_bury(struct kvr *); /* the deciders died */
+/* False: it hangs in a callback. */
+bool kvr_notifier_stop(struct kvr *, uint64_t until_ns);
+void kvr_notifier_close(struct kvr *);
+
+/* ---- close.c ---- */
+/* Threads of the system end; once. */
+uint32_t kvr_join_system(struct kvr *, uint64_t until_ns);
+void     kvr_instance_free(struct kvr *take);
+
+/* ---- open.c ---- */
+/* Of what a sealed value must agree on beside its shape; 0: nothing was said. */
+uint64_t kvr_fingerprint(const struct kvr_config *, const char *engine, const char *salt);
+
+/* ---- health.c ---- */
+/* No tier takes operations, not even to let them wait for a connection. */
+bool kvr_all_down(struct kvr *);
+/* A line for each tier that is another than last time; seen has KVR_TIERS_MAX entries. */
+void kvr_log_tiers(struct kvr *, uint32_t *seen);
+void kvr_pace_note(struct kvr *, const struct kvr_call *, const struct kvr_outcome *);
+
+#endif

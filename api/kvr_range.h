@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs of units out of a fixed number of units: key slots, key text, slots of the pool. A buddy
+ * allocator: a run lies inside an aligned power of two, but only as many units as were asked for
+ * are taken, for what is over goes straight back. So a run can always be found when an aligned
+ * block is free, and a batch of 40,000 keys does not cost 65,536.
+ *
+ * No lock and no allocation after kvr_range_init.
+ */
+#ifndef KVR_RANGE_H
+#define KVR_RANGE_H
+
+#include "kvr_base.h"
+
+enum { KVR_RANGE_ORDERS = 24 };
+
+struct kvr_range {
+	uint32_t  cap, free; /* units */
+	uint32_t  orders;    /* the largest block has 1 << (orders - 1) units */
+	uint32_t  head[KVR_RANGE_ORDERS]; /* first free block of each order: unit + 1 */
+	uint32_t *next, *prev; /* of a free block, at its first unit: unit + 1 */
+	uint8_t  *order;       /* of a free block, at its first unit: order + 1; else 0 */
+	size_t    bytes;
+};
+
+/* Nothing is free at first: kvr_range_give brings units in. max_run: the longest run, at most cap. */
+bool kvr_range_init(struct kvr_range *, uint32_t cap, uint32_t max_run);
+void kvr_range_clear(struct kvr_range *);
+
+/* False: there is no such run. n is at least 1. */
+KVR_MUST_USE bool kvr_range_take(struct kvr_range *, uint32_t n, uint32_t *ret_first);
+void              kvr_range_give(struct kvr_range *, uint32_t first, uint32_t n);
+
+#endif

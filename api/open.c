@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An instance begins: configuration, identity, tables, threads, in this order. */
+#include "kvr_instance.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { CONFIG_TEXT = 65536 };
+#define OPEN_NS KVR_SEC(10)
+
+static enum kvr_err
+why(char *ret, size_t cap, enum kvr_err err, const char *text)
+{
+	if (ret != NULL && cap > 0)
+		snprintf(ret, cap, "%s", text);
+	return err;
+}
+
+/* ---- configuration ---- */
+
+static enum kvr_err
+load(struct kvr *k, const struct kvr_options *o, char *ret_why, size_t cap)
+{
+	const struct kvr_config_opts opts = { .set = o->set, .n_set = o->n_set };
+	int n = (o->config_file != NULL) + (o->config_text != NULL) + (o->url != NULL);
+
+	if (n != 1)
+		return why(ret_why, cap, KVR_E_INVALID,
+		    "kvr_open: give exactly one of config_file, config_text and url");
+	if (o->n_set > 0 && o->set == NULL)
+		return why(ret_why, cap, KVR_E_INVALID, "kvr_open: n_set without set");
+	if (o->config_file != NULL)
+		return kvr_config_load(o->config_file, &opts, &k->config, ret_why, cap);
+	if (o->config_text != NULL)
+		return kvr_config_parse(o->config_text, strlen(o->config_text), &opts, &k->config, ret_why, cap);
+	return kvr_config_from_url(o->url, &opts, &k->config, ret_why, cap);
+}
+
+static enum kvr_err
+identify(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
+{
+	const struct kvr_config_identity id = { .model = who->model, .fingerprint = who->revision,
+		.world_size = who->world_size, .use_mla = who->use_mla != 0,
+		.worker_id = who->world_size == 0 ? -1 : (int32_t)who->worker_id };
+
+	if (who->role > KVR_SCHEDULER || who->keys > KVR_KEYS_LMCACHE ||
+	    (who->world_size != 0 && who->worker_id >= who->world_size) || who->worker_id > INT32_MAX)
+		return why(ret_why, cap, KVR_E_INVALID,
+		    "kvr_open: identity has an unknown role or kind of keys, or worker_id is not below world_size");
+	return kvr_config_identify(k->config, &id, ret_why, cap);
+}
+
+/* Only one rank writes what all share, as in LMCache; its flat form has a switch for that. */
+static void
+set_mla(struct kvr *k, uint32_t keys)
+{
+	const struct kvr_config *c = k->config;
+	bool other = c->engine.use_mla && c->engine.world_size > 1 && c->engine.worker_id > 0;
+
+	k->parse_keys = keys == KVR_KEYS_LMCACHE || c->keys == KVR_CONFIG_KEYS_LMCACHE;
+	k->rewrite = k->parse_keys && other && (!c->flat || c->lmcache.mla_worker_id_as0);
+	k->skip_puts = k->rewrite;
+}
+
+uint64_t
+kvr_fingerprint(const struct kvr_config *c, const char *engine, const char *salt)
+{
+	const char *part[] = { c->engine.model, c->engine.fingerprint, engine, salt };
+	kvr_digest sum = { 0, 0 };
+	bool any = false;
+
+	for (uint32_t i = 0; i < KVR_LEN(part); i++) {
+		uint64_t link[3] = { sum.lo, i, 0 };
+
+		if (part[i] == NULL || part[i][0] == '\0')
+			continue;
+		any = true;
+		link[2] = kvr_hash64(part[i], strlen(part[i]));
+		sum = kvr_hash128(link, sizeof(link));
+	}
+	return !any ? 0 : sum.lo == 0 ? 1 : sum.lo;
+}
+
+static enum kvr_err
+set_layout(struct kvr *k, const struct kvr_layout *given, char *ret_why, size_t cap)
+{
+	const struct kvr_meta *said = &k->config->engine.layout;
+	struct kvr_meta meta;
+	uint64_t bytes;
+
+	if (kvr_layout_read(given, &meta, &bytes) != KVR_OK)
+		return why(ret_why, cap, KVR_E_INVALID, "kvr_open: the layout is none: see kvr_layout");
+	if (given != NULL && said->n_groups > 0 && !kvr_meta_same(&meta, said))
+		return why(ret_why, cap, KVR_E_CONFIG,
+		    "kvr_open: the layout given is not the one of engine.kv_shape in the configuration");
+	if (given == NULL && said->n_groups > 0) {
+		meta = *said;
+		if (kvr_meta_bytes(&meta, &bytes) != KVR_OK)
+			return why(ret_why, cap, KVR_E_CONFIG, "kvr_open: engine.kv_shape is no shape");
+	}
+	if (meta.n_groups > 0) {
+		k->layout = meta;
+		k->layout_bytes = bytes;
+		atomic_store(&k->has_layout, true);
+	}
+	k->header_groups = meta.n_groups > 0 ? meta.n_groups : 1;
+	return KVR_OK;
+}
+
+/* ---- tables ---- */
+
+static void *
+map(size_t bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static enum kvr_err
+make_tables(struct kvr *k, const struct kvr_options *o, uint32_t role)
+{
+	const struct kvr_pool_memory memory = { .get = o->mem_get, .put = o->mem_put, .arg = o->mem_arg };
+
+	k->ledger = kvr_ledger_new(k->config->memory.staging_bytes);
+	k->sides = map(KVR_KEYS_MAX * sizeof(k->sides[0]));
+	k->chain = map(KVR_PUT_CHAINS * sizeof(k->chain[0]));
+	if (k->ledger == NULL || k->sides == NULL || k->chain == NULL ||
+	    !kvr_range_init(&k->keys, KVR_KEYS_MAX, KVR_KEYS_MAX) ||
+	    !kvr_range_init(&k->texts, KVR_TEXT_UNITS, KVR_TEXT_UNITS))
+		return KVR_E_NOMEM;
+	kvr_range_give(&k->keys, 0, KVR_KEYS_MAX);
+	kvr_range_give(&k->texts, 0, KVR_TEXT_UNITS);
+	for (uint32_t i = KVR_OPS_MAX; i-- > 0;) {
+		k->call[i].slot = i;
+		k->call[i].next_free = k->free_op;
+		k->free_op = i + 1;
+		atomic_init(&k->call[i].word, 1U << KVR_WORD_GEN);
+	}
+	k->ops_limit = KVR_MIN(k->config->limits.ops, (uint32_t)KVR_OPS_MAX);
+	k->keys_limit = KVR_MIN(k->config->limits.keys, (uint32_t)KVR_KEYS_MAX);
+	if (role == KVR_SCHEDULER || k->config->memory.objects_bytes == 0)
+		return KVR_OK;
+	k->pool = kvr_pool_new(k, k->config->memory.objects_bytes, &memory);
+	if (k->pool == NULL)
+		return KVR_E_NOMEM;
+	uint64_t slot = k->config->memory.slot_bytes;
+
+	kvr_pool_set_slot(k->pool, slot != 0 ? slot : k->layout_bytes);
+	return KVR_OK;
+}
+
+/* ---- threads ---- */
+
+static enum kvr_err
+start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
+{
+	char name[32];
+	char *text = malloc(CONFIG_TEXT);
+	struct kvr_system_options o = { .config = k->config, .ledger = k->ledger, .outside = kvr_outside,
+		.arg = k, .instance = name, .config_text = text,
+		.fingerprint = kvr_fingerprint(k->config, who->engine, who->salt),
+		.slot_bytes = k->layout_bytes != 0 ? k->layout_bytes : k->config->memory.slot_bytes,
+		.n_groups = k->header_groups };
+	sigset_t before;
+	enum kvr_err err = text == NULL ? KVR_E_NOMEM : KVR_OK;
+
+	if (err == KVR_OK) {
+		snprintf(name, sizeof(name), "kvr%u", k->number);
+		kvr_config_show(k->config, text, CONFIG_TEXT);
+		/* The queue library starts its threads at its first call, and they keep this mask. */
+		kvr_signals_block(&before);
+		err = kvr_notifier_open(k);
+		if (err == KVR_OK)
+			err = kvr_system_open(&o, &k->system, ret_why, cap);
+		if (err == KVR_OK)
+			err = kvr_notifier_start(k);
+		kvr_signals_restore(&before);
+	}
+	free(text);
+	return err;
+}
+
+/* Everything up to here is undone, threads included. */
+static void
+give_up(struct kvr *k)
+{
+	atomic_store(&k->life, KVR_LIFE_CLOSING);
+	if (k->system != NULL && kvr_join_system(k, kvr_now_ns() + KVR_SEC(2)) > 0)
+		return; /* stays in memory: a thread of it hangs */
+	KVR_CHECK(kvr_notifier_stop(k, UINT64_MAX));
+	kvr_instance_free(k);
+}
+
+static enum kvr_err
+open_all(struct kvr *k, const struct kvr_options *o, uint64_t until_ns, char *ret_why, size_t cap)
+{
+	struct kvr_identity who = { .size = sizeof(who) };
+	enum kvr_err err;
+
+	if (o->identity != NULL && !kvr_read_struct(&who, sizeof(who), sizeof(who), o->identity))
+		return why(ret_why, cap, KVR_E_INVALID, "kvr_open: size of kvr_identity is not set");
+	err = load(k, o, ret_why, cap);
+	if (err == KVR_OK)
+		err = identify(k, &who, ret_why, cap);
+	if (err == KVR_OK)
+		err = set_layout(k, o->layout, ret_why, cap);
+	if (err != KVR_OK)
+		return err;
+	set_mla(k, who.keys);
+	err = make_tables(k, o, who.role);
+	if (err == KVR_OK && kvr_now_ns() < until_ns)
+		err = start(k, &who, ret_why, cap);
+	if (err == KVR_OK && kvr_now_ns() >= until_ns)
+		return why(ret_why, cap, KVR_E_TIMEOUT, "kvr_open: the deadline passed");
+	if (err == KVR_E_NOMEM)
+		return why(ret_why, cap, err, "kvr_open: no memory, or no thread could be started");
+	return err;
+}
+
+static struct kvr *
+make(const struct kvr_options *o)
+{
+	static _Atomic uint32_t number;
+	struct kvr *k = calloc(1, sizeof(*k));
+
+	if (k == NULL)
+		return NULL;
+	k->magic = KVR_INSTANCE_MAGIC;
+	k->number = atomic_fetch_add(&number, 1) + 1;
+	k->opened_ns = kvr_now_ns();
+	k->log = o->log;
+	k->log_arg = o->log_arg;
+	KVR_CHECK(pthread_mutex_init(&k->log_lock, NULL) == 0);
+	KVR_CHECK(pthread_mutex_init(&k->lock, NULL) == 0);
+	KVR_CHECK(pthread_mutex_init(&k->put_lock, NULL) == 0);
+	KVR_CHECK(pthread_mutex_init(&k->end_lock, NULL) == 0);
+	KVR_CHECK(pthread_mutex_init(&k->join_lock, NULL) == 0);
+	kvr_cond_init(&k->end_bell);
+	return k;
+}
+
+enum kvr_err
+kvr_open(const struct kvr_options *options, uint64_t until_ns, struct kvr **ret, char *ret_why,
+    size_t why_cap)
+{
+	struct kvr_options o;
+	uint64_t now_ns = kvr_now_ns();
+	char spare[KVR_WHY_MAX]; /* the layers below always get a place for their sentence */
+	enum kvr_err err;
+
+	if (ret_why == NULL || why_cap == 0) {
+		ret_why = spare;
+		why_cap = sizeof(spare);
+	}
+	ret_why[0] = '\0';
+	if (kvr_forked())
+		return why(ret_why, why_cap, KVR_E_FORKED,
+		    "kvr_open: the parent of this process has opened an instance: open before fork, or exec");
+	if (kvr_in_callback())
+		return why(ret_why, why_cap, KVR_E_INVALID, "kvr_open: not from a callback");
+	if (ret == NULL || options == NULL || !kvr_read_struct(&o, sizeof(o), sizeof(o), options))
+		return why(ret_why, why_cap, KVR_E_INVALID, "kvr_open: size of kvr_options is not set");
+	if ((o.mem_get == NULL) != (o.mem_put == NULL))
+		return why(ret_why, why_cap, KVR_E_INVALID, "kvr_open: mem_get and mem_put come together");
+	if (until_ns != 0 && until_ns < now_ns)
+		return why(ret_why, why_cap, KVR_E_INVALID,
+		    "kvr_open: until_ns has passed: pass an instant of CLOCK_MONOTONIC, not a duration");
+	err = kvr_fork_watch();
+	struct kvr *k = err == KVR_OK ? make(&o) : NULL;
+
+	if (k == NULL)
+		return why(ret_why, why_cap, err == KVR_OK ? KVR_E_NOMEM : err, "kvr_open: no memory");
+	err = open_all(k, &o, until_ns == 0 ? now_ns + OPEN_NS : until_ns, ret_why, why_cap);
+	if (err != KVR_OK) {
+		give_up(k);
+		return err;
+	}
+	*ret = k;
+	return KVR_OK;
+}
+
+enum kvr_err
+kvr_set_layout(struct kvr *k, const struct kvr_layout *full)
+{
+	struct kvr_meta meta;
+	uint64_t bytes;
+	enum kvr_err err = kvr_enter(k);
+	bool header = false;
+
+	if (err != KVR_OK)
+		return err;
+	for (uint32_t t = 0; t < k->config->n_tiers; t++)
+		header = header || k->config->tier[t].format == KVR_CONFIG_FORMAT_LMCACHE;
+	pthread_mutex_lock(&k->end_lock);
+	if (full == NULL || kvr_layout_read(full, &meta, &bytes) != KVR_OK)
+		err = kvr_bad(k, KVR_E_INVALID, "kvr_set_layout: the layout is none: see kvr_layout");
+	else if (atomic_load(&k->has_layout))
+		err = kvr_bad(k, KVR_E_INVALID, "kvr_set_layout: there is a layout already");
+	else if (header && meta.n_groups != k->header_groups)
+		err = kvr_bad(k, KVR_E_INVALID, "kvr_set_layout: a tier in LMCache's format has headers for "
+		    "%u groups: give this layout to kvr_open", k->header_groups);
+	else if (k->pool != NULL && !kvr_pool_set_slot(k->pool, k->config->memory.slot_bytes != 0
+	        ? k->config->memory.slot_bytes : bytes))
+		err = kvr_bad(k, KVR_E_INVALID, "kvr_set_layout: too late, there are objects already");
+	if (err == KVR_OK) {
+		k->layout = meta;
+		k->layout_bytes = bytes;
+		/* Pairs with the acquire where it is read: who sees the flag sees the layout. */
+		atomic_store_explicit(&k->has_layout, true, memory_order_release);
+	}
+	pthread_mutex_unlock(&k->end_lock);
+	kvr_leave(k);
+	return err;
+}

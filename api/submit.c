@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The submission call: nothing here waits, allocates or does I/O. */
+#include "kvr_instance.h"
+
+#include <string.h>
+
+_Static_assert((int)KVR_OPF_PREFIX == (int)KVR_PREFIX && (int)KVR_OPF_AT_MOST == (int)KVR_AT_MOST &&
+    (int)KVR_OPF_HOLD == (int)KVR_HOLD && (int)KVR_OPF_IF_ABSENT == (int)KVR_IF_ABSENT &&
+    (int)KVR_OPF_EARLY == (int)KVR_EARLY && (int)KVR_OPF_FORCE == (int)KVR_FORCE, "one set of flags");
+_Static_assert((int)KVR_OP_LOOKUP == (int)KVR_LOOKUP && (int)KVR_OP_GET == (int)KVR_GET &&
+    (int)KVR_OP_PUT == (int)KVR_PUT && (int)KVR_OP_REMOVE == (int)KVR_REMOVE &&
+    (int)KVR_OP_SIZE == (int)KVR_SIZE && (int)KVR_OP_PREFETCH == (int)KVR_PREFETCH, "one set of kinds");
+_Static_assert((int)KVR_DONEB_QUIET == (int)KVR_DONE_QUIET && (int)KVR_DONEB_HELD == (int)KVR_DONE_HELD &&
+    (int)KVR_DONEB_DUPLICATE == (int)KVR_DONE_DUPLICATE &&
+    (int)KVR_DONEB_DEGRADED == (int)KVR_DONE_DEGRADED, "one set of bits");
+
+enum {
+	ALL_FLAGS = KVR_PREFIX | KVR_AT_MOST | KVR_HOLD | KVR_IF_ABSENT | KVR_EARLY | KVR_FORCE
+};
+
+/* What is left of a call when every pointer of the caller's has been looked at. */
+struct order {
+	struct kvr_batch batch;
+	struct kvr_opts  opts;
+	uint32_t         flags, teller;
+	uint64_t         until_ns, n_text;
+};
+
+static enum kvr_err
+check_opts(struct kvr *k, const struct kvr_opts *o)
+{
+	if ((o->flags & ~(uint32_t)ALL_FLAGS) != 0)
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: unknown flags %#x", o->flags);
+	if (o->queue != NULL && o->done != NULL)
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: a queue or a callback, not both");
+	if (o->queue != NULL && (o->queue->magic != KVR_QUEUE_MAGIC || o->queue->kvr != k))
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: the queue is of another instance");
+	return KVR_OK;
+}
+
+static uint64_t
+limit_of(const struct kvr *k, uint32_t kind)
+{
+	const struct kvr_config_timeouts *t = &k->config->timeouts;
+
+	return kind == KVR_LOOKUP ? t->lookup_ns : kind == KVR_PUT ? t->put_ns : t->blocking_ns;
+}
+
+static enum kvr_err
+read_order(struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opts, struct order *o)
+{
+	enum kvr_err err;
+
+	memset(&o->opts, 0, sizeof(o->opts));
+	if (batch == NULL ||
+	    !kvr_read_struct(&o->batch, sizeof(o->batch), sizeof(o->batch), batch))
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: size of kvr_batch is not set");
+	if (opts != NULL && !kvr_read_struct(&o->opts, sizeof(o->opts), sizeof(o->opts), opts))
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: size of kvr_opts is not set");
+	err = check_opts(k, &o->opts);
+	if (err == KVR_OK)
+		err = kvr_until(k, "kvr_submit", o->opts.until_ns, limit_of(k, o->batch.kind), false,
+		    &o->until_ns);
+	if (err == KVR_OK)
+		err = kvr_batch_check(k, &o->batch, &o->n_text);
+	return err;
+}
+
+static void
+fill_call(struct kvr_call *c, const struct order *o)
+{
+	const char *request = o->opts.request;
+
+	c->flags = o->flags;
+	c->per_chunk = o->batch.per_chunk;
+	c->tag = o->opts.tag;
+	c->queue = o->opts.queue;
+	c->done = o->opts.done;
+	c->done_arg = o->opts.done_arg;
+	c->since_ns = kvr_now_ns();
+	c->objects = c->puts = c->released = false;
+	c->bytes = 0;
+	memset(c->outcome, 0, sizeof(c->outcome));
+	atomic_store(&c->teller, o->teller);
+	atomic_store(&c->cancelled, 0);
+	atomic_store(&c->request, request == NULL ? 0 : kvr_hash64(request, strlen(request)) | 1);
+}
+
+static enum kvr_err
+post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns)
+{
+	struct kvr_msg m = { .type = KVR_MSG_SUBMIT, .from = KVR_ID_API, .to = KVR_ID_ROUTER,
+		.n_rows = (uint16_t)KVR_MIN(c->n, (uint32_t)KVR_SLICE_KEYS), .op = kvr_call_op(c),
+		.deadline_ns = until_ns, .rows = c->first };
+
+	m.SUBMIT.first = c->first;
+	m.SUBMIT.n = c->n;
+	m.SUBMIT.flags = c->flags & ALL_FLAGS; /* a duplicate that is refused never gets here */
+	m.SUBMIT.per_chunk = (uint16_t)c->per_chunk;
+	m.SUBMIT.kind = (uint8_t)c->kind;
+	m.SUBMIT.bytes = c->bytes;
+	return kvr_system_post(k->system, &m);
+}
+
+/* No key needs the router: none at all, or puts that another rank does. */
+static void
+complete_here(struct kvr *k, struct kvr_call *c)
+{
+	struct kvr_outcome o = { .flags = KVR_DONE_QUIET, .end_ns = kvr_now_ns() };
+
+	kvr_call_sum(k, c, &o);
+	kvr_call_arrive(k, c, &o);
+	c->released = true; /* there is no router who would */
+	kvr_call_drop(k, c, false);
+}
+
+static enum kvr_err
+launch(struct kvr *k, struct kvr_call *c, const struct order *o)
+{
+	bool here = c->n == 0 || (c->kind == KVR_PUT && k->skip_puts);
+	enum kvr_err err = KVR_OK;
+
+	atomic_store(&c->holds, 2);
+	atomic_fetch_add(&k->n_flying, 1);
+	c->puts = c->kind == KVR_PUT && !here;
+	if (c->kind == KVR_GET)
+		atomic_fetch_add(&k->pace.ahead, c->bytes);
+	if (c->puts && !kvr_puts_add(k, c, (c->flags & KVR_OPF_DUP_ERROR) != 0)) {
+		c->puts = false;
+		err = KVR_E_DUPLICATE;
+	} else if (here)
+		complete_here(k, c);
+	else
+		err = post(k, c, o->until_ns);
+	if (err != KVR_OK) {
+		if (c->puts)
+			kvr_puts_drop(k, c);
+		if (c->kind == KVR_GET)
+			atomic_fetch_sub(&k->pace.ahead, c->bytes);
+		atomic_fetch_sub(&k->n_flying, 1);
+		atomic_store(&c->holds, 0);
+	}
+	return err;
+}
+
+static enum kvr_err
+submit(struct kvr *k, struct order *o, kvr_op *ret)
+{
+	uint32_t places = o->teller != KVR_TELL_CALLBACK ? 0 : (o->flags & KVR_EARLY) != 0 ? 2 : 1;
+	struct kvr_call *c = NULL;
+	kvr_op before = ret == NULL ? 0 : *ret;
+	enum kvr_err err = kvr_call_take(k, o->batch.kind, o->batch.n, o->n_text, &c);
+
+	if (err != KVR_OK)
+		return err;
+	fill_call(c, o);
+	err = kvr_notifier_reserve(k, places);
+	if (err != KVR_OK) {
+		kvr_call_undo(k, c);
+		return err;
+	}
+	err = kvr_batch_fill(k, c, &o->batch);
+	if (err == KVR_OK) {
+		/* A callback may run before this returns, and look at it. */
+		if (ret != NULL)
+			*ret = kvr_call_op(c);
+		err = launch(k, c, o);
+		if (err != KVR_OK)
+			kvr_batch_unfill(k, c, &o->batch, c->n);
+	}
+	if (err != KVR_OK) {
+		if (ret != NULL)
+			*ret = before;
+		kvr_notifier_unreserve(k, places);
+		kvr_call_undo(k, c);
+	}
+	return err;
+}
+
+enum kvr_err
+kvr_submit_with(struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opts,
+    uint32_t more_flags, uint32_t teller, kvr_op *ret)
+{
+	struct order o;
+	enum kvr_err err = kvr_enter(k);
+
+	if (err != KVR_OK)
+		return err;
+	err = read_order(k, batch, opts, &o);
+	if (err == KVR_OK) {
+		o.flags = o.opts.flags | more_flags;
+		o.teller = o.opts.queue != NULL ? KVR_TELL_QUEUE
+		    : o.opts.done != NULL       ? KVR_TELL_CALLBACK
+		                                : teller;
+		err = submit(k, &o, ret);
+	}
+	kvr_leave(k);
+	return err;
+}
+
+enum kvr_err
+kvr_submit(struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opts, kvr_op *ret)
+{
+	return kvr_submit_with(k, batch, opts, 0, ret == NULL ? KVR_TELL_NOBODY : KVR_TELL_WAIT, ret);
+}
