@@ -17,7 +17,8 @@
 struct flight {
 	uint64_t given_ns, until_ns;
 	uint32_t part; /* 0: free */
-	uint32_t verb;
+	uint16_t verb;
+	uint16_t cancelled; /* once is enough, and all that a mailbox has room for */
 };
 
 struct link {

@@ -114,7 +114,6 @@ dial(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	KVR_SELF(struct link, me, self, LINK_MAGIC);
 	kvr_touch(out, me, sizeof(*me));
 	me->dial_ns = kvr_link_later(ev->now_ns, me->connect_ns);
-	me->silent_ns = 0;
 	me->probe = ev->msg.DIAL.probe;
 	kvr_link_to_worker(me, out,
 	    &(struct kvr_msg){ .type = KVR_MSG_DIAL,
@@ -165,6 +164,7 @@ pong_half_open(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	me->ping_ns = 0;
 	kvr_link_heard(me, ev, out);
 	if (err == KVR_OK || err == KVR_E_UNSUPPORTED) {
+		me->silent_ns = 0;
 		kvr_link_tell(me, out, KVR_LINK_UP, KVR_OK, KVR_BLAME_NONE, false);
 		return KVR_LINK_UP;
 	}
@@ -182,6 +182,8 @@ pong_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	kvr_touch(out, me, sizeof(*me));
 	me->ping_ns = 0;
 	kvr_link_heard(me, ev, out);
+	if (err == KVR_OK)
+		me->silent_ns = 0;
 	if (err == KVR_OK || err == KVR_E_UNSUPPORTED)
 		return KVR_STAY;
 	if (kvr_err_stream(err) == KVR_STREAM_CLOSE) {

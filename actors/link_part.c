@@ -58,7 +58,8 @@ find(struct link *me, uint32_t part)
 
 /*
  * A caller in a hurry proves nothing about the lane, but a lane that stays silent through all its
- * work for as long as a dial may take has failed, however short each single deadline was.
+ * work for as long as a dial may take has failed, however short each single deadline was. A new
+ * connection does not end the silence: a file system that hangs can be "dialed" any time.
  */
 static enum kvr_blame
 blame_of(struct link *me, const struct kvr_event *ev, const struct flight *f)
@@ -126,26 +127,37 @@ kvr_link_done_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return lost ? KVR_LINK_DOWN : KVR_STAY;
 }
 
+static void
+cancel(struct link *me, struct kvr_out *out, struct flight *f, int32_t reason)
+{
+	if (f->part == 0 || f->cancelled)
+		return;
+	f->cancelled = 1;
+	kvr_link_to_worker(me, out,
+	    &(struct kvr_msg){ .type = KVR_MSG_PART_CANCEL,
+		.part = f->part,
+		.PART_CANCEL = { .reason = reason,
+		    .tier = (uint8_t)me->tier,
+		    .lane = (uint8_t)me->lane } });
+}
+
 /* One that has come back meanwhile, or was bounced, is no longer here: its answer is on its way. */
 unsigned
 kvr_link_cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct link, me, self, LINK_MAGIC);
-	if (ev->msg.part != 0 && find(me, ev->msg.part) != NULL)
-		kvr_link_to_worker(me, out, &ev->msg);
+	struct flight *f = ev->msg.part == 0 ? NULL : find(me, ev->msg.part);
+
+	if (f == NULL)
+		return KVR_STAY;
+	kvr_touch(out, me, sizeof(*me));
+	cancel(me, out, f, ev->msg.PART_CANCEL.reason);
 	return KVR_STAY;
 }
 
 void
 kvr_link_cancel_all(struct link *me, struct kvr_out *out, int32_t reason)
 {
-	for (uint32_t i = 0; i < me->places; i++) {
-		if (me->flight[i].part != 0)
-			kvr_link_to_worker(me, out,
-			    &(struct kvr_msg){ .type = KVR_MSG_PART_CANCEL,
-				.part = me->flight[i].part,
-				.PART_CANCEL = { .reason = reason,
-				    .tier = (uint8_t)me->tier,
-				    .lane = (uint8_t)me->lane } });
-	}
+	for (uint32_t i = 0; i < me->places; i++)
+		cancel(me, out, &me->flight[i], reason);
 }

@@ -115,11 +115,21 @@ again(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct p
 	return true;
 }
 
+/* Why, in the words of whoever asked for the end, not of the worker that was kicked for it. */
+static int32_t
+reason_of(const struct tier *me, const struct part *p, int32_t err)
+{
+	if (err != KVR_E_UNFINISHED && err != KVR_E_CANCELLED)
+		return err;
+	if (p->reason != KVR_OK)
+		return p->reason;
+	return me->state == KVR_TIER_CLOSED ? KVR_E_SHUTDOWN : err;
+}
+
 void
 kvr_tier_done(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct part *p)
 {
 	struct tally t = tally(ev);
-	int32_t err = ev->msg.PART_DONE.err;
 
 	judge(me, ev, out, &t);
 	if (again(me, ev, out, p)) {
@@ -127,6 +137,6 @@ kvr_tier_done(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, 
 		p->n_ok = (uint16_t)t.n_ok;
 		kvr_tier_enqueue(me, out, p);
 	} else {
-		answer(me, ev, out, p, &t, err == KVR_E_UNFINISHED ? p->reason : err);
+		answer(me, ev, out, p, &t, reason_of(me, p, ev->msg.PART_DONE.err));
 	}
 }

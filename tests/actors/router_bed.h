@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A router alone in a small world: tiers that keep a set of keys, a serde pool and a copy worker
+ * that answer when the test says so, virtual time, and a facade that counts answers.
+ */
+#ifndef ROUTER_BED_H
+#define ROUTER_BED_H
+
+#include "kvr_router_own.h"
+
+enum { BED_QUEUE = 8192, BED_KEYS = 256 };
+
+struct bed_op {
+	uint64_t id;
+	uint32_t first, n;
+	uint32_t completed, released;
+	struct kvr_msg done; /* the last COMPLETE */
+};
+
+struct bed {
+	struct kvr_actor actor;
+	void            *memory;
+	struct kvr_row  *rows;
+	struct kvr_out  *out;
+	uint64_t         now_ns, step;
+	uint64_t         rand;
+
+	struct kvr_msg to_router[BED_QUEUE]; /* local messages, in order */
+	uint32_t       n_to_router;
+	struct kvr_msg world[BED_QUEUE];     /* requests that somebody outside has */
+	uint32_t       n_world;
+	uint64_t       timer_at[KVR_OPS_MAX];
+	struct kvr_msg timer[KVR_OPS_MAX];
+
+	bool     has[KVR_TIERS_MAX][BED_KEYS]; /* by the digest's low word */
+	int32_t  sick[KVR_TIERS_MAX];          /* error that a tier answers with; 0: it works */
+	uint32_t errors_per_1000;              /* rows that fail at random */
+	uint32_t len;                          /* what is stored, of every key */
+	struct bed_op op[KVR_OPS_MAX];
+	uint32_t n_stopped, n_op_stat;
+	uint32_t counted[KVR_COUNT_N];
+	uint64_t digest; /* over all steps: two runs that are the same have the same */
+};
+
+struct bed *bed_new(const struct kvr_router_config *);
+void        bed_free(struct bed *);
+/* The usual deployment: n tiers, all written through. */
+struct kvr_router_config bed_config(uint32_t n_tiers);
+
+/* Rows are filled with digests from keys[i]; returns the slot. deadline as a duration. */
+uint32_t bed_submit(struct bed *, enum kvr_op_kind, const uint32_t *keys, uint32_t n, uint32_t flags,
+    uint64_t deadline_ns);
+void     bed_cancel(struct bed *, uint32_t slot);
+void     bed_stop(struct bed *, bool drain);
+void     bed_tier_state(struct bed *, uint32_t tier, enum kvr_tier_state);
+
+void bed_local(struct bed *);            /* until no local message is left */
+bool bed_answer(struct bed *, uint32_t i); /* the i-th request that is outside; false: none */
+void bed_settle(struct bed *);           /* everything is answered, in random order */
+void bed_advance(struct bed *, uint64_t ns); /* timers that are due fire */
+void bed_check(struct bed *);            /* rules and digest, the slow way */
+
+static inline const struct kvr_row *
+bed_row(const struct bed *b, uint32_t slot, uint32_t i)
+{
+	return &b->rows[b->op[slot].first + i];
+}
+
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Callers: they take slots as the facade does, and count what comes back. */
+#include "kvr_sim_hands.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t
+kvr_sim_content(uint64_t name)
+{
+	return kvr_hash64_seed(&name, sizeof(name), 7);
+}
+
+struct kvr_sim_hands *
+kvr_sim_callers(struct kvr_sim *sim)
+{
+	struct sim_api *api = calloc(1, sizeof(*api));
+
+	KVR_CHECK(sim->api == NULL && api != NULL);
+	api->keys = calloc(KVR_KEYS_MAX, sizeof(api->keys[0]));
+	api->stage = calloc(SIM_STAGES, sizeof(api->stage[0]));
+	KVR_CHECK(api->keys != NULL && api->stage != NULL);
+	api->hands = (struct kvr_sim_hands){ .min_ns = 1000, .max_ns = 1000 };
+	sim->api = api;
+	return &api->hands;
+}
+
+void
+kvr_sim_api_free(struct kvr_sim *sim)
+{
+	struct sim_api *api = sim->api;
+
+	if (api == NULL)
+		return;
+	for (uint32_t i = 0; i < api->n_asked; i++)
+		free(api->asked[i].rows);
+	free(api->asked);
+	free(api->keys);
+	free(api->stage);
+	free(api);
+}
+
+/* First fit; KVR_KEYS_MAX: none. */
+static uint32_t
+find_keys(const struct sim_api *api, uint32_t n)
+{
+	uint32_t run = 0;
+
+	for (uint32_t i = 0; i < KVR_KEYS_MAX; i++) {
+		run = api->keys[i].name == 0 ? run + 1 : 0;
+		if (run == n)
+			return i + 1 - n;
+	}
+	return KVR_KEYS_MAX;
+}
+
+static uint32_t
+find_op(const struct sim_api *api)
+{
+	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
+		if (api->op[i].number == 0)
+			return i;
+	}
+	return KVR_OPS_MAX;
+}
+
+static void
+write_keys(struct kvr_sim *sim, const struct kvr_sim_ask *ask, uint32_t first, uint32_t number)
+{
+	for (uint32_t i = 0; i < ask->n; i++) {
+		struct sim_key *key = &sim->api->keys[first + i];
+		struct kvr_row *row = &sim->rows[first + i];
+
+		KVR_CHECK(ask->names[i] != 0);
+		*key = (struct sim_key){ .name = ask->names[i], .number = number, .room = ask->len };
+		if (ask->kind == KVR_OP_PUT)
+			key->memory = kvr_sim_content(key->name);
+		*row = (struct kvr_row){ .len = ask->len, .key = first + i, .err = KVR_PENDING };
+		row->digest = kvr_hash128(&key->name, sizeof(key->name));
+		row->where = KVR_NOWHERE;
+		if (ask->flags & KVR_OPF_AT_MOST)
+			row->flags = KVR_ROW_AT_MOST;
+	}
+}
+
+static struct sim_asked *
+new_asked(struct sim_api *api)
+{
+	if (api->n_asked == api->cap_asked) {
+		api->cap_asked = api->cap_asked == 0 ? 256 : api->cap_asked * 2;
+		api->asked = realloc(api->asked, api->cap_asked * sizeof(api->asked[0]));
+		KVR_CHECK(api->asked != NULL);
+	}
+	return &api->asked[api->n_asked++];
+}
+
+uint32_t
+kvr_sim_ask(struct kvr_sim *sim, const struct kvr_sim_ask *ask)
+{
+	struct sim_api *api = sim->api;
+	uint32_t slot = find_op(api), first = find_keys(api, ask->n);
+	struct kvr_msg msg = { .type = KVR_MSG_SUBMIT, .from = KVR_ID_API };
+
+	KVR_CHECK(ask->n > 0 && ask->kind < KVR_OP_N && ask->deadline_ns != 0);
+	if (slot == KVR_OPS_MAX || first == KVR_KEYS_MAX)
+		return UINT32_MAX;
+	struct sim_asked *a = new_asked(api);
+	uint32_t number = api->n_asked - 1;
+
+	api->op[slot].number = number + 1;
+	api->op[slot].gen++;
+	api->n_open++;
+	memset(a, 0, sizeof(*a));
+	a->rows = calloc(ask->n, sizeof(a->rows[0]));
+	KVR_CHECK(a->rows != NULL);
+	a->answer = (struct kvr_sim_answer){ .kind = ask->kind,
+		.flags = ask->flags,
+		.n = ask->n,
+		.first = first,
+		.op = slot | (uint64_t)api->op[slot].gen << 32,
+		.asked_ns = sim->now_ns,
+		.rows = a->rows };
+	write_keys(sim, ask, first, number);
+	msg.op = a->answer.op;
+	msg.deadline_ns = ask->deadline_ns;
+	msg.rows = first;
+	msg.n_rows = (uint16_t)KVR_MIN(ask->n, (uint32_t)KVR_SLICE_KEYS);
+	msg.SUBMIT.first = first;
+	msg.SUBMIT.n = ask->n;
+	msg.SUBMIT.flags = ask->flags;
+	msg.SUBMIT.per_chunk = (uint16_t)KVR_MAX(ask->per_chunk, 1U);
+	msg.SUBMIT.kind = (uint8_t)ask->kind;
+	msg.SUBMIT.bytes = (uint64_t)ask->n * ask->len;
+	kvr_sim_post(sim, KVR_ID_ROUTER, &msg);
+	return number;
+}
+
+void
+kvr_sim_cancel(struct kvr_sim *sim, uint32_t number, int32_t reason)
+{
+	KVR_CHECK(number < sim->api->n_asked);
+	struct kvr_msg msg = { .type = KVR_MSG_CANCEL,
+		.from = KVR_ID_API,
+		.op = sim->api->asked[number].answer.op };
+
+	msg.CANCEL.reason = reason;
+	kvr_sim_post(sim, KVR_ID_ROUTER, &msg);
+}
+
+const struct kvr_sim_answer *
+kvr_sim_answer_to(const struct kvr_sim *sim, uint32_t number)
+{
+	KVR_CHECK(number < sim->api->n_asked);
+	return &sim->api->asked[number].answer;
+}
+
+uint32_t
+kvr_sim_asked(const struct kvr_sim *sim)
+{
+	return sim->api->n_asked;
+}
+
+uint32_t
+kvr_sim_open(const struct kvr_sim *sim)
+{
+	return sim->api->n_open;
+}
+
+static struct sim_asked *
+live(struct kvr_sim *sim, const struct kvr_msg *msg, const char *what)
+{
+	uint64_t slot = msg->op & 0xffffffffU;
+
+	if (slot >= KVR_OPS_MAX || sim->api->op[slot].number == 0)
+		kvr_sim_broken(sim, what);
+	struct sim_asked *a = &sim->api->asked[sim->api->op[slot].number - 1];
+
+	if (a->answer.op != msg->op)
+		kvr_sim_broken(sim, what);
+	return a;
+}
+
+/* Everything that a get says it has handed over must lie where the caller looks for it. */
+static void
+check_outcome(struct kvr_sim *sim, const struct sim_asked *a)
+{
+	const struct kvr_sim_answer *answer = &a->answer;
+	uint32_t n_ok = 0;
+
+	for (uint32_t i = 0; i < answer->n; i++) {
+		const struct sim_key *key = &sim->api->keys[answer->first + i];
+
+		if (a->rows[i].err == KVR_PENDING)
+			kvr_sim_broken(sim, "COMPLETE with a key that has no outcome");
+		n_ok += a->rows[i].err == KVR_OK;
+		if (a->rows[i].err == KVR_OK && answer->kind == KVR_OP_GET &&
+		    key->memory != kvr_sim_content(key->name))
+			kvr_sim_broken(sim, "a get handed over something else");
+	}
+	if (n_ok != answer->n_ok)
+		kvr_sim_broken(sim, "COMPLETE counts another number of good keys than its rows");
+}
+
+static void
+complete(struct kvr_sim *sim, const struct kvr_msg *msg)
+{
+	struct sim_asked *a = live(sim, msg, "COMPLETE of an operation that is not open");
+	struct kvr_sim_answer *answer = &a->answer;
+	uint32_t may = answer->flags & KVR_OPF_EARLY ? 2 : 1;
+
+	if (answer->n_complete == may || answer->done_bits & KVR_DONEB_QUIET)
+		kvr_sim_broken(sim, "one COMPLETE too many");
+	answer->n_complete++;
+	answer->answered_ns = sim->now_ns;
+	answer->err = msg->COMPLETE.err;
+	answer->done_bits = msg->COMPLETE.flags;
+	answer->n_ok = msg->COMPLETE.n_ok;
+	answer->prefix = msg->COMPLETE.prefix;
+	answer->bytes = msg->COMPLETE.bytes;
+	memcpy(a->rows, &sim->rows[answer->first], answer->n * sizeof(a->rows[0]));
+	check_outcome(sim, a);
+	if (answer->n_complete == may && (answer->done_bits & KVR_DONEB_QUIET) == 0)
+		kvr_sim_broken(sim, "the last COMPLETE and the memory is not quiet");
+	for (uint32_t i = 0; i < answer->n && answer->done_bits & KVR_DONEB_QUIET; i++)
+		sim->api->keys[answer->first + i].quiet = true;
+}
+
+static void
+release(struct kvr_sim *sim, const struct kvr_msg *msg)
+{
+	struct sim_asked *a = live(sim, msg, "RELEASE of an operation that is not open");
+	struct kvr_sim_answer *answer = &a->answer;
+
+	if ((answer->done_bits & KVR_DONEB_QUIET) == 0)
+		kvr_sim_broken(sim, "RELEASE before the answer is complete");
+	if (msg->RELEASE.first != answer->first || msg->RELEASE.n != answer->n)
+		kvr_sim_broken(sim, "RELEASE of other slots than were taken");
+	answer->released_ns = sim->now_ns;
+	memset(&sim->api->keys[answer->first], 0, answer->n * sizeof(sim->api->keys[0]));
+	sim->api->op[msg->op & 0xffffffffU].number = 0;
+	sim->api->n_open--;
+}
+
+bool
+kvr_sim_api_take(struct kvr_sim *sim, const struct kvr_msg *msg)
+{
+	struct sim_event ev = { .kind = SIM_SERVE, .msg = *msg };
+	struct sim_api *api = sim->api;
+
+	if (api == NULL)
+		return false;
+	if (msg->to == KVR_ID_API && msg->type == KVR_MSG_COMPLETE) {
+		complete(sim, msg);
+		return true;
+	}
+	if (msg->to == KVR_ID_API && msg->type == KVR_MSG_RELEASE) {
+		release(sim, msg);
+		return true;
+	}
+	if (msg->type != KVR_MSG_ENCODE && msg->type != KVR_MSG_DECODE && msg->type != KVR_MSG_COPY)
+		return false;
+	uint64_t span_ns = api->hands.max_ns - api->hands.min_ns;
+	uint64_t takes_ns = api->hands.min_ns + kvr_sim_rand(sim, span_ns + 1);
+
+	kvr_sim_at(sim, sim->now_ns + takes_ns, &ev);
+	return true;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Serde and copy workers, and the memory that they and stores move payloads between. */
+#include "kvr_sim_hands.h"
+
+#define ENCODED_AS(serde) (UINT64_C(0xe4c0de0000000000) + (serde))
+
+uint64_t
+kvr_sim_api_name(const struct kvr_sim *sim, uint32_t key)
+{
+	if (sim->api == NULL)
+		return (uint64_t)key + 1;
+	if (sim->api->keys[key].name == 0)
+		kvr_sim_broken(sim, "a key slot is used that nobody has taken");
+	return sim->api->keys[key].name;
+}
+
+static uint64_t *
+memory_of(struct kvr_sim *sim, const struct kvr_row *row)
+{
+	struct sim_key *key = &sim->api->keys[row->key];
+
+	if (key->name == 0 || key->quiet)
+		kvr_sim_broken(sim, "a caller's memory is touched that is not lent any more");
+	return &key->memory;
+}
+
+static uint64_t *
+stage_of(struct kvr_sim *sim, uint32_t buf)
+{
+	if (buf == 0 || buf >= SIM_STAGES)
+		kvr_sim_broken(sim, "a staging slot that does not exist");
+	return &sim->api->stage[buf];
+}
+
+uint64_t *
+kvr_sim_api_place(struct kvr_sim *sim, const struct kvr_row *row)
+{
+	if (sim->api == NULL)
+		return &sim->plain;
+	return row->flags & KVR_ROW_STAGED ? stage_of(sim, row->buf) : memory_of(sim, row);
+}
+
+static void
+encode(struct kvr_sim *sim, struct kvr_row *row, const struct kvr_msg *msg)
+{
+	bool second = row->flags & KVR_ROW_SECOND;
+	uint32_t other = second ? row->body.other : 0;
+	uint64_t value = second ? *stage_of(sim, other) : *memory_of(sim, row);
+	bool raw = kvr_sim_chance(sim, sim->api->hands.raw);
+
+	row->body.raw_len = row->len;
+	row->body.serde = 0;
+	row->body.other = row->body.spare = 0;
+	if (!raw) {
+		row->body.serde = msg->ENCODE.serde;
+		row->flags |= KVR_ROW_STAGED | KVR_ROW_ENCODED;
+		row->len = row->len / 2 + 1;
+		*stage_of(sim, row->buf) = value ^ ENCODED_AS(msg->ENCODE.serde);
+	} else if (other != 0) {
+		row->buf = other;
+		row->flags |= KVR_ROW_STAGED;
+	} else if (msg->ENCODE.keep_staged) {
+		row->flags |= KVR_ROW_STAGED;
+		*stage_of(sim, row->buf) = value;
+	}
+}
+
+static void
+decode(struct kvr_sim *sim, struct kvr_row *row)
+{
+	bool second = row->flags & KVR_ROW_SECOND;
+	bool corrupts = kvr_sim_chance(sim, sim->api->hands.corrupts);
+	uint32_t serde = row->body.serde;
+
+	if (row->err != KVR_OK)
+		return;
+	if (!second && row->body.raw_len > sim->api->keys[row->key].room) {
+		row->err = KVR_E_LENGTH;
+		return;
+	}
+	uint64_t value = *stage_of(sim, row->buf) ^ (serde == 0 ? 0 : ENCODED_AS(serde));
+
+	if (corrupts)
+		row->err = KVR_E_CORRUPT;
+	else if (second)
+		*stage_of(sim, row->body.other) = value;
+	else
+		*memory_of(sim, row) = value;
+}
+
+static void
+copy(struct kvr_sim *sim, struct kvr_row *row, bool to_caller)
+{
+	if (to_caller && row->err == KVR_OK) {
+		*memory_of(sim, row) = *stage_of(sim, row->buf);
+	} else if (!to_caller) {
+		*stage_of(sim, row->buf) = *memory_of(sim, row);
+		row->flags |= KVR_ROW_STAGED;
+	}
+}
+
+void
+kvr_sim_api_serve(struct kvr_sim *sim, const struct kvr_msg *msg)
+{
+	struct kvr_msg answer = { .n_rows = msg->n_rows,
+		.op = msg->op,
+		.deadline_ns = msg->deadline_ns,
+		.rows = msg->rows,
+		.part = msg->part };
+
+	if (kvr_sim_holder_of(sim, msg->part) != msg->to)
+		kvr_sim_broken(sim, "a serde or copy worker has a part that it does not hold");
+	for (uint32_t i = 0; i < msg->n_rows; i++) {
+		struct kvr_row *row = &sim->rows[msg->rows + i];
+
+		if (msg->type == KVR_MSG_ENCODE)
+			encode(sim, row, msg);
+		else if (msg->type == KVR_MSG_DECODE)
+			decode(sim, row);
+		else
+			copy(sim, row, msg->COPY.to_caller != 0);
+	}
+	answer.type = msg->type == KVR_MSG_ENCODE ? KVR_MSG_ENCODED :
+	    msg->type == KVR_MSG_DECODE		  ? KVR_MSG_DECODED :
+						    KVR_MSG_COPIED;
+	kvr_sim_reply(sim, msg->to, msg->from, &answer);
+}
