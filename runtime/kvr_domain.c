@@ -172,7 +172,7 @@ step_one(struct kvr_domain *d)
 	struct kvr_event ev = { .now_ns = d->now_ns };
 
 	pop(d, &ev.msg);
-	KVR_CHECK(ev.msg.to < KVR_ID_N && d->actor[ev.msg.to] != NULL);
+	KVR_CHECK(ev.msg.type < KVR_MSG_N && ev.msg.to < KVR_ID_N && d->actor[ev.msg.to] != NULL);
 	struct kvr_actor *a = d->actor[ev.msg.to];
 	uint32_t before = a->state;
 

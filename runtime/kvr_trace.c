@@ -126,37 +126,72 @@ remember(struct kvr_trace *t, uint32_t first, const struct kvr_row *rows, uint32
 	memcpy(&t->seen[first - KVR_ROWS_PARTS], rows, n * sizeof(*rows));
 }
 
+uint32_t
+kvr_trace_sum(const struct kvr_rec_step *s)
+{
+	const uint8_t *at = (const uint8_t *)s;
+	const size_t from = offsetof(struct kvr_rec, kind), mid = offsetof(struct kvr_rec_step, sum);
+	const size_t rest = mid + sizeof(s->sum);
+	size_t rows_len = s->rows_here != 0 ? s->msg.n_rows * sizeof(struct kvr_row) : 0;
+	uint64_t head = kvr_hash64(at + from, mid - from);
+
+	/* The length is not in it: it is zero until the record is whole. */
+	return (uint32_t)kvr_hash64_seed(at + rest, sizeof(*s) - rest + rows_len, head);
+}
+
+/* What a replay cannot know otherwise: rows from outside, and those that no snapshot has. */
+static bool
+has_rows(const struct kvr_msg *m)
+{
+	return m->n_rows > 0 &&
+	    (kvr_msg_info[m->type].rows == KVR_ROWS_IN || m->rows < KVR_ROWS_PARTS);
+}
+
+static void
+record(struct kvr_trace *t, const struct kvr_actor *a, const struct kvr_event *ev,
+    const struct kvr_rec_step *head)
+{
+	const struct kvr_msg *m = &ev->msg;
+	uint64_t rows_len = has_rows(m) ? m->n_rows * sizeof(struct kvr_row) : 0;
+	struct kvr_rec *r = begin(t, KVR_REC_STEP, a->id, sizeof(*head) + rows_len);
+	struct kvr_rec_step *s = (struct kvr_rec_step *)(void *)r;
+
+	s->now_ns = ev->now_ns;
+	s->step = head->step;
+	s->digest = head->digest;
+	s->before = head->before;
+	s->after = head->after;
+	s->n_fx = head->n_fx;
+	s->rows_here = rows_len > 0;
+	s->msg = *m;
+	if (rows_len > 0) {
+		memcpy(s + 1, ev->rows, rows_len);
+		remember(t, m->rows, ev->rows, m->n_rows);
+	}
+	s->sum = kvr_trace_sum(s);
+	end(t, r, sizeof(*s) + rows_len);
+}
+
 void
 kvr_trace_step(struct kvr_trace *t, const struct kvr_actor *a, const struct kvr_event *ev,
     uint32_t state_before, uint64_t digest, const struct kvr_out *out)
 {
-	const struct kvr_msg *m = &ev->msg;
-	bool rows_here = m->n_rows > 0 &&
-	    (kvr_msg_info[m->type].rows == KVR_ROWS_IN || m->rows < KVR_ROWS_PARTS);
-	uint64_t rows_len = rows_here ? m->n_rows * sizeof(struct kvr_row) : 0;
-	uint64_t len = sizeof(struct kvr_rec_step) + rows_len;
-	struct kvr_rec *r = begin(t, KVR_REC_STEP, a->id, len);
-	struct kvr_rec_step *s = (struct kvr_rec_step *)(void *)r;
-
-	s->now_ns = ev->now_ns;
-	s->step = out->step;
-	s->digest = digest;
-	s->before = (uint8_t)state_before;
-	s->after = (uint8_t)a->state;
-	s->n_fx = (uint8_t)out->n;
-	s->rows_here = rows_here;
-	s->spare = 0;
-	s->msg = *m;
-	if (rows_here) {
-		memcpy(s + 1, ev->rows, rows_len);
-		remember(t, m->rows, ev->rows, m->n_rows);
-	}
+	record(t, a, ev, &(struct kvr_rec_step){ .step = out->step, .digest = digest,
+	    .before = (uint8_t)state_before, .after = (uint8_t)a->state, .n_fx = (uint8_t)out->n });
 	for (uint32_t i = 0; i < out->n_wrote; i++) {
 		const struct kvr_wrote *w = &out->wrote[i];
 
 		remember(t, w->first, &out->row_table[w->first], w->n);
 	}
-	end(t, r, len);
+}
+
+void
+kvr_trace_broken(struct kvr_trace *t, const struct kvr_actor *a, const struct kvr_event *ev,
+    uint32_t state_before, uint64_t step, const char *why)
+{
+	record(t, a, ev, &(struct kvr_rec_step){ .step = step, .before = (uint8_t)state_before,
+	    .after = KVR_STATE_BROKEN });
+	kvr_trace_mark(t, KVR_MARK_PANIC, ev->now_ns, why);
 }
 
 void
@@ -344,4 +379,11 @@ const char *
 kvr_trace_path(const struct kvr_trace *t)
 {
 	return t->file.path;
+}
+
+const void *
+kvr_trace_bytes(const struct kvr_trace *t, uint64_t *ret_len)
+{
+	*ret_len = t->file.bytes;
+	return t->head;
 }

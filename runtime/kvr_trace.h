@@ -9,6 +9,9 @@
  * is written last, is not zero; a reader stops at the first that is not, so a torn tail is normal.
  *
  * The writer holds the domain's guard: one writer, no lock, no clock, no allocation.
+ *
+ * A replay needs nothing but the file: rows are recorded with the first event that has them, and a
+ * snapshot holds, besides the states, the rows of parts as pieces of actor 0.
  */
 #ifndef KVR_TRACE_H
 #define KVR_TRACE_H
@@ -38,17 +41,20 @@ struct kvr_rec_step {
 	uint64_t       now_ns;
 	uint64_t       step;   /* of the domain */
 	uint64_t       digest; /* what kvr_step returned */
-	uint8_t        before, after;
+	uint8_t        before, after; /* after: KVR_STATE_BROKEN when the step did not end */
 	uint8_t        n_fx, rows_here;
-	uint32_t       spare;
+	uint32_t       sum; /* kvr_trace_sum: tells a damaged record from another decision */
 	struct kvr_msg msg;
 };
 _Static_assert(sizeof(struct kvr_rec_step) == 112, "16 of record, 32 of step, 64 of message");
+
+enum { KVR_STATE_BROKEN = 0xff };
 
 struct kvr_rec_state {
 	struct kvr_rec rec;
 	uint32_t       state; /* the actor's */
 	uint32_t       off;   /* of this piece in the actor's state; lines of zeros are left out */
+	/* The first piece of an actor is empty. Actor 0: the row table from KVR_ROWS_PARTS on. */
 	uint64_t       digest, steps;
 };
 
@@ -100,12 +106,18 @@ KVR_MUST_USE enum kvr_err kvr_trace_open(const struct kvr_trace_options *, struc
     char *why, size_t why_cap);
 void        kvr_trace_close(struct kvr_trace *take);
 const char *kvr_trace_path(const struct kvr_trace *); /* "" for anonymous memory */
+/* The whole of it, head and ring, for a reader in this process. */
+const void *kvr_trace_bytes(const struct kvr_trace *, uint64_t *ret_len);
+uint32_t    kvr_trace_sum(const struct kvr_rec_step *);
 
 /* Once, before the first step: the actors of the domain, in order of their ids. */
 void kvr_trace_actors(struct kvr_trace *, const struct kvr_actor *const *, uint32_t n);
 /* After a step, with what it asked for. Rows of the event are recorded when its type says IN. */
 void kvr_trace_step(struct kvr_trace *, const struct kvr_actor *, const struct kvr_event *,
     uint32_t state_before, uint64_t digest, const struct kvr_out *);
+/* The step did not end: what it was given, and why. */
+void kvr_trace_broken(struct kvr_trace *, const struct kvr_actor *, const struct kvr_event *,
+    uint32_t state_before, uint64_t step, const char *why);
 /* True when half the ring has passed since the last snapshot: then call kvr_trace_snapshot. */
 bool kvr_trace_wants_snapshot(const struct kvr_trace *);
 /* All actors' states (lines that are not zero) and the rows of live parts as the domain sees them. */

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -174,11 +175,21 @@ create(int dir, const char *instance, char *ret_name, size_t cap)
 
 /* ---- memory ---- */
 
-/* Half as much as long as the file system has no room. The ring's bytes, or 0 and errno. */
+/*
+ * Half as much as long as the file system has no room. The ring's bytes, or 0 and errno. A limit
+ * on the size of files is looked at first: running into it is a signal that ends the process.
+ */
 static uint64_t
 allocate(int fd, uint64_t extra, uint64_t ring)
 {
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) != 0)
+		limit.rlim_cur = RLIM_INFINITY;
 	for (; ring >= ring_min; ring = ring / 2 / KVR_PAGE * KVR_PAGE) {
+		errno = EFBIG;
+		if (limit.rlim_cur != RLIM_INFINITY && extra + ring > limit.rlim_cur)
+			continue;
 		int e = posix_fallocate(fd, 0, (off_t)(extra + ring));
 
 		if (e == 0)

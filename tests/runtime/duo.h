@@ -15,6 +15,7 @@
 #define KVR_TEST_DUO_H
 
 #include "kvr_actor.h"
+#include "kvr_trace.h"
 
 enum { DUO_SLOTS = 64, DUO_ROWS = KVR_PART_KEYS };
 enum { DUO_IDLE, DUO_BUSY };
@@ -50,5 +51,29 @@ struct kvr_msg duo_continue(uint32_t what, uint64_t op);
 
 /* What the worker answers to a PART. */
 struct kvr_msg duo_part_done(const struct kvr_msg *part);
+
+/*
+ * The two of them on one thread, without a domain: a queue, a clock that is set, a worker that
+ * doubles the length of each row at once.
+ */
+struct duo_run {
+	struct kvr_actor  front, back;
+	const struct kvr_actor *both[2];
+	void             *bytes[2];
+	struct kvr_row   *rows;
+	struct kvr_trace *trace; /* NULL: none */
+	uint64_t          now_ns, step, n_complete, n_steps;
+	uint64_t          mixed; /* hash of all digests in their order */
+	struct kvr_msg    queue[256];
+	uint32_t          n;
+	struct kvr_out    out;
+};
+
+void duo_open(struct duo_run *, struct kvr_trace *);
+void duo_close(struct duo_run *);
+/* Posts one message and runs until nothing is left. */
+void duo_post(struct duo_run *, const struct kvr_msg);
+/* n operations, each different, the same for the same seed. */
+void duo_work(struct duo_run *, uint64_t seed, uint32_t n);
 
 #endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_log.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const level_name[] = {
+	[KVR_LOG_ERROR] = "error",
+	[KVR_LOG_WARN] = "warn",
+	[KVR_LOG_INFO] = "info",
+	[KVR_LOG_DEBUG] = "debug",
+};
+
+const char *
+kvr_log_level_name(enum kvr_log_level level)
+{
+	return level == KVR_LOG_NONE ? "none" : level_name[level];
+}
+
+bool
+kvr_log_level_find(const char *name, enum kvr_log_level *ret)
+{
+	if (strcmp(name, "none") == 0) {
+		*ret = KVR_LOG_NONE;
+		return true;
+	}
+	for (size_t i = 0; i < KVR_LEN(level_name); i++) {
+		if (strcmp(name, level_name[i]) == 0) {
+			*ret = (enum kvr_log_level)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Two threads at the edge of a second may both begin it, and some lines more than the burst are
+ * written: that is cheaper than a lock at each call.
+ */
+static bool
+may_write(struct kvr_log_site *s, uint64_t now_ns, uint32_t *ret_suppressed)
+{
+	uint64_t begun = atomic_load(&s->window_ns);
+
+	if (begun == 0 || now_ns - begun >= KVR_SEC(1)) {
+		if (atomic_compare_exchange_strong(&s->window_ns, &begun, now_ns))
+			atomic_store(&s->count, 0);
+	}
+	if (atomic_fetch_add(&s->count, 1) >= KVR_LOG_BURST) {
+		atomic_fetch_add(&s->suppressed, 1);
+		return false;
+	}
+	*ret_suppressed = atomic_exchange(&s->suppressed, 0);
+	return true;
+}
+
+static size_t
+advance(size_t n, int wrote, size_t cap)
+{
+	return wrote < 0 ? n : KVR_MIN(n + (size_t)wrote, cap - 1);
+}
+
+/* One line stays one line, whatever a server's message has in it. */
+static void
+flatten(char *line, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = ' ';
+}
+
+void
+kvr_log_write(const struct kvr_log *log, struct kvr_log_site *site, enum kvr_log_level level,
+    uint64_t op, uint64_t now_ns, const char *format, ...)
+{
+	enum { ROOM = KVR_LOG_LINE - 64 }; /* what is left is for the count of suppressed lines */
+	char line[KVR_LOG_LINE + 1];
+	uint32_t suppressed = 0;
+	va_list args;
+
+	if (!may_write(site, now_ns, &suppressed))
+		return;
+	size_t n = advance(0, snprintf(line, ROOM, "kvrelay: %s: ", level_name[level]), ROOM);
+	if (op != 0)
+		n = advance(n, snprintf(line + n, ROOM - n, "op %" PRIu32 ".%" PRIu64 ": ", (uint32_t)op,
+		    op >> 32), ROOM);
+	va_start(args, format);
+	n = advance(n, vsnprintf(line + n, ROOM - n, format, args), ROOM);
+	va_end(args);
+	if (suppressed > 0)
+		n = advance(n, snprintf(line + n, KVR_LOG_LINE - n, " (%" PRIu32 " lines like it not shown)",
+		    suppressed), KVR_LOG_LINE);
+	flatten(line, n);
+	if (log->fn != NULL) {
+		log->fn(log->arg, level, line);
+		return;
+	}
+	/* One write, so that lines of several threads do not run into each other. */
+	line[n++] = '\n';
+	ssize_t wrote = write(STDERR_FILENO, line, n);
+	(void)wrote;
+}

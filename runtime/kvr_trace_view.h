@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A copy of a trace at one instant, and an index of its records. The trace may belong to a process
+ * that writes it meanwhile, to one that was killed, or to this one.
+ */
+#ifndef KVR_TRACE_VIEW_H
+#define KVR_TRACE_VIEW_H
+
+#include "kvr_trace.h"
+
+struct kvr_trace_view;
+
+/* The program's decider of that id; NULL: it has none. */
+typedef const struct kvr_spec *kvr_spec_find_fn(uint16_t id);
+
+/*
+ * INVALID: no trace, or one of another version; DOWN: the file cannot be read; CORRUPT: not one
+ * record is whole. why: a sentence with the path.
+ */
+KVR_MUST_USE enum kvr_err kvr_trace_view_open(const char *path, struct kvr_trace_view **ret,
+    char *why, size_t why_cap);
+/* The same from memory: kvr_trace_bytes. */
+KVR_MUST_USE enum kvr_err kvr_trace_view_copy(const void *bytes, uint64_t len,
+    struct kvr_trace_view **ret, char *why, size_t why_cap);
+void kvr_trace_view_free(struct kvr_trace_view *take); /* NULL is fine */
+
+const struct kvr_trace_head  *kvr_trace_view_head(const struct kvr_trace_view *);
+const struct kvr_trace_actor *kvr_trace_view_actors(const struct kvr_trace_view *, uint32_t *ret_n);
+const char *kvr_trace_view_config(const struct kvr_trace_view *, size_t *ret_len);
+
+/* Records by index, oldest first, without the filling at the end of the ring. */
+uint64_t              kvr_trace_view_count(const struct kvr_trace_view *);
+const struct kvr_rec *kvr_trace_view_at(const struct kvr_trace_view *, uint64_t index);
+/* The index of the first record whose number is not less. count when there is none. */
+uint64_t kvr_trace_view_find(const struct kvr_trace_view *, uint64_t number);
+
+/*
+ * Where a replay may begin in order to see `index`: the record after the newest whole snapshot
+ * before it, or 0 when the trace still has its beginning. ret_snapshot: the first record of that
+ * snapshot, UINT64_MAX for the beginning. False: nothing before `index` can be replayed.
+ */
+KVR_MUST_USE bool kvr_trace_view_start(const struct kvr_trace_view *, uint64_t index,
+    uint64_t *ret_start, uint64_t *ret_snapshot);
+/* The lowest index that can be reached by a replay; count when none can. */
+uint64_t kvr_trace_view_first_start(const struct kvr_trace_view *);
+
+/* "" or what is wrong with the records behind the last: "record 17 is damaged", for example. */
+const char *kvr_trace_view_tail(const struct kvr_trace_view *);
+
+/* The typed records; the kind must fit. */
+static inline const struct kvr_rec_step *
+kvr_rec_step(const struct kvr_rec *r)
+{
+	KVR_CHECK(r->kind == KVR_REC_STEP);
+	return (const struct kvr_rec_step *)(const void *)r;
+}
+
+static inline const struct kvr_rec_state *
+kvr_rec_state(const struct kvr_rec *r)
+{
+	KVR_CHECK(r->kind == KVR_REC_STATE);
+	return (const struct kvr_rec_state *)(const void *)r;
+}
+
+static inline const struct kvr_rec_mark *
+kvr_rec_mark(const struct kvr_rec *r)
+{
+	KVR_CHECK(r->kind == KVR_REC_MARK);
+	return (const struct kvr_rec_mark *)(const void *)r;
+}
+
+#endif
