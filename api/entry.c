@@ -147,24 +147,31 @@ kvr_read_struct(void *to, size_t to_size, size_t least, const void *from)
 
 /* ---- the log ---- */
 
-static void
-say(struct kvr *k, int level, const char *fmt, va_list args)
+void
+kvr_log_to_user(void *arg, enum kvr_log_level level, const char *line)
 {
-	char line[512];
+	struct kvr *k = arg;
 
-	if (k == NULL || (k->config != NULL && level > (int)k->config->log.level))
-		return;
-	vsnprintf(line, sizeof(line), fmt, args);
 	pthread_mutex_lock(&k->log_lock);
-	if (k->log != NULL)
-		k->log(k->log_arg, level, line);
-	else if (level <= KVR_LOG_WARN)
-		fprintf(stderr, "kvrelay: %s\n", line);
+	k->user_log(k->user_log_arg, (int)level, line);
 	pthread_mutex_unlock(&k->log_lock);
 }
 
+/* Calls that are wrong come in thousands, from loops: they share one place, which is rationed. */
+static void
+say(struct kvr *k, enum kvr_log_level level, const char *fmt, va_list args)
+{
+	static struct kvr_log_site site;
+	char line[512];
+
+	if (level > k->log.level)
+		return;
+	vsnprintf(line, sizeof(line), fmt, args);
+	kvr_log_write(&k->log, &site, level, 0, kvr_now_ns(), "%s", line);
+}
+
 void
-kvr_say(struct kvr *k, int level, const char *fmt, ...)
+kvr_say(struct kvr *k, enum kvr_log_level level, const char *fmt, ...)
 {
 	va_list args;
 

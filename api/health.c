@@ -34,25 +34,6 @@ kvr_all_down(struct kvr *k)
 	return true;
 }
 
-void
-kvr_log_tiers(struct kvr *k, uint32_t *seen)
-{
-	struct kvr_tier_view view[KVR_TIERS_MAX];
-	uint32_t n = look(k, view);
-
-	for (uint32_t t = 0; t < n; t++) {
-		uint32_t now = view[t].state + 1;
-
-		if (now == seen[t])
-			continue;
-		if (is_up(&view[t]))
-			kvr_say(k, KVR_LOG_INFO, "tier %s is up", view[t].name);
-		else if (view[t].state == KVR_TIER_COOLING)
-			kvr_say(k, KVR_LOG_WARN, "tier %s is down and left out: %s", view[t].name, view[t].why);
-		seen[t] = now;
-	}
-}
-
 enum kvr_err
 kvr_health(struct kvr *k, struct kvr_health *ret)
 {

@@ -30,6 +30,7 @@
 #include "kvrelay.h"
 
 #include "kvr_lmkey.h"
+#include "kvr_log.h"
 #include "kvr_pool.h"
 #include "kvr_range.h"
 #include "kvr_system.h"
@@ -141,9 +142,10 @@ struct kvr {
 	_Atomic bool    has_layout;
 	_Atomic uint64_t seen; /* largest length seen */
 
-	void (*log)(void *, int, const char *);
-	void           *log_arg;
-	pthread_mutex_t log_lock;
+	struct kvr_log  log;
+	void (*user_log)(void *, int, const char *);
+	void           *user_log_arg;
+	pthread_mutex_t log_lock; /* of user_log */
 
 	_Atomic uint32_t life, dead, stopped; /* stopped: futex */
 	_Atomic uint32_t deaf; /* the router is gone and its operations are being ended */
@@ -193,7 +195,8 @@ KVR_MUST_USE enum kvr_err kvr_until(struct kvr *, const char *call, uint64_t unt
     uint64_t limit_ns, bool never, uint64_t *ret_ns);
 /* A struct of the caller's into one of ours: at least `least` bytes, more only if they are zero. */
 KVR_MUST_USE bool kvr_read_struct(void *to, size_t to_size, size_t least, const void *from);
-void kvr_say(struct kvr *, int level, const char *fmt, ...) KVR_PRINTF(3, 4);
+void kvr_log_to_user(void *kvr, enum kvr_log_level, const char *line);
+void kvr_say(struct kvr *, enum kvr_log_level, const char *fmt, ...) KVR_PRINTF(3, 4);
 /* Says it, as an error, and answers err. */
 enum kvr_err kvr_bad(struct kvr *, enum kvr_err err, const char *fmt, ...) KVR_PRINTF(3, 4);
 void kvr_futex_wait(_Atomic uint32_t *, uint32_t value, uint64_t until_ns); /* may return early */
@@ -300,8 +303,6 @@ uint64_t kvr_fingerprint(const struct kvr_config *, const char *engine, const ch
 /* ---- health.c ---- */
 /* No tier takes operations, not even to let them wait for a connection. */
 bool kvr_all_down(struct kvr *);
-/* A line for each tier that is another than last time; seen has KVR_TIERS_MAX entries. */
-void kvr_log_tiers(struct kvr *, uint32_t *seen);
 void kvr_pace_note(struct kvr *, const struct kvr_call *, const struct kvr_outcome *);
 
 #endif

@@ -235,7 +235,7 @@ struct kvr_identity {
 	const char *salt;     /* tenant: values of another salt are KVR_E_IDENTITY */
 };
 
-enum kvr_log_level { KVR_LOG_ERROR, KVR_LOG_WARN, KVR_LOG_INFO, KVR_LOG_DEBUG };
+enum kvr_level { KVR_LEVEL_ERROR, KVR_LEVEL_WARN, KVR_LEVEL_INFO, KVR_LEVEL_DEBUG };
 
 struct kvr_options {
 	uint32_t                   size;
@@ -247,8 +247,9 @@ struct kvr_options {
 	const struct kvr_identity *identity;
 	const struct kvr_layout   *layout; /* of a full chunk; may come later by kvr_set_layout */
 	/*
-	 * One line without a newline, level as in kvr_log_level; called by any thread, one at a time.
-	 * It must not call a function that takes an instance. NULL: errors and warnings go to stderr.
+	 * One line without a newline, level is a kvr_level; called by any thread, one at a time. It
+	 * must not call a function that takes an instance. NULL: to standard error. log.level of the
+	 * configuration says which lines are made.
 	 */
 	void (*log)(void *arg, int level, const char *line);
 	void *log_arg;

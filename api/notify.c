@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The notifier: the one thread on which the caller's code runs. It tells completions, and while
- * nothing has to be told it looks what the tiers are doing, for the log.
- */
+/* The notifier: the one thread on which the caller's code runs. It tells completions. */
 #include "kvr_instance.h"
 
 #include <stdio.h>
@@ -13,8 +10,6 @@ enum {
 	PLACES = 2 * KVR_OPS_MAX + 8, /* two completions of every operation; STOP; the deciders' death */
 	BURY_MS = 2000
 };
-
-#define LOOK_NS KVR_SEC(1)
 
 static void
 tell(struct kvr *k, uint32_t slot)
@@ -52,24 +47,15 @@ static void
 run(void *arg)
 {
 	struct kvr *k = arg;
-	uint32_t seen[KVR_TIERS_MAX] = { 0 };
-	uint64_t look_ns = kvr_now_ns();
-	struct kvr_msg m;
+	struct kvr_msg m = { .type = KVR_MSG_START };
 
-	for (;;) {
-		enum kvr_err err = kvr_mailbox_take(k->notifier.box, look_ns, &m);
-
-		if (err == KVR_OK && m.type == KVR_MSG_STOP)
-			return;
-		if (err == KVR_OK && m.type == KVR_MSG_COMPLETE)
+	while (m.type != KVR_MSG_STOP) {
+		if (kvr_mailbox_take(k->notifier.box, UINT64_MAX, &m) != KVR_OK)
+			continue;
+		if (m.type == KVR_MSG_COMPLETE)
 			tell(k, (uint32_t)m.op);
-		if (err == KVR_OK && m.type == KVR_MSG_STOPPED)
+		else if (m.type == KVR_MSG_STOPPED)
 			bury(k);
-		if (kvr_now_ns() >= look_ns) {
-			if (atomic_load(&k->life) == KVR_LIFE_OPEN && atomic_load(&k->dead) == 0)
-				kvr_log_tiers(k, seen);
-			look_ns = kvr_now_ns() + LOOK_NS;
-		}
 	}
 }
 

@@ -210,6 +210,7 @@ open_all(struct kvr *k, const struct kvr_options *o, uint64_t until_ns, char *re
 		err = set_layout(k, o->layout, ret_why, cap);
 	if (err != KVR_OK)
 		return err;
+	k->log.level = (enum kvr_log_level)k->config->log.level;
 	set_mla(k, who.keys);
 	err = make_tables(k, o, who.role);
 	if (err == KVR_OK && kvr_now_ns() < until_ns)
@@ -232,8 +233,10 @@ make(const struct kvr_options *o)
 	k->magic = KVR_INSTANCE_MAGIC;
 	k->number = atomic_fetch_add(&number, 1) + 1;
 	k->opened_ns = kvr_now_ns();
-	k->log = o->log;
-	k->log_arg = o->log_arg;
+	k->user_log = o->log;
+	k->user_log_arg = o->log_arg;
+	k->log = (struct kvr_log){ .level = KVR_LOG_WARN,
+		.fn = o->log == NULL ? NULL : kvr_log_to_user, .arg = k };
 	KVR_CHECK(pthread_mutex_init(&k->log_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->put_lock, NULL) == 0);
