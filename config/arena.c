@@ -12,14 +12,14 @@
 
 struct kvr_config_block {
 	struct kvr_config_block *next;
-	size_t                   used, cap;
+	size_t used, cap;
 	_Alignas(16) unsigned char data[];
 };
 
 static struct kvr_config_block *
 grow(struct kvr_config_arena *arena, size_t len)
 {
-	size_t                   cap = KVR_MAX(len, (size_t)BLOCK_BYTES);
+	size_t cap = KVR_MAX(len, (size_t)BLOCK_BYTES);
 	struct kvr_config_block *block;
 
 	if (len > SIZE_MAX - sizeof(*block) || (block = calloc(1, sizeof(*block) + cap)) == NULL) {
@@ -36,7 +36,7 @@ void *
 kvr_arena_take(struct kvr_config_arena *arena, size_t len)
 {
 	struct kvr_config_block *block = arena->first;
-	void                    *at;
+	void *at;
 
 	if (arena->failed || len > SIZE_MAX - 15)
 		return NULL;

@@ -3,21 +3,11 @@
  * One value into one option. What an option accepts is in its row; this file turns rows into
  * checks and sentences. A refused value changes nothing.
  */
-#include "kvr_config_own.h"
+#include "kvr_take.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-/* What is needed while one value is taken. */
-struct take {
-	struct kvr_load         *load;
-	struct kvr_place         place;
-	const struct kvr_option *option;
-	const struct kvr_value  *value;
-	void                    *at;
-	char                     path[KVR_PATH_MAX];
-};
 
 static const char *
 wanted(enum kvr_option_type type)
@@ -75,8 +65,6 @@ kind_of(enum kvr_option_type type)
 	}
 }
 
-#define TAKE_ERROR(t, ...) kvr_load_error((t)->load, &(t)->value->origin, __VA_ARGS__)
-
 static const char *
 amount_text(const struct kvr_option *o, uint64_t value, char *ret_text)
 {
@@ -89,10 +77,10 @@ amount_text(const struct kvr_option *o, uint64_t value, char *ret_text)
 }
 
 static bool
-in_range(struct take *t, uint64_t value, bool huge)
+in_range(struct kvr_take *t, uint64_t value, bool huge)
 {
 	const struct kvr_option *o = t->option;
-	char                     min[KVR_VALUE_MAX], max[KVR_VALUE_MAX];
+	char min[KVR_VALUE_MAX], max[KVR_VALUE_MAX];
 
 	if (!huge && value >= o->min && value <= o->max)
 		return true;
@@ -103,12 +91,12 @@ in_range(struct take *t, uint64_t value, bool huge)
 }
 
 static bool
-take_amount(struct take *t)
+take_amount(struct kvr_take *t)
 {
 	const char *text = t->value->text;
-	uint64_t    value = 0;
-	bool        huge = false, good;
-	char        quoted[KVR_QUOTED_MAX];
+	uint64_t value = 0;
+	bool huge = false, good;
+	char quoted[KVR_QUOTED_MAX];
 
 	if (t->option->zero != NULL && strcmp(text, t->option->zero) == 0) {
 		*(uint64_t *)t->at = 0;
@@ -132,10 +120,10 @@ take_amount(struct take *t)
 }
 
 static bool
-take_count(struct take *t)
+take_count(struct kvr_take *t)
 {
 	uint64_t value = 0;
-	bool     huge = false;
+	bool huge = false;
 
 	if (t->value->text[0] == '-')
 		huge = true;
@@ -150,7 +138,7 @@ take_count(struct take *t)
 }
 
 static bool
-take_bool(struct take *t)
+take_bool(struct kvr_take *t)
 {
 	char quoted[KVR_QUOTED_MAX];
 
@@ -164,15 +152,17 @@ take_bool(struct take *t)
 }
 
 static bool
-unknown_choice(struct take *t)
+unknown_choice(struct kvr_take *t)
 {
 	struct kvr_nearest near = { .to = t->value->text };
-	char               quoted[KVR_QUOTED_MAX], all[256];
+	char quoted[KVR_QUOTED_MAX], all[256];
 	struct kvr_text_out out = { all, sizeof(all), 0 };
 
 	if (strcmp(t->option->path, "serde") == 0 && strcmp(t->value->text, "cachegen") == 0) {
-		TAKE_ERROR(t, "%s \"cachegen\" is not supported: its stored form is a Python "
-		              "pickle; use \"zstd\" with the format \"sealed\", or \"naive\"", t->path);
+		TAKE_ERROR(t,
+		    "%s \"cachegen\" is not supported: its stored form is a Python "
+		    "pickle; use \"zstd\" with the format \"sealed\", or \"naive\"",
+		    t->path);
 		return false;
 	}
 	all[0] = '\0';
@@ -190,7 +180,7 @@ unknown_choice(struct take *t)
 }
 
 static bool
-take_choice(struct take *t)
+take_choice(struct kvr_take *t)
 {
 	for (const struct kvr_choice *c = t->option->choice; c->name != NULL; c++) {
 		if (strcmp(c->name, t->value->text) == 0) {
@@ -202,147 +192,7 @@ take_choice(struct take *t)
 }
 
 static bool
-take_name(struct take *t)
-{
-	const char *text = t->value->text;
-	char        quoted[KVR_QUOTED_MAX];
-	size_t      len = strlen(text);
-
-	/* Names stand in paths with dots, in labels and in lists with commas. */
-	if (len == 0 || len > t->option->max ||
-	    strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != len) {
-		TAKE_ERROR(t, "a tier cannot be named %s: a name has 1 to %u letters, digits, '-' "
-		              "or '_'", kvr_quoted(text, quoted), (unsigned)t->option->max);
-		return false;
-	}
-	*(const char **)t->at = text;
-	return true;
-}
-
-static bool
-bad_scheme(struct take *t, const char *url, const char *const *schemes)
-{
-	struct kvr_nearest  near = { .to = NULL };
-	char                scheme[KVR_QUOTED_MAX], quoted[KVR_QUOTED_MAX], all[256];
-	struct kvr_text_out out = { all, sizeof(all), 0 };
-
-	snprintf(scheme, sizeof(scheme), "%.*s", (int)KVR_MIN(kvr_scheme_len(url), (size_t)50), url);
-	near.to = scheme;
-	all[0] = '\0';
-	for (size_t i = 0; schemes[i] != NULL; i++) {
-		kvr_nearest_try(&near, schemes[i], strlen(schemes[i]));
-		kvr_out(&out, "%s%s", i == 0 ? "" : ", ", schemes[i]);
-	}
-	if (near.best != NULL)
-		TAKE_ERROR(t, "%s: no store has the scheme %s; nearest: \"%s\"", t->path,
-		    kvr_quoted(scheme, quoted), near.best);
-	else
-		TAKE_ERROR(t, "%s: no store has the scheme %s; there are: %s", t->path,
-		    kvr_quoted(scheme, quoted), all);
-	return false;
-}
-
-static bool
-take_url(struct take *t)
-{
-	const char *const *schemes = t->load->cfg->own->schemes;
-	const char        *url = kvr_expand(t->load, &t->value->origin, t->path, t->value->text);
-	size_t             i = 0;
-
-	if (url == NULL)
-		return false;
-	if (kvr_scheme_len(url) == 0) {
-		/* The text is not repeated: without a scheme nobody knows where its password is. */
-		TAKE_ERROR(t, "%s has no scheme; a URL looks like \"redis://host:6379\"", t->path);
-		return false;
-	}
-	while (schemes[i] != NULL && !kvr_scheme_is(url, schemes[i]))
-		i++;
-	if (schemes[i] == NULL)
-		return bad_scheme(t, url, schemes);
-	url = kvr_absolute_url(t->load, &t->value->origin, url);
-	if (url == NULL)
-		return false;
-	*(const char **)t->at = url;
-	return true;
-}
-
-static bool
-take_listen(struct take *t)
-{
-	const char *text = kvr_expand(t->load, &t->value->origin, t->path, t->value->text);
-	const char *colon;
-	char        quoted[KVR_QUOTED_MAX];
-
-	if (text == NULL)
-		return false;
-	if (strcmp(text, t->option->zero) == 0) {
-		*(const char **)t->at = NULL;
-		return true;
-	}
-	colon = strrchr(text, ':');
-	if (strncmp(text, "unix:/", 6) != 0 &&
-	    (colon == NULL || colon == text || colon[1] == '\0' ||
-	        strspn(colon + 1, "0123456789{rank}") != strlen(colon + 1))) {
-		TAKE_ERROR(t, "%s is %s; it must be \"host:port\", \"unix:/path\" or \"off\"",
-		    t->path, kvr_quoted(text, quoted));
-		return false;
-	}
-	*(const char **)t->at = text;
-	return true;
-}
-
-static bool
-take_text(struct take *t)
-{
-	const char *text = t->value->text;
-
-	if (t->option->type != KVR_TYPE_SECRET)
-		text = kvr_expand(t->load, &t->value->origin, t->path, text);
-	if (text == NULL)
-		return false;
-	if (t->option->zero != NULL && strcmp(text, t->option->zero) == 0)
-		text = "";
-	if (t->option->type == KVR_TYPE_PATH && text[0] != '\0')
-		text = kvr_absolute_path(t->load, &t->value->origin, text);
-	if (text == NULL)
-		return false;
-	*(const char **)t->at = text[0] == '\0' ? NULL : text;
-	return true;
-}
-
-/* Eight ranks share one file, so a number in it would be wrong in seven of them. */
-static bool
-take_rank(struct take *t)
-{
-	struct kvr_config_own *own = t->load->cfg->own;
-	const char            *name = t->value->text + 4, *text;
-	uint64_t               rank = 0;
-	bool                   huge = false;
-	char                   quoted[KVR_QUOTED_MAX];
-
-	if (strncmp(t->value->text, "env:", 4) != 0 || name[0] == '\0') {
-		TAKE_ERROR(t, "%s is %s; it must name a variable, such as \"env:RANK\"", t->path,
-		    kvr_quoted(t->value->text, quoted));
-		return false;
-	}
-	kvr_place_origin(t->load->cfg, t->place)->env = name;
-	*(int32_t *)t->at = -1;
-	text = own->env(own->env_arg, name);
-	/* Not an error: the embedder may know its rank without the variable. */
-	if (text == NULL)
-		return true;
-	if (!kvr_parse_whole(text, &rank, &huge) || huge || rank > t->option->max) {
-		TAKE_ERROR(t, "%s: the variable %.40s holds %s, which is no rank", t->path, name,
-		    kvr_quoted(text, quoted));
-		return false;
-	}
-	*(int32_t *)t->at = (int32_t)rank;
-	return true;
-}
-
-static bool
-take(struct take *t)
+take(struct kvr_take *t)
 {
 	switch (t->option->type) {
 	case KVR_TYPE_SIZE:
@@ -354,30 +204,26 @@ take(struct take *t)
 		return take_bool(t);
 	case KVR_TYPE_CHOICE:
 		return take_choice(t);
-	case KVR_TYPE_NAME:
-		return take_name(t);
-	case KVR_TYPE_URL:
-		return take_url(t);
-	case KVR_TYPE_LISTEN:
-		return take_listen(t);
-	case KVR_TYPE_RANK:
-		return take_rank(t);
 	case KVR_TYPE_SHAPE:
 		return kvr_assign_shape(t->load, t->path, t->value);
 	case KVR_TYPE_GROUPS:
 		return kvr_assign_groups(t->load, t->path, t->value);
 	case KVR_TYPE_TEXT:
+	case KVR_TYPE_NAME:
+	case KVR_TYPE_URL:
 	case KVR_TYPE_PATH:
 	case KVR_TYPE_SECRET:
+	case KVR_TYPE_LISTEN:
+	case KVR_TYPE_RANK:
 	default:
-		return take_text(t);
+		return kvr_take_text(t);
 	}
 }
 
 void
 kvr_assign(struct kvr_load *load, struct kvr_place place, const struct kvr_value *value)
 {
-	struct take        t = { load, place, place.option, value, NULL, "" };
+	struct kvr_take t = { load, place, place.option, value, NULL, "" };
 	struct kvr_origin *origin = kvr_place_origin(load->cfg, place);
 
 	t.at = kvr_place_at(load->cfg, place);
@@ -403,7 +249,7 @@ void
 kvr_assign_default(struct kvr_load *load, struct kvr_place place)
 {
 	struct kvr_value value = { .kind = kind_of(place.option->type), .text = place.option->def };
-	struct take      t = { load, place, place.option, &value, NULL, "" };
+	struct kvr_take t = { load, place, place.option, &value, NULL, "" };
 
 	memset(kvr_place_origin(load->cfg, place), 0, sizeof(struct kvr_origin));
 	t.at = kvr_place_at(load->cfg, place);

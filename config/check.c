@@ -41,18 +41,18 @@ at_place(struct kvr_load *load, struct kvr_place place)
 	return at;
 }
 
-#define PLACE_ERROR(load, place, ...) \
-	do { \
-		struct kvr_origin o_ = at_place(load, place); \
-		kvr_load_error(load, &o_, __VA_ARGS__); \
+#define PLACE_ERROR(load, place, ...)                                                              \
+	do {                                                                                       \
+		struct kvr_origin o_ = at_place(load, place);                                      \
+		kvr_load_error(load, &o_, __VA_ARGS__);                                            \
 	} while (0)
 
 static void
 derive_tier(struct kvr_load *load, uint32_t i)
 {
-	struct kvr_config_tier  *tier = &load->cfg->tier[i];
+	struct kvr_config_tier *tier = &load->cfg->tier[i];
 	const struct kvr_scheme *scheme = tier->url == NULL ? NULL : kvr_scheme_find(tier->url);
-	struct kvr_place         env = in_tier(i, "password_env"), capacity = in_tier(i, "capacity");
+	struct kvr_place env = in_tier(i, "password_env"), capacity = in_tier(i, "capacity");
 	bool by_url = load->cfg->flat || load->cfg->own->tier_at[i].kind == KVR_FROM_URL;
 
 	if (!given(load, in_tier(i, "format")) || tier->format == KVR_CONFIG_FORMAT_DEFAULT) {
@@ -66,11 +66,11 @@ derive_tier(struct kvr_load *load, uint32_t i)
 		    tier->url != NULL && kvr_scheme_is(tier->url, "memory") ? KVR_MIB(1024) : 0;
 	if (tier->password_env != NULL && given(load, env)) {
 		struct kvr_config_own *own = load->cfg->own;
-		const char            *text = own->env(own->env_arg, tier->password_env);
+		const char *text = own->env(own->env_arg, tier->password_env);
 
 		if (text == NULL) {
-			PLACE_ERROR(load, env, "tiers.%s: the variable %.64s is not set", tier->name,
-			    tier->password_env);
+			PLACE_ERROR(load, env, "tiers.%s: the variable %.64s is not set",
+			    tier->name, tier->password_env);
 			return;
 		}
 		if (given(load, in_tier(i, "password")))
@@ -84,7 +84,7 @@ kvr_derive(struct kvr_load *load)
 {
 	struct kvr_config *cfg = load->cfg;
 
-	/* LMCache's layout says how many tokens a chunk has; ours is asked only when it does not. */
+	/* The shapes of an engine say how many tokens a chunk has; the default is for those without. */
 	if (!given(load, in_root("engine.chunk_tokens"))) {
 		if (cfg->own->kv_shape.dim[2] != 0)
 			cfg->engine.chunk_tokens = (uint32_t)cfg->own->kv_shape.dim[2];
@@ -108,8 +108,8 @@ check_names(struct kvr_load *load)
 			if (tier[i].name == NULL || tier[k].name == NULL ||
 			    strcmp(tier[i].name, tier[k].name) != 0)
 				continue;
-			PLACE_ERROR(load, in_tier(i, "name"), "two tiers are named \"%s\"",
-			    tier[i].name);
+			PLACE_ERROR(
+			    load, in_tier(i, "name"), "two tiers are named \"%s\"", tier[i].name);
 			break;
 		}
 	}
@@ -119,8 +119,8 @@ static void
 check_login(struct kvr_load *load, uint32_t i)
 {
 	const struct kvr_config_tier *tier = &load->cfg->tier[i];
-	size_t                        from, to;
-	const char                   *both = NULL;
+	size_t from, to;
+	const char *both = NULL;
 
 	if (given(load, in_tier(i, "password")) && given(load, in_tier(i, "password_env")))
 		PLACE_ERROR(load, in_tier(i, "password_env"),
@@ -135,8 +135,10 @@ check_login(struct kvr_load *load, uint32_t i)
 		both = "password_env";
 	if (both != NULL)
 		PLACE_ERROR(load, in_tier(i, both),
-		    "tiers.%s: the URL names a user or password already; drop \"%s\" or take it out of "
-		    "the URL", tier->name, both);
+		    "tiers.%s: the URL names a user or password already; drop \"%s\" or take it "
+		    "out of "
+		    "the URL",
+		    tier->name, both);
 }
 
 static void
@@ -147,7 +149,8 @@ format_list(uint32_t formats, char *ret_list, size_t cap)
 	ret_list[0] = '\0';
 	for (uint32_t f = KVR_CONFIG_FORMAT_LMCACHE; f <= KVR_CONFIG_FORMAT_SEALED; f++) {
 		if ((formats & 1U << f) != 0)
-			kvr_out(&out, "%s\"%s\"", out.len == 0 ? "" : ", ", kvr_config_format_name(f));
+			kvr_out(
+			    &out, "%s\"%s\"", out.len == 0 ? "" : ", ", kvr_config_format_name(f));
 	}
 }
 
@@ -155,15 +158,16 @@ static void
 check_format(struct kvr_load *load, uint32_t i)
 {
 	const struct kvr_config_tier *tier = &load->cfg->tier[i];
-	const struct kvr_scheme      *scheme = kvr_scheme_find(tier->url);
-	struct kvr_place              blame = in_tier(i, "format");
-	char                          list[64];
+	const struct kvr_scheme *scheme = kvr_scheme_find(tier->url);
+	struct kvr_place blame = in_tier(i, "format");
+	char list[64];
 
 	if (scheme != NULL && (scheme->formats & 1U << tier->format) == 0) {
 		format_list(scheme->formats, list, sizeof(list));
-		PLACE_ERROR(load, blame, "tiers.%s: a store of the scheme \"%s\" cannot hold the "
-		                         "format \"%s\"; it can hold %s", tier->name, scheme->name,
-		    kvr_config_format_name(tier->format), list);
+		PLACE_ERROR(load, blame,
+		    "tiers.%s: a store of the scheme \"%s\" cannot hold the "
+		    "format \"%s\"; it can hold %s",
+		    tier->name, scheme->name, kvr_config_format_name(tier->format), list);
 		return;
 	}
 	/* The other formats have no place that says how a payload was encoded. */
@@ -188,9 +192,11 @@ check_tier(struct kvr_load *load, uint32_t i)
 	if (tier->breaker.backoff_min_ns > tier->breaker.backoff_max_ns)
 		PLACE_ERROR(load, in_tier(i, "breaker.backoff_min"),
 		    "tiers.%s: breaker.backoff_min is longer than breaker.backoff_max", tier->name);
-	if (tier->promote.on == KVR_CONFIG_PROMOTE_NEVER && given(load, in_tier(i, "promote.after")))
+	if (tier->promote.on == KVR_CONFIG_PROMOTE_NEVER &&
+	    given(load, in_tier(i, "promote.after")))
 		PLACE_ERROR(load, in_tier(i, "promote.after"),
-		    "tiers.%s: promote.after means nothing when promote.on is \"never\"", tier->name);
+		    "tiers.%s: promote.after means nothing when promote.on is \"never\"",
+		    tier->name);
 	if (tier->tmp_dir != NULL &&
 	    (tier->tmp_dir[0] == '/' || strstr(tier->tmp_dir, "..") != NULL))
 		PLACE_ERROR(load, in_tier(i, "tmp_dir"),
@@ -201,9 +207,9 @@ static void
 check_shapes(struct kvr_load *load)
 {
 	const struct kvr_config_engine *engine = &load->cfg->engine;
-	const struct kvr_config_own    *own = load->cfg->own;
-	bool                            one = own->kv_shape.dim[0] != 0;
-	struct kvr_place                blame = in_root(one ? "engine.kv_shape" : "engine.kv_groups");
+	const struct kvr_config_own *own = load->cfg->own;
+	bool one = own->kv_shape.dim[0] != 0;
+	struct kvr_place blame = in_root(one ? "engine.kv_shape" : "engine.kv_groups");
 
 	if (one && own->n_kv_groups > 0) {
 		PLACE_ERROR(load, blame, "engine.kv_shape and engine.kv_groups are both given");
@@ -219,8 +225,8 @@ check_shapes(struct kvr_load *load)
 			    "%s says %" PRIu64 " tokens in a chunk, engine.chunk_tokens says %u",
 			    blame.option->path, s->dim[2], engine->chunk_tokens);
 		if (engine->use_mla && s->dim[1] != 1)
-			PLACE_ERROR(load, blame,
-			    "%s: with use_mla its second number is 1", blame.option->path);
+			PLACE_ERROR(load, blame, "%s: with use_mla its second number is 1",
+			    blame.option->path);
 	}
 }
 
@@ -228,8 +234,8 @@ static void
 check_memory(struct kvr_load *load)
 {
 	const struct kvr_config_memory *memory = &load->cfg->memory;
-	uint64_t                        chunk = 0;
-	char                            a[KVR_VALUE_MAX], b[KVR_VALUE_MAX];
+	uint64_t chunk = 0;
+	char a[KVR_VALUE_MAX], b[KVR_VALUE_MAX];
 
 	if (load->cfg->engine.layout.n_groups > 0) {
 		enum kvr_err err = kvr_meta_bytes(&load->cfg->engine.layout, &chunk);

@@ -22,7 +22,7 @@ static bool
 is_true(const struct kvr_node *node)
 {
 	const char *text = node->text;
-	size_t      len;
+	size_t len;
 
 	if (text == NULL)
 		return false;
@@ -68,7 +68,7 @@ static const char *
 rewrite(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
 {
 	char text[64];
-	int  len;
+	int len;
 
 	if (key->kind == KVR_FLAT_BOOL)
 		return is_true(node) ? "true" : "false";
@@ -84,8 +84,8 @@ static bool
 clamp_count(struct kvr_load *load, const struct kvr_option *o, struct kvr_value *value)
 {
 	uint64_t n = 0;
-	bool     huge = false;
-	char     text[16];
+	bool huge = false;
+	char text[16];
 
 	if (!kvr_parse_whole(value->text, &n, &huge) || (!huge && n <= o->max))
 		return true;
@@ -99,9 +99,9 @@ clamp_count(struct kvr_load *load, const struct kvr_option *o, struct kvr_value 
 static void
 assign_member(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_value *value)
 {
-	char    *at = (char *)load->cfg + key->offset;
+	char *at = (char *)load->cfg + key->offset;
 	uint64_t n = 0;
-	bool     huge = false;
+	bool huge = false;
 
 	if (key->kind == KVR_FLAT_BOOL) {
 		*(bool *)(void *)at = value->text[0] == 't';
@@ -143,7 +143,7 @@ assign(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_n
 	kvr_assign(load, place_of(key), &value);
 }
 
-/* LMCache's null means "not given", but where null means "wait for ever" there is nothing like it. */
+/* LMCache's null means "not given"; nothing here is like its null that means "wait for ever". */
 static void
 read_null(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
 {
@@ -171,8 +171,8 @@ static void
 read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
 {
 	struct kvr_origin at = kvr_origin_of_key(load, node);
-	bool              off = node->kind == KVR_TREE_NULL ||
-	    (node->kind == KVR_TREE_BOOL && strcmp(node->text, "false") == 0);
+	bool off = node->kind == KVR_TREE_NULL ||
+	           (node->kind == KVR_TREE_BOOL && strcmp(node->text, "false") == 0);
 
 	switch (key->kind) {
 	case KVR_FLAT_ENGINE:
@@ -210,12 +210,13 @@ static void
 unknown(struct kvr_load *load, bool extra, const struct kvr_node *node)
 {
 	struct kvr_nearest near = { .to = node->key };
-	struct kvr_origin  at = kvr_origin_of_key(load, node);
-	char               quoted[KVR_QUOTED_MAX];
+	struct kvr_origin at = kvr_origin_of_key(load, node);
+	char quoted[KVR_QUOTED_MAX];
 
 	for (uint32_t i = 0; i < kvr_flat_count; i++) {
 		if (kvr_flat_table[i].extra == extra)
-			kvr_nearest_try(&near, kvr_flat_table[i].name, strlen(kvr_flat_table[i].name));
+			kvr_nearest_try(
+			    &near, kvr_flat_table[i].name, strlen(kvr_flat_table[i].name));
 	}
 	if (near.best != NULL)
 		kvr_load_warn(load, &at, "unknown key %s is ignored; nearest valid name: \"%s\"",
@@ -238,7 +239,7 @@ read_level(struct kvr_load *load, const struct kvr_node *node, bool extra)
 		} else if (extra) {
 			unknown(load, extra, c);
 		} else if (strcmp(c->key, "extra_config") != 0 && strcmp(c->key, "$schema") != 0 &&
-		    !kvr_read_root_key(load, c)) {
+		           !kvr_read_root_key(load, c)) {
 			unknown(load, extra, c);
 		}
 	}
@@ -249,8 +250,8 @@ assign_defaults(struct kvr_load *load)
 {
 	for (uint32_t i = 0; i < kvr_flat_count; i++) {
 		const struct kvr_flat_key *key = &kvr_flat_table[i];
-		struct kvr_node            node = { .kind = KVR_TREE_TEXT, .text = key->def };
-		struct kvr_load            quiet = *load;
+		struct kvr_node node = { .kind = KVR_TREE_TEXT, .text = key->def };
+		struct kvr_load quiet = *load;
 
 		if (key->def == NULL)
 			continue;
@@ -265,10 +266,10 @@ static void
 read_ttl(struct kvr_load *load, const struct kvr_node *extra)
 {
 	const struct kvr_flat_key *key = kvr_flat_find(true, "valkey_ttl_sec");
-	const struct kvr_node     *enable = kvr_tree_child(extra, "valkey_enable_ttl");
-	const struct kvr_node     *ttl = kvr_tree_child(extra, "valkey_ttl_sec");
-	struct kvr_node            day = { .kind = KVR_TREE_TEXT, .text = "86400" };
-	struct kvr_origin          at;
+	const struct kvr_node *enable = kvr_tree_child(extra, "valkey_enable_ttl");
+	const struct kvr_node *ttl = kvr_tree_child(extra, "valkey_ttl_sec");
+	struct kvr_node day = { .kind = KVR_TREE_TEXT, .text = "86400" };
+	struct kvr_origin at;
 
 	if (enable == NULL || !is_true(enable))
 		return;
@@ -302,7 +303,7 @@ kvr_read_flat_form(struct kvr_load *load, const struct kvr_node *root)
 	const struct kvr_node *url = kvr_tree_child(root, "remote_url");
 	const struct kvr_node *extra = kvr_tree_child(root, "extra_config");
 	const struct kvr_node *tiers = kvr_tree_child(root, "tiers");
-	struct kvr_origin      at = kvr_origin_of(load, url);
+	struct kvr_origin at = kvr_origin_of(load, url);
 
 	if (tiers != NULL) {
 		at = kvr_origin_of_key(load, tiers);

@@ -9,25 +9,49 @@
 
 #include <string.h>
 
-#define ROOT(name, kind, option, def, why) \
-	{ name, false, false, KVR_FLAT_##kind, option, 0, NULL, def, why }
-#define TIER(name, kind, option, def, why) \
-	{ name, false, true, KVR_FLAT_##kind, option, 0, NULL, def, why }
-#define EXTRA(name, kind, option, def, why) \
-	{ name, true, true, KVR_FLAT_##kind, option, 0, NULL, def, why }
-#define EXTRA_FOR(scheme, name, kind, option, why) \
-	{ name, true, true, KVR_FLAT_##kind, option, 0, scheme, NULL, why }
-#define EXTRA_ROOT_FOR(scheme, name, kind, option, why) \
-	{ name, true, false, KVR_FLAT_##kind, option, 0, scheme, NULL, why }
-#define LMCACHE(name, extra, kind, member, def, why) \
-	{ name, extra, false, KVR_FLAT_##kind, NULL, \
-		offsetof(struct kvr_config, lmcache.member), NULL, def, why }
-#define ENGINE(name) \
-	{ name, false, false, KVR_FLAT_ENGINE, NULL, 0, NULL, NULL, "of the engine, not used here" }
-#define ENGINE_EXTRA(name) \
-	{ name, true, false, KVR_FLAT_ENGINE, NULL, 0, NULL, NULL, "of the engine, not used here" }
-#define IGNORED(name, extra, why) { name, extra, false, KVR_FLAT_IGNORED, NULL, 0, NULL, NULL, why }
-#define REFUSED(name, extra, why) { name, extra, false, KVR_FLAT_REFUSED, NULL, 0, NULL, NULL, why }
+#define ROOT(name, kind, option, def, why)                                                         \
+	{                                                                                          \
+		name, false, false, KVR_FLAT_##kind, option, 0, NULL, def, why                     \
+	}
+#define TIER(name, kind, option, def, why)                                                         \
+	{                                                                                          \
+		name, false, true, KVR_FLAT_##kind, option, 0, NULL, def, why                      \
+	}
+#define EXTRA(name, kind, option, def, why)                                                        \
+	{                                                                                          \
+		name, true, true, KVR_FLAT_##kind, option, 0, NULL, def, why                       \
+	}
+#define EXTRA_FOR(scheme, name, kind, option, why)                                                 \
+	{                                                                                          \
+		name, true, true, KVR_FLAT_##kind, option, 0, scheme, NULL, why                    \
+	}
+#define EXTRA_ROOT_FOR(scheme, name, kind, option, why)                                            \
+	{                                                                                          \
+		name, true, false, KVR_FLAT_##kind, option, 0, scheme, NULL, why                   \
+	}
+#define LMCACHE(name, extra, kind, member, def, why)                                               \
+	{                                                                                          \
+		name, extra, false, KVR_FLAT_##kind, NULL,                                         \
+		    offsetof(struct kvr_config, lmcache.member), NULL, def, why                    \
+	}
+#define ENGINE(name)                                                                               \
+	{                                                                                          \
+		name, false, false, KVR_FLAT_ENGINE, NULL, 0, NULL, NULL,                          \
+		    "of the engine, not used here"                                                 \
+	}
+#define ENGINE_EXTRA(name)                                                                         \
+	{                                                                                          \
+		name, true, false, KVR_FLAT_ENGINE, NULL, 0, NULL, NULL,                           \
+		    "of the engine, not used here"                                                 \
+	}
+#define IGNORED(name, extra, why)                                                                  \
+	{                                                                                          \
+		name, extra, false, KVR_FLAT_IGNORED, NULL, 0, NULL, NULL, why                     \
+	}
+#define REFUSED(name, extra, why)                                                                  \
+	{                                                                                          \
+		name, extra, false, KVR_FLAT_REFUSED, NULL, 0, NULL, NULL, why                     \
+	}
 
 const struct kvr_flat_key kvr_flat_table[] = {
 	TIER("remote_url", TEXT, "url", NULL, "the store"),
@@ -102,7 +126,7 @@ const struct kvr_flat_key kvr_flat_table[] = {
 	EXTRA_FOR("valkey", "valkey_ttl_sec", TTL, "ttl", "in seconds, with valkey_enable_ttl"),
 	IGNORED("valkey_mode", true, "use a URL of several hosts for a cluster"),
 	REFUSED("valkey_database", true, "name the database in the URL: valkey://host:port/N"),
-	REFUSED("tls_enable", true, "use a rediss:// URL, or the traffic would be readable"),
+	REFUSED("tls_enable", true, "use a rediss:// URL; without it everything is sent readable"),
 	IGNORED("use_exists_sync", true, "a lookup never runs on an engine's event loop"),
 	IGNORED("fs_connector_read_ahead_size", true, "files are read in one piece"),
 	IGNORED("fs_connector_use_odirect", true, "files are read through the page cache"),
@@ -111,7 +135,8 @@ const struct kvr_flat_key kvr_flat_table[] = {
 	IGNORED("remote_storage_plugin.*", true, "plugins of Python cannot be loaded"),
 	IGNORED("histogram_bucket_*", true, "the buckets of histograms are fixed"),
 	IGNORED("local_cpu.pinned_align_bytes", true, "memory is aligned to 4096 bytes"),
-	IGNORED("sagemaker_hyperpod_*", true, "options of this store stand in the query of its URL"),
+	IGNORED(
+	    "sagemaker_hyperpod_*", true, "options of this store stand in the query of its URL"),
 	ENGINE_EXTRA("save_only_first_rank"),
 	ENGINE_EXTRA("first_rank_max_local_cpu_size"),
 	ENGINE_EXTRA("fallback_policy"),
@@ -125,7 +150,7 @@ kvr_flat_find(bool extra, const char *name)
 {
 	for (uint32_t i = 0; i < kvr_flat_count; i++) {
 		const struct kvr_flat_key *key = &kvr_flat_table[i];
-		size_t                     len = strlen(key->name);
+		size_t len = strlen(key->name);
 
 		if (key->extra != extra)
 			continue;

@@ -70,7 +70,8 @@ kvr_config_help(char *ret_text, size_t cap)
 	for (uint32_t i = 0; i < kvr_option_count; i++) {
 		const struct kvr_option *o = &kvr_option_table[i];
 
-		kvr_out(&out, "%s%s\n    %s\n    ", o->in_tier ? "tiers.NAME." : "", o->path, o->help);
+		kvr_out(
+		    &out, "%s%s\n    %s\n    ", o->in_tier ? "tiers.NAME." : "", o->path, o->help);
 		accepts(&out, o);
 		if (o->def[0] != '\0')
 			kvr_out(&out, "; default %s", o->def);

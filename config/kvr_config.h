@@ -36,22 +36,23 @@ enum kvr_config_log {
 	KVR_CONFIG_LOG_DEBUG
 };
 
-/* Who the process is. NULL, 0 and, for worker_id, -1 mean: not said, neither written nor compared. */
+/* Who the process is. NULL, 0 or a worker_id of -1: not said, neither written nor compared. */
 struct kvr_config_engine {
-	const char     *model;
-	const char     *fingerprint; /* weights revision or the like, compared by sealed values */
-	uint32_t        world_size;
-	int32_t         worker_id; /* read from the variable that the file names */
-	bool            use_mla;
-	uint32_t        chunk_tokens;
-	uint32_t        kv_dtype; /* enum kvr_dtype_code */
-	struct kvr_meta layout;   /* of a full chunk, from kv_shape or kv_groups; n_groups 0: not said */
+	const char *model;
+	const char *fingerprint; /* weights revision or the like, compared by sealed values */
+	uint32_t world_size;
+	int32_t worker_id; /* read from the variable that the file names */
+	bool use_mla;
+	uint32_t chunk_tokens;
+	uint32_t kv_dtype; /* enum kvr_dtype_code */
+	struct kvr_meta
+	    layout; /* of a full chunk, from kv_shape or kv_groups; n_groups 0: not said */
 };
 
 struct kvr_config_memory {
 	uint64_t staging_bytes, objects_bytes; /* limits; both arenas start empty */
 	uint64_t slot_bytes;                   /* 0: from the layout, else from what comes */
-	bool     hugepages;
+	bool hugepages;
 	uint32_t device; /* enum kvr_config_device */
 };
 
@@ -62,9 +63,9 @@ struct kvr_config_timeouts {
 struct kvr_config_tier {
 	const char *name;
 	const char *url; /* with its secrets: print it only through kvr_config_redact */
-	uint64_t    capacity_bytes, free_floor_bytes; /* 0: none */
-	uint32_t    format;                           /* enum kvr_config_format, resolved */
-	uint32_t    serde;                            /* enum kvr_config_serde */
+	uint64_t capacity_bytes, free_floor_bytes; /* 0: none */
+	uint32_t format;                           /* enum kvr_config_format, resolved */
+	uint32_t serde;                            /* enum kvr_config_serde */
 	struct {
 		uint32_t control, bulk;
 	} lanes;
@@ -74,15 +75,15 @@ struct kvr_config_tier {
 		uint32_t on; /* enum kvr_config_promote */
 		uint32_t after;
 	} promote;
-	uint64_t    ttl_ns; /* 0: none */
+	uint64_t ttl_ns;             /* 0: none */
 	const char *user, *password; /* NULL: those in the URL, else none */
 	struct {
 		uint32_t faults;
 		uint64_t backoff_min_ns, backoff_max_ns;
 	} breaker;
-	const char *prefix;          /* before every stored key; NULL: none */
-	const char *tmp_dir;         /* fs only; NULL: beside the file */
-	bool        save_chunk_meta; /* fs in LMCache's format: header in front of the payload */
+	const char *prefix;   /* before every stored key; NULL: none */
+	const char *tmp_dir;  /* fs only; NULL: beside the file */
+	bool save_chunk_meta; /* fs in LMCache's format: header in front of the payload */
 
 	/* Which variable held the password; only for messages. */
 	const char *password_env;
@@ -90,16 +91,16 @@ struct kvr_config_tier {
 
 /* LMCache's own knobs, in force only when `flat` is set. */
 struct kvr_config_lmcache {
-	bool     save_unfull_chunk;
-	bool     mla_worker_id_as0; /* default: engine.use_mla */
+	bool save_unfull_chunk;
+	bool mla_worker_id_as0; /* default: engine.use_mla */
 	uint64_t ping_timeout_ns, ping_interval_ns;
 	uint32_t get_blocking_failed_threshold;
 	uint64_t waiting_time_for_recovery_ns;
 };
 
 struct kvr_config {
-	struct kvr_config_engine   engine;
-	struct kvr_config_memory   memory;
+	struct kvr_config_engine engine;
+	struct kvr_config_memory memory;
 	struct kvr_config_timeouts timeouts;
 	struct {
 		uint32_t ops, keys;
@@ -112,32 +113,32 @@ struct kvr_config {
 	} metrics;
 	struct {
 		const char *dir; /* absolute; NULL: the per-user folder in shared memory */
-		uint64_t    size_bytes;
-		bool        keys; /* key texts are recorded too */
-		uint32_t    keep; /* files */
+		uint64_t size_bytes;
+		bool keys;     /* key texts are recorded too */
+		uint32_t keep; /* files */
 	} trace;
 	struct {
 		uint32_t level; /* enum kvr_config_log */
 	} log;
 	uint32_t on_panic; /* enum kvr_config_panic */
 	uint32_t keys;     /* enum kvr_config_keys */
-	bool     flat;     /* LMCache's flat form: one tier, LMCache's health values gate it */
+	bool flat;         /* LMCache's flat form: one tier, LMCache's health values gate it */
 
 	struct kvr_config_lmcache lmcache;
-	uint32_t                  n_tiers;
-	struct kvr_config_tier    tier[KVR_TIERS_MAX];
+	uint32_t n_tiers;
+	struct kvr_config_tier tier[KVR_TIERS_MAX];
 
 	struct kvr_config_own *own; /* memory and origins; of this layer only */
 };
 
 /* One thing that is wrong, or worth a warning. Texts live for the call; secrets are masked. */
 struct kvr_config_note {
-	bool        warning;
-	const char *source;       /* file name, "--url", "--set", "text" */
-	uint32_t    line, column; /* from 1, in bytes; line 0: no position */
+	bool warning;
+	const char *source;    /* file name, "--url", "--set", "text" */
+	uint32_t line, column; /* from 1, in bytes; line 0: no position */
 	const char *what;
 	const char *context; /* the line of the source; NULL: none */
-	size_t      context_len;
+	size_t context_len;
 };
 typedef void kvr_config_note_fn(void *arg, const struct kvr_config_note *);
 
@@ -152,11 +153,11 @@ size_t kvr_config_note_print(
 struct kvr_config_opts {
 	const char *const *schemes; /* NULL-terminated; NULL: those of the table of formats */
 	const char *const *set;     /* n_set times "tiers.remote.timeout=500ms"; beats the file */
-	uint32_t           n_set;
+	uint32_t n_set;
 	const char *(*env)(void *arg, const char *name); /* NULL: getenv */
-	void               *env_arg;
+	void *env_arg;
 	kvr_config_note_fn *note; /* every error and warning; NULL: only the first error, in why */
-	void               *note_arg;
+	void *note_arg;
 };
 
 /*
@@ -176,12 +177,12 @@ void kvr_config_free(struct kvr_config *take); /* wipes secrets; NULL is fine */
 KVR_MUST_USE enum kvr_err kvr_config_set(
     struct kvr_config *, const char *path_is_value, char *why, size_t why_cap);
 
-/* What the embedder says of itself. A member left NULL, 0, false or, for worker_id, -1 is not said. */
+/* What the embedder says of itself. NULL, 0, false, or a worker_id of -1: not said. */
 struct kvr_config_identity {
 	const char *model, *fingerprint;
-	uint32_t    world_size;
-	int32_t     worker_id;
-	bool        use_mla;
+	uint32_t world_size;
+	int32_t worker_id;
+	bool use_mla;
 };
 /* Fills in what the configuration left open. A contradiction is an error that names both places. */
 KVR_MUST_USE enum kvr_err kvr_config_identify(
@@ -205,7 +206,7 @@ size_t kvr_config_redact(const char *url, char *ret_text, size_t cap);
 /* What one operation, key, ... costs; made from sizeof by those who own the tables. */
 struct kvr_config_costs {
 	uint64_t op_bytes, key_bytes, row_bytes, tier_bytes, lane_bytes, fixed_bytes;
-	uint64_t stack_bytes;  /* of one thread of ours, as reserved */
+	uint64_t stack_bytes;   /* of one thread of ours, as reserved */
 	uint32_t fixed_threads; /* scheduler, notifier, resolver, ... */
 	uint32_t queue_threads; /* those of the queue library */
 };

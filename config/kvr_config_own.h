@@ -10,15 +10,15 @@
 #include "kvr_option.h"
 #include "kvr_tree.h"
 
-/* Memory that is freed at once, with the config it belongs to. After `failed` all answers are NULL. */
+/* Memory that is freed at once, with the config it belongs to. Once it failed it gives no more. */
 struct kvr_config_block;
 struct kvr_config_arena {
 	struct kvr_config_block *first;
-	bool                     failed;
+	bool failed;
 };
 void *kvr_arena_take(struct kvr_config_arena *, size_t len); /* zeroed; NULL: no memory */
 char *kvr_arena_text(struct kvr_config_arena *, const char *text, size_t len); /* adds a NUL */
-void  kvr_arena_free(struct kvr_config_arena *); /* wiped first: texts may be secrets */
+void kvr_arena_free(struct kvr_config_arena *); /* wiped first: texts may be secrets */
 
 enum kvr_origin_kind {
 	KVR_FROM_DEFAULT,
@@ -30,9 +30,9 @@ enum kvr_origin_kind {
 
 struct kvr_origin {
 	enum kvr_origin_kind kind;
-	uint32_t             line, column; /* FILE */
-	const char          *name;         /* FILE */
-	const char          *env;          /* the variable that the value was read from, or NULL */
+	uint32_t line, column; /* FILE */
+	const char *name;      /* FILE */
+	const char *env;       /* the variable that the value was read from, or NULL */
 };
 
 #define KVR_SHAPE_DIMS 5U /* layers, 2 or 1, tokens, heads, head size */
@@ -44,7 +44,7 @@ struct kvr_raw_shape {
 
 struct kvr_config_own {
 	struct kvr_config_arena arena;
-	const char *const      *schemes; /* a copy */
+	const char *const *schemes; /* a copy */
 	const char *(*env)(void *arg, const char *name);
 	void *env_arg;
 
@@ -56,49 +56,49 @@ struct kvr_config_own {
 
 	/* As written; the layout is made from them and from kv_dtype once all sources are in. */
 	struct kvr_raw_shape kv_shape;
-	uint32_t             n_kv_groups;
+	uint32_t n_kv_groups;
 	struct kvr_raw_shape kv_group[KVR_GROUPS_MAX];
 };
 
 /* One run of load, set or identify. Errors are collected; the caller looks at n_errors. */
 struct kvr_load {
-	struct kvr_config             *cfg;
-	const struct kvr_config_opts  *opts;
-	enum kvr_origin_kind           from;
-	const char                    *source; /* the name before the colon */
-	const char                    *masked; /* the source text with secrets starred, or NULL */
-	size_t                         len;
-	const char                    *dir;    /* relative paths count from here */
-	char                          *why;
-	size_t                         why_cap;
-	uint32_t                       n_errors;
+	struct kvr_config *cfg;
+	const struct kvr_config_opts *opts;
+	enum kvr_origin_kind from;
+	const char *source; /* the name before the colon */
+	const char *masked; /* the source text with secrets starred, or NULL */
+	size_t len;
+	const char *dir; /* relative paths count from here */
+	char *why;
+	size_t why_cap;
+	uint32_t n_errors;
 };
 
 /* A value on its way into an option: a node of the tree, or the text of an override. */
 struct kvr_value {
-	enum kvr_tree_kind     kind;
-	bool                   bare; /* from an override: the text may stand for any kind */
-	const char            *text;
-	const struct kvr_node *node;   /* NULL: none */
-	const char            *called; /* its name in messages; NULL: the option's path */
-	struct kvr_origin      origin;
+	enum kvr_tree_kind kind;
+	bool bare; /* from an override: the text may stand for any kind */
+	const char *text;
+	const struct kvr_node *node; /* NULL: none */
+	const char *called;          /* its name in messages; NULL: the option's path */
+	struct kvr_origin origin;
 };
 
 /* Where a value of the configuration lives: an option of the root (tier < 0) or of a tier. */
 struct kvr_place {
 	const struct kvr_option *option;
-	int32_t                  tier;
+	int32_t tier;
 };
 
-void              *kvr_place_at(struct kvr_config *, struct kvr_place);
-const void        *kvr_place_look(const struct kvr_config *, struct kvr_place);
+void *kvr_place_at(struct kvr_config *, struct kvr_place);
+const void *kvr_place_look(const struct kvr_config *, struct kvr_place);
 struct kvr_origin *kvr_place_origin(struct kvr_config *, struct kvr_place);
 /* "tiers.fleet.lanes.bulk", in a buffer of KVR_PATH_MAX bytes; returns it. */
 #define KVR_PATH_MAX 128U
 const char *kvr_place_path(const struct kvr_config *, struct kvr_place, char *ret_path);
 /* An option of that path: "memory.staging", "tiers.fleet.timeout". False: none; why says so. */
-bool kvr_place_find(const struct kvr_config *, const char *path, struct kvr_place *ret,
-    char *why, size_t why_cap);
+bool kvr_place_find(
+    const struct kvr_config *, const char *path, struct kvr_place *ret, char *why, size_t why_cap);
 
 /* note.c */
 void kvr_load_error(struct kvr_load *, const struct kvr_origin *, const char *fmt, ...)
@@ -118,8 +118,8 @@ void kvr_assign(struct kvr_load *, struct kvr_place, const struct kvr_value *);
 /* The table's default. */
 void kvr_assign_default(struct kvr_load *, struct kvr_place);
 /* text.c: ${NAME} replaced, relative paths made absolute; NULL after an error was noted. */
-const char *kvr_expand(struct kvr_load *, const struct kvr_origin *, const char *path,
-    const char *text);
+const char *kvr_expand(
+    struct kvr_load *, const struct kvr_origin *, const char *path, const char *text);
 const char *kvr_absolute_url(struct kvr_load *, const struct kvr_origin *, const char *url);
 const char *kvr_absolute_path(struct kvr_load *, const struct kvr_origin *, const char *path);
 /* shape.c */

@@ -7,31 +7,31 @@
 
 enum kvr_flat_kind {
 	KVR_FLAT_TEXT,
-	KVR_FLAT_BOOL,    /* true for true, "true" and "1" in any case; every other text is false */
+	KVR_FLAT_BOOL, /* "true" and "1" in any case; all else is false */
 	KVR_FLAT_COUNT,
 	KVR_FLAT_SECONDS,
 	KVR_FLAT_MILLIS,
 	KVR_FLAT_GIB,
-	KVR_FLAT_TTL,     /* two keys that make one value */
-	KVR_FLAT_ENGINE,  /* the engine's own, nothing to do with remote stores */
+	KVR_FLAT_TTL,    /* two keys that make one value */
+	KVR_FLAT_ENGINE, /* the engine's own, nothing to do with remote stores */
 	KVR_FLAT_IGNORED, /* concerns remote stores, has no effect here: `why` says so in a warning */
-	KVR_FLAT_REFUSED  /* ignoring it would be wrong: an error when it is set to true */
+	KVR_FLAT_REFUSED /* ignoring it would be wrong: an error when it is set to true */
 };
 
 struct kvr_flat_key {
-	const char        *name;     /* a '*' at the end stands for the rest */
-	bool               extra;    /* in extra_config; otherwise at the top */
-	bool               in_tier;  /* of `option` */
+	const char *name; /* a '*' at the end stands for the rest */
+	bool extra;       /* in extra_config; otherwise at the top */
+	bool in_tier;     /* of `option` */
 	enum kvr_flat_kind kind;
-	const char        *option;   /* "memory.objects", or NULL: a member of struct lmcache */
-	size_t             offset;   /* of that member */
-	const char        *scheme;   /* only for stores of this scheme; NULL: for all */
-	const char        *def;      /* LMCache's default where it is not the option's own */
-	const char        *why;      /* IGNORED, REFUSED: the reason; else help for the schema */
+	const char *option; /* "memory.objects", or NULL: a member of struct lmcache */
+	size_t offset;      /* of that member */
+	const char *scheme; /* only for stores of this scheme; NULL: for all */
+	const char *def;    /* LMCache's default where it is not the option's own */
+	const char *why;    /* IGNORED, REFUSED: the reason; else help for the schema */
 };
 
 extern const struct kvr_flat_key kvr_flat_table[];
-extern const uint32_t            kvr_flat_count;
+extern const uint32_t kvr_flat_count;
 
 const struct kvr_flat_key *kvr_flat_find(bool extra, const char *name);
 

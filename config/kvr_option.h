@@ -27,28 +27,28 @@ enum kvr_option_type {
 
 struct kvr_choice {
 	const char *name; /* NULL ends the list */
-	uint32_t    value;
+	uint32_t value;
 };
 
 struct kvr_option {
-	const char             *path; /* in a tier: without "tiers.NAME." */
-	bool                    in_tier;
-	enum kvr_option_type    type;
-	size_t                  offset;
-	const char             *def;  /* as text; "": none */
-	const char             *zero; /* the word that stands for 0 or NULL; NULL: there is none */
-	uint64_t                min, max;
+	const char *path; /* in a tier: without "tiers.NAME." */
+	bool in_tier;
+	enum kvr_option_type type;
+	size_t offset;
+	const char *def;  /* as text; "": none */
+	const char *zero; /* the word that stands for 0 or NULL; NULL: there is none */
+	uint64_t min, max;
 	const struct kvr_choice *choice;
-	const char             *help; /* one sentence, no full stop */
+	const char *help; /* one sentence, no full stop */
 };
 
 #define KVR_OPTIONS_MAX 64U
 extern const struct kvr_option kvr_option_table[];
-extern const uint32_t          kvr_option_count;
+extern const uint32_t kvr_option_count;
 
 /* Members of struct kvr_config_tier; the row's number in the table is its origin's. */
 const struct kvr_option *kvr_option_find(bool in_tier, const char *path, size_t len);
-uint32_t                 kvr_option_index(const struct kvr_option *);
+uint32_t kvr_option_index(const struct kvr_option *);
 
 /* value.c: texts with units. False: not such a text; *ret_huge: the number is beyond 64 bits. */
 bool kvr_parse_size(const char *text, uint64_t *ret_bytes, bool *ret_huge);
@@ -63,22 +63,22 @@ const char *kvr_duration_text(uint64_t ns, char *ret_text);
 struct kvr_nearest {
 	const char *to;
 	const char *best; /* NULL: nothing is close enough */
-	size_t      best_len;
-	uint32_t    best_cost;
+	size_t best_len;
+	uint32_t best_cost;
 };
 void kvr_nearest_try(struct kvr_nearest *, const char *name, size_t len);
 
 /* scheme.c: which formats a store can hold, by the scheme of its URL. */
 struct kvr_scheme {
 	const char *name;
-	uint32_t    formats; /* 1 << enum kvr_config_format */
-	uint32_t    format_tier, format_url;
+	uint32_t formats; /* 1 << enum kvr_config_format */
+	uint32_t format_tier, format_url;
 };
 const struct kvr_scheme *kvr_scheme_find(const char *url);
-const char *const       *kvr_scheme_names(void);
+const char *const *kvr_scheme_names(void);
 /* Length of the scheme before "://", 0 when there is none. */
 size_t kvr_scheme_len(const char *url);
-bool   kvr_scheme_is(const char *url, const char *scheme);
+bool kvr_scheme_is(const char *url, const char *scheme);
 /* Where user and password stand: between "://" and '@'. False: the URL has no such part. */
 bool kvr_url_login(const char *url, size_t len, size_t *ret_from, size_t *ret_to);
 /* The name of a key or query parameter whose value must not be printed. */
@@ -86,7 +86,7 @@ bool kvr_is_secret_name(const char *name, size_t len);
 
 /* out.c: text that is cut at a capacity and knows how long it would be. */
 struct kvr_text_out {
-	char  *at;
+	char *at;
 	size_t cap, len;
 };
 void kvr_out(struct kvr_text_out *, const char *fmt, ...) KVR_PRINTF(2, 3);

@@ -6,7 +6,7 @@
 #include "kvr_config_own.h"
 
 void kvr_override(struct kvr_load *, const char *path_is_value);
-/* The directory of path, NULL for the current one; "" stands for "/". False: it cannot be resolved. */
+/* The directory of path, NULL for the current one; "" stands for "/". False: it has no name. */
 #define KVR_DIR_MAX 4096U
 bool kvr_directory(const char *path, char *ret_dir);
 

@@ -19,11 +19,11 @@ enum kvr_tree_kind {
 
 struct kvr_node {
 	enum kvr_tree_kind kind;
-	uint32_t           line, column;         /* of the value, from 1, in bytes */
-	uint32_t           key_line, key_column; /* of the key */
-	const char        *key;                  /* NULL: the root, or in an array */
-	const char        *text; /* TEXT: decoded; NUMBER and BOOL: as written; else NULL */
-	struct kvr_node   *child, *next;
+	uint32_t line, column;         /* of the value, from 1, in bytes */
+	uint32_t key_line, key_column; /* of the key */
+	const char *key;               /* NULL: the root, or in an array */
+	const char *text;              /* TEXT: decoded; NUMBER and BOOL: as written; else NULL */
+	struct kvr_node *child, *next;
 };
 
 /* "a text", "a number", "an object", ... */

@@ -21,7 +21,7 @@ from_environment(void *arg, const char *name)
 static bool
 copy_schemes(struct kvr_config_own *own, const char *const *schemes)
 {
-	size_t       n = 0;
+	size_t n = 0;
 	const char **copy;
 
 	while (schemes[n] != NULL)
@@ -47,7 +47,7 @@ default_options(struct kvr_load *load, int32_t tier)
 static struct kvr_config *
 new_config(struct kvr_load *load)
 {
-	struct kvr_config     *cfg = calloc(1, sizeof(*cfg));
+	struct kvr_config *cfg = calloc(1, sizeof(*cfg));
 	struct kvr_config_own *own = calloc(1, sizeof(*own));
 
 	if (cfg == NULL || own == NULL) {
@@ -59,7 +59,8 @@ new_config(struct kvr_load *load)
 	own->env = load->opts->env != NULL ? load->opts->env : from_environment;
 	own->env_arg = load->opts->env_arg;
 	load->cfg = cfg;
-	if (!copy_schemes(own, load->opts->schemes != NULL ? load->opts->schemes : kvr_scheme_names())) {
+	if (!copy_schemes(
+	        own, load->opts->schemes != NULL ? load->opts->schemes : kvr_scheme_names())) {
 		kvr_config_free(cfg);
 		return NULL;
 	}
@@ -98,7 +99,7 @@ static enum kvr_err
 finish(struct kvr_load *load, struct kvr_config **ret)
 {
 	struct kvr_config *cfg = load->cfg;
-	enum kvr_err       err = KVR_OK;
+	enum kvr_err err = KVR_OK;
 
 	/* What does not even parse is not worth a second look at how it fits together. */
 	for (uint32_t i = 0; load->n_errors == 0 && i < load->opts->n_set; i++)
@@ -130,9 +131,9 @@ static enum kvr_err
 read_text(struct kvr_load *load, const char *text, size_t len, struct kvr_config **ret)
 {
 	/* A copy with a NUL behind it: the scanner may look one letter ahead. */
-	char                  *copy = malloc(len + 1), *masked = malloc(len + 1);
+	char *copy = malloc(len + 1), *masked = malloc(len + 1);
 	const struct kvr_node *root = NULL;
-	enum kvr_err           err = KVR_E_NOMEM;
+	enum kvr_err err = KVR_E_NOMEM;
 
 	if (copy == NULL || masked == NULL || new_config(load) == NULL)
 		goto out;
@@ -185,9 +186,9 @@ file_error(struct kvr_load *load, const char *what)
 static enum kvr_err
 slurp(struct kvr_load *load, const char *path, char **ret, size_t *ret_len)
 {
-	FILE        *file = fopen(path, "re");
-	char        *text = malloc(FILE_MAX + 1);
-	size_t       len = 0;
+	FILE *file = fopen(path, "re");
+	char *text = malloc(FILE_MAX + 1);
+	size_t len = 0;
 	enum kvr_err err = KVR_OK;
 
 	if (text == NULL)
@@ -216,15 +217,15 @@ kvr_config_load(const char *path, const struct kvr_config_opts *opts, struct kvr
     char *why, size_t why_cap)
 {
 	struct kvr_load load = begin(opts, KVR_FROM_FILE, path, why, why_cap);
-	char            dir[KVR_DIR_MAX], *text = NULL;
-	size_t          len = 0;
-	enum kvr_err    err = slurp(&load, path, &text, &len);
+	char dir[KVR_DIR_MAX], *text = NULL;
+	size_t len = 0;
+	enum kvr_err err = slurp(&load, path, &text, &len);
 
 	if (err != KVR_OK)
 		return err;
 	load.dir = dir;
 	err = kvr_directory(path, dir) ? read_text(&load, text, len, ret)
-	                           : file_error(&load, "its directory cannot be resolved");
+	                               : file_error(&load, "its directory cannot be resolved");
 	explicit_bzero(text, len);
 	free(text);
 	return err;
@@ -235,7 +236,7 @@ kvr_config_parse(const char *text, size_t len, const struct kvr_config_opts *opt
     struct kvr_config **ret, char *why, size_t why_cap)
 {
 	struct kvr_load load = begin(opts, KVR_FROM_FILE, "text", why, why_cap);
-	char            dir[KVR_DIR_MAX];
+	char dir[KVR_DIR_MAX];
 
 	if (len > FILE_MAX)
 		return file_error(&load, "a configuration has at most 1 MiB");
@@ -249,12 +250,12 @@ enum kvr_err
 kvr_config_from_url(const char *url, const struct kvr_config_opts *opts, struct kvr_config **ret,
     char *why, size_t why_cap)
 {
-	struct kvr_load   load = begin(opts, KVR_FROM_URL, "--url", why, why_cap);
+	struct kvr_load load = begin(opts, KVR_FROM_URL, "--url", why, why_cap);
 	struct kvr_origin at = { .kind = KVR_FROM_URL };
-	struct kvr_value  value = { .kind = KVR_TREE_TEXT, .text = url, .origin = at };
-	struct kvr_place  place = { kvr_option_find(true, "url", 3), 0 };
-	enum kvr_err      err;
-	char              dir[KVR_DIR_MAX];
+	struct kvr_value value = { .kind = KVR_TREE_TEXT, .text = url, .origin = at };
+	struct kvr_place place = { kvr_option_find(true, "url", 3), 0 };
+	enum kvr_err err;
+	char dir[KVR_DIR_MAX];
 
 	if (!kvr_directory(NULL, dir))
 		return file_error(&load, "the current directory cannot be resolved");

@@ -27,7 +27,7 @@ static void
 mask_url(char *text, size_t from, size_t to)
 {
 	size_t login, end;
-	char  *colon, *at;
+	char *colon, *at;
 
 	if (kvr_url_login(text + from, to - from, &login, &end)) {
 		colon = memchr(text + from + login, ':', end - login);
@@ -38,8 +38,8 @@ mask_url(char *text, size_t from, size_t to)
 	at = memchr(text + from, '?', to - from);
 	while (at != NULL && at < text + to) {
 		size_t left = (size_t)(text + to - at);
-		char  *next = left < 2 ? NULL : memchr(at + 1, '&', left - 1);
-		char  *is = memchr(at, '=', next == NULL ? left : (size_t)(next - at));
+		char *next = left < 2 ? NULL : memchr(at + 1, '&', left - 1);
+		char *is = memchr(at, '=', next == NULL ? left : (size_t)(next - at));
 
 		if (is != NULL && kvr_is_secret_name(at, (size_t)(is - at)))
 			stars(text, (size_t)(is + 1 - text),
@@ -63,7 +63,7 @@ kvr_mask(char *text, size_t len)
 
 	for (size_t at = 0; at < len; at++) {
 		size_t end, after;
-		bool   is_key;
+		bool is_key;
 
 		if (text[at] == ',' || text[at] == '}')
 			secret = false;
@@ -75,7 +75,7 @@ kvr_mask(char *text, size_t len)
 		/* "password_env" names a variable, which is the thing to see in an error. */
 		if (is_key)
 			secret = kvr_is_secret_name(text + at + 1, end - at - 1) &&
-			    memmem(text + at, end - at, "_env", 4) == NULL;
+			         memmem(text + at, end - at, "_env", 4) == NULL;
 		else if (secret)
 			stars(text, at + 1, end);
 		else

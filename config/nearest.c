@@ -39,7 +39,7 @@ cost(const char *a, size_t n, const char *b, size_t m)
 void
 kvr_nearest_try(struct kvr_nearest *near, const char *name, size_t len)
 {
-	size_t   n = strlen(near->to);
+	size_t n = strlen(near->to);
 	uint32_t c;
 
 	if (n == 0 || n > LETTERS || len > LETTERS)

@@ -42,8 +42,8 @@ find_context(const struct kvr_load *load, struct kvr_config_note *note)
 	}
 	end = memchr(line, '\n', load->len - (size_t)(line - load->masked));
 	note->context = line;
-	note->context_len = end == NULL ? load->len - (size_t)(line - load->masked)
-	                                : (size_t)(end - line);
+	note->context_len =
+	    end == NULL ? load->len - (size_t)(line - load->masked) : (size_t)(end - line);
 	if (note->context_len > 0 && line[note->context_len - 1] == '\r')
 		note->context_len--;
 }
@@ -51,7 +51,7 @@ find_context(const struct kvr_load *load, struct kvr_config_note *note)
 static void
 say(struct kvr_load *load, bool warning, const struct kvr_origin *at, const char *fmt, va_list ap)
 {
-	char                   what[512];
+	char what[512];
 	struct kvr_config_note note = { .warning = warning, .what = what };
 
 	note.source = source_name(load, at);
@@ -133,8 +133,8 @@ print_context(struct kvr_text_out *out, const struct kvr_config_note *note)
 {
 	size_t column = note->column == 0 ? 0 : note->column - 1;
 	size_t from = column > CONTEXT_MAX / 2 && note->context_len > CONTEXT_MAX
-	    ? column - CONTEXT_MAX / 2
-	    : 0;
+	                  ? column - CONTEXT_MAX / 2
+	                  : 0;
 	size_t to = KVR_MIN(note->context_len, from + CONTEXT_MAX);
 
 	kvr_out(out, "\n  ");

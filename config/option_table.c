@@ -86,18 +86,22 @@ static const struct kvr_choice dtypes[] = {
 	{ NULL, 0 },
 };
 
-#define MS KVR_MS(1)
-#define DAY KVR_SEC(86400)
-#define KIB KVR_KIB(1)
-#define MIB KVR_MIB(1)
-#define TIB (KVR_MIB(1) << 20)
+#define MS         KVR_MS(1)
+#define DAY        KVR_SEC(86400)
+#define KIB        KVR_KIB(1)
+#define MIB        KVR_MIB(1)
+#define TIB        (KVR_MIB(1) << 20)
 #define AT(member) offsetof(struct kvr_config, member)
 #define IN(member) offsetof(struct kvr_config_tier, member)
 
-#define ROW(path, type, offset, def, zero, min, max, choice, help) \
-	{ path, false, KVR_TYPE_##type, offset, def, zero, min, max, choice, help }
-#define TIER(path, type, offset, def, zero, min, max, choice, help) \
-	{ path, true, KVR_TYPE_##type, offset, def, zero, min, max, choice, help }
+#define ROW(path, type, offset, def, zero, min, max, choice, help)                                 \
+	{                                                                                          \
+		path, false, KVR_TYPE_##type, offset, def, zero, min, max, choice, help            \
+	}
+#define TIER(path, type, offset, def, zero, min, max, choice, help)                                \
+	{                                                                                          \
+		path, true, KVR_TYPE_##type, offset, def, zero, min, max, choice, help             \
+	}
 
 const struct kvr_option kvr_option_table[] = {
 	ROW("engine.model", TEXT, AT(engine.model), "", NULL, 0, 0, NULL,
@@ -163,8 +167,7 @@ const struct kvr_option kvr_option_table[] = {
 	ROW("keys", CHOICE, AT(keys), "opaque", NULL, 0, 0, key_kinds,
 	    "lmcache: keys are parsed for labels and rewritten for latent attention"),
 
-	TIER("name", NAME, IN(name), "", NULL, 1, 32, NULL,
-	    "letters, digits, '-' and '_'; unique"),
+	TIER("name", NAME, IN(name), "", NULL, 1, 32, NULL, "letters, digits, '-' and '_'; unique"),
 	TIER("url", URL, IN(url), "", NULL, 0, 0, NULL,
 	    "the store; ${NAME} is replaced, fs://./dir counts from the directory of this file"),
 	TIER("capacity", SIZE, IN(capacity_bytes), "none", "none", 1, 1024 * 1024 * TIB, NULL,

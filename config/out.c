@@ -8,9 +8,9 @@
 void
 kvr_out(struct kvr_text_out *out, const char *fmt, ...)
 {
-	size_t  left = out->len < out->cap ? out->cap - out->len : 0;
+	size_t left = out->len < out->cap ? out->cap - out->len : 0;
 	va_list ap;
-	int     n;
+	int n;
 
 	va_start(ap, fmt);
 	n = vsnprintf(left == 0 ? NULL : out->at + out->len, left, fmt, ap);

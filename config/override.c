@@ -16,8 +16,8 @@ bool
 kvr_directory(const char *path, char *ret_dir)
 {
 	const char *slash = path == NULL ? NULL : strrchr(path, '/');
-	char        part[KVR_DIR_MAX], *full;
-	size_t      len = slash == NULL ? 0 : (size_t)(slash - path);
+	char part[KVR_DIR_MAX], *full;
+	size_t len = slash == NULL ? 0 : (size_t)(slash - path);
 
 	if (len >= sizeof(part))
 		return false;
@@ -51,11 +51,11 @@ void
 kvr_override(struct kvr_load *load, const char *set)
 {
 	struct kvr_config_own *own = load->cfg->own;
-	struct kvr_origin      at = { .kind = KVR_FROM_SET };
-	const char            *is = strchr(set, '=');
-	struct kvr_value       value = { .kind = KVR_TREE_TEXT, .bare = true, .origin = at };
-	struct kvr_place       place;
-	char                   path[KVR_PATH_MAX], why[320];
+	struct kvr_origin at = { .kind = KVR_FROM_SET };
+	const char *is = strchr(set, '=');
+	struct kvr_value value = { .kind = KVR_TREE_TEXT, .bare = true, .origin = at };
+	struct kvr_place place;
+	char path[KVR_PATH_MAX], why[320];
 
 	if (is == NULL || (size_t)(is - set) >= sizeof(path)) {
 		kvr_load_error(load, &at, "an override looks like \"tiers.remote.timeout=500ms\"");
@@ -79,7 +79,7 @@ kvr_override(struct kvr_load *load, const char *set)
 }
 
 struct before {
-	struct kvr_config     cfg;
+	struct kvr_config cfg;
 	struct kvr_config_own own;
 };
 
@@ -100,7 +100,7 @@ static enum kvr_err
 settle(struct kvr_load *load, struct before *take)
 {
 	struct kvr_config *cfg = load->cfg;
-	bool               no_memory;
+	bool no_memory;
 
 	if (load->n_errors == 0)
 		kvr_derive(load);
@@ -122,16 +122,16 @@ enum kvr_err
 kvr_config_set(struct kvr_config *cfg, const char *path_is_value, char *why, size_t why_cap)
 {
 	static const struct kvr_config_opts no_opts;
-	char                                dir[KVR_DIR_MAX];
-	struct kvr_load                     load = { .cfg = cfg,
-		                        .opts = &no_opts,
-		                        .from = KVR_FROM_SET,
-		                        .source = "--set",
-		                        .dir = dir,
-		                        .why = why,
-		                        .why_cap = why_cap };
-	struct before                      *before = remember(cfg);
-	struct kvr_origin                   at = { .kind = KVR_FROM_SET };
+	char dir[KVR_DIR_MAX];
+	struct kvr_load load = { .cfg = cfg,
+		.opts = &no_opts,
+		.from = KVR_FROM_SET,
+		.source = "--set",
+		.dir = dir,
+		.why = why,
+		.why_cap = why_cap };
+	struct before *before = remember(cfg);
+	struct kvr_origin at = { .kind = KVR_FROM_SET };
 
 	if (before == NULL)
 		return KVR_E_NOMEM;
@@ -168,7 +168,7 @@ static void
 identify_text(struct kvr_load *load, const char *path, const char **member, const char *said)
 {
 	struct kvr_origin at = { .kind = KVR_FROM_API };
-	char              a[KVR_QUOTED_MAX], b[KVR_QUOTED_MAX], where[256];
+	char a[KVR_QUOTED_MAX], b[KVR_QUOTED_MAX], where[256];
 
 	if (said == NULL)
 		return;
@@ -185,7 +185,7 @@ static bool
 identify_number(struct kvr_load *load, const char *path, int64_t said, int64_t is, int64_t open)
 {
 	struct kvr_origin at = { .kind = KVR_FROM_API };
-	char              where[256];
+	char where[256];
 
 	if (said == open || said == is)
 		return false;
@@ -202,8 +202,8 @@ static void
 identify_mla(struct kvr_load *load, bool said)
 {
 	struct kvr_config_engine *engine = &load->cfg->engine;
-	struct kvr_origin         at = { .kind = KVR_FROM_API };
-	char                      where[256];
+	struct kvr_origin at = { .kind = KVR_FROM_API };
+	char where[256];
 
 	if (!said || engine->use_mla)
 		return;
@@ -221,15 +221,15 @@ kvr_config_identify(
     struct kvr_config *cfg, const struct kvr_config_identity *me, char *why, size_t why_cap)
 {
 	static const struct kvr_config_opts no_opts;
-	struct kvr_config_engine           *engine = &cfg->engine;
-	struct kvr_load                     load = { .cfg = cfg,
-		                        .opts = &no_opts,
-		                        .from = KVR_FROM_API,
-		                        .source = "api",
-		                        .dir = "",
-		                        .why = why,
-		                        .why_cap = why_cap };
-	struct before                      *before = remember(cfg);
+	struct kvr_config_engine *engine = &cfg->engine;
+	struct kvr_load load = { .cfg = cfg,
+		.opts = &no_opts,
+		.from = KVR_FROM_API,
+		.source = "api",
+		.dir = "",
+		.why = why,
+		.why_cap = why_cap };
+	struct before *before = remember(cfg);
 
 	if (before == NULL)
 		return KVR_E_NOMEM;

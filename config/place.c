@@ -51,7 +51,7 @@ static void
 no_option(bool in_tier, const char *path, char *why, size_t why_cap)
 {
 	struct kvr_nearest near = { .to = path };
-	char               quoted[KVR_QUOTED_MAX];
+	char quoted[KVR_QUOTED_MAX];
 
 	for (uint32_t i = 0; i < kvr_option_count; i++) {
 		const struct kvr_option *o = &kvr_option_table[i];
@@ -69,7 +69,7 @@ no_option(bool in_tier, const char *path, char *why, size_t why_cap)
 static bool
 no_tier(const struct kvr_config *cfg, const char *name, size_t len, char *why, size_t why_cap)
 {
-	char                text[KVR_QUOTED_MAX], quoted[KVR_QUOTED_MAX], all[320];
+	char text[KVR_QUOTED_MAX], quoted[KVR_QUOTED_MAX], all[320];
 	struct kvr_text_out out = { all, sizeof(all), 0 };
 
 	all[0] = '\0';
@@ -85,15 +85,15 @@ kvr_place_find(const struct kvr_config *cfg, const char *path, struct kvr_place 
     size_t why_cap)
 {
 	struct kvr_place place = { NULL, -1 };
-	const char      *rest = path;
+	const char *rest = path;
 
 	if (strncmp(path, "tiers.", 6) == 0) {
-		size_t   len = strcspn(path + 6, ".");
+		size_t len = strcspn(path + 6, ".");
 		uint32_t i = 0;
 
 		while (i < cfg->n_tiers &&
-		    (cfg->tier[i].name == NULL || strlen(cfg->tier[i].name) != len ||
-		        memcmp(cfg->tier[i].name, path + 6, len) != 0))
+		       (cfg->tier[i].name == NULL || strlen(cfg->tier[i].name) != len ||
+		           memcmp(cfg->tier[i].name, path + 6, len) != 0))
 			i++;
 		if (i == cfg->n_tiers)
 			return no_tier(cfg, path + 6, len, why, why_cap);

@@ -12,13 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SIZE_PATTERN "^[0-9]+(\\\\.[0-9]+)?(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)$"
+#define SIZE_PATTERN     "^[0-9]+(\\\\.[0-9]+)?(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)$"
 #define DURATION_PATTERN "^[0-9]+(\\\\.[0-9]+)?(ns|us|ms|s|m|h|d)$"
 
 struct schema {
 	struct kvr_text_out out;
-	uint32_t            depth;
-	bool                first; /* of the entries of the open object */
+	uint32_t depth;
+	bool first; /* of the entries of the open object */
 };
 
 static void
@@ -76,14 +76,14 @@ number(struct schema *s, const char *name, uint64_t value)
 static void
 with_unit(struct schema *s, const struct kvr_option *o)
 {
-	const char *pattern = o->type == KVR_TYPE_SIZE ? SIZE_PATTERN : DURATION_PATTERN;
+	const char *amount = o->type == KVR_TYPE_SIZE ? SIZE_PATTERN : DURATION_PATTERN;
 
 	text(s, "type", "string");
 	line(s);
 	if (o->zero == NULL)
-		kvr_out(&s->out, "\"pattern\": \"%s\"", pattern);
+		kvr_out(&s->out, "\"pattern\": \"%s\"", amount);
 	else
-		kvr_out(&s->out, "\"pattern\": \"^%s$|%s\"", o->zero, pattern);
+		kvr_out(&s->out, "\"pattern\": \"^%s$|%s\"", o->zero, amount);
 }
 
 static void
@@ -104,6 +104,13 @@ whole(struct schema *s, const struct kvr_option *o)
 }
 
 static void
+pattern(struct schema *s, const char *value)
+{
+	text(s, "type", "string");
+	text(s, "pattern", value);
+}
+
+static void
 kind(struct schema *s, const struct kvr_option *o)
 {
 	switch (o->type) {
@@ -121,16 +128,13 @@ kind(struct schema *s, const struct kvr_option *o)
 		choices(s, o->choice);
 		break;
 	case KVR_TYPE_RANK:
-		text(s, "type", "string");
-		text(s, "pattern", "^env:.+$");
+		pattern(s, "^env:.+$");
 		break;
 	case KVR_TYPE_NAME:
-		text(s, "type", "string");
-		text(s, "pattern", "^[A-Za-z0-9_-]{1,32}$");
+		pattern(s, "^[A-Za-z0-9_-]{1,32}$");
 		break;
 	case KVR_TYPE_URL:
-		text(s, "type", "string");
-		text(s, "pattern", "^[a-z-]+://");
+		pattern(s, "^[a-z-]+://");
 		break;
 	case KVR_TYPE_SHAPE:
 		raw(s, "$ref", "\"#/definitions/shape\"");
@@ -178,12 +182,12 @@ static void
 options(struct schema *s, bool in_tier)
 {
 	const char *group = NULL;
-	size_t      group_len = 0;
+	size_t group_len = 0;
 
 	for (uint32_t i = 0; i < kvr_option_count; i++) {
 		const struct kvr_option *o = &kvr_option_table[i];
-		const char              *dot = strchr(o->path, '.');
-		size_t                   len = dot == NULL ? 0 : (size_t)(dot - o->path);
+		const char *dot = strchr(o->path, '.');
+		size_t len = dot == NULL ? 0 : (size_t)(dot - o->path);
 
 		if (o->in_tier != in_tier)
 			continue;
@@ -273,10 +277,10 @@ flat_keys(struct schema *s, bool extra)
 {
 	for (uint32_t i = 0; i < kvr_flat_count; i++) {
 		const struct kvr_flat_key *k = &kvr_flat_table[i];
-		const char *prefix = k->kind == KVR_FLAT_IGNORED ? "ignored: "
-		    : k->kind == KVR_FLAT_REFUSED                ? "refused: "
-		                                                 : "";
-		char        help[256];
+		const char *prefix = k->kind == KVR_FLAT_IGNORED   ? "ignored: "
+		                     : k->kind == KVR_FLAT_REFUSED ? "refused: "
+		                                                   : "";
+		char help[256];
 
 		if (k->extra != extra || strchr(k->name, '*') != NULL)
 			continue;

@@ -7,26 +7,26 @@
 #include <string.h>
 
 #define CAN_LMCACHE (1U << KVR_CONFIG_FORMAT_LMCACHE)
-#define CAN_BARE (1U << KVR_CONFIG_FORMAT_BARE)
-#define CAN_SEALED (1U << KVR_CONFIG_FORMAT_SEALED)
-#define ALL (CAN_LMCACHE | CAN_BARE | CAN_SEALED)
+#define CAN_BARE    (1U << KVR_CONFIG_FORMAT_BARE)
+#define CAN_SEALED  (1U << KVR_CONFIG_FORMAT_SEALED)
+#define ALL         (CAN_LMCACHE | CAN_BARE | CAN_SEALED)
 
-#define X_SCHEMES(X) \
-	X("memory", CAN_BARE | CAN_SEALED, BARE, BARE) \
-	X("fs", ALL, SEALED, LMCACHE) \
-	X("redis", ALL, SEALED, LMCACHE) \
-	X("rediss", ALL, SEALED, LMCACHE) \
-	X("unix", ALL, SEALED, LMCACHE) \
-	X("redis-sentinel", ALL, SEALED, LMCACHE) \
-	X("redis-cluster", ALL, SEALED, LMCACHE) \
-	X("valkey", ALL, SEALED, LMCACHE) \
-	X("resp", CAN_BARE, BARE, BARE) \
-	X("lm", CAN_LMCACHE, LMCACHE, LMCACHE) \
-	X("eic", CAN_LMCACHE, LMCACHE, LMCACHE) \
+#define X_SCHEMES(X)                                                                               \
+	X("memory", CAN_BARE | CAN_SEALED, BARE, BARE)                                             \
+	X("fs", ALL, SEALED, LMCACHE)                                                              \
+	X("redis", ALL, SEALED, LMCACHE)                                                           \
+	X("rediss", ALL, SEALED, LMCACHE)                                                          \
+	X("unix", ALL, SEALED, LMCACHE)                                                            \
+	X("redis-sentinel", ALL, SEALED, LMCACHE)                                                  \
+	X("redis-cluster", ALL, SEALED, LMCACHE)                                                   \
+	X("valkey", ALL, SEALED, LMCACHE)                                                          \
+	X("resp", CAN_BARE, BARE, BARE)                                                            \
+	X("lm", CAN_LMCACHE, LMCACHE, LMCACHE)                                                     \
+	X("eic", CAN_LMCACHE, LMCACHE, LMCACHE)                                                    \
 	X("sagemaker-hyperpod", CAN_LMCACHE, LMCACHE, LMCACHE)
 
 static const struct kvr_scheme schemes[] = {
-#define X(name, formats, tier, url) \
+#define X(name, formats, tier, url)                                                                \
 	{ name, formats, KVR_CONFIG_FORMAT_##tier, KVR_CONFIG_FORMAT_##url },
 	X_SCHEMES(X)
 #undef X
@@ -36,7 +36,7 @@ static const char *const names[] = {
 #define X(name, formats, tier, url) name,
 	X_SCHEMES(X)
 #undef X
-	NULL
+	    NULL
 };
 
 size_t
@@ -79,7 +79,7 @@ bool
 kvr_url_login(const char *url, size_t len, size_t *ret_from, size_t *ret_to)
 {
 	const char *sep = memmem(url, len, "://", 3);
-	size_t      from;
+	size_t from;
 	const char *at;
 
 	if (sep == NULL)
@@ -116,12 +116,12 @@ static void
 out_query(struct kvr_text_out *out, const char *rest)
 {
 	const char *at = strchr(rest, '?');
-	size_t      plain = at == NULL ? strlen(rest) : (size_t)(at - rest);
+	size_t plain = at == NULL ? strlen(rest) : (size_t)(at - rest);
 
 	kvr_out(out, "%.*s", (int)plain, rest);
 	while (at != NULL && *at != '\0') {
 		size_t len = 1 + strcspn(at + 1, "&");
-		char  *is = memchr(at, '=', len);
+		char *is = memchr(at, '=', len);
 
 		if (is != NULL && kvr_is_secret_name(at + 1, (size_t)(is - at) - 1))
 			kvr_out(out, "%.*s***", (int)(is + 1 - at), at);
@@ -135,8 +135,8 @@ size_t
 kvr_config_redact(const char *url, char *ret_text, size_t cap)
 {
 	struct kvr_text_out out = { ret_text, cap, 0 };
-	size_t              from, to;
-	const char         *colon;
+	size_t from, to;
+	const char *colon;
 
 	if (cap > 0)
 		ret_text[0] = '\0';

@@ -14,16 +14,16 @@ static const char *const dim_name[KVR_SHAPE_DIMS] = { "layers", "2 or 1", "token
 #define DIM_MAX UINT64_C(1048576)
 
 static bool
-take_shape(struct kvr_load *load, const char *path, const struct kvr_node *node,
-    struct kvr_raw_shape *ret)
+take_shape(
+    struct kvr_load *load, const char *path, const struct kvr_node *node, struct kvr_raw_shape *ret)
 {
 	struct kvr_raw_shape shape = { .dtype = ret->dtype };
-	struct kvr_origin    at = kvr_origin_of(load, node);
-	uint32_t             n = 0;
+	struct kvr_origin at = kvr_origin_of(load, node);
+	uint32_t n = 0;
 
 	for (const struct kvr_node *c = node->child; c != NULL; c = c->next, n++) {
 		struct kvr_origin dim_at = kvr_origin_of(load, c);
-		bool              huge = false;
+		bool huge = false;
 
 		if (n >= KVR_SHAPE_DIMS)
 			continue;
@@ -48,8 +48,8 @@ bool
 kvr_assign_shape(struct kvr_load *load, const char *path, const struct kvr_value *value)
 {
 	if (value->node == NULL) {
-		kvr_load_error(load, &value->origin,
-		    "%s must be an array such as [32, 2, 256, 8, 128]", path);
+		kvr_load_error(
+		    load, &value->origin, "%s must be an array such as [32, 2, 256, 8, 128]", path);
 		return false;
 	}
 	return take_shape(load, path, value->node, &load->cfg->own->kv_shape);
@@ -59,8 +59,8 @@ static bool
 take_dtype(struct kvr_load *load, const struct kvr_node *node, uint32_t *ret)
 {
 	const struct kvr_option *o = kvr_option_find(false, "engine.kv_dtype", 15);
-	struct kvr_origin        at = kvr_origin_of(load, node);
-	char                     quoted[KVR_QUOTED_MAX];
+	struct kvr_origin at = kvr_origin_of(load, node);
+	char quoted[KVR_QUOTED_MAX];
 
 	for (const struct kvr_choice *c = o->choice; c->name != NULL; c++) {
 		if (node->kind == KVR_TREE_TEXT && strcmp(c->name, node->text) == 0) {
@@ -79,25 +79,24 @@ take_group(struct kvr_load *load, const struct kvr_node *node, struct kvr_raw_sh
 {
 	const struct kvr_node *dtype = kvr_tree_child(node, "kv_dtype");
 	const struct kvr_node *shape = kvr_tree_child(node, "kv_shape");
-	struct kvr_origin      at = kvr_origin_of(load, node);
-	uint32_t               n = 0;
+	struct kvr_origin at = kvr_origin_of(load, node);
+	uint32_t n = 0;
 
 	for (const struct kvr_node *c = node->child; c != NULL; c = c->next)
 		n++;
 	if (node->kind != KVR_TREE_OBJECT || dtype == NULL || shape == NULL || n != 2) {
-		kvr_load_error(load, &at,
-		    "a group is an object with kv_dtype and kv_shape, and nothing else");
+		kvr_load_error(
+		    load, &at, "a group is an object with kv_dtype and kv_shape, and nothing else");
 		return false;
 	}
-	return take_dtype(load, dtype, &ret->dtype) &&
-	    take_shape(load, "kv_shape", shape, ret);
+	return take_dtype(load, dtype, &ret->dtype) && take_shape(load, "kv_shape", shape, ret);
 }
 
 bool
 kvr_assign_groups(struct kvr_load *load, const char *path, const struct kvr_value *value)
 {
 	struct kvr_config_own *own = load->cfg->own;
-	uint32_t               n = 0;
+	uint32_t n = 0;
 
 	if (value->node == NULL || value->node->kind != KVR_TREE_ARRAY) {
 		kvr_load_error(load, &value->origin, "%s must be an array of objects", path);
@@ -135,7 +134,7 @@ add_group(struct kvr_meta *layout, const struct kvr_raw_shape *shape, uint32_t t
 void
 kvr_derive_layout(struct kvr_load *load)
 {
-	struct kvr_config_own    *own = load->cfg->own;
+	struct kvr_config_own *own = load->cfg->own;
 	struct kvr_config_engine *engine = &load->cfg->engine;
 
 	memset(&engine->layout, 0, sizeof(engine->layout));

@@ -54,21 +54,41 @@ show_text(struct kvr_text_out *out, const struct kvr_option *o, const char *text
 }
 
 static void
+show_amount(struct kvr_text_out *out, const struct kvr_option *o, uint64_t value)
+{
+	char text[KVR_VALUE_MAX];
+
+	if (value == 0 && o->zero != NULL)
+		kvr_out(out, "%s", o->zero);
+	else if (o->type == KVR_TYPE_SIZE)
+		kvr_out(out, "%s", kvr_size_text(value, text));
+	else
+		kvr_out(out, "%s", kvr_duration_text(value, text));
+}
+
+static void
+show_engine(struct kvr_text_out *out, const struct kvr_config *cfg, enum kvr_option_type type)
+{
+	if (type == KVR_TYPE_RANK && cfg->engine.worker_id >= 0)
+		kvr_out(out, "%d", cfg->engine.worker_id);
+	else if (type == KVR_TYPE_SHAPE && cfg->own->kv_shape.dim[0] != 0)
+		show_shape(out, &cfg->own->kv_shape);
+	else if (type == KVR_TYPE_GROUPS && cfg->own->n_kv_groups != 0)
+		show_groups(out, cfg->own);
+	else
+		kvr_out(out, "-");
+}
+
+static void
 show_value(struct kvr_text_out *out, const struct kvr_config *cfg, struct kvr_place place)
 {
 	const struct kvr_option *o = place.option;
-	const void              *at = kvr_place_look(cfg, place);
-	char                     text[KVR_VALUE_MAX];
+	const void *at = kvr_place_look(cfg, place);
 
 	switch (o->type) {
 	case KVR_TYPE_SIZE:
 	case KVR_TYPE_DURATION:
-		if (*(const uint64_t *)at == 0 && o->zero != NULL)
-			kvr_out(out, "%s", o->zero);
-		else if (o->type == KVR_TYPE_SIZE)
-			kvr_out(out, "%s", kvr_size_text(*(const uint64_t *)at, text));
-		else
-			kvr_out(out, "%s", kvr_duration_text(*(const uint64_t *)at, text));
+		show_amount(out, o, *(const uint64_t *)at);
 		break;
 	case KVR_TYPE_COUNT:
 		kvr_out(out, "%u", *(const uint32_t *)at);
@@ -80,22 +100,9 @@ show_value(struct kvr_text_out *out, const struct kvr_config *cfg, struct kvr_pl
 		kvr_out(out, "%s", choice_name(o, *(const uint32_t *)at));
 		break;
 	case KVR_TYPE_RANK:
-		if (*(const int32_t *)at < 0)
-			kvr_out(out, "-");
-		else
-			kvr_out(out, "%d", *(const int32_t *)at);
-		break;
 	case KVR_TYPE_SHAPE:
-		if (cfg->own->kv_shape.dim[0] == 0)
-			kvr_out(out, "-");
-		else
-			show_shape(out, &cfg->own->kv_shape);
-		break;
 	case KVR_TYPE_GROUPS:
-		if (cfg->own->n_kv_groups == 0)
-			kvr_out(out, "-");
-		else
-			show_groups(out, cfg->own);
+		show_engine(out, cfg, o->type);
 		break;
 	case KVR_TYPE_TEXT:
 	case KVR_TYPE_NAME:
@@ -138,10 +145,10 @@ static void
 show_line(struct kvr_text_out *out, const struct kvr_config *cfg, struct kvr_place place)
 {
 	uint32_t i = kvr_option_index(place.option);
-	char     path[KVR_PATH_MAX];
-	size_t   from;
+	char path[KVR_PATH_MAX];
+	size_t from;
 
-	kvr_out(out, "%-28s ", kvr_place_path(cfg, place, path));
+	kvr_out(out, "%-32s ", kvr_place_path(cfg, place, path));
 	from = out->len;
 	show_value(out, cfg, place);
 	kvr_out(out, "%*s  # ", out->len - from < 24 ? (int)(24 - (out->len - from)) : 0, "");
@@ -159,7 +166,8 @@ show_lmcache(struct kvr_text_out *out, const struct kvr_config_lmcache *lm)
 	    lm->mla_worker_id_as0 ? "true" : "false");
 	kvr_out(out, "lmcache.ping_timeout %s\nlmcache.ping_interval %s\n",
 	    kvr_duration_text(lm->ping_timeout_ns, a), kvr_duration_text(lm->ping_interval_ns, b));
-	kvr_out(out, "lmcache.get_blocking_failed_threshold %u\n", lm->get_blocking_failed_threshold);
+	kvr_out(
+	    out, "lmcache.get_blocking_failed_threshold %u\n", lm->get_blocking_failed_threshold);
 	kvr_out(out, "lmcache.waiting_time_for_recovery %s\n",
 	    kvr_duration_text(lm->waiting_time_for_recovery_ns, c));
 }
@@ -191,8 +199,8 @@ size_t
 kvr_config_origin(const struct kvr_config *cfg, const char *path, char *ret_text, size_t cap)
 {
 	struct kvr_text_out out = { ret_text, cap, 0 };
-	struct kvr_place    place;
-	char                why[320];
+	struct kvr_place place;
+	char why[320];
 
 	if (cap > 0)
 		ret_text[0] = '\0';

@@ -13,15 +13,15 @@
 
 struct sum {
 	struct kvr_text_out out;
-	uint64_t            bytes, threads;
+	uint64_t bytes, threads;
 };
 
 static const char *
 human(uint64_t bytes, char *ret_text)
 {
 	static const char *const unit[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	uint32_t                 u = 0;
-	double                   value = (double)bytes;
+	uint32_t u = 0;
+	double value = (double)bytes;
 
 	while (value >= 1024 && u + 1 < KVR_LEN(unit)) {
 		value /= 1024;
@@ -72,7 +72,7 @@ serde_threads(const struct kvr_config *cfg)
 static void
 thread_terms(struct sum *s, const struct kvr_config *cfg, const struct kvr_config_costs *costs)
 {
-	bool     listens = cfg->metrics.listen != NULL;
+	bool listens = cfg->metrics.listen != NULL;
 	uint64_t own = lanes_of(cfg) + serde_threads(cfg) + costs->fixed_threads;
 
 	s->threads = own + costs->queue_threads;
@@ -100,7 +100,7 @@ kvr_config_sum(const struct kvr_config *cfg, const struct kvr_config_costs *cost
     char *ret_text, size_t cap)
 {
 	struct sum s = { .out = { ret_text, cap, 0 } };
-	char       text[KVR_VALUE_MAX], node[KVR_VALUE_MAX];
+	char text[KVR_VALUE_MAX], node[KVR_VALUE_MAX];
 
 	if (cap > 0)
 		ret_text[0] = '\0';
@@ -115,7 +115,8 @@ kvr_config_sum(const struct kvr_config *cfg, const struct kvr_config_costs *cost
 	counted(&s, "tiers", cfg->n_tiers, "tiers", costs->tier_bytes);
 	counted(&s, "lanes", lanes_of(cfg), "lanes", costs->lane_bytes);
 	term(&s, "runtime", costs->fixed_bytes, "tables of fixed size");
-	term(&s, "trace", cfg->trace.size_bytes, "ring, in shared memory unless trace.dir says else");
+	term(&s, "trace", cfg->trace.size_bytes,
+	    "ring, in shared memory unless trace.dir says else");
 	thread_terms(&s, cfg, costs);
 	kvr_out(&s.out, "  sum %s\n", human(s.bytes, text));
 	kvr_out(&s.out, "per node of %u processes: %s, %" PRIu64 " threads\n", ranks,

@@ -13,9 +13,9 @@ expand_one(struct kvr_load *load, const struct kvr_origin *origin, const char *p
     const char **at, struct kvr_text_out *out)
 {
 	struct kvr_config_own *own = load->cfg->own;
-	size_t                 len = strcspn(*at + 2, "}");
-	char                   name[128];
-	const char            *value;
+	size_t len = strcspn(*at + 2, "}");
+	char name[128];
+	const char *value;
 
 	if ((*at)[2 + len] == '\0') {
 		kvr_load_error(load, origin, "%s: \"${\" without \"}\"", path);
@@ -42,9 +42,9 @@ const char *
 kvr_expand(
     struct kvr_load *load, const struct kvr_origin *origin, const char *path, const char *text)
 {
-	char                full[TEXT_MAX];
+	char full[TEXT_MAX];
 	struct kvr_text_out out = { full, sizeof(full), 0 };
-	const char         *at = text;
+	const char *at = text;
 
 	full[0] = '\0';
 	while (*at != '\0') {
@@ -68,7 +68,7 @@ static bool
 is_relative(const char *path)
 {
 	return strncmp(path, "./", 2) == 0 || strncmp(path, "../", 3) == 0 ||
-	    strcmp(path, ".") == 0 || strcmp(path, "..") == 0;
+	       strcmp(path, ".") == 0 || strcmp(path, "..") == 0;
 }
 
 /*
@@ -78,9 +78,9 @@ is_relative(const char *path)
 const char *
 kvr_absolute_url(struct kvr_load *load, const struct kvr_origin *origin, const char *url)
 {
-	char                full[TEXT_MAX];
+	char full[TEXT_MAX];
 	struct kvr_text_out out = { full, sizeof(full), 0 };
-	const char         *at = url + 5;
+	const char *at = url + 5;
 
 	if (!kvr_scheme_is(url, "fs") || !is_relative(at))
 		return url;
@@ -88,8 +88,13 @@ kvr_absolute_url(struct kvr_load *load, const struct kvr_origin *origin, const c
 	while (*at != '\0') {
 		size_t len = strcspn(at, ",");
 
-		if (is_relative(at))
+		if (is_relative(at)) {
+			size_t dot = at[1] == '/' ? 2 : 0;
+
 			kvr_out(&out, "%s/", load->dir);
+			at += dot;
+			len -= dot;
+		}
 		kvr_out(&out, "%.*s", (int)len, at);
 		at += len;
 		if (*at == ',')
@@ -105,12 +110,12 @@ kvr_absolute_url(struct kvr_load *load, const struct kvr_origin *origin, const c
 const char *
 kvr_absolute_path(struct kvr_load *load, const struct kvr_origin *origin, const char *path)
 {
-	char                full[TEXT_MAX];
+	char full[TEXT_MAX];
 	struct kvr_text_out out = { full, sizeof(full), 0 };
 
 	if (path[0] == '/')
 		return path;
-	kvr_out(&out, "%s/%s", load->dir, path);
+	kvr_out(&out, "%s/%s", load->dir, strncmp(path, "./", 2) == 0 ? path + 2 : path);
 	if (out.len >= sizeof(full)) {
 		kvr_load_error(load, origin, "the path has more than %d bytes", TEXT_MAX - 1);
 		return NULL;

@@ -13,7 +13,8 @@ is_group(bool in_tier, const char *path)
 	for (uint32_t i = 0; i < kvr_option_count; i++) {
 		const struct kvr_option *o = &kvr_option_table[i];
 
-		if (o->in_tier == in_tier && strncmp(o->path, path, len) == 0 && o->path[len] == '.')
+		if (o->in_tier == in_tier && strncmp(o->path, path, len) == 0 &&
+		    o->path[len] == '.')
 			return true;
 	}
 	return false;
@@ -21,21 +22,20 @@ is_group(bool in_tier, const char *path)
 
 /* The keys that are valid at this place: the next part of every path that starts with prefix. */
 static void
-unknown_key(
-    struct kvr_load *load, const struct kvr_node *node, bool in_tier, const char *prefix)
+unknown_key(struct kvr_load *load, const struct kvr_node *node, bool in_tier, const char *prefix)
 {
-	struct kvr_nearest  near = { .to = node->key };
-	struct kvr_origin   at = kvr_origin_of_key(load, node);
-	size_t              skip = strlen(prefix);
-	char                quoted[KVR_QUOTED_MAX], all[320] = "";
+	struct kvr_nearest near = { .to = node->key };
+	struct kvr_origin at = kvr_origin_of_key(load, node);
+	size_t skip = strlen(prefix);
+	char quoted[KVR_QUOTED_MAX], all[320] = "";
 	struct kvr_text_out out = { all, sizeof(all), 0 };
-	const char         *last = "";
-	size_t              last_len = 0;
+	const char *last = "";
+	size_t last_len = 0;
 
 	for (uint32_t i = 0; i < kvr_option_count; i++) {
 		const struct kvr_option *o = &kvr_option_table[i];
-		const char              *name = o->path + skip;
-		size_t                   len;
+		const char *name = o->path + skip;
+		size_t len;
 
 		if (o->in_tier != in_tier || strncmp(o->path, prefix, skip) != 0)
 			continue;
@@ -84,10 +84,10 @@ static void read_object(struct kvr_load *, const struct kvr_node *, int32_t, con
 static bool
 read_key(struct kvr_load *load, const struct kvr_node *node, int32_t tier, const char *prefix)
 {
-	char              path[KVR_PATH_MAX];
-	struct kvr_place  place = { NULL, tier };
+	char path[KVR_PATH_MAX];
+	struct kvr_place place = { NULL, tier };
 	struct kvr_origin at = kvr_origin_of(load, node);
-	int               len = snprintf(path, sizeof(path), "%s%s", prefix, node->key);
+	int len = snprintf(path, sizeof(path), "%s%s", prefix, node->key);
 
 	/* A dot in a key would reach an option by its path. */
 	if (len + 2 > (int)sizeof(path) || strchr(node->key, '.') != NULL)
@@ -130,13 +130,13 @@ static void
 read_tier(struct kvr_load *load, const struct kvr_node *node)
 {
 	static const char *const required[] = { "name", "url" };
-	struct kvr_origin        at = kvr_origin_of(load, node);
-	const struct kvr_node   *name = kvr_tree_child(node, "name");
-	int32_t                  tier;
+	struct kvr_origin at = kvr_origin_of(load, node);
+	const struct kvr_node *name = kvr_tree_child(node, "name");
+	int32_t tier;
 
 	if (node->kind != KVR_TREE_OBJECT) {
-		kvr_load_error(load, &at, "a tier must be an object, not %s",
-		    kvr_tree_kind_name(node->kind));
+		kvr_load_error(
+		    load, &at, "a tier must be an object, not %s", kvr_tree_kind_name(node->kind));
 		return;
 	}
 	tier = kvr_add_tier(load, &at);
@@ -144,7 +144,8 @@ read_tier(struct kvr_load *load, const struct kvr_node *node)
 		return;
 	/* First, so that messages about the other keys can say whose they are. */
 	if (name != NULL)
-		read_option(load, name, (struct kvr_place){ kvr_option_find(true, "name", 4), tier });
+		read_option(
+		    load, name, (struct kvr_place){ kvr_option_find(true, "name", 4), tier });
 	for (size_t i = 0; i < KVR_LEN(required); i++) {
 		if (kvr_tree_child(node, required[i]) == NULL)
 			kvr_load_error(load, &at, "this tier has no \"%s\"", required[i]);
@@ -156,7 +157,7 @@ void
 kvr_read_tiers_form(struct kvr_load *load, const struct kvr_node *root)
 {
 	const struct kvr_node *tiers;
-	struct kvr_origin      at = kvr_origin_of(load, root);
+	struct kvr_origin at = kvr_origin_of(load, root);
 
 	if (root->kind != KVR_TREE_OBJECT) {
 		kvr_load_error(load, &at, "a configuration must be an object, not %s",
@@ -166,7 +167,8 @@ kvr_read_tiers_form(struct kvr_load *load, const struct kvr_node *root)
 	tiers = kvr_tree_child(root, "tiers");
 	read_object(load, root, -1, "");
 	if (tiers == NULL) {
-		kvr_load_error(load, &at, "there is neither \"tiers\" nor LMCache's \"remote_url\"");
+		kvr_load_error(
+		    load, &at, "there is neither \"tiers\" nor LMCache's \"remote_url\"");
 		return;
 	}
 	at = kvr_origin_of(load, tiers);

@@ -8,7 +8,7 @@
 
 struct unit {
 	const char *name;
-	uint64_t    factor;
+	uint64_t factor;
 };
 
 /* Largest first: the way back takes the first one that divides. */
@@ -45,7 +45,7 @@ static bool
 digits(const char **at, uint64_t *ret, bool *ret_huge)
 {
 	const char *from = *at;
-	uint64_t    sum = 0;
+	uint64_t sum = 0;
 
 	for (; is_digit(**at); (*at)++) {
 		if (__builtin_mul_overflow(sum, UINT64_C(10), &sum) ||
@@ -76,7 +76,7 @@ static bool
 parse(const char *text, const struct unit *unit, size_t n, uint64_t *ret, bool *ret_huge)
 {
 	const char *at = text, *point;
-	uint64_t    whole, part = 0;
+	uint64_t whole, part = 0;
 
 	*ret_huge = false;
 	if (!digits(&at, &whole, ret_huge))
@@ -131,8 +131,8 @@ print(uint64_t value, const struct unit *unit, size_t n, char *ret_text)
 {
 	for (size_t i = 0; i < n; i++) {
 		if ((value != 0 && value % unit[i].factor == 0) || i + 1 == n) {
-			snprintf(ret_text, KVR_VALUE_MAX, "%" PRIu64 "%s",
-			    value / unit[i].factor, unit[i].name);
+			snprintf(ret_text, KVR_VALUE_MAX, "%" PRIu64 "%s", value / unit[i].factor,
+			    unit[i].name);
 			break;
 		}
 	}

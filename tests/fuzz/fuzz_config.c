@@ -10,7 +10,8 @@ static const char *const seeds[] = {
 	"{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}",
 	"{\"engine\":{\"model\":\"m\",\"worker_id\":\"env:RANK\",\"kv_dtype\":\"half\","
 	"\"kv_shape\":[32,2,256,8,128]},\"tiers\":[{\"name\":\"a\",\"url\":\"redis://u:p@h:1\","
-	"\"lanes\":{\"bulk\":3},\"ttl\":\"24h\",\"serde\":\"zstd\"}],\"trace\":{\"size\":\"16MiB\"}}",
+	"\"lanes\":{\"bulk\":3},\"ttl\":\"24h\",\"serde\":\"zstd\"}],\"trace\":{\"size\":\"16MiB\"}"
+	"}",
 	"{\"remote_url\":\"valkey://h:1\",\"blocking_timeout_secs\":1.5,\"extra_config\":"
 	"{\"valkey_enable_ttl\":true,\"ping_timeout\":\"3\",\"save_chunk_meta\":\"1\"}}",
 	"{\"engine\":{\"kv_groups\":[{\"kv_dtype\":\"int8\",\"kv_shape\":[1,1,64,1,512]}]},"
@@ -37,7 +38,7 @@ env(void *arg, const char *name)
 static void
 note(void *arg, const struct kvr_config_note *n)
 {
-	char   text[4096];
+	char text[4096];
 	size_t len = kvr_config_note_print(n, true, text, sizeof(text));
 
 	(void)arg;
@@ -50,7 +51,7 @@ static void
 check_config(struct kvr_config *cfg, const char *last)
 {
 	const struct kvr_config_costs costs = { .op_bytes = 1 };
-	char                          text[32768], why[200] = "";
+	char text[32768], why[200] = "";
 
 	KVR_CHECK(cfg->n_tiers >= 1 && cfg->n_tiers <= KVR_TIERS_MAX);
 	for (uint32_t i = 0; i < cfg->n_tiers; i++) {
@@ -59,7 +60,8 @@ check_config(struct kvr_config *cfg, const char *last)
 		KVR_CHECK(t->name != NULL && t->url != NULL);
 		KVR_CHECK(t->lanes.control >= 1 && t->lanes.bulk >= 1);
 		KVR_CHECK(t->lanes.control + t->lanes.bulk <= KVR_LANES_MAX);
-		KVR_CHECK(t->serde != KVR_CONFIG_SERDE_ZSTD || t->format == KVR_CONFIG_FORMAT_SEALED);
+		KVR_CHECK(
+		    t->serde != KVR_CONFIG_SERDE_ZSTD || t->format == KVR_CONFIG_FORMAT_SEALED);
 	}
 	KVR_CHECK(cfg->limits.ops <= KVR_OPS_MAX && cfg->limits.keys <= KVR_KEYS_MAX);
 	kvr_config_show(cfg, text, sizeof(text));
@@ -73,9 +75,9 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 {
 	const struct kvr_config_opts opts = { .env = env, .note = note };
-	struct kvr_config           *cfg = NULL;
-	char                         why[200] = "", last[64] = "tiers.a.ttl=";
-	enum kvr_err                 err;
+	struct kvr_config *cfg = NULL;
+	char why[200] = "", last[64] = "tiers.a.ttl=";
+	enum kvr_err err;
 
 	err = kvr_config_parse((const char *)at, len, &opts, &cfg, why, sizeof(why));
 	KVR_CHECK(err == KVR_OK || (err == KVR_E_CONFIG && cfg == NULL && why[0] != '\0'));
