@@ -6,9 +6,9 @@
  *   the ends of a value: header, directly behind it the trailer (kvr_seal.h says why),
  *   at its end, when reading: the checksums of the blocks that came.
  *
- * Which part of a value a byte belongs to follows from its offset alone, so there is no state besides
- * `at` and the first error. After an error the rest of the value goes into scratch from its start,
- * over all that: nothing there is needed any more.
+ * Which part of a value a byte belongs to follows from its offset alone, so there is no state
+ * besides `at` and the first error. After an error the rest of the value goes into scratch from its
+ * start, over all that: nothing there is needed any more.
  */
 #include "kvr_frame.h"
 #include "kvr_le.h"
@@ -22,6 +22,7 @@
 _Static_assert(
     ENDS_AT + KVR_SEAL_HEAD_FS + KVR_KEY_LEN_MAX + 8U * KVR_SEAL_BLOCKS_MAX + 8U <= TABLE_AT,
     "the ends of the longest value do not reach the table");
+_Static_assert(KVR_KEY_LEN_MAX == KVR_SEAL_KEY_MAX, "every key can be sealed");
 
 static uint8_t *
 ends(const struct kvr_frame *f)
@@ -63,8 +64,8 @@ begin(struct kvr_frame *f, const struct kvr_frame_rules *rules, struct kvr_item 
 }
 
 /*
- * Checksums of payload bytes, which lie at offset `at` of the payload. A block that is seen whole is
- * one call; one that comes in pieces goes through the running checksum.
+ * Checksums of payload bytes, which lie at offset `at` of the payload. A block that is seen whole
+ * is one call; one that comes in pieces goes through the running checksum.
  */
 static void
 hash_payload(struct kvr_frame *f, uint8_t *table, uint64_t at, const uint8_t *bytes, size_t len)
@@ -353,8 +354,6 @@ kvr_frame_why(const struct kvr_frame *f)
 {
 	return f->why == NULL ? "" : f->why;
 }
-
-/* ---- stat ---- */
 
 static int32_t
 stat_sealed(

@@ -82,9 +82,9 @@ struct kvr_span kvr_frame_in_next(struct kvr_frame *, size_t max);
 void kvr_frame_in_got(struct kvr_frame *, size_t n);
 /*
  * After the last byte: KVR_OK, LENGTH, CORRUPT, IDENTITY, or TOO_BIG for a sealed value that no
- * writer of ours makes. LENGTH too when the value did not come to its end. Fills item->len, raw_len,
- * serde and meta with what is known; does not set item->status, for the connector may know something
- * worse. Where it is not KVR_OK the span may hold bytes that mean nothing.
+ * writer of ours makes. LENGTH too when the value did not come to its end. Fills item->len,
+ * raw_len, serde and meta with what is known; does not set item->status, for the connector may know
+ * something worse. Where it is not KVR_OK the span may hold bytes that mean nothing.
  */
 int32_t kvr_frame_in_end(struct kvr_frame *);
 /* What was wrong, as a sentence without full stop; "" when nothing was. Lives for ever. */
@@ -94,9 +94,9 @@ const char *kvr_frame_why(const struct kvr_frame *);
 uint64_t kvr_frame_head_len(const struct kvr_frame_rules *);
 
 /*
- * STAT: what a value's first bytes say. have bytes of total are at head. Fills the item. Identity is
- * compared by key only, for asking what is there must not depend on what one wants. KVR_E_INVALID:
- * have is less than the value has and the header needs.
+ * STAT: what a value's first bytes say. have bytes of total are at head. Fills the item. Identity
+ * is compared by key only, for asking what is there must not depend on what one wants.
+ * KVR_E_INVALID: have is less than the value has and the header needs.
  */
 int32_t kvr_frame_stat(const struct kvr_frame_rules *, struct kvr_item *, const uint8_t *head,
     size_t have, uint64_t total);

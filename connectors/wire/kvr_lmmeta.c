@@ -29,7 +29,7 @@ dtype_of(uint32_t number, uint32_t *ret)
 	/* An old name of 2: read like it, never written. */
 	if (number == 1)
 		number = 2;
-	/* From the end: HALF and FLOAT16 share a number, and FLOAT16 is what a reader should see. */
+	/* From the end: HALF and FLOAT16 share a number, and readers should see FLOAT16. */
 	for (size_t i = KVR_LEN(dtype); i-- > 0;) {
 		if (dtype[i].lm >= 0 && (uint32_t)dtype[i].lm == number) {
 			*ret = dtype[i].code;

@@ -30,10 +30,10 @@ KVR_MUST_USE enum kvr_err kvr_lmmeta_encode(const struct kvr_meta *, uint64_t le
 
 /*
  * Bytes behind the header are not looked at. Zeros at the end of a shape are no dims, except in the
- * two binary formats. Plain bytes come back with n_groups 0. Neither the product of the dims nor len
- * is compared with anything: a compressed payload is shorter than its shape.
- * KVR_E_LENGTH: fewer bytes than a header has; KVR_E_CORRUPT: a number that nobody writes (a dtype or
- * format that is not in the list, anything negative); KVR_E_INVALID: n_groups is not 1 to 8.
+ * two binary formats. Plain bytes come back with n_groups 0. Neither the product of the dims nor
+ * len is compared with anything: a compressed payload is shorter than its shape.
+ * KVR_E_LENGTH: fewer bytes than a header has; KVR_E_CORRUPT: a number that nobody writes (a dtype
+ * or format that is not in the list, anything negative); KVR_E_INVALID: n_groups is not 1 to 8.
  */
 KVR_MUST_USE enum kvr_err kvr_lmmeta_decode(
     const uint8_t *at, size_t len, uint32_t n_groups, struct kvr_meta *ret, uint64_t *ret_len);

@@ -23,8 +23,7 @@ enum {
 	AT_GROUP = 80,
 	GROUP_BYTES = 40,
 	AT_CHECK = 504,
-	VERSION = 1,
-	KEY_LEN_MAX = 512
+	VERSION = 1
 };
 
 #define MAGIC KVR_MAGIC('K', 'V', 'R', '1')
@@ -145,7 +144,7 @@ kvr_seal_get_head(
 	if (!get_fields(head, &seal))
 		return fail(
 		    KVR_E_CORRUPT, "the sealed header has a shape of more than 4 dims", why);
-	if (seal.key_len == 0 || seal.key_len > KEY_LEN_MAX)
+	if (seal.key_len == 0 || seal.key_len > KVR_SEAL_KEY_MAX)
 		return fail(
 		    KVR_E_CORRUPT, "the sealed header has a key of 0 or over 512 bytes", why);
 	/* First against total, which bounds it: the sum could overflow otherwise. */

@@ -46,6 +46,7 @@
 #define KVR_SEAL_HEAD_FS    4096U /* so that the payload stays aligned for O_DIRECT */
 #define KVR_SEAL_BLOCK      KVR_MIB(1)
 #define KVR_SEAL_BLOCKS_MAX 3584U /* 3.5 GiB; what a reader's scratch has room for */
+#define KVR_SEAL_KEY_MAX    512U
 #define KVR_SEAL_SUFFIX     "@kvr%1"
 
 /* What a sealed header says. */

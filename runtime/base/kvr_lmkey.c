@@ -273,7 +273,7 @@ kvr_lmkey_parse(const char *text, size_t len, struct kvr_lmkey *ret)
 	if (all.len == 0)
 		return KVR_E_INVALID;
 	/*
-	 * The order matters. A dtype's name is never a hash, so NOW and LATE25 cannot be taken for one
+	 * The order matters. No dtype has a hash's name, so NOW and LATE25 cannot be taken for one
 	 * another. MP comes before NOW only by its rank: a salt may be spelled like a dtype.
 	 */
 	if (!looks_like_mp(all) && read_engine_form(all, KVR_LMKEY_NOW, ret))

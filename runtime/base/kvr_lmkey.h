@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * LMCache's key texts. A key is stored under the text the engine gave, so a text is looked into and
- * at most its worker id is replaced; it is never taken apart and put together again (a hash of bytes
- * would lose its leading zeros that way).
+ * at most its worker id is replaced; it is never taken apart and put together again (that way a
+ * hash of bytes would lose its leading zeros).
  *
  *   NOW     model@world@worker@hash@dtype[@layer][@tag%value]...          since February 2026
- *   LATE25  engine@model@world@worker@hash@dtype[@layer][@tag%value]...   autumn 2025 to January 2026
+ *   LATE25  engine@model@world@worker@hash@dtype[@layer][@tag%value]...   autumn 2025
  *   MID25   engine@model@world@worker@hash[@layer][@tag%value]...         before that
  *   MP      model@rank@hash, model@rank@group@hash[@salt]                 multi-process mode
  *
- * Nothing is escaped. Reading is as tolerant as LMCache's own reading (signs, blanks and underscores
- * in numbers, upper case and 0x in the hash), with one difference: digits are ASCII.
+ * Nothing is escaped. Reading is as tolerant as LMCache's own reading (signs, blanks and
+ * underscores in numbers, upper case and 0x in the hash), but for one thing: digits are ASCII.
  */
 #ifndef KVR_LMKEY_H
 #define KVR_LMKEY_H
@@ -18,7 +18,7 @@
 #include "kvr_err.h"
 
 #define KVR_LMKEY_LEN_MAX 512U
-/* Of world sizes and worker ids, up and down: eight digits in that place are a kv_rank of form MP. */
+/* Of world sizes and worker ids, up and down: eight digits in that place are form MP's kv_rank. */
 #define KVR_LMKEY_RANK_MAX 9999999
 
 enum kvr_lmkey_form {
@@ -48,8 +48,8 @@ struct kvr_lmkey {
 KVR_MUST_USE enum kvr_err kvr_lmkey_parse(const char *text, size_t len, struct kvr_lmkey *ret);
 
 /*
- * The next tag; rest starts as a copy of the key's tags. A value ends at the next '@', a name at its
- * first '%'. False at the end. Of a name given twice LMCache keeps the last value.
+ * The next tag; rest starts as a copy of the key's tags. A value ends at the next '@', a name at
+ * its first '%'. False at the end. Of a name given twice LMCache keeps the last value.
  */
 bool kvr_lmkey_next_tag(
     struct kvr_const_span *rest, struct kvr_const_span *ret_name, struct kvr_const_span *ret_value);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Values from a store that says anything. The first byte chooses format, flags and how the value is
- * cut; the rest is the value. With REPAIR the checksums of a sealed value are made right again, else
- * no mutation would come past the first of them.
+ * cut; the rest is the value. With REPAIR the checksums of a sealed value are made right again,
+ * else no mutation would come past the first of them.
  */
 #include "kvr_frame.h"
 #include "kvr_fuzz.h"

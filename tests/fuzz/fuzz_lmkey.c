@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Key texts: what is read lies in the text, is rewritten to what reads the same, and what is written
+/* Key texts: what is read lies in the text and is rewritten to what reads the same; what is written
  * can be read. */
 #include "kvr_lmkey.h"
 #include "kvr_meta.h"

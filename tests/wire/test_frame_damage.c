@@ -172,10 +172,23 @@ START_TEST(a_sound_value_of_something_else_is_identity)
 	ck_assert(kvr_meta_same(&found, &kvr_value_meta));
 	free(v.at);
 
-	v = kvr_value_write(&kvr_value_lmcache, &put, 8);
-	found = other_meta;
+	free(put.span.at);
+}
+END_TEST
+
+START_TEST(an_lmcache_header_of_something_else_is_told_apart)
+{
+	struct kvr_meta meta = kvr_value_meta, found = kvr_value_meta;
+	struct kvr_item put, get;
+	uint8_t into[100];
+
+	kvr_value_item(&put, &meta, kvr_value_payload(100), 100);
+	kvr_value_item(&get, &found, into, sizeof(into));
+	struct kvr_value v = kvr_value_write(&kvr_value_lmcache, &put, 8);
+	found.group[0].dtype = KVR_DTYPE_FLOAT16;
 	ck_assert_int_eq(kvr_value_read(&kvr_value_lmcache, &get, v, 9), KVR_E_IDENTITY);
 	ck_assert(kvr_meta_same(&found, &kvr_value_meta));
+	ck_assert_int_eq(kvr_value_read(&kvr_value_lmcache, &get, v, 9), KVR_OK);
 	v.at[8] = 99;
 	ck_assert_int_eq(kvr_value_read(&kvr_value_lmcache, &get, v, 9), KVR_E_CORRUPT);
 	free(v.at);
@@ -209,4 +222,4 @@ END_TEST
 KVR_CHECK_MAIN("wire.frame_damage", every_truncation_is_seen,
     a_value_that_ends_early_is_never_whole, no_flipped_bit_of_a_sealed_value_is_delivered,
     no_damage_of_a_large_sealed_value_is_delivered, a_sound_value_of_something_else_is_identity,
-    what_is_refused_does_not_touch_the_span)
+    an_lmcache_header_of_something_else_is_told_apart, what_is_refused_does_not_touch_the_span)

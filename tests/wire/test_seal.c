@@ -59,7 +59,7 @@ golden_ends(const struct kvr_golden *c, size_t *ret_len)
 	return ends;
 }
 
-/* Checksums of the blocks, byte by byte as the header file says: independent of the host's order. */
+/* Checksums of the blocks, byte by byte as the header file says, whatever the host's order. */
 static void
 table_of(const uint8_t *payload, uint64_t len, uint8_t *ret)
 {
@@ -281,10 +281,23 @@ START_TEST(what_was_sealed_for_something_else_is_told_apart)
 		ck_assert_int_eq(kvr_seal_fits(&seal, &bad[i], &why), KVR_E_IDENTITY);
 		ck_assert_ptr_nonnull(why);
 	}
+}
+END_TEST
+
+START_TEST(a_serde_that_cannot_be_read_is_told_apart)
+{
+	const struct kvr_meta anything = { 0 };
+	struct kvr_seal_want reader = { .key = "a-key", .key_len = 5, .meta = &anything };
+	uint8_t ends[1100], table[8];
+	struct kvr_seal seal;
+	const char *why = NULL;
+
+	seal_small(&seal, ends, table);
 	seal.serde = 2;
 	seal.serde_version = 3;
-	ck_assert_int_eq(kvr_seal_fits(&seal, &good, &why), KVR_E_IDENTITY);
-	struct kvr_seal_want reader = good;
+	ck_assert_int_eq(kvr_seal_fits(&seal, &reader, &why), KVR_OK);
+	reader.serdes = 1;
+	ck_assert_int_eq(kvr_seal_fits(&seal, &reader, &why), KVR_E_IDENTITY);
 	reader.serdes = 5;
 	ck_assert_int_eq(kvr_seal_fits(&seal, &reader, &why), KVR_OK);
 	reader.serde_version = 3;
@@ -293,6 +306,8 @@ START_TEST(what_was_sealed_for_something_else_is_told_apart)
 	ck_assert_int_eq(kvr_seal_fits(&seal, &reader, &why), KVR_E_IDENTITY);
 	seal.serde = 64;
 	ck_assert_int_eq(kvr_seal_fits(&seal, &reader, &why), KVR_E_IDENTITY);
+	seal.serde = 0; /* stored as it was given, whatever the tier's serde is */
+	ck_assert_int_eq(kvr_seal_fits(&seal, &reader, &why), KVR_OK);
 }
 END_TEST
 
@@ -312,4 +327,5 @@ END_TEST
 
 KVR_CHECK_MAIN("wire.seal", golden_values_are_written_byte_by_byte, golden_values_are_read,
     any_flipped_bit_of_the_ends_is_seen, a_header_with_an_impossible_field_is_corrupt,
-    what_was_sealed_for_something_else_is_told_apart, the_key_text_is_compared_beside_its_digest)
+    what_was_sealed_for_something_else_is_told_apart, a_serde_that_cannot_be_read_is_told_apart,
+    the_key_text_is_compared_beside_its_digest)
