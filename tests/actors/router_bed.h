@@ -8,7 +8,7 @@
 
 #include "kvr_router_own.h"
 
-enum { BED_QUEUE = 8192, BED_KEYS = 256 };
+enum { BED_QUEUE = 8192, BED_KEYS = 256, BED_OPS = 64 };
 
 struct bed_op {
 	uint64_t id;
@@ -29,14 +29,14 @@ struct bed {
 	uint32_t       n_to_router;
 	struct kvr_msg world[BED_QUEUE];     /* requests that somebody outside has */
 	uint32_t       n_world;
-	uint64_t       timer_at[KVR_OPS_MAX];
-	struct kvr_msg timer[KVR_OPS_MAX];
+	uint64_t       timer_at[BED_OPS];
+	struct kvr_msg timer[BED_OPS];
 
 	bool     has[KVR_TIERS_MAX][BED_KEYS]; /* by the digest's low word */
 	int32_t  sick[KVR_TIERS_MAX];          /* error that a tier answers with; 0: it works */
 	uint32_t errors_per_1000;              /* rows that fail at random */
 	uint32_t len;                          /* what is stored, of every key */
-	struct bed_op op[KVR_OPS_MAX];
+	struct bed_op op[BED_OPS];
 	uint32_t n_stopped, n_op_stat;
 	uint32_t counted[KVR_COUNT_N];
 	uint64_t digest; /* over all steps: two runs that are the same have the same */

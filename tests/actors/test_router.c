@@ -30,8 +30,11 @@ is_home(struct bed *b)
 	ck_assert_uint_eq(me->n_ops, 0);
 	ck_assert_uint_eq(me->n_parts, 0);
 	ck_assert_uint_eq(me->n_slots_free, me->n_slots);
+	uint32_t n = 0;
+
 	for (uint32_t i = 0; i < PUT_BUCKETS; i++)
-		ck_assert_uint_eq(me->bucket[i], 0);
+		n += me->bucket[i] != 0;
+	ck_assert_uint_eq(n, 0);
 }
 
 START_TEST(a_put_is_found_by_lookup_and_get_and_gone_after_remove)
@@ -385,11 +388,10 @@ random_run(uint64_t seed)
 		bed_advance(b, KVR_SEC(1));
 	}
 	ck_assert_msg(b->n_stopped == 1, "seed %llu does not come to an end", (unsigned long long)seed);
-	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
+	for (uint32_t i = 0; i < BED_OPS; i++) {
 		uint32_t wanted = b->op[i].id == 0 ? 0 : 1;
 
-		ck_assert_uint_eq(b->op[i].released, wanted);
-		ck_assert_uint_ge(b->op[i].completed, wanted);
+		KVR_CHECK(b->op[i].released == wanted && b->op[i].completed >= wanted);
 	}
 	bed_check(b);
 	is_home(b);
