@@ -94,7 +94,7 @@ open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why,
 		free(s);
 		return err;
 	}
-	KVR_CHECK(pthread_mutex_init(&s->lock, NULL) == 0);
+	kvr_fs_lock_open(&s->lock);
 	s->magic = KVR_FS_STORE_MAGIC;
 	if (why_cap > 0)
 		why[0] = '\0';
@@ -112,7 +112,7 @@ close_store(struct kvr_store *take)
 	kvr_fs_scan_close(take);
 	kvr_fs_forget_all(take);
 	kvr_index_close(&take->index);
-	KVR_CHECK(pthread_mutex_destroy(&take->lock) == 0);
+	kvr_fs_lock_close(&take->lock);
 	kvr_fs_unconfigure(take);
 	take->magic = 0;
 	free(take);

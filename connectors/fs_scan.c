@@ -189,21 +189,19 @@ enum kvr_err
 kvr_fs_scan_on(struct kvr_connector *c, uint64_t until_ns, char *why, size_t why_cap)
 {
 	struct kvr_store *s = c->store;
-	struct timespec   at = { .tv_sec = (time_t)(until_ns / KVR_SEC(1)),
-		  .tv_nsec = (long)(until_ns % KVR_SEC(1)) };
-	uint64_t     seen = 0;
-	bool         done = false;
-	enum kvr_err err = KVR_OK;
+	uint64_t          seen = 0;
+	bool              done = false;
+	enum kvr_err      err = KVR_OK;
 
 	while (!done && err == KVR_OK) {
-		if (pthread_mutex_clocklock(&s->lock, CLOCK_MONOTONIC, &at) != 0)
+		if (!kvr_fs_lock(s, until_ns))
 			err = KVR_E_TIMEOUT;
 		else {
 			if (!s->scan.done)
 				err = some_names(c);
 			done = s->scan.done;
 			seen = s->scan.seen;
-			KVR_CHECK(pthread_mutex_unlock(&s->lock) == 0);
+			kvr_fs_unlock(s);
 		}
 		if (!done && err == KVR_OK)
 			err = kvr_stop(c->kick, until_ns);

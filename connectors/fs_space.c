@@ -21,33 +21,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "kvr_stop.h"
 
 enum { LOOK_EVERY = 16 }; /* evictions between two looks at the clock */
-
-static void
-lock(struct kvr_store *s)
-{
-	KVR_CHECK(pthread_mutex_lock(&s->lock) == 0);
-}
-
-static void
-unlock(struct kvr_store *s)
-{
-	KVR_CHECK(pthread_mutex_unlock(&s->lock) == 0);
-}
-
-static bool
-lock_until(struct kvr_store *s, uint64_t until_ns)
-{
-	struct timespec at = { .tv_sec = (time_t)(until_ns / KVR_SEC(1)),
-		.tv_nsec = (long)(until_ns % KVR_SEC(1)) };
-
-	return pthread_mutex_clocklock(&s->lock, CLOCK_MONOTONIC, &at) == 0;
-}
 
 /* One byte of directory, then the name: what the index knows a file by. */
 struct index_key {
@@ -219,14 +197,14 @@ kvr_fs_reserve(struct kvr_connector *c, uint32_t dir, uint64_t len, uint64_t unt
 		    (unsigned long long)len, (unsigned long long)s->capacity);
 		return KVR_E_TOO_BIG;
 	}
-	if (!lock_until(s, until_ns))
+	if (!kvr_fs_lock(s, until_ns))
 		return KVR_E_TIMEOUT;
 	enum kvr_err err = keep_capacity(c, len, until_ns);
 	if (err == KVR_OK)
 		err = keep_floor(c, dir, len, until_ns);
 	if (err == KVR_OK)
 		s->reserved += len;
-	unlock(s);
+	kvr_fs_unlock(s);
 	return err;
 }
 
@@ -235,10 +213,10 @@ kvr_fs_unreserve(struct kvr_store *s, uint64_t len)
 {
 	if (!s->indexed)
 		return;
-	lock(s);
+	KVR_CHECK(kvr_fs_lock(s, KVR_FS_ALWAYS));
 	KVR_CHECK(s->reserved >= len);
 	s->reserved -= len;
-	unlock(s);
+	kvr_fs_unlock(s);
 }
 
 bool
@@ -246,11 +224,11 @@ kvr_fs_relieve(struct kvr_connector *c, uint32_t dir, uint64_t len, uint64_t unt
 {
 	struct kvr_store *s = c->store;
 
-	if (!s->indexed || !lock_until(s, until_ns))
+	if (!s->indexed || !kvr_fs_lock(s, until_ns))
 		return false;
 	bool any_left = s->index.n > 0;
 	enum kvr_err err = evict_bytes(c, dir, false, len, until_ns);
-	unlock(s);
+	kvr_fs_unlock(s);
 	return any_left && (err == KVR_OK || err == KVR_E_MISS);
 }
 
@@ -268,14 +246,14 @@ kvr_fs_commit(struct kvr_connector *c, const char *tmp_name, const struct kvr_fs
 	struct kvr_fs_file *file = new_file(name->dir, name->text, len);
 	if (file == NULL)
 		return KVR_E_NOMEM;
-	lock(s);
+	KVR_CHECK(kvr_fs_lock(s, KVR_FS_ALWAYS));
 	int error = renameat(from, tmp_name, to, name->text) == 0 ? 0 : errno;
 	if (error == 0) {
 		forget(s, find(s, name->dir, name->text));
 		kvr_index_add(&s->index, &file->node);
 		s->reserved -= len;
 	}
-	unlock(s);
+	kvr_fs_unlock(s);
 	if (error == 0)
 		return KVR_OK;
 	free(file);
@@ -287,7 +265,7 @@ kvr_fs_used(struct kvr_connector *c, const struct kvr_fs_name *name, uint64_t le
 {
 	struct kvr_store *s = c->store;
 
-	if (!s->indexed || pthread_mutex_trylock(&s->lock) != 0)
+	if (!s->indexed || !kvr_fs_lock(s, KVR_FS_NOW))
 		return;
 	struct kvr_index_node *node = find(s, name->dir, name->text);
 	/* Put there by another process: from now on it counts here too. */
@@ -295,7 +273,7 @@ kvr_fs_used(struct kvr_connector *c, const struct kvr_fs_name *name, uint64_t le
 		(void)kvr_fs_enter(s, name->dir, name->text, len);
 	else
 		kvr_index_touch(&s->index, node);
-	unlock(s);
+	kvr_fs_unlock(s);
 }
 
 void
@@ -303,14 +281,14 @@ kvr_fs_gone(struct kvr_connector *c, const struct kvr_fs_name *name)
 {
 	struct kvr_store *s = c->store;
 
-	if (!s->indexed || pthread_mutex_trylock(&s->lock) != 0)
+	if (!s->indexed || !kvr_fs_lock(s, KVR_FS_NOW))
 		return;
 	/* Asked again under the lock: another lane may have put it since we missed it. */
 	struct stat st;
 	if (fstatat(c->dir[name->dir].fd, name->text, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
 	    errno == ENOENT)
 		forget(s, find(s, name->dir, name->text));
-	unlock(s);
+	kvr_fs_unlock(s);
 }
 
 int32_t
@@ -319,12 +297,12 @@ kvr_fs_delete(struct kvr_connector *c, const struct kvr_fs_name *name)
 	struct kvr_store *s = c->store;
 
 	if (s->indexed)
-		lock(s);
+		KVR_CHECK(kvr_fs_lock(s, KVR_FS_ALWAYS));
 	int error = unlinkat(c->dir[name->dir].fd, name->text, 0) == 0 ? 0 : errno;
 	if (s->indexed) {
 		if (error == 0 || error == ENOENT)
 			forget(s, find(s, name->dir, name->text));
-		unlock(s);
+		kvr_fs_unlock(s);
 	}
 	if (error == 0)
 		return KVR_OK;

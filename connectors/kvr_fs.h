@@ -6,6 +6,7 @@
  *   fs_config.c the URL and options; making, opening and probing directories
  *   fs_name.c   key text to file name
  *   fs_space.c  the index of files: capacity, free space, eviction
+ *   fs_lock.c   the lock of the index
  *   fs_scan.c   what lies in the directories when we come: files to count, leftovers to remove
  *   fs_read.c   GET, STAT, EXISTS
  *   fs_write.c  PUT
@@ -62,6 +63,12 @@ struct kvr_fs_scan {
 	uint64_t n_found, found_cap;
 };
 
+struct kvr_fs_lock {
+	pthread_mutex_t mutex;
+	pthread_cond_t  freed;
+	bool            held;
+};
+
 struct kvr_store {
 	uint32_t magic;
 	uint32_t n_dirs;
@@ -80,7 +87,7 @@ struct kvr_store {
 	uint64_t    seed;       /* makes temporary names ours alone, also among machines */
 	_Atomic uint64_t tmp_count;
 
-	pthread_mutex_t    lock; /* what is below */
+	struct kvr_fs_lock lock; /* what is below */
 	struct kvr_index   index;
 	uint64_t           reserved; /* bytes of files that are being written */
 	struct kvr_fs_scan scan;
@@ -125,6 +132,14 @@ bool kvr_fs_is_ours(const struct kvr_store *, const char *name); /* could kvr_fs
 #define KVR_FS_TMP_LEN 43U /* with the NUL */
 void kvr_fs_tmp_name(struct kvr_store *, char ret[KVR_FS_TMP_LEN]);
 bool kvr_fs_is_tmp(const char *name);
+
+/* fs_lock.c. False: until_ns has passed and somebody else still holds it. */
+void kvr_fs_lock_open(struct kvr_fs_lock *);
+void kvr_fs_lock_close(struct kvr_fs_lock *);
+bool kvr_fs_lock(struct kvr_store *, uint64_t until_ns);
+void kvr_fs_unlock(struct kvr_store *);
+#define KVR_FS_NOW UINT64_C(0)         /* only if it is free */
+#define KVR_FS_ALWAYS (UINT64_MAX / 4) /* for what must be written down; holders are never long */
 
 /*
  * fs_space.c. All lock for themselves, no longer than until_ns. Names that are removed from the

@@ -35,56 +35,6 @@ kvr_kick_batch(struct kvr_kick *kick, uint64_t batch)
 	ck_assert_int_eq(write(kick->fd, &one, sizeof(one)), sizeof(one));
 }
 
-static void
-open_store(struct kvr_world *w)
-{
-	char why[512] = "";
-
-	int err = w->subject->ops->open(&w->opts, &w->store, why, sizeof(why));
-	ck_assert_msg(err == KVR_OK, "%s: open: %s", w->subject->name, why);
-}
-
-struct kvr_connector *
-kvr_world_dial(struct kvr_world *w, struct kvr_kick *kick)
-{
-	struct kvr_connector *lane = NULL;
-	char                  why[512] = "";
-
-	int err = w->subject->ops->dial(w->store, kvr_soon(), kick, &lane, why, sizeof(why));
-	ck_assert_msg(err == KVR_OK, "%s: dial: %s", w->subject->name, why);
-	ck_assert_ptr_nonnull(lane);
-	return lane;
-}
-
-void
-kvr_world_begin(struct kvr_world *w, int subject)
-{
-	memset(w, 0, sizeof(*w));
-	w->subject = &kvr_subjects[subject];
-	w->opts = (struct kvr_store_opts){ .tier = "conformance", .n_groups = 1,
-		.format = w->subject->format, .connect_ns = KVR_SEC(10) };
-	w->subject->begin(&w->opts);
-	kvr_kick_open(&w->kick);
-	open_store(w);
-	w->lane = kvr_world_dial(w, &w->kick);
-}
-
-void
-kvr_world_redial(struct kvr_world *w)
-{
-	w->subject->ops->hang_up(w->lane);
-	w->lane = kvr_world_dial(w, &w->kick);
-}
-
-void
-kvr_world_end(struct kvr_world *w)
-{
-	w->subject->ops->hang_up(w->lane);
-	w->subject->ops->close(w->store);
-	kvr_kick_close(&w->kick);
-	w->subject->end();
-}
-
 struct kvr_item
 kvr_item_of(const char *key, struct kvr_meta *meta)
 {
@@ -185,24 +135,4 @@ kvr_ask1(struct kvr_connector *lane, const struct kvr_connector_ops *ops, enum k
 	struct kvr_item item = kvr_item_of(key, &meta);
 
 	return run1(lane, ops, verb, &item);
-}
-
-int
-main(void)
-{
-	Suite *suite = suite_create("connectors.conformance");
-	TCase *tc = tcase_create("promises");
-	TCase *hard = tcase_create("promises under load");
-
-	tcase_set_timeout(tc, 60);
-	tcase_set_timeout(hard, 200);
-	kvr_add_conformance(tc);
-	kvr_add_conformance_hard(hard);
-	suite_add_tcase(suite, tc);
-	suite_add_tcase(suite, hard);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
