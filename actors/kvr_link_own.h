@@ -51,8 +51,8 @@ kvr_link_later(uint64_t at_ns, uint64_t by_ns)
 
 /* link.c */
 void kvr_link_to_worker(const struct link *, struct kvr_out *, const struct kvr_msg *);
-void kvr_link_tell(struct link *, struct kvr_out *, enum kvr_link_state, int32_t err, enum kvr_blame,
-    bool was_up);
+void kvr_link_tell(struct link *, struct kvr_out *, enum kvr_link_state, int32_t err,
+    enum kvr_blame, bool was_up);
 /* The worker owes something until until_ns; 0: for ever. */
 void kvr_link_watch(struct link *, struct kvr_out *, uint64_t until_ns);
 /* Every answer of the worker passes here before it is looked into. */
