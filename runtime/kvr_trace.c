@@ -76,6 +76,7 @@ begin_here(struct kvr_trace *t, enum kvr_rec_kind kind, uint16_t actor, uint64_t
 	make_room(t, len);
 	atomic_store_explicit((_Atomic uint32_t *)&r->len, 0, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
+	r->spare = 0;
 	r->kind = (uint16_t)kind;
 	r->actor = actor;
 	r->number = ++t->number;
@@ -92,9 +93,20 @@ advance(struct kvr_trace *t, uint64_t len)
 	atomic_store_explicit(STEADY(&t->head->written), t->written, memory_order_release);
 }
 
+uint32_t
+kvr_rec_sum(const struct kvr_rec *r, uint32_t len)
+{
+	const size_t from = offsetof(struct kvr_rec, number);
+	/* What fills the end of the ring is whatever was there. */
+	const size_t to = r->kind == KVR_REC_PAD ? sizeof(*r) : len;
+
+	return (uint32_t)kvr_hash64_seed((const uint8_t *)r + from, to - from, len);
+}
+
 static void
 end(struct kvr_trace *t, struct kvr_rec *r, uint64_t len)
 {
+	r->sum = kvr_rec_sum(r, (uint32_t)len);
 	atomic_store_explicit((_Atomic uint32_t *)&r->len, (uint32_t)len, memory_order_release);
 	advance(t, len);
 }
@@ -126,19 +138,6 @@ remember(struct kvr_trace *t, uint32_t first, const struct kvr_row *rows, uint32
 	memcpy(&t->seen[first - KVR_ROWS_PARTS], rows, n * sizeof(*rows));
 }
 
-uint32_t
-kvr_trace_sum(const struct kvr_rec_step *s)
-{
-	const uint8_t *at = (const uint8_t *)s;
-	const size_t from = offsetof(struct kvr_rec, kind), mid = offsetof(struct kvr_rec_step, sum);
-	const size_t rest = mid + sizeof(s->sum);
-	size_t rows_len = s->rows_here != 0 ? s->msg.n_rows * sizeof(struct kvr_row) : 0;
-	uint64_t head = kvr_hash64(at + from, mid - from);
-
-	/* The length is not in it: it is zero until the record is whole. */
-	return (uint32_t)kvr_hash64_seed(at + rest, sizeof(*s) - rest + rows_len, head);
-}
-
 /* What a replay cannot know otherwise: rows from outside, and those that no snapshot has. */
 static bool
 has_rows(const struct kvr_msg *m)
@@ -162,13 +161,13 @@ record(struct kvr_trace *t, const struct kvr_actor *a, const struct kvr_event *e
 	s->before = head->before;
 	s->after = head->after;
 	s->n_fx = head->n_fx;
+	s->n_wrote = head->n_wrote;
 	s->rows_here = rows_len > 0;
 	s->msg = *m;
 	if (rows_len > 0) {
 		memcpy(s + 1, ev->rows, rows_len);
 		remember(t, m->rows, ev->rows, m->n_rows);
 	}
-	s->sum = kvr_trace_sum(s);
 	end(t, r, sizeof(*s) + rows_len);
 }
 
@@ -177,7 +176,8 @@ kvr_trace_step(struct kvr_trace *t, const struct kvr_actor *a, const struct kvr_
     uint32_t state_before, uint64_t digest, const struct kvr_out *out)
 {
 	record(t, a, ev, &(struct kvr_rec_step){ .step = out->step, .digest = digest,
-	    .before = (uint8_t)state_before, .after = (uint8_t)a->state, .n_fx = (uint8_t)out->n });
+	    .before = (uint8_t)state_before, .after = (uint8_t)a->state, .n_fx = (uint8_t)out->n,
+	    .n_wrote = out->n_wrote });
 	for (uint32_t i = 0; i < out->n_wrote; i++) {
 		const struct kvr_wrote *w = &out->wrote[i];
 

@@ -5,8 +5,9 @@
  *
  * File: one header page block (struct kvr_trace_head, then the table of actors, then the
  * configuration as read, without secrets), then the ring. Records are 8-aligned, never cross the
- * end of the ring, and begin with struct kvr_rec. A record is complete when its `len` word, which
- * is written last, is not zero; a reader stops at the first that is not, so a torn tail is normal.
+ * end of the ring, and begin with struct kvr_rec; where less than that is left, nothing is. A
+ * record is complete when its `len` word, which is written last, is not zero; a reader stops at the
+ * first that is not, so a torn tail is normal.
  *
  * The writer holds the domain's guard: one writer, no lock, no clock, no allocation.
  *
@@ -30,10 +31,12 @@ enum kvr_rec_kind {
 };
 
 struct kvr_rec {
-	uint32_t len;  /* bytes of the record, this word included; 0: not complete */
+	uint32_t len; /* bytes of the record, this word included; 0: not complete */
+	uint32_t sum; /* kvr_rec_sum: tells a damaged record from another decision */
+	uint64_t number; /* of the record in the file, from 1, without gaps */
 	uint16_t kind;
 	uint16_t actor;
-	uint64_t number; /* of the record in the file, from 1, without gaps */
+	uint32_t spare;
 };
 
 struct kvr_rec_step {
@@ -43,10 +46,10 @@ struct kvr_rec_step {
 	uint64_t       digest; /* what kvr_step returned */
 	uint8_t        before, after; /* after: KVR_STATE_BROKEN when the step did not end */
 	uint8_t        n_fx, rows_here;
-	uint32_t       sum; /* kvr_trace_sum: tells a damaged record from another decision */
+	uint32_t       n_wrote; /* runs of rows that it wrote */
 	struct kvr_msg msg;
 };
-_Static_assert(sizeof(struct kvr_rec_step) == 112, "16 of record, 32 of step, 64 of message");
+_Static_assert(sizeof(struct kvr_rec_step) == 120, "24 of record, 32 of step, 64 of message");
 
 enum { KVR_STATE_BROKEN = 0xff };
 
@@ -108,7 +111,8 @@ void        kvr_trace_close(struct kvr_trace *take);
 const char *kvr_trace_path(const struct kvr_trace *); /* "" for anonymous memory */
 /* The whole of it, head and ring, for a reader in this process. */
 const void *kvr_trace_bytes(const struct kvr_trace *, uint64_t *ret_len);
-uint32_t    kvr_trace_sum(const struct kvr_rec_step *);
+/* Of all that stands behind the word `sum`. Its len is that of the record. */
+uint32_t    kvr_rec_sum(const struct kvr_rec *, uint32_t len);
 
 /* Once, before the first step: the actors of the domain, in order of their ids. */
 void kvr_trace_actors(struct kvr_trace *, const struct kvr_actor *const *, uint32_t n);

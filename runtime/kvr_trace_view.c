@@ -92,7 +92,7 @@ copy(struct kvr_trace_view *v, read_fn *read, void *arg, char *why, size_t cap)
 		v->head.oldest = again.oldest;
 		v->written_after = again.written;
 		/* Else the writer went once round the whole ring meanwhile. */
-		if (v->head.oldest <= v->head.written &&
+		if ((v->head.oldest < v->head.written || v->head.written == 0) &&
 		    v->head.written - v->head.oldest <= v->head.ring_bytes)
 			return KVR_OK;
 	}
@@ -137,7 +137,8 @@ least(uint16_t kind)
 static bool
 is_sound(const struct kvr_rec *r, uint64_t room)
 {
-	if (r->len % 8 != 0 || r->len > room || r->len < least(r->kind))
+	if (r->len % 8 != 0 || r->len > room || r->len < least(r->kind) ||
+	    r->sum != kvr_rec_sum(r, r->len))
 		return false;
 	if (r->kind == KVR_REC_STEP) {
 		const struct kvr_rec_step *s = kvr_rec_step(r);
@@ -145,7 +146,7 @@ is_sound(const struct kvr_rec *r, uint64_t room)
 
 		return s->msg.type < KVR_MSG_N && s->msg.rows < KVR_ROWS_MAX &&
 		    s->msg.n_rows <= KVR_ROWS_MAX - s->msg.rows &&
-		    r->len == sizeof(*s) + rows * sizeof(struct kvr_row) && s->sum == kvr_trace_sum(s);
+		    r->len == sizeof(*s) + rows * sizeof(struct kvr_row);
 	}
 	if (r->kind == KVR_REC_MARK)
 		return kvr_rec_mark(r)->len <= r->len - sizeof(struct kvr_rec_mark);

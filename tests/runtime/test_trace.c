@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_trace_view.h"
+#include "kvr_check.h"
+#include "duo.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char why[256];
+
+static struct kvr_trace *
+open_trace(const char *dir, uint64_t size, uint32_t keep)
+{
+	const struct kvr_trace_options o = { .dir = dir, .size = size, .keep = keep, .instance = "test/1",
+		.config = "{\"a\": 1}", .config_len = 8 };
+	struct kvr_trace *t = NULL;
+
+	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_OK);
+	return t;
+}
+
+static struct kvr_trace_view *
+copy_of(const struct kvr_trace *t)
+{
+	struct kvr_trace_view *v = NULL;
+	uint64_t len;
+	const void *bytes = kvr_trace_bytes(t, &len);
+
+	ck_assert_msg(kvr_trace_view_copy(bytes, len, &v, why, sizeof(why)) == KVR_OK, "%s", why);
+	return v;
+}
+
+static void
+make_dir(char *ret, size_t cap)
+{
+	snprintf(ret, cap, "/tmp/kvr-trace-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(ret));
+}
+
+static uint32_t
+count_files(const char *dir)
+{
+	DIR *d = opendir(dir);
+	uint32_t n = 0;
+
+	ck_assert_ptr_nonnull(d);
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static void
+remove_dir(const char *dir)
+{
+	DIR *d = opendir(dir);
+
+	ck_assert_ptr_nonnull(d);
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		if (e->d_name[0] != '.')
+			unlinkat(dirfd(d), e->d_name, 0);
+	closedir(d);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+
+/* ---- what is written is what is read ---- */
+
+START_TEST(steps_come_back_as_they_were)
+{
+	struct kvr_trace *t = open_trace("none", KVR_MIB(1), 0);
+	struct duo_run r;
+	uint32_t n_actors;
+	size_t config_len;
+
+	ck_assert_str_eq(why, "");
+	ck_assert_str_eq(kvr_trace_path(t), "");
+	duo_open(&r, t);
+	duo_work(&r, 1, 20);
+	kvr_trace_mark(t, KVR_MARK_CLOSED, r.now_ns, "in order");
+	struct kvr_trace_view *v = copy_of(t);
+	ck_assert_uint_eq(kvr_trace_view_count(v), r.n_steps + 1);
+	ck_assert_str_eq(kvr_trace_view_tail(v), "");
+	const struct kvr_trace_actor *actors = kvr_trace_view_actors(v, &n_actors);
+	ck_assert_uint_eq(n_actors, 2);
+	ck_assert_str_eq(actors[1].name, "tier 0");
+	ck_assert_uint_eq(actors[1].spec_hash, kvr_spec_hash(&duo_back_spec));
+	ck_assert_mem_eq(kvr_trace_view_config(v, &config_len), "{\"a\": 1}", 8);
+	ck_assert_uint_eq(config_len, 8);
+	const struct kvr_rec_step *s = kvr_rec_step(kvr_trace_view_at(v, 2));
+	ck_assert_int_eq(s->msg.type, KVR_MSG_SUBMIT);
+	ck_assert_uint_eq(s->rows_here, 1);
+	ck_assert_uint_eq(s->before, DUO_IDLE);
+	ck_assert_uint_eq(s->after, DUO_BUSY);
+	ck_assert_uint_eq(s->n_fx, 2);
+	ck_assert_uint_eq(s->rec.len, sizeof(*s) + s->msg.n_rows * sizeof(struct kvr_row));
+	ck_assert_int_eq(kvr_rec_step(kvr_trace_view_at(v, 3))->msg.type, KVR_MSG_PART);
+	ck_assert_uint_eq(kvr_rec_step(kvr_trace_view_at(v, 3))->rows_here, 0);
+	const struct kvr_rec_mark *m = kvr_rec_mark(kvr_trace_view_at(v, r.n_steps));
+	ck_assert_uint_eq(m->mark, KVR_MARK_CLOSED);
+	ck_assert_mem_eq(m + 1, "in order", 8);
+	kvr_trace_view_free(v);
+	duo_close(&r);
+	kvr_trace_close(t);
+}
+END_TEST
+
+START_TEST(a_ring_that_wraps_keeps_the_newest)
+{
+	struct kvr_trace *t = open_trace("none", KVR_MIB(1), 0);
+	struct duo_run r;
+	uint64_t start, snapshot, pads = 0;
+
+	duo_open(&r, t);
+	for (uint64_t round = 0; round < 60; round++) {
+		duo_work(&r, round, 200 + (uint32_t)round);
+		struct kvr_trace_view *v = copy_of(t);
+		uint64_t n = kvr_trace_view_count(v);
+		ck_assert_str_eq(kvr_trace_view_tail(v), "");
+		ck_assert_uint_eq(kvr_rec_step(kvr_trace_view_at(v, n - 1))->step, r.step);
+		for (uint64_t i = 1; i < n; i++) {
+			uint64_t gap = kvr_trace_view_at(v, i)->number - kvr_trace_view_at(v, i - 1)->number;
+			ck_assert_uint_le(gap, 2);
+			pads += gap == 2;
+		}
+		ck_assert_uint_lt(kvr_trace_view_first_start(v), n);
+		ck_assert(kvr_trace_view_start(v, n, &start, &snapshot));
+		if (snapshot != UINT64_MAX)
+			ck_assert_uint_eq(kvr_rec_mark(kvr_trace_view_at(v, snapshot))->mark,
+			    KVR_MARK_SNAPSHOT_BEGIN);
+		uint64_t middle = kvr_trace_view_at(v, n / 2)->number;
+		ck_assert_uint_eq(kvr_trace_view_find(v, middle), n / 2);
+		ck_assert_uint_eq(kvr_trace_view_find(v, UINT64_MAX), n);
+		kvr_trace_view_free(v);
+	}
+	ck_assert_uint_gt(pads, 0); /* it did wrap */
+	duo_close(&r);
+	kvr_trace_close(t);
+}
+END_TEST
+
+/* ---- damage ---- */
+
+struct copied {
+	uint8_t *bytes;
+	uint64_t len;
+};
+
+static struct copied
+with_steps(uint32_t n, uint64_t *ret_count)
+{
+	struct kvr_trace *t = open_trace("none", KVR_MIB(1), 0);
+	struct copied c;
+	struct duo_run r;
+
+	duo_open(&r, t);
+	duo_work(&r, 3, n);
+	const void *bytes = kvr_trace_bytes(t, &c.len);
+	c.bytes = malloc(c.len);
+	ck_assert_ptr_nonnull(c.bytes);
+	memcpy(c.bytes, bytes, c.len);
+	*ret_count = r.n_steps;
+	duo_close(&r);
+	kvr_trace_close(t);
+	return c;
+}
+
+/* Where record `index` begins, in an unwrapped ring. */
+static uint64_t
+place_of(const struct copied *c, uint64_t index)
+{
+	uint64_t at = ((const struct kvr_trace_head *)(const void *)c->bytes)->head_bytes;
+
+	for (uint64_t i = 0; i < index; i++)
+		at += ((const struct kvr_rec *)(const void *)(c->bytes + at))->len;
+	return at;
+}
+
+static struct kvr_trace_view *
+view_of(const struct copied *c)
+{
+	struct kvr_trace_view *v = NULL;
+
+	ck_assert_int_eq(kvr_trace_view_copy(c->bytes, c->len, &v, why, sizeof(why)), KVR_OK);
+	return v;
+}
+
+START_TEST(a_torn_tail_is_normal)
+{
+	uint64_t count;
+	struct copied c = with_steps(30, &count);
+	struct kvr_trace_head *h = (struct kvr_trace_head *)(void *)c.bytes;
+	uint64_t last = place_of(&c, count - 1);
+
+	/* Killed between the record and its announcement: it is there all the same. */
+	h->written = last - h->head_bytes;
+	struct kvr_trace_view *v = view_of(&c);
+	ck_assert_uint_eq(kvr_trace_view_count(v), count);
+	kvr_trace_view_free(v);
+
+	/* Killed before the length was written. */
+	memset(c.bytes + last, 0, 4);
+	v = view_of(&c);
+	ck_assert_uint_eq(kvr_trace_view_count(v), count - 1);
+	ck_assert_str_eq(kvr_trace_view_tail(v), "");
+	kvr_trace_view_free(v);
+	free(c.bytes);
+}
+END_TEST
+
+START_TEST(every_flipped_bit_of_a_record_is_seen)
+{
+	uint64_t count;
+	struct copied c = with_steps(20, &count);
+	uint64_t at = place_of(&c, 7), len = place_of(&c, 8) - at;
+
+	for (uint64_t bit = 0; bit < 8 * len; bit++) {
+		uint8_t mask = (uint8_t)(1U << bit % 8);
+		c.bytes[at + bit / 8] ^= mask;
+		struct kvr_trace_view *v = view_of(&c);
+		ck_assert_uint_eq(kvr_trace_view_count(v), 7);
+		ck_assert_str_eq(kvr_trace_view_tail(v), "record 8 is damaged");
+		kvr_trace_view_free(v);
+		c.bytes[at + bit / 8] ^= mask;
+	}
+	free(c.bytes);
+}
+END_TEST
+
+START_TEST(rubbish_is_refused_with_a_reason)
+{
+	uint64_t count;
+	struct copied c = with_steps(3, &count);
+	struct kvr_trace_view *v = NULL;
+	uint64_t rand = 1;
+
+	ck_assert_int_eq(kvr_trace_view_open("/nowhere/x.kvrt", &v, why, sizeof(why)), KVR_E_DOWN);
+	ck_assert_str_eq(why, "/nowhere/x.kvrt: No such file or directory");
+	ck_assert_int_eq(kvr_trace_view_open("/dev/null", &v, why, sizeof(why)), KVR_E_INVALID);
+	ck_assert_str_eq(why, "/dev/null is no trace");
+	ck_assert_int_eq(kvr_trace_view_copy(c.bytes, 100, &v, why, sizeof(why)), KVR_E_INVALID);
+	/* Any head: an answer, and no crash. */
+	uint8_t *bytes = malloc(c.len);
+	ck_assert_ptr_nonnull(bytes);
+	for (int i = 0; i < 300; i++) {
+		memcpy(bytes, c.bytes, c.len);
+		for (int k = 0; k < 3; k++)
+			bytes[8 + kvr_rand(&rand) % 100] = (uint8_t)kvr_rand(&rand);
+		v = NULL;
+		if (kvr_trace_view_copy(bytes, c.len, &v, why, sizeof(why)) != KVR_OK)
+			ck_assert_str_ne(why, "");
+		kvr_trace_view_free(v);
+	}
+	bytes[0] ^= 1;
+	ck_assert_int_eq(kvr_trace_view_copy(bytes, c.len, &v, why, sizeof(why)), KVR_E_INVALID);
+	free(bytes);
+	free(c.bytes);
+}
+END_TEST
+
+/* ---- files ---- */
+
+START_TEST(a_file_is_only_for_its_user)
+{
+	char dir[64], inside[96];
+	struct stat st;
+
+	make_dir(dir, sizeof(dir));
+	snprintf(inside, sizeof(inside), "%s/traces", dir);
+	struct kvr_trace *t = open_trace(inside, KVR_MIB(1), 8);
+	ck_assert_str_eq(why, "");
+	ck_assert_int_eq(stat(inside, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0700);
+	ck_assert_int_eq(stat(kvr_trace_path(t), &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0600);
+	ck_assert_int_ge(st.st_blocks * 512, (int64_t)KVR_MIB(1)); /* not sparse */
+	ck_assert_ptr_nonnull(strstr(kvr_trace_path(t), "/test_1."));
+	kvr_trace_close(t);
+	remove_dir(inside);
+	remove_dir(dir);
+}
+END_TEST
+
+START_TEST(old_files_go_and_others_stay)
+{
+	static const char *const not_ours[] = { "notes.txt", "test_1.kvrt", "test_1.12.x.kvrt",
+		"a b.1.2.kvrt", "test_1.1.2.kvrt.gz" };
+	char dir[64], path[256], first[400];
+
+	make_dir(dir, sizeof(dir));
+	for (size_t i = 0; i < KVR_LEN(not_ours); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, not_ours[i]);
+		int fd = open(path, O_WRONLY | O_CREAT, 0600);
+		ck_assert_int_ge(fd, 0);
+		close(fd);
+	}
+	struct kvr_trace *alive = open_trace(dir, KVR_MIB(1), 2);
+	snprintf(first, sizeof(first), "%s", kvr_trace_path(alive));
+	for (int i = 0; i < 6; i++)
+		kvr_trace_close(open_trace(dir, KVR_MIB(1), 2));
+	/* the living one, two of earlier runs, and the one that was opened last */
+	ck_assert_uint_eq(count_files(dir), KVR_LEN(not_ours) + 1 + 2 + 1);
+	ck_assert_int_eq(access(first, F_OK), 0);
+	kvr_trace_close(alive);
+	kvr_trace_close(open_trace(dir, KVR_MIB(1), 0));
+	ck_assert_uint_eq(count_files(dir), KVR_LEN(not_ours) + 1);
+	remove_dir(dir);
+}
+END_TEST
+
+START_TEST(no_directory_is_no_reason_to_fail)
+{
+	struct kvr_trace *t = open_trace("/proc/no/such/place", KVR_MIB(1), 1);
+	struct duo_run r;
+
+	ck_assert_str_eq(kvr_trace_path(t), "");
+	ck_assert_ptr_nonnull(strstr(why, "/proc/no/such/place: "));
+	duo_open(&r, t);
+	duo_work(&r, 1, 10);
+	struct kvr_trace_view *v = copy_of(t);
+	ck_assert_uint_eq(kvr_trace_view_count(v), r.n_steps);
+	kvr_trace_view_free(v);
+	duo_close(&r);
+	kvr_trace_close(t);
+}
+END_TEST
+
+START_TEST(too_little_room_makes_a_smaller_ring)
+{
+	struct rlimit limit = { KVR_MIB(3), RLIM_INFINITY };
+	char dir[64];
+	uint64_t len;
+
+	make_dir(dir, sizeof(dir));
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = KVR_MIB(3);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	struct kvr_trace *t = open_trace(dir, KVR_MIB(16), 1);
+	ck_assert_str_ne(kvr_trace_path(t), "");
+	ck_assert_ptr_nonnull(strstr(why, "File too large"));
+	kvr_trace_bytes(t, &len);
+	ck_assert_uint_ge(len, KVR_MIB(2));
+	ck_assert_uint_lt(len, KVR_MIB(3));
+	kvr_trace_close(t);
+	limit.rlim_cur = KVR_KIB(100);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	t = open_trace(dir, KVR_MIB(16), 1);
+	ck_assert_str_eq(kvr_trace_path(t), "");
+	ck_assert_str_ne(why, "");
+	kvr_trace_close(t);
+	remove_dir(dir);
+}
+END_TEST
+
+START_TEST(impossible_sizes_are_refused)
+{
+	struct kvr_trace_options o = { .dir = "none", .size = KVR_MIB(1) - 1 };
+	struct kvr_trace *t = NULL;
+
+	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_E_INVALID);
+	o.size = UINT64_MAX;
+	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_E_INVALID);
+}
+END_TEST
+
+/* ---- a process that is killed ---- */
+
+static void
+write_until_killed(const char *dir, int tell)
+{
+	struct kvr_trace *t = open_trace(dir, KVR_MIB(8), 1);
+	struct duo_run r;
+
+	duo_open(&r, t);
+	for (uint64_t seed = 0;; seed++) {
+		duo_work(&r, seed, 100);
+		if (seed == 100 && write(tell, "x", 1) != 1)
+			_exit(1);
+	}
+}
+
+static void
+find_file(const char *dir, char *ret, size_t cap)
+{
+	DIR *d = opendir(dir);
+
+	ck_assert_ptr_nonnull(d);
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		if (e->d_name[0] != '.')
+			snprintf(ret, cap, "%s/%.200s", dir, e->d_name);
+	closedir(d);
+}
+
+START_TEST(a_killed_process_leaves_a_whole_trace)
+{
+	char dir[64], path[300] = "", c;
+	int ends[2], status = 0;
+
+	make_dir(dir, sizeof(dir));
+	ck_assert_int_eq(pipe(ends), 0);
+	pid_t child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0)
+		write_until_killed(dir, ends[1]);
+	ck_assert_int_eq(read(ends[0], &c, 1), 1);
+	find_file(dir, path, sizeof(path));
+	/*
+	 * While it runs as fast as it can, again and again: never a torn record. On a busy machine
+	 * it may go once round between two reads, and the view says so.
+	 */
+	uint32_t seen = 0;
+	for (int i = 0; i < 1000 && seen < 50; i++) {
+		struct kvr_trace_view *v = NULL;
+		if (kvr_trace_view_open(path, &v, why, sizeof(why)) != KVR_OK) {
+			ck_assert_ptr_nonnull(strstr(why, "written too fast"));
+			continue;
+		}
+		ck_assert_str_eq(kvr_trace_view_tail(v), "");
+		ck_assert_uint_gt(kvr_trace_view_count(v), 0);
+		kvr_trace_view_free(v);
+		seen++;
+	}
+	ck_assert_uint_eq(seen, 50);
+	ck_assert_int_eq(kill(child, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	struct kvr_trace_view *v = NULL;
+	ck_assert_int_eq(kvr_trace_view_open(path, &v, why, sizeof(why)), KVR_OK);
+	ck_assert_str_eq(kvr_trace_view_tail(v), "");
+	ck_assert_uint_lt(kvr_trace_view_first_start(v), kvr_trace_view_count(v));
+	ck_assert_uint_eq(kvr_trace_view_head(v)->pid, (uint32_t)child);
+	kvr_trace_view_free(v);
+	close(ends[0]);
+	close(ends[1]);
+	remove_dir(dir);
+}
+END_TEST
+
+/* ---- a state that is larger than its half of the ring ---- */
+
+static struct kvr_actor big;
+
+START_TEST(a_snapshot_that_does_not_fit_is_seldom_tried)
+{
+	static const struct kvr_cell none[1][KVR_MSG_N];
+	static const char *const names[] = { "ONLY" };
+	const struct kvr_spec spec = { "big", names, 1, KVR_MIB(2), none, NULL };
+	const struct kvr_actor *actors[] = { &big };
+	struct kvr_trace *t = open_trace("none", KVR_MIB(1), 0);
+	uint32_t tried = 0;
+	void *bytes = aligned_alloc(64, kvr_actor_bytes(&spec));
+
+	ck_assert_ptr_nonnull(bytes);
+	memset(bytes, 1, kvr_actor_bytes(&spec));
+	kvr_actor_init(&big, &spec, KVR_ID_ROUTER, bytes);
+	kvr_trace_actors(t, actors, 1);
+	for (uint64_t i = 0; i < 400000; i++) {
+		kvr_trace_mark(t, KVR_MARK_CLOSED, i, "fill");
+		if (kvr_trace_wants_snapshot(t)) {
+			kvr_trace_snapshot(t, actors, 1, i);
+			tried++;
+		}
+	}
+	struct kvr_trace_view *v = copy_of(t);
+	ck_assert_str_eq(kvr_trace_view_tail(v), "");
+	ck_assert_uint_eq(kvr_trace_view_first_start(v), kvr_trace_view_count(v));
+	ck_assert_uint_eq(kvr_trace_view_head(v)->snapshot, UINT64_MAX);
+	ck_assert_uint_ge(tried, 1);
+	ck_assert_uint_le(tried, 3);
+	kvr_trace_view_free(v);
+	kvr_trace_close(t);
+	free(bytes);
+}
+END_TEST
+
+KVR_CHECK_MAIN("runtime.trace", steps_come_back_as_they_were, a_ring_that_wraps_keeps_the_newest,
+    a_torn_tail_is_normal, every_flipped_bit_of_a_record_is_seen, rubbish_is_refused_with_a_reason,
+    a_file_is_only_for_its_user, old_files_go_and_others_stay, no_directory_is_no_reason_to_fail,
+    too_little_room_makes_a_smaller_ring, impossible_sizes_are_refused,
+    a_killed_process_leaves_a_whole_trace, a_snapshot_that_does_not_fit_is_seldom_tried)
