@@ -111,7 +111,7 @@ void kvr_tier_pump(struct tier *, const struct kvr_event *, struct kvr_out *);
 /* Answers a part that waits, and frees it. */
 void kvr_tier_drop(struct tier *, struct kvr_out *, struct part *, int32_t err);
 void kvr_tier_sweep_at(struct tier *, struct kvr_out *, uint64_t deadline_ns);
-void kvr_tier_count(const struct tier *, struct kvr_out *, enum kvr_count);
+void kvr_tier_count(const struct tier *, struct kvr_out *, enum kvr_count, uint32_t n);
 
 /* tier_lane.c */
 void kvr_tier_dial(struct tier *, struct kvr_out *, struct lane *, bool probe);

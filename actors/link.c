@@ -129,6 +129,7 @@ probe_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct link, me, self, LINK_MAGIC);
 	kvr_touch(out, me, sizeof(*me));
+	me->told = KVR_LINK_DOWN; /* since its DIAL the tier no longer counts on us */
 	send_ping(me, ev, out);
 	return KVR_LINK_HALF_OPEN;
 }

@@ -5,7 +5,8 @@
 #include <string.h>
 
 struct tally {
-	uint32_t n_ok, n_miss, n_key, n_store, n_neutral;
+	uint32_t n_ok, n_miss, n_key, n_store;
+	uint32_t n_bad; /* of n_key: their seal did not hold */
 	int32_t  err; /* the first one of a row */
 	uint64_t bytes;
 };
@@ -36,12 +37,9 @@ tally(const struct kvr_event *ev)
 			continue;
 		if (t.err == KVR_OK)
 			t.err = row->err;
-		if (row->err == KVR_E_NOSPACE || blame == KVR_BLAME_NONE)
-			t.n_neutral++;
-		else if (blame == KVR_BLAME_KEY)
-			t.n_key++;
-		else
-			t.n_store++;
+		t.n_bad += row->err == KVR_E_CORRUPT;
+		t.n_key += blame == KVR_BLAME_KEY;
+		t.n_store += blame >= KVR_BLAME_LANE && row->err != KVR_E_NOSPACE;
 	}
 	return t;
 }
@@ -88,6 +86,8 @@ answer(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct 
 	stat.PART_STAT.took_us = ev->msg.PART_DONE.took_us;
 	stat.PART_STAT.bytes = t->bytes;
 	memset(p, 0, sizeof(*p));
+	if (t->n_bad > 0)
+		kvr_tier_count(me, out, KVR_COUNT_VERIFY_FAILED, t->n_bad);
 	kvr_send(out, KVR_ID_ROUTER, &done);
 	kvr_send(out, KVR_ID_METRICS, &stat);
 }
@@ -111,7 +111,7 @@ again(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct p
 		return false;
 	p->retried = 1;
 	p->after = me->conn;
-	kvr_tier_count(me, out, KVR_COUNT_RETRIED);
+	kvr_tier_count(me, out, KVR_COUNT_RETRIED, 1);
 	return true;
 }
 

@@ -9,11 +9,11 @@
 #include <string.h>
 
 void
-kvr_tier_count(const struct tier *me, struct kvr_out *out, enum kvr_count what)
+kvr_tier_count(const struct tier *me, struct kvr_out *out, enum kvr_count what, uint32_t n)
 {
 	kvr_send(out, KVR_ID_METRICS,
 	    &(struct kvr_msg){ .type = KVR_MSG_COUNT,
-		.COUNT = { .what = what, .tier = me->config.tier, .n = 1 } });
+		.COUNT = { .what = what, .tier = me->config.tier, .n = n } });
 }
 
 void

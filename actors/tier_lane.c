@@ -66,7 +66,7 @@ static void
 cool(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, int32_t err)
 {
 	if (me->state == KVR_TIER_UP || me->state == KVR_TIER_OPENING)
-		kvr_tier_count(me, out, KVR_COUNT_BREAKER_OPENED);
+		kvr_tier_count(me, out, KVR_COUNT_BREAKER_OPENED, 1);
 	if (me->backoff_ns == 0 || me->config.fixed_backoff)
 		me->backoff_ns = me->config.backoff_min_ns;
 	else
@@ -165,7 +165,7 @@ static void
 up(struct tier *me, struct kvr_out *out, struct lane *lane)
 {
 	if (lane->conn != 0)
-		kvr_tier_count(me, out, KVR_COUNT_RECONNECT);
+		kvr_tier_count(me, out, KVR_COUNT_RECONNECT, 1);
 	lane->state = KVR_LINK_UP;
 	lane->conn = ++me->conn;
 	lane->dials_failed = 0;
@@ -197,7 +197,7 @@ lost(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct la
 static void
 dial_failed(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct lane *lane)
 {
-	kvr_tier_count(me, out, KVR_COUNT_DIAL_FAILED);
+	kvr_tier_count(me, out, KVR_COUNT_DIAL_FAILED, 1);
 	lane->state = KVR_LINK_DOWN;
 	lane->dials_failed++;
 	if (me->state == KVR_TIER_PROBING && lane == &me->lane[me->probe]) {
