@@ -354,7 +354,9 @@ random_act(struct bed *b, uint32_t n_tiers)
 	uint32_t tier = (uint32_t)(kvr_rand(&b->rand) % n_tiers);
 	uint64_t what = kvr_rand(&b->rand) % 100;
 
-	if (what < 25)
+	const struct router *me = b->actor.self;
+
+	if (what < 25 && me->n_ops < BED_OPS)
 		random_submit(b);
 	else if (what < 80)
 		bed_answer(b, b->n_world == 0 ? 0 : (uint32_t)(kvr_rand(&b->rand) % b->n_world));

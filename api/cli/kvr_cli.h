@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command `kvrelay`: what its subcommands share. Exit status: 0 done, 1 a miss or a mismatch,
+ * 2 an error; what went wrong is one line on standard error.
+ */
+#ifndef KVR_CLI_H
+#define KVR_CLI_H
+
+#include "kvrelay.h"
+
+#include "kvr_base.h"
+
+#include <stdio.h>
+
+enum { CLI_OK = 0, CLI_MISS = 1, CLI_ERROR = 2 };
+
+/* What every subcommand that opens a deployment understands. */
+struct cli {
+	const char *command;
+	const char *config, *url; /* exactly one */
+	uint64_t    timeout_ns;   /* 0: the configuration's */
+	bool        json;
+	uint32_t    n_set;
+	const char *set[32];
+};
+
+/* One option of a subcommand. arg NULL: a flag that is set to true. */
+struct cli_option {
+	const char *name; /* "--size" */
+	const char *arg;  /* "BYTES" */
+	const char *help;
+	enum { CLI_TEXT, CLI_SIZE, CLI_COUNT, CLI_TIME, CLI_FLAG } kind;
+	void *into; /* const char **, uint64_t *, uint64_t *, uint64_t *, bool * */
+};
+
+/*
+ * Reads options in any order; what is left are positional arguments, moved to the front of argv.
+ * Returns how many, or -1 after a line on standard error. own ends with a name of NULL.
+ */
+int cli_read(struct cli *, const struct cli_option *own, int argc, char **argv);
+
+/* A line on standard error: "kvrelay get: what". Returns CLI_ERROR. */
+int cli_fail(const struct cli *, const char *fmt, ...) KVR_PRINTF(2, 3);
+
+/* Opens what --config or --url name. NULL after a line on standard error. */
+struct kvr *cli_open(const struct cli *, const struct kvr_layout *);
+/* Drains and frees; CLI_ERROR when something was dropped. */
+int cli_close(const struct cli *, struct kvr *);
+uint64_t cli_until(const struct cli *);
+
+/* "1MiB", "64KiB", "3GB", "4096"; false when it is none. */
+bool cli_size(const char *text, uint64_t *ret);
+/* "500ms", "2s"; plain numbers are seconds. */
+bool cli_time(const char *text, uint64_t *ret_ns);
+/* A JSON string, quotes included. */
+void cli_json_text(FILE *, const char *text);
+/* "1.5 MiB" */
+const char *cli_bytes(uint64_t bytes, char *ret, size_t cap);
+
+/* Subcommands: argv[0] is the subcommand itself. */
+int cli_put(int argc, char **argv);
+int cli_get(int argc, char **argv);
+int cli_exists(int argc, char **argv);
+int cli_rm(int argc, char **argv);
+int cli_stat(int argc, char **argv);
+int cli_bench(int argc, char **argv);
+int cli_config(int argc, char **argv);
+int cli_trace(int argc, char **argv);
+int cli_version(int argc, char **argv);
+
+#endif
