@@ -12,6 +12,7 @@ main(void)
 	tcase_set_timeout(hard, 200);
 	kvr_add_conformance(tc);
 	kvr_add_conformance_hard(hard);
+	kvr_add_conformance_lanes(hard);
 	suite_add_tcase(suite, tc);
 	suite_add_tcase(suite, hard);
 	SRunner *runner = srunner_create(suite);

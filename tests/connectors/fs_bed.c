@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_fs_bed.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "kvr_connectors.h"
 
@@ -70,4 +72,20 @@ bool
 kvr_fs_bed_has(struct kvr_fs_bed *b, const char *key)
 {
 	return kvr_ask1(b->lane, &kvr_fs_ops, KVR_VERB_EXISTS, key) == KVR_OK;
+}
+
+uint64_t
+kvr_fs_bed_bytes(const struct kvr_fs_bed *b)
+{
+	struct dirent *entry;
+	struct stat    st;
+	uint64_t       sum = 0;
+	DIR           *dir = opendir(b->dir);
+
+	ck_assert_ptr_nonnull(dir);
+	while ((entry = readdir(dir)) != NULL)
+		if (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && S_ISREG(st.st_mode))
+			sum += (uint64_t)st.st_size;
+	closedir(dir);
+	return sum;
 }

@@ -27,5 +27,7 @@ int32_t kvr_fs_bed_put(struct kvr_fs_bed *, const char *key, size_t len, uint64_
 /* KVR_OK only when the bytes are those of number. */
 int32_t kvr_fs_bed_get(struct kvr_fs_bed *, const char *key, size_t len, uint64_t number);
 bool    kvr_fs_bed_has(struct kvr_fs_bed *, const char *key);
+/* Of all files in the directory, whatever they are called. */
+uint64_t kvr_fs_bed_bytes(const struct kvr_fs_bed *);
 
 #endif

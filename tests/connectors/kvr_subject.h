@@ -65,8 +65,9 @@ int32_t kvr_get1(struct kvr_connector *, const struct kvr_connector_ops *, const
 int32_t kvr_ask1(struct kvr_connector *, const struct kvr_connector_ops *, enum kvr_verb,
     const char *key);
 
-/* The suite, in two halves. */
+/* The suite, in parts. */
 void kvr_add_conformance(TCase *);
 void kvr_add_conformance_hard(TCase *);
+void kvr_add_conformance_lanes(TCase *);
 
 #endif

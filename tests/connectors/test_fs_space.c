@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Capacity, free space, leftovers, and a disk that misbehaves. */
+/* Capacity, free space, and what is counted when we come. */
 #include "kvr_fs_bed.h"
+#include "kvr_fs_disk.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kvr_check.h"
@@ -19,132 +16,7 @@
 
 static struct kvr_fs_bed bed;
 
-/* ---- the disk, which the linker puts in place of the system's ---- */
-
-static struct {
-	int      write_errno;   /* from the nth write on, unless 0 */
-	int      read_errno;
-	int      in;            /* calls until it fails */
-	size_t   at_most;       /* bytes of one call, unless 0 */
-	int      interrupts;    /* EINTR so many times before each call */
-	uint64_t free_bytes;    /* what statvfs says, unless 0 */
-	uint64_t frees_per_file;
-	bool     heals_when_evicted;
-	void   (*after_write)(void);
-	int      writes;
-} disk;
-
-ssize_t __real_write(int fd, const void *at, size_t len);
-ssize_t __wrap_write(int fd, const void *at, size_t len);
-ssize_t __real_pread(int fd, void *at, size_t len, off_t offset);
-ssize_t __wrap_pread(int fd, void *at, size_t len, off_t offset);
-int     __real_fstatvfs(int fd, struct statvfs *ret);
-int     __wrap_fstatvfs(int fd, struct statvfs *ret);
-int     __real_unlinkat(int fd, const char *name, int flags);
-int     __wrap_unlinkat(int fd, const char *name, int flags);
-
-static bool
-interrupted(void)
-{
-	static int n;
-
-	if (n++ < disk.interrupts)
-		return true;
-	n = 0;
-	return false;
-}
-
-/* Only the connector's own calls: Check writes to its pipes, the kick to its eventfd. */
-static bool
-is_disk(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && bed.lane != NULL;
-}
-
-ssize_t
-__wrap_write(int fd, const void *at, size_t len)
-{
-	if (!is_disk(fd))
-		return __real_write(fd, at, len);
-	disk.writes++;
-	if (interrupted()) {
-		errno = EINTR;
-		return -1;
-	}
-	if (disk.write_errno != 0 && disk.in-- <= 0) {
-		errno = disk.write_errno;
-		return -1;
-	}
-	if (disk.at_most != 0)
-		len = KVR_MIN(len, disk.at_most);
-	ssize_t n = __real_write(fd, at, len);
-	if (disk.after_write != NULL)
-		disk.after_write();
-	return n;
-}
-
-ssize_t
-__wrap_pread(int fd, void *at, size_t len, off_t offset)
-{
-	if (interrupted()) {
-		errno = EINTR;
-		return -1;
-	}
-	if (disk.read_errno != 0 && disk.in-- <= 0) {
-		errno = disk.read_errno == -1 ? 0 : disk.read_errno;
-		return disk.read_errno == -1 ? 0 : -1;
-	}
-	if (disk.at_most != 0)
-		len = KVR_MIN(len, disk.at_most);
-	return __real_pread(fd, at, len, offset);
-}
-
-int
-__wrap_fstatvfs(int fd, struct statvfs *ret)
-{
-	int err = __real_fstatvfs(fd, ret);
-
-	if (disk.free_bytes != 0) {
-		ret->f_frsize = 1;
-		ret->f_bavail = disk.free_bytes;
-	}
-	return err;
-}
-
-int
-__wrap_unlinkat(int fd, const char *name, int flags)
-{
-	int err = __real_unlinkat(fd, name, flags);
-
-	if (err == 0 && !kvr_fs_is_tmp(name)) {
-		disk.free_bytes += disk.frees_per_file;
-		if (disk.heals_when_evicted)
-			disk.write_errno = 0;
-	}
-	return err;
-}
-
-/* ---- capacity ---- */
-
 enum { LEN = 100000 };
-
-/* Bytes of all files there, whatever they are called. */
-static uint64_t
-bytes_there(void)
-{
-	struct dirent *entry;
-	struct stat    st;
-	uint64_t       sum = 0;
-	DIR           *dir = opendir(bed.dir);
-
-	while ((entry = readdir(dir)) != NULL)
-		if (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && S_ISREG(st.st_mode))
-			sum += (uint64_t)st.st_size;
-	closedir(dir);
-	return sum;
-}
 
 static int32_t
 put(int i)
@@ -175,12 +47,12 @@ START_TEST(the_capacity_is_kept_and_what_was_not_used_for_longest_goes)
 	ck_assert(kvr_fs_bed_has(&bed, "k1"));
 	for (int i = 5; i < 7; i++) {
 		ck_assert_int_eq(put(i), KVR_OK);
-		ck_assert_uint_le(bytes_there(), bed.opts.capacity);
+		ck_assert_uint_le(kvr_fs_bed_bytes(&bed), bed.opts.capacity);
 	}
 	ck_assert(has(0) && has(1) && !has(2) && !has(3) && has(4) && has(5) && has(6));
 	/* The same key again takes no more room in the end, a bigger value does. */
 	ck_assert_int_eq(put(6), KVR_OK);
-	ck_assert_uint_eq(bed.store->index.bytes, bytes_there());
+	ck_assert_uint_eq(bed.store->index.bytes, kvr_fs_bed_bytes(&bed));
 	ck_assert_int_eq(kvr_fs_bed_put(&bed, "big", 5 * LEN, 9), KVR_OK);
 	ck_assert_uint_eq(kvr_dir_count(bed.dir, ".raw"), 1);
 	ck_assert_int_eq(kvr_fs_bed_put(&bed, "bigger", 5 * LEN + 1, 9), KVR_E_TOO_BIG);
@@ -253,50 +125,21 @@ START_TEST(the_floor_of_free_space_is_kept)
 	kvr_fs_bed_make(&bed, KVR_FORMAT_BARE);
 	bed.opts.free_floor = 1000000;
 	kvr_fs_bed_open(&bed);
-	disk.free_bytes = 1000000 + 10 * LEN;
+	kvr_fs_disk.free_bytes = 1000000 + 10 * LEN;
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(put(i), KVR_OK);
-	disk.free_bytes = 1000000 + 1;
-	disk.frees_per_file = LEN;
+	kvr_fs_disk.free_bytes = 1000000 + 1;
+	kvr_fs_disk.frees_per_file = LEN;
 	ck_assert_int_eq(put(5), KVR_OK);
 	ck_assert(!has(0) && has(1) && has(5));
 	/* Others fill the disk: all of ours goes, and then there is no room. */
-	disk.free_bytes = 10;
-	disk.frees_per_file = 0;
+	kvr_fs_disk.free_bytes = 10;
+	kvr_fs_disk.frees_per_file = 0;
 	ck_assert_int_eq(put(6), KVR_E_NOSPACE);
 	ck_assert_ptr_nonnull(strstr(kvr_fs_ops.why(bed.lane), "free_floor"));
 	ck_assert_uint_eq(bed.store->reserved, 0);
-	disk.free_bytes = 1000000 + 10 * LEN;
+	kvr_fs_disk.free_bytes = 1000000 + 10 * LEN;
 	ck_assert_int_eq(put(6), KVR_OK);
-	kvr_fs_bed_remove(&bed);
-}
-END_TEST
-
-START_TEST(a_full_disk_is_told_and_leaves_nothing_behind)
-{
-	static const struct {
-		int     error;
-		int32_t status;
-	} fault[] = { { ENOSPC, KVR_E_NOSPACE }, { EDQUOT, KVR_E_NOSPACE }, { EFBIG, KVR_E_TOO_BIG },
-		{ EIO, KVR_E_REFUSED } };
-
-	kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
-	kvr_fs_bed_open(&bed);
-	ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", 1000000, 1), KVR_OK);
-	for (size_t i = 0; i < KVR_LEN(fault); i++) {
-		/* At the header, in the payload, at the trailer. */
-		for (int in = 0; in < 6; in++) {
-			disk.write_errno = fault[i].error;
-			disk.in = in;
-			ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", 1000000, 2), fault[i].status);
-			ck_assert_str_ne(kvr_fs_ops.why(bed.lane), "");
-			ck_assert_uint_eq(kvr_dir_count(bed.dir, ".tmp"), 0);
-			ck_assert_int_eq(kvr_fs_bed_get(&bed, "k", 1000000, 1), KVR_OK);
-		}
-	}
-	disk.write_errno = 0;
-	ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", 1000000, 3), KVR_OK);
-	ck_assert_int_eq(kvr_fs_bed_get(&bed, "k", 1000000, 3), KVR_OK);
 	kvr_fs_bed_remove(&bed);
 }
 END_TEST
@@ -308,156 +151,18 @@ START_TEST(a_disk_that_is_smaller_than_the_capacity_gives_up_what_is_old)
 	kvr_fs_bed_open(&bed);
 	for (int i = 0; i < 4; i++)
 		ck_assert_int_eq(put(i), KVR_OK);
-	disk.write_errno = ENOSPC;
-	disk.in = 0;
-	disk.heals_when_evicted = true;
+	kvr_fs_disk.write_errno = ENOSPC;
+	kvr_fs_disk.in = 0;
+	kvr_fs_disk.heals_when_evicted = true;
 	ck_assert_int_eq(put(4), KVR_OK);
 	ck_assert(!has(0) && has(1) && has(4));
-	ck_assert_uint_eq(bed.store->index.bytes, bytes_there());
-	disk.heals_when_evicted = false;
-	disk.write_errno = ENOSPC;
-	disk.in = 0;
+	ck_assert_uint_eq(bed.store->index.bytes, kvr_fs_bed_bytes(&bed));
+	kvr_fs_disk.heals_when_evicted = false;
+	kvr_fs_disk.write_errno = ENOSPC;
+	kvr_fs_disk.in = 0;
 	ck_assert_int_eq(put(5), KVR_E_NOSPACE);
 	ck_assert_uint_eq(bed.store->reserved, 0);
-	ck_assert_uint_eq(bed.store->index.bytes, bytes_there());
-	kvr_fs_bed_remove(&bed);
-}
-END_TEST
-
-START_TEST(short_and_interrupted_calls_change_nothing)
-{
-	kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
-	kvr_fs_bed_open(&bed);
-	disk.at_most = 777;
-	disk.interrupts = 2;
-	ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", 300000, 1), KVR_OK);
-	ck_assert_int_gt(disk.writes, 1000);
-	ck_assert_int_eq(kvr_fs_bed_get(&bed, "k", 300000, 1), KVR_OK);
-	ck_assert_int_eq(kvr_ask1(bed.lane, &kvr_fs_ops, KVR_VERB_STAT, "k"), KVR_OK);
-	kvr_fs_bed_remove(&bed);
-}
-END_TEST
-
-START_TEST(a_read_that_fails_is_no_hit)
-{
-	static const struct {
-		int     error; /* -1: the end of the file, too early */
-		int32_t status;
-	} fault[] = { { EIO, KVR_E_REFUSED }, { -1, KVR_E_CORRUPT } };
-
-	kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
-	kvr_fs_bed_open(&bed);
-	ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", 1000000, 1), KVR_OK);
-	for (size_t i = 0; i < KVR_LEN(fault); i++) {
-		for (int in = 0; in < 6; in++) {
-			disk.read_errno = fault[i].error;
-			disk.in = in;
-			ck_assert_int_eq(kvr_fs_bed_get(&bed, "k", 1000000, 1), fault[i].status);
-			ck_assert_str_ne(kvr_fs_ops.why(bed.lane), "");
-		}
-		disk.in = 0;
-		ck_assert_int_eq(kvr_ask1(bed.lane, &kvr_fs_ops, KVR_VERB_STAT, "k"),
-		    fault[i].status);
-	}
-	disk.read_errno = 0;
-	ck_assert_int_eq(kvr_fs_bed_get(&bed, "k", 1000000, 1), KVR_OK);
-	kvr_fs_bed_remove(&bed);
-}
-END_TEST
-
-/* ---- in the middle ---- */
-
-static void
-kick_now(void)
-{
-	if (disk.writes == 9)
-		kvr_kick_batch(&bed.kick, bed.kick.current);
-}
-
-START_TEST(a_kick_in_the_middle_of_a_put_leaves_nothing_behind)
-{
-	struct kvr_meta meta;
-	struct kvr_item item = kvr_item_of("k", &meta);
-	size_t          len = (size_t)KVR_MIB(16);
-
-	kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
-	bed.opts.capacity = KVR_MIB(64);
-	kvr_fs_bed_open(&bed);
-	item.span = (struct kvr_span){ calloc(1, len), len };
-	item.raw_len = len;
-	disk.after_write = kick_now;
-	ck_assert_int_eq(kvr_fs_ops.run(bed.lane, KVR_VERB_PUT, &item, 1, kvr_soon()),
-	    KVR_E_CANCELLED);
-	ck_assert_int_eq(kvr_item_status(&item), KVR_PENDING);
-	/* One mebibyte more at most after the kick. */
-	ck_assert_int_le(disk.writes, 14);
-	ck_assert_uint_eq(bytes_there(), 0);
-	ck_assert_uint_eq(bed.store->reserved, 0);
-	free(item.span.at);
-	kvr_fs_bed_remove(&bed);
-}
-END_TEST
-
-/* ---- leftovers ---- */
-
-static void
-crash_in_put(void)
-{
-	if (disk.writes == 3)
-		_exit(42);
-}
-
-START_TEST(what_a_crash_leaves_is_removed_by_the_next)
-{
-	int status = 0;
-
-	kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
-	kvr_file_write(bed.dir, "somebody.tmp", "x", 1);
-	kvr_fs_bed_open(&bed);
-	pid_t pid = fork();
-	if (pid == 0) {
-		disk.after_write = crash_in_put;
-		(void)kvr_fs_bed_put(&bed, "k", 3000000, 1);
-		_exit(0);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_int_eq(WEXITSTATUS(status), 42);
-	ck_assert_uint_eq(kvr_dir_count(bed.dir, ".tmp"), 2);
-	ck_assert_uint_eq(kvr_dir_count(bed.dir, ".kvr"), 0);
-	kvr_fs_bed_close(&bed);
-	kvr_fs_bed_open(&bed);
-	ck_assert_uint_eq(bed.store->scan.removed, 1);
-	ck_assert_uint_eq(kvr_dir_count(bed.dir, ".tmp"), 1);
-	kvr_fs_bed_remove(&bed);
-}
-END_TEST
-
-static struct kvr_fs_bed other;
-
-/* Another instance comes while this one is writing. */
-static void
-open_another(void)
-{
-	if (disk.writes != 3)
-		return;
-	other.opts = bed.opts;
-	kvr_kick_open(&other.kick);
-	kvr_fs_bed_open(&other);
-}
-
-START_TEST(what_somebody_is_writing_is_left_alone)
-{
-	kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
-	kvr_fs_bed_open(&bed);
-	disk.after_write = open_another;
-	ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", 3000000, 1), KVR_OK);
-	disk.after_write = NULL;
-	ck_assert_ptr_nonnull(other.store);
-	ck_assert_uint_eq(other.store->scan.removed, 0);
-	ck_assert_uint_ge(other.store->scan.seen, 3);
-	ck_assert_int_eq(kvr_fs_bed_get(&other, "k", 3000000, 1), KVR_OK);
-	kvr_fs_bed_close(&other);
-	kvr_kick_close(&other.kick);
+	ck_assert_uint_eq(bed.store->index.bytes, kvr_fs_bed_bytes(&bed));
 	kvr_fs_bed_remove(&bed);
 }
 END_TEST
@@ -538,10 +243,8 @@ use(void *arg)
 		if (kvr_fs_ops.run(lane, verb, &item, 1, kvr_soon()) != KVR_OK)
 			wrong++;
 		int32_t status = kvr_item_status(&item);
-		bool    fine = verb == KVR_VERB_PUT ? status == KVR_OK
-		                                    : status == KVR_E_MISS ||
-		                                        (status == KVR_OK && kvr_filled(buf, len, k));
-		wrong += !fine;
+		bool    hit = status == KVR_OK && (verb == KVR_VERB_PUT || kvr_filled(buf, len, k));
+		wrong += !hit && (verb == KVR_VERB_PUT || status != KVR_E_MISS);
 	}
 	free(buf);
 	return NULL;
@@ -569,8 +272,8 @@ START_TEST(lanes_that_evict_each_others_files_keep_the_sum)
 	}
 	ck_assert_int_eq(wrong, 0);
 	ck_assert_uint_eq(bed.store->reserved, 0);
-	ck_assert_uint_eq(bed.store->index.bytes, bytes_there());
-	ck_assert_uint_le(bytes_there(), bed.opts.capacity);
+	ck_assert_uint_eq(bed.store->index.bytes, kvr_fs_bed_bytes(&bed));
+	ck_assert_uint_le(kvr_fs_bed_bytes(&bed), bed.opts.capacity);
 	ck_assert_uint_eq(kvr_dir_count(bed.dir, ".tmp"), 0);
 	kvr_fs_bed_remove(&bed);
 }
@@ -579,11 +282,7 @@ END_TEST
 KVR_CHECK_MAIN("connectors.fs_space",
     the_capacity_is_kept_and_what_was_not_used_for_longest_goes, what_was_there_before_counts_too,
     files_that_others_add_and_remove_are_noticed, the_floor_of_free_space_is_kept,
-    a_full_disk_is_told_and_leaves_nothing_behind,
     a_disk_that_is_smaller_than_the_capacity_gives_up_what_is_old,
-    short_and_interrupted_calls_change_nothing, a_read_that_fails_is_no_hit,
-    a_kick_in_the_middle_of_a_put_leaves_nothing_behind,
-    what_a_crash_leaves_is_removed_by_the_next, what_somebody_is_writing_is_left_alone,
     leftovers_in_a_temporary_directory_are_removed_too,
     a_scan_that_runs_out_of_time_goes_on_at_the_next_dial,
     lanes_that_evict_each_others_files_keep_the_sum)

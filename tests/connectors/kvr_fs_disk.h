@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A disk that misbehaves: tests that link fs_disk.c with --wrap get these calls in place of the
+ * system's. Zero everywhere: the disk as it is. Set while no lane is running.
+ */
+#ifndef KVR_FS_DISK_H
+#define KVR_FS_DISK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct kvr_fs_disk {
+	int         write_errno;    /* from call number `in` on; 0: none */
+	int         read_errno;     /* the same; -1: the end of the file, too early */
+	_Atomic int in;
+	size_t      at_most;        /* bytes of one call; 0: all */
+	int         interrupts;     /* EINTR so many times before each call */
+	uint64_t    free_bytes;     /* what statvfs says; 0: the truth */
+	uint64_t    frees_per_file; /* what an eviction adds to it */
+	bool        heals_when_evicted;
+	void      (*after_write)(void);
+	_Atomic int writes;         /* to regular files, so far */
+};
+
+extern struct kvr_fs_disk kvr_fs_disk;
+
+#endif
