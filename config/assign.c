@@ -255,6 +255,6 @@ kvr_assign_default(struct kvr_load *load, struct kvr_place place)
 	t.at = kvr_place_at(load->cfg, place);
 	if (place.option->type == KVR_TYPE_RANK)
 		*(int32_t *)t.at = -1;
-	else if (value.text[0] != '\0')
-		KVR_CHECK(take(&t)); /* a row whose default does not fit its own limits */
+	else if (value.text[0] != '\0' && !take(&t))
+		KVR_CHECK(load->cfg->own->arena.failed); /* else the row breaks its own limits */
 }

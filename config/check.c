@@ -76,6 +76,7 @@ derive_tier(struct kvr_load *load, uint32_t i)
 		if (given(load, in_tier(i, "password")))
 			return; /* kvr_check_whole says it */
 		tier->password = kvr_arena_text(&own->arena, text, strlen(text));
+		kvr_place_origin(load->cfg, in_tier(i, "password"))->env = tier->password_env;
 	}
 }
 
@@ -84,7 +85,7 @@ kvr_derive(struct kvr_load *load)
 {
 	struct kvr_config *cfg = load->cfg;
 
-	/* The shapes of an engine say how many tokens a chunk has; the default is for those without. */
+	/* Shapes say how many tokens a chunk has; the default is for engines without. */
 	if (!given(load, in_root("engine.chunk_tokens"))) {
 		if (cfg->own->kv_shape.dim[2] != 0)
 			cfg->engine.chunk_tokens = (uint32_t)cfg->own->kv_shape.dim[2];

@@ -105,6 +105,7 @@ void kvr_load_error(struct kvr_load *, const struct kvr_origin *, const char *fm
     KVR_PRINTF(3, 4);
 void kvr_load_warn(struct kvr_load *, const struct kvr_origin *, const char *fmt, ...)
     KVR_PRINTF(3, 4);
+enum kvr_err kvr_no_memory(char *why, size_t why_cap); /* answers KVR_E_NOMEM */
 struct kvr_origin kvr_origin_of(const struct kvr_load *, const struct kvr_node *);
 struct kvr_origin kvr_origin_of_key(const struct kvr_load *, const struct kvr_node *);
 /* Text of a file for a message: in quotes, cut, without control characters. */

@@ -7,15 +7,15 @@
 
 enum kvr_flat_kind {
 	KVR_FLAT_TEXT,
-	KVR_FLAT_BOOL, /* "true" and "1" in any case; all else is false */
+	KVR_FLAT_BOOL, /* "true" and "1"; all else is false */
 	KVR_FLAT_COUNT,
 	KVR_FLAT_SECONDS,
 	KVR_FLAT_MILLIS,
 	KVR_FLAT_GIB,
-	KVR_FLAT_TTL,    /* two keys that make one value */
-	KVR_FLAT_ENGINE, /* the engine's own, nothing to do with remote stores */
-	KVR_FLAT_IGNORED, /* concerns remote stores, has no effect here: `why` says so in a warning */
-	KVR_FLAT_REFUSED /* ignoring it would be wrong: an error when it is set to true */
+	KVR_FLAT_TTL,     /* two keys that make one value */
+	KVR_FLAT_ENGINE,  /* the engine's own, nothing to do with remote stores */
+	KVR_FLAT_IGNORED, /* of remote stores, without effect here: a warning says `why` */
+	KVR_FLAT_REFUSED  /* an error when it is set: ignoring it would be wrong */
 };
 
 struct kvr_flat_key {

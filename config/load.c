@@ -120,14 +120,6 @@ finish(struct kvr_load *load, struct kvr_config **ret)
 }
 
 static enum kvr_err
-no_memory(struct kvr_load *load)
-{
-	if (load->why_cap > 0)
-		snprintf(load->why, load->why_cap, "no memory to read the configuration");
-	return KVR_E_NOMEM;
-}
-
-static enum kvr_err
 read_text(struct kvr_load *load, const char *text, size_t len, struct kvr_config **ret)
 {
 	/* A copy with a NUL behind it: the scanner may look one letter ahead. */
@@ -157,7 +149,7 @@ out:
 		explicit_bzero(copy, len);
 	free(copy);
 	free(masked);
-	return err == KVR_E_NOMEM ? no_memory(load) : err;
+	return err == KVR_E_NOMEM ? kvr_no_memory(load->why, load->why_cap) : err;
 }
 
 static struct kvr_load
@@ -192,7 +184,7 @@ slurp(struct kvr_load *load, const char *path, char **ret, size_t *ret_len)
 	enum kvr_err err = KVR_OK;
 
 	if (text == NULL)
-		err = no_memory(load);
+		err = kvr_no_memory(load->why, load->why_cap);
 	else if (file == NULL)
 		err = file_error(load, strerror(errno));
 	else
@@ -261,10 +253,10 @@ kvr_config_from_url(const char *url, const struct kvr_config_opts *opts, struct 
 		return file_error(&load, "the current directory cannot be resolved");
 	load.dir = dir;
 	if (new_config(&load) == NULL)
-		return no_memory(&load);
+		return kvr_no_memory(why, why_cap);
 	kvr_add_tier(&load, &at);
 	load.cfg->tier[0].name = "remote";
 	kvr_assign(&load, place, &value);
 	err = finish(&load, ret);
-	return err == KVR_E_NOMEM ? no_memory(&load) : err;
+	return err == KVR_E_NOMEM ? kvr_no_memory(why, why_cap) : err;
 }

@@ -44,7 +44,9 @@ find_context(const struct kvr_load *load, struct kvr_config_note *note)
 	note->context = line;
 	note->context_len =
 	    end == NULL ? load->len - (size_t)(line - load->masked) : (size_t)(end - line);
-	if (note->context_len > 0 && line[note->context_len - 1] == '\r')
+	/* Unless the place is behind it: a caret stands below its line or right after it. */
+	if (note->context_len > 0 && line[note->context_len - 1] == '\r' &&
+	    note->column <= note->context_len)
 		note->context_len--;
 }
 
@@ -144,8 +146,13 @@ print_context(struct kvr_text_out *out, const struct kvr_config_note *note)
 		kvr_out(out, "%c", c < 0x20 && c != '\t' ? '?' : c);
 	}
 	kvr_out(out, "\n  ");
-	for (size_t i = from; i < column; i++)
-		kvr_out(out, "%c", i < to && note->context[i] == '\t' ? '\t' : ' ');
+	for (size_t i = from; i < column; i++) {
+		char c = i < to ? note->context[i] : ' ';
+
+		/* A letter of several bytes takes one place on the screen. */
+		if (((unsigned char)c & 0xc0) != 0x80)
+			kvr_out(out, "%c", c == '\t' ? '\t' : ' ');
+	}
 	kvr_out(out, "^");
 }
 
@@ -161,4 +168,12 @@ kvr_config_note_print(const struct kvr_config_note *note, bool lines, char *ret_
 	if (lines && note->context != NULL)
 		print_context(&out, note);
 	return out.len;
+}
+
+enum kvr_err
+kvr_no_memory(char *why, size_t why_cap)
+{
+	if (why_cap > 0)
+		snprintf(why, why_cap, "no memory for the configuration");
+	return KVR_E_NOMEM;
 }

@@ -115,7 +115,7 @@ settle(struct kvr_load *load, struct before *take)
 	free(take);
 	if (load->n_errors > 0)
 		return KVR_E_CONFIG;
-	return no_memory ? KVR_E_NOMEM : KVR_OK;
+	return no_memory ? kvr_no_memory(load->why, load->why_cap) : KVR_OK;
 }
 
 enum kvr_err
@@ -134,7 +134,7 @@ kvr_config_set(struct kvr_config *cfg, const char *path_is_value, char *why, siz
 	struct kvr_origin at = { .kind = KVR_FROM_SET };
 
 	if (before == NULL)
-		return KVR_E_NOMEM;
+		return kvr_no_memory(why, why_cap);
 	if (kvr_directory(NULL, dir))
 		kvr_override(&load, path_is_value);
 	else
@@ -232,7 +232,7 @@ kvr_config_identify(
 	struct before *before = remember(cfg);
 
 	if (before == NULL)
-		return KVR_E_NOMEM;
+		return kvr_no_memory(why, why_cap);
 	identify_text(&load, "engine.model", &engine->model, me->model);
 	identify_text(&load, "engine.fingerprint", &engine->fingerprint, me->fingerprint);
 	if (identify_number(&load, "engine.world_size", me->world_size, engine->world_size, 0))

@@ -164,8 +164,9 @@ START_TEST(show_hides_secrets_and_names_origins)
 	    shown, "\ntiers.a.user                     kv                        # text:1:50\n"));
 	ck_assert_ptr_nonnull(strstr(
 	    shown, "\ntiers.b.url                      redis://u:***@h:1         # text:1:103\n"));
-	ck_assert_ptr_nonnull(strstr(
-	    shown, "\ntiers.a.password                 ***                       # default"));
+	ck_assert_ptr_nonnull(
+	    strstr(shown, "\ntiers.a.password                 ***                       # default "
+	                  "(env KV_PASSWORD)\n"));
 	ck_assert_uint_eq(kvr_config_show(cfg, cut, sizeof(cut)), len);
 	ck_assert_uint_eq(strlen(cut), sizeof(cut) - 1);
 	ck_assert_uint_eq(kvr_config_show(cfg, NULL, 0), len);
