@@ -163,7 +163,10 @@ kvr_call_sum(struct kvr *k, const struct kvr_call *c, struct kvr_outcome *ret)
 	}
 }
 
-/* Who is told how. Only the futex path makes a system call, and only if somebody sleeps. */
+/*
+ * Who is told how. The slot cannot be used again before this returns, for the router's hold on it
+ * ends with a later message.
+ */
 static void
 announce(struct kvr *k, struct kvr_call *c, bool quiet)
 {
@@ -174,6 +177,8 @@ announce(struct kvr *k, struct kvr_call *c, bool quiet)
 	} else if (c->teller == KVR_TELL_NOBODY && quiet) {
 		kvr_call_drop(k, c, true);
 	}
+	if (quiet)
+		atomic_fetch_or(&c->word, KVR_WORD_TOLD);
 	if (atomic_load(&c->sleepers) > 0)
 		kvr_futex_wake(&c->word);
 }

@@ -51,10 +51,17 @@ enum {
 };
 
 /*
- * The word of an operation, on which waiters sleep: generation << 5 | quiet << 4 | fetched << 2 |
- * arrived. A completion can be fetched while arrived is more than fetched.
+ * The word of an operation, on which waiters sleep: generation << 6 | told << 5 | quiet << 4 |
+ * fetched << 2 | arrived. A completion can be fetched while arrived is more than fetched; told is
+ * set when the last one has been handed to its queue or thread.
  */
-enum { KVR_WORD_ARRIVED = 1, KVR_WORD_FETCHED = 4, KVR_WORD_QUIET = 16, KVR_WORD_GEN = 5 };
+enum {
+	KVR_WORD_ARRIVED = 1,
+	KVR_WORD_FETCHED = 4,
+	KVR_WORD_QUIET = 16,
+	KVR_WORD_TOLD = 32,
+	KVR_WORD_GEN = 6
+};
 #define KVR_WORD_N_ARRIVED(w) ((w) & 3U)
 #define KVR_WORD_N_FETCHED(w) ((w) >> 2 & 3U)
 #define KVR_WORD_GEN_OF(w) ((w) >> KVR_WORD_GEN)

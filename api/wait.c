@@ -183,6 +183,15 @@ kvr_cancel_request(struct kvr *k, const char *request)
 
 /* ---- kvr_quiet ---- */
 
+/* The generation of an operation whose completion has not been handed over; else 0. */
+static uint32_t
+untold(const struct kvr_call *c)
+{
+	uint32_t word = atomic_load(&c->word);
+
+	return (word & KVR_WORD_TOLD) == 0 && atomic_load(&c->holds) != 0 ? KVR_WORD_GEN_OF(word) : 0;
+}
+
 enum kvr_err
 kvr_quiet(struct kvr *k, uint64_t until_ns, uint64_t *ret_left)
 {
@@ -200,8 +209,7 @@ kvr_quiet(struct kvr *k, uint64_t until_ns, uint64_t *ret_left)
 		return err;
 	/* The list is made first: what is accepted while we wait is not waited for. */
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++)
-		before[i] = runs(&k->call[i], kvr_call_op(&k->call[i]))
-		    ? KVR_WORD_GEN_OF(atomic_load(&k->call[i].word)) : 0;
+		before[i] = untold(&k->call[i]);
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
 		struct kvr_call *c = &k->call[i];
 		bool in_time = true;
@@ -209,7 +217,7 @@ kvr_quiet(struct kvr *k, uint64_t until_ns, uint64_t *ret_left)
 		while (before[i] != 0 && in_time) {
 			uint32_t word = atomic_load(&c->word);
 
-			if (KVR_WORD_GEN_OF(word) != before[i] || (word & KVR_WORD_QUIET) != 0)
+			if (KVR_WORD_GEN_OF(word) != before[i] || (word & KVR_WORD_TOLD) != 0)
 				break;
 			in_time = sleep_on(c, word, at_ns);
 		}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What tests of the facade share. Sees nothing of the library but its public header. */
+#ifndef KVR_API_BED_H
+#define KVR_API_BED_H
+
+#include "kvrelay.h"
+
+#include "kvr_check.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define OK(call) ck_assert_msg((call) == KVR_OK, "%s", #call)
+
+/* Compares errors by name, so that a failure reads well. */
+#define ERR(call, want) \
+	do { \
+		int32_t got_ = (int32_t)(call); \
+		ck_assert_msg(got_ == (int32_t)(want), "%s is %s, not %s", #call, kvr_err_name(got_), #want); \
+	} while (0)
+
+static inline uint64_t
+bed_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+static inline uint64_t
+bed_in_ms(uint64_t ms)
+{
+	return bed_now_ns() + ms * UINT64_C(1000000);
+}
+
+struct bed_log {
+	int  n, level;
+	char last[512];
+};
+
+static inline void
+bed_log(void *arg, int level, const char *line)
+{
+	struct bed_log *l = arg;
+
+	l->n++;
+	l->level = level;
+	snprintf(l->last, sizeof(l->last), "%s", line);
+}
+
+/* One instance from JSON, or the test fails with the sentence of kvr_open. */
+static inline struct kvr *
+bed_open(const char *json, const struct kvr_identity *who, const struct kvr_layout *layout,
+    struct bed_log *log)
+{
+	const struct kvr_options o = { .size = sizeof(o), .config_text = json, .identity = who,
+		.layout = layout, .log = log == NULL ? NULL : bed_log, .log_arg = log };
+	struct kvr *k = NULL;
+	char why[512] = "";
+	enum kvr_err err = kvr_open(&o, 0, &k, why, sizeof(why));
+
+	ck_assert_msg(err == KVR_OK && k != NULL, "%s: %s", kvr_err_name(err), why);
+	return k;
+}
+
+static inline void
+bed_close(struct kvr *k)
+{
+	struct kvr_close_report r = { .size = sizeof(r) };
+
+	OK(kvr_close(k, bed_in_ms(20000), KVR_DRAIN, &r));
+	ck_assert_uint_eq(r.stuck_threads, 0);
+	ck_assert_uint_eq(r.not_quiet, 0);
+	kvr_free(k);
+}
+
+/* Bytes that tell key and place, so that no two values of a test are alike. */
+static inline void
+bed_fill(void *at, size_t len, uint32_t seed)
+{
+	unsigned char *c = at;
+
+	for (size_t i = 0; i < len; i++)
+		c[i] = (unsigned char)(seed * 131 + i * 7 + (i >> 8));
+}
+
+static inline void
+bed_same(const void *at, size_t len, uint32_t seed)
+{
+	const unsigned char *c = at;
+
+	for (size_t i = 0; i < len; i++)
+		ck_assert_msg(c[i] == (unsigned char)(seed * 131 + i * 7 + (i >> 8)),
+		    "byte %zu of value %u is another one", i, seed);
+}
+
+#endif

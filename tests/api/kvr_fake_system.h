@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A router of a few lines in the place of the real system, for what a test cannot make the real one
+ * do at a chosen moment: hold operations, die, get stuck, release late, fail a key in some way.
+ * It keeps values in a table and answers on a thread of its own, under one lock, as the real one
+ * does under its guard. One instance at a time.
+ */
+#ifndef KVR_FAKE_SYSTEM_H
+#define KVR_FAKE_SYSTEM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Operations wait until they are let go, cancelled, or past their deadline. */
+void kvr_fake_hold(bool hold);
+/* After COMPLETE the operations keep their slots until this is false: what a write-back does. */
+void kvr_fake_release_late(bool late);
+/* Between the two completions of a KVR_EARLY operation. */
+void kvr_fake_hold_memory(bool hold);
+/* Every key of operations to come gets this; 0: none. */
+void kvr_fake_fail(int32_t err);
+/* As a broken invariant would: STOPPED from nobody, and nothing is answered any more. */
+void kvr_fake_die(void);
+/* Threads that kvr_system_join will not end. */
+void kvr_fake_stuck(uint32_t n);
+/* enum kvr_tier_state of the only tier. */
+void kvr_fake_tier(uint32_t state);
+/* Waits until this many operations are held. */
+void kvr_fake_wait_held(uint32_t n);
+/* SUBMITs so far. */
+uint32_t kvr_fake_submits(void);
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How instances end: drained, aborted, dead, stuck; and what works afterwards. */
+#include "kvr_api_bed.h"
+#include "kvr_fake_system.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
+
+static const struct kvr_batch ask = { .size = sizeof(ask), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+
+struct runner {
+	struct kvr  *k;
+	pthread_t    id;
+	_Atomic int  err;
+	uint64_t     until_ns;
+};
+
+static void *
+run(void *arg)
+{
+	struct runner *r = arg;
+	const struct kvr_opts o = { .size = sizeof(o), .until_ns = r->until_ns };
+
+	r->err = kvr_run(r->k, &ask, &o, NULL, NULL);
+	return NULL;
+}
+
+static void *
+close_too(void *arg)
+{
+	struct runner *r = arg;
+
+	r->err = kvr_close(r->k, bed_in_ms(20000), KVR_ABORT, NULL);
+	return NULL;
+}
+
+static void
+start(struct runner *r, struct kvr *k, void *(*fn)(void *))
+{
+	*r = (struct runner){ .k = k, .err = 1, .until_ns = bed_in_ms(60000) };
+	ck_assert_int_eq(pthread_create(&r->id, NULL, fn, r), 0);
+}
+
+START_TEST(drain_lets_it_finish)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	struct kvr_close_report rep = { .size = sizeof(rep) };
+	struct runner r, closer;
+	struct kvr_health h = { .size = sizeof(h) };
+
+	kvr_fake_hold(true);
+	start(&r, k, run);
+	kvr_fake_wait_held(1);
+	start(&closer, k, close_too);
+	while (kvr_health(k, &h) == KVR_OK && strcmp(h.why, kvr_err_text(KVR_E_SHUTDOWN)) != 0)
+		;
+	kvr_fake_hold(false);
+	pthread_join(r.id, NULL);
+	pthread_join(closer.id, NULL);
+	ck_assert_int_eq(closer.err, KVR_OK);
+	OK(kvr_close(k, 0, KVR_DRAIN, &rep)); /* the first one's report */
+	ck_assert_uint_eq(rep.finished + rep.dropped, 1);
+	kvr_free(k);
+}
+END_TEST
+
+START_TEST(a_drain_becomes_an_abort_in_time)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	struct kvr_close_report rep = { .size = sizeof(rep) };
+	struct runner r;
+	uint64_t until_ns = bed_in_ms(100);
+
+	kvr_fake_hold(true);
+	start(&r, k, run);
+	kvr_fake_wait_held(1);
+	OK(kvr_close(k, until_ns, KVR_DRAIN, &rep));
+	ck_assert_uint_lt(bed_now_ns(), until_ns + UINT64_C(5000000000));
+	pthread_join(r.id, NULL);
+	ERR(r.err, KVR_E_SHUTDOWN);
+	ck_assert_uint_eq(rep.dropped, 1);
+	ck_assert_uint_eq(rep.finished, 0);
+	kvr_free(k);
+}
+END_TEST
+
+START_TEST(afterwards_everything_is_shutdown)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	struct kvr_queue *q, *other;
+	kvr_op op = 0, waits = 0;
+	kvr_obj obj = 0;
+	struct kvr_done d = { .size = sizeof(d) };
+	struct kvr_health h = { .size = sizeof(h) };
+	const char *key = "k";
+	uint32_t prefix = 7;
+	char text[64];
+	uint64_t ns;
+
+	OK(kvr_queue_open(k, &q));
+	OK(kvr_alloc(kvr_get_allocator_backend(k), NULL, 100, 0, &obj));
+	kvr_fake_hold(true);
+	OK(kvr_submit(k, &ask, &(struct kvr_opts){ .size = sizeof(struct kvr_opts), .queue = q }, &op));
+	OK(kvr_submit(k, &ask, NULL, &waits));
+	OK(kvr_close(k, 0, KVR_ABORT, NULL));
+	/* What was accepted can still be fetched, */
+	ck_assert_int_eq(kvr_drain(q, &d, 1, NULL), 1);
+	ck_assert_uint_eq(d.op, op);
+	ck_assert_int_eq(d.err, KVR_E_SHUTDOWN);
+	ERR(kvr_wait(k, waits, 0, NULL, NULL), KVR_E_SHUTDOWN);
+	/* objects live until kvr_free, */
+	OK(kvr_unref(kvr_get_allocator_backend(k), obj));
+	OK(kvr_health(k, &h));
+	ck_assert_uint_eq(h.ok, 0);
+	/* and nothing else works. */
+	ERR(kvr_submit(k, &ask, NULL, &op), KVR_E_SHUTDOWN);
+	ERR(kvr_run(k, &ask, NULL, NULL, NULL), KVR_E_SHUTDOWN);
+	ERR(kvr_cancel(k, op), KVR_E_SHUTDOWN);
+	ERR(kvr_cancel_request(k, "r"), KVR_E_SHUTDOWN);
+	ERR(kvr_quiet(k, 0, NULL), KVR_E_SHUTDOWN);
+	ERR(kvr_queue_open(k, &other), KVR_E_SHUTDOWN);
+	ERR(kvr_contains(k, key, false, 0), KVR_E_SHUTDOWN);
+	ERR(kvr_batched_contains(k, &key, 1, false, 0, &prefix), KVR_E_SHUTDOWN);
+	ck_assert_uint_eq(prefix, 0);
+	ck_assert(!kvr_exists_in_put_tasks(k, key));
+	ERR(kvr_submit_put_task(k, key, obj, NULL, NULL, NULL), KVR_E_SHUTDOWN);
+	ERR(kvr_get_blocking(k, key, 0, &obj), KVR_E_SHUTDOWN);
+	ck_assert(!kvr_support_batched_async_contains(k));
+	ERR(kvr_pin(k, key), KVR_E_SHUTDOWN);
+	ERR(kvr_remove(k, key, false, 0), KVR_E_SHUTDOWN);
+	ERR(kvr_set_layout(k, NULL), KVR_E_SHUTDOWN);
+	ERR(kvr_estimate(k, 1, 1, &ns), KVR_E_SHUTDOWN);
+	ck_assert_uint_eq(kvr_metrics(k, false, text, sizeof(text)), 0);
+	kvr_free(k);
+}
+END_TEST
+
+START_TEST(free_closes)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	kvr_op op;
+
+	kvr_fake_hold(true);
+	OK(kvr_submit(k, &ask, NULL, &op));
+	kvr_free(k);
+	kvr_free(NULL);
+	k = bed_open(MEMORY, NULL, NULL, NULL);
+	kvr_fake_hold(false);
+	bed_close(k);
+}
+END_TEST
+
+static void
+count(void *arg, const struct kvr_done *d, const struct kvr_results *r)
+{
+	(void)r;
+	if (d->err == KVR_E_DEAD && (d->flags & KVR_DONE_QUIET) != 0)
+		atomic_fetch_add((_Atomic int *)arg, 1);
+}
+
+START_TEST(a_dead_instance_answers_and_the_process_lives)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	_Atomic int n = 0;
+	struct kvr_queue *q;
+	struct kvr_done d = { .size = sizeof(d) };
+	struct kvr_health h = { .size = sizeof(h) };
+	struct runner r;
+	kvr_op op;
+
+	OK(kvr_queue_open(k, &q));
+	kvr_fake_hold(true);
+	start(&r, k, run);
+	OK(kvr_submit(k, &ask, &(struct kvr_opts){ .size = sizeof(struct kvr_opts), .queue = q }, &op));
+	OK(kvr_submit(k, &ask, &(struct kvr_opts){ .size = sizeof(struct kvr_opts), .done = count,
+	    .done_arg = &n }, &op));
+	kvr_fake_wait_held(3);
+	kvr_fake_die();
+	pthread_join(r.id, NULL);
+	ERR(r.err, KVR_E_DEAD);
+	ERR(kvr_run(k, &ask, NULL, NULL, NULL), KVR_E_DEAD);
+	OK(kvr_health(k, &h));
+	ck_assert_uint_eq(h.ok, 0);
+	ck_assert_str_eq(h.why, kvr_err_text(KVR_E_DEAD));
+	OK(kvr_close(k, 0, KVR_DRAIN, NULL));
+	ck_assert_int_eq(n, 1);
+	ck_assert_int_eq(kvr_drain(q, &d, 1, NULL), 1);
+	ck_assert_int_eq(d.err, KVR_E_DEAD);
+	kvr_free(k);
+}
+END_TEST
+
+START_TEST(a_stuck_thread_is_reported)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	struct kvr_close_report rep = { .size = sizeof(rep) };
+	struct kvr_opts o = { .size = sizeof(o), .flags = KVR_EARLY };
+	struct kvr_done d = { .size = sizeof(d) };
+	struct runner r;
+
+	kvr_fake_hold(true);
+	start(&r, k, run);
+	kvr_fake_wait_held(1);
+	kvr_fake_stuck(2);
+	kvr_fake_die(); /* and nothing more is answered */
+	pthread_join(r.id, NULL);
+	ERR(r.err, KVR_E_DEAD);
+	ERR(kvr_close(k, bed_in_ms(50), KVR_ABORT, &rep), KVR_E_STUCK);
+	ck_assert_uint_eq(rep.stuck_threads, 2);
+	ck_assert_uint_eq(rep.not_quiet, 1);
+	ERR(kvr_close(k, bed_in_ms(50), KVR_ABORT, &rep), KVR_E_STUCK);
+	ERR(kvr_run(k, &ask, &o, &d, NULL), KVR_E_SHUTDOWN);
+	kvr_free(k); /* leaks on purpose */
+	ck_assert_uint_eq(rep.size, sizeof(rep));
+}
+END_TEST
+
+START_TEST(wrong_closes)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	struct kvr_close_report rep = { .size = 4 };
+
+	ERR(kvr_close(k, 0, 2, NULL), KVR_E_INVALID);
+	ERR(kvr_close(k, 0, KVR_DRAIN, &rep), KVR_E_INVALID);
+	ERR(kvr_close(k, KVR_NEVER, KVR_DRAIN, NULL), KVR_E_INVALID);
+	ERR(kvr_close(k, 12345, KVR_DRAIN, NULL), KVR_E_INVALID);
+	ERR(kvr_close(NULL, 0, KVR_DRAIN, NULL), KVR_E_INVALID);
+	OK(kvr_run(k, &(struct kvr_batch){ .size = sizeof(struct kvr_batch) }, NULL, NULL, NULL));
+	bed_close(k);
+}
+END_TEST
+
+KVR_CHECK_MAIN("api.end", drain_lets_it_finish, a_drain_becomes_an_abort_in_time,
+    afterwards_everything_is_shutdown, free_closes, a_dead_instance_answers_and_the_process_lives,
+    a_stuck_thread_is_reported, wrong_closes)
