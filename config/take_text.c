@@ -141,8 +141,8 @@ take_rank(struct kvr_take *t)
 	if (text == NULL)
 		return true;
 	if (!kvr_parse_whole(text, &rank, &huge) || huge || rank > t->option->max) {
-		TAKE_ERROR(t, "%s: the variable %.40s holds %s, which is no rank", t->path, name,
-		    kvr_quoted(text, quoted));
+		/* Its value is not repeated: the wrong variable may hold a secret. */
+		TAKE_ERROR(t, "%s: what the variable %.40s holds is no rank", t->path, name);
 		return false;
 	}
 	*(int32_t *)t->at = (int32_t)rank;
