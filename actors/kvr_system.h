@@ -24,6 +24,7 @@
 
 #include "kvr_config.h"
 #include "kvr_domain.h"
+#include "kvr_log.h"
 
 struct kvr_system;
 
@@ -32,6 +33,7 @@ struct kvr_system_options {
 	struct kvr_ledger       *ledger;
 	kvr_outside_fn          *outside; /* COMPLETE, RELEASE, STOPPED: see kvr_domain.h */
 	void                    *arg;
+	const struct kvr_log    *log;         /* lives as long as the system */
 	const char              *instance;    /* unique in the process: names of mailboxes, threads, trace */
 	const char              *config_text; /* for the trace, without secrets */
 	uint64_t                 fingerprint; /* of the identity; 0: not compared */

@@ -2,7 +2,6 @@
 /* What an instance says of itself: states, words of stores, metrics, log lines. */
 #include "kvr_system_own.h"
 
-#include "kvr_log.h"
 #include "kvr_metrics_state.h"
 
 #include <stdio.h>
@@ -29,11 +28,13 @@ kvr_system_watch(void *arg, const struct kvr_actor *a, uint32_t before, const st
 	const char *was = a->spec->state_name[before], *is = a->spec->state_name[a->state];
 
 	if (sick)
-		kvr_log(KVR_LOG_WARN, "tier %s is %s, its keys are answered DOWN: %s", t->config->name, is,
+		kvr_log(sys->opt.log, WARN, 0, "tier %s is %s, its keys are answered DOWN: %s", t->config->name, is,
 		    words[0] != '\0' ? words : "no connection");
+	else if (tier)
+		kvr_log(sys->opt.log, INFO, 0, "tier %s: %s to %s", t->config->name, was, is);
 	else
-		kvr_log(tier ? KVR_LOG_INFO : KVR_LOG_DEBUG, "%s of tier %s: %s to %s",
-		    kvr_id_name(a->id, id, sizeof(id)), t->config->name, was, is);
+		kvr_log(sys->opt.log, DEBUG, 0, "%s of tier %s: %s to %s", kvr_id_name(a->id, id, sizeof(id)),
+		    t->config->name, was, is);
 }
 
 void

@@ -160,7 +160,7 @@ start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 {
 	char name[32];
 	char *text = malloc(CONFIG_TEXT);
-	struct kvr_system_options o = { .config = k->config, .ledger = k->ledger, .outside = kvr_outside,
+	struct kvr_system_options o = { .config = k->config, .ledger = k->ledger, .log = &k->log, .outside = kvr_outside,
 		.arg = k, .instance = name, .config_text = text,
 		.fingerprint = kvr_fingerprint(k->config, who->engine, who->salt),
 		.slot_bytes = k->layout_bytes != 0 ? k->layout_bytes : k->config->memory.slot_bytes,
