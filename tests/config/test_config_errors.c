@@ -108,9 +108,7 @@ static const struct wrong wrong_kinds[] = {
 	    "text:1:24: engine.worker_id is \"3\"; it must name a variable, such as "
 	    "\"env:RANK\"" },
 	{ ENGINE("\"worker_id\":\"env:BADRANK\""),
-	    "text:1:24: engine.worker_id: the variable BADRANK holds \"three\", which is "
-	    "no "
-	    "rank" },
+	    "text:1:24: engine.worker_id: what the variable BADRANK holds is no rank" },
 	{ "{\"metrics\":{\"listen\":\"9477\"}," MEM "}",
 	    "text:1:22: metrics.listen is \"9477\"; it must be \"host:port\", "
 	    "\"unix:/path\" or "
