@@ -41,7 +41,7 @@
  *   HANG_UP      the last message. Whoever posts it kicks whatever runs, a dial too; what waits is
  *                answered UNFINISHED; then STOPPED, and nothing after it.
  *
- * START: links before their tier, tiers before the router, for START of a tier dials.
+ * START: metrics, transfer, router, then links before their tier, for START of a tier dials and tells.
  */
 #ifndef KVR_ACTORS_H
 #define KVR_ACTORS_H

@@ -92,6 +92,8 @@ open_all(struct kvr_system *sys, char *why, size_t why_cap)
 		err = kvr_system_start_deciders(sys);
 	if (err == KVR_OK)
 		sys->started = true;
+	else if (sys->domain != NULL && kvr_domain_dead(sys->domain))
+		snprintf(why, why_cap, "an invariant broke: %s", kvr_domain_why(sys->domain));
 	else if (why_cap > 0 && why[0] == '\0')
 		snprintf(why, why_cap, "threads, memory or queues: %s", kvr_err_text(err));
 	return err;

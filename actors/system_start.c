@@ -125,7 +125,7 @@ start_router(struct starter *s)
 	return start(s, KVR_ID_ROUTER, &c, sizeof(c), KVR_CONFIG_ROWS(c));
 }
 
-/* Links before their tier, tiers before the router: START of a tier dials. */
+/* START of a tier dials and tells: so its links, the router and metrics come before it. */
 enum kvr_err
 kvr_system_start_deciders(struct kvr_system *sys)
 {
@@ -136,11 +136,13 @@ kvr_system_start_deciders(struct kvr_system *sys)
 
 	if (err == KVR_OK)
 		err = start(&s, KVR_ID_TRANSFER, &transfer, sizeof(transfer), KVR_CONFIG_ROWS(transfer));
+	if (err == KVR_OK)
+		err = start_router(&s);
 	for (uint32_t t = 0; t < sys->n_tiers && err == KVR_OK; t++) {
 		for (uint32_t l = 0; l < sys->tier[t].n_lanes && err == KVR_OK; l++)
 			err = start_link(&s, t, l);
 		if (err == KVR_OK)
 			err = start_tier(&s, t);
 	}
-	return err == KVR_OK ? start_router(&s) : err;
+	return err;
 }
