@@ -108,6 +108,10 @@ send_ping(struct link *me, const struct kvr_event *ev, struct kvr_out *out)
 	kvr_link_watch(me, out, me->ping_ns);
 }
 
+/*
+ * Also of a link that is UP, when the breaker opened over it: whether the store is well is best
+ * said by a new connection, for an old one may be broken and not know it.
+ */
 static unsigned
 dial(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -115,23 +119,13 @@ dial(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	kvr_touch(out, me, sizeof(*me));
 	me->dial_ns = kvr_link_later(ev->now_ns, me->connect_ns);
 	me->probe = ev->msg.DIAL.probe;
+	me->told = KVR_LINK_DOWN; /* since it asked, the tier no longer counts on us */
 	kvr_link_to_worker(me, out,
 	    &(struct kvr_msg){ .type = KVR_MSG_DIAL,
 		.deadline_ns = me->dial_ns,
 		.DIAL.probe = ev->msg.DIAL.probe });
 	kvr_link_watch(me, out, me->dial_ns);
 	return KVR_LINK_DIALING;
-}
-
-/* The breaker opened while this connection stood: a ping on it says as much as a new one. */
-static unsigned
-probe_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
-{
-	KVR_SELF(struct link, me, self, LINK_MAGIC);
-	kvr_touch(out, me, sizeof(*me));
-	me->told = KVR_LINK_DOWN; /* since its DIAL the tier no longer counts on us */
-	send_ping(me, ev, out);
-	return KVR_LINK_HALF_OPEN;
 }
 
 static unsigned
@@ -301,7 +295,8 @@ static const char *const state_name[KVR_LINK_STATES] = { "DOWN", "DIALING", "HAL
 #define STAY KVR_TO(KVR_STAY)
 /*
  * Empty cells are bugs of somebody: START twice, STOP twice, a DIAL while one runs, an answer that
- * nobody asked for. What can cross on its way is written out.
+ * nobody asked for (a worker answers the parts it held before it says DIALED). What can cross on
+ * its way is written out.
  */
 static const struct kvr_cell table[KVR_LINK_STATES][KVR_MSG_N] = {
 	[KVR_LINK_DOWN] = {
@@ -327,14 +322,12 @@ static const struct kvr_cell table[KVR_LINK_STATES][KVR_MSG_N] = {
 	[KVR_LINK_HALF_OPEN] = {
 		ON(PONG, pong_half_open, TO(UP) | TO(DOWN)),
 		ON(PART, kvr_link_bounce, STAY),
-		/* An error that closes is answered by the ping, too: that one decides. */
-		ON(PART_DONE, kvr_link_done, STAY),
 		ON(PART_CANCEL, kvr_link_cancel, STAY),
 		ON(TIMER, timer, STAY),
 		ON(STOP, stop, TO(CLOSED)),
 	},
 	[KVR_LINK_UP] = {
-		ON(DIAL, probe_up, TO(HALF_OPEN)),
+		ON(DIAL, dial, TO(DIALING)),
 		ON(PART, kvr_link_give, STAY),
 		ON(PART_DONE, kvr_link_done_up, TO(DOWN) | STAY),
 		ON(PART_CANCEL, kvr_link_cancel, STAY),
