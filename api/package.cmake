@@ -9,43 +9,45 @@ foreach(layer IN LISTS KVR_LAYERS)
 endforeach()
 
 file(GLOB kvr_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/api/kvrelay*.h)
-add_library(kvrelay SHARED ${kvr_objects})
+add_library(kvrelay_shared SHARED ${kvr_objects})
 add_library(kvrelay_static STATIC ${kvr_objects})
-foreach(lib IN ITEMS kvrelay kvrelay_static)
+foreach(lib IN ITEMS kvrelay_shared kvrelay_static)
   target_sources(${lib} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/api FILES ${kvr_headers})
   target_link_libraries(${lib} PRIVATE $<BUILD_INTERFACE:kvr_build> ${kvr_third_party})
   set_target_properties(${lib} PROPERTIES LINKER_LANGUAGE C OUTPUT_NAME kvrelay)
 endforeach()
-add_library(kvrelay::kvrelay ALIAS kvrelay)
+add_library(kvrelay::kvrelay ALIAS kvrelay_shared)
 add_library(kvrelay::static ALIAS kvrelay_static)
+set_target_properties(kvrelay_shared PROPERTIES EXPORT_NAME kvrelay)
 set_target_properties(kvrelay_static PROPERTIES EXPORT_NAME static)
 
 # The map is the list of what is exported, name by name; the linker makes everything else local.
 set(kvr_map ${PROJECT_SOURCE_DIR}/api/kvrelay.map)
-set_target_properties(kvrelay PROPERTIES
+set_target_properties(kvrelay_shared PROPERTIES
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS ${kvr_map})
-target_link_options(kvrelay PRIVATE LINKER:--version-script=${kvr_map})
+target_link_options(kvrelay_shared PRIVATE LINKER:--version-script=${kvr_map})
 if(NOT KVR_SANITIZE AND NOT KVR_FUZZ)
   # A sanitizer's own symbols are found when the program is linked, so only plain builds can ask.
-  target_link_options(kvrelay PRIVATE LINKER:-z,defs)
+  target_link_options(kvrelay_shared PRIVATE LINKER:-z,defs)
 endif()
 
+# The target of the command is called kvrelay like its file: Ninja takes "kvrelay" for that file, so
+# a library target of that name could not be built by name.
 # The command reads traces and checks configurations, which the public header does not offer: it is
 # made of the same objects and does not need the library at run time.
 file(GLOB kvr_cli CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/api/cli/*.c)
 if(kvr_cli)
-  add_executable(kvrelay_command ${kvr_cli})
-  set_target_properties(kvrelay_command PROPERTIES
-    OUTPUT_NAME kvrelay RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
-  target_link_libraries(kvrelay_command PRIVATE kvr_build kvrelay_static Threads::Threads)
+  add_executable(kvrelay ${kvr_cli})
+  set_target_properties(kvrelay PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  target_link_libraries(kvrelay PRIVATE kvr_build kvrelay_static Threads::Threads)
   foreach(dir IN ITEMS api api/cli actors runtime runtime/base config connectors connectors/table connectors/wire)
-    target_include_directories(kvrelay_command PRIVATE ${PROJECT_SOURCE_DIR}/${dir})
+    target_include_directories(kvrelay PRIVATE ${PROJECT_SOURCE_DIR}/${dir})
   endforeach()
-  install(TARGETS kvrelay_command COMPONENT command)
+  install(TARGETS kvrelay COMPONENT command)
 endif()
 
 set(kvr_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kvrelay)
-install(TARGETS kvrelay EXPORT kvrelay-shared FILE_SET HEADERS)
+install(TARGETS kvrelay_shared EXPORT kvrelay-shared FILE_SET HEADERS)
 install(TARGETS kvrelay_static EXPORT kvrelay-static FILE_SET HEADERS)
 # Two files, so that a consumer of the shared library needs none of the libraries below it.
 install(EXPORT kvrelay-shared NAMESPACE kvrelay:: DESTINATION ${kvr_cmake_dir})
