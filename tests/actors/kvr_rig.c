@@ -42,6 +42,19 @@ part_done(struct kvr_rig *rig, const struct kvr_msg *msg)
 	rig->n_answered++;
 }
 
+/* Its last word: all that was given before the end is answered. What comes later is, too. */
+static void
+stopped(struct kvr_rig *rig)
+{
+	KVR_CHECK(rig->stopped == 0);
+	rig->stopped++;
+	for (uint32_t i = 0; i < KVR_PARTS_MAX; i++) {
+		const struct kvr_rig_part *p = &rig->part[i];
+
+		KVR_CHECK(p->id == 0 || p->answers == 1 || p->number >= rig->n_given_at_stop);
+	}
+}
+
 static void
 outside(void *arg, struct kvr_sim *sim, const struct kvr_msg *msg)
 {
@@ -66,8 +79,7 @@ outside(void *arg, struct kvr_sim *sim, const struct kvr_msg *msg)
 		rig->tier_state = msg->TIER_STATE.state;
 		rig->links_up = msg->TIER_STATE.links_up;
 	} else if (msg->to == KVR_ID_ROUTER && msg->type == KVR_MSG_STOPPED) {
-		KVR_CHECK(rig->n_open == 0 && rig->stopped == 0);
-		rig->stopped++;
+		stopped(rig);
 	} else {
 		KVR_CHECK(msg->to == KVR_ID_METRICS && msg->type == KVR_MSG_TIER_STATE);
 	}
@@ -139,6 +151,7 @@ kvr_rig_give(struct kvr_rig *rig, const struct kvr_rig_ask *ask)
 	*p = (struct kvr_rig_part){ .id = msg.part,
 		.rows = msg.rows,
 		.n_rows = ask->n,
+		.number = rig->n_given,
 		.verb = msg.PART.verb,
 		.given_ns = kvr_sim_now(rig->sim) };
 	rig->n_open++;
@@ -174,6 +187,7 @@ kvr_rig_cancel(struct kvr_rig *rig, uint32_t slot, int32_t reason)
 void
 kvr_rig_stop(struct kvr_rig *rig)
 {
+	rig->n_given_at_stop = rig->n_given;
 	kvr_sim_post(rig->sim, KVR_ID_TIER_OF(rig->tier.tier),
 	    &(struct kvr_msg){ .type = KVR_MSG_STOP, .from = KVR_ID_ROUTER });
 }

@@ -11,6 +11,7 @@
 struct kvr_rig_part {
 	uint32_t id; /* 0: never made */
 	uint32_t rows, n_rows;
+	uint32_t number;  /* how many were given before */
 	uint32_t answers;
 	int32_t  err;
 	uint32_t n_ok;
@@ -26,7 +27,7 @@ struct kvr_rig {
 	uint32_t gen[KVR_PARTS_MAX];
 	uint32_t n_open;
 	uint32_t n_given, n_answered;
-	uint32_t stopped;
+	uint32_t stopped, n_given_at_stop;
 	uint64_t stat_n, stat_ok, stat_miss, stat_err, stat_dropped; /* sums of PART_STAT, keys */
 	uint64_t count[KVR_COUNT_N];
 	uint32_t tier_state, links_up; /* as last told */

@@ -196,12 +196,21 @@ recovers(void)
 	ck_abort_msg("seed %" PRIu64 ": every get fails", running);
 }
 
+/* Whatever breaks, the seed is what a person needs first. */
+static void
+on_panic(void *arg, const char *file, int line, const char *what)
+{
+	(void)arg;
+	fprintf(stderr, "KVR_SEED=%" PRIu64 " shows it: %s:%d: %s\n", running, file, line, what);
+}
+
 static uint64_t
 run_seed(uint64_t seed)
 {
 	uint64_t r = seed * UINT64_C(0x9e3779b97f4a7c15);
 
 	running = seed;
+	kvr_on_panic(on_panic, NULL);
 	settings(&r);
 	bool stop_early = pick(&r, 0, 4) == 0;
 
