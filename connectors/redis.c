@@ -114,9 +114,8 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
     char *why, size_t why_cap)
 {
 	KVR_CHECK(store->magic == STORE_MAGIC);
-	uint64_t end_ns = until_ns;
-	if (store->connect_ns > 0)
-		end_ns = KVR_MIN(until_ns, kvr_now_ns() + store->connect_ns);
+	uint64_t own_ns = kvr_now_ns() + store->connect_ns;
+	uint64_t end_ns = store->connect_ns > 0 ? KVR_MIN(until_ns, own_ns) : until_ns;
 	struct kvr_connector *c = lane_new(store);
 	if (c == NULL) {
 		snprintf(why, why_cap, "%s: no memory for a connection", store->where);

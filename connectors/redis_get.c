@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GET_IN_FLIGHT = 64 };
+enum { GET_IN_FLIGHT = 8 }; /* of small values; what is larger is bounded by the window */
 enum { NOTHING, HAS_HEAD, ORPHAN }; /* note.go */
 
 /* What a sealed value with room payload bytes has at most: no other key text fits this key. */

@@ -15,7 +15,8 @@
 /* Held by the caller and by the thread; who drops it last frees it. */
 struct job {
 	_Atomic uint32_t holders;
-	int              done_fd; /* readable once rc and addrs stand */
+	_Atomic bool     done;    /* publishes rc and addrs to the caller */
+	int              done_fd; /* wakes it */
 	int              rc;      /* of getaddrinfo */
 	int              sys_errno;
 	struct kvr_addrs addrs;
@@ -61,7 +62,7 @@ thread_main(void *arg)
 	uint64_t one = 1;
 	job->rc = look_up(job->host, job->port, 0, &job->addrs);
 	job->sys_errno = errno;
-	/* The write to done_fd publishes rc and addrs to the caller that polls it. */
+	atomic_store_explicit(&job->done, true, memory_order_release);
 	while (write(job->done_fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 	drop(job);
@@ -96,8 +97,9 @@ wait_done(const struct job *job, uint64_t until_ns, struct kvr_kick *kick)
 			{ .fd = kick != NULL ? kick->fd : -1, .events = POLLIN } };
 		if (kick != NULL && kvr_kicked(kick))
 			return KVR_E_CANCELLED;
-		int rc = poll(p, 2, kvr_poll_ms(until_ns));
-		if (rc > 0 && (p[0].revents & POLLIN) != 0)
+		(void)!poll(p, 2, kvr_poll_ms(until_ns));
+		/* Pairs with the release in thread_main. */
+		if (atomic_load_explicit(&job->done, memory_order_acquire))
 			return KVR_OK;
 		if (kvr_now_ns() >= until_ns)
 			return KVR_E_TIMEOUT;

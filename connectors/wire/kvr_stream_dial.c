@@ -130,13 +130,15 @@ static enum kvr_err
 poll_race(struct race *r, uint64_t until_ns, struct kvr_kick *kick, int *ret_winner)
 {
 	struct pollfd p[KVR_RESOLVE_MAX + 1];
+	if (kick != NULL && kvr_kick_meant(kick))
+		return KVR_E_CANCELLED;
 	for (uint32_t i = 0; i < r->n_started; i++)
 		p[i] = (struct pollfd){ .fd = r->fd[i], .events = POLLOUT };
 	p[r->n_started] = (struct pollfd){ .fd = kick != NULL ? kick->fd : -1, .events = POLLIN };
 	bool more = r->n_started < r->addrs.n;
 	uint64_t end_ns = more ? KVR_MIN(until_ns, r->next_ns) : until_ns;
 	int n = poll(p, r->n_started + 1, kvr_poll_ms(end_ns));
-	if (kick != NULL && kvr_kicked(kick))
+	if (n > 0 && p[r->n_started].revents != 0 && kvr_kicked(kick))
 		return KVR_E_CANCELLED;
 	*ret_winner = n > 0 ? harvest(r, p) : -1;
 	return *ret_winner < 0 && kvr_now_ns() >= until_ns ? KVR_E_TIMEOUT : KVR_OK;

@@ -169,6 +169,8 @@ one_host(struct text text, struct kvr_url_host *h, uint32_t nth, const struct wh
 		skip(&text, 1);
 	} else {
 		name = cut(&text, ":");
+		if (text.len > 1 && memchr(text.at + 1, ':', text.len - 1) != NULL)
+			return bad(w, "host %u: more than one ':'; write an IPv6 address in brackets", nth);
 	}
 	if (name.len == 0)
 		return bad(w, "host %u: empty", nth);
@@ -182,8 +184,6 @@ one_host(struct text text, struct kvr_url_host *h, uint32_t nth, const struct wh
 	if (text.at[0] != ':')
 		return bad(w, "host %u: only :port may follow ']'", nth);
 	skip(&text, 1);
-	if (memchr(text.at, ':', text.len) != NULL)
-		return bad(w, "host %u: more than one ':'; write an IPv6 address in brackets", nth);
 	return port(text, h->name, &h->port, w);
 }
 
