@@ -25,12 +25,13 @@ def run(*command, env=None, cwd=None):
         env={**os.environ, **(env or {})},
         cwd=cwd,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.PIPE,  # where the library logs, unless it is told otherwise
         text=True,
         timeout=240,
     )
     if done.returncode != 0:
-        raise AssertionError(f"{' '.join(map(str, command))}\nexit {done.returncode}\n{done.stdout}")
+        raise AssertionError(f"{' '.join(map(str, command))}\nexit {done.returncode}\n"
+                             f"{done.stdout}{done.stderr}")
     return done.stdout
 
 
