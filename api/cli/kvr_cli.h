@@ -9,6 +9,7 @@
 #include "kvrelay.h"
 
 #include "kvr_base.h"
+#include "kvr_config.h"
 
 #include <stdio.h>
 
@@ -47,6 +48,10 @@ struct kvr *cli_open(const struct cli *, const struct kvr_layout *);
 /* Drains and frees; CLI_ERROR when something was dropped. */
 int cli_close(const struct cli *, struct kvr *);
 uint64_t cli_until(const struct cli *);
+
+/* What --config or --url say, as data. note may be NULL: then only the first mistake is said. */
+int cli_deployment_noted(const struct cli *, kvr_config_note_fn *note, struct kvr_config **ret);
+int cli_deployment(const struct cli *, struct kvr_config **ret);
 
 /* "1MiB", "64KiB", "3GB", "4096"; false when it is none. */
 bool cli_size(const char *text, uint64_t *ret);
