@@ -91,6 +91,8 @@ copy(struct kvr_trace_view *v, read_fn *read, void *arg, char *why, size_t cap)
 			return fail(KVR_E_DOWN, why, cap, "cannot be read: %s", strerror(errno));
 		v->head.oldest = again.oldest;
 		v->written_after = again.written;
+		if (v->head.oldest % 8 != 0 || v->head.written % 8 != 0)
+			break;
 		/* Else the writer went once round the whole ring meanwhile. */
 		if ((v->head.oldest < v->head.written || v->head.written == 0) &&
 		    v->head.written - v->head.oldest <= v->head.ring_bytes)

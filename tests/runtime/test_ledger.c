@@ -70,13 +70,13 @@ START_TEST(tables_cost_memory_only_where_they_are_touched)
 	struct rusage before, after;
 
 	ck_assert_int_eq(getrusage(RUSAGE_SELF, &before), 0);
-	struct kvr_ledger *l = kvr_ledger_new(UINT64_C(1) << 40);
+	struct kvr_ledger *l = kvr_ledger_new(UINT64_C(1) << 36);
 	ck_assert_ptr_nonnull(l);
 	l->keys[KVR_KEYS_MAX - 1].len = 1;
 	l->rows[KVR_ROWS_MAX - 1].len = 1;
 	l->texts[KVR_TEXT_MAX - 1] = 'x';
 	l->ops[KVR_OPS_MAX - 1].meta_bytes = 1;
-	uint8_t *last = kvr_ledger_staging(l, (uint32_t)((UINT64_C(1) << 40) / KVR_PAGE));
+	uint8_t *last = kvr_ledger_staging(l, (uint32_t)((UINT64_C(1) << 36) / KVR_PAGE));
 	ck_assert_ptr_eq(last, l->staging + l->staging_bytes - KVR_PAGE);
 	last[KVR_PAGE - 1] = 1;
 	ck_assert_uint_eq((uintptr_t)l->staging % KVR_PAGE, 0);

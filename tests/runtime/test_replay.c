@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -518,6 +519,8 @@ START_TEST(a_killed_domain_replays)
 	ck_assert_int_ge(child, 0);
 	if (child == 0) {
 		struct world w;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail before it kills */
 		struct kvr_trace *t = open_trace(dir, KVR_MIB(1));
 
 		open_world(&w, t);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -214,13 +215,14 @@ START_TEST(a_torn_tail_is_normal)
 }
 END_TEST
 
-START_TEST(every_flipped_bit_of_a_record_is_seen)
+START_TEST(a_flipped_bit_anywhere_in_a_record_is_seen)
 {
 	uint64_t count;
 	struct copied c = with_steps(20, &count);
 	uint64_t at = place_of(&c, 7), len = place_of(&c, 8) - at;
 
-	for (uint64_t bit = 0; bit < 8 * len; bit++) {
+	/* Of the head of a record each bit, of the rest one in each byte. */
+	for (uint64_t bit = 0; bit < 8 * len; bit += bit < 8 * sizeof(struct kvr_rec) ? 1 : 9) {
 		uint8_t mask = (uint8_t)(1U << bit % 8);
 		c.bytes[at + bit / 8] ^= mask;
 		struct kvr_trace_view *v = view_of(&c);
@@ -374,9 +376,11 @@ END_TEST
 static void
 write_until_killed(const char *dir, int tell)
 {
-	struct kvr_trace *t = open_trace(dir, KVR_MIB(8), 1);
+	struct kvr_trace *t;
 	struct duo_run r;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail before it kills */
+	t = open_trace(dir, KVR_MIB(8), 1);
 	duo_open(&r, t);
 	for (uint64_t seed = 0;; seed++) {
 		duo_work(&r, seed, 100);
@@ -480,7 +484,7 @@ START_TEST(a_snapshot_that_does_not_fit_is_seldom_tried)
 END_TEST
 
 KVR_CHECK_MAIN("runtime.trace", steps_come_back_as_they_were, a_ring_that_wraps_keeps_the_newest,
-    a_torn_tail_is_normal, every_flipped_bit_of_a_record_is_seen, rubbish_is_refused_with_a_reason,
+    a_torn_tail_is_normal, a_flipped_bit_anywhere_in_a_record_is_seen, rubbish_is_refused_with_a_reason,
     a_file_is_only_for_its_user, old_files_go_and_others_stay, no_directory_is_no_reason_to_fail,
     too_little_room_makes_a_smaller_ring, impossible_sizes_are_refused,
     a_killed_process_leaves_a_whole_trace, a_snapshot_that_does_not_fit_is_seldom_tried)
