@@ -146,3 +146,9 @@ kvr_codec_decode(struct kvr_codec *codec, uint32_t serde, struct kvr_const_span 
 		return KVR_E_IDENTITY;
 	}
 }
+
+const char *
+kvr_codec_library(void)
+{
+	return ZSTD_versionString();
+}

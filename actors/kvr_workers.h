@@ -64,5 +64,7 @@ size_t kvr_codec_encode(struct kvr_codec *, enum kvr_serde_id, uint32_t dtype_by
 /* KVR_OK: exactly raw_len bytes are there. CORRUPT; IDENTITY: no such serde here. */
 KVR_MUST_USE enum kvr_err kvr_codec_decode(struct kvr_codec *, uint32_t serde,
     struct kvr_const_span stored, void *into, size_t raw_len);
+/* The version of zstd at run time. */
+const char *kvr_codec_library(void);
 
 #endif

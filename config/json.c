@@ -235,3 +235,9 @@ kvr_read_json(struct kvr_load *load, const char *text, size_t len)
 	cJSON_Delete(root);
 	return node;
 }
+
+const char *
+kvr_json_library(void)
+{
+	return cJSON_Version();
+}

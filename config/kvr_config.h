@@ -217,5 +217,7 @@ size_t kvr_config_sum(const struct kvr_config *, const struct kvr_config_costs *
 /* For checks and messages of the layers above. */
 const char *kvr_config_format_name(uint32_t format);
 const char *kvr_config_serde_name(uint32_t serde);
+/* The version of the JSON library at run time. */
+const char *kvr_json_library(void);
 
 #endif

@@ -42,5 +42,7 @@ KVR_MUST_USE enum kvr_err kvr_mailbox_take(struct kvr_mailbox *, uint64_t until_
 
 /* Messages inside right now. */
 uint32_t kvr_mailbox_depth(const struct kvr_mailbox *);
+/* The version of nng at run time. */
+const char *kvr_mailbox_library(void);
 
 #endif

@@ -324,3 +324,9 @@ kvr_mailbox_close(struct kvr_mailbox *take)
 	free(take->spare);
 	free(take);
 }
+
+const char *
+kvr_mailbox_library(void)
+{
+	return nng_version();
+}

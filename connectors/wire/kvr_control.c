@@ -69,10 +69,12 @@ feed(struct kvr_sock *s, redisReader *reader, void **ret_reply)
 			return err;
 		/* hiredis allocates an array for as many elements as the peer claims to send. */
 		if (fed == 0 && byte == '*')
-			return kvr_stream_fail(s, KVR_E_PROTO, "an array in reply to a control command");
+			return kvr_stream_fail(
+			    s, KVR_E_PROTO, "an array in reply to a control command");
 		if (redisReaderFeed(reader, &byte, 1) != REDIS_OK ||
 		    redisReaderGetReply(reader, ret_reply) != REDIS_OK)
-			return kvr_stream_fail(s, KVR_E_PROTO, "not a RESP2 reply: %s", reader->errstr);
+			return kvr_stream_fail(
+			    s, KVR_E_PROTO, "not a RESP2 reply: %s", reader->errstr);
 		if (*ret_reply != NULL)
 			return KVR_OK;
 	}
@@ -99,4 +101,14 @@ kvr_control(struct kvr_sock *s, uint32_t argc, const char *const *argv, struct k
 		freeReplyObject(reply);
 	redisReaderFree(reader);
 	return err;
+}
+
+const char *
+kvr_control_library(void)
+{
+#define TEXT(x)  #x
+#define TEXTS(x) TEXT(x)
+	return TEXTS(HIREDIS_MAJOR) "." TEXTS(HIREDIS_MINOR) "." TEXTS(HIREDIS_PATCH);
+#undef TEXTS
+#undef TEXT
 }

@@ -24,5 +24,7 @@ struct kvr_control {
  */
 KVR_MUST_USE enum kvr_err kvr_control(
     struct kvr_sock *s, uint32_t argc, const char *const *argv, struct kvr_control *ret);
+/* The version of hiredis that this was compiled with; it does not tell its own at run time. */
+const char *kvr_control_library(void);
 
 #endif

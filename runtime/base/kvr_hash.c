@@ -52,3 +52,13 @@ kvr_hash_end(const struct kvr_hash_stream *stream)
 {
 	return XXH3_64bits_digest((const XXH3_state_t *)(const void *)stream);
 }
+
+const char *
+kvr_hash_library(void)
+{
+#define TEXT(x)  #x
+#define TEXTS(x) TEXT(x)
+	return TEXTS(XXH_VERSION_MAJOR) "." TEXTS(XXH_VERSION_MINOR) "." TEXTS(XXH_VERSION_RELEASE);
+#undef TEXTS
+#undef TEXT
+}

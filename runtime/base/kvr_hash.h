@@ -13,6 +13,8 @@ typedef struct {
 uint64_t   kvr_hash64(const void *at, size_t len);
 uint64_t   kvr_hash64_seed(const void *at, size_t len, uint64_t seed);
 kvr_digest kvr_hash128(const void *at, size_t len);
+/* The version of xxHash that is built in. */
+const char *kvr_hash_library(void);
 
 /*
  * kvr_hash64 of bytes that come in pieces: begin, feed each piece in order, end. Cutting makes no
