@@ -69,9 +69,11 @@ demand(struct kvr_connector *c, uint32_t argc, const char *const *argv, enum kvr
 	if (reply.kind == KVR_RESP_STATUS)
 		return KVR_OK;
 	if (reply.kind != KVR_RESP_ERROR)
-		return kvr_stream_fail(&c->s, KVR_E_PROTO, "a reply of the wrong kind to %s", argv[0]);
+		return kvr_stream_fail(
+		    &c->s, KVR_E_PROTO, "a reply of the wrong kind to %s", argv[0]);
 	/* The general code says nothing; what was asked says more. */
-	bool plain = strncmp(reply.text, "ERR ", 4) == 0 && strstr(reply.text, "max number") == NULL;
+	bool plain =
+	    strncmp(reply.text, "ERR ", 4) == 0 && strstr(reply.text, "max number") == NULL;
 	err = (enum kvr_err)kvr_resp_error(reply.text, strlen(reply.text));
 	return kvr_stream_fail(&c->s, plain ? on_plain_err : err, "%s: %s", argv[0], reply.text);
 }
@@ -83,7 +85,8 @@ sign_in(struct kvr_connector *c)
 	char db[12];
 	enum kvr_err err = KVR_OK;
 	if (store->password != NULL && store->user != NULL)
-		err = demand(c, 3, (const char *const[]){ "AUTH", store->user, store->password }, KVR_E_AUTH);
+		err = demand(c, 3, (const char *const[]){ "AUTH", store->user, store->password },
+		    KVR_E_AUTH);
 	else if (store->password != NULL)
 		err = demand(c, 2, (const char *const[]){ "AUTH", store->password }, KVR_E_AUTH);
 	if (err == KVR_OK && store->db > 0) {
@@ -126,7 +129,7 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
 		*ret = c;
 		return KVR_OK;
 	}
-	/* Our own limit for a dial says something about the store; the caller's deadline does not. */
+	/* Our own limit for a dial tells of the store; the caller's deadline does not. */
 	if (err == KVR_E_TIMEOUT && end_ns < until_ns)
 		err = KVR_E_DOWN;
 	snprintf(why, why_cap, "%s: %s", store->where, c->s.why);
@@ -154,13 +157,15 @@ refuse_bad_keys(struct kvr_item *items, uint32_t n)
 }
 
 static enum kvr_err
-run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_t n, uint64_t until_ns)
+run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_t n,
+    uint64_t until_ns)
 {
 	KVR_CHECK(c->magic == LANE_MAGIC && verb < KVR_VERB_N);
 	c->why[0] = '\0';
 	enum kvr_err err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
 	if (err == KVR_OK && kvr_stream_held(&c->s) > 0)
-		err = kvr_stream_fail(&c->s, KVR_E_PROTO, "the server sent bytes that nobody asked for");
+		err = kvr_stream_fail(
+		    &c->s, KVR_E_PROTO, "the server sent bytes that nobody asked for");
 	if (err == KVR_OK && verb == KVR_VERB_PING)
 		return demand(c, 1, (const char *const[]){ "PING" }, KVR_E_REFUSED);
 	refuse_bad_keys(items, n);

@@ -2,9 +2,9 @@
 /*
  * GET. One reply per value, but for two cases:
  *
- *   sealed, more than KVR_REDIS_PIECE  STRLEN, then GETRANGE pieces. An overwrite between two pieces
- *       changes a length or breaks the seal, so what arrives is the old value, the new one or an
- *       error. The other formats have no seal and are therefore always read with one GET.
+ *   sealed, more than KVR_REDIS_PIECE  STRLEN, then GETRANGE pieces. An overwrite between two of
+ *       them changes a length or breaks the seal, so what arrives is the old value, the new one or
+ *       an error. The other formats have no seal and are therefore always read with one GET.
  *   LMCache's two keys                 the headers of the whole group, then the payloads, then the
  *       headers whose payload is gone are deleted, as LMCache does.
  */
@@ -46,7 +46,8 @@ plan_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 }
 
 static enum kvr_err
-send_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+send_value(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
 {
 	(void)note;
 	(void)part;
@@ -105,7 +106,8 @@ weight_sealed(const struct kvr_item *item, uint32_t part)
 }
 
 static enum kvr_err
-send_sealed(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+send_sealed(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
 {
 	if (!in_pieces(item))
 		return send_value(c, item, note, part);
@@ -182,7 +184,8 @@ plan_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note 
 }
 
 static enum kvr_err
-send_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+send_head(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
 {
 	(void)note;
 	(void)part;
@@ -215,8 +218,10 @@ reply_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 			return KVR_OK;
 		}
 		end = KVR_E_CORRUPT;
-		snprintf(c->why, sizeof(c->why), "metadata of %llu bytes, needs %llu: written for "
-		    "another number of groups?", (unsigned long long)len, (unsigned long long)head_len);
+		snprintf(c->why, sizeof(c->why),
+		    "metadata of %llu bytes, needs %llu: written for "
+		    "another number of groups?",
+		    (unsigned long long)len, (unsigned long long)head_len);
 	} else if (r->kind != KVR_RESP_NIL) {
 		err = kvr_redis_odd_reply(c, "GET", r, &end);
 	}
@@ -283,7 +288,8 @@ plan_orphan(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_not
 }
 
 static enum kvr_err
-send_orphan(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+send_orphan(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
 {
 	(void)note;
 	(void)part;

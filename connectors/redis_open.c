@@ -61,12 +61,15 @@ options(const struct kvr_url *u, struct kvr_store *s, const char **db_given, con
 		if (strcmp(o.name, "protocol") == 0)
 			return bad(w, "option protocol: only 2 is spoken here");
 		if (strcmp(o.name, "db") != 0)
-			return bad(w, "option \"%s\" is not known; known are db and protocol. Time limits "
-			              "are set by the timeouts of the configuration", o.name);
+			return bad(w,
+			    "option \"%s\" is not known; known are db and protocol. Time limits "
+			    "are set by the timeouts of the configuration",
+			    o.name);
 		if ((err = database(o.value, "option db", &db, w)) != KVR_OK)
 			return err;
 		if (*db_given != NULL && db != s->db)
-			return bad(w, "database %u in the %s and %u in option db", s->db, *db_given, db);
+			return bad(
+			    w, "database %u in the %s and %u in option db", s->db, *db_given, db);
 		s->db = db;
 		*db_given = "option db";
 	}
@@ -130,7 +133,8 @@ secrets(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 	if (err == KVR_OK)
 		err = copy_secret(o->password, password, "password", &s->password, w);
 	if (err == KVR_OK && s->user != NULL && s->password == NULL)
-		return bad(w, "user without a password; write user:password@ in the URL or set password_env");
+		return bad(w,
+		    "user without a password; write user:password@ in the URL or set password_env");
 	return err;
 }
 
@@ -151,7 +155,8 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct why *
 	if (o->format > KVR_FORMAT_SEALED)
 		return bad(w, "format: number %u is not known", o->format);
 	if (o->format == KVR_FORMAT_LMCACHE && (o->n_groups == 0 || o->n_groups > KVR_GROUPS_MAX))
-		return bad(w, "format lmcache: %u groups; 1 to %u are possible", o->n_groups, KVR_GROUPS_MAX);
+		return bad(w, "format lmcache: %u groups; 1 to %u are possible", o->n_groups,
+		    KVR_GROUPS_MAX);
 	memcpy(s->prefix, prefix, strlen(prefix) + 1);
 	s->prefix_len = (uint32_t)strlen(prefix);
 	s->ttl_ms = o->ttl_ms;

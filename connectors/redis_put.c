@@ -27,9 +27,11 @@ plan_put(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *
 		return 0;
 	enum kvr_err err = kvr_frame_out_begin(&c->frame, &c->store->rules, item, c->scratch);
 	if (err == KVR_OK && kvr_frame_out_len(&c->frame) > KVR_REDIS_VALUE_MAX) {
-		snprintf(c->why, sizeof(c->why), "SET: a value of %llu bytes; a Redis server takes at most "
+		snprintf(c->why, sizeof(c->why),
+		    "SET: a value of %llu bytes; a Redis server takes at most "
 		    "%llu (512 MiB): use smaller chunks",
-		    (unsigned long long)kvr_frame_out_len(&c->frame), (unsigned long long)KVR_REDIS_VALUE_MAX);
+		    (unsigned long long)kvr_frame_out_len(&c->frame),
+		    (unsigned long long)KVR_REDIS_VALUE_MAX);
 		err = KVR_E_TOO_BIG;
 	}
 	if (err != KVR_OK)
@@ -38,7 +40,8 @@ plan_put(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *
 }
 
 static enum kvr_err
-put_set(struct kvr_connector *c, const struct kvr_item *item, enum kvr_redis_name which, uint64_t len)
+put_set(
+    struct kvr_connector *c, const struct kvr_item *item, enum kvr_redis_name which, uint64_t len)
 {
 	uint32_t argc = c->store->ttl_ms > 0 ? 5 : 3;
 	enum kvr_err err = kvr_redis_put_verb(c, "SET", argc, item, which);
@@ -88,7 +91,8 @@ begin(struct kvr_connector *c, struct kvr_item *item)
 }
 
 static enum kvr_err
-send_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+send_value(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
 {
 	uint64_t len = begin(c, item);
 	(void)note;
@@ -159,7 +163,8 @@ plan_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note 
 }
 
 static enum kvr_err
-send_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+send_head(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
 {
 	(void)begin(c, item);
 	(void)note;
@@ -192,7 +197,8 @@ plan_undo(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note 
 }
 
 static enum kvr_err
-send_undo(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+send_undo(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
 {
 	(void)note;
 	(void)part;

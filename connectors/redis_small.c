@@ -34,7 +34,8 @@ reply_count(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_not
 }
 
 static enum kvr_err
-send_exists(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+send_exists(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
 {
 	(void)note;
 	(void)part;
@@ -85,7 +86,8 @@ plan_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note 
 }
 
 static enum kvr_err
-send_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+send_stat(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
 {
 	(void)note;
 	if (part == STAT_LENGTH)
@@ -116,7 +118,9 @@ stat_head(struct kvr_connector *c, struct kvr_item *item, const struct kvr_redis
 	bool gone = c->frame_total == 0 && !lm;
 	*ret_err = note->err;
 	if (*ret_err == KVR_OK)
-		*ret_err = gone ? KVR_E_MISS : kvr_frame_stat(&store->rules, item, c->scratch, (size_t)have, total);
+		*ret_err =
+		    gone ? KVR_E_MISS
+		         : kvr_frame_stat(&store->rules, item, c->scratch, (size_t)have, total);
 	/* A header whose payload was evicted; a read would find nothing either. */
 	if (lm && c->frame_total == 0 && *ret_err != KVR_OK && note->err == KVR_OK)
 		*ret_err = KVR_E_MISS;

@@ -37,7 +37,7 @@ room(const struct kvr_connector *c, const struct kvr_redis_step *step, const str
 	uint32_t in_flight = w->left_to_read - w->left_to_send;
 	if (w->left_to_send == 0 || in_flight >= step->in_flight_max)
 		return false;
-	/* With one in flight the server would wait for us between two values, whatever their size. */
+	/* With one in flight the server would wait for us between two values. */
 	if (in_flight < 2)
 		return true;
 	uint64_t next = weight(step, &items[w->to_send.i], w->to_send.part);
@@ -97,8 +97,9 @@ kvr_redis_step(
 	enum kvr_err err = kvr_stream_begin(&c->s, c->s.until_ns, step->fill_max);
 	while (err == KVR_OK && w.left_to_read > 0) {
 		uint32_t in_flight = w.left_to_read - w.left_to_send;
-		/* Refilled by halves: one small write per reply would cost a system call per key. */
-		bool low = in_flight <= step->in_flight_max / 2 && w.bytes <= c->store->window_bytes / 2;
+		/* Refilled by halves: a write per reply would cost a system call per key. */
+		bool low =
+		    in_flight <= step->in_flight_max / 2 && w.bytes <= c->store->window_bytes / 2;
 		if (w.left_to_send > 0 && (low || in_flight < 2))
 			err = send_window(c, step, &w, items, n);
 		if (err == KVR_OK)
@@ -147,7 +148,8 @@ kvr_redis_odd_reply(
 	*ret_err = kvr_resp_error(r->text, r->text_len);
 	if (r->text_len >= 6 && memcmp(r->text, "NOAUTH", 6) == 0)
 		c->signed_out = true;
-	snprintf(c->why, sizeof(c->why), "%s: %.*s", verb, (int)KVR_MIN(r->text_len, 200U), r->text);
+	snprintf(
+	    c->why, sizeof(c->why), "%s: %.*s", verb, (int)KVR_MIN(r->text_len, 200U), r->text);
 	return KVR_OK;
 }
 
@@ -155,7 +157,8 @@ enum kvr_err
 kvr_redis_bulk_to_frame(struct kvr_connector *c, uint64_t len)
 {
 	while (len > 0) {
-		struct kvr_span span = kvr_frame_in_next(&c->frame, (size_t)KVR_MIN(len, KVR_STREAM_SLICE));
+		struct kvr_span span =
+		    kvr_frame_in_next(&c->frame, (size_t)KVR_MIN(len, KVR_STREAM_SLICE));
 		size_t ahead = span.len == len ? KVR_STREAM_AHEAD : 0;
 		size_t n = 0;
 		KVR_CHECK(span.len > 0 && span.len <= len);

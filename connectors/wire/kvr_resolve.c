@@ -128,8 +128,10 @@ start(const char *host, const char *port, struct job **ret, char *why, size_t wh
 {
 	if (atomic_fetch_add_explicit(&n_threads, 1, memory_order_acquire) >= KVR_RESOLVE_THREADS) {
 		atomic_fetch_sub_explicit(&n_threads, 1, memory_order_release);
-		snprintf(why, why_cap, "%s: %u name look-ups hang already; check the name server or "
-		         "use a numeric address", host, KVR_RESOLVE_THREADS);
+		snprintf(why, why_cap,
+		    "%s: %u name look-ups hang already; check the name server or "
+		    "use a numeric address",
+		    host, KVR_RESOLVE_THREADS);
 		return KVR_E_DOWN;
 	}
 	struct job *job = job_new(host, port);

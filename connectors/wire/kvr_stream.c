@@ -284,7 +284,8 @@ fill(struct kvr_sock *s)
 	else if (s->in_end == KVR_STREAM_IN)
 		compact(s);
 	if (s->in_end == KVR_STREAM_IN)
-		return kvr_stream_fail(s, KVR_E_PROTO, "a reply line of more than %u bytes", KVR_STREAM_IN);
+		return kvr_stream_fail(
+		    s, KVR_E_PROTO, "a reply line of more than %u bytes", KVR_STREAM_IN);
 	struct iovec iov = { s->in + s->in_end, KVR_MIN(s->fill_max, KVR_STREAM_IN - s->in_end) };
 	size_t n = 0;
 	enum kvr_err err = recv_some(s, &iov, 1, &n);

@@ -6,7 +6,7 @@
  *
  * Writes are gathered: copy for small and short-lived bytes, lend for payload. They leave with
  * flush, or when KVR_STREAM_PIECE bytes have come together: one call over a whole batch costs half
- * again as much CPU and lets the server wait for its beginning, one call per part wakes it for each.
+ * again as much CPU and keeps the server waiting; one call per part wakes it each time.
  * While a write is stuck, arriving bytes are taken into the read buffer, so that two sides that
  * both write first cannot wait for each other while the replies fit into KVR_STREAM_IN.
  *
@@ -27,7 +27,7 @@
 #define KVR_STREAM_OUT 16384U
 #define KVR_STREAM_IOV 64U
 #define KVR_STREAM_PIECE KVR_KIB(512)
-/* Receives of 64 to 128 KiB are the fastest: longer ones hold the socket's lock against its sender. */
+/* 64 to 128 KiB are the fastest: longer receives hold the socket's lock against its sender. */
 #define KVR_STREAM_SLICE 131072U
 #define KVR_STREAM_AHEAD 64U /* fits the end of one bulk reply and the head of the next */
 

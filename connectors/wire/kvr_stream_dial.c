@@ -234,7 +234,8 @@ kvr_stream_dial_unix(struct kvr_sock *s, const char *path, uint64_t until_ns, st
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	prepare(s, until_ns, kick);
 	if (strlen(path) > kvr_stream_unix_path_max())
-		return kvr_stream_fail(s, KVR_E_CONFIG, "the path of a Unix socket is longer than %zu bytes",
+		return kvr_stream_fail(s, KVR_E_CONFIG,
+		    "the path of a Unix socket is longer than %zu bytes",
 		    kvr_stream_unix_path_max());
 	memcpy(a.sun_path, path, strlen(path));
 	if (kick != NULL && kvr_kicked(kick))

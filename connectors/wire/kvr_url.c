@@ -106,7 +106,8 @@ scheme(struct text *text, struct kvr_url *u, const struct why *w)
 		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 		bool other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
 		if (!letter && (i == 0 || !other))
-			return bad(w, "scheme: only letters, then letters, digits, '+', '-' and '.'");
+			return bad(
+			    w, "scheme: only letters, then letters, digits, '+', '-' and '.'");
 	}
 	return keep(name, "scheme", u->scheme, sizeof(u->scheme), w);
 }
@@ -142,8 +143,10 @@ port(struct text text, const char *host, uint16_t *ret, const struct why *w)
 	}
 	/* Without the text: a password with a bare '/' in it would end up here. */
 	if (!digits || n == 0 || n > 65535)
-		return bad(w, "port of host \"%s\": not a number from 1 to 65535; a '/', '?', '#' or "
-		              "'%%' in a password must be percent-encoded", host);
+		return bad(w,
+		    "port of host \"%s\": not a number from 1 to 65535; a '/', '?', '#' or "
+		    "'%%' in a password must be percent-encoded",
+		    host);
 	*ret = (uint16_t)n;
 	return KVR_OK;
 }
@@ -170,7 +173,8 @@ one_host(struct text text, struct kvr_url_host *h, uint32_t nth, const struct wh
 	} else {
 		name = cut(&text, ":");
 		if (text.len > 1 && memchr(text.at + 1, ':', text.len - 1) != NULL)
-			return bad(w, "host %u: more than one ':'; write an IPv6 address in brackets", nth);
+			return bad(w,
+			    "host %u: more than one ':'; write an IPv6 address in brackets", nth);
 	}
 	if (name.len == 0)
 		return bad(w, "host %u: empty", nth);
@@ -212,7 +216,8 @@ parse(struct text text, struct kvr_url *u, const struct why *w)
 	if (err != KVR_OK)
 		return err;
 	struct text authority = cut(&text, "/?#");
-	if ((err = userinfo(&authority, u, w)) != KVR_OK || (err = hosts(authority, u, w)) != KVR_OK)
+	if ((err = userinfo(&authority, u, w)) != KVR_OK ||
+	    (err = hosts(authority, u, w)) != KVR_OK)
 		return err;
 	struct text path = cut(&text, "?#");
 	if ((err = decode(path, "path", u->path, sizeof(u->path), w)) != KVR_OK)

@@ -89,8 +89,8 @@ static void
 raw_ask(struct work *w, uint32_t i)
 {
 	char cmd[96];
-	int len = snprintf(cmd, sizeof(cmd), "*2\r\n$3\r\nGET\r\n$%u\r\n%s\r\n", w->items[i].key_len,
-	    w->keys[i]);
+	int len = snprintf(
+	    cmd, sizeof(cmd), "*2\r\n$3\r\nGET\r\n$%u\r\n%s\r\n", w->items[i].key_len, w->keys[i]);
 	struct iovec iov = { cmd, (size_t)len };
 	raw_send(w->fd, &iov, 1);
 }
@@ -123,8 +123,10 @@ raw_put(struct work *w)
 		int len = snprintf(cmd, sizeof(cmd), "*3\r\n$3\r\nSET\r\n$%u\r\n%s\r\n$%zu\r\n",
 		    w->items[i].key_len, w->keys[i], w->shape.len);
 		char end[] = "\r\n";
-		struct iovec iov[3] = { { cmd, (size_t)len }, w->items[i].span.at == NULL ?
-			(struct iovec){ NULL, 0 } : (struct iovec){ w->items[i].span.at, w->shape.len },
+		struct iovec iov[3] = { { cmd, (size_t)len },
+			w->items[i].span.at == NULL
+			    ? (struct iovec){ NULL, 0 }
+			    : (struct iovec){ w->items[i].span.at, w->shape.len },
 			{ end, 2 } };
 		raw_send(w->fd, iov, 3);
 		for (; i - acked >= IN_FLIGHT; acked++)
@@ -244,7 +246,8 @@ connect_raw(uint16_t port)
 static void
 bench(struct work *w, int rounds)
 {
-	struct figure raw_p = { .n = 0 }, own_p = { .n = 0 }, raw_g = { .n = 0 }, own_g = { .n = 0 };
+	struct figure raw_p = { .n = 0 }, own_p = { .n = 0 }, raw_g = { .n = 0 },
+	              own_g = { .n = 0 };
 	struct shape s = w->shape;
 	w->items = calloc(s.n, sizeof(*w->items));
 	w->keys = calloc(s.n, sizeof(*w->keys));
@@ -252,7 +255,8 @@ bench(struct work *w, int rounds)
 	if (w->items == NULL || w->keys == NULL || w->bytes == NULL)
 		give_up("no memory");
 	for (uint32_t i = 0; i < s.n; i++) {
-		w->items[i].key_len = (uint32_t)snprintf(w->keys[i], sizeof(w->keys[i]), "bench:%u", i);
+		w->items[i].key_len =
+		    (uint32_t)snprintf(w->keys[i], sizeof(w->keys[i]), "bench:%u", i);
 		w->items[i].key = w->keys[i];
 		w->items[i].meta = &w->meta;
 		w->items[i].span = (struct kvr_span){ w->bytes + i * s.len, s.len };
@@ -285,7 +289,8 @@ bench_format(const struct kvr_redis_server *server, uint32_t format, const char 
 	char why[256];
 	printf("%s\n", name);
 	if (kvr_redis_ops.open(&opts, &store, why, sizeof(why)) != KVR_OK ||
-	    kvr_redis_ops.dial(store, kvr_now_ns() + KVR_SEC(10), NULL, &w.lane, why, sizeof(why)) != KVR_OK)
+	    kvr_redis_ops.dial(
+	        store, kvr_now_ns() + KVR_SEC(10), NULL, &w.lane, why, sizeof(why)) != KVR_OK)
 		give_up(why);
 	for (size_t i = 0; i < KVR_LEN(shapes); i++) {
 		w.shape = shapes[i];

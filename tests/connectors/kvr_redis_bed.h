@@ -31,7 +31,8 @@ bed_in(uint64_t ns)
 static inline struct kvr_store_opts
 bed_opts(const char *url, uint32_t format)
 {
-	return (struct kvr_store_opts){ .tier = "test", .url = url, .format = format, .n_groups = 1 };
+	return (
+	    struct kvr_store_opts){ .tier = "test", .url = url, .format = format, .n_groups = 1 };
 }
 
 static inline enum kvr_err
@@ -76,9 +77,10 @@ bed_run(struct bed *b, enum kvr_verb verb, struct kvr_item *items, uint32_t n)
 		    kvr_redis_ops.why((b)->lane)); \
 	} while (0)
 
-#define bed_status(item, want) \
-	ck_assert_msg(kvr_item_status(item) == (want), "%s is %s, not %s", (item)->key, \
-	    kvr_item_status(item) == KVR_PENDING ? "pending" : kvr_err_name(kvr_item_status(item)), \
+#define bed_status(item, want)                                                                     \
+	ck_assert_msg(kvr_item_status(item) == (want), "%s is %s, not %s", (item)->key,            \
+	    kvr_item_status(item) == KVR_PENDING ? "pending"                                       \
+	                                         : kvr_err_name(kvr_item_status(item)),            \
 	    kvr_err_name(want))
 
 /* n items of len bytes each, filled with bytes that differ from item to item. */
@@ -121,7 +123,8 @@ load_new(uint32_t n, size_t len)
 	l.bytes = malloc(n * len + 1);
 	ck_assert(l.items != NULL && l.metas != NULL && l.keys != NULL && l.bytes != NULL);
 	for (uint32_t i = 0; i < n; i++) {
-		l.items[i].key_len = (uint32_t)snprintf(l.keys[i], sizeof(l.keys[i]), "m@1@0@%x@half", i);
+		l.items[i].key_len =
+		    (uint32_t)snprintf(l.keys[i], sizeof(l.keys[i]), "m@1@0@%x@half", i);
 		l.items[i].key = l.keys[i];
 		l.items[i].span = (struct kvr_span){ l.bytes + i * len, len };
 		l.items[i].raw_len = len;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Redis connector against a real server: every verb in every format, sizes, batches, errors. */
+#include <sys/mman.h>
+
 #include "kvr_redis_bed.h"
 #include "kvr_redis_raw.h"
 #include "kvr_redis_server.h"
@@ -56,8 +58,8 @@ START_TEST(batches_of_all_sizes_come_back_as_they_went)
 	static const struct {
 		uint32_t n;
 		size_t   len;
-	} sizes[] = { { 1, 0 }, { 3, 1 }, { 64, 65536 }, { 700, 1000 }, { 1500, 16 }, { 16, 4 << 20 },
-		{ 3, (4 << 20) + 1 }, { 2, (9 << 20) + 12345 }, { 1, 64 << 20 } };
+	} sizes[] = { { 1, 0 }, { 3, 1 }, { 64, 65536 }, { 700, 1000 }, { 1500, 16 },
+		{ 16, 4 << 20 }, { 3, (4 << 20) + 1 }, { 2, (9 << 20) + 12345 }, { 1, 64 << 20 } };
 	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
 	for (size_t f = 0; f < KVR_LEN(formats); f++)
 		for (size_t i = 0; i < KVR_LEN(sizes); i++)
@@ -115,7 +117,8 @@ START_TEST(items_that_are_not_pending_are_left_alone)
 		load_wipe(&l);
 		for (uint32_t i = 0; i < l.n; i++)
 			atomic_store(&l.items[i].status, i == 1 ? KVR_E_BUSY : KVR_PENDING);
-		ck_assert_int_eq(kvr_redis_ops.run(b.lane, KVR_VERB_GET, l.items, 3, bed_in(BED_LONG)), KVR_OK);
+		ck_assert_int_eq(
+		    kvr_redis_ops.run(b.lane, KVR_VERB_GET, l.items, 3, bed_in(BED_LONG)), KVR_OK);
 		ck_assert(load_same(&l, 0) && load_same(&l, 2));
 		bed_status(&l.items[1], KVR_E_BUSY);
 		ck_assert_uint_eq(*(uint8_t *)l.items[1].span.at, 0xee);
@@ -184,7 +187,8 @@ END_TEST
 
 START_TEST(a_full_server_says_no_space_and_goes_on_serving)
 {
-	static const char *const args[] = { "--maxmemory", "24mb", "--maxmemory-policy", "noeviction", NULL };
+	static const char *const args[] = { "--maxmemory", "24mb", "--maxmemory-policy",
+		"noeviction", NULL };
 	for (size_t f = 0; f < KVR_LEN(formats); f++) {
 		struct kvr_redis_server *server = kvr_redis_server_start(NULL, args);
 		struct bed b;
@@ -273,6 +277,82 @@ START_TEST(ttl_prefix_and_database_reach_the_server)
 }
 END_TEST
 
+START_TEST(what_no_server_takes_is_refused_before_a_byte_is_sent)
+{
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
+	size_t huge = (size_t)KVR_MIB(512) + 1;
+	/* Never touched, so it costs no memory. */
+	void *at = mmap(NULL, huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ck_assert_ptr_ne(at, MAP_FAILED);
+	for (size_t f = 0; f < KVR_LEN(formats); f++) {
+		struct bed b;
+		struct kvr_store_opts opts = bed_opts(server->url, formats[f]);
+		struct load l = load_new(2, 100);
+		bed_up(&b, &opts);
+		l.items[0].span = (struct kvr_span){ at, huge };
+		bed_ok(&b, KVR_VERB_PUT, l.items, 2);
+		bed_status(&l.items[0], KVR_E_TOO_BIG);
+		bed_status(&l.items[1], KVR_OK);
+		ck_assert_ptr_nonnull(strstr(kvr_redis_ops.why(b.lane), "512 MiB"));
+		l.items[0].key_len = 0;
+		bed_ok(&b, KVR_VERB_EXISTS, l.items, 2);
+		bed_status(&l.items[0], KVR_E_INVALID);
+		bed_status(&l.items[1], KVR_OK);
+		load_free(&l);
+		bed_down(&b);
+	}
+	munmap(at, huge);
+	kvr_redis_server_stop(server);
+}
+END_TEST
+
+/* Options and URLs that cannot be meant, and what the sentence about each must name. */
+static void
+refused(struct kvr_store_opts opts, const char *url, const char *say)
+{
+	struct kvr_store *store = NULL;
+	char why[256] = "";
+	opts.url = url;
+	ck_assert_int_eq(kvr_redis_ops.open(&opts, &store, why, sizeof(why)), KVR_E_CONFIG);
+	ck_assert_ptr_null(store);
+	ck_assert_msg(strstr(why, say) != NULL, "%s: \"%s\" does not say %s", url, why, say);
+}
+
+START_TEST(what_is_not_understood_is_refused_by_name)
+{
+	static const struct {
+		const char *url, *say;
+	} urls[] = { { "redis://h/x", "database" }, { "redis://h?db=-1", "db" },
+		{ "redis://h/1?db=2", "1 in the path" },
+		{ "redis://h?socket_timeout=5", "socket_timeout" },
+		{ "redis://h?protocol=3", "protocol" }, { "redis://a,b", "one host" },
+		{ "redis://user@h", "password" }, { "rediss://h", "scheme" },
+		{ "unix://host/x", "host" }, { "unix://", "path" }, { "unix:///", "path" },
+		{ "redis://h/%zz", "hex" } };
+	struct kvr_store_opts opts = bed_opts("redis://h", KVR_FORMAT_LMCACHE);
+	for (size_t i = 0; i < KVR_LEN(urls); i++)
+		refused(opts, urls[i].url, urls[i].say);
+	char text[300] = "unix:///";
+	memset(text + 8, 'x', 200);
+	refused(opts, text, "longer");
+	opts.capacity = 1;
+	refused(opts, "redis://h", "maxmemory");
+	opts = bed_opts("", KVR_FORMAT_LMCACHE);
+	opts.n_groups = 9;
+	refused(opts, "redis://h", "groups");
+	opts = bed_opts("", KVR_FORMAT_BARE);
+	opts.tmp_dir = "tmp";
+	refused(opts, "redis://h", "tmp_dir");
+	opts = bed_opts("", KVR_FORMAT_BARE);
+	opts.password = "x";
+	refused(opts, "redis://:y@h", "keep one");
+	memset(text, 'p', sizeof(text) - 1);
+	opts = bed_opts("", KVR_FORMAT_BARE);
+	opts.prefix = text;
+	refused(opts, "redis://h", "prefix");
+}
+END_TEST
+
 static void
 sign_in(const char *url, const char *user, const char *password, enum kvr_err want, const char *say)
 {
@@ -281,7 +361,8 @@ sign_in(const char *url, const char *user, const char *password, enum kvr_err wa
 	opts.user = user;
 	opts.password = password;
 	enum kvr_err err = bed_try(&b, &opts, bed_in(BED_LONG));
-	ck_assert_msg(err == want, "%s instead of %s: %s", kvr_err_name(err), kvr_err_name(want), b.why);
+	ck_assert_msg(
+	    err == want, "%s instead of %s: %s", kvr_err_name(err), kvr_err_name(want), b.why);
 	if (say != NULL)
 		ck_assert_msg(strstr(b.why, say) != NULL, "\"%s\" does not say %s", b.why, say);
 	ck_assert_ptr_null(strstr(b.why, "secret"));
@@ -321,7 +402,8 @@ START_TEST(a_command_that_is_not_allowed_costs_its_key_only)
 {
 	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
 	struct kvr_raw *raw = kvr_raw_open(server->port, NULL);
-	ck_assert_int_eq(kvr_raw(raw, "ACL SETUSER kv on >token %R~m@1@0@0@half ~m@1@0@1@half +@all").kind, '+');
+	ck_assert_int_eq(
+	    kvr_raw(raw, "ACL SETUSER kv on >token %R~m@1@0@0@half ~m@1@0@1@half +@all").kind, '+');
 	struct bed b;
 	struct kvr_store_opts opts = bed_opts(server->url, KVR_FORMAT_BARE);
 	struct load l = load_new(2, 3 << 20);
@@ -346,5 +428,6 @@ KVR_CHECK_MAIN("connectors.redis", batches_of_all_sizes_come_back_as_they_went,
     items_that_are_not_pending_are_left_alone,
     a_value_of_another_length_costs_its_key_and_not_the_connection, at_most_takes_a_shorter_value,
     a_full_server_says_no_space_and_goes_on_serving, a_key_of_another_type_is_blamed_on_the_key,
-    ttl_prefix_and_database_reach_the_server, signing_in_needs_the_right_password,
-    a_command_that_is_not_allowed_costs_its_key_only)
+    what_no_server_takes_is_refused_before_a_byte_is_sent,
+    what_is_not_understood_is_refused_by_name, ttl_prefix_and_database_reach_the_server,
+    signing_in_needs_the_right_password, a_command_that_is_not_allowed_costs_its_key_only)

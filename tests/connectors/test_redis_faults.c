@@ -33,7 +33,8 @@ START_TEST(a_deadline_in_the_past_moves_nothing)
 		struct load l = load_new(2, 100);
 		uint32_t n = verb == KVR_VERB_PING ? 0 : 2;
 		bed_up(&b, &opts);
-		ck_assert_int_eq(run_until(&b, (enum kvr_verb)verb, l.items, n, kvr_now_ns() - 1), KVR_E_TIMEOUT);
+		ck_assert_int_eq(run_until(&b, (enum kvr_verb)verb, l.items, n, kvr_now_ns() - 1),
+		    KVR_E_TIMEOUT);
 		for (uint32_t i = 0; i < n; i++)
 			ck_assert_int_eq(kvr_item_status(&l.items[i]), KVR_PENDING);
 		ck_assert_str_ne(kvr_redis_ops.why(b.lane), "");
@@ -184,7 +185,8 @@ odd_reply(const char *reply, size_t len, enum kvr_err want)
 	struct load l = load_new(1, 100);
 	bed_up(&b, &opts);
 	enum kvr_err err = bed_run(&b, KVR_VERB_GET, l.items, 1);
-	ck_assert_msg(err == want, "%.20s: %s (%s)", reply, kvr_err_name(err), kvr_redis_ops.why(b.lane));
+	ck_assert_msg(
+	    err == want, "%.20s: %s (%s)", reply, kvr_err_name(err), kvr_redis_ops.why(b.lane));
 	ck_assert_int_eq(kvr_item_status(&l.items[0]), KVR_PENDING);
 	load_free(&l);
 	bed_down(&b);
@@ -193,9 +195,10 @@ odd_reply(const char *reply, size_t len, enum kvr_err want)
 
 START_TEST(rubbish_is_a_broken_protocol)
 {
-	static const char *const rubbish[] = { "HTTP/1.1 400 Bad Request\r\n", "\r\n", "\n", "$100\n",
-		"$\r\n", "$-2\r\n", "$1x\r\n", "$ 5\r\n", "$+5\r\n", "$99999999999999999999\r\n",
-		"$9223372036854775807\r\n", ":1\r\n", "+OK\r\n", "*1\r\n$1\r\nx\r\n", "%1\r\n", "_\r\n", "!5\r\n" };
+	static const char *const rubbish[] = { "HTTP/1.1 400 Bad Request\r\n", "\r\n", "\n",
+		"$100\n", "$\r\n", "$-2\r\n", "$1x\r\n", "$ 5\r\n", "$+5\r\n",
+		"$99999999999999999999\r\n", "$9223372036854775807\r\n", ":1\r\n", "+OK\r\n",
+		"*1\r\n$1\r\nx\r\n", "%1\r\n", "_\r\n", "!5\r\n" };
 	for (size_t i = 0; i < KVR_LEN(rubbish); i++)
 		odd_reply(rubbish[i], strlen(rubbish[i]), KVR_E_PROTO);
 	odd_reply("$1\0\r\n", 5, KVR_E_PROTO);
@@ -252,7 +255,8 @@ odd_welcome(const char *reply, enum kvr_err want, const char *say)
 
 START_TEST(a_dial_tells_why_it_failed)
 {
-	odd_welcome("-LOADING Redis is loading the dataset in memory\r\n", KVR_E_REFUSED, "LOADING");
+	odd_welcome(
+	    "-LOADING Redis is loading the dataset in memory\r\n", KVR_E_REFUSED, "LOADING");
 	odd_welcome("-ERR max number of clients reached\r\n", KVR_E_REFUSED, "max number");
 	odd_welcome("-MASTERDOWN Link with MASTER is down\r\n", KVR_E_REFUSED, "MASTERDOWN");
 	odd_welcome("-DENIED Redis is running in protected mode\r\n", KVR_E_AUTH, "DENIED");
@@ -267,9 +271,14 @@ END_TEST
 START_TEST(errors_of_single_keys_keep_the_stream_in_step)
 {
 	static const struct kvr_peer_act acts[] = { HELLO, { KVR_PEER_AWAIT, "GET", 0 },
-		{ KVR_PEER_AWAIT, "GET", 0 }, { KVR_PEER_SEND, "-LOADING wait\r\n-OOM command not allowed\r\n"
-		"-MOVED 3999 127.0.0.1:6381\r\n-BUSY script\r\n-READONLY replica\r\n-ERR what\r\n$-1\r\n"
-		"$2\r\nok\r\n", 0 }, { KVR_PEER_STALL, NULL, 0 } };
+		{ KVR_PEER_AWAIT, "GET", 0 },
+		{ KVR_PEER_SEND,
+		    "-LOADING wait\r\n-OOM command not allowed\r\n"
+		    "-MOVED 3999 127.0.0.1:6381\r\n-BUSY script\r\n-READONLY replica\r\n-ERR "
+		    "what\r\n$-1\r\n"
+		    "$2\r\nok\r\n",
+		    0 },
+		{ KVR_PEER_STALL, NULL, 0 } };
 	static const int32_t want[] = { KVR_E_REFUSED, KVR_E_NOSPACE, KVR_E_REFUSED, KVR_E_REFUSED,
 		KVR_E_REFUSED, KVR_E_REFUSED, KVR_E_MISS, KVR_OK };
 	struct kvr_peer *peer = kvr_peer_start(acts, KVR_LEN(acts));
@@ -289,7 +298,8 @@ END_TEST
 START_TEST(a_lost_sign_in_ends_the_connection_after_the_batch)
 {
 	static const struct kvr_peer_act acts[] = { HELLO, { KVR_PEER_AWAIT, "EXISTS", 0 },
-		{ KVR_PEER_SEND, "-NOAUTH Authentication required.\r\n:1\r\n", 0 }, { KVR_PEER_STALL, NULL, 0 } };
+		{ KVR_PEER_SEND, "-NOAUTH Authentication required.\r\n:1\r\n", 0 },
+		{ KVR_PEER_STALL, NULL, 0 } };
 	struct kvr_peer *peer = kvr_peer_start(acts, KVR_LEN(acts));
 	struct bed b;
 	struct kvr_store_opts opts = bed_opts(kvr_peer_url(peer), KVR_FORMAT_BARE);
@@ -332,7 +342,8 @@ START_TEST(a_line_that_is_cut_or_flips_a_bit_never_gives_wrong_bytes)
 	for (int round = 0; round < 400; round++) {
 		state = state * UINT64_C(6364136223846793005) + 1442695040888963407U;
 		/* Behind the welcome, and often near the heads of replies. */
-		uint64_t at = 7 + (round % 4 == 0 ? (state >> 33) % 600 : (state >> 33) % (whole - 7));
+		uint64_t at =
+		    7 + (round % 4 == 0 ? (state >> 33) % 600 : (state >> 33) % (whole - 7));
 		kvr_fault_proxy_cut_at(proxy, round % 2 == 0 ? at : KVR_FAULT_NEVER);
 		kvr_fault_proxy_flip_at(proxy, round % 2 == 0 ? KVR_FAULT_NEVER : at);
 		load_wipe(&l);
@@ -430,4 +441,5 @@ KVR_CHECK_MAIN("connectors.redis_faults", a_deadline_in_the_past_moves_nothing,
     a_peer_that_closes_in_the_middle_is_down, bytes_that_nobody_asked_for_end_the_connection,
     a_dial_tells_why_it_failed, errors_of_single_keys_keep_the_stream_in_step,
     a_lost_sign_in_ends_the_connection_after_the_batch,
-    a_line_that_is_cut_or_flips_a_bit_never_gives_wrong_bytes, an_overwrite_between_pieces_is_caught)
+    a_line_that_is_cut_or_flips_a_bit_never_gives_wrong_bytes,
+    an_overwrite_between_pieces_is_caught)

@@ -71,7 +71,8 @@ START_TEST(a_put_leaves_what_lmcache_leaves)
 			uint8_t *name = kvr_golden_hex_of(value, "key_hex", &name_len);
 			const struct kvr_raw_word get[] = { { "GET", 3 }, { name, name_len } };
 			const struct kvr_raw_word pttl[] = { { "PTTL", 4 }, { name, name_len } };
-			ck_assert_int_eq(kvr_raw_words(raw, pttl, 2).n, kvr_golden_int_of(value, "ttl"));
+			ck_assert_int_eq(
+			    kvr_raw_words(raw, pttl, 2).n, kvr_golden_int_of(value, "ttl"));
 			struct kvr_raw_reply got = kvr_raw_words(raw, get, 2);
 			ck_assert_int_eq(got.kind, '$');
 			ck_assert_uint_eq(got.len, len);
@@ -105,7 +106,8 @@ START_TEST(a_get_reads_what_lmcache_left)
 			size_t len = 0, name_len = 0;
 			uint8_t *bytes = kvr_golden_hex_of(value, "value_hex", &len);
 			uint8_t *name = kvr_golden_hex_of(value, "key_hex", &name_len);
-			const struct kvr_raw_word set[] = { { "SET", 3 }, { name, name_len }, { bytes, len } };
+			const struct kvr_raw_word set[] = { { "SET", 3 }, { name, name_len },
+				{ bytes, len } };
 			ck_assert_int_eq(kvr_raw_words(raw, set, 3).kind, '+');
 			free(bytes);
 			free(name);
@@ -158,7 +160,8 @@ expect_commands(struct kvr_raw *monitor, const struct kvr_golden *golden, const 
 	ck_assert_uint_gt(kvr_golden_count(list), 0);
 	KVR_GOLDEN_EACH(command, list) {
 		const struct kvr_golden *name = kvr_golden_first(command);
-		expect_command(monitor, kvr_golden_text(name), kvr_golden_text(kvr_golden_next(name)));
+		expect_command(
+		    monitor, kvr_golden_text(name), kvr_golden_text(kvr_golden_next(name)));
 	}
 }
 
@@ -199,7 +202,8 @@ START_TEST(the_commands_are_lmcaches_in_its_order)
 	bed_status(&items[0], KVR_E_MISS);
 	expect_commands(monitor, golden, "get_blocking_kv_bytes_missing");
 	ck_assert_int_eq(kvr_raw(raw, "DBSIZE").n,
-	    (int64_t)kvr_golden_count(kvr_golden_get(golden, "keys_left_after_get_with_kv_bytes_missing")));
+	    (int64_t)kvr_golden_count(
+	        kvr_golden_get(golden, "keys_left_after_get_with_kv_bytes_missing")));
 	free(two[0].payload);
 	free(two[1].payload);
 	bed_down(&b);
@@ -212,10 +216,11 @@ END_TEST
 
 START_TEST(broken_values_of_others_are_told_apart)
 {
-	static const char payload_key[] = "m@1@0@0@halfkv_bytes", head_key[] = "m@1@0@0@halfmetadata";
+	static const char payload_key[] = "m@1@0@0@halfkv_bytes",
+	                  head_key[] = "m@1@0@0@halfmetadata";
 	/* 8 bytes of float16 in the shape 1, 1, 1, 4. */
-	static const uint8_t head[29] = { 8, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0,
-		0, 0, 4, 0, 0, 0, 99 };
+	static const uint8_t head[29] = { 8, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0,
+		0, 1, 0, 0, 0, 4, 0, 0, 0, 99 };
 	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
 	struct kvr_raw *raw = kvr_raw_open(server->port, NULL);
 	struct load l = load_new(1, 8);

@@ -15,8 +15,8 @@ size_t
 kvr_fuzz_seed(size_t i, uint8_t *ret)
 {
 	static const char *const seeds[] = { "0+OK\r\n$5\r\nhello\r\n$-1\r\n:42\r\n-OOM no\r\n",
-		"0*2\r\n$0\r\n\r\n:-1\r\n$3\r\nabc\r\n", "1+PONG\r\n", "1-NOAUTH Authentication required.\r\n",
-		"1$4\r\nPONG\r\n", "1:7\r\n" };
+		"0*2\r\n$0\r\n\r\n:-1\r\n$3\r\nabc\r\n", "1+PONG\r\n",
+		"1-NOAUTH Authentication required.\r\n", "1$4\r\nPONG\r\n", "1:7\r\n" };
 	if (i >= KVR_LEN(seeds))
 		return 0;
 	memcpy(ret, seeds[i], strlen(seeds[i]));
@@ -70,7 +70,8 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 		KVR_CHECK(write(pair[1], at + 1, len - 1) == (ssize_t)len - 1);
 	shutdown(pair[1], SHUT_WR);
 	kvr_stream_take(&s, pair[0], NULL);
-	(void)!kvr_stream_begin(&s, kvr_now_ns() + KVR_SEC(20), at[0] % 3 == 0 ? 64 : KVR_STREAM_IN);
+	(void)!kvr_stream_begin(
+	    &s, kvr_now_ns() + KVR_SEC(20), at[0] % 3 == 0 ? 64 : KVR_STREAM_IN);
 	if (at[0] % 2 == 1)
 		read_control(&s);
 	else

@@ -32,7 +32,8 @@ struct kvr_peer {
 static int
 ready(struct kvr_peer *me, int fd, short events)
 {
-	struct pollfd p[2] = { { .fd = fd, .events = events }, { .fd = me->stop_fd, .events = POLLIN } };
+	struct pollfd p[2] = { { .fd = fd, .events = events },
+		{ .fd = me->stop_fd, .events = POLLIN } };
 	poll(p, 2, -1);
 	return p[1].revents == 0;
 }
@@ -103,7 +104,8 @@ fill(struct kvr_peer *me, int fd, char byte, size_t len)
 static int
 stall(struct kvr_peer *me, int fd)
 {
-	struct pollfd p[2] = { { .fd = fd, .events = POLLRDHUP }, { .fd = me->stop_fd, .events = POLLIN } };
+	struct pollfd p[2] = { { .fd = fd, .events = POLLRDHUP },
+		{ .fd = me->stop_fd, .events = POLLIN } };
 	poll(p, 2, -1);
 	return 0;
 }

@@ -71,7 +71,9 @@ recv_reply(struct kvr_raw *me)
 {
 	char end[2];
 	size_t len = recv_line(me);
-	struct kvr_raw_reply r = { .kind = (char)me->bytes[0], .bytes = me->bytes + 1, .len = len - 1 };
+	struct kvr_raw_reply r = {
+		.kind = (char)me->bytes[0], .bytes = me->bytes + 1, .len = len - 1
+	};
 	if (r.kind == ':')
 		r.n = strtoll((const char *)r.bytes, NULL, 10);
 	if (r.kind != '$')
@@ -152,7 +154,8 @@ kvr_raw_open(uint16_t port, const char *password)
 	setsockopt(me->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	ck_assert_int_eq(connect(me->fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	if (password != NULL) {
-		const struct kvr_raw_word words[] = { { "AUTH", 4 }, { password, strlen(password) } };
+		const struct kvr_raw_word words[] = { { "AUTH", 4 },
+			{ password, strlen(password) } };
 		ck_assert_int_eq(kvr_raw_words(me, words, 2).kind, '+');
 	}
 	return me;

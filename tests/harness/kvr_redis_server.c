@@ -35,7 +35,8 @@ kvr_redis_server_missing(void)
 	const char *env = getenv("PATH");
 	snprintf(path, sizeof(path), "%s", env != NULL ? env : "/usr/bin:/bin");
 	char *rest = NULL;
-	for (char *dir = strtok_r(path, ":", &rest); dir != NULL; dir = strtok_r(NULL, ":", &rest)) {
+	for (char *dir = strtok_r(path, ":", &rest); dir != NULL;
+	     dir = strtok_r(NULL, ":", &rest)) {
 		char file[4200];
 		snprintf(file, sizeof(file), "%s/redis-server", dir);
 		if (access(file, X_OK) == 0)

@@ -30,7 +30,7 @@ struct kvr_redis_server {
 struct kvr_redis_server *kvr_redis_server_start(const char *password, const char *const *args);
 void kvr_redis_server_stop(struct kvr_redis_server *take); /* NULL is fine */
 
-void kvr_redis_server_pause(struct kvr_redis_server *);   /* SIGSTOP; returns when it stands still */
+void kvr_redis_server_pause(struct kvr_redis_server *); /* SIGSTOP; returns when it stands still */
 void kvr_redis_server_resume(struct kvr_redis_server *);
 void kvr_redis_server_kill(struct kvr_redis_server *);    /* SIGKILL; returns when it is gone */
 void kvr_redis_server_restart(struct kvr_redis_server *); /* on the same port, empty */

@@ -51,10 +51,11 @@ getaddrinfo(const char *name, const char *port, const struct addrinfo *hints, st
 	struct addrinfo numeric = *hints;
 	numeric.ai_flags |= AI_NUMERICHOST;
 	if (strcmp(name, "two.test") == 0)
-		return chain(real, (const char *const[]){ "127.0.0.2", "127.0.0.1", NULL }, port, &numeric, ret);
-	if (strcmp(name, "mixed.test") == 0)
-		return chain(real, (const char *const[]){ "127.0.0.2", "127.0.0.3", "::1", NULL }, port,
+		return chain(real, (const char *const[]){ "127.0.0.2", "127.0.0.1", NULL }, port,
 		    &numeric, ret);
+	if (strcmp(name, "mixed.test") == 0)
+		return chain(real, (const char *const[]){ "127.0.0.2", "127.0.0.3", "::1", NULL },
+		    port, &numeric, ret);
 	if (strcmp(name, "stuck.test") == 0) {
 		struct pollfd p = { .fd = stuck_fd, .events = POLLIN };
 		atomic_fetch_add(&n_stuck, 1);
@@ -109,10 +110,12 @@ START_TEST(numeric_addresses_need_no_look_up)
 {
 	struct kvr_addrs a;
 	char why[200] = "";
-	ck_assert_int_eq(kvr_resolve("127.0.0.1", 80, in(KVR_SEC(9)), NULL, &a, why, sizeof(why)), KVR_OK);
+	ck_assert_int_eq(
+	    kvr_resolve("127.0.0.1", 80, in(KVR_SEC(9)), NULL, &a, why, sizeof(why)), KVR_OK);
 	ck_assert_uint_eq(a.n, 1);
 	ck_assert_int_eq(a.addr[0].at.ss_family, AF_INET);
-	ck_assert_int_eq(kvr_resolve("::1", 80, in(KVR_SEC(9)), NULL, &a, why, sizeof(why)), KVR_OK);
+	ck_assert_int_eq(
+	    kvr_resolve("::1", 80, in(KVR_SEC(9)), NULL, &a, why, sizeof(why)), KVR_OK);
 	ck_assert_int_eq(a.addr[0].at.ss_family, AF_INET6);
 	ck_assert_int_eq(ntohs(((struct sockaddr_in6 *)(void *)&a.addr[0].at)->sin6_port), 80);
 }
@@ -122,14 +125,17 @@ START_TEST(a_name_that_is_not_there_says_so)
 {
 	struct kvr_addrs a;
 	char why[200] = "";
-	ck_assert_int_eq(kvr_resolve("no.test", 1, in(KVR_SEC(9)), NULL, &a, why, sizeof(why)), KVR_E_DOWN);
+	ck_assert_int_eq(
+	    kvr_resolve("no.test", 1, in(KVR_SEC(9)), NULL, &a, why, sizeof(why)), KVR_E_DOWN);
 	ck_assert_ptr_nonnull(strstr(why, "no.test"));
-	ck_assert_int_eq(kvr_resolve("broken.test", 1, in(KVR_SEC(9)), NULL, &a, why, sizeof(why)), KVR_E_DOWN);
+	ck_assert_int_eq(
+	    kvr_resolve("broken.test", 1, in(KVR_SEC(9)), NULL, &a, why, sizeof(why)), KVR_E_DOWN);
 	ck_assert_ptr_nonnull(strstr(why, strerror(ENETDOWN)));
 	char name[400];
 	memset(name, 'a', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
-	ck_assert_int_eq(kvr_resolve(name, 1, in(KVR_SEC(9)), NULL, &a, why, sizeof(why)), KVR_E_DOWN);
+	ck_assert_int_eq(
+	    kvr_resolve(name, 1, in(KVR_SEC(9)), NULL, &a, why, sizeof(why)), KVR_E_DOWN);
 }
 END_TEST
 
@@ -144,17 +150,20 @@ START_TEST(a_stuck_resolver_is_left_behind_and_bounded)
 	for (uint32_t i = 0; i < KVR_RESOLVE_THREADS; i++) {
 		bool by_kick = i % 2 == 0;
 		uint64_t until_ns = in(by_kick ? KVR_SEC(60) : KVR_MS(20));
-		enum kvr_err err = kvr_resolve("stuck.test", 1, until_ns, by_kick ? &kick : NULL, &a, why,
-		    sizeof(why));
+		enum kvr_err err = kvr_resolve(
+		    "stuck.test", 1, until_ns, by_kick ? &kick : NULL, &a, why, sizeof(why));
 		ck_assert_int_eq(err, by_kick ? KVR_E_CANCELLED : KVR_E_TIMEOUT);
 	}
-	ck_assert_int_eq(kvr_resolve("stuck.test", 1, in(KVR_SEC(60)), NULL, &a, why, sizeof(why)), KVR_E_DOWN);
+	ck_assert_int_eq(
+	    kvr_resolve("stuck.test", 1, in(KVR_SEC(60)), NULL, &a, why, sizeof(why)), KVR_E_DOWN);
 	ck_assert_ptr_nonnull(strstr(why, "hang"));
-	ck_assert_int_eq(kvr_resolve("127.0.0.1", 1, in(KVR_SEC(9)), NULL, &a, why, sizeof(why)), KVR_OK);
+	ck_assert_int_eq(
+	    kvr_resolve("127.0.0.1", 1, in(KVR_SEC(9)), NULL, &a, why, sizeof(why)), KVR_OK);
 	ck_assert_int_eq(write(stuck_fd, &one, sizeof(one)), sizeof(one));
 	/* The threads end when they come to it; then there is room again. */
 	enum kvr_err err = KVR_E_DOWN;
-	for (uint64_t end_ns = in(KVR_SEC(60)); err != KVR_OK && kvr_now_ns() < end_ns; sched_yield())
+	for (uint64_t end_ns = in(KVR_SEC(60)); err != KVR_OK && kvr_now_ns() < end_ns;
+	     sched_yield())
 		err = kvr_resolve("stuck.test", 1, in(KVR_SEC(60)), NULL, &a, why, sizeof(why));
 	ck_assert_int_eq(err, KVR_OK);
 	while (atomic_load(&n_stuck) > 0)
@@ -205,7 +214,8 @@ START_TEST(an_address_that_does_not_answer_loses_its_head_start)
 	ck_assert_uint_lt(kvr_now_ns(), until_ns + KVR_SEC(2));
 	struct kvr_kick kick = { .fd = eventfd(0, EFD_NONBLOCK), .current = 3 };
 	atomic_store(&kick.target, 3);
-	ck_assert_int_eq(kvr_stream_dial_tcp(&s, "127.0.0.2", port, in(KVR_SEC(60)), &kick), KVR_E_CANCELLED);
+	ck_assert_int_eq(
+	    kvr_stream_dial_tcp(&s, "127.0.0.2", port, in(KVR_SEC(60)), &kick), KVR_E_CANCELLED);
 	close(kick.fd);
 	for (int i = 0; i < 4; i++)
 		close(fds[i]);
@@ -220,7 +230,8 @@ START_TEST(all_addresses_refused_is_down)
 	uint16_t port = 0;
 	/* Bound and not listening: nobody else can take it meanwhile. */
 	int fd = listener("127.0.0.9", &port, 1);
-	ck_assert_int_eq(kvr_stream_dial_tcp(&s, "mixed.test", port, in(KVR_SEC(60)), NULL), KVR_E_DOWN);
+	ck_assert_int_eq(
+	    kvr_stream_dial_tcp(&s, "mixed.test", port, in(KVR_SEC(60)), NULL), KVR_E_DOWN);
 	ck_assert_ptr_nonnull(strstr(s.why, "tried: 3"));
 	ck_assert_int_eq(s.fd, -1);
 	ck_assert_int_eq(kvr_stream_flush(&s), KVR_E_DOWN);

@@ -40,10 +40,10 @@ END_TEST
 
 START_TEST(what_is_not_a_reply_is_refused)
 {
-	static const char *const bad[] = { "", "OK", ":", ":-", ":1x", ": 1", ":+1", ":1 ", "$", "$-2",
-		"$--1", "$1099511627777", ":9223372036854775808", ":-9223372036854775809",
-		":18446744073709551616", "*1048577", "*x", "_", "#t", ",1.5", "(1", "!3", "=3", "%1", "~1",
-		">1", "HTTP/1.1 200 OK" };
+	static const char *const bad[] = { "", "OK", ":", ":-", ":1x", ": 1", ":+1", ":1 ", "$",
+		"$-2", "$--1", "$1099511627777", ":9223372036854775808", ":-9223372036854775809",
+		":18446744073709551616", "*1048577", "*x", "_", "#t", ",1.5", "(1", "!3", "=3",
+		"%1", "~1", ">1", "HTTP/1.1 200 OK" };
 	for (size_t i = 0; i < KVR_LEN(bad); i++) {
 		struct kvr_resp r;
 		ck_assert_msg(!kvr_resp_parse(bad[i], strlen(bad[i]), &r), "%s", bad[i]);
@@ -79,7 +79,8 @@ START_TEST(error_replies_cost_what_they_mean)
 	};
 	for (size_t i = 0; i < KVR_LEN(replies); i++) {
 		int32_t err = kvr_resp_error(replies[i].text, strlen(replies[i].text));
-		ck_assert_msg(err == replies[i].err, "%s is %s", replies[i].text, kvr_err_name(err));
+		ck_assert_msg(
+		    err == replies[i].err, "%s is %s", replies[i].text, kvr_err_name(err));
 		/* Whatever a key's error is, the stream behind it is in step. */
 		ck_assert(err == KVR_E_AUTH || kvr_err_stream(err) == KVR_STREAM_KEEP);
 	}

@@ -32,7 +32,8 @@ pair_new(int buffer)
 	p->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->kick.current = 1;
 	kvr_stream_take(&p->s, fd[0], &p->kick);
-	ck_assert_int_eq(kvr_stream_begin(&p->s, kvr_now_ns() + KVR_SEC(60), KVR_STREAM_IN), KVR_OK);
+	ck_assert_int_eq(
+	    kvr_stream_begin(&p->s, kvr_now_ns() + KVR_SEC(60), KVR_STREAM_IN), KVR_OK);
 	return p;
 }
 
@@ -157,7 +158,8 @@ START_TEST(any_cut_of_the_bytes_reads_the_same)
 		pthread_t thread;
 		ck_assert_int_eq(pthread_create(&thread, NULL, talk_main, &t), 0);
 		uint8_t *to = malloc(200000);
-		(void)!kvr_stream_begin(&p->s, kvr_now_ns() + KVR_SEC(60), seed % 2 == 0 ? 64 : KVR_STREAM_IN);
+		(void)!kvr_stream_begin(
+		    &p->s, kvr_now_ns() + KVR_SEC(60), seed % 2 == 0 ? 64 : KVR_STREAM_IN);
 		for (size_t i = 0; i < KVR_LEN(lens); i++) {
 			char want[24];
 			sprintf(want, "$%zu", lens[i]);
@@ -166,7 +168,8 @@ START_TEST(any_cut_of_the_bytes_reads_the_same)
 				size_t some = 1 + chance(&state) % 131072, n = 0;
 				size_t max = KVR_MIN(lens[i] - at, some);
 				size_t ahead = max == lens[i] - at ? KVR_STREAM_AHEAD : 0;
-				ck_assert_int_eq(kvr_stream_read(&p->s, to + at, max, ahead, &n), KVR_OK);
+				ck_assert_int_eq(
+				    kvr_stream_read(&p->s, to + at, max, ahead, &n), KVR_OK);
 				ck_assert(n > 0 && n <= max);
 				at += n;
 			}
@@ -214,8 +217,9 @@ START_TEST(gathered_writes_arrive_in_their_order)
 		while (len < cap) {
 			size_t n = chance(&state) % (chance(&state) % 4 == 0 ? 900000 : 3000);
 			n = KVR_MIN(n, cap - len);
-			enum kvr_err err = chance(&state) % 2 == 0 ? kvr_stream_copy(&p->s, source + len, n) :
-			                                             kvr_stream_lend(&p->s, source + len, n);
+			enum kvr_err err = chance(&state) % 2 == 0
+			                       ? kvr_stream_copy(&p->s, source + len, n)
+			                       : kvr_stream_lend(&p->s, source + len, n);
 			ck_assert_int_eq(err, KVR_OK);
 			len += n;
 			if (chance(&state) % 16 == 0)

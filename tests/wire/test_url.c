@@ -54,7 +54,8 @@ END_TEST
 
 START_TEST(hosts_may_be_many_and_of_both_families)
 {
-	struct kvr_url u = good("redis-cluster://[2001:db8::1]:7000,10.0.0.2,[fe80::1%eth0],n-3_x.y:7001");
+	struct kvr_url u =
+	    good("redis-cluster://[2001:db8::1]:7000,10.0.0.2,[fe80::1%eth0],n-3_x.y:7001");
 	ck_assert_uint_eq(u.n_hosts, 4);
 	ck_assert_str_eq(u.host[0].name, "2001:db8::1");
 	ck_assert_uint_eq(u.host[0].port, 7000);
@@ -118,10 +119,10 @@ START_TEST(a_wrong_url_is_refused_with_the_part_and_without_the_password)
 	for (size_t i = 0; i < KVR_LEN(bad); i++) {
 		struct kvr_url u = { .scheme = "untouched" };
 		char why[256] = "";
-		ck_assert_msg(kvr_url_parse(bad[i].text, &u, why, sizeof(why)) == KVR_E_CONFIG, "%s",
-		    bad[i].text);
-		ck_assert_msg(strstr(why, bad[i].say) != NULL, "%s: \"%s\" does not say %s", bad[i].text,
-		    why, bad[i].say);
+		ck_assert_msg(kvr_url_parse(bad[i].text, &u, why, sizeof(why)) == KVR_E_CONFIG,
+		    "%s", bad[i].text);
+		ck_assert_msg(strstr(why, bad[i].say) != NULL, "%s: \"%s\" does not say %s",
+		    bad[i].text, why, bad[i].say);
 		ck_assert_ptr_null(strstr(why, "sec"));
 		ck_assert_str_eq(u.scheme, "untouched");
 	}
@@ -168,7 +169,8 @@ END_TEST
 START_TEST(options_come_one_by_one)
 {
 	struct kvr_url u = good("redis://h?a=1&&b=x%26y&c=&d=e=f&");
-	static const char *const want[][2] = { { "a", "1" }, { "b", "x&y" }, { "c", "" }, { "d", "e=f" } };
+	static const char *const want[][2] = { { "a", "1" }, { "b", "x&y" }, { "c", "" },
+		{ "d", "e=f" } };
 	struct kvr_url_option o;
 	char why[256];
 	size_t at = 0;
