@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What kvr_open refuses and why; several instances; what is left after the last one. */
+#include "kvr_api_bed.h"
+
+#include <dirent.h>
+
+#define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
+
+static const struct kvr_group group = { .dtype = KVR_DT_FLOAT16, .n_dims = 4, .dim = { 2, 4, 16, 32 } };
+static const struct kvr_layout chunk = { .size = sizeof(chunk), .format = KVR_FMT_KV_2LTD, .n_groups = 1,
+	.group = &group };
+
+static void
+refused(const struct kvr_options *o, uint64_t until_ns, enum kvr_err want, const char *says)
+{
+	struct kvr *k = NULL;
+	char why[512] = "", cut[8];
+	enum kvr_err err = kvr_open(o, until_ns, &k, why, sizeof(why));
+
+	ck_assert_msg(err == want, "%s: %s", kvr_err_name(err), why);
+	ck_assert_msg(strstr(why, says) != NULL, "'%s' does not say '%s'", why, says);
+	ck_assert_ptr_null(k);
+	ck_assert_int_eq(kvr_open(o, until_ns, &k, NULL, 0), want);
+	ck_assert_int_eq(kvr_open(o, until_ns, &k, cut, sizeof(cut)), want);
+	ck_assert_uint_lt(strlen(cut), sizeof(cut));
+}
+
+START_TEST(wrong_options)
+{
+	struct kvr_options o = { .size = sizeof(o) };
+	struct kvr_layout bad = chunk;
+	struct kvr_identity who = { .size = sizeof(who) };
+
+	refused(&o, 0, KVR_E_INVALID, "exactly one");
+	refused(NULL, 0, KVR_E_INVALID, "size");
+	o.config_text = MEMORY;
+	o.url = "memory://";
+	refused(&o, 0, KVR_E_INVALID, "exactly one");
+	o.url = NULL;
+	refused(&o, 12345, KVR_E_INVALID, "duration");
+	refused(&o, KVR_NOW, KVR_E_INVALID, "passed");
+	o.size = 8;
+	refused(&o, 0, KVR_E_INVALID, "size");
+	o.size = sizeof(o);
+	o.n_set = 1;
+	refused(&o, 0, KVR_E_INVALID, "n_set");
+	o.n_set = 0;
+	bad.format = 77;
+	o.layout = &bad;
+	refused(&o, 0, KVR_E_INVALID, "layout");
+	o.layout = NULL;
+	o.identity = &who;
+	who.role = 9;
+	refused(&o, 0, KVR_E_INVALID, "role");
+	who = (struct kvr_identity){ .size = sizeof(who), .world_size = 2, .worker_id = 2 };
+	refused(&o, 0, KVR_E_INVALID, "worker_id");
+	who.size = 4;
+	refused(&o, 0, KVR_E_INVALID, "kvr_identity");
+}
+END_TEST
+
+START_TEST(wrong_configurations_say_where)
+{
+	struct kvr_options o = { .size = sizeof(o), .config_text = "{\n  \"tiers\": [ { \"nme\": \"a\" } ]\n}" };
+	const struct kvr_identity who = { .size = sizeof(who), .model = "other" };
+
+	refused(&o, 0, KVR_E_CONFIG, ":2:");
+	o.config_text = NULL;
+	o.config_file = "/nowhere/deploy.json";
+	refused(&o, 0, KVR_E_CONFIG, "/nowhere/deploy.json");
+	o.config_file = NULL;
+	o.url = "gopher://a";
+	refused(&o, 0, KVR_E_CONFIG, "gopher");
+	o.url = NULL;
+	o.config_text = "{\"engine\":{\"model\":\"one\"},\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}";
+	o.identity = &who;
+	refused(&o, 0, KVR_E_CONFIG, "one");
+	o.identity = NULL;
+	o.config_text = "{\"engine\":{\"kv_dtype\":\"float\",\"kv_shape\":[2,4,16,4,8]},"
+			"\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}";
+	o.layout = &chunk;
+	refused(&o, 0, KVR_E_CONFIG, "kv_shape");
+	const char *const set[] = { "tiers.a.timeout=soon" };
+	o = (struct kvr_options){ .size = sizeof(o), .config_text = MEMORY, .set = set, .n_set = 1 };
+	refused(&o, 0, KVR_E_CONFIG, "timeout");
+}
+END_TEST
+
+START_TEST(overrides_count)
+{
+	const char *const set[] = { "timeouts.lookup=700ms", "limits.ops=8" };
+	const struct kvr_options o = { .size = sizeof(o), .config_text = MEMORY, .set = set, .n_set = 2 };
+	struct kvr *k;
+	char why[512];
+	enum kvr_err err = kvr_open(&o, 0, &k, why, sizeof(why));
+
+	ck_assert_msg(err == KVR_OK, "%s", why);
+	bed_close(k);
+}
+END_TEST
+
+START_TEST(instances_do_not_know_each_other)
+{
+	enum { N = 3 };
+	struct kvr *k[N];
+	const char *key[N] = { "a", "b", "c" };
+	struct kvr_queue *q;
+	kvr_op op;
+
+	for (int i = 0; i < N; i++) {
+		const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_PUT, .n = 1, .key = &key[i],
+			.at = &(void *const){ &k[i] }, .len = &(const uint64_t){ 4 } };
+
+		k[i] = bed_open(MEMORY, NULL, NULL, NULL);
+		OK(kvr_run(k[i], &b, NULL, NULL, NULL));
+	}
+	for (int i = 0; i < N; i++) {
+		for (int j = 0; j < N; j++)
+			ERR(kvr_contains(k[i], key[j], false, 0), i == j ? KVR_OK : KVR_E_MISS);
+	}
+	OK(kvr_queue_open(k[0], &q));
+	const struct kvr_batch ask = { .size = sizeof(ask), .kind = KVR_LOOKUP, .n = 1, .keys = "a" };
+	const struct kvr_opts o = { .size = sizeof(o), .queue = q };
+	ERR(kvr_submit(k[1], &ask, &o, &op), KVR_E_INVALID);
+	bed_close(k[1]);
+	OK(kvr_contains(k[0], key[0], false, 0));
+	OK(kvr_contains(k[2], key[2], false, 0));
+	bed_close(k[2]);
+	bed_close(k[0]);
+}
+END_TEST
+
+static int
+entries(const char *path)
+{
+	DIR *d = opendir(path);
+	int n = 0;
+
+	ck_assert_ptr_nonnull(d);
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n;
+}
+
+START_TEST(nothing_is_left)
+{
+	bed_close(bed_open(MEMORY, NULL, NULL, NULL)); /* the queue library keeps its threads */
+	int fds = entries("/proc/self/fd"), threads = entries("/proc/self/task");
+
+	for (int i = 0; i < 20; i++) {
+		struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+		struct kvr_queue *q;
+		kvr_obj obj;
+
+		OK(kvr_queue_open(k, &q));
+		OK(kvr_alloc(kvr_get_allocator_backend(k), NULL, 100000, 0, &obj));
+		bed_close(k);
+	}
+	ck_assert_int_eq(entries("/proc/self/fd"), fds);
+	ck_assert_int_eq(entries("/proc/self/task"), threads);
+}
+END_TEST
+
+START_TEST(queues_are_bounded)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	struct kvr_queue *q;
+
+	ERR(kvr_queue_open(k, NULL), KVR_E_INVALID);
+	for (int i = 0; i < 64; i++)
+		OK(kvr_queue_open(k, &q));
+	ERR(kvr_queue_open(k, &q), KVR_E_BUSY);
+	bed_close(k);
+}
+END_TEST
+
+START_TEST(features_and_errors)
+{
+	ck_assert(kvr_has("redis") && kvr_has("fs") && kvr_has("memory") && kvr_has("zstd"));
+	ck_assert(!kvr_has("gopher") && !kvr_has("") && !kvr_has(NULL));
+	ck_assert_uint_eq(kvr_version(), KVR_VERSION_MAJOR << 16 | KVR_VERSION_MINOR << 8 | KVR_VERSION_PATCH);
+	ck_assert_str_eq(kvr_err_name(KVR_E_TOO_SMALL), "TOO_SMALL");
+	ck_assert_str_eq(kvr_err_name(KVR_E_TOO_SMALL - 1), "?");
+	ck_assert(kvr_err_may_pass(KVR_E_BUSY) && !kvr_err_may_pass(KVR_E_INVALID));
+}
+END_TEST
+
+START_TEST(health_metrics_and_estimate)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	struct kvr_health h = { .size = sizeof(h) };
+	char *value = calloc(1, 1 << 20), text[64];
+	const char *key = "k";
+	struct kvr_batch b = { .size = sizeof(b), .kind = KVR_PUT, .n = 1, .key = &key,
+		.at = &(void *const){ value }, .len = &(const uint64_t){ 1 << 20 } };
+	uint64_t ns = 0, more = 0;
+
+	ERR(kvr_estimate(k, 1, 1, &ns), KVR_E_UNFINISHED);
+	OK(kvr_run(k, &b, NULL, NULL, NULL));
+	OK(kvr_health(k, &h));
+	ck_assert_uint_eq(h.ok, 1);
+	ck_assert_uint_eq(h.n_tiers, 1);
+	ck_assert_uint_eq(h.n_up, 1);
+	ck_assert_uint_eq(h.in_flight, 0);
+	ck_assert_str_eq(h.why, "");
+	h.size = 4;
+	ERR(kvr_health(k, &h), KVR_E_INVALID);
+	b.kind = KVR_GET;
+	for (int i = 0; i < 20; i++)
+		OK(kvr_run(k, &b, NULL, NULL, NULL));
+	OK(kvr_estimate(k, 1, 1 << 20, &ns));
+	OK(kvr_estimate(k, 100, 100 << 20, &more));
+	ck_assert_uint_gt(ns, 0);
+	ck_assert_uint_gt(more, 20 * ns);
+	ERR(kvr_estimate(k, 1, 1, NULL), KVR_E_INVALID);
+	size_t need = kvr_metrics(k, false, NULL, 0);
+	ck_assert_uint_gt(need, sizeof(text));
+	ck_assert_uint_eq(kvr_metrics(k, false, text, sizeof(text)), need);
+	ck_assert_uint_eq(strlen(text), sizeof(text) - 1);
+	char *all = malloc(need);
+	ck_assert_uint_eq(kvr_metrics(k, false, all, need), need);
+	ck_assert_uint_eq(strlen(all), need - 1);
+	ck_assert_uint_gt(kvr_metrics(k, true, all, need), 2);
+	ck_assert_int_eq(all[0], '{');
+	free(all);
+	free(value);
+	bed_close(k);
+}
+END_TEST
+
+KVR_CHECK_MAIN("api.open", wrong_options, wrong_configurations_say_where, overrides_count,
+    instances_do_not_know_each_other, nothing_is_left, queues_are_bounded, features_and_errors,
+    health_metrics_and_estimate)
