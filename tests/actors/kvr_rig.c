@@ -115,13 +115,17 @@ kvr_rig_close(struct kvr_rig *rig)
 }
 
 static uint32_t
-free_slot(const struct kvr_rig *rig, uint32_t n)
+free_slot(struct kvr_rig *rig, uint32_t n)
 {
-	uint32_t i = n > KVR_PART_KEYS ? (uint32_t)KVR_PARTS_SMALL : 0;
+	bool wide = n > KVR_PART_KEYS;
+	uint32_t first = wide ? (uint32_t)KVR_PARTS_SMALL : 0;
+	uint32_t count = wide ? (uint32_t)KVR_PARTS_WIDE : (uint32_t)KVR_PARTS_SMALL;
 
-	for (; i < KVR_PARTS_MAX; i++) {
-		if (rig->part[i].id == 0 || rig->part[i].answers > 0)
-			return i;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t slot = first + rig->next[wide]++ % count;
+
+		if (rig->part[slot].id == 0 || rig->part[slot].answers > 0)
+			return slot;
 	}
 	KVR_WRONG("a test gives more parts than there are");
 }

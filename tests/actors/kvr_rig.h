@@ -25,6 +25,7 @@ struct kvr_rig {
 	struct kvr_link_config link;
 	struct kvr_rig_part part[KVR_PARTS_MAX];
 	uint32_t gen[KVR_PARTS_MAX];
+	uint32_t next[2]; /* small, wide: where to look for a free slot: the oldest is taken last */
 	uint32_t n_open;
 	uint32_t n_given, n_answered;
 	uint32_t stopped, n_given_at_stop;
