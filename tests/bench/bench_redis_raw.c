@@ -304,7 +304,7 @@ bench_format(const struct kvr_redis_server *server, uint32_t format, const char 
 int
 main(int argc, char **argv)
 {
-	int rounds = argc > 1 ? atoi(argv[1]) : 5;
+	int rounds = argc > 1 ? atoi(argv[1]) : 3;
 	if (rounds < 1 || rounds > ROUNDS_MAX)
 		give_up("rounds: 1 to 99");
 	if (kvr_redis_server_missing()) {
