@@ -3,8 +3,9 @@
  * Lanes and the breaker. The tier alone decides when something is dialed:
  *
  *   - a connection that is lost is made again at once, once;
- *   - when that fails and another lane lives, the lane waits by itself, longer each time;
- *   - when no lane lives, or too many faults came in a row, the tier cools down: everything is
+ *   - when that fails and another lane is up, the lane waits by itself, longer each time, and
+ *     the others are asked whether they still stand;
+ *   - when no lane is up, or too many faults came in a row, the tier cools down: everything is
  *     answered DOWN until one lane, and only one, has tried and succeeded.
  *
  * Connections are numbered. A fault of one that was made before the last counted fault is the same
@@ -47,6 +48,29 @@ any_alive(const struct tier *me)
 			return true;
 	}
 	return false;
+}
+
+static bool
+any_up(const struct tier *me)
+{
+	for (uint32_t i = 0; i < me->config.n_links; i++) {
+		if (me->lane[i].state == KVR_LINK_UP && !me->lane[i].stuck)
+			return true;
+	}
+	return false;
+}
+
+/* Those that have had nothing to do since before_ns. */
+static void
+ping_idle(const struct tier *me, struct kvr_out *out, uint64_t before_ns)
+{
+	for (uint32_t i = 0; i < me->config.n_links; i++) {
+		const struct lane *lane = &me->lane[i];
+
+		if (lane->state == KVR_LINK_UP && !lane->stuck && lane->n_parts == 0 &&
+		    lane->active_ns <= before_ns)
+			kvr_send(out, link_id(me, lane), &(struct kvr_msg){ .type = KVR_MSG_PING });
+	}
 }
 
 /* backoff_min, doubled n times up to backoff_max, and up to 1/8 more. */
@@ -202,11 +226,13 @@ dial_failed(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, st
 	lane->dials_failed++;
 	if (me->state == KVR_TIER_PROBING && lane == &me->lane[me->probe]) {
 		cool(me, ev, out, ev->msg.LINK_STATE.err);
-	} else if (me->state == KVR_TIER_UP || me->state == KVR_TIER_OPENING) {
-		if (any_alive(me))
-			redial_later(me, ev, out, lane);
-		else
-			cool(me, ev, out, ev->msg.LINK_STATE.err);
+	} else if (me->state == KVR_TIER_UP && any_up(me)) {
+		redial_later(me, ev, out, lane);
+		ping_idle(me, out, ev->now_ns); /* they may be as dead, and not know it */
+	} else if (me->state == KVR_TIER_UP || (me->state == KVR_TIER_OPENING && !any_alive(me))) {
+		/* Only at the start, where all dials begin together, the others are waited for:
+		 * later, dials that hang in turn would keep callers waiting for ever. */
+		cool(me, ev, out, ev->msg.LINK_STATE.err);
 	}
 }
 
@@ -253,12 +279,7 @@ kvr_tier_link_state(struct tier *me, const struct kvr_event *ev, struct kvr_out 
 void
 kvr_tier_ping(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 {
-	for (uint32_t i = 0; i < me->config.n_links && me->state == KVR_TIER_UP; i++) {
-		const struct lane *lane = &me->lane[i];
-
-		if (lane->state == KVR_LINK_UP && !lane->stuck && lane->n_parts == 0 &&
-		    ev->now_ns - lane->active_ns >= me->config.ping_ns)
-			kvr_send(out, link_id(me, lane), &(struct kvr_msg){ .type = KVR_MSG_PING });
-	}
+	if (me->state == KVR_TIER_UP && ev->now_ns >= me->config.ping_ns)
+		ping_idle(me, out, ev->now_ns - me->config.ping_ns);
 	kvr_later(out, TIMER_PING, ++me->gen[TIMER_PING], ev->now_ns + me->config.ping_ns);
 }

@@ -143,10 +143,13 @@ begin_ping(struct kvr_sim *sim, uint32_t worker)
 	const struct sim_tier *t = tier_of(sim, worker);
 	uint64_t takes_ns = between(sim, t->store.run_min_ns, t->store.run_max_ns);
 	bool fails = kvr_sim_chance(sim, t->store.ping_fails);
+	bool stalls = kvr_sim_chance(sim, t->store.stalls);
 
 	w->outcome = t->store.no_ping ? KVR_E_UNSUPPORTED : KVR_OK;
 	if (fails || t->store.down || w->epoch != t->epoch)
 		w->outcome = KVR_E_DOWN;
+	else if (stalls)
+		takes_ns = w->running.msg.deadline_ns - sim->now_ns;
 	wake_at(sim, worker, draw(sim, worker, takes_ns, w->running.msg.deadline_ns));
 }
 
