@@ -7,7 +7,9 @@
  *   router.c        the table of cells
  *   router_load.c   an operation comes in: keys, in-flight puts
  *   router_turn.c   phases: what an operation does next
- *   router_part.c   parts: making them, their rows, their staging slots
+ *   router_part.c   parts: which keys go together, their rows
+ *   router_staging.c  staging slots
+ *   router_send.c   a part on its way: to a serde, to the transfer actor, to its tier
  *   router_result.c what comes back, key by key
  *   router_end.c    deadlines, cancelling, answering, releasing
  */
@@ -166,10 +168,13 @@ void kvr_router_go_on(struct step *);
 /* router_part.c */
 enum made { MADE_PART, MADE_NOTHING, MADE_NO_PART, MADE_NO_STAGING };
 enum made kvr_router_make_part(struct step *, uint32_t slot);
-void      kvr_router_send_part(struct step *, uint32_t part_slot);
 void      kvr_router_retire(struct step *, uint32_t part_slot);
 uint32_t  kvr_router_part_id(const struct router *, uint32_t part_slot);
 bool      kvr_router_selects(const struct op *, const struct key *);
+/* router_send.c */
+void kvr_router_send_part(struct step *, uint32_t part_slot);
+
+/* router_staging.c */
 void      kvr_router_staging_init(struct step *, uint32_t slot_pages);
 uint32_t  kvr_router_staging_take(struct step *, uint64_t len);
 void      kvr_router_staging_give(struct step *, uint32_t buf);

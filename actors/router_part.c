@@ -30,63 +30,6 @@ kvr_router_part_id(const struct router *me, uint32_t slot)
 	return slot | (uint32_t)me->part[slot].gen << 16;
 }
 
-/* ---- staging slots ---- */
-
-void
-kvr_router_staging_init(struct step *s, uint32_t slot_pages)
-{
-	struct router *me = s->me;
-	uint32_t n = slot_pages == 0 ? 0 : me->config.staging_pages / slot_pages;
-
-	n = KVR_MIN(n, (uint32_t)KVR_STAGING_MAX);
-	kvr_touch(s->out, me, offsetof(struct router, tier));
-	kvr_touch(s->out, me->slot_free, sizeof(me->slot_free));
-	me->slot_pages = slot_pages;
-	me->n_slots = me->n_slots_free = n;
-	me->grow_pages = 0;
-	for (uint32_t i = 0; i < n; i++)
-		me->slot_free[i] = (n - 1 - i) * slot_pages + 1;
-}
-
-/* 0: none is free, or none is long enough until the slots in use are back. */
-uint32_t
-kvr_router_staging_take(struct step *s, uint64_t len)
-{
-	struct router *me = s->me;
-	uint32_t pages = (uint32_t)((len + KVR_PAGE - 1) / KVR_PAGE);
-
-	if (pages > me->slot_pages && pages > me->grow_pages && pages <= me->config.staging_pages) {
-		uint32_t want = 1;
-
-		while (want < pages)
-			want *= 2;
-		kvr_touch(s->out, &me->grow_pages, sizeof(me->grow_pages));
-		me->grow_pages = KVR_MIN(want, me->config.staging_pages);
-	}
-	/* Nothing is given out until all are back, else a stream of short values would keep long ones out. */
-	if (me->grow_pages != 0 && me->n_slots_free == me->n_slots)
-		kvr_router_staging_init(s, me->grow_pages);
-	if (me->grow_pages != 0 || me->n_slots_free == 0 || pages > me->slot_pages)
-		return 0;
-	kvr_touch(s->out, &me->n_slots_free, sizeof(me->n_slots_free));
-	kvr_touch(s->out, &me->slot_free[me->n_slots_free - 1], sizeof(uint32_t));
-	uint32_t buf = me->slot_free[--me->n_slots_free];
-
-	me->slot_free[me->n_slots_free] = 0;
-	return buf;
-}
-
-void
-kvr_router_staging_give(struct step *s, uint32_t buf)
-{
-	struct router *me = s->me;
-
-	KVR_CHECK(buf != 0 && (buf - 1) % me->slot_pages == 0 && me->n_slots_free < me->n_slots);
-	kvr_touch(s->out, &me->n_slots_free, sizeof(me->n_slots_free));
-	kvr_touch(s->out, &me->slot_free[me->n_slots_free], sizeof(uint32_t));
-	me->slot_free[me->n_slots_free++] = buf;
-}
-
 /* ---- what a part would be ---- */
 
 bool
@@ -206,7 +149,8 @@ take_slot(struct step *s, const struct op *op, const struct plan *p, const struc
 	struct router *me = s->me;
 	bool keeps = op->phase == PHASE_SAVE || (op->kind == KVR_OP_PREFETCH && op->phase == PHASE_READ);
 
-	if (keeps && me->n_slots_back >= me->n_slots / 2)
+	/* Before the first length is known there are no slots; taking one makes them. */
+	if (keeps && me->n_slots != 0 && me->n_slots_back >= me->n_slots / 2)
 		return 0;
 	return kvr_router_staging_take(s, slot_len(me, p, k));
 }
@@ -388,82 +332,6 @@ write_rows(struct step *s, const struct op *op, const struct plan *p, uint32_t s
 		if (p->twice)
 			me->part_buf[slot][KVR_PART_SECOND + i] = p->buf[KVR_PART_SECOND + i];
 	}
-}
-
-static void
-send_to_serde(struct step *s, uint32_t slot, const struct op *op, bool encode)
-{
-	struct router *me = s->me;
-	struct part *part = &me->part[slot];
-	struct kvr_msg m = { .type = encode ? KVR_MSG_ENCODE : KVR_MSG_DECODE, .op = op->id,
-		.deadline_ns = part->until_ns, .rows = kvr_part_rows(slot), .n_rows = part->n,
-		.part = kvr_router_part_id(me, slot) };
-	uint32_t least = 0;
-
-	for (uint32_t i = 1; i < me->config.n_serde; i++) {
-		if (me->serde_load[i] < me->serde_load[least])
-			least = i;
-	}
-	kvr_touch(s->out, me->serde_load, sizeof(me->serde_load));
-	me->serde_load[least]++;
-	part->serde = (uint8_t)least;
-	if (encode) {
-		m.ENCODE.serde = me->config.tier[part->tier].serde;
-		m.ENCODE.slot_pages = me->slot_pages;
-		m.ENCODE.keep_staged = me->config.tier[part->tier].give_up == 0;
-	} else {
-		m.DECODE.serde = me->config.tier[part->tier].serde;
-		m.DECODE.slot_pages = me->slot_pages;
-	}
-	send(s, (uint16_t)(KVR_ID_SERDE + least), &m);
-}
-
-static void
-send_to_transfer(struct step *s, uint32_t slot, const struct op *op, bool to_caller)
-{
-	const struct part *part = &s->me->part[slot];
-	struct kvr_msg m = { .type = KVR_MSG_COPY, .op = op->id, .deadline_ns = part->until_ns,
-		.rows = kvr_part_rows(slot), .n_rows = part->n, .part = kvr_router_part_id(s->me, slot) };
-
-	m.COPY.to_caller = to_caller;
-	m.COPY.bytes = part->bytes;
-	send(s, KVR_ID_TRANSFER, &m);
-}
-
-/* By its stage: to a serde worker, to the transfer actor or to its tier. */
-void
-kvr_router_send_part(struct step *s, uint32_t slot)
-{
-	struct part *part = &s->me->part[slot];
-	const struct op *op = &s->me->op[part->op];
-	struct kvr_msg m = { .type = KVR_MSG_PART, .op = op->id, .deadline_ns = part->until_ns,
-		.rows = kvr_part_rows(slot), .n_rows = part->n, .part = kvr_router_part_id(s->me, slot) };
-
-	kvr_touch(s->out, part, sizeof(*part));
-	switch ((enum stage)part->stage) {
-	case STAGE_ENCODE:
-	case STAGE_DECODE:
-		part->borrowed = part->phase != PHASE_BACK && op->kind != KVR_OP_PREFETCH;
-		send_to_serde(s, slot, op, part->stage == STAGE_ENCODE);
-		return;
-	case STAGE_COPY_IN:
-	case STAGE_SAVE:
-	case STAGE_COPY_OUT:
-		part->borrowed = 1;
-		send_to_transfer(s, slot, op, part->stage == STAGE_COPY_OUT);
-		return;
-	case STAGE_TIER:
-		m.PART.bytes = part->bytes;
-		m.PART.verb = part->verb;
-		m.PART.cls = part->cls;
-		m.PART.tier = part->tier;
-		m.PART.queued_ns = s->ev->now_ns;
-		send(s, KVR_ID_TIER_OF(part->tier), &m);
-		return;
-	case STAGE_FREE:
-		break;
-	}
-	KVR_WRONG("stage of a part that is sent");
 }
 
 static enum stage

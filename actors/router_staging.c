@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The staging arena as the router sees it: slots of equal length, a stack of those that are free.
+ * Where they lie is the ledger's business; a slot is named by its first page + 1.
+ */
+#include "kvr_router_own.h"
+
+void
+kvr_router_staging_init(struct step *s, uint32_t slot_pages)
+{
+	struct router *me = s->me;
+	uint32_t n = slot_pages == 0 ? 0 : me->config.staging_pages / slot_pages;
+
+	n = KVR_MIN(n, (uint32_t)KVR_STAGING_MAX);
+	kvr_touch(s->out, me, offsetof(struct router, tier));
+	kvr_touch(s->out, me->slot_free, sizeof(me->slot_free));
+	me->slot_pages = slot_pages;
+	me->n_slots = me->n_slots_free = n;
+	me->grow_pages = 0;
+	for (uint32_t i = 0; i < n; i++)
+		me->slot_free[i] = (n - 1 - i) * slot_pages + 1;
+}
+
+/* 0: none is free, or none is long enough until the slots in use are back. */
+uint32_t
+kvr_router_staging_take(struct step *s, uint64_t len)
+{
+	struct router *me = s->me;
+	uint32_t pages = (uint32_t)((len + KVR_PAGE - 1) / KVR_PAGE);
+
+	if (pages > me->slot_pages && pages > me->grow_pages && pages <= me->config.staging_pages) {
+		uint32_t want = 1;
+
+		while (want < pages)
+			want *= 2;
+		kvr_touch(s->out, &me->grow_pages, sizeof(me->grow_pages));
+		me->grow_pages = KVR_MIN(want, me->config.staging_pages);
+	}
+	/* Nothing is given out until all are back, else a stream of short values would keep long ones out. */
+	if (me->grow_pages != 0 && me->n_slots_free == me->n_slots)
+		kvr_router_staging_init(s, me->grow_pages);
+	if (me->grow_pages != 0 || me->n_slots_free == 0 || pages > me->slot_pages)
+		return 0;
+	kvr_touch(s->out, &me->n_slots_free, sizeof(me->n_slots_free));
+	kvr_touch(s->out, &me->slot_free[me->n_slots_free - 1], sizeof(uint32_t));
+	uint32_t buf = me->slot_free[--me->n_slots_free];
+
+	me->slot_free[me->n_slots_free] = 0;
+	return buf;
+}
+
+void
+kvr_router_staging_give(struct step *s, uint32_t buf)
+{
+	struct router *me = s->me;
+
+	KVR_CHECK(buf != 0 && (buf - 1) % me->slot_pages == 0 && me->n_slots_free < me->n_slots);
+	kvr_touch(s->out, &me->n_slots_free, sizeof(me->n_slots_free));
+	kvr_touch(s->out, &me->slot_free[me->n_slots_free], sizeof(uint32_t));
+	me->slot_free[me->n_slots_free++] = buf;
+}
