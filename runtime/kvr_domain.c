@@ -75,6 +75,7 @@ struct kvr_domain {
 	bool              in_step;
 	const struct kvr_event *running; /* NULL when no step is */
 	uint32_t          running_before;
+	struct kvr_row    rows_before[KVR_SLICE_KEYS]; /* for the trace: the step may write over them */
 	jmp_buf           out_of_step;
 	char              why[256];
 	struct kvr_out    out;
@@ -181,13 +182,20 @@ step_one(struct kvr_domain *d)
 		    ev.msg.n_rows <= KVR_ROWS_MAX - ev.msg.rows);
 		ev.rows = &d->opt.ledger->rows[ev.msg.rows];
 	}
+	struct kvr_event traced = ev;
+
+	if (d->opt.trace != NULL && kvr_trace_wants_rows(&ev.msg)) {
+		KVR_CHECK(ev.msg.n_rows <= KVR_LEN(d->rows_before));
+		memcpy(d->rows_before, ev.rows, ev.msg.n_rows * sizeof(*ev.rows));
+		traced.rows = d->rows_before;
+	}
 	d->out.step = ++d->step;
-	d->running = &ev;
+	d->running = &traced;
 	d->running_before = before;
 	uint64_t digest = kvr_step(a, &ev, &d->out);
 	d->running = NULL;
 	if (d->opt.trace != NULL)
-		kvr_trace_step(d->opt.trace, a, &ev, before, digest, &d->out);
+		kvr_trace_step(d->opt.trace, a, &traced, before, digest, &d->out);
 	if (a->state != before && d->opt.watch != NULL) {
 		d->in_step = false;
 		d->opt.watch(d->opt.watch_arg, a, before, &ev);

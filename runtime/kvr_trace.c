@@ -139,8 +139,8 @@ remember(struct kvr_trace *t, uint32_t first, const struct kvr_row *rows, uint32
 }
 
 /* What a replay cannot know otherwise: rows from outside, and those that no snapshot has. */
-static bool
-has_rows(const struct kvr_msg *m)
+bool
+kvr_trace_wants_rows(const struct kvr_msg *m)
 {
 	return m->n_rows > 0 &&
 	    (kvr_msg_info[m->type].rows == KVR_ROWS_IN || m->rows < KVR_ROWS_PARTS);
@@ -151,7 +151,7 @@ record(struct kvr_trace *t, const struct kvr_actor *a, const struct kvr_event *e
     const struct kvr_rec_step *head)
 {
 	const struct kvr_msg *m = &ev->msg;
-	uint64_t rows_len = has_rows(m) ? m->n_rows * sizeof(struct kvr_row) : 0;
+	uint64_t rows_len = kvr_trace_wants_rows(m) ? m->n_rows * sizeof(struct kvr_row) : 0;
 	struct kvr_rec *r = begin(t, KVR_REC_STEP, a->id, sizeof(*head) + rows_len);
 	struct kvr_rec_step *s = (struct kvr_rec_step *)(void *)r;
 

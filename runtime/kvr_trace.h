@@ -116,9 +116,13 @@ uint32_t    kvr_rec_sum(const struct kvr_rec *, uint32_t len);
 
 /* Once, before the first step: the actors of the domain, in order of their ids. */
 void kvr_trace_actors(struct kvr_trace *, const struct kvr_actor *const *, uint32_t n);
-/* After a step, with what it asked for. Rows of the event are recorded when its type says IN. */
+/*
+ * After a step, with what it asked for. Rows of the event are recorded when its type says IN: then
+ * ev->rows has to be a copy from before the step, for a step may write those rows itself.
+ */
 void kvr_trace_step(struct kvr_trace *, const struct kvr_actor *, const struct kvr_event *,
     uint32_t state_before, uint64_t digest, const struct kvr_out *);
+bool kvr_trace_wants_rows(const struct kvr_msg *);
 /* The step did not end: what it was given, and why. */
 void kvr_trace_broken(struct kvr_trace *, const struct kvr_actor *, const struct kvr_event *,
     uint32_t state_before, uint64_t step, const char *why);

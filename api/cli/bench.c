@@ -147,7 +147,7 @@ phases(struct bench *b)
 	if (status == CLI_OK)
 		status = bench_write(b);
 	if (status == CLI_OK)
-		status = bench_drain(b);
+		status = bench_settle(b, 0);
 	if (status == CLI_OK && b->tried_cold) {
 		status = bench_close(b);
 		if (status == CLI_OK)
@@ -177,6 +177,8 @@ cli_bench(int argc, char **argv)
 		status = sample_open(&b.cli, b.input, run, &b.sample);
 	if (status == CLI_OK)
 		status = prepare(&b);
+	if (status == CLI_OK)
+		status = bench_plan(&b);
 	if (status == CLI_OK) {
 		bench_catch_signals();
 		b.tried_cold = outlives(&b);

@@ -35,14 +35,12 @@ metrics_text(struct kvr *kvr)
 	return text;
 }
 
-/* The counter of one tier's puts: family{tier="disk",verb="put"...} summed over other labels. */
+/* The sum of all samples whose line begins like this. */
 static uint64_t
-puts_of(const char *text, const char *family, const char *tier)
+counter(const char *text, const char *begin)
 {
-	char begin[160];
 	uint64_t sum = 0;
 
-	snprintf(begin, sizeof(begin), "\nkvrelay_%s{tier=\"%s\",verb=\"put\"", family, tier);
 	for (const char *at = strstr(text, begin); at != NULL; at = strstr(at + 1, begin)) {
 		const char *value = strstr(at, "} ");
 
@@ -50,6 +48,15 @@ puts_of(const char *text, const char *family, const char *tier)
 			sum += strtoull(value + 2, NULL, 10);
 	}
 	return sum;
+}
+
+static uint64_t
+puts_of(const char *text, const char *family, const char *tier)
+{
+	char begin[160];
+
+	snprintf(begin, sizeof(begin), "\nkvrelay_%s{tier=\"%s\",verb=\"put\"", family, tier);
+	return counter(text, begin);
 }
 
 static void
@@ -63,52 +70,92 @@ read_metrics(struct bench *b, const char *text)
 	}
 }
 
-/* True when every tier that is written has answered for every chunk, in whatever way. */
-static bool
-is_written(const struct bench *b, const char *text, const char **ret_tier, uint64_t *ret_keys)
+/*
+ * How many of the chunks that were written some tier has not yet answered for, in whatever way. What
+ * write-back had to drop, because no staging was free, is no tier's any more.
+ */
+static uint64_t
+behind(const struct bench *b, const char *text, const char **ret_tier)
 {
+	uint64_t most = 0;
+
 	for (uint32_t t = 0; t < b->config->n_tiers; t++) {
 		const struct kvr_config_tier *c = &b->config->tier[t];
+		uint64_t keys = puts_of(text, "tier_keys_total", c->name);
 
+		if (c->write == KVR_CONFIG_WRITE_BACK)
+			keys += counter(text, "\nkvrelay_writeback_dropped_total{tier=\"\"");
+		if (c->write == KVR_CONFIG_WRITE_NEVER || keys >= b->written || b->written - keys <= most)
+			continue;
+		most = b->written - keys;
 		*ret_tier = c->name;
-		*ret_keys = puts_of(text, "tier_keys_total", c->name);
-		if (c->write != KVR_CONFIG_WRITE_NEVER && *ret_keys < b->written)
-			return false;
 	}
-	return true;
+	return most;
 }
 
+static bool
+writes_back(const struct bench *b)
+{
+	for (uint32_t t = 0; t < b->config->n_tiers; t++) {
+		if (b->config->tier[t].write == KVR_CONFIG_WRITE_BACK)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Write-back keeps its payloads in at most half of the staging memory, in slots that are a power of
+ * two. Whoever writes faster than that drains has some chunks in the first tier only, which no cold
+ * read would find: so the bench waits, and says how long.
+ */
 int
-bench_drain(struct bench *b)
+bench_plan(struct bench *b)
+{
+	uint64_t slot = 4096;
+
+	while (slot < b->size)
+		slot *= 2;
+	b->ahead = UINT64_MAX;
+	if (!writes_back(b))
+		return CLI_OK;
+	slot = KVR_MAX(slot, b->config->memory.slot_bytes);
+	b->ahead = b->config->memory.staging_bytes / slot / 2;
+	if (b->ahead < b->batch)
+		return cli_fail(&b->cli, "a batch of %llu chunks is more than write-back may hold, which is %llu: "
+		    "a smaller --batch or --size, or --set memory.staging=SIZE", (unsigned long long)b->batch,
+		    (unsigned long long)b->ahead);
+	return CLI_OK;
+}
+
+/* Until at most `most` chunks are behind. */
+int
+bench_settle(struct bench *b, uint64_t most)
 {
 	struct bench_sum *s = &b->phase[BENCH_DRAIN];
-	uint64_t from_ns = kvr_now_ns();
+	uint64_t from_ns = kvr_now_ns(), left = UINT64_MAX;
 	uint64_t until_ns = from_ns + KVR_MAX(b->config->timeouts.put_ns, KVR_SEC(10));
-	const struct timespec nap = { .tv_nsec = 2000000 };
-	bool done = false;
+	const struct timespec nap = { .tv_nsec = 1000000 };
 
-	while (!done) {
+	for (;;) {
 		const char *tier = "";
-		uint64_t keys = 0;
 		char *text = metrics_text(b->kvr);
 
 		if (text == NULL)
 			return cli_fail(&b->cli, "no memory for the metrics");
-		done = is_written(b, text, &tier, &keys);
+		left = behind(b, text, &tier);
 		read_metrics(b, text);
 		free(text);
 		if (bench_stopped())
 			return cli_fail(&b->cli, "interrupted");
-		if (!done && kvr_now_ns() > until_ns)
-			return cli_fail(&b->cli, "tier %s has %llu of %llu chunks after %llu s of write-back", tier,
-			    (unsigned long long)keys, (unsigned long long)b->written,
-			    (unsigned long long)((kvr_now_ns() - from_ns) / KVR_SEC(1)));
-		bench_progress(b, s->name, keys, b->written);
-		if (!done)
-			nanosleep(&nap, NULL);
+		if (left <= most)
+			break;
+		if (kvr_now_ns() > until_ns)
+			return cli_fail(&b->cli, "tier %s is %llu chunks behind after %llu s", tier,
+			    (unsigned long long)left, (unsigned long long)((kvr_now_ns() - from_ns) / KVR_SEC(1)));
+		bench_progress(b, s->name, b->written - left, b->written);
+		nanosleep(&nap, NULL);
 	}
-	s->took_ns[s->n++] = kvr_now_ns() - from_ns;
-	s->busy_ns = s->took_ns[0];
+	s->busy_ns += kvr_now_ns() - from_ns;
 	return CLI_OK;
 }
 

@@ -79,11 +79,11 @@ text_phases(struct bench *b)
 	for (uint32_t p = 0; p < BENCH_PHASES; p++) {
 		struct bench_sum *s = &b->phase[p];
 
-		if (s->n == 0)
+		if (s->n == 0 && (p != BENCH_DRAIN || b->ahead == UINT64_MAX))
 			continue;
 		if (p == BENCH_DRAIN)
-			printf("%-12s %8s %10.2f %10s %8s  after the last answer to a write\n", s->name, "",
-			    (double)s->busy_ns / 1e6, "", "");
+			printf("%-12s %8s %10s %10s %8s  waited %.2f ms for it\n", s->name, "", "", "", "",
+			    (double)s->busy_ns / 1e6);
 		else if (p == BENCH_LOOKUP)
 			printf("%-12s %8s %10.3f %10.3f %8llu ", s->name, "", percentile_ms(s, 50),
 			    percentile_ms(s, 99), (unsigned long long)s->keys);
@@ -186,7 +186,7 @@ json(struct bench *b)
 	cli_json_text(stdout, b->sample.path);
 	printf(", \"phases\": {");
 	for (uint32_t p = 0; p < BENCH_PHASES; p++) {
-		if (b->phase[p].n == 0)
+		if (b->phase[p].n == 0 && b->phase[p].busy_ns == 0)
 			continue;
 		printf("%s", first ? "" : ", ");
 		json_sum(b, &b->phase[p]);

@@ -118,6 +118,8 @@ bench_write(struct bench *b)
 			sample_fill(&b->sample, first + i, b->at[i], b->size);
 		if (stop != 0)
 			return stopped(b);
+		if (b->ahead != UINT64_MAX && bench_settle(b, b->ahead - n) != CLI_OK)
+			return CLI_ERROR;
 		b->written = first + n; /* also when it fails: some of them may be there */
 		if (bench_batch(b, KVR_PUT, first, n, &took_ns) != CLI_OK)
 			return CLI_ERROR;

@@ -54,6 +54,7 @@ struct bench {
 
 	struct kvr   *kvr;     /* NULL: none is open */
 	uint64_t      written; /* chunks [0, written) may be in a store */
+	uint64_t      ahead;   /* chunks that write-back may be behind */
 	bool          tried_cold; /* a tier outlives the instance */
 	struct bench_sum  phase[BENCH_PHASES];
 	struct bench_tier by_tier[BENCH_TIERS];
@@ -74,8 +75,10 @@ int  bench_batch(struct bench *, enum kvr_kind, uint64_t first, uint32_t n, uint
 /* ---- bench_clean.c ---- */
 int  bench_open(struct bench *);
 int  bench_close(struct bench *);
-/* Until what was written is in every tier that is written back, and what the metrics say of it. */
-int  bench_drain(struct bench *);
+/* CLI_ERROR: a batch is more than write-back can hold; said. */
+int  bench_plan(struct bench *);
+/* Until at most `most` chunks are missing in a tier that is written; reads the metrics, too. */
+int  bench_settle(struct bench *, uint64_t most);
 /* From every tier, by an instance of its own. CLI_ERROR: said, with how to find what is left. */
 int  bench_remove(struct bench *);
 
