@@ -19,6 +19,7 @@ read_options(struct bench *b, int argc, char **argv)
 		{ "--verify", NULL, "compare every byte that is read", CLI_FLAG, &b->verify },
 		{ "--lookups", "N", "also N lookups of one key", CLI_COUNT, &b->lookups },
 		{ "--input", "FILE", "KV data (bf16) to cut the chunks from", CLI_TEXT, &b->input },
+		{ "--metrics", "DIR", "keep the metrics: DIR/write.prom, DIR/read.prom", CLI_TEXT, &b->metrics },
 		{ NULL, NULL, NULL, CLI_FLAG, NULL },
 	};
 	int n = cli_read(&b->cli, own, argc, argv);
@@ -148,6 +149,8 @@ phases(struct bench *b)
 		status = bench_write(b);
 	if (status == CLI_OK)
 		status = bench_settle(b, 0);
+	if (status == CLI_OK)
+		status = bench_keep_metrics(b, "write");
 	if (status == CLI_OK && b->tried_cold) {
 		status = bench_close(b);
 		if (status == CLI_OK)
@@ -159,6 +162,8 @@ phases(struct bench *b)
 		status = bench_read(b, &b->phase[BENCH_WARM]);
 	if (status == CLI_OK)
 		status = bench_lookups(b);
+	if (status == CLI_OK)
+		status = bench_keep_metrics(b, "read");
 	return status;
 }
 

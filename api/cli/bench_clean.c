@@ -2,6 +2,7 @@
 /* What the bench does around its phases: opening, waiting for write-back, leaving nothing behind. */
 #include "kvr_bench.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,7 +23,7 @@ bench_close(struct bench *b)
 	return kvr == NULL ? CLI_OK : cli_close(&b->cli, kvr);
 }
 
-/* ---- write-back ---- */
+/* ---- metrics, write-back ---- */
 
 static char *
 metrics_text(struct kvr *kvr)
@@ -33,6 +34,24 @@ metrics_text(struct kvr *kvr)
 	if (text != NULL)
 		kvr_metrics(kvr, false, text, need);
 	return text;
+}
+
+int
+bench_keep_metrics(struct bench *b, const char *name)
+{
+	char path[1024];
+
+	if (b->metrics == NULL)
+		return CLI_OK;
+	snprintf(path, sizeof(path), "%s/%s.prom", b->metrics, name);
+	char *text = metrics_text(b->kvr);
+	FILE *f = text == NULL ? NULL : fopen(path, "w");
+	bool ok = f != NULL && fputs(text, f) >= 0;
+
+	if (f != NULL)
+		ok = fclose(f) == 0 && ok;
+	free(text);
+	return ok ? CLI_OK : cli_fail(&b->cli, "--metrics: %s: %s", path, strerror(errno));
 }
 
 /* The sum of all samples whose line begins like this. */

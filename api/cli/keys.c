@@ -90,7 +90,7 @@ read_layout(const struct cli *cli, const char *shape, const char *dtype, const c
 }
 
 static int
-put_bytes(const struct cli *cli, const char *key, void *at, uint64_t len, const struct kvr_layout *layout)
+put_bytes(struct cli *cli, const char *key, void *at, uint64_t len, const struct kvr_layout *layout)
 {
 	struct kvr *kvr = cli_open(cli, layout);
 	struct kvr_batch batch = { .size = sizeof(batch), .kind = KVR_PUT, .n = 1, .key = &key,

@@ -38,7 +38,7 @@ struct bench {
 	struct cli    cli;
 	uint64_t      chunks, size, batch, lookups;
 	bool          verify;
-	const char   *input;
+	const char   *input, *metrics;
 
 	struct kvr_config *config; /* what the tiers are called */
 	struct sample sample;
@@ -79,6 +79,8 @@ int  bench_close(struct bench *);
 int  bench_plan(struct bench *);
 /* Until at most `most` chunks are missing in a tier that is written; reads the metrics, too. */
 int  bench_settle(struct bench *, uint64_t most);
+/* Into the directory of --metrics, when there is one. */
+int  bench_keep_metrics(struct bench *, const char *name);
 /* From every tier, by an instance of its own. CLI_ERROR: said, with how to find what is left. */
 int  bench_remove(struct bench *);
 

@@ -20,7 +20,7 @@ struct cli {
 	const char *command;
 	const char *config, *url; /* exactly one */
 	uint64_t    timeout_ns;   /* 0: the configuration's */
-	bool        json;
+	bool        json, verbose;
 	uint32_t    n_set;
 	const char *set[32];
 };
@@ -44,7 +44,7 @@ int cli_read(struct cli *, const struct cli_option *own, int argc, char **argv);
 int cli_fail(const struct cli *, const char *fmt, ...) KVR_PRINTF(2, 3);
 
 /* Opens what --config or --url name. NULL after a line on standard error. */
-struct kvr *cli_open(const struct cli *, const struct kvr_layout *);
+struct kvr *cli_open(struct cli *, const struct kvr_layout *);
 /* Drains and frees; CLI_ERROR when something was dropped. */
 int cli_close(const struct cli *, struct kvr *);
 uint64_t cli_until(const struct cli *);

@@ -173,6 +173,7 @@ cli_read(struct cli *cli, const struct cli_option *own, int argc, char **argv)
 		{ "--url", "URL", "a deployment of one store", CLI_TEXT, &cli->url },
 		{ "--timeout", "TIME", "deadline of each operation, like 500ms", CLI_TIME, &cli->timeout_ns },
 		{ "--json", NULL, "one JSON object instead of text", CLI_FLAG, &cli->json },
+		{ "--verbose", NULL, "also what is only good to know", CLI_FLAG, &cli->verbose },
 		{ "--set", "PATH=VALUE", "override one value of the configuration", CLI_TEXT, NULL },
 		{ NULL, NULL, NULL, CLI_FLAG, NULL },
 	};
@@ -211,11 +212,21 @@ cli_until(const struct cli *cli)
 	return cli->timeout_ns == 0 ? 0 : kvr_now_ns() + cli->timeout_ns;
 }
 
+/* Connections that come up and go are no news to somebody who types a command. */
+static void
+say(void *arg, int level, const char *line)
+{
+	const struct cli *cli = arg;
+
+	if (level <= KVR_LEVEL_WARN || cli->verbose)
+		fprintf(stderr, "%s\n", line);
+}
+
 struct kvr *
-cli_open(const struct cli *cli, const struct kvr_layout *layout)
+cli_open(struct cli *cli, const struct kvr_layout *layout)
 {
 	struct kvr_options opt = { .size = sizeof(opt), .n_set = cli->n_set, .config_file = cli->config,
-		.url = cli->url, .set = cli->set, .layout = layout };
+		.url = cli->url, .set = cli->set, .layout = layout, .log = say, .log_arg = cli };
 	char why[1024] = "";
 	struct kvr *kvr = NULL;
 
