@@ -15,10 +15,14 @@
 
 #include "kvr_thread.h"
 
+#include <errno.h>
+#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <nng/nng.h>
@@ -36,6 +40,7 @@ struct kvr_mailbox {
 	uint32_t         places;
 	_Atomic uint32_t taken; /* places that hold a message or are reserved */
 	_Atomic uint32_t inside;
+	_Atomic bool     closer_waits;
 
 	/* One poster at a time is inside nng: it has one lock per socket anyway. */
 	pthread_mutex_t post_lock;
@@ -44,14 +49,37 @@ struct kvr_mailbox {
 	uint32_t        n_spare;
 	nng_msg       **spare; /* places */
 
-	/* Messages that came out of nng and wait for kvr_mailbox_take. */
-	pthread_mutex_t wait_lock;
-	pthread_cond_t  wait_cond;
-	bool            taker_waits, closer_waits;
-	uint32_t        in_nng;
-	uint32_t        first, n_waiting;
-	struct kvr_msg *waiting; /* places; NULL in callback mode */
+	_Atomic uint32_t in_nng; /* posted, and not yet through with fn or in `waiting` */
+
+	/*
+	 * A ring of one writer, the callback, and one reader, kvr_mailbox_take. `came` and `gone`
+	 * count for ever. The reader sleeps on `came`; writer and reader each store one word and
+	 * then look at the other's, so one of them sees that there is something to do.
+	 */
+	struct kvr_msg  *waiting; /* places, rounded up to a power of two; NULL in callback mode */
+	uint32_t         mask, gone;
+	_Atomic uint32_t came;
+	_Atomic bool     taker_sleeps;
 };
+
+/* True when *word changed, or for no reason; false when until_ns has passed. */
+static bool
+sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t until_ns)
+{
+	struct timespec ts = { .tv_sec = (time_t)(until_ns / KVR_SEC(1)),
+		.tv_nsec = (long)(until_ns % KVR_SEC(1)) };
+	long e = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen,
+	    until_ns == UINT64_MAX ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
+
+	KVR_CHECK(e == 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT);
+	return e == 0 || errno != ETIMEDOUT;
+}
+
+static void
+wake(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
+}
 
 static nng_msg *
 spare_pop(struct kvr_mailbox *m)
@@ -81,19 +109,14 @@ leave(struct kvr_mailbox *m)
 }
 
 static void
-came_out(struct kvr_mailbox *m, const struct kvr_msg *msg)
+keep(struct kvr_mailbox *m, const struct kvr_msg *msg)
 {
-	pthread_mutex_lock(&m->wait_lock);
-	if (m->waiting != NULL) {
-		m->waiting[(m->first + m->n_waiting) % m->places] = *msg;
-		m->n_waiting++;
-	}
-	m->in_nng--;
-	/* Under the lock: a closer frees the condition variable as soon as it can have the lock. */
-	if (m->taker_waits || (m->closer_waits && m->in_nng == 0))
-		pthread_cond_broadcast(&m->wait_cond);
-	m->taker_waits = false;
-	pthread_mutex_unlock(&m->wait_lock);
+	uint32_t came = atomic_load_explicit(&m->came, memory_order_relaxed);
+
+	m->waiting[came & m->mask] = *msg;
+	atomic_store(&m->came, came + 1);
+	if (atomic_load(&m->taker_sleeps) && atomic_exchange(&m->taker_sleeps, false))
+		wake(&m->came);
 }
 
 static void
@@ -109,8 +132,11 @@ receive(struct kvr_mailbox *m, nng_aio *aio)
 	if (m->fn != NULL) {
 		leave(m);
 		m->fn(m->arg, &msg);
+	} else {
+		keep(m, &msg);
 	}
-	came_out(m, &msg);
+	if (atomic_fetch_sub(&m->in_nng, 1) == 1 && atomic_load(&m->closer_waits))
+		wake(&m->in_nng);
 }
 
 static void
@@ -137,21 +163,15 @@ kvr_mailbox_take(struct kvr_mailbox *m, uint64_t until_ns, struct kvr_msg *ret)
 	bool in_time = until_ns != 0;
 
 	KVR_CHECK(m->waiting != NULL);
-	pthread_mutex_lock(&m->wait_lock);
-	while (m->n_waiting == 0 && in_time) {
-		m->taker_waits = true;
-		in_time = kvr_cond_wait(&m->wait_cond, &m->wait_lock, until_ns);
+	while (atomic_load(&m->came) == m->gone && in_time) {
+		atomic_store(&m->taker_sleeps, true);
+		if (atomic_load(&m->came) == m->gone)
+			in_time = sleep_on(&m->came, m->gone, until_ns);
+		atomic_store(&m->taker_sleeps, false);
 	}
-	m->taker_waits = false;
-	bool got = m->n_waiting > 0;
-	if (got) {
-		*ret = m->waiting[m->first];
-		m->first = (m->first + 1) % m->places;
-		m->n_waiting--;
-	}
-	pthread_mutex_unlock(&m->wait_lock);
-	if (!got)
+	if (atomic_load(&m->came) == m->gone)
 		return KVR_E_TIMEOUT;
+	*ret = m->waiting[m->gone++ & m->mask];
 	leave(m);
 	return KVR_OK;
 }
@@ -189,9 +209,7 @@ kvr_mailbox_post_reserved(struct kvr_mailbox *m, const struct kvr_msg *msg)
 
 	memcpy(nng_msg_body(box), msg, sizeof(*msg));
 	atomic_fetch_add(&m->inside, 1);
-	pthread_mutex_lock(&m->wait_lock);
-	m->in_nng++;
-	pthread_mutex_unlock(&m->wait_lock);
+	atomic_fetch_add(&m->in_nng, 1);
 	pthread_mutex_lock(&m->post_lock);
 	nng_aio_set_msg(m->send, box);
 	nng_send_aio(m->out, m->send);
@@ -218,8 +236,10 @@ static bool
 alloc_all(struct kvr_mailbox *m)
 {
 	m->spare = calloc(m->places, sizeof(m->spare[0]));
+	while (m->mask + 1 < m->places)
+		m->mask = 2 * m->mask + 1;
 	if (m->fn == NULL)
-		m->waiting = calloc(m->places, sizeof(m->waiting[0]));
+		m->waiting = calloc((size_t)m->mask + 1, sizeof(m->waiting[0]));
 	if (m->spare == NULL || (m->fn == NULL && m->waiting == NULL))
 		return false;
 	while (m->n_spare < m->places) {
@@ -274,8 +294,6 @@ kvr_mailbox_open(const char *name, uint32_t places, kvr_mailbox_fn *fn, void *ar
 	m->arg = arg;
 	KVR_CHECK(pthread_mutex_init(&m->post_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&m->spare_lock, NULL) == 0);
-	KVR_CHECK(pthread_mutex_init(&m->wait_lock, NULL) == 0);
-	kvr_cond_init(&m->wait_cond);
 	kvr_signals_block(&before); /* nng starts its threads at the first call */
 	bool ok = alloc_all(m) && connect_both(m, name);
 	kvr_signals_restore(&before);
@@ -293,12 +311,11 @@ drain(struct kvr_mailbox *m)
 {
 	uint64_t until_ns = kvr_now_ns() + KVR_SEC(DRAIN_SEC);
 	bool in_time = true;
+	uint32_t left;
 
-	pthread_mutex_lock(&m->wait_lock);
-	m->closer_waits = true;
-	while (m->in_nng > 0 && in_time)
-		in_time = kvr_cond_wait(&m->wait_cond, &m->wait_lock, until_ns);
-	pthread_mutex_unlock(&m->wait_lock);
+	atomic_store(&m->closer_waits, true);
+	while ((left = atomic_load(&m->in_nng)) > 0 && in_time)
+		in_time = sleep_on(&m->in_nng, left, until_ns);
 }
 
 void
@@ -316,8 +333,6 @@ kvr_mailbox_close(struct kvr_mailbox *take)
 	nng_aio_free(take->send);
 	while (take->n_spare > 0)
 		nng_msg_free(take->spare[--take->n_spare]);
-	pthread_cond_destroy(&take->wait_cond);
-	pthread_mutex_destroy(&take->wait_lock);
 	pthread_mutex_destroy(&take->spare_lock);
 	pthread_mutex_destroy(&take->post_lock);
 	free(take->waiting);

@@ -184,15 +184,14 @@ broken(void *arg, const char *file, int line, const char *what)
 static bool
 step(struct kvr_replay *r, struct kvr_actor *a, const struct kvr_event *ev, uint64_t *ret_digest)
 {
-	bool whole = false;
-
 	kvr_on_panic(broken, r);
-	if (_setjmp(r->out_of_step) == 0) {
-		*ret_digest = kvr_step(a, ev, &r->out);
-		whole = true;
+	if (_setjmp(r->out_of_step) != 0) {
+		kvr_on_panic(NULL, NULL);
+		return false;
 	}
+	*ret_digest = kvr_step(a, ev, &r->out);
 	kvr_on_panic(NULL, NULL);
-	return whole;
+	return true;
 }
 
 static enum kvr_err
