@@ -14,10 +14,10 @@ struct label {
 };
 
 struct writer {
-	char  *at;
+	char *at;
 	size_t cap, len; /* len: bytes that all of it needs */
-	bool   json;
-	bool   first_family, first_sample;
+	bool json;
+	bool first_family, first_sample;
 };
 
 static void
@@ -169,7 +169,7 @@ times(struct writer *w, const char *name, const struct label *labels,
 #define X(us, seconds) seconds,
 		KVR_METRICS_BOUNDS(X)
 #undef X
-		"+Inf",
+		    "+Inf",
 	};
 	struct label with[LABELS] = { labels[0], labels[1] };
 	uint64_t sum = 0;
@@ -221,8 +221,8 @@ operations(struct writer *w, const struct kvr_metrics_state *s)
 		    s->op[k].keys);
 	family(w, "operation_keys_ok_total", "counter", "Keys of them that were found or done");
 	for (uint32_t k = 0; k < KVR_OP_N; k++)
-		one(w, "operation_keys_ok_total", (struct label[LABELS]){ { "kind", kind_name[k] } },
-		    s->op[k].keys_ok);
+		one(w, "operation_keys_ok_total",
+		    (struct label[LABELS]){ { "kind", kind_name[k] } }, s->op[k].keys_ok);
 	family(w, "operation_bytes_total", "counter", "Payload bytes of answered operations");
 	for (uint32_t k = 0; k < KVR_OP_N; k++)
 		one(w, "operation_bytes_total", (struct label[LABELS]){ { "kind", kind_name[k] } },
@@ -234,8 +234,8 @@ operations(struct writer *w, const struct kvr_metrics_state *s)
 }
 
 /* Each verb of each tier. */
-#define EACH_VERB(s, t, v) \
-	for (uint32_t t = 0; t < (s)->n_tiers; t++) \
+#define EACH_VERB(s, t, v)                                                                         \
+	for (uint32_t t = 0; t < (s)->n_tiers; t++)                                                \
 		for (uint32_t v = 0; v < KVR_VERB_PING; v++)
 
 static void
@@ -243,7 +243,8 @@ reasons(struct writer *w, const struct kvr_metrics_state *s, const char *const *
 {
 	const char *name = dropped ? "tier_keys_dropped_total" : "tier_keys_error_total";
 
-	EACH_VERB(s, t, v) {
+	EACH_VERB(s, t, v)
+	{
 		const struct kvr_metrics_verb *verb = &s->tier[t].verb[v];
 
 		/* 0 is OK and 1 is MISS: neither is an error. */
@@ -263,13 +264,14 @@ verbs(struct writer *w, const struct kvr_metrics_state *s, const char *const *na
     const char *name, const char *help, enum column column)
 {
 	family(w, name, "counter", help);
-	EACH_VERB(s, t, v) {
+	EACH_VERB(s, t, v)
+	{
 		const struct kvr_metrics_verb *verb = &s->tier[t].verb[v];
-		uint64_t n = column == KEYS ? verb->keys :
-		    column == OK	    ? verb->ok :
-		    column == MISSED	    ? verb->miss :
-		    column == BYTES	    ? verb->bytes :
-					      verb->parts;
+		uint64_t n = column == KEYS     ? verb->keys
+		             : column == OK     ? verb->ok
+		             : column == MISSED ? verb->miss
+		             : column == BYTES  ? verb->bytes
+		                                : verb->parts;
 
 		one(w, name,
 		    (struct label[LABELS]){ { "tier", names[t] }, { "verb", verb_name[v] } }, n);
@@ -282,7 +284,8 @@ traffic(struct writer *w, const struct kvr_metrics_state *s, const char *const *
 	verbs(w, s, names, "tier_keys_total",
 	    "Keys asked of a tier: the sum of ok, miss, error and dropped", KEYS);
 	verbs(w, s, names, "tier_keys_ok_total", "Keys of them that were found or done", OK);
-	verbs(w, s, names, "tier_keys_miss_total", "Keys of them that the tier does not have", MISSED);
+	verbs(w, s, names, "tier_keys_miss_total", "Keys of them that the tier does not have",
+	    MISSED);
 	family(w, "tier_keys_error_total", "counter", "Keys of them that failed at a lane");
 	reasons(w, s, names, false);
 	family(w, "tier_keys_dropped_total", "counter", "Keys of them that no lane was given");
@@ -291,9 +294,9 @@ traffic(struct writer *w, const struct kvr_metrics_state *s, const char *const *
 	verbs(w, s, names, "tier_parts_total", "Parts answered", PARTS);
 	family(w, "tier_part_seconds", "histogram", "Time of a part in a lane");
 	EACH_VERB(s, t, v)
-		times(w, "tier_part_seconds",
-		    (struct label[LABELS]){ { "tier", names[t] }, { "verb", verb_name[v] } },
-		    &s->tier[t].verb[v].times);
+	times(w, "tier_part_seconds",
+	    (struct label[LABELS]){ { "tier", names[t] }, { "verb", verb_name[v] } },
+	    &s->tier[t].verb[v].times);
 }
 
 static void
@@ -318,21 +321,23 @@ events(struct writer *w, const struct kvr_metrics_state *s, const char *const *n
 	}
 }
 
-#define EACH_STATE(s, t, i) \
-	for (uint32_t t = 0; t < (s)->n_tiers; t++) \
+#define EACH_STATE(s, t, i)                                                                        \
+	for (uint32_t t = 0; t < (s)->n_tiers; t++)                                                \
 		for (uint32_t i = 0; i < KVR_TIER_STATES; i++)
 
 static void
 states(struct writer *w, const struct kvr_metrics_state *s, const char *const *names)
 {
 	family(w, "tier_state", "gauge", "1 for the state that a tier is in");
-	EACH_STATE(s, t, i) {
+	EACH_STATE(s, t, i)
+	{
 		struct label l[LABELS] = { { "tier", names[t] }, { "state", tier_state_name[i] } };
 
 		one(w, "tier_state", l, s->tier[t].state == i);
 	}
 	family(w, "tier_state_entered_total", "counter", "Times that a tier came into a state");
-	EACH_STATE(s, t, i) {
+	EACH_STATE(s, t, i)
+	{
 		struct label l[LABELS] = { { "tier", names[t] }, { "state", tier_state_name[i] } };
 
 		one(w, "tier_state_entered_total", l, s->tier[t].entered[i]);

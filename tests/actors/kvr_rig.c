@@ -62,7 +62,8 @@ outside(void *arg, struct kvr_sim *sim, const struct kvr_msg *msg)
 
 	(void)sim;
 	if (msg->to == KVR_ID_METRICS && msg->type == KVR_MSG_PART_STAT) {
-		uint32_t n = msg->PART_STAT.n, rest = n - msg->PART_STAT.n_ok - msg->PART_STAT.n_miss;
+		uint32_t n = msg->PART_STAT.n,
+		         rest = n - msg->PART_STAT.n_ok - msg->PART_STAT.n_miss;
 
 		KVR_CHECK(msg->PART_STAT.n_ok + msg->PART_STAT.n_miss <= n);
 		KVR_CHECK((rest > 0) == (msg->PART_STAT.err != KVR_OK));
@@ -143,7 +144,8 @@ kvr_rig_give(struct kvr_rig *rig, const struct kvr_rig_ask *ask)
 		.part = slot | ++rig->gen[slot] << 16 };
 
 	msg.rows = kvr_part_rows(msg.part);
-	msg.PART.bytes = ask->verb == KVR_VERB_GET || ask->verb == KVR_VERB_PUT ? ask->n * ask->len : 0;
+	msg.PART.bytes =
+	    ask->verb == KVR_VERB_GET || ask->verb == KVR_VERB_PUT ? ask->n * ask->len : 0;
 	msg.PART.verb = (uint8_t)ask->verb;
 	msg.PART.cls = (uint8_t)ask->cls;
 	msg.PART.tier = (uint8_t)rig->tier.tier;
@@ -168,20 +170,19 @@ uint32_t
 kvr_rig_get(struct kvr_rig *rig, uint64_t deadline_ns)
 {
 	kvr_sim_stored(rig->sim, rig->tier.tier, 1, 4096, 0);
-	return kvr_rig_give(rig,
-	    &(struct kvr_rig_ask){ .verb = KVR_VERB_GET,
-		.cls = KVR_CLASS_GET,
-		.n = 1,
-		.len = 4096,
-		.deadline_ns = deadline_ns });
+	return kvr_rig_give(rig, &(struct kvr_rig_ask){ .verb = KVR_VERB_GET,
+	                             .cls = KVR_CLASS_GET,
+	                             .n = 1,
+	                             .len = 4096,
+	                             .deadline_ns = deadline_ns });
 }
 
 void
 kvr_rig_cancel(struct kvr_rig *rig, uint32_t slot, int32_t reason)
 {
-	struct kvr_msg msg = { .type = KVR_MSG_PART_CANCEL,
-		.from = KVR_ID_ROUTER,
-		.part = rig->part[slot].id };
+	struct kvr_msg msg = {
+		.type = KVR_MSG_PART_CANCEL, .from = KVR_ID_ROUTER, .part = rig->part[slot].id
+	};
 
 	msg.PART_CANCEL.reason = reason;
 	msg.PART_CANCEL.tier = (uint8_t)rig->tier.tier;

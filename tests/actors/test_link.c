@@ -8,10 +8,10 @@
 /* One link alone: the test is its tier and its worker. */
 struct alone {
 	struct kvr_actor actor;
-	struct kvr_out   out;
-	void            *memory;
-	struct kvr_row  *rows;
-	uint64_t         now_ns;
+	struct kvr_out out;
+	void *memory;
+	struct kvr_row *rows;
+	uint64_t now_ns;
 };
 
 enum { PLACES = 2 };
@@ -45,10 +45,9 @@ open_alone(struct alone *a)
 	a->rows = calloc(KVR_ROWS_MAX, sizeof(a->rows[0]));
 	kvr_actor_init(&a->actor, &kvr_link_spec, KVR_ID_LINK_OF(2, 1), a->memory);
 	memcpy(&a->rows[KVR_ROWS_CONFIG], &config, sizeof(config));
-	step(a,
-	    (struct kvr_msg){ .type = KVR_MSG_START,
-		.n_rows = KVR_CONFIG_ROWS(struct kvr_link_config),
-		.rows = KVR_ROWS_CONFIG });
+	step(a, (struct kvr_msg){ .type = KVR_MSG_START,
+	            .n_rows = KVR_CONFIG_ROWS(struct kvr_link_config),
+	            .rows = KVR_ROWS_CONFIG });
 }
 
 static void
@@ -85,7 +84,7 @@ n_sent(const struct alone *a)
 }
 
 #define WORKER KVR_ID_WORKER_OF(2, 1)
-#define TIER KVR_ID_TIER_OF(2)
+#define TIER   KVR_ID_TIER_OF(2)
 
 static void
 bring_up(struct alone *a)
@@ -113,7 +112,9 @@ part_msg(uint32_t number, enum kvr_verb verb, uint64_t until_ns)
 static struct kvr_msg
 done_msg(uint32_t number, int32_t err)
 {
-	struct kvr_msg msg = { .type = KVR_MSG_PART_DONE, .n_rows = 1, .op = 7, .part = number | 1U << 16 };
+	struct kvr_msg msg = {
+		.type = KVR_MSG_PART_DONE, .n_rows = 1, .op = 7, .part = number | 1U << 16
+	};
 
 	msg.rows = kvr_part_rows(msg.part);
 	msg.PART_DONE.err = err;
@@ -319,16 +320,23 @@ START_TEST(what_cannot_happen_has_no_cell)
 	static const struct {
 		uint8_t state, msg;
 	} never[] = {
-		{ KVR_LINK_DOWN, KVR_MSG_DIALED }, { KVR_LINK_DOWN, KVR_MSG_STOPPED },
-		{ KVR_LINK_DIALING, KVR_MSG_DIAL }, { KVR_LINK_DIALING, KVR_MSG_START },
-		{ KVR_LINK_HALF_OPEN, KVR_MSG_PART_DONE }, { KVR_LINK_HALF_OPEN, KVR_MSG_DIAL }, { KVR_LINK_HALF_OPEN, KVR_MSG_DIALED },
-		{ KVR_LINK_UP, KVR_MSG_DIALED }, { KVR_LINK_UP, KVR_MSG_STOPPED },
-		{ KVR_LINK_CLOSED, KVR_MSG_PART }, { KVR_LINK_CLOSED, KVR_MSG_DIAL },
+		{ KVR_LINK_DOWN, KVR_MSG_DIALED },
+		{ KVR_LINK_DOWN, KVR_MSG_STOPPED },
+		{ KVR_LINK_DIALING, KVR_MSG_DIAL },
+		{ KVR_LINK_DIALING, KVR_MSG_START },
+		{ KVR_LINK_HALF_OPEN, KVR_MSG_PART_DONE },
+		{ KVR_LINK_HALF_OPEN, KVR_MSG_DIAL },
+		{ KVR_LINK_HALF_OPEN, KVR_MSG_DIALED },
+		{ KVR_LINK_UP, KVR_MSG_DIALED },
+		{ KVR_LINK_UP, KVR_MSG_STOPPED },
+		{ KVR_LINK_CLOSED, KVR_MSG_PART },
+		{ KVR_LINK_CLOSED, KVR_MSG_DIAL },
 		{ KVR_LINK_CLOSED, KVR_MSG_STOP },
 	};
 
 	for (size_t i = 0; i < KVR_LEN(never); i++)
-		ck_assert_ptr_null((void *)(uintptr_t)kvr_link_spec.table[never[i].state][never[i].msg].fn);
+		ck_assert_ptr_null(
+		    (void *)(uintptr_t)kvr_link_spec.table[never[i].state][never[i].msg].fn);
 }
 END_TEST
 

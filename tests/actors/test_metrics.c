@@ -22,7 +22,9 @@ outside(void *arg, struct kvr_sim *s, const struct kvr_msg *msg)
 static void
 open_sim(void)
 {
-	const struct kvr_metrics_config config = { .version = 1, .size = sizeof(config), .n_tiers = 2 };
+	const struct kvr_metrics_config config = {
+		.version = 1, .size = sizeof(config), .n_tiers = 2
+	};
 
 	sim = kvr_sim_new(&(struct kvr_sim_options){ .verify_every = 1, .outside = outside });
 	kvr_sim_add(sim, KVR_ID_METRICS, &kvr_metrics_spec);
@@ -67,7 +69,8 @@ START_TEST(every_series_is_there_from_the_start_at_zero)
 	open_sim();
 	render(false);
 	for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-		ck_assert_int_eq(strncmp(line, line[0] == '#' ? "# " : "kvrelay_", line[0] == '#' ? 2 : 8), 0);
+		ck_assert_int_eq(
+		    strncmp(line, line[0] == '#' ? "# " : "kvrelay_", line[0] == '#' ? 2 : 8), 0);
 		if (line[0] == '#')
 			continue;
 		const char *value = strrchr(line, ' ') + 1;
@@ -95,15 +98,26 @@ START_TEST(parts_and_operations_are_counted)
 {
 	open_sim();
 	tell(&(struct kvr_msg){ .type = KVR_MSG_PART_STAT,
-	    .PART_STAT = { .tier = 1, .verb = KVR_VERB_GET, .err = KVR_E_TIMEOUT, .n = 16, .n_ok = 9,
-		.n_miss = 3, .took_us = 1000, .bytes = 12345678901 } });
+	    .PART_STAT = { .tier = 1,
+	        .verb = KVR_VERB_GET,
+	        .err = KVR_E_TIMEOUT,
+	        .n = 16,
+	        .n_ok = 9,
+	        .n_miss = 3,
+	        .took_us = 1000,
+	        .bytes = 12345678901 } });
 	tell(&(struct kvr_msg){ .type = KVR_MSG_PART_STAT,
-	    .PART_STAT = { .tier = 1, .verb = KVR_VERB_GET, .err = KVR_E_DOWN, .dropped = 1, .n = 5 } });
+	    .PART_STAT = {
+	        .tier = 1, .verb = KVR_VERB_GET, .err = KVR_E_DOWN, .dropped = 1, .n = 5 } });
 	tell(&(struct kvr_msg){ .type = KVR_MSG_OP_STAT,
-	    .OP_STAT = { .kind = KVR_OP_PUT, .err = KVR_E_PARTIAL, .n = 7, .n_ok = 6, .took_us = 1500001,
-		.bytes = 99 } });
-	tell(&(struct kvr_msg){ .type = KVR_MSG_COUNT,
-	    .COUNT = { .what = KVR_COUNT_RETRIED, .tier = 0, .n = 3 } });
+	    .OP_STAT = { .kind = KVR_OP_PUT,
+	        .err = KVR_E_PARTIAL,
+	        .n = 7,
+	        .n_ok = 6,
+	        .took_us = 1500001,
+	        .bytes = 99 } });
+	tell(&(struct kvr_msg){
+	    .type = KVR_MSG_COUNT, .COUNT = { .what = KVR_COUNT_RETRIED, .tier = 0, .n = 3 } });
 	tell(&(struct kvr_msg){ .type = KVR_MSG_COUNT,
 	    .COUNT = { .what = KVR_COUNT_DEADLINE, .tier = KVR_NOWHERE, .n = 2 } });
 	tell(&(struct kvr_msg){ .type = KVR_MSG_TIER_STATE,
@@ -138,8 +152,8 @@ END_TEST
 START_TEST(json_says_the_same)
 {
 	open_sim();
-	tell(&(struct kvr_msg){ .type = KVR_MSG_COUNT,
-	    .COUNT = { .what = KVR_COUNT_RETRIED, .tier = 1, .n = 42 } });
+	tell(&(struct kvr_msg){
+	    .type = KVR_MSG_COUNT, .COUNT = { .what = KVR_COUNT_RETRIED, .tier = 1, .n = 42 } });
 	render(true);
 	cJSON *json = cJSON_Parse(text);
 
@@ -157,7 +171,8 @@ START_TEST(json_says_the_same)
 	}
 	ck_assert(found);
 	ck_assert_int_eq(cJSON_GetArraySize(cJSON_GetObjectItem(
-	    cJSON_GetObjectItem(json, "operation_seconds"), "samples")), KVR_OP_N * (KVR_METRICS_BUCKETS + 2));
+	                     cJSON_GetObjectItem(json, "operation_seconds"), "samples")),
+	    KVR_OP_N * (KVR_METRICS_BUCKETS + 2));
 	cJSON_Delete(json);
 	kvr_sim_free(sim);
 }

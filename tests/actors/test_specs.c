@@ -23,8 +23,8 @@ check_table(uint16_t id)
 			const struct kvr_cell *cell = &spec->table[s][m];
 			uint64_t known = KVR_TO(KVR_STAY) | (KVR_TO(spec->n_states) - 1);
 
-			ck_assert_msg((cell->fn == NULL) == (cell->to == 0), "%s: %s in %s", spec->name,
-			    kvr_msg_info[m].name, spec->state_name[s]);
+			ck_assert_msg((cell->fn == NULL) == (cell->to == 0), "%s: %s in %s",
+			    spec->name, kvr_msg_info[m].name, spec->state_name[s]);
 			ck_assert_uint_eq(cell->to & ~known, 0);
 		}
 	}
@@ -50,7 +50,8 @@ START_TEST(an_id_has_the_decider_of_its_range)
 		if (spec != NULL)
 			ck_assert_int_eq(strncmp(name, spec->name, strlen(spec->name)), 0);
 		else
-			ck_assert_msg(strncmp(name, "tier", 4) != 0 && strncmp(name, "link", 4) != 0,
+			ck_assert_msg(
+			    strncmp(name, "tier", 4) != 0 && strncmp(name, "link", 4) != 0,
 			    "%s has no decider", name);
 	}
 }

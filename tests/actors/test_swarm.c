@@ -107,8 +107,8 @@ give(void)
 	uint64_t wait_ns = draw(100000, KVR_MS(400));
 
 	ask.verb = verbs[verb];
-	ask.cls = ask.verb == KVR_VERB_GET || ask.verb == KVR_VERB_PUT ? (enum kvr_class)cls :
-									 KVR_CLASS_LOOKUP;
+	ask.cls = ask.verb == KVR_VERB_GET || ask.verb == KVR_VERB_PUT ? (enum kvr_class)cls
+	                                                               : KVR_CLASS_LOOKUP;
 	ask.n = (uint32_t)n;
 	if (ask.verb == KVR_VERB_EXISTS)
 		ask.n *= (uint32_t)draw(1, 8);
@@ -122,7 +122,8 @@ cancel_any(void)
 {
 	uint64_t slot = (rig.n_given + KVR_PARTS_SMALL - draw(1, 40)) % KVR_PARTS_SMALL;
 
-	if (rig.part[slot].id != 0) /* also of those that are answered: it then crosses the answer */
+	if (rig.part[slot].id !=
+	    0) /* also of those that are answered: it then crosses the answer */
 		kvr_rig_cancel(&rig, (uint32_t)slot, KVR_E_CANCELLED);
 }
 
@@ -214,7 +215,8 @@ run_seed(uint64_t seed)
 	settings(&r);
 	bool stop_early = pick(&r, 0, 4) == 0;
 
-	kvr_rig_open(&rig, &(struct kvr_sim_options){ .seed = seed, .hop_ns = pick(&r, 0, 1) * 50000 });
+	kvr_rig_open(
+	    &rig, &(struct kvr_sim_options){ .seed = seed, .hop_ns = pick(&r, 0, 1) * 50000 });
 	store(&r);
 	chaos(stop_early);
 	if (!stop_early) {
@@ -252,7 +254,8 @@ START_TEST(every_part_is_answered_once_whatever_happens)
 
 		digest = kvr_hash64_seed(&d, sizeof(d), digest);
 		if (seed % 16 == 0)
-			ck_assert_msg(run_seed(seed) == d, "seed %" PRIu64 ": twice, and not the same", seed);
+			ck_assert_msg(
+			    run_seed(seed) == d, "seed %" PRIu64 ": twice, and not the same", seed);
 	}
 	printf("actors.swarm: %" PRIu64 " seeds, digest %016" PRIx64 "\n", n, digest);
 }
@@ -270,4 +273,5 @@ START_TEST(seeds_are_different_runs)
 }
 END_TEST
 
-KVR_CHECK_MAIN("actors.swarm", every_part_is_answered_once_whatever_happens, seeds_are_different_runs)
+KVR_CHECK_MAIN(
+    "actors.swarm", every_part_is_answered_once_whatever_happens, seeds_are_different_runs)

@@ -35,12 +35,11 @@ close_all(void)
 static uint32_t
 give(enum kvr_verb verb, enum kvr_class cls, uint32_t n, uint32_t len)
 {
-	return kvr_rig_give(&rig,
-	    &(struct kvr_rig_ask){ .verb = verb,
-		.cls = cls,
-		.n = n,
-		.len = len,
-		.deadline_ns = kvr_sim_now(rig.sim) + KVR_SEC(5) });
+	return kvr_rig_give(&rig, &(struct kvr_rig_ask){ .verb = verb,
+	                              .cls = cls,
+	                              .n = n,
+	                              .len = len,
+	                              .deadline_ns = kvr_sim_now(rig.sim) + KVR_SEC(5) });
 }
 
 static uint64_t
@@ -159,7 +158,7 @@ START_TEST(the_byte_budget_holds_and_starves_nobody)
 	kvr_rig_open(&rig, &(struct kvr_sim_options){ .seed = 1, .verify_every = 1 });
 	kvr_sim_run(rig.sim, KVR_MS(5));
 	uint32_t a = give(KVR_VERB_PUT, KVR_CLASS_PUT, 1, 600);
-	uint32_t big = give(KVR_VERB_PUT, KVR_CLASS_PUT, 1, 5000); /* over it: goes alone */
+	uint32_t big = give(KVR_VERB_PUT, KVR_CLASS_PUT, 1, 5000);  /* over it: goes alone */
 	uint32_t small = give(KVR_VERB_PUT, KVR_CLASS_PUT, 1, 100); /* would fit beside a */
 	uint32_t look = give(KVR_VERB_EXISTS, KVR_CLASS_LOOKUP, 1, 0);
 
@@ -237,7 +236,8 @@ START_TEST(a_lost_connection_gives_one_more_try)
 		answered(slot);
 		ck_assert_int_eq(rig.part[slot].err, twice ? KVR_OK : KVR_E_DOWN);
 		ck_assert_uint_eq(rig.count[KVR_COUNT_RETRIED], twice);
-		kvr_sim_store(rig.sim, 0)->loses = 1024; /* every connection breaks: one more try only */
+		kvr_sim_store(rig.sim, 0)->loses =
+		    1024; /* every connection breaks: one more try only */
 		slot = give(KVR_VERB_GET, KVR_CLASS_GET, 1, 10);
 		kvr_sim_run(rig.sim, KVR_MS(200));
 		answered(slot);
@@ -305,7 +305,8 @@ START_TEST(the_end_answers_everything_in_every_state)
 		ck_assert_uint_eq(rig.stopped, 1);
 		ck_assert_int_eq(rig.part[late].err, KVR_E_SHUTDOWN);
 		for (uint32_t i = 0; i < KVR_LEN(slot); i++)
-			ck_assert_int_eq(rig.part[slot[i]].err, fails_fast ? KVR_E_DOWN : KVR_E_SHUTDOWN);
+			ck_assert_int_eq(
+			    rig.part[slot[i]].err, fails_fast ? KVR_E_DOWN : KVR_E_SHUTDOWN);
 		kvr_sim_run(rig.sim, stop_ns + KVR_SEC(20));
 		kvr_rig_settled(&rig);
 		kvr_rig_close(&rig);

@@ -132,8 +132,8 @@ START_TEST(what_counts_as_a_fault)
 {
 	static const struct {
 		const char *what;
-		size_t      chance; /* offset of the store's chance */
-		uint32_t    opens;
+		size_t chance; /* offset of the store's chance */
+		uint32_t opens;
 		enum kvr_verb verb;
 	} table[] = {
 		{ "misses", offsetof(struct kvr_sim_store, evicts), 0, KVR_VERB_GET },
@@ -152,15 +152,15 @@ START_TEST(what_counts_as_a_fault)
 		rig.tier.n_links = 1;
 		open_rig(false);
 		pass(KVR_MS(5));
-		*(uint32_t *)(void *)((uint8_t *)kvr_sim_store(rig.sim, 0) + table[i].chance) = 1024;
+		*(uint32_t *)(void *)((uint8_t *)kvr_sim_store(rig.sim, 0) + table[i].chance) =
+		    1024;
 		while (n < 20 && kvr_rig_tier(&rig) == KVR_TIER_UP) {
 			kvr_sim_stored(rig.sim, 0, 1, 4096, 0);
-			kvr_rig_give(&rig,
-			    &(struct kvr_rig_ask){ .verb = table[i].verb,
-				.cls = KVR_CLASS_GET,
-				.n = 1,
-				.len = 4096,
-				.deadline_ns = kvr_sim_now(rig.sim) + KVR_MS(20) });
+			kvr_rig_give(&rig, &(struct kvr_rig_ask){ .verb = table[i].verb,
+			                       .cls = KVR_CLASS_GET,
+			                       .n = 1,
+			                       .len = 4096,
+			                       .deadline_ns = kvr_sim_now(rig.sim) + KVR_MS(20) });
 			n++;
 			pass(KVR_MS(30));
 		}
@@ -315,7 +315,7 @@ START_TEST(transcript_of_a_tier)
 END_TEST
 
 KVR_CHECK_MAIN("actors.tier_breaker", a_store_that_is_down_fails_fast_and_is_probed_by_one_lane,
-    a_fixed_backoff_stays_what_it_is, what_counts_as_a_fault, a_success_between_faults_forgives_them,
-    a_restart_counts_once_and_costs_nobody_anything,
+    a_fixed_backoff_stays_what_it_is, what_counts_as_a_fault,
+    a_success_between_faults_forgives_them, a_restart_counts_once_and_costs_nobody_anything,
     a_store_that_swallows_everything_is_found_out, a_stuck_lane_is_left_alone_until_it_comes_back,
     transcript_of_a_cool_down, transcript_of_a_tier)

@@ -33,9 +33,12 @@ outside(void *arg, struct kvr_sim *s, const struct kvr_msg *msg)
 static void
 open_sim(void)
 {
-	const struct kvr_transfer_config config = { .version = 1, .size = sizeof(config), .places = PLACES };
+	const struct kvr_transfer_config config = {
+		.version = 1, .size = sizeof(config), .places = PLACES
+	};
 
-	sim = kvr_sim_new(&(struct kvr_sim_options){ .seed = 1, .verify_every = 1, .outside = outside });
+	sim = kvr_sim_new(
+	    &(struct kvr_sim_options){ .seed = 1, .verify_every = 1, .outside = outside });
 	kvr_sim_callers(sim)->min_ns = COPY_NS;
 	kvr_sim_add(sim, KVR_ID_TRANSFER, &kvr_transfer_spec);
 	kvr_sim_start(sim, KVR_ID_TRANSFER, &config, sizeof(config), 0);
@@ -102,8 +105,9 @@ START_TEST(what_is_late_or_cancelled_never_reaches_the_worker)
 	send(KVR_MSG_PART_CANCEL, 99);
 	kvr_sim_run(sim, KVR_SEC(1));
 	for (uint32_t i = 0; i < 10; i++)
-		ck_assert_int_eq(err_of[i],
-		    i == 5 ? KVR_E_TIMEOUT : i == 7 ? KVR_E_CANCELLED : KVR_OK);
+		ck_assert_int_eq(err_of[i], i == 5   ? KVR_E_TIMEOUT
+		                            : i == 7 ? KVR_E_CANCELLED
+		                                     : KVR_OK);
 	ck_assert_uint_eq(kvr_sim_seen(sim, KVR_ID_COPY, KVR_MSG_COPY), 8);
 	close_sim(10);
 }

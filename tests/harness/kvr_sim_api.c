@@ -72,7 +72,8 @@ write_keys(struct kvr_sim *sim, const struct kvr_sim_ask *ask, uint32_t first, u
 		struct kvr_row *row = &sim->rows[first + i];
 
 		KVR_CHECK(ask->names[i] != 0);
-		*key = (struct sim_key){ .name = ask->names[i], .number = number, .room = ask->len };
+		*key =
+		    (struct sim_key){ .name = ask->names[i], .number = number, .room = ask->len };
 		if (ask->kind == KVR_OP_PUT)
 			key->memory = kvr_sim_content(key->name);
 		*row = (struct kvr_row){ .len = ask->len, .key = first + i, .err = KVR_PENDING };
@@ -139,9 +140,9 @@ void
 kvr_sim_cancel(struct kvr_sim *sim, uint32_t number, int32_t reason)
 {
 	KVR_CHECK(number < sim->api->n_asked);
-	struct kvr_msg msg = { .type = KVR_MSG_CANCEL,
-		.from = KVR_ID_API,
-		.op = sim->api->asked[number].answer.op };
+	struct kvr_msg msg = {
+		.type = KVR_MSG_CANCEL, .from = KVR_ID_API, .op = sim->api->asked[number].answer.op
+	};
 
 	msg.CANCEL.reason = reason;
 	kvr_sim_post(sim, KVR_ID_ROUTER, &msg);

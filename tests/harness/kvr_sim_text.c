@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void KVR_PRINTF(2, 3)
-say(struct sim_text *t, const char *format, ...)
+static void KVR_PRINTF(2, 3) say(struct sim_text *t, const char *format, ...)
 {
 	va_list args;
 
@@ -100,23 +99,23 @@ say_effects(struct kvr_sim *sim, uint16_t id)
 
 		if (fx->kind != KVR_FX_LATER)
 			continue;
-		say(&sim->text, "%stimer %" PRIu32 " in %" PRIu64 ".%03" PRIu64 " ms",
-		    between, fx->msg.TIMER.timer, (fx->at_ns - sim->now_ns) / 1000000,
+		say(&sim->text, "%stimer %" PRIu32 " in %" PRIu64 ".%03" PRIu64 " ms", between,
+		    fx->msg.TIMER.timer, (fx->at_ns - sim->now_ns) / 1000000,
 		    (fx->at_ns - sim->now_ns) / 1000 % 1000);
 		between = ", ";
 	}
 }
 
 void
-kvr_sim_line(struct kvr_sim *sim, const struct kvr_actor *a, uint32_t before,
-    const struct kvr_event *ev)
+kvr_sim_line(
+    struct kvr_sim *sim, const struct kvr_actor *a, uint32_t before, const struct kvr_event *ev)
 {
 	struct sim_text *t = &sim->text;
 	size_t column;
 	char name[24];
 
-	say(t, "[%6" PRIu64 ".%03" PRIu64 " ms] %-9s ", ev->now_ns / 1000000, ev->now_ns / 1000 % 1000,
-	    kvr_id_name(a->id, name, sizeof(name)));
+	say(t, "[%6" PRIu64 ".%03" PRIu64 " ms] %-9s ", ev->now_ns / 1000000,
+	    ev->now_ns / 1000 % 1000, kvr_id_name(a->id, name, sizeof(name)));
 	column = t->len;
 	say_msg(t, &ev->msg);
 	say(t, "%*s", (int)(t->len - column < 24 ? 24 - (t->len - column) : 1), "");
