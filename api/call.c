@@ -91,11 +91,15 @@ kvr_call_take(struct kvr *k, uint32_t kind, uint32_t n, uint64_t text_bytes, str
 	enum kvr_err err = KVR_E_BUSY;
 
 	if (n > share(k->keys_limit, kind))
-		return kvr_bad(k, KVR_E_TOO_BIG, "kvr_submit: %u keys, and %u is the most for this kind: "
-		    "split the batch or raise limits.keys", n, share(k->keys_limit, kind));
+		return kvr_bad(k, KVR_E_TOO_BIG,
+		    "kvr_submit: %u keys, and %u is the most for this kind: "
+		    "split the batch or raise limits.keys",
+		    n, share(k->keys_limit, kind));
 	if (n_text > KVR_TEXT_UNITS)
-		return kvr_bad(k, KVR_E_TOO_BIG, "kvr_submit: %llu bytes of key text, and %u is the most: "
-		    "split the batch", (unsigned long long)text_bytes, (unsigned)KVR_TEXT_MAX);
+		return kvr_bad(k, KVR_E_TOO_BIG,
+		    "kvr_submit: %llu bytes of key text, and %u is the most: "
+		    "split the batch",
+		    (unsigned long long)text_bytes, (unsigned)KVR_TEXT_MAX);
 	reap(k);
 	pthread_mutex_lock(&k->lock);
 	uint32_t keys = KVR_KEYS_MAX - k->keys.free;
@@ -200,11 +204,13 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 		atomic_fetch_sub(&k->n_flying, 1);
 		if (atomic_load(&k->life) != KVR_LIFE_OPEN)
 			atomic_fetch_add(o->err == KVR_E_CANCELLED || o->err == KVR_E_SHUTDOWN
-			        ? &k->n_dropped : &k->n_finished, 1);
+			                     ? &k->n_dropped
+			                     : &k->n_finished,
+			    1);
 	}
 	/* Pairs with the acquire in kvr_call_fetch: who sees the arrival sees outcome and rows. */
-	atomic_fetch_add_explicit(&c->word, KVR_WORD_ARRIVED + (quiet ? KVR_WORD_QUIET : 0),
-	    memory_order_acq_rel);
+	atomic_fetch_add_explicit(
+	    &c->word, KVR_WORD_ARRIVED + (quiet ? KVR_WORD_QUIET : 0), memory_order_acq_rel);
 	announce(k, c, quiet);
 }
 
@@ -214,10 +220,11 @@ kvr_call_fetch(struct kvr_call *c, uint32_t gen, struct kvr_outcome *ret, bool *
 	uint32_t word = atomic_load_explicit(&c->word, memory_order_acquire);
 
 	do {
-		if (KVR_WORD_GEN_OF(word) != gen || KVR_WORD_N_ARRIVED(word) <= KVR_WORD_N_FETCHED(word))
+		if (KVR_WORD_GEN_OF(word) != gen ||
+		    KVR_WORD_N_ARRIVED(word) <= KVR_WORD_N_FETCHED(word))
 			return false;
-	} while (!atomic_compare_exchange_weak_explicit(&c->word, &word, word + KVR_WORD_FETCHED,
-	    memory_order_acq_rel, memory_order_acquire));
+	} while (!atomic_compare_exchange_weak_explicit(
+	    &c->word, &word, word + KVR_WORD_FETCHED, memory_order_acq_rel, memory_order_acquire));
 	*ret = c->outcome[KVR_WORD_N_FETCHED(word)];
 	*ret_last = (ret->flags & KVR_DONE_QUIET) != 0;
 	return true;
@@ -260,7 +267,8 @@ tell_keys(const struct kvr_row *row, uint32_t n, uint32_t place, struct kvr_resu
 		if (res->len != NULL)
 			res->len[place + i] = row[i].len;
 		if (res->tier != NULL)
-			res->tier[place + i] = row[i].where == KVR_NOWHERE ? KVR_NOWHERE_TIER : row[i].where;
+			res->tier[place + i] =
+			    row[i].where == KVR_NOWHERE ? KVR_NOWHERE_TIER : row[i].where;
 	}
 }
 
@@ -271,9 +279,17 @@ kvr_call_tell(struct kvr *k, const struct kvr_call *c, const struct kvr_outcome 
 	const struct kvr_row *row = c->n > 0 ? &k->ledger->rows[c->first] : NULL;
 
 	if (ret != NULL) {
-		struct kvr_done d = { .size = sizeof(d), .kind = c->kind, .flags = o->flags, .err = o->err,
-			.op = kvr_call_op(c), .tag = c->tag, .bytes = o->bytes,
-			.took_ns = o->end_ns - c->since_ns, .first = place, .n = c->n, .n_ok = o->n_ok,
+		struct kvr_done d = { .size = sizeof(d),
+			.kind = c->kind,
+			.flags = o->flags,
+			.err = o->err,
+			.op = kvr_call_op(c),
+			.tag = c->tag,
+			.bytes = o->bytes,
+			.took_ns = o->end_ns - c->since_ns,
+			.first = place,
+			.n = c->n,
+			.n_ok = o->n_ok,
 			.prefix = o->prefix };
 
 		tell_why(k, row, c->n, &d);
@@ -290,8 +306,11 @@ static void
 on_complete(struct kvr *k, const struct kvr_msg *m)
 {
 	struct kvr_call *c = &k->call[m->op & UINT32_MAX];
-	struct kvr_outcome o = { .err = m->COMPLETE.err, .flags = m->COMPLETE.flags,
-		.n_ok = m->COMPLETE.n_ok, .prefix = m->COMPLETE.prefix, .bytes = m->COMPLETE.bytes,
+	struct kvr_outcome o = { .err = m->COMPLETE.err,
+		.flags = m->COMPLETE.flags,
+		.n_ok = m->COMPLETE.n_ok,
+		.prefix = m->COMPLETE.prefix,
+		.bytes = m->COMPLETE.bytes,
 		.end_ns = kvr_now_ns() };
 
 	kvr_call_arrive(k, c, &o);

@@ -65,9 +65,11 @@ close_now(struct kvr *k, uint64_t until_ns, bool drain)
 	uint64_t late_ns = KVR_MAX(until_ns, kvr_now_ns() + KVR_MS(200));
 
 	r->stuck_threads = kvr_join_system(k, late_ns);
-	kvr_call_end_all(k, r->stuck_threads > 0 ? KVR_E_STUCK
-	    : atomic_load(&k->dead) != 0         ? KVR_E_DEAD
-	                                         : KVR_E_SHUTDOWN, r->stuck_threads == 0);
+	kvr_call_end_all(k,
+	    r->stuck_threads > 0         ? KVR_E_STUCK
+	    : atomic_load(&k->dead) != 0 ? KVR_E_DEAD
+	                                 : KVR_E_SHUTDOWN,
+	    r->stuck_threads == 0);
 	if (!kvr_notifier_stop(k, KVR_MAX(late_ns, kvr_now_ns() + KVR_MS(500)))) {
 		kvr_say(k, KVR_LOG_ERROR, "kvr_close: a callback does not return");
 		k->callback_stuck = true;
@@ -118,7 +120,8 @@ kvr_close(struct kvr *k, uint64_t until_ns, uint32_t mode, struct kvr_close_repo
 	if (kvr_in_callback())
 		return kvr_bad(k, KVR_E_INVALID, "kvr_close: not from a callback");
 	if (mode > KVR_ABORT || (ret != NULL && ret->size < sizeof(*ret)))
-		return kvr_bad(k, KVR_E_INVALID, "kvr_close: no such mode, or size of the report is not set");
+		return kvr_bad(
+		    k, KVR_E_INVALID, "kvr_close: no such mode, or size of the report is not set");
 	err = kvr_until(k, "kvr_close", until_ns, k->config->timeouts.put_ns, false, &at_ns);
 	if (err != KVR_OK)
 		return err;

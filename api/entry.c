@@ -40,7 +40,8 @@ kvr_fork_watch(void)
 
 	pthread_mutex_lock(&fork_lock);
 	if (atomic_load_explicit(&fork_page, memory_order_acquire) == NULL) {
-		uint32_t *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		uint32_t *page =
+		    mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		if (page == MAP_FAILED) {
 			err = KVR_E_NOMEM;
@@ -87,7 +88,7 @@ kvr_enter(struct kvr *k)
 
 	if (err != KVR_OK)
 		return err;
-	/* Both in one total order: either the closer sees us inside, or we see that it is closing. */
+	/* In one total order: either the closer sees us inside, or we see that it is closing. */
 	atomic_fetch_add(&k->inside, 1);
 	if (atomic_load(&k->life) != KVR_LIFE_OPEN)
 		err = KVR_E_SHUTDOWN;
@@ -117,10 +118,12 @@ kvr_until(struct kvr *k, const char *call, uint64_t until_ns, uint64_t limit_ns,
 	else if (until_ns == KVR_NOW)
 		*ret_ns = now_ns;
 	else if (until_ns == KVR_NEVER && !never)
-		return kvr_bad(k, KVR_E_INVALID, "%s: KVR_NEVER is for kvr_wait and kvr_quiet only", call);
+		return kvr_bad(
+		    k, KVR_E_INVALID, "%s: KVR_NEVER is for kvr_wait and kvr_quiet only", call);
 	else if (until_ns < k->opened_ns)
 		return kvr_bad(k, KVR_E_INVALID,
-		    "%s: until_ns %llu lies before kvr_open: pass an instant of CLOCK_MONOTONIC, not a duration",
+		    "%s: until_ns %llu lies before kvr_open: pass an instant of CLOCK_MONOTONIC, "
+		    "not a duration",
 		    call, (unsigned long long)until_ns);
 	else
 		*ret_ns = until_ns;
@@ -207,5 +210,6 @@ kvr_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t until_ns)
 void
 kvr_futex_wake(_Atomic uint32_t *word)
 {
-	syscall(SYS_futex, (uint32_t *)word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, NULL, NULL, 0);
+	syscall(
+	    SYS_futex, (uint32_t *)word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, NULL, NULL, 0);
 }

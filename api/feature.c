@@ -15,7 +15,8 @@ kvr_version(void)
 bool
 kvr_has(const char *feature)
 {
-	static const char *const always[] = { "naive", "kivi", "zstd", "estimate", "lmcache", "sealed", "bare" };
+	static const char *const always[] = { "naive", "kivi", "zstd", "estimate", "lmcache",
+		"sealed", "bare" };
 
 	if (feature == NULL)
 		return false;

@@ -16,7 +16,8 @@ static uint32_t
 look(struct kvr *k, struct kvr_tier_view *ret)
 {
 	uint32_t n = atomic_load(&k->life) == KVR_LIFE_OPEN && atomic_load(&k->dead) == 0
-	    ? kvr_system_tiers(k->system, ret, KVR_TIERS_MAX) : 0;
+	                 ? kvr_system_tiers(k->system, ret, KVR_TIERS_MAX)
+	                 : 0;
 
 	return KVR_MIN(n, (uint32_t)KVR_TIERS_MAX);
 }
@@ -44,8 +45,10 @@ kvr_health(struct kvr *k, struct kvr_health *ret)
 		return err;
 	if (ret == NULL || ret->size < sizeof(*ret))
 		return kvr_bad(k, KVR_E_INVALID, "kvr_health: size of kvr_health is not set");
-	struct kvr_health h = { .size = ret->size, .n_tiers = k->config->n_tiers,
-		.in_flight = atomic_load(&k->n_flying), .not_quiet = kvr_call_not_quiet(k) };
+	struct kvr_health h = { .size = ret->size,
+		.n_tiers = k->config->n_tiers,
+		.in_flight = atomic_load(&k->n_flying),
+		.not_quiet = kvr_call_not_quiet(k) };
 	uint32_t n = look(k, view);
 
 	for (uint32_t t = 0; t < n; t++) {
@@ -132,7 +135,8 @@ kvr_estimate(struct kvr *k, uint32_t n, uint64_t bytes, uint64_t *ret_ns)
 	if (err == KVR_OK && ((rtt_ns == 0 && rate == 0) || (bytes > SMALL && rate == 0)))
 		err = KVR_E_UNFINISHED;
 	if (err == KVR_OK) {
-		double move_ns = rate == 0 ? 0 : ((double)bytes + (double)ahead) / (double)rate * 1e9;
+		double move_ns =
+		    rate == 0 ? 0 : ((double)bytes + (double)ahead) / (double)rate * 1e9;
 
 		*ret_ns = n == 0 ? 0 : rtt_ns + (uint64_t)KVR_MIN(move_ns, 9e18);
 	}

@@ -17,9 +17,9 @@
  *   lmcache.c  LMCache's methods           lmget.c    those that bring objects
  *   health.c   how it is doing             lmtext.c   key texts by their parts
  *
- * Locks, each taken alone or in this order: the domain's guard (held by whoever calls outside), then
- * one of: lock (slots), puts, pool, a queue's. None of ours is held when a message is posted, for
- * the answer may come back on the same thread before the post returns.
+ * Locks, each taken alone or in this order: the domain's guard (held by whoever calls outside),
+ * then one of: lock (slots), puts, pool, a queue's. None of ours is held when a message is posted,
+ * for the answer may come back on the same thread before the post returns.
  *
  * Life of an operation. Two hold its slot: the router, until RELEASE, and whoever is to be told,
  * until the last completion has been fetched. The last of the two gives slots and texts back.
@@ -93,7 +93,7 @@ struct kvr_call {
 	struct kvr_queue *queue;
 	kvr_done_fn      *done;
 	void             *done_arg;
-	/* Written before the arrival in word with release order; read after it with acquire order. */
+	/* Written before the arrival in word with release order; read after it with acquire. */
 	struct kvr_outcome outcome[2];
 };
 
@@ -113,7 +113,7 @@ struct kvr_queue {
 	pthread_mutex_t lock;
 	uint32_t        head, n;
 	bool            woken, lit; /* lit: the descriptor is readable */
-	uint32_t        ring[2 * KVR_OPS_MAX]; /* slots; every operation has its places at any time */
+	uint32_t        ring[2 * KVR_OPS_MAX]; /* slots; each operation always has its places */
 };
 
 struct kvr_notifier {
@@ -143,7 +143,7 @@ struct kvr {
 	struct kvr_pool   *pool; /* NULL: scheduler */
 	bool               parse_keys, rewrite, skip_puts;
 
-	struct kvr_meta layout; /* of a full chunk; n_groups 0: not known. Set before the first object */
+	struct kvr_meta layout; /* of a full chunk; n_groups 0: not known. Set once */
 	uint64_t        layout_bytes;
 	uint32_t        header_groups; /* that the system was opened with */
 	_Atomic bool    has_layout;
@@ -246,8 +246,8 @@ bool kvr_call_fetch(struct kvr_call *, uint32_t gen, struct kvr_outcome *ret, bo
 void kvr_call_told(struct kvr *, struct kvr_call *, bool last);
 void kvr_call_drop(struct kvr *, struct kvr_call *, bool under_guard);
 /* What a caller sees. place: index of the first entry in res. res may be NULL. */
-void kvr_call_tell(struct kvr *, const struct kvr_call *, const struct kvr_outcome *, uint32_t place,
-    struct kvr_done *ret, struct kvr_results *res);
+void kvr_call_tell(struct kvr *, const struct kvr_call *, const struct kvr_outcome *,
+    uint32_t place, struct kvr_done *ret, struct kvr_results *res);
 /* The outcome of keys that all have their err in their rows. */
 void kvr_call_sum(struct kvr *, const struct kvr_call *, struct kvr_outcome *ret);
 void kvr_outside(void *kvr, const struct kvr_msg *, const struct kvr_row *rows);
@@ -264,7 +264,8 @@ uint64_t kvr_call_not_quiet(struct kvr *);
 /* Fills ledger, rows and sides of a call from a checked batch. obj of the batch is written last. */
 KVR_MUST_USE enum kvr_err kvr_batch_fill(struct kvr *, struct kvr_call *, const struct kvr_batch *);
 /* Checks what can be said before anything is taken. ret_text: bytes with all NULs. */
-KVR_MUST_USE enum kvr_err kvr_batch_check(struct kvr *, const struct kvr_batch *, uint64_t *ret_text);
+KVR_MUST_USE enum kvr_err kvr_batch_check(struct kvr *, const struct kvr_batch *,
+    uint64_t *ret_text);
 /* The first n keys give their references back, and what was made for them goes. */
 void kvr_batch_unfill(struct kvr *, struct kvr_call *, const struct kvr_batch *, uint32_t n);
 /* The objects of a call have what the rows say. */

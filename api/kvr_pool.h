@@ -33,10 +33,10 @@ struct kvr_object {
 	uint32_t n_groups, format;
 	uint32_t spare;
 	uint64_t len;
-	void    *at;
+	void *at;
 	struct kvr_shape shape[KVR_GROUPS_MAX]; /* with the tokens of len */
-	struct kvr_meta  full; /* as it was made, for shrinking */
-	uint64_t         full_bytes;
+	struct kvr_meta full;                   /* as it was made, for shrinking */
+	uint64_t full_bytes;
 };
 
 struct kvr_pool_memory {
@@ -46,47 +46,53 @@ struct kvr_pool_memory {
 };
 
 struct kvr_pool {
-	uint32_t               magic;
-	uint32_t               waiting;
-	struct kvr            *kvr;
+	uint32_t magic;
+	uint32_t waiting;
+	struct kvr *kvr;
 	struct kvr_pool_memory memory;
-	uint64_t               limit;   /* bytes */
-	uint64_t               slot;    /* bytes; 0: not yet decided */
-	uint64_t               slot_wish; /* from configuration or layout; 0: none */
-	uint32_t               part_slots, n_parts, parts_max;
-	void                  *part[KVR_POOL_PARTS_MAX];
-	struct kvr_range       range;
-	struct kvr_object     *objects; /* by first slot; mapped, touched where used */
-	size_t                 objects_bytes;
-	pthread_mutex_t        lock;
-	pthread_cond_t         bell;
-	uint64_t               n_live;
+	uint64_t limit;     /* bytes */
+	uint64_t slot;      /* bytes; 0: not yet decided */
+	uint64_t slot_wish; /* from configuration or layout; 0: none */
+	uint32_t part_slots, n_parts, parts_max;
+	void *part[KVR_POOL_PARTS_MAX];
+	struct kvr_range range;
+	struct kvr_object *objects; /* by first slot; mapped, touched where used */
+	size_t objects_bytes;
+	pthread_mutex_t lock;
+	pthread_cond_t bell;
+	uint64_t n_live;
 };
 
 struct kvr_pool *kvr_pool_new(struct kvr *, uint64_t limit, const struct kvr_pool_memory *);
-void             kvr_pool_free(struct kvr_pool *take);
+void kvr_pool_free(struct kvr_pool *take);
 /* Before the first object. False: too late. */
 bool kvr_pool_set_slot(struct kvr_pool *, uint64_t bytes);
 
 /* For the facade; the lock is taken inside. until_ns 0: does not wait. */
-KVR_MUST_USE enum kvr_err kvr_pool_make(struct kvr_pool *, const struct kvr_meta *, uint64_t full_bytes,
-    uint64_t len, uint64_t until_ns, uint64_t *ret);
+KVR_MUST_USE enum kvr_err kvr_pool_make(struct kvr_pool *, const struct kvr_meta *,
+    uint64_t full_bytes, uint64_t len, uint64_t until_ns, uint64_t *ret);
 /* One reference for an operation. STALE. */
 struct kvr_pool_span {
-	void    *at;
+	void *at;
 	uint64_t len, room;
 };
 KVR_MUST_USE enum kvr_err kvr_pool_use(struct kvr_pool *, uint64_t obj, struct kvr_pool_span *ret);
 void kvr_pool_unuse(struct kvr_pool *, uint64_t obj);
 /* A get has put len bytes there. meta: the shape of a full chunk; n_groups 0: plain bytes. */
-void kvr_pool_found(struct kvr_pool *, uint64_t obj, const struct kvr_meta *, uint64_t full_bytes,
-    uint64_t len);
+void kvr_pool_found(
+    struct kvr_pool *, uint64_t obj, const struct kvr_meta *, uint64_t full_bytes, uint64_t len);
 /* The shape an object was made with; n_groups 0: plain bytes. */
 void kvr_pool_meta(struct kvr_pool *, uint64_t obj, struct kvr_meta *ret, uint64_t *ret_bytes);
 
-enum kvr_pool_change { KVR_POOL_REF, KVR_POOL_UNREF, KVR_POOL_PIN, KVR_POOL_UNPIN, KVR_POOL_SHRINK };
-KVR_MUST_USE enum kvr_err kvr_pool_change(struct kvr_pool *, uint64_t obj, enum kvr_pool_change,
-    uint64_t len);
+enum kvr_pool_change {
+	KVR_POOL_REF,
+	KVR_POOL_UNREF,
+	KVR_POOL_PIN,
+	KVR_POOL_UNPIN,
+	KVR_POOL_SHRINK
+};
+KVR_MUST_USE enum kvr_err kvr_pool_change(
+    struct kvr_pool *, uint64_t obj, enum kvr_pool_change, uint64_t len);
 KVR_MUST_USE enum kvr_err kvr_pool_look(struct kvr_pool *, uint64_t obj, struct kvr_obj_info *ret);
 
 #endif

@@ -15,20 +15,20 @@
 enum { KVR_RANGE_ORDERS = 24 };
 
 struct kvr_range {
-	uint32_t  cap, free; /* units */
-	uint32_t  orders;    /* the largest block has 1 << (orders - 1) units */
-	uint32_t  head[KVR_RANGE_ORDERS]; /* first free block of each order: unit + 1 */
-	uint32_t *next, *prev; /* of a free block, at its first unit: unit + 1 */
-	uint8_t  *order;       /* of a free block, at its first unit: order + 1; else 0 */
-	size_t    bytes;
+	uint32_t cap, free;              /* units */
+	uint32_t orders;                 /* the largest block has 1 << (orders - 1) units */
+	uint32_t head[KVR_RANGE_ORDERS]; /* first free block of each order: unit + 1 */
+	uint32_t *next, *prev;           /* of a free block, at its first unit: unit + 1 */
+	uint8_t *order;                  /* of a free block, at its first unit: order + 1; else 0 */
+	size_t bytes;
 };
 
-/* Nothing is free at first: kvr_range_give brings units in. max_run: the longest run, at most cap. */
+/* Nothing is free at first: kvr_range_give brings units in. max_run: longest run, at most cap. */
 bool kvr_range_init(struct kvr_range *, uint32_t cap, uint32_t max_run);
 void kvr_range_clear(struct kvr_range *);
 
 /* False: there is no such run. n is at least 1. */
 KVR_MUST_USE bool kvr_range_take(struct kvr_range *, uint32_t n, uint32_t *ret_first);
-void              kvr_range_give(struct kvr_range *, uint32_t first, uint32_t n);
+void kvr_range_give(struct kvr_range *, uint32_t first, uint32_t n);
 
 #endif

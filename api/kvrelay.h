@@ -97,7 +97,7 @@ enum kvr_err {
 	KVR_E_CANCELLED = -20,   /* by kvr_cancel or kvr_cancel_request */
 	KVR_E_SHUTDOWN = -21,    /* the instance is closed, or was while the operation ran */
 	KVR_E_FORKED = -22,      /* called in a child of the process that opened the instance */
-	KVR_E_DEAD = -23,        /* an invariant broke; the instance is poisoned, the process lives */
+	KVR_E_DEAD = -23,        /* an invariant broke; the instance is poisoned, not the process */
 	KVR_E_STALE = -24,       /* the operation or object behind the handle is gone */
 	KVR_E_UNASKED = -25,     /* behind the first miss of a KVR_PREFIX operation */
 	KVR_E_UNFINISHED = -26,  /* it goes on */
@@ -176,10 +176,10 @@ enum kvr_hash_kind {
 struct kvr_key_parts {
 	uint32_t           size;
 	uint32_t           dtype; /* enum kvr_dtype */
-	const char        *engine; /* NULL: the text of February 2026 and later; else of late 2025 */
+	const char        *engine; /* NULL: the text since February 2026; else that of late 2025 */
 	const char        *model;
 	int64_t            world_size, worker_id;
-	int64_t            layer; /* -1: none. Zero is the first layer, so this member must be set */
+	int64_t            layer; /* -1: none. Zero is the first layer: this member must be set */
 	int64_t            hash;  /* kvr_key_parse: 0 where it does not fit */
 	const uint8_t     *hash_bytes;
 	uint32_t           n_hash_bytes;
@@ -243,20 +243,20 @@ struct kvr_options {
 	const char                *config_file; /* exactly one of these three: a path, */
 	const char                *config_text; /* the JSON itself, */
 	const char                *url;         /* one store */
-	const char *const         *set; /* n_set times "tiers.remote.timeout=500ms"; beats the file */
+	const char *const         *set; /* n_set "tiers.remote.timeout=500ms"; they beat the file */
 	const struct kvr_identity *identity;
 	const struct kvr_layout   *layout; /* of a full chunk; may come later by kvr_set_layout */
 	/*
 	 * One line without a newline, level is a kvr_level; called by any thread, one at a time. It
-	 * must not call a function that takes an instance. NULL: to standard error. log.level of the
-	 * configuration says which lines are made.
+	 * must not call a function that takes an instance. NULL: to standard error. log.level in
+	 * the configuration says which lines are made.
 	 */
 	void (*log)(void *arg, int level, const char *line);
 	void *log_arg;
 	/*
 	 * The pool's memory, taken part by part as it is needed and given back by kvr_free. mem_get
-	 * answers NULL when there is no more. They may not call what takes an instance. NULL: mapped
-	 * by the library.
+	 * answers NULL when there is no more. They may not call what takes an instance, nor wait
+	 * long: operations stand still meanwhile. NULL: mapped by the library.
 	 */
 	void *(*mem_get)(void *arg, size_t len, size_t align);
 	void (*mem_put)(void *arg, void *at, size_t len);
@@ -335,7 +335,7 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_alloc(struct kvr_pool *pool, const struct 
 /* One reference more, one less. STALE: the object is gone (one reference too many was dropped). */
 KVR_API enum kvr_err kvr_ref(struct kvr_pool *pool, kvr_obj obj);
 KVR_API enum kvr_err kvr_unref(struct kvr_pool *pool, kvr_obj obj);
-/* Counted too: an object lives while it has a reference or a pin. INVALID: there is none to undo. */
+/* Counted too: an object lives while it has a reference or a pin. INVALID: none to undo. */
 KVR_API enum kvr_err kvr_obj_pin(struct kvr_pool *pool, kvr_obj obj, bool pin);
 /*
  * Fewer bytes, in whole tokens where there is a layout; the memory behind them stays the object's.
@@ -374,18 +374,18 @@ enum kvr_flag {
 	KVR_AT_MOST = 2,   /* GET: len is room, less is a hit; without it that is KVR_E_LENGTH */
 	KVR_HOLD = 4,      /* LOOKUP: keep it until the lease ends, where a tier can */
 	KVR_IF_ABSENT = 8, /* PUT: ask first, send only what is missing */
-	KVR_EARLY = 16,    /* two completions: the result by the deadline, then one with DONE_QUIET */
+	KVR_EARLY = 16,    /* two completions: the result by the deadline, then a DONE_QUIET */
 	KVR_FORCE = 32     /* REMOVE: also what is held */
 };
 
 struct kvr_batch {
 	uint32_t           size;
 	uint32_t           kind;      /* enum kvr_kind */
-	uint32_t           n;         /* keys, at most 65,536 (puts: three quarters of that); 0 is fine */
-	uint32_t           per_chunk; /* keys in a row that make one chunk (layers, ranks); 0: one */
+	uint32_t           n;         /* keys, at most 65,536 (puts: three quarters); 0 is fine */
+	uint32_t           per_chunk; /* keys in a row that make a chunk (layers, ranks); 0: 1 */
 	const char *const *key;  /* n texts; or NULL, and */
 	const char        *keys; /* n texts, each with its NUL: one join instead of n conversions */
-	void *const       *at;   /* GET and PUT: n places, of which a PUT only reads; or NULL, and obj */
+	void *const       *at;   /* GET, PUT: n places, which a PUT only reads; or NULL, and obj */
 	const uint64_t    *len;  /* n lengths of these places */
 	/*
 	 * n objects. The library holds references of its own until the completion. PUT stores what
@@ -446,7 +446,7 @@ struct kvr_opts {
 	struct kvr_queue *queue; /* the completion goes here, or */
 	kvr_done_fn      *done;  /* to this, or, both NULL, to kvr_wait */
 	void             *done_arg;
-	const char       *request; /* the engine's id of request or lookup, for kvr_cancel_request */
+	const char       *request; /* id of the engine's request, for kvr_cancel_request */
 };
 
 /*
@@ -532,8 +532,8 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_contains(struct kvr *kvr, const char *key,
 
 /*
  * batched_contains(): ret_prefix is the number of leading hits and is written on every return,
- * 0 where nothing is known. One round trip a tier, and unlike LMCache's it ends by until_ns. OK also
- * when keys are missing; else why nobody knows.
+ * 0 where nothing is known. One round trip a tier, and unlike LMCache's it ends by until_ns. OK
+ * also when keys are missing; else why nobody knows.
  */
 KVR_API enum kvr_err kvr_batched_contains(struct kvr *kvr, const char *const *key, uint32_t n,
     bool pin, uint64_t until_ns, uint32_t *ret_prefix);
@@ -547,8 +547,9 @@ KVR_API bool kvr_exists_in_put_tasks(struct kvr *kvr, const char *key);
 /*
  * submit_put_task(): what kvr_submit answers, and at once, without any callback: SKIPPED_MLA (not
  * the rank that writes), DUPLICATE (that key is being put; the newer data is dropped), DOWN (every
- * tier is down and in its cool-down). The caller's reference may be dropped when it returns. done may be NULL, and so may
- * ret, in which case nobody waits for the outcome. The limit of a put applies.
+ * tier is down and in its cool-down). The caller's reference may be dropped when it returns. done
+ * may be NULL, and so may ret, in which case nobody waits for the outcome. The limit of a put
+ * applies.
  */
 KVR_API enum kvr_err kvr_submit_put_task(struct kvr *kvr, const char *key, kvr_obj obj,
     kvr_done_fn *done, void *done_arg, kvr_op *ret);

@@ -5,15 +5,15 @@
 #include <string.h>
 
 _Static_assert(sizeof(struct kvr_group) == sizeof(struct kvr_shape) &&
-    offsetof(struct kvr_group, dim) == offsetof(struct kvr_shape, dim) &&
-    offsetof(struct kvr_group, n_dims) == offsetof(struct kvr_shape, n_dims),
+                   offsetof(struct kvr_group, dim) == offsetof(struct kvr_shape, dim) &&
+                   offsetof(struct kvr_group, n_dims) == offsetof(struct kvr_shape, n_dims),
     "kvr_obj_info.group points at shapes");
 _Static_assert(KVR_DIMS == KVR_DIMS_MAX, "one number of dimensions");
-#define X(name, code, bytes, text, lm) \
+#define X(name, code, bytes, text, lm)                                                             \
 	_Static_assert((int)KVR_DTYPE_##name == (int)KVR_DT_##name, "one code for " text);
 KVR_DTYPE_TABLE(X)
 #undef X
-#define X(name, code, text) \
+#define X(name, code, text)                                                                        \
 	_Static_assert((int)KVR_MEMFMT_##name == (int)KVR_FMT_##name, "one code for " text);
 KVR_MEMFMT_TABLE(X)
 #undef X
@@ -45,7 +45,7 @@ kvr_layout_read(const struct kvr_layout *from, struct kvr_meta *ret, uint64_t *r
 bool
 kvr_layout_cut(const struct kvr_meta *full, uint64_t full_bytes, uint64_t len, struct kvr_meta *ret)
 {
-	/* The ledger knows how a chunk is cut, and workers ask it; two answers would be one too many. */
+	/* The ledger knows how a chunk is cut, and workers ask it: there must be one answer. */
 	struct kvr_ledger_op op = { .meta = *full, .meta_bytes = full_bytes };
 	struct kvr_key key = { .op = 0 };
 	struct kvr_ledger one = { .keys = &key, .ops = &op };

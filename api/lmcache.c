@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LMCache's methods as shorthands over the one submission call. lmget.c has those that bring objects. */
+/* LMCache's methods as shorthands over the one submission call. lmget.c has the blocking gets. */
 #include "kvr_instance.h"
 
 #include <string.h>
@@ -25,7 +25,8 @@ kvr_batched_contains(struct kvr *k, const char *const *key, uint32_t n, bool pin
     uint32_t *ret_prefix)
 {
 	struct kvr_done done = { .size = sizeof(done) };
-	enum kvr_err err = lookup(k, key, n, KVR_PREFIX | (pin ? (uint32_t)KVR_HOLD : 0), until_ns, &done);
+	enum kvr_err err =
+	    lookup(k, key, n, KVR_PREFIX | (pin ? (uint32_t)KVR_HOLD : 0), until_ns, &done);
 
 	if (ret_prefix != NULL)
 		*ret_prefix = done.prefix;
@@ -41,7 +42,8 @@ kvr_exists_in_put_tasks(struct kvr *k, const char *key)
 
 	if (key == NULL || kvr_enter(k) != KVR_OK)
 		return false;
-	bool found = kvr_key_take(k, key, strnlen(key, KVR_KEY_MAX + 1), text, &len, &digest) == KVR_OK &&
+	bool found =
+	    kvr_key_take(k, key, strnlen(key, KVR_KEY_MAX + 1), text, &len, &digest) == KVR_OK &&
 	    kvr_puts_has(k, digest);
 
 	kvr_leave(k);
@@ -55,7 +57,10 @@ put(struct kvr *k, const char *const *key, const kvr_obj *obj, uint32_t n, uint3
     kvr_done_fn *done, void *arg, kvr_op *ret)
 {
 	/* A put only reads the handles; the batch is the same struct for gets, which write them. */
-	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_PUT, .n = n, .key = key,
+	const struct kvr_batch b = { .size = sizeof(b),
+		.kind = KVR_PUT,
+		.n = n,
+		.key = key,
 		.obj = (kvr_obj *)(uintptr_t)obj };
 	const struct kvr_opts o = { .size = sizeof(o), .done = done, .done_arg = arg };
 	enum kvr_err err = kvr_enter(k);
@@ -69,12 +74,13 @@ put(struct kvr *k, const char *const *key, const kvr_obj *obj, uint32_t n, uint3
 	kvr_leave(k);
 	if (err != KVR_OK)
 		return err;
-	return kvr_submit_with(k, &b, &o, more_flags, ret == NULL ? KVR_TELL_NOBODY : KVR_TELL_WAIT, ret);
+	return kvr_submit_with(
+	    k, &b, &o, more_flags, ret == NULL ? KVR_TELL_NOBODY : KVR_TELL_WAIT, ret);
 }
 
 enum kvr_err
-kvr_submit_put_task(struct kvr *k, const char *key, kvr_obj obj, kvr_done_fn *done, void *done_arg,
-    kvr_op *ret)
+kvr_submit_put_task(
+    struct kvr *k, const char *key, kvr_obj obj, kvr_done_fn *done, void *done_arg, kvr_op *ret)
 {
 	return put(k, &key, &obj, 1, KVR_OPF_DUP_ERROR, done, done_arg, ret);
 }
@@ -119,7 +125,8 @@ submit_for(struct kvr *k, const struct kvr_batch *b, const struct kvr_opts *opts
 
 	if (opts != NULL && !kvr_read_struct(&o, sizeof(o), sizeof(o), opts))
 		return kvr_check_instance(k) == KVR_OK
-		    ? kvr_bad(k, KVR_E_INVALID, "kvr_submit: size of kvr_opts is not set") : KVR_E_INVALID;
+		           ? kvr_bad(k, KVR_E_INVALID, "kvr_submit: size of kvr_opts is not set")
+		           : KVR_E_INVALID;
 	o.size = sizeof(o);
 	o.flags |= flags;
 	o.request = lookup_id != NULL ? lookup_id : o.request;
@@ -136,10 +143,12 @@ kvr_batched_async_contains(struct kvr *k, const char *lookup_id, const char *con
 }
 
 enum kvr_err
-kvr_batched_get_non_blocking(struct kvr *k, const char *lookup_id, const char *const *key, uint32_t n,
-    kvr_obj *obj, const struct kvr_opts *opts, kvr_op *ret)
+kvr_batched_get_non_blocking(struct kvr *k, const char *lookup_id, const char *const *key,
+    uint32_t n, kvr_obj *obj, const struct kvr_opts *opts, kvr_op *ret)
 {
-	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_GET, .n = n, .key = key, .obj = obj };
+	const struct kvr_batch b = {
+		.size = sizeof(b), .kind = KVR_GET, .n = n, .key = key, .obj = obj
+	};
 
 	return submit_for(k, &b, opts, KVR_PREFIX, lookup_id, ret);
 }
@@ -173,8 +182,9 @@ enum kvr_err
 kvr_remove(struct kvr *k, const char *key, bool force, uint64_t until_ns)
 {
 	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_REMOVE, .n = 1, .key = &key };
-	const struct kvr_opts o = { .size = sizeof(o), .flags = force ? KVR_FORCE : 0,
-		.until_ns = until_ns };
+	const struct kvr_opts o = {
+		.size = sizeof(o), .flags = force ? KVR_FORCE : 0, .until_ns = until_ns
+	};
 
 	return kvr_run(k, &b, &o, NULL, NULL);
 }

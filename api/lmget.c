@@ -10,10 +10,12 @@
 #include <string.h>
 
 static enum kvr_err
-run(struct kvr *k, uint32_t kind, const char *const *key, uint32_t n, uint64_t until_ns, kvr_obj *obj,
-    int32_t *err, uint64_t *len)
+run(struct kvr *k, uint32_t kind, const char *const *key, uint32_t n, uint64_t until_ns,
+    kvr_obj *obj, int32_t *err, uint64_t *len)
 {
-	const struct kvr_batch b = { .size = sizeof(b), .kind = kind, .n = n, .key = key, .obj = obj };
+	const struct kvr_batch b = {
+		.size = sizeof(b), .kind = kind, .n = n, .key = key, .obj = obj
+	};
 	const struct kvr_opts o = { .size = sizeof(o), .until_ns = until_ns };
 	struct kvr_done done = { .size = sizeof(done) };
 	struct kvr_results res = { .size = sizeof(res), .cap = n, .err = err, .len = len };
@@ -39,10 +41,10 @@ drop_failed(struct kvr *k, uint32_t n, kvr_obj *obj, const int32_t *err)
 /* What a batch is worked on with beside the caller's own arrays. */
 struct work {
 	const char **key;
-	kvr_obj     *obj;
-	int32_t     *err, *again_err;
-	uint64_t    *len;
-	uint32_t    *index;
+	kvr_obj *obj;
+	int32_t *err, *again_err;
+	uint64_t *len;
+	uint32_t *index;
 };
 
 static bool
@@ -55,7 +57,7 @@ make(struct work *w, uint32_t n)
 	w->len = calloc(n, sizeof(w->len[0]));
 	w->index = calloc(n, sizeof(w->index[0]));
 	return w->key != NULL && w->obj != NULL && w->err != NULL && w->again_err != NULL &&
-	    w->len != NULL && w->index != NULL;
+	       w->len != NULL && w->index != NULL;
 }
 
 static void
@@ -87,7 +89,8 @@ knows_size(struct kvr *k)
 
 /* The values that were too long for what was made for them, once more. */
 static void
-again(struct kvr *k, struct work *w, const char *const *key, uint32_t n, uint64_t until_ns, kvr_obj *ret)
+again(struct kvr *k, struct work *w, const char *const *key, uint32_t n, uint64_t until_ns,
+    kvr_obj *ret)
 {
 	uint32_t m = 0;
 
@@ -142,13 +145,16 @@ kvr_batched_get_blocking(struct kvr *k, const char *const *key, uint32_t n, uint
 
 	if (err == KVR_OK) {
 		if (n > 0 && (key == NULL || ret == NULL))
-			err = kvr_bad(k, KVR_E_INVALID, "kvr_batched_get_blocking: no keys or no place for objects");
+			err = kvr_bad(k, KVR_E_INVALID,
+			    "kvr_batched_get_blocking: no keys or no place for objects");
 		else if (k->pool == NULL)
 			err = KVR_E_UNSUPPORTED;
 		else if (kvr_in_callback())
-			err = kvr_bad(k, KVR_E_INVALID, "kvr_batched_get_blocking: a callback may not wait");
+			err = kvr_bad(
+			    k, KVR_E_INVALID, "kvr_batched_get_blocking: a callback may not wait");
 		else if (n > KVR_KEYS_MAX)
-			err = kvr_bad(k, KVR_E_TOO_BIG, "kvr_batched_get_blocking: %u keys, and %u is the most", n,
+			err = kvr_bad(k, KVR_E_TOO_BIG,
+			    "kvr_batched_get_blocking: %u keys, and %u is the most", n,
 			    (unsigned)KVR_KEYS_MAX);
 		else
 			err = kvr_until(k, "kvr_batched_get_blocking", until_ns,

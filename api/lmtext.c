@@ -6,8 +6,10 @@
 #include <string.h>
 
 _Static_assert((int)KVR_LMHASH_INT64 == (int)KVR_HASH_INT64 &&
-    (int)KVR_LMHASH_BYTES == (int)KVR_HASH_BYTES && (int)KVR_LMHASH_NATURAL == (int)KVR_HASH_NATURAL &&
-    (int)KVR_LMHASH_NEGATIVE == (int)KVR_HASH_NEGATIVE, "one list of kinds");
+                   (int)KVR_LMHASH_BYTES == (int)KVR_HASH_BYTES &&
+                   (int)KVR_LMHASH_NATURAL == (int)KVR_HASH_NATURAL &&
+                   (int)KVR_LMHASH_NEGATIVE == (int)KVR_HASH_NEGATIVE,
+    "one list of kinds");
 
 enum { TAGS_MAX = KVR_KEY_MAX / 3 /* "@a%" is the shortest */ };
 
@@ -18,8 +20,9 @@ kvr_key_format(const struct kvr_key_parts *parts, char *ret_text, size_t cap)
 	struct kvr_lmtag tag[TAGS_MAX];
 	size_t len;
 
-	if (parts == NULL || ret_text == NULL || !kvr_read_struct(&p, sizeof(p), sizeof(p), parts) ||
-	    p.model == NULL || (p.n_tags > 0 && (p.tag_name == NULL || p.tag_value == NULL)))
+	if (parts == NULL || ret_text == NULL ||
+	    !kvr_read_struct(&p, sizeof(p), sizeof(p), parts) || p.model == NULL ||
+	    (p.n_tags > 0 && (p.tag_name == NULL || p.tag_value == NULL)))
 		return KVR_E_INVALID;
 	if (p.n_tags > TAGS_MAX)
 		return KVR_E_TOO_BIG;
@@ -28,10 +31,18 @@ kvr_key_format(const struct kvr_key_parts *parts, char *ret_text, size_t cap)
 			return KVR_E_INVALID;
 		tag[i] = (struct kvr_lmtag){ .name = p.tag_name[i], .value = p.tag_value[i] };
 	}
-	const struct kvr_lmkey_parts lm = { .engine = p.engine, .model = p.model,
-		.world_size = p.world_size, .worker_id = p.worker_id, .layer = p.layer,
-		.hash_int = p.hash, .hash_bytes = p.hash_bytes, .n_hash_bytes = p.n_hash_bytes,
-		.hash_kind = p.hash_kind, .dtype = p.dtype, .n_tags = p.n_tags, .tags = tag };
+	const struct kvr_lmkey_parts lm = { .engine = p.engine,
+		.model = p.model,
+		.world_size = p.world_size,
+		.worker_id = p.worker_id,
+		.layer = p.layer,
+		.hash_int = p.hash,
+		.hash_bytes = p.hash_bytes,
+		.n_hash_bytes = p.n_hash_bytes,
+		.hash_kind = p.hash_kind,
+		.dtype = p.dtype,
+		.n_tags = p.n_tags,
+		.tags = tag };
 
 	return kvr_lmkey_format(&lm, ret_text, cap, &len);
 }
@@ -40,9 +51,9 @@ kvr_key_format(const struct kvr_key_parts *parts, char *ret_text, size_t cap)
 
 /* The caller's scratch: texts grow from its beginning; false: full. */
 struct scratch {
-	char  *at;
+	char *at;
 	size_t left;
-	bool   full;
+	bool full;
 };
 
 static const char *
@@ -80,8 +91,10 @@ keep_pointers(struct scratch *s, uint32_t n)
 static int
 digit(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-	    : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+	                              : -1;
 }
 
 /* Digits as bytes, the last digit in the low half of the last byte. */
@@ -99,7 +112,8 @@ keep_hex(struct scratch *s, const char *text, size_t len, uint32_t *ret_n)
 	for (size_t i = 0; i < len; i++) {
 		size_t from_end = len - 1 - i;
 
-		at[n - 1 - from_end / 2] |= (uint8_t)((unsigned)digit(text[i]) << (from_end % 2 * 4));
+		at[n - 1 - from_end / 2] |=
+		    (uint8_t)((unsigned)digit(text[i]) << (from_end % 2 * 4));
 	}
 	s->at += n;
 	s->left -= n;
@@ -127,7 +141,7 @@ read_hash(struct scratch *s, struct kvr_const_span hash, struct kvr_key_parts *p
 	}
 	for (size_t i = 0; i < len; i++) {
 		if (digit(text[i]) < 0)
-			return KVR_E_UNSUPPORTED; /* blanks or underscores: LMCache reads it, nobody writes it */
+			return KVR_E_UNSUPPORTED; /* blanks: LMCache reads them, but writes none */
 		value = value << 4 | (unsigned)digit(text[i]);
 	}
 	p->hash_kind = minus ? KVR_HASH_NEGATIVE : len % 2 == 0 ? KVR_HASH_BYTES : KVR_HASH_NATURAL;
@@ -141,7 +155,8 @@ static void
 read_tags(struct scratch *s, const struct kvr_lmkey *key, struct kvr_key_parts *p)
 {
 	struct kvr_const_span rest = key->tags, name, value;
-	const char **names = keep_pointers(s, key->n_tags), **values = keep_pointers(s, key->n_tags);
+	const char **names = keep_pointers(s, key->n_tags),
+	           **values = keep_pointers(s, key->n_tags);
 
 	while (!s->full && p->n_tags < key->n_tags && kvr_lmkey_next_tag(&rest, &name, &value)) {
 		names[p->n_tags] = keep(s, name);

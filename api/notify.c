@@ -7,7 +7,8 @@
 #include <sys/mman.h>
 
 enum {
-	PLACES = 2 * KVR_OPS_MAX + 8, /* two completions of every operation; STOP; the deciders' death */
+	PLACES =
+	    2 * KVR_OPS_MAX + 8, /* two completions of every operation; STOP; the deciders' death */
 	BURY_MS = 2000
 };
 
@@ -16,8 +17,9 @@ tell(struct kvr *k, uint32_t slot)
 {
 	struct kvr_call *c = &k->call[slot];
 	struct kvr_notifier *n = &k->notifier;
-	struct kvr_results res = { .size = sizeof(res), .cap = c->n, .err = n->err, .len = n->len,
-		.tier = n->tier };
+	struct kvr_results res = {
+		.size = sizeof(res), .cap = c->n, .err = n->err, .len = n->len, .tier = n->tier
+	};
 	struct kvr_done done = { .size = sizeof(done) };
 	struct kvr_outcome o;
 	bool last = false;
@@ -39,7 +41,8 @@ bury(struct kvr *k)
 {
 	uint32_t stuck = kvr_join_system(k, kvr_now_ns() + KVR_MS(BURY_MS));
 
-	kvr_say(k, KVR_LOG_ERROR, "an invariant broke: this instance is dead, its operations are answered DEAD");
+	kvr_say(k, KVR_LOG_ERROR,
+	    "an invariant broke: this instance is dead, its operations are answered DEAD");
 	kvr_call_end_all(k, KVR_E_DEAD, stuck == 0);
 }
 
@@ -113,8 +116,9 @@ kvr_notifier_unreserve(struct kvr *k, uint32_t places)
 void
 kvr_notifier_tell(struct kvr *k, uint32_t slot)
 {
-	const struct kvr_msg m = { .type = KVR_MSG_COMPLETE, .from = KVR_ID_API, .to = KVR_ID_NOTIFIER,
-		.op = slot };
+	const struct kvr_msg m = {
+		.type = KVR_MSG_COMPLETE, .from = KVR_ID_API, .to = KVR_ID_NOTIFIER, .op = slot
+	};
 
 	kvr_mailbox_post_reserved(k->notifier.box, &m);
 }

@@ -31,15 +31,18 @@ kvr_alloc(struct kvr_pool *p, const struct kvr_layout *layout, size_t len, uint6
 	if (ret == NULL)
 		return kvr_bad(p->kvr, KVR_E_INVALID, "kvr_alloc: no place for the object");
 	if (kvr_in_callback() && until_ns != KVR_NOW)
-		return kvr_bad(p->kvr, KVR_E_INVALID, "kvr_alloc: a callback may not wait: pass KVR_NOW");
+		return kvr_bad(
+		    p->kvr, KVR_E_INVALID, "kvr_alloc: a callback may not wait: pass KVR_NOW");
 	err = kvr_layout_read(layout, &meta, &bytes);
 	if (err != KVR_OK)
 		return kvr_bad(p->kvr, err, "kvr_alloc: the layout is none: %s", kvr_err_text(err));
 	if (len == 0)
 		len = bytes;
 	if (len == 0 || (layout != NULL && !kvr_layout_cut(&meta, bytes, len, &cut)))
-		return kvr_bad(p->kvr, KVR_E_INVALID, "kvr_alloc: %zu bytes are no object of that layout", len);
-	err = kvr_until(p->kvr, "kvr_alloc", until_ns, p->kvr->config->timeouts.blocking_ns, false, &at_ns);
+		return kvr_bad(p->kvr, KVR_E_INVALID,
+		    "kvr_alloc: %zu bytes are no object of that layout", len);
+	err = kvr_until(
+	    p->kvr, "kvr_alloc", until_ns, p->kvr->config->timeouts.blocking_ns, false, &at_ns);
 	if (err != KVR_OK)
 		return err;
 	return kvr_pool_make(p, &meta, bytes, len, until_ns == KVR_NOW ? 0 : at_ns, ret);
@@ -92,6 +95,7 @@ kvr_obj_look(struct kvr_pool *p, kvr_obj obj, struct kvr_obj_info *ret)
 	if (err != KVR_OK)
 		return err;
 	if (ret == NULL || ret->size < sizeof(*ret))
-		return kvr_bad(p->kvr, KVR_E_INVALID, "kvr_obj_look: size of kvr_obj_info is not set");
+		return kvr_bad(
+		    p->kvr, KVR_E_INVALID, "kvr_obj_look: size of kvr_obj_info is not set");
 	return kvr_pool_look(p, obj, ret);
 }

@@ -34,21 +34,26 @@ load(struct kvr *k, const struct kvr_options *o, char *ret_why, size_t cap)
 	if (o->config_file != NULL)
 		return kvr_config_load(o->config_file, &opts, &k->config, ret_why, cap);
 	if (o->config_text != NULL)
-		return kvr_config_parse(o->config_text, strlen(o->config_text), &opts, &k->config, ret_why, cap);
+		return kvr_config_parse(
+		    o->config_text, strlen(o->config_text), &opts, &k->config, ret_why, cap);
 	return kvr_config_from_url(o->url, &opts, &k->config, ret_why, cap);
 }
 
 static enum kvr_err
 identify(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 {
-	const struct kvr_config_identity id = { .model = who->model, .fingerprint = who->revision,
-		.world_size = who->world_size, .use_mla = who->use_mla != 0,
+	const struct kvr_config_identity id = { .model = who->model,
+		.fingerprint = who->revision,
+		.world_size = who->world_size,
+		.use_mla = who->use_mla != 0,
 		.worker_id = who->world_size == 0 ? -1 : (int32_t)who->worker_id };
 
 	if (who->role > KVR_SCHEDULER || who->keys > KVR_KEYS_LMCACHE ||
-	    (who->world_size != 0 && who->worker_id >= who->world_size) || who->worker_id > INT32_MAX)
+	    (who->world_size != 0 && who->worker_id >= who->world_size) ||
+	    who->worker_id > INT32_MAX)
 		return why(ret_why, cap, KVR_E_INVALID,
-		    "kvr_open: identity has an unknown role or kind of keys, or worker_id is not below world_size");
+		    "kvr_open: identity has an unknown role or kind of keys, or worker_id is not "
+		    "below world_size");
 	return kvr_config_identify(k->config, &id, ret_why, cap);
 }
 
@@ -91,14 +96,17 @@ set_layout(struct kvr *k, const struct kvr_layout *given, char *ret_why, size_t 
 	uint64_t bytes;
 
 	if (kvr_layout_read(given, &meta, &bytes) != KVR_OK)
-		return why(ret_why, cap, KVR_E_INVALID, "kvr_open: the layout is none: see kvr_layout");
+		return why(
+		    ret_why, cap, KVR_E_INVALID, "kvr_open: the layout is none: see kvr_layout");
 	if (given != NULL && said->n_groups > 0 && !kvr_meta_same(&meta, said))
 		return why(ret_why, cap, KVR_E_CONFIG,
-		    "kvr_open: the layout given is not the one of engine.kv_shape in the configuration");
+		    "kvr_open: the layout given is not the one of engine.kv_shape in the "
+		    "configuration");
 	if (given == NULL && said->n_groups > 0) {
 		meta = *said;
 		if (kvr_meta_bytes(&meta, &bytes) != KVR_OK)
-			return why(ret_why, cap, KVR_E_CONFIG, "kvr_open: engine.kv_shape is no shape");
+			return why(
+			    ret_why, cap, KVR_E_CONFIG, "kvr_open: engine.kv_shape is no shape");
 	}
 	if (meta.n_groups > 0) {
 		k->layout = meta;
@@ -123,7 +131,9 @@ map(size_t bytes)
 static enum kvr_err
 make_tables(struct kvr *k, const struct kvr_options *o, uint32_t role)
 {
-	const struct kvr_pool_memory memory = { .get = o->mem_get, .put = o->mem_put, .arg = o->mem_arg };
+	const struct kvr_pool_memory memory = {
+		.get = o->mem_get, .put = o->mem_put, .arg = o->mem_arg
+	};
 
 	k->ledger = kvr_ledger_new(k->config->memory.staging_bytes);
 	k->sides = map(KVR_KEYS_MAX * sizeof(k->sides[0]));
@@ -160,8 +170,13 @@ start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 {
 	char name[32];
 	char *text = malloc(CONFIG_TEXT);
-	struct kvr_system_options o = { .config = k->config, .ledger = k->ledger, .log = &k->log, .outside = kvr_outside,
-		.arg = k, .instance = name, .config_text = text,
+	struct kvr_system_options o = { .config = k->config,
+		.ledger = k->ledger,
+		.log = &k->log,
+		.outside = kvr_outside,
+		.arg = k,
+		.instance = name,
+		.config_text = text,
 		.fingerprint = kvr_fingerprint(k->config, who->engine, who->salt),
 		.slot_bytes = k->layout_bytes != 0 ? k->layout_bytes : k->config->memory.slot_bytes,
 		.n_groups = k->header_groups };
@@ -171,7 +186,7 @@ start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 	if (err == KVR_OK) {
 		snprintf(name, sizeof(name), "kvr%u", k->number);
 		kvr_config_show(k->config, text, CONFIG_TEXT);
-		/* The queue library starts its threads at its first call, and they keep this mask. */
+		/* The queue library starts its threads at its first call; they keep this mask. */
 		kvr_signals_block(&before);
 		err = kvr_notifier_open(k);
 		if (err == KVR_OK)
@@ -202,7 +217,8 @@ open_all(struct kvr *k, const struct kvr_options *o, uint64_t until_ns, char *re
 	enum kvr_err err;
 
 	if (o->identity != NULL && !kvr_read_struct(&who, sizeof(who), sizeof(who), o->identity))
-		return why(ret_why, cap, KVR_E_INVALID, "kvr_open: size of kvr_identity is not set");
+		return why(
+		    ret_why, cap, KVR_E_INVALID, "kvr_open: size of kvr_identity is not set");
 	err = load(k, o, ret_why, cap);
 	if (err == KVR_OK)
 		err = identify(k, &who, ret_why, cap);
@@ -235,8 +251,9 @@ make(const struct kvr_options *o)
 	k->opened_ns = kvr_now_ns();
 	k->user_log = o->log;
 	k->user_log_arg = o->log_arg;
-	k->log = (struct kvr_log){ .level = KVR_LOG_WARN,
-		.fn = o->log == NULL ? NULL : kvr_log_to_user, .arg = k };
+	k->log = (struct kvr_log){
+		.level = KVR_LOG_WARN, .fn = o->log == NULL ? NULL : kvr_log_to_user, .arg = k
+	};
 	KVR_CHECK(pthread_mutex_init(&k->log_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->put_lock, NULL) == 0);
@@ -262,21 +279,26 @@ kvr_open(const struct kvr_options *options, uint64_t until_ns, struct kvr **ret,
 	ret_why[0] = '\0';
 	if (kvr_forked())
 		return why(ret_why, why_cap, KVR_E_FORKED,
-		    "kvr_open: the parent of this process has opened an instance: open before fork, or exec");
+		    "kvr_open: the parent of this process has opened an instance: open before "
+		    "fork, or exec");
 	if (kvr_in_callback())
 		return why(ret_why, why_cap, KVR_E_INVALID, "kvr_open: not from a callback");
 	if (ret == NULL || options == NULL || !kvr_read_struct(&o, sizeof(o), sizeof(o), options))
-		return why(ret_why, why_cap, KVR_E_INVALID, "kvr_open: size of kvr_options is not set");
+		return why(
+		    ret_why, why_cap, KVR_E_INVALID, "kvr_open: size of kvr_options is not set");
 	if ((o.mem_get == NULL) != (o.mem_put == NULL))
-		return why(ret_why, why_cap, KVR_E_INVALID, "kvr_open: mem_get and mem_put come together");
+		return why(
+		    ret_why, why_cap, KVR_E_INVALID, "kvr_open: mem_get and mem_put come together");
 	if (until_ns != 0 && until_ns < now_ns)
 		return why(ret_why, why_cap, KVR_E_INVALID,
-		    "kvr_open: until_ns has passed: pass an instant of CLOCK_MONOTONIC, not a duration");
+		    "kvr_open: until_ns has passed: pass an instant of CLOCK_MONOTONIC, not a "
+		    "duration");
 	err = kvr_fork_watch();
 	struct kvr *k = err == KVR_OK ? make(&o) : NULL;
 
 	if (k == NULL)
-		return why(ret_why, why_cap, err == KVR_OK ? KVR_E_NOMEM : err, "kvr_open: no memory");
+		return why(
+		    ret_why, why_cap, err == KVR_OK ? KVR_E_NOMEM : err, "kvr_open: no memory");
 	err = open_all(k, &o, until_ns == 0 ? now_ns + OPEN_NS : until_ns, ret_why, why_cap);
 	if (err != KVR_OK) {
 		give_up(k);
@@ -300,15 +322,20 @@ kvr_set_layout(struct kvr *k, const struct kvr_layout *full)
 		header = header || k->config->tier[t].format == KVR_CONFIG_FORMAT_LMCACHE;
 	pthread_mutex_lock(&k->end_lock);
 	if (full == NULL || kvr_layout_read(full, &meta, &bytes) != KVR_OK)
-		err = kvr_bad(k, KVR_E_INVALID, "kvr_set_layout: the layout is none: see kvr_layout");
+		err =
+		    kvr_bad(k, KVR_E_INVALID, "kvr_set_layout: the layout is none: see kvr_layout");
 	else if (atomic_load(&k->has_layout))
 		err = kvr_bad(k, KVR_E_INVALID, "kvr_set_layout: there is a layout already");
 	else if (header && meta.n_groups != k->header_groups)
-		err = kvr_bad(k, KVR_E_INVALID, "kvr_set_layout: a tier in LMCache's format has headers for "
-		    "%u groups: give this layout to kvr_open", k->header_groups);
-	else if (k->pool != NULL && !kvr_pool_set_slot(k->pool, k->config->memory.slot_bytes != 0
-	        ? k->config->memory.slot_bytes : bytes))
-		err = kvr_bad(k, KVR_E_INVALID, "kvr_set_layout: too late, there are objects already");
+		err = kvr_bad(k, KVR_E_INVALID,
+		    "kvr_set_layout: a tier in LMCache's format has headers for "
+		    "%u groups: give this layout to kvr_open",
+		    k->header_groups);
+	else if (k->pool != NULL &&
+	         !kvr_pool_set_slot(k->pool,
+	             k->config->memory.slot_bytes != 0 ? k->config->memory.slot_bytes : bytes))
+		err = kvr_bad(
+		    k, KVR_E_INVALID, "kvr_set_layout: too late, there are objects already");
 	if (err == KVR_OK) {
 		k->layout = meta;
 		k->layout_bytes = bytes;

@@ -75,7 +75,8 @@ grow(struct kvr_pool *p)
 			at = NULL;
 		}
 	} else {
-		at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		at = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (at == MAP_FAILED)
 			at = NULL;
 	}
@@ -221,7 +222,7 @@ kvr_pool_make(struct kvr_pool *p, const struct kvr_meta *full, uint64_t full_byt
 		o->full = *full;
 		o->full_bytes = full_bytes;
 		o->at = (char *)p->part[first / p->part_slots] +
-		    (uint64_t)(first % p->part_slots) * p->slot;
+		        (uint64_t)(first % p->part_slots) * p->slot;
 		shape(o, len);
 		p->n_live++;
 		*ret = (uint64_t)o->gen << 32 | (first + 1);
@@ -239,7 +240,9 @@ kvr_pool_use(struct kvr_pool *p, kvr_obj obj, struct kvr_pool_span *ret)
 	if (o != NULL) {
 		o->refs++;
 		o->users++;
-		*ret = (struct kvr_pool_span){ .at = o->at, .len = o->len, .room = o->slots * p->slot };
+		*ret = (struct kvr_pool_span){
+			.at = o->at, .len = o->len, .room = o->slots * p->slot
+		};
 	}
 	pthread_mutex_unlock(&p->lock);
 	return o == NULL ? KVR_E_STALE : KVR_OK;
@@ -259,8 +262,8 @@ kvr_pool_unuse(struct kvr_pool *p, kvr_obj obj)
 }
 
 void
-kvr_pool_found(struct kvr_pool *p, kvr_obj obj, const struct kvr_meta *full, uint64_t full_bytes,
-    uint64_t len)
+kvr_pool_found(
+    struct kvr_pool *p, kvr_obj obj, const struct kvr_meta *full, uint64_t full_bytes, uint64_t len)
 {
 	pthread_mutex_lock(&p->lock);
 	struct kvr_object *o = find(p, obj);
@@ -320,7 +323,7 @@ kvr_pool_change(struct kvr_pool *p, kvr_obj obj, enum kvr_pool_change what, uint
 	} else if (o->users > 0) {
 		err = KVR_E_BUSY;
 	} else if (len == 0 || len > o->len ||
-	    (o->n_groups > 0 && !kvr_layout_cut(&o->full, o->full_bytes, len, &cut))) {
+	           (o->n_groups > 0 && !kvr_layout_cut(&o->full, o->full_bytes, len, &cut))) {
 		err = KVR_E_INVALID;
 	} else {
 		shape(o, len);
@@ -338,10 +341,17 @@ kvr_pool_look(struct kvr_pool *p, kvr_obj obj, struct kvr_obj_info *ret)
 	const struct kvr_object *o = find(p, obj);
 
 	if (o != NULL)
-		*ret = (struct kvr_obj_info){ .size = sizeof(*ret), .format = o->format,
-			.n_groups = o->n_groups, .refs = o->refs, .pins = o->pins, .at = o->at,
-			.len = o->len, .room = o->slots * p->slot,
-			.group = o->n_groups == 0 ? NULL : (const struct kvr_group *)(const void *)o->shape };
+		*ret = (struct kvr_obj_info){ .size = sizeof(*ret),
+			.format = o->format,
+			.n_groups = o->n_groups,
+			.refs = o->refs,
+			.pins = o->pins,
+			.at = o->at,
+			.len = o->len,
+			.room = o->slots * p->slot,
+			.group = o->n_groups == 0
+			             ? NULL
+			             : (const struct kvr_group *)(const void *)o->shape };
 	pthread_mutex_unlock(&p->lock);
 	return o == NULL ? KVR_E_STALE : KVR_OK;
 }

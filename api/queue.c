@@ -137,7 +137,8 @@ drain(struct kvr_queue *q, char *ret, uint32_t max, struct kvr_results *res)
 	memcpy(&stride, ret, sizeof(stride));
 	while ((uint32_t)n < max) {
 		struct kvr_done *done = (struct kvr_done *)(void *)(ret + (size_t)n * stride);
-		enum kvr_err err = pop(q, res == NULL ? UINT32_MAX : res->cap - place, &slot, &need);
+		enum kvr_err err =
+		    pop(q, res == NULL ? UINT32_MAX : res->cap - place, &slot, &need);
 		struct kvr_outcome o;
 		bool last = false;
 
@@ -168,7 +169,8 @@ kvr_drain(struct kvr_queue *q, struct kvr_done *ret, uint32_t max, struct kvr_re
 		return 0;
 	if (ret == NULL || ret->size < sizeof(*ret) || ret->size % _Alignof(struct kvr_done) != 0 ||
 	    (res != NULL && res->size < sizeof(*res)))
-		return kvr_bad(q->kvr, KVR_E_INVALID, "kvr_drain: size of kvr_done or kvr_results is not set");
+		return kvr_bad(
+		    q->kvr, KVR_E_INVALID, "kvr_drain: size of kvr_done or kvr_results is not set");
 	pthread_mutex_lock(&q->lock);
 	q->woken = false;
 	show(q);

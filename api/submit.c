@@ -5,25 +5,28 @@
 #include <string.h>
 
 _Static_assert((int)KVR_OPF_PREFIX == (int)KVR_PREFIX && (int)KVR_OPF_AT_MOST == (int)KVR_AT_MOST &&
-    (int)KVR_OPF_HOLD == (int)KVR_HOLD && (int)KVR_OPF_IF_ABSENT == (int)KVR_IF_ABSENT &&
-    (int)KVR_OPF_EARLY == (int)KVR_EARLY && (int)KVR_OPF_FORCE == (int)KVR_FORCE, "one set of flags");
+                   (int)KVR_OPF_HOLD == (int)KVR_HOLD &&
+                   (int)KVR_OPF_IF_ABSENT == (int)KVR_IF_ABSENT &&
+                   (int)KVR_OPF_EARLY == (int)KVR_EARLY && (int)KVR_OPF_FORCE == (int)KVR_FORCE,
+    "one set of flags");
 _Static_assert((int)KVR_OP_LOOKUP == (int)KVR_LOOKUP && (int)KVR_OP_GET == (int)KVR_GET &&
-    (int)KVR_OP_PUT == (int)KVR_PUT && (int)KVR_OP_REMOVE == (int)KVR_REMOVE &&
-    (int)KVR_OP_SIZE == (int)KVR_SIZE && (int)KVR_OP_PREFETCH == (int)KVR_PREFETCH, "one set of kinds");
-_Static_assert((int)KVR_DONEB_QUIET == (int)KVR_DONE_QUIET && (int)KVR_DONEB_HELD == (int)KVR_DONE_HELD &&
-    (int)KVR_DONEB_DUPLICATE == (int)KVR_DONE_DUPLICATE &&
-    (int)KVR_DONEB_DEGRADED == (int)KVR_DONE_DEGRADED, "one set of bits");
+                   (int)KVR_OP_PUT == (int)KVR_PUT && (int)KVR_OP_REMOVE == (int)KVR_REMOVE &&
+                   (int)KVR_OP_SIZE == (int)KVR_SIZE && (int)KVR_OP_PREFETCH == (int)KVR_PREFETCH,
+    "one set of kinds");
+_Static_assert((int)KVR_DONEB_QUIET == (int)KVR_DONE_QUIET &&
+                   (int)KVR_DONEB_HELD == (int)KVR_DONE_HELD &&
+                   (int)KVR_DONEB_DUPLICATE == (int)KVR_DONE_DUPLICATE &&
+                   (int)KVR_DONEB_DEGRADED == (int)KVR_DONE_DEGRADED,
+    "one set of bits");
 
-enum {
-	ALL_FLAGS = KVR_PREFIX | KVR_AT_MOST | KVR_HOLD | KVR_IF_ABSENT | KVR_EARLY | KVR_FORCE
-};
+enum { ALL_FLAGS = KVR_PREFIX | KVR_AT_MOST | KVR_HOLD | KVR_IF_ABSENT | KVR_EARLY | KVR_FORCE };
 
 /* What is left of a call when every pointer of the caller's has been looked at. */
 struct order {
 	struct kvr_batch batch;
-	struct kvr_opts  opts;
-	uint32_t         flags, teller;
-	uint64_t         until_ns, n_text;
+	struct kvr_opts opts;
+	uint32_t flags, teller;
+	uint64_t until_ns, n_text;
 };
 
 static enum kvr_err
@@ -47,20 +50,20 @@ limit_of(const struct kvr *k, uint32_t kind)
 }
 
 static enum kvr_err
-read_order(struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opts, struct order *o)
+read_order(
+    struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opts, struct order *o)
 {
 	enum kvr_err err;
 
 	memset(&o->opts, 0, sizeof(o->opts));
-	if (batch == NULL ||
-	    !kvr_read_struct(&o->batch, sizeof(o->batch), sizeof(o->batch), batch))
+	if (batch == NULL || !kvr_read_struct(&o->batch, sizeof(o->batch), sizeof(o->batch), batch))
 		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: size of kvr_batch is not set");
 	if (opts != NULL && !kvr_read_struct(&o->opts, sizeof(o->opts), sizeof(o->opts), opts))
 		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: size of kvr_opts is not set");
 	err = check_opts(k, &o->opts);
 	if (err == KVR_OK)
-		err = kvr_until(k, "kvr_submit", o->opts.until_ns, limit_of(k, o->batch.kind), false,
-		    &o->until_ns);
+		err = kvr_until(k, "kvr_submit", o->opts.until_ns, limit_of(k, o->batch.kind),
+		    false, &o->until_ns);
 	if (err == KVR_OK)
 		err = kvr_batch_check(k, &o->batch, &o->n_text);
 	return err;
@@ -89,9 +92,13 @@ fill_call(struct kvr_call *c, const struct order *o)
 static enum kvr_err
 post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns)
 {
-	struct kvr_msg m = { .type = KVR_MSG_SUBMIT, .from = KVR_ID_API, .to = KVR_ID_ROUTER,
-		.n_rows = (uint16_t)KVR_MIN(c->n, (uint32_t)KVR_SLICE_KEYS), .op = kvr_call_op(c),
-		.deadline_ns = until_ns, .rows = c->first };
+	struct kvr_msg m = { .type = KVR_MSG_SUBMIT,
+		.from = KVR_ID_API,
+		.to = KVR_ID_ROUTER,
+		.n_rows = (uint16_t)KVR_MIN(c->n, (uint32_t)KVR_SLICE_KEYS),
+		.op = kvr_call_op(c),
+		.deadline_ns = until_ns,
+		.rows = c->first };
 
 	m.SUBMIT.first = c->first;
 	m.SUBMIT.n = c->n;
@@ -189,9 +196,9 @@ kvr_submit_with(struct kvr *k, const struct kvr_batch *batch, const struct kvr_o
 	err = read_order(k, batch, opts, &o);
 	if (err == KVR_OK) {
 		o.flags = o.opts.flags | more_flags;
-		o.teller = o.opts.queue != NULL ? KVR_TELL_QUEUE
-		    : o.opts.done != NULL       ? KVR_TELL_CALLBACK
-		                                : teller;
+		o.teller = o.opts.queue != NULL  ? KVR_TELL_QUEUE
+		           : o.opts.done != NULL ? KVR_TELL_CALLBACK
+		                                 : teller;
 		err = submit(k, &o, ret);
 	}
 	kvr_leave(k);
@@ -201,5 +208,6 @@ kvr_submit_with(struct kvr *k, const struct kvr_batch *batch, const struct kvr_o
 enum kvr_err
 kvr_submit(struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opts, kvr_op *ret)
 {
-	return kvr_submit_with(k, batch, opts, 0, ret == NULL ? KVR_TELL_NOBODY : KVR_TELL_WAIT, ret);
+	return kvr_submit_with(
+	    k, batch, opts, 0, ret == NULL ? KVR_TELL_NOBODY : KVR_TELL_WAIT, ret);
 }

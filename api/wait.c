@@ -10,7 +10,7 @@ sleep_on(struct kvr_call *c, uint32_t word, uint64_t until_ns)
 {
 	if (until_ns != UINT64_MAX && kvr_now_ns() >= until_ns)
 		return false;
-	/* Announced before the word is looked at again in the kernel: whoever changes it sees us. */
+	/* Announced before the word is looked at again: whoever changes it sees us. */
 	atomic_fetch_add(&c->sleepers, 1);
 	if (atomic_load(&c->word) == word)
 		kvr_futex_wait(&c->word, word, until_ns);
@@ -43,7 +43,8 @@ check_results(struct kvr *k, const char *call, const struct kvr_done *ret, struc
     uint32_t n)
 {
 	if ((ret != NULL && ret->size < sizeof(*ret)) || (res != NULL && res->size < sizeof(*res)))
-		return kvr_bad(k, KVR_E_INVALID, "%s: size of kvr_done or kvr_results is not set", call);
+		return kvr_bad(
+		    k, KVR_E_INVALID, "%s: size of kvr_done or kvr_results is not set", call);
 	if (res == NULL || res->cap >= n)
 		return KVR_OK;
 	res->need = n;
@@ -62,7 +63,8 @@ kvr_wait_for(struct kvr *k, kvr_op op, uint64_t until_ns, bool quiet, struct kvr
 	if (c == NULL)
 		return KVR_E_STALE;
 	if (atomic_load(&c->teller) != KVR_TELL_WAIT)
-		return kvr_bad(k, KVR_E_INVALID, "kvr_wait: this operation has a queue or a callback");
+		return kvr_bad(
+		    k, KVR_E_INVALID, "kvr_wait: this operation has a queue or a callback");
 	enum kvr_err err = sleep_until_ready(c, gen, until_ns, quiet);
 
 	if (err != KVR_OK)
@@ -90,7 +92,7 @@ kvr_wait(struct kvr *k, kvr_op op, uint64_t until_ns, struct kvr_done *ret, stru
 		return err;
 	if (kvr_in_callback())
 		return kvr_bad(k, KVR_E_INVALID, "kvr_wait: a callback may not wait");
-	/* Before it is waited for: a wrong call must not be found out only when everything is over. */
+	/* Before it is waited for: a wrong call is not found out only when everything is over. */
 	err = check_results(k, "kvr_wait", ret, res, 0);
 	if (err == KVR_OK)
 		err = kvr_until(k, "kvr_wait", until_ns, UINT64_MAX, true, &at_ns);
@@ -110,14 +112,15 @@ kvr_run(struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opt
 		return kvr_bad(k, KVR_E_INVALID, "kvr_run: a callback may not wait");
 	if (batch == NULL || batch->size < sizeof(*batch))
 		return kvr_bad(k, KVR_E_INVALID, "kvr_run: size of kvr_batch is not set");
-	if (opts != NULL && opts->size >= sizeof(*opts) && (opts->queue != NULL || opts->done != NULL))
+	if (opts != NULL && opts->size >= sizeof(*opts) &&
+	    (opts->queue != NULL || opts->done != NULL))
 		return kvr_bad(k, KVR_E_INVALID, "kvr_run: no queue and no callback here");
 	err = check_results(k, "kvr_run", ret, res, batch->n);
 	if (err == KVR_OK)
 		err = kvr_submit_with(k, batch, opts, 0, KVR_TELL_WAIT, &op);
 	if (err != KVR_OK)
 		return err;
-	/* Its memory may be on the caller's stack: however late the answer, this does not return before. */
+	/* Its memory may be on the caller's stack: however late the answer, this waits for it. */
 	return kvr_wait_for(k, op, UINT64_MAX, false, ret, res);
 }
 
@@ -126,7 +129,9 @@ kvr_run(struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opt
 static enum kvr_err
 cancel(struct kvr *k, struct kvr_call *c, kvr_op op)
 {
-	struct kvr_msg m = { .type = KVR_MSG_CANCEL, .from = KVR_ID_API, .to = KVR_ID_ROUTER, .op = op };
+	struct kvr_msg m = {
+		.type = KVR_MSG_CANCEL, .from = KVR_ID_API, .to = KVR_ID_ROUTER, .op = op
+	};
 
 	if (atomic_exchange(&c->cancelled, 1) != 0)
 		return KVR_OK;
@@ -140,7 +145,7 @@ runs(const struct kvr_call *c, kvr_op op)
 	uint32_t word = atomic_load(&c->word);
 
 	return KVR_WORD_GEN_OF(word) == op >> 32 && (word & KVR_WORD_QUIET) == 0 &&
-	    atomic_load(&c->holds) != 0;
+	       atomic_load(&c->holds) != 0;
 }
 
 enum kvr_err
@@ -189,7 +194,8 @@ untold(const struct kvr_call *c)
 {
 	uint32_t word = atomic_load(&c->word);
 
-	return (word & KVR_WORD_TOLD) == 0 && atomic_load(&c->holds) != 0 ? KVR_WORD_GEN_OF(word) : 0;
+	return (word & KVR_WORD_TOLD) == 0 && atomic_load(&c->holds) != 0 ? KVR_WORD_GEN_OF(word)
+	                                                                  : 0;
 }
 
 enum kvr_err
@@ -201,9 +207,10 @@ kvr_quiet(struct kvr *k, uint64_t until_ns, uint64_t *ret_left)
 
 	if (err == KVR_OK) {
 		kvr_leave(k);
-		err = kvr_in_callback() ? kvr_bad(k, KVR_E_INVALID, "kvr_quiet: a callback may not wait")
-		                        : kvr_until(k, "kvr_quiet", until_ns, k->config->timeouts.put_ns,
-		                              true, &at_ns);
+		err = kvr_in_callback()
+		          ? kvr_bad(k, KVR_E_INVALID, "kvr_quiet: a callback may not wait")
+		          : kvr_until(
+		                k, "kvr_quiet", until_ns, k->config->timeouts.put_ns, true, &at_ns);
 	}
 	if (err != KVR_OK)
 		return err;

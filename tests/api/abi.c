@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #define SIZE(type) printf("size %s %zu\n", #type, sizeof(struct type))
-#define AT(type, member) \
-	printf("member %s %s %zu %zu\n", #type, #member, offsetof(struct type, member), \
+#define AT(type, member)                                                                           \
+	printf("member %s %s %zu %zu\n", #type, #member, offsetof(struct type, member),            \
 	    sizeof(((struct type *)0)->member))
 #define VALUE(name) printf("value %s %lld\n", #name, (long long)(name))
 

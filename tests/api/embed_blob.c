@@ -6,10 +6,15 @@
 enum { MOST = 3000000 };
 
 static enum kvr_err
-blob(struct kvr *k, uint32_t kind, const char *key, void *at, uint64_t len, uint32_t flags, uint64_t *ret)
+blob(struct kvr *k, uint32_t kind, const char *key, void *at, uint64_t len, uint32_t flags,
+    uint64_t *ret)
 {
-	const struct kvr_batch b = { .size = sizeof(b), .kind = kind, .n = 1, .key = &key,
-		.at = &(void *const){ at }, .len = &len };
+	const struct kvr_batch b = { .size = sizeof(b),
+		.kind = kind,
+		.n = 1,
+		.key = &key,
+		.at = &(void *const){ at },
+		.len = &len };
 	const struct kvr_opts o = { .size = sizeof(o), .flags = flags };
 	struct kvr_results r = { .size = sizeof(r), .cap = 1, .len = ret };
 
@@ -42,7 +47,8 @@ life(const char *url)
 		OK(blob(k, KVR_GET, key, out, found, 0, &found));
 		bed_same(out, found, i);
 		if (size[i] > 0)
-			ERR(blob(k, KVR_GET, key, out, size[i] - 1, KVR_AT_MOST, &found), KVR_E_LENGTH);
+			ERR(blob(k, KVR_GET, key, out, size[i] - 1, KVR_AT_MOST, &found),
+			    KVR_E_LENGTH);
 	}
 	ERR(blob(k, KVR_SIZE, "nowhere", NULL, 0, 0, &found), KVR_E_MISS);
 	/* A shorter value in its place leaves nothing of the longer one. */

@@ -8,17 +8,20 @@
 enum { N = 24, TOKEN = 2048, CHUNK = 32 * TOKEN };
 
 /* 2 x 8 layers x 32 tokens x 64 wide, two bytes each. */
-static const struct kvr_group group = { .dtype = KVR_DT_BFLOAT16, .n_dims = 4, .dim = { 2, 8, 32, 64 } };
-static const struct kvr_layout chunk = { .size = sizeof(chunk), .format = KVR_FMT_KV_2LTD, .n_groups = 1,
-	.group = &group };
+static const struct kvr_group group = {
+	.dtype = KVR_DT_BFLOAT16, .n_dims = 4, .dim = { 2, 8, 32, 64 }
+};
+static const struct kvr_layout chunk = {
+	.size = sizeof(chunk), .format = KVR_FMT_KV_2LTD, .n_groups = 1, .group = &group
+};
 
 struct engine {
-	struct kvr      *kvr;
+	struct kvr *kvr;
 	struct kvr_pool *pool;
-	char             text[N][128];
-	const char      *key[N];
-	_Atomic int      n_called, n_ok;
-	_Atomic int      last_err;
+	char text[N][128];
+	const char *key[N];
+	_Atomic int n_called, n_ok;
+	_Atomic int last_err;
 };
 
 static void
@@ -43,9 +46,16 @@ await(struct engine *e, int n)
 static void
 begin(struct engine *e, const char *url, uint32_t worker, bool with_layout)
 {
-	const struct kvr_identity who = { .size = sizeof(who), .keys = KVR_KEYS_LMCACHE, .world_size = 2,
-		.worker_id = worker, .use_mla = 1, .model = "org/model", .revision = "r1" };
-	const struct kvr_options o = { .size = sizeof(o), .url = url, .identity = &who,
+	const struct kvr_identity who = { .size = sizeof(who),
+		.keys = KVR_KEYS_LMCACHE,
+		.world_size = 2,
+		.worker_id = worker,
+		.use_mla = 1,
+		.model = "org/model",
+		.revision = "r1" };
+	const struct kvr_options o = { .size = sizeof(o),
+		.url = url,
+		.identity = &who,
 		.layout = with_layout ? &chunk : NULL };
 	char why[512];
 
@@ -53,8 +63,13 @@ begin(struct engine *e, const char *url, uint32_t worker, bool with_layout)
 	ck_assert_msg(kvr_open(&o, 0, &e->kvr, why, sizeof(why)) == KVR_OK, "%s", why);
 	e->pool = kvr_get_allocator_backend(e->kvr);
 	for (int i = 0; i < N; i++) {
-		const struct kvr_key_parts p = { .size = sizeof(p), .model = "org/model", .world_size = 2,
-			.worker_id = worker, .layer = -1, .hash = 0x1234567 + i, .dtype = KVR_DT_BFLOAT16 };
+		const struct kvr_key_parts p = { .size = sizeof(p),
+			.model = "org/model",
+			.world_size = 2,
+			.worker_id = worker,
+			.layer = -1,
+			.hash = 0x1234567 + i,
+			.dtype = KVR_DT_BFLOAT16 };
 
 		OK(kvr_key_format(&p, e->text[i], sizeof(e->text[i])));
 		e->key[i] = e->text[i];
@@ -65,7 +80,8 @@ static kvr_obj
 make(struct engine *e, int i)
 {
 	struct kvr_obj_info info = { .size = sizeof(info) };
-	size_t len = i % 5 == 4 ? 7 * TOKEN : CHUNK; /* some are the last, short chunk of a prompt */
+	size_t len =
+	    i % 5 == 4 ? 7 * TOKEN : CHUNK; /* some are the last, short chunk of a prompt */
 	kvr_obj obj;
 
 	OK(kvr_alloc(e->pool, &chunk, len, 0, &obj));
@@ -205,10 +221,13 @@ START_TEST(ranks_of_an_mla_model_share)
 	ck_assert_str_ne(zero.key[0], one.key[0]);
 	store_half(&zero);
 	obj[0] = make(&one, 0);
-	ERR(kvr_submit_put_task(one.kvr, one.key[N - 1], obj[0], put_ended, &one, NULL), KVR_E_SKIPPED_MLA);
-	ERR(kvr_batched_submit_put_task(one.kvr, one.key, obj, 1, put_ended, &one, NULL), KVR_E_SKIPPED_MLA);
-	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_PUT, .n = 1, .key = &one.key[N - 1],
-		.obj = obj };
+	ERR(kvr_submit_put_task(one.kvr, one.key[N - 1], obj[0], put_ended, &one, NULL),
+	    KVR_E_SKIPPED_MLA);
+	ERR(kvr_batched_submit_put_task(one.kvr, one.key, obj, 1, put_ended, &one, NULL),
+	    KVR_E_SKIPPED_MLA);
+	const struct kvr_batch b = {
+		.size = sizeof(b), .kind = KVR_PUT, .n = 1, .key = &one.key[N - 1], .obj = obj
+	};
 	ERR(kvr_run(one.kvr, &b, NULL, &d, NULL), KVR_E_SKIPPED_MLA);
 	ck_assert_uint_eq(d.n_ok, 0);
 	ck_assert_int_eq(one.n_called, 0);
@@ -228,4 +247,5 @@ START_TEST(ranks_of_an_mla_model_share)
 }
 END_TEST
 
-KVR_CHECK_MAIN("api.embed_lmcache", with_the_layout_known, without_a_layout, ranks_of_an_mla_model_share)
+KVR_CHECK_MAIN(
+    "api.embed_lmcache", with_the_layout_known, without_a_layout, ranks_of_an_mla_model_share)

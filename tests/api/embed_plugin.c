@@ -13,15 +13,15 @@ enum { TASKS = 64, KEYS = 16 };
 
 struct task {
 	uint64_t len[KEYS];
-	char    *at[KEYS];
-	int32_t  err[KEYS];
-	bool     over;
+	char *at[KEYS];
+	int32_t err[KEYS];
+	bool over;
 };
 
 struct plugin {
-	struct kvr       *kvr;
+	struct kvr *kvr;
 	struct kvr_queue *queue;
-	struct task       task[TASKS];
+	struct task task[TASKS];
 };
 
 static void
@@ -61,8 +61,12 @@ plugin_submit(struct plugin *p, int t, uint32_t kind)
 {
 	struct task *task = &p->task[t];
 	char keys[KEYS * 64];
-	const struct kvr_batch b = { .size = sizeof(b), .kind = kind, .n = KEYS, .keys = keys,
-		.at = (void *const *)task->at, .len = task->len };
+	const struct kvr_batch b = { .size = sizeof(b),
+		.kind = kind,
+		.n = KEYS,
+		.keys = keys,
+		.at = (void *const *)task->at,
+		.len = task->len };
 	const struct kvr_opts o = { .size = sizeof(o), .queue = p->queue, .tag = (uint64_t)t };
 	kvr_op op;
 

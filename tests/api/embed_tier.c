@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An engine that keeps its cache in one region of blocks, pinned by itself, and uses the library as
- * the tier behind it: blocks go out and come back to other places. No objects, no copies of its own.
+ * An engine that keeps its cache in one region of blocks, pinned by itself, and uses the library
+ * as the tier behind it: blocks go out and come back to other places. No objects, no copies.
  */
 #include "kvr_api_bed.h"
 #include "kvr_stores.h"
@@ -12,7 +12,7 @@ enum { BLOCK = 131072, BLOCKS = 64, LAYERS = 2, CHUNKS = BLOCKS / LAYERS / 2 };
 
 struct engine {
 	struct kvr *kvr;
-	char       *region;
+	char *region;
 };
 
 static void
@@ -23,10 +23,10 @@ name(char *ret, size_t cap, int chunk, int layer)
 
 /* A batch over chunks [0, n) whose first block is `first`. */
 struct move {
-	char        text[BLOCKS][48];
+	char text[BLOCKS][48];
 	const char *key[BLOCKS];
-	void       *at[BLOCKS];
-	uint64_t    len[BLOCKS];
+	void *at[BLOCKS];
+	uint64_t len[BLOCKS];
 	struct kvr_batch b;
 };
 
@@ -39,8 +39,13 @@ plan(struct engine *e, struct move *m, uint32_t kind, int n, int first)
 		m->at[i] = e->region + (size_t)(first + i) * BLOCK;
 		m->len[i] = BLOCK;
 	}
-	m->b = (struct kvr_batch){ .size = sizeof(m->b), .kind = kind, .n = (uint32_t)(n * LAYERS),
-		.per_chunk = LAYERS, .key = m->key, .at = m->at, .len = m->len };
+	m->b = (struct kvr_batch){ .size = sizeof(m->b),
+		.kind = kind,
+		.n = (uint32_t)(n * LAYERS),
+		.per_chunk = LAYERS,
+		.key = m->key,
+		.at = m->at,
+		.len = m->len };
 }
 
 static void
@@ -58,7 +63,8 @@ life(const char *url)
 	char why[512];
 
 	ck_assert_msg(kvr_open(&o, 0, &e.kvr, why, sizeof(why)) == KVR_OK, "%s", why);
-	e.region = mmap(NULL, (size_t)BLOCKS * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	e.region = mmap(NULL, (size_t)BLOCKS * BLOCK, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(e.region, MAP_FAILED);
 	for (int i = 0; i < BLOCKS / 2; i++)
 		bed_fill(e.region + (size_t)i * BLOCK, BLOCK, (uint32_t)i);

@@ -9,9 +9,9 @@
 #include <string.h>
 
 struct value {
-	kvr_digest    digest;
-	char         *bytes;
-	uint32_t      len;
+	kvr_digest digest;
+	char *bytes;
+	uint32_t len;
 	struct value *next;
 };
 
@@ -19,25 +19,25 @@ enum phase { GONE, WAITING, QUIET_LEFT, RELEASE_LEFT };
 
 struct op {
 	struct kvr_msg msg, complete;
-	enum phase     phase;
-	int32_t        reason; /* why it ends before its time */
+	enum phase phase;
+	int32_t reason; /* why it ends before its time */
 };
 
 struct kvr_system {
 	struct kvr_system_options opt;
-	struct kvr_thread        *thread;
-	pthread_mutex_t           lock;
-	pthread_cond_t            bell, held_bell;
-	struct op                 op[KVR_OPS_MAX];
-	struct value             *values;
-	uint32_t                  n_submits;
-	int                       stopping; /* 0, 1 drain, 2 abort */
-	bool                      stopped, dead, over;
+	struct kvr_thread *thread;
+	pthread_mutex_t lock;
+	pthread_cond_t bell, held_bell;
+	struct op op[KVR_OPS_MAX];
+	struct value *values;
+	uint32_t n_submits;
+	int stopping; /* 0, 1 drain, 2 abort */
+	bool stopped, dead, over;
 };
 
 static struct {
-	bool     hold, late, hold_memory;
-	int32_t  fail;
+	bool hold, late, hold_memory;
+	int32_t fail;
 	uint32_t stuck, tier;
 	struct kvr_system *system;
 } fake = { .tier = KVR_TIER_UP };
@@ -117,8 +117,12 @@ outcome(struct kvr_system *s, struct op *op)
 {
 	const struct kvr_msg *sub = &op->msg;
 	uint32_t per = sub->SUBMIT.per_chunk == 0 ? 1 : sub->SUBMIT.per_chunk, whole = 0;
-	struct kvr_msg m = { .type = KVR_MSG_COMPLETE, .from = KVR_ID_ROUTER, .to = KVR_ID_API,
-		.op = sub->op, .rows = sub->SUBMIT.first, .n_rows = sub->n_rows };
+	struct kvr_msg m = { .type = KVR_MSG_COMPLETE,
+		.from = KVR_ID_ROUTER,
+		.to = KVR_ID_API,
+		.op = sub->op,
+		.rows = sub->SUBMIT.first,
+		.n_rows = sub->n_rows };
 	bool cut = false;
 
 	for (uint32_t i = 0; i < sub->SUBMIT.n; i++) {
@@ -126,7 +130,8 @@ outcome(struct kvr_system *s, struct op *op)
 
 		if (row->err == KVR_PENDING && op->reason != 0)
 			row->err = (int8_t)op->reason;
-		else if (row->err == KVR_PENDING && cut && (sub->SUBMIT.flags & KVR_OPF_PREFIX) != 0)
+		else if (row->err == KVR_PENDING && cut &&
+		         (sub->SUBMIT.flags & KVR_OPF_PREFIX) != 0)
 			row->err = KVR_E_UNASKED;
 		else if (row->err == KVR_PENDING)
 			row->err = (int8_t)do_key(s, sub->SUBMIT.kind, sub->SUBMIT.flags, row);
@@ -148,8 +153,9 @@ outcome(struct kvr_system *s, struct op *op)
 static void
 release(struct kvr_system *s, struct op *op)
 {
-	struct kvr_msg m = { .type = KVR_MSG_RELEASE, .from = KVR_ID_ROUTER, .to = KVR_ID_API,
-		.op = op->msg.op };
+	struct kvr_msg m = {
+		.type = KVR_MSG_RELEASE, .from = KVR_ID_ROUTER, .to = KVR_ID_API, .op = op->msg.op
+	};
 
 	op->phase = GONE;
 	s->opt.outside(s->opt.arg, &m, NULL);
@@ -219,7 +225,8 @@ run(void *arg)
 /* ---- the system's functions ---- */
 
 enum kvr_err
-kvr_system_open(const struct kvr_system_options *opt, struct kvr_system **ret, char *why, size_t cap)
+kvr_system_open(
+    const struct kvr_system_options *opt, struct kvr_system **ret, char *why, size_t cap)
 {
 	struct kvr_system *s = calloc(1, sizeof(*s));
 
@@ -303,7 +310,9 @@ kvr_system_tiers(struct kvr_system *s, struct kvr_tier_view *ret, uint32_t cap)
 size_t
 kvr_system_metrics(struct kvr_system *s, bool json, char *ret, size_t cap)
 {
-	return (size_t)snprintf(ret, cap, json ? "{\"submits\":%u}" : "submits %u\n", s->n_submits) + 1;
+	return (size_t)snprintf(
+	           ret, cap, json ? "{\"submits\":%u}" : "submits %u\n", s->n_submits) +
+	       1;
 }
 
 const char *

@@ -14,10 +14,11 @@
 #define OK(call) ck_assert_msg((call) == KVR_OK, "%s", #call)
 
 /* Compares errors by name, so that a failure reads well. */
-#define ERR(call, want) \
-	do { \
-		int32_t got_ = (int32_t)(call); \
-		ck_assert_msg(got_ == (int32_t)(want), "%s is %s, not %s", #call, kvr_err_name(got_), #want); \
+#define ERR(call, want)                                                                            \
+	do {                                                                                       \
+		int32_t got_ = (int32_t)(call);                                                    \
+		ck_assert_msg(got_ == (int32_t)(want), "%s is %s, not %s", #call,                  \
+		    kvr_err_name(got_), #want);                                                    \
 	} while (0)
 
 static inline uint64_t
@@ -36,7 +37,7 @@ bed_in_ms(uint64_t ms)
 }
 
 struct bed_log {
-	int  n, level;
+	int n, level;
 	char last[512];
 };
 
@@ -55,8 +56,12 @@ static inline struct kvr *
 bed_open(const char *json, const struct kvr_identity *who, const struct kvr_layout *layout,
     struct bed_log *log)
 {
-	const struct kvr_options o = { .size = sizeof(o), .config_text = json, .identity = who,
-		.layout = layout, .log = log == NULL ? NULL : bed_log, .log_arg = log };
+	const struct kvr_options o = { .size = sizeof(o),
+		.config_text = json,
+		.identity = who,
+		.layout = layout,
+		.log = log == NULL ? NULL : bed_log,
+		.log_arg = log };
 	struct kvr *k = NULL;
 	char why[512] = "";
 	enum kvr_err err = kvr_open(&o, 0, &k, why, sizeof(why));

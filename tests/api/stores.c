@@ -9,8 +9,8 @@
 #include <string.h>
 
 struct kvr_store_bed {
-	enum kvr_store_kind      kind;
-	char                     dir[64], url[96];
+	enum kvr_store_kind kind;
+	char dir[64], url[96];
 	struct kvr_redis_server *server;
 };
 

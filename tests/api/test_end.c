@@ -8,13 +8,15 @@
 
 #define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
 
-static const struct kvr_batch ask = { .size = sizeof(ask), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+static const struct kvr_batch ask = {
+	.size = sizeof(ask), .kind = KVR_LOOKUP, .n = 1, .keys = "k"
+};
 
 struct runner {
-	struct kvr  *k;
-	pthread_t    id;
-	_Atomic int  err;
-	uint64_t     until_ns;
+	struct kvr *k;
+	pthread_t id;
+	_Atomic int err;
+	uint64_t until_ns;
 };
 
 static void *
@@ -102,7 +104,8 @@ START_TEST(afterwards_everything_is_shutdown)
 	OK(kvr_queue_open(k, &q));
 	OK(kvr_alloc(kvr_get_allocator_backend(k), NULL, 100, 0, &obj));
 	kvr_fake_hold(true);
-	OK(kvr_submit(k, &ask, &(struct kvr_opts){ .size = sizeof(struct kvr_opts), .queue = q }, &op));
+	OK(kvr_submit(
+	    k, &ask, &(struct kvr_opts){ .size = sizeof(struct kvr_opts), .queue = q }, &op));
 	OK(kvr_submit(k, &ask, NULL, &waits));
 	OK(kvr_close(k, 0, KVR_ABORT, NULL));
 	/* What was accepted can still be fetched, */
@@ -173,9 +176,11 @@ START_TEST(a_dead_instance_answers_and_the_process_lives)
 	OK(kvr_queue_open(k, &q));
 	kvr_fake_hold(true);
 	start(&r, k, run);
-	OK(kvr_submit(k, &ask, &(struct kvr_opts){ .size = sizeof(struct kvr_opts), .queue = q }, &op));
-	OK(kvr_submit(k, &ask, &(struct kvr_opts){ .size = sizeof(struct kvr_opts), .done = count,
-	    .done_arg = &n }, &op));
+	OK(kvr_submit(
+	    k, &ask, &(struct kvr_opts){ .size = sizeof(struct kvr_opts), .queue = q }, &op));
+	OK(kvr_submit(k, &ask,
+	    &(struct kvr_opts){ .size = sizeof(struct kvr_opts), .done = count, .done_arg = &n },
+	    &op));
 	kvr_fake_wait_held(3);
 	kvr_fake_die();
 	pthread_join(r.id, NULL);

@@ -8,29 +8,31 @@
 #define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
 
 /* In the child: exits with the number of the first line that is wrong. */
-#define CHILD(call) \
-	do { \
-		if ((int)(call) != (int)KVR_E_FORKED) \
-			_exit(__LINE__ & 0xff ? __LINE__ & 0xff : 1); \
+#define CHILD(call)                                                                                \
+	do {                                                                                       \
+		if ((int)(call) != (int)KVR_E_FORKED)                                              \
+			_exit(__LINE__ & 0xff ? __LINE__ & 0xff : 1);                              \
 	} while (0)
-#define CHILD_SAYS(what) \
-	do { \
-		if (!(what)) \
-			_exit(__LINE__ & 0xff ? __LINE__ & 0xff : 1); \
+#define CHILD_SAYS(what)                                                                           \
+	do {                                                                                       \
+		if (!(what))                                                                       \
+			_exit(__LINE__ & 0xff ? __LINE__ & 0xff : 1);                              \
 	} while (0)
 
 struct bed {
-	struct kvr       *k;
-	struct kvr_pool  *p;
+	struct kvr *k;
+	struct kvr_pool *p;
 	struct kvr_queue *q;
-	kvr_obj           obj;
-	kvr_op            op;
+	kvr_obj obj;
+	kvr_op op;
 };
 
 static void
 child_calls(struct bed *b)
 {
-	const struct kvr_batch batch = { .size = sizeof(batch), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+	const struct kvr_batch batch = {
+		.size = sizeof(batch), .kind = KVR_LOOKUP, .n = 1, .keys = "k"
+	};
 	const char *key = "k";
 	struct kvr_done d = { .size = sizeof(d) };
 	struct kvr_obj_info i = { .size = sizeof(i) };
@@ -97,7 +99,9 @@ wait_child(pid_t pid)
 
 START_TEST(a_child_is_told)
 {
-	const struct kvr_batch batch = { .size = sizeof(batch), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+	const struct kvr_batch batch = {
+		.size = sizeof(batch), .kind = KVR_LOOKUP, .n = 1, .keys = "k"
+	};
 	struct bed b = { .k = bed_open(MEMORY, NULL, NULL, NULL) };
 
 	b.p = kvr_get_allocator_backend(b.k);
@@ -112,7 +116,7 @@ START_TEST(a_child_is_told)
 	ERR(kvr_wait(b.k, b.op, 0, NULL, NULL), KVR_E_MISS);
 	ERR(kvr_run(b.k, &batch, NULL, NULL, NULL), KVR_E_MISS);
 	bed_close(b.k);
-	/* Closed and freed, it still counts: threads of the queue library live on in the parent only. */
+	/* Closed and freed, it still counts: the queue library's threads are not in the child. */
 	pid = fork();
 	if (pid == 0) {
 		const struct kvr_options o = { .size = sizeof(o), .config_text = MEMORY };

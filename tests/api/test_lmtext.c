@@ -3,7 +3,7 @@
 #include "kvr_api_bed.h"
 #include "kvr_golden.h"
 
-/* Of a tag given twice, and of numbers, LMCache itself makes something else; the rest comes back. */
+/* Whatever LMCache can read again itself comes out of us letter by letter. */
 START_TEST(what_lmcache_writes_comes_back)
 {
 	struct kvr_golden *doc = kvr_golden_open("keys.json");
@@ -40,8 +40,13 @@ START_TEST(parts)
 {
 	const uint8_t hash[] = { 0x00, 0xab, 0xcd };
 	const char *name[] = { "lora", "tenant" }, *value[] = { "x1", "b" };
-	struct kvr_key_parts p = { .size = sizeof(p), .model = "org/m", .world_size = 4, .worker_id = 3,
-		.layer = -1, .dtype = KVR_DT_FLOAT16, .hash = -255 };
+	struct kvr_key_parts p = { .size = sizeof(p),
+		.model = "org/m",
+		.world_size = 4,
+		.worker_id = 3,
+		.layer = -1,
+		.dtype = KVR_DT_FLOAT16,
+		.hash = -255 };
 	char text[KVR_KEY_MAX + 1], scratch[4096];
 
 	OK(kvr_key_format(&p, text, sizeof(text)));
@@ -75,8 +80,12 @@ END_TEST
 
 START_TEST(what_is_refused)
 {
-	struct kvr_key_parts p = { .size = sizeof(p), .model = "a@b", .world_size = 1, .layer = -1,
-		.dtype = KVR_DT_FLOAT16, .hash = 1 };
+	struct kvr_key_parts p = { .size = sizeof(p),
+		.model = "a@b",
+		.world_size = 1,
+		.layer = -1,
+		.dtype = KVR_DT_FLOAT16,
+		.hash = 1 };
 	char text[KVR_KEY_MAX + 1], scratch[4096], longest[KVR_KEY_MAX + 2];
 
 	ERR(kvr_key_format(&p, text, sizeof(text)), KVR_E_INVALID);

@@ -6,9 +6,12 @@
 
 #define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
 
-static const struct kvr_group group = { .dtype = KVR_DT_FLOAT16, .n_dims = 4, .dim = { 2, 4, 16, 32 } };
-static const struct kvr_layout chunk = { .size = sizeof(chunk), .format = KVR_FMT_KV_2LTD, .n_groups = 1,
-	.group = &group };
+static const struct kvr_group group = {
+	.dtype = KVR_DT_FLOAT16, .n_dims = 4, .dim = { 2, 4, 16, 32 }
+};
+static const struct kvr_layout chunk = {
+	.size = sizeof(chunk), .format = KVR_FMT_KV_2LTD, .n_groups = 1, .group = &group
+};
 
 static void
 refused(const struct kvr_options *o, uint64_t until_ns, enum kvr_err want, const char *says)
@@ -61,7 +64,8 @@ END_TEST
 
 START_TEST(wrong_configurations_say_where)
 {
-	struct kvr_options o = { .size = sizeof(o), .config_text = "{\n  \"tiers\": [ { \"nme\": \"a\" } ]\n}" };
+	struct kvr_options o = { .size = sizeof(o),
+		.config_text = "{\n  \"tiers\": [ { \"nme\": \"a\" } ]\n}" };
 	const struct kvr_identity who = { .size = sizeof(who), .model = "other" };
 
 	refused(&o, 0, KVR_E_CONFIG, ":2:");
@@ -72,16 +76,19 @@ START_TEST(wrong_configurations_say_where)
 	o.url = "gopher://a";
 	refused(&o, 0, KVR_E_CONFIG, "gopher");
 	o.url = NULL;
-	o.config_text = "{\"engine\":{\"model\":\"one\"},\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}";
+	o.config_text =
+	    "{\"engine\":{\"model\":\"one\"},\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}";
 	o.identity = &who;
 	refused(&o, 0, KVR_E_CONFIG, "one");
 	o.identity = NULL;
 	o.config_text = "{\"engine\":{\"kv_dtype\":\"float\",\"kv_shape\":[2,4,16,4,8]},"
-			"\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}";
+	                "\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}";
 	o.layout = &chunk;
 	refused(&o, 0, KVR_E_CONFIG, "kv_shape");
 	const char *const set[] = { "tiers.a.timeout=soon" };
-	o = (struct kvr_options){ .size = sizeof(o), .config_text = MEMORY, .set = set, .n_set = 1 };
+	o = (struct kvr_options){
+		.size = sizeof(o), .config_text = MEMORY, .set = set, .n_set = 1
+	};
 	refused(&o, 0, KVR_E_CONFIG, "timeout");
 }
 END_TEST
@@ -89,7 +96,9 @@ END_TEST
 START_TEST(overrides_count)
 {
 	const char *const set[] = { "timeouts.lookup=700ms", "limits.ops=8" };
-	const struct kvr_options o = { .size = sizeof(o), .config_text = MEMORY, .set = set, .n_set = 2 };
+	const struct kvr_options o = {
+		.size = sizeof(o), .config_text = MEMORY, .set = set, .n_set = 2
+	};
 	struct kvr *k;
 	char why[512];
 	enum kvr_err err = kvr_open(&o, 0, &k, why, sizeof(why));
@@ -108,8 +117,12 @@ START_TEST(instances_do_not_know_each_other)
 	kvr_op op;
 
 	for (int i = 0; i < N; i++) {
-		const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_PUT, .n = 1, .key = &key[i],
-			.at = &(void *const){ &k[i] }, .len = &(const uint64_t){ 4 } };
+		const struct kvr_batch b = { .size = sizeof(b),
+			.kind = KVR_PUT,
+			.n = 1,
+			.key = &key[i],
+			.at = &(void *const){ &k[i] },
+			.len = &(const uint64_t){ 4 } };
 
 		k[i] = bed_open(MEMORY, NULL, NULL, NULL);
 		OK(kvr_run(k[i], &b, NULL, NULL, NULL));
@@ -119,7 +132,9 @@ START_TEST(instances_do_not_know_each_other)
 			ERR(kvr_contains(k[i], key[j], false, 0), i == j ? KVR_OK : KVR_E_MISS);
 	}
 	OK(kvr_queue_open(k[0], &q));
-	const struct kvr_batch ask = { .size = sizeof(ask), .kind = KVR_LOOKUP, .n = 1, .keys = "a" };
+	const struct kvr_batch ask = {
+		.size = sizeof(ask), .kind = KVR_LOOKUP, .n = 1, .keys = "a"
+	};
 	const struct kvr_opts o = { .size = sizeof(o), .queue = q };
 	ERR(kvr_submit(k[1], &ask, &o, &op), KVR_E_INVALID);
 	bed_close(k[1]);
@@ -179,7 +194,8 @@ START_TEST(features_and_errors)
 {
 	ck_assert(kvr_has("redis") && kvr_has("fs") && kvr_has("memory") && kvr_has("zstd"));
 	ck_assert(!kvr_has("gopher") && !kvr_has("") && !kvr_has(NULL));
-	ck_assert_uint_eq(kvr_version(), KVR_VERSION_MAJOR << 16 | KVR_VERSION_MINOR << 8 | KVR_VERSION_PATCH);
+	ck_assert_uint_eq(
+	    kvr_version(), KVR_VERSION_MAJOR << 16 | KVR_VERSION_MINOR << 8 | KVR_VERSION_PATCH);
 	ck_assert_str_eq(kvr_err_name(KVR_E_TOO_SMALL), "TOO_SMALL");
 	ck_assert_str_eq(kvr_err_name(KVR_E_TOO_SMALL - 1), "?");
 	ck_assert(kvr_err_may_pass(KVR_E_BUSY) && !kvr_err_may_pass(KVR_E_INVALID));
@@ -192,8 +208,12 @@ START_TEST(health_metrics_and_estimate)
 	struct kvr_health h = { .size = sizeof(h) };
 	char *value = calloc(1, 1 << 20), text[64];
 	const char *key = "k";
-	struct kvr_batch b = { .size = sizeof(b), .kind = KVR_PUT, .n = 1, .key = &key,
-		.at = &(void *const){ value }, .len = &(const uint64_t){ 1 << 20 } };
+	struct kvr_batch b = { .size = sizeof(b),
+		.kind = KVR_PUT,
+		.n = 1,
+		.key = &key,
+		.at = &(void *const){ value },
+		.len = &(const uint64_t){ 1 << 20 } };
 	uint64_t ns = 0, more = 0;
 
 	ERR(kvr_estimate(k, 1, 1, &ns), KVR_E_UNFINISHED);

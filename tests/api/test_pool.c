@@ -5,17 +5,20 @@
 
 #include <pthread.h>
 
-#define SMALL "{\"memory\":{\"objects\":\"1MiB\",\"slot_size\":\"64KiB\"}," \
-	      "\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
-#define LARGE "{\"memory\":{\"objects\":\"64MiB\"},\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
+#define SMALL                                                                                      \
+	"{\"memory\":{\"objects\":\"1MiB\",\"slot_size\":\"64KiB\"},"                              \
+	"\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
+#define LARGE                                                                                      \
+	"{\"memory\":{\"objects\":\"64MiB\"},\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
 
-/* 4 layers, keys and values, 16 tokens, width 32, two bytes each: 8 KiB a chunk, 512 bytes a token. */
+/* Two groups of 2 x 2 x 16 tokens x 32, two bytes each: 8 KiB a chunk, 512 bytes a token. */
 static const struct kvr_group group[2] = {
 	{ .dtype = KVR_DT_BFLOAT16, .n_dims = 4, .dim = { 2, 2, 16, 32 } },
 	{ .dtype = KVR_DT_BFLOAT16, .n_dims = 4, .dim = { 2, 2, 16, 32 } },
 };
-static const struct kvr_layout chunk = { .size = sizeof(chunk), .format = KVR_FMT_KV_2LTD, .n_groups = 2,
-	.group = group };
+static const struct kvr_layout chunk = {
+	.size = sizeof(chunk), .format = KVR_FMT_KV_2LTD, .n_groups = 2, .group = group
+};
 enum { CHUNK = 8192, TOKEN = 512 };
 
 static struct kvr_obj_info
@@ -109,8 +112,8 @@ END_TEST
 
 struct waiter {
 	struct kvr_pool *p;
-	kvr_obj          obj;
-	enum kvr_err     err;
+	kvr_obj obj;
+	enum kvr_err err;
 };
 
 static void *
@@ -205,14 +208,18 @@ START_TEST(the_tail_of_a_get_without_memory_is_nomem)
 	kvr_obj obj[20] = { 0 }, in;
 	int32_t err[20];
 	struct kvr_results r = { .size = sizeof(r), .cap = 20, .err = err };
-	struct kvr_batch b = { .size = sizeof(b), .kind = KVR_PUT, .n = 1, .keys = "k", .obj = &in };
+	struct kvr_batch b = {
+		.size = sizeof(b), .kind = KVR_PUT, .n = 1, .keys = "k", .obj = &in
+	};
 
 	OK(kvr_alloc(p, NULL, 65536, 0, &in));
 	bed_fill(look(p, in).at, 65536, 1);
 	OK(kvr_run(k, &b, NULL, NULL, NULL));
 	for (int i = 0; i < 40; i++)
 		keys[i] = i % 2 == 0 ? 'k' : '\0';
-	b = (struct kvr_batch){ .size = sizeof(b), .kind = KVR_GET, .n = 20, .keys = keys, .obj = obj };
+	b = (struct kvr_batch){
+		.size = sizeof(b), .kind = KVR_GET, .n = 20, .keys = keys, .obj = obj
+	};
 	ERR(kvr_run(k, &b, NULL, NULL, &r), KVR_E_NOMEM);
 	for (int i = 0; i < 20; i++) {
 		ck_assert_int_eq(err[i], i < 15 ? KVR_OK : KVR_E_NOMEM);
@@ -237,7 +244,7 @@ START_TEST(the_tail_of_a_get_without_memory_is_nomem)
 END_TEST
 
 struct bank {
-	int  n_get, n_put;
+	int n_get, n_put;
 	bool dry;
 };
 
@@ -264,8 +271,11 @@ repay(void *arg, void *at, size_t len)
 START_TEST(memory_of_the_callers)
 {
 	struct bank bank = { .n_get = 0 };
-	const struct kvr_options o = { .size = sizeof(o), .config_text = SMALL, .mem_get = lend,
-		.mem_put = repay, .mem_arg = &bank };
+	const struct kvr_options o = { .size = sizeof(o),
+		.config_text = SMALL,
+		.mem_get = lend,
+		.mem_put = repay,
+		.mem_arg = &bank };
 	struct kvr *k;
 	kvr_obj obj[16], more;
 
@@ -329,6 +339,7 @@ START_TEST(a_scheduler_has_no_pool)
 }
 END_TEST
 
-KVR_CHECK_MAIN("api.pool", references_and_pins, shapes_are_cut_by_tokens, an_empty_pool_waits_and_says_so,
-    gets_make_objects_and_puts_use_them, the_tail_of_a_get_without_memory_is_nomem, memory_of_the_callers,
+KVR_CHECK_MAIN("api.pool", references_and_pins, shapes_are_cut_by_tokens,
+    an_empty_pool_waits_and_says_so, gets_make_objects_and_puts_use_them,
+    the_tail_of_a_get_without_memory_is_nomem, memory_of_the_callers,
     a_layout_comes_once_and_before_the_first_object, a_scheduler_has_no_pool)

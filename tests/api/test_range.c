@@ -94,5 +94,5 @@ START_TEST(no_unit_is_given_out_twice)
 }
 END_TEST
 
-KVR_CHECK_MAIN("api.range", takes_exactly_what_was_asked_for, longer_than_the_longest_run_is_refused,
-    no_unit_is_given_out_twice)
+KVR_CHECK_MAIN("api.range", takes_exactly_what_was_asked_for,
+    longer_than_the_longest_run_is_refused, no_unit_is_given_out_twice)

@@ -11,8 +11,12 @@
 static enum kvr_err
 one(struct kvr *k, uint32_t kind, const char *key, void *at, uint64_t len, const struct kvr_opts *o)
 {
-	const struct kvr_batch b = { .size = sizeof(b), .kind = kind, .n = 1, .key = &key,
-		.at = &(void *const){ at }, .len = &len };
+	const struct kvr_batch b = { .size = sizeof(b),
+		.kind = kind,
+		.n = 1,
+		.key = &key,
+		.at = &(void *const){ at },
+		.len = &len };
 
 	return kvr_run(k, &b, o, NULL, NULL);
 }
@@ -45,9 +49,13 @@ START_TEST(results_say_each_key)
 	void *at[] = { bytes[0], bytes[1], bytes[2], bytes[3] };
 	int32_t err[4];
 	uint32_t tier[4];
-	struct kvr_batch b = { .size = sizeof(b), .kind = KVR_PUT, .n = 2, .key = key, .at = at, .len = len };
+	struct kvr_batch b = {
+		.size = sizeof(b), .kind = KVR_PUT, .n = 2, .key = key, .at = at, .len = len
+	};
 	struct kvr_done d = { .size = sizeof(d) };
-	struct kvr_results r = { .size = sizeof(r), .cap = 4, .err = err, .len = got, .tier = tier };
+	struct kvr_results r = {
+		.size = sizeof(r), .cap = 4, .err = err, .len = got, .tier = tier
+	};
 	const struct kvr_opts o = { .size = sizeof(o), .tag = 77 };
 
 	OK(kvr_run(k, &b, &o, &d, &r));
@@ -66,7 +74,8 @@ START_TEST(results_say_each_key)
 	ck_assert_uint_eq(d.prefix, 2);
 	b.kind = KVR_LOOKUP;
 	b.keys = "a\0c\0b\0d";
-	ERR(kvr_run(k, &b, &(struct kvr_opts){ .size = sizeof(struct kvr_opts), .flags = KVR_PREFIX }, &d, &r),
+	ERR(kvr_run(k, &b,
+	        &(struct kvr_opts){ .size = sizeof(struct kvr_opts), .flags = KVR_PREFIX }, &d, &r),
 	    KVR_E_MISS);
 	ck_assert_uint_eq(d.prefix, 1);
 	ck_assert_int_eq(err[2], KVR_E_UNASKED);
@@ -101,26 +110,44 @@ START_TEST(wrong_calls_are_named)
 	uint64_t len[] = { 8 }, huge[] = { UINT64_C(1) << 32 };
 	const uint32_t size = sizeof(struct kvr_batch);
 	const struct {
-		enum kvr_err     want;
+		enum kvr_err want;
 		struct kvr_batch b;
 	} bad[] = {
 		{ KVR_E_INVALID, { .size = 4, .kind = KVR_LOOKUP, .n = 1, .key = key } },
 		{ KVR_E_INVALID, { .size = size, .kind = 9, .n = 1, .key = key } },
 		{ KVR_E_INVALID, { .size = size, .kind = KVR_LOOKUP, .n = 1 } },
-		{ KVR_E_INVALID, { .size = size, .kind = KVR_LOOKUP, .n = 1, .key = key, .keys = "k" } },
+		{ KVR_E_INVALID,
+		    { .size = size, .kind = KVR_LOOKUP, .n = 1, .key = key, .keys = "k" } },
 		{ KVR_E_INVALID, { .size = size, .kind = KVR_LOOKUP, .n = 1, .key = empty } },
 		{ KVR_E_INVALID, { .size = size, .kind = KVR_LOOKUP, .n = 1, .key = null } },
 		{ KVR_E_TOO_BIG, { .size = size, .kind = KVR_LOOKUP, .n = 1, .key = longest } },
 		{ KVR_E_TOO_BIG, { .size = size, .kind = KVR_LOOKUP, .n = 65537, .key = key } },
-		{ KVR_E_TOO_BIG, { .size = size, .kind = KVR_LOOKUP, .n = 1, .per_chunk = 65536, .key = key } },
+		{ KVR_E_TOO_BIG,
+		    { .size = size, .kind = KVR_LOOKUP, .n = 1, .per_chunk = 65536, .key = key } },
 		{ KVR_E_INVALID, { .size = size, .kind = KVR_GET, .n = 1, .key = key } },
-		{ KVR_E_INVALID, { .size = size, .kind = KVR_GET, .n = 1, .key = key, .at = place } },
-		{ KVR_E_INVALID, { .size = size, .kind = KVR_PUT, .n = 1, .key = key, .at = no_place, .len = len } },
-		{ KVR_E_TOO_BIG, { .size = size, .kind = KVR_PUT, .n = 1, .key = key, .at = place, .len = huge } },
-		{ KVR_E_UNSUPPORTED, { .size = size, .kind = KVR_LOOKUP, .n = 1, .key = key, .spare = at } },
-		{ KVR_E_STALE, { .size = size, .kind = KVR_GET, .n = 1, .key = key,
-			.obj = &(kvr_obj){ 12345 } } },
-		{ KVR_E_INVALID, { .size = size, .kind = KVR_PUT, .n = 1, .key = key, .obj = &(kvr_obj){ 0 } } },
+		{ KVR_E_INVALID,
+		    { .size = size, .kind = KVR_GET, .n = 1, .key = key, .at = place } },
+		{ KVR_E_INVALID, { .size = size,
+		                     .kind = KVR_PUT,
+		                     .n = 1,
+		                     .key = key,
+		                     .at = no_place,
+		                     .len = len } },
+		{ KVR_E_TOO_BIG, { .size = size,
+		                     .kind = KVR_PUT,
+		                     .n = 1,
+		                     .key = key,
+		                     .at = place,
+		                     .len = huge } },
+		{ KVR_E_UNSUPPORTED,
+		    { .size = size, .kind = KVR_LOOKUP, .n = 1, .key = key, .spare = at } },
+		{ KVR_E_STALE, { .size = size,
+		                   .kind = KVR_GET,
+		                   .n = 1,
+		                   .key = key,
+		                   .obj = &(kvr_obj){ 12345 } } },
+		{ KVR_E_INVALID,
+		    { .size = size, .kind = KVR_PUT, .n = 1, .key = key, .obj = &(kvr_obj){ 0 } } },
 	};
 	kvr_op op = 4711;
 
@@ -168,7 +195,7 @@ START_TEST(wrong_options_are_named)
 	/* A struct of a newer header, with something in it that this library does not know. */
 	struct {
 		struct kvr_batch b;
-		uint64_t         more;
+		uint64_t more;
 	} newer = { .b = b };
 	newer.b.size = sizeof(newer);
 	ERR(kvr_run(k, &newer.b, NULL, NULL, NULL), KVR_E_MISS);
@@ -284,9 +311,9 @@ START_TEST(a_queue_holds_completions)
 END_TEST
 
 struct heard {
-	struct kvr      *k;
-	_Atomic int      n;
-	_Atomic int      err, inner, forbidden;
+	struct kvr *k;
+	_Atomic int n;
+	_Atomic int err, inner, forbidden;
 	_Atomic uint64_t tag;
 };
 
@@ -295,14 +322,17 @@ hear(void *arg, const struct kvr_done *d, const struct kvr_results *r)
 {
 	struct heard *h = arg;
 	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
-	const struct kvr_opts o = { .size = sizeof(o), .done = hear, .done_arg = h, .tag = d->tag - 1 };
+	const struct kvr_opts o = {
+		.size = sizeof(o), .done = hear, .done_arg = h, .tag = d->tag - 1
+	};
 	kvr_op op;
 
 	h->tag = d->tag;
 	h->err = r->err[0];
 	if (kvr_run(h->k, &b, NULL, NULL, NULL) == KVR_E_INVALID &&
 	    kvr_close(h->k, 0, KVR_ABORT, NULL) == KVR_E_INVALID &&
-	    kvr_quiet(h->k, 0, NULL) == KVR_E_INVALID && kvr_wait(h->k, d->op, 0, NULL, NULL) == KVR_E_INVALID)
+	    kvr_quiet(h->k, 0, NULL) == KVR_E_INVALID &&
+	    kvr_wait(h->k, d->op, 0, NULL, NULL) == KVR_E_INVALID)
 		h->forbidden++;
 	if (d->tag > 0 && kvr_submit(h->k, &b, &o, &op) == KVR_OK)
 		h->inner++;
@@ -353,11 +383,18 @@ END_TEST
 START_TEST(a_quarter_is_kept_for_reads)
 {
 	struct kvr *k = bed_open("{\"limits\":{\"ops\":16,\"keys\":64},"
-				 "\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}", NULL, NULL, NULL);
+	                         "\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}",
+	    NULL, NULL, NULL);
 	char at[1];
-	const struct kvr_batch put = { .size = sizeof(put), .kind = KVR_PUT, .n = 1, .keys = "k",
-		.at = &(void *const){ at }, .len = &(const uint64_t){ 1 } };
-	const struct kvr_batch ask = { .size = sizeof(ask), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+	const struct kvr_batch put = { .size = sizeof(put),
+		.kind = KVR_PUT,
+		.n = 1,
+		.keys = "k",
+		.at = &(void *const){ at },
+		.len = &(const uint64_t){ 1 } };
+	const struct kvr_batch ask = {
+		.size = sizeof(ask), .kind = KVR_LOOKUP, .n = 1, .keys = "k"
+	};
 	kvr_op op[16];
 
 	kvr_fake_hold(true);
@@ -400,7 +437,8 @@ END_TEST
 START_TEST(a_late_release_keeps_its_slots)
 {
 	struct kvr *k = bed_open("{\"limits\":{\"ops\":16,\"keys\":64},"
-				 "\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}", NULL, NULL, NULL);
+	                         "\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}",
+	    NULL, NULL, NULL);
 	char keys[128];
 
 	for (int i = 0; i < 128; i++)
@@ -436,8 +474,8 @@ START_TEST(the_stores_words_come_with_the_error)
 }
 END_TEST
 
-KVR_CHECK_MAIN("api.submit", put_get_lookup_size_remove, results_say_each_key, no_key_is_complete_at_once,
-    wrong_calls_are_named, wrong_options_are_named, the_deadline_ends_it,
-    an_operation_is_waited_for_and_cancelled, a_queue_holds_completions,
+KVR_CHECK_MAIN("api.submit", put_get_lookup_size_remove, results_say_each_key,
+    no_key_is_complete_at_once, wrong_calls_are_named, wrong_options_are_named,
+    the_deadline_ends_it, an_operation_is_waited_for_and_cancelled, a_queue_holds_completions,
     a_callback_may_submit_and_not_wait, early_has_two_completions, a_quarter_is_kept_for_reads,
     a_late_release_keeps_its_slots, the_stores_words_come_with_the_error)

@@ -11,13 +11,13 @@
 enum { CALLERS = 4, ROUNDS = 150, KEYS = 5, LEN = 20000 };
 
 struct caller {
-	struct kvr  *k;
-	pthread_t    id;
-	int          number;
-	bool         until_shutdown;
-	_Atomic int  told;
-	int          accepted;
-	char         in[KEYS][LEN], out[KEYS][LEN];
+	struct kvr *k;
+	pthread_t id;
+	int number;
+	bool until_shutdown;
+	_Atomic int told;
+	int accepted;
+	char in[KEYS][LEN], out[KEYS][LEN];
 };
 
 static void
@@ -29,8 +29,8 @@ told(void *arg, const struct kvr_done *d, const struct kvr_results *r)
 }
 
 static void
-batch_of(struct caller *c, uint32_t kind, int round, char *keys, struct kvr_batch *ret,
-    void **at, uint64_t *len)
+batch_of(struct caller *c, uint32_t kind, int round, char *keys, struct kvr_batch *ret, void **at,
+    uint64_t *len)
 {
 	char *text = keys;
 
@@ -39,15 +39,20 @@ batch_of(struct caller *c, uint32_t kind, int round, char *keys, struct kvr_batc
 		at[i] = kind == KVR_PUT ? c->in[i] : c->out[i];
 		len[i] = LEN;
 	}
-	*ret = (struct kvr_batch){ .size = sizeof(*ret), .kind = kind, .n = KEYS, .keys = keys, .at = at,
-		.len = len };
+	*ret = (struct kvr_batch){
+		.size = sizeof(*ret), .kind = kind, .n = KEYS, .keys = keys, .at = at, .len = len
+	};
 }
 
 static void
 ask_and_be_told(struct caller *c, const char *keys, struct kvr_queue *q)
 {
-	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_LOOKUP, .n = KEYS, .keys = keys };
-	const struct kvr_opts by_call = { .size = sizeof(by_call), .done = told, .done_arg = &c->told };
+	const struct kvr_batch b = {
+		.size = sizeof(b), .kind = KVR_LOOKUP, .n = KEYS, .keys = keys
+	};
+	const struct kvr_opts by_call = {
+		.size = sizeof(by_call), .done = told, .done_arg = &c->told
+	};
 	const struct kvr_opts by_queue = { .size = sizeof(by_queue), .queue = q };
 	struct kvr_done d = { .size = sizeof(d) };
 	struct pollfd p = { .fd = kvr_queue_fd(q), .events = POLLIN };
@@ -170,11 +175,11 @@ END_TEST
 
 /* Two threads put one key at once: one is told DUPLICATE or shares the outcome, none is lost. */
 struct rival {
-	struct kvr     *k;
-	pthread_t       id;
-	kvr_obj         obj;
-	_Atomic int    *told;
-	int             accepted, duplicate;
+	struct kvr *k;
+	pthread_t id;
+	kvr_obj obj;
+	_Atomic int *told;
+	int accepted, duplicate;
 };
 
 static void *
@@ -183,7 +188,8 @@ put_the_same(void *arg)
 	struct rival *r = arg;
 
 	for (int i = 0; i < 200; i++) {
-		enum kvr_err err = kvr_submit_put_task(r->k, "the key", r->obj, told, r->told, NULL);
+		enum kvr_err err =
+		    kvr_submit_put_task(r->k, "the key", r->obj, told, r->told, NULL);
 
 		ck_assert_msg(err == KVR_OK || err == KVR_E_DUPLICATE, "%s", kvr_err_name(err));
 		r->accepted += err == KVR_OK;
@@ -220,4 +226,5 @@ START_TEST(two_put_one_key)
 }
 END_TEST
 
-KVR_CHECK_MAIN("api.threads", many_callers, drained_in_the_middle, aborted_in_the_middle, two_put_one_key)
+KVR_CHECK_MAIN(
+    "api.threads", many_callers, drained_in_the_middle, aborted_in_the_middle, two_put_one_key)
