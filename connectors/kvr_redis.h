@@ -21,6 +21,23 @@
 #define KVR_REDIS_PIECE KVR_MIB(4)
 #define KVR_REDIS_LM_HEAD_MAX (8U + 20U * KVR_GROUPS_MAX)
 
+/*
+ * Servers that speak RESP differ for us by the names that LMCache gives to what it stores there,
+ * and by what its connector for that server can do.
+ */
+struct kvr_redis_kind {
+	const char *scheme;
+	const char *value, *mark; /* LMCACHE: what stands behind the key in its two names */
+	uint32_t formats;         /* KVR_FORMAT_BITs */
+	bool databases;           /* SELECT */
+	bool expires;             /* TTL */
+	bool in_seconds;          /* TTL as EX, rounded up, as other clients of that store set it */
+	bool drops_orphans;       /* a header without payload is deleted by whoever finds it */
+};
+
+extern const struct kvr_redis_kind kvr_redis_kind_redis, kvr_redis_kind_resp,
+    kvr_redis_kind_valkey;
+
 struct kvr_store {
 	uint32_t magic;
 	bool     is_unix;
@@ -29,6 +46,7 @@ struct kvr_store {
 	uint32_t lm_head_len; /* LMCACHE: bytes of a header */
 	uint32_t prefix_len;
 	uint64_t ttl_ms, connect_ns, window_bytes;
+	const struct kvr_redis_kind *kind;
 	struct kvr_frame_rules rules;
 	char  prefix[KVR_REDIS_PREFIX_MAX + 1];
 	char  where[320]; /* host and port, or the path: for messages */
@@ -102,8 +120,8 @@ enum kvr_err kvr_redis_bulk_to_frame(struct kvr_connector *, uint64_t len);
 enum kvr_err kvr_redis_bulk_skip(struct kvr_connector *, uint64_t len);
 
 /* Parses opts; redis_open.c. */
-enum kvr_err kvr_redis_open(
-    const struct kvr_store_opts *, struct kvr_store **ret, char *why, size_t why_cap);
+enum kvr_err kvr_redis_open(const struct kvr_redis_kind *, const struct kvr_store_opts *,
+    struct kvr_store **ret, char *why, size_t why_cap);
 void kvr_redis_close(struct kvr_store *take);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Redis connector: redis://host:port/db and unix:///path?db=N. Dial, sign in, and one verb over
- * a batch. What the verbs send is in redis_get.c, redis_put.c and redis_small.c.
+ * The connector of stores that speak RESP: redis://host:port/db, unix:///path?db=N, valkey:// and
+ * resp://. Dial, sign in, and one verb over a batch. What the verbs send is in redis_get.c,
+ * redis_put.c and redis_small.c, what differs between the stores in redis_kind.c.
  *
  * No retry and no reconnect in here: the first error of the stream ends the connector, and the
  * decider above knows whether another dial is worth it.
@@ -18,12 +19,31 @@
 #define LANE_MAGIC KVR_MAGIC('R', 'L', 'A', 'N')
 
 static enum kvr_err
-redis_open(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why, size_t why_cap)
+open_kind(const struct kvr_redis_kind *kind, const struct kvr_store_opts *opts,
+    struct kvr_store **ret, char *why, size_t why_cap)
 {
-	enum kvr_err err = kvr_redis_open(opts, ret, why, why_cap);
+	enum kvr_err err = kvr_redis_open(kind, opts, ret, why, why_cap);
 	if (err == KVR_OK)
 		(*ret)->magic = STORE_MAGIC;
 	return err;
+}
+
+static enum kvr_err
+redis_open(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why, size_t why_cap)
+{
+	return open_kind(&kvr_redis_kind_redis, opts, ret, why, why_cap);
+}
+
+static enum kvr_err
+valkey_open(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why, size_t why_cap)
+{
+	return open_kind(&kvr_redis_kind_valkey, opts, ret, why, why_cap);
+}
+
+static enum kvr_err
+resp_open(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why, size_t why_cap)
+{
+	return open_kind(&kvr_redis_kind_resp, opts, ret, why, why_cap);
 }
 
 static void
@@ -183,20 +203,45 @@ why(const struct kvr_connector *c)
 	return c->s.err != KVR_OK ? c->s.why : c->why;
 }
 
-static const char *const schemes[] = { "redis", "unix", NULL };
+static const char *const redis_schemes[] = { "redis", "unix", NULL };
+static const char *const valkey_schemes[] = { "valkey", NULL };
+static const char *const resp_schemes[] = { "resp", NULL };
+
+#define BARE KVR_FORMAT_BIT(KVR_FORMAT_BARE)
+#define ALL (BARE | KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_SEALED))
+#define CAPS (KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP))
+#define SHARED                                                                                     \
+	.close = kvr_redis_close, .dial = dial, .hang_up = hang_up, .run = run, .why = why
 
 const struct kvr_connector_ops kvr_redis_ops = {
 	.name = "redis",
-	.schemes = schemes,
-	.caps = KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP) | KVR_CAP(TTL),
-	.formats = KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_BARE) |
-	    KVR_FORMAT_BIT(KVR_FORMAT_SEALED),
+	.schemes = redis_schemes,
+	.caps = CAPS | KVR_CAP(TTL),
+	.formats = ALL,
 	.format_tier = KVR_FORMAT_SEALED,
 	.format_url = KVR_FORMAT_LMCACHE,
 	.open = redis_open,
-	.close = kvr_redis_close,
-	.dial = dial,
-	.hang_up = hang_up,
-	.run = run,
-	.why = why,
+	SHARED,
+};
+
+const struct kvr_connector_ops kvr_valkey_ops = {
+	.name = "valkey",
+	.schemes = valkey_schemes,
+	.caps = CAPS | KVR_CAP(TTL),
+	.formats = ALL,
+	.format_tier = KVR_FORMAT_SEALED,
+	.format_url = KVR_FORMAT_LMCACHE,
+	.open = valkey_open,
+	SHARED,
+};
+
+const struct kvr_connector_ops kvr_resp_ops = {
+	.name = "resp",
+	.schemes = resp_schemes,
+	.caps = CAPS,
+	.formats = BARE,
+	.format_tier = KVR_FORMAT_BARE,
+	.format_url = KVR_FORMAT_BARE,
+	.open = resp_open,
+	SHARED,
 };

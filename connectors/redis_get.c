@@ -6,7 +6,7 @@
  *       them changes a length or breaks the seal, so what arrives is the old value, the new one or
  *       an error. The other formats have no seal and are therefore always read with one GET.
  *   LMCache's two keys                 the headers of the whole group, then the payloads, then the
- *       headers whose payload is gone are deleted, as LMCache does.
+ *       headers whose payload is gone are deleted where LMCache does so.
  */
 #include "kvr_redis.h"
 
@@ -329,5 +329,7 @@ kvr_redis_get(struct kvr_connector *c, struct kvr_item *items, uint32_t n)
 	enum kvr_err err = kvr_redis_step(c, &head_step, items, n);
 	if (err == KVR_OK)
 		err = kvr_redis_step(c, &payload_step, items, n);
-	return err == KVR_OK ? kvr_redis_step(c, &orphan_step, items, n) : err;
+	if (err != KVR_OK || !c->store->kind->drops_orphans)
+		return err;
+	return kvr_redis_step(c, &orphan_step, items, n);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /*
  * Two values of 4 MiB, or as many small ones as the step allows: more in flight makes the server
@@ -60,11 +61,11 @@ options(const struct kvr_url *u, struct kvr_store *s, const char **db_given, con
 			continue;
 		if (strcmp(o.name, "protocol") == 0)
 			return bad(w, "option protocol: only 2 is spoken here");
-		if (strcmp(o.name, "db") != 0)
+		if (strcmp(o.name, "db") != 0 || !s->kind->databases)
 			return bad(w,
-			    "option \"%s\" is not known; known are db and protocol. Time limits "
-			    "are set by the timeouts of the configuration",
-			    o.name);
+			    "option \"%s\" is not known; known: %sprotocol. Time limits are set "
+			    "by the timeouts of the configuration",
+			    o.name, s->kind->databases ? "db, " : "");
 		if ((err = database(o.value, "option db", &db, w)) != KVR_OK)
 			return err;
 		if (*db_given != NULL && db != s->db)
@@ -96,13 +97,18 @@ static enum kvr_err
 place_tcp(const struct kvr_url *u, struct kvr_store *s, const char **db_given, const struct why *w)
 {
 	if (u->n_hosts > 1)
-		return bad(w, "redis: takes one host; several are for a cluster or for sentinels");
+		return bad(w, "%s: takes one host; several are for a cluster or for sentinels",
+		    s->kind->scheme);
 	const struct kvr_url_host *h = &u->host[0];
 	snprintf(s->host, sizeof(s->host), "%s", u->n_hosts > 0 ? h->name : "localhost");
 	s->port = u->n_hosts > 0 && h->port != 0 ? h->port : PORT_DEFAULT;
-	snprintf(s->where, sizeof(s->where), "redis://%s:%u", s->host, (unsigned)s->port);
+	snprintf(s->where, sizeof(s->where), "%s://%s:%u", s->kind->scheme, s->host,
+	    (unsigned)s->port);
 	if (u->path[0] == '\0' || u->path[1] == '\0')
 		return KVR_OK;
+	if (!s->kind->databases)
+		return bad(w, "path \"%.40s\": %s has no databases; end the URL with the port",
+		    u->path, s->kind->scheme);
 	*db_given = "path";
 	return database(u->path + 1, "path", &s->db, w);
 }
@@ -152,8 +158,11 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct why *
 		return bad(w, "prefix: longer than %u bytes", KVR_REDIS_PREFIX_MAX);
 	if (o->ttl_ms > INT64_MAX / 2)
 		return bad(w, "ttl: longer than a Redis server can count");
-	if (o->format > KVR_FORMAT_SEALED)
-		return bad(w, "format: number %u is not known", o->format);
+	if (o->ttl_ms > 0 && !s->kind->expires)
+		return bad(w, "ttl: values of %s do not expire; use redis or valkey, to the same "
+		              "server", s->kind->scheme);
+	if (o->format > KVR_FORMAT_SEALED || !(s->kind->formats & KVR_FORMAT_BIT(o->format)))
+		return bad(w, "format: %s cannot hold number %u", s->kind->scheme, o->format);
 	if (o->format == KVR_FORMAT_LMCACHE && (o->n_groups == 0 || o->n_groups > KVR_GROUPS_MAX))
 		return bad(w, "format lmcache: %u groups; 1 to %u are possible", o->n_groups,
 		    KVR_GROUPS_MAX);
@@ -177,12 +186,12 @@ fill_in(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 {
 	const char *db_given = NULL;
 	enum kvr_err err;
-	if (strcmp(u->scheme, "unix") == 0)
-		err = place_unix(u, s, w);
-	else if (strcmp(u->scheme, "redis") == 0)
+	if (strcasecmp(u->scheme, s->kind->scheme) == 0)
 		err = place_tcp(u, s, &db_given, w);
+	else if (s->kind == &kvr_redis_kind_redis && strcasecmp(u->scheme, "unix") == 0)
+		err = place_unix(u, s, w);
 	else
-		err = bad(w, "scheme %s: not one of redis and unix", u->scheme);
+		err = bad(w, "scheme %s: not %s", u->scheme, s->kind->scheme);
 	if (err == KVR_OK)
 		err = options(u, s, &db_given, w);
 	if (err == KVR_OK)
@@ -191,7 +200,8 @@ fill_in(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 }
 
 enum kvr_err
-kvr_redis_open(const struct kvr_store_opts *o, struct kvr_store **ret, char *why, size_t why_cap)
+kvr_redis_open(const struct kvr_redis_kind *kind, const struct kvr_store_opts *o,
+    struct kvr_store **ret, char *why, size_t why_cap)
 {
 	const struct why w = { why, why_cap };
 	struct kvr_url *url = calloc(1, sizeof(*url));
@@ -199,8 +209,10 @@ kvr_redis_open(const struct kvr_store_opts *o, struct kvr_store **ret, char *why
 	enum kvr_err err = KVR_E_NOMEM;
 	if (url == NULL || s == NULL)
 		(void)bad(&w, "no memory for a store");
-	else if ((err = kvr_url_parse(o->url, url, why, why_cap)) == KVR_OK)
+	else if ((err = kvr_url_parse(o->url, url, why, why_cap)) == KVR_OK) {
+		s->kind = kind;
 		err = fill_in(o, url, s, &w);
+	}
 	/* It may hold a password. */
 	if (url != NULL)
 		explicit_bzero(url, sizeof(*url));

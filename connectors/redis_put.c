@@ -54,8 +54,10 @@ put_set_end(struct kvr_connector *c)
 	enum kvr_err err = kvr_stream_copy(&c->s, "\r\n", 2);
 	if (err != KVR_OK || c->store->ttl_ms == 0)
 		return err;
-	err = kvr_resp_put(&c->s, "PX", 2);
-	return err == KVR_OK ? kvr_resp_put_number(&c->s, c->store->ttl_ms) : err;
+	bool in_seconds = c->store->kind->in_seconds;
+	uint64_t ttl = in_seconds ? (c->store->ttl_ms + 999) / 1000 : c->store->ttl_ms;
+	err = kvr_resp_put(&c->s, in_seconds ? "EX" : "PX", 2);
+	return err == KVR_OK ? kvr_resp_put_number(&c->s, ttl) : err;
 }
 
 /* Payload lies still until run() returns and need not be copied; heads and tails are scratch. */

@@ -117,7 +117,7 @@ kvr_redis_put_name(
 	if (store->rules.format == KVR_FORMAT_SEALED)
 		suffix = KVR_SEAL_SUFFIX;
 	else if (store->rules.format == KVR_FORMAT_LMCACHE)
-		suffix = which == KVR_REDIS_VALUE ? "kv_bytes" : "metadata";
+		suffix = which == KVR_REDIS_VALUE ? store->kind->value : store->kind->mark;
 	size_t suffix_len = strlen(suffix);
 	enum kvr_err err = kvr_resp_put_head(&c->s, store->prefix_len + item->key_len + suffix_len);
 	if (err == KVR_OK)

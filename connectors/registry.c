@@ -13,6 +13,8 @@ static const struct kvr_connector_ops *const stores[] = {
 	&kvr_memory_ops,
 	&kvr_fs_ops,
 	&kvr_redis_ops,
+	&kvr_valkey_ops,
+	&kvr_resp_ops,
 };
 
 enum { SCHEMES_MAX = 32, SCHEME_LEN_MAX = 32 };

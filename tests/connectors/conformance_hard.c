@@ -278,9 +278,10 @@ check_peer(const struct kvr_peer_act *acts, size_t n)
 	struct kvr_meta       meta;
 	struct kvr_item       item = kvr_item_of("k", &meta);
 	uint8_t               buf[64];
-	char                  why[512] = "";
+	char                  why[512] = "", url[64];
 
-	opts.url = kvr_peer_url(peer);
+	snprintf(url, sizeof(url), "%s://127.0.0.1:%u", OPS(w)->schemes[0], kvr_peer_port(peer));
+	opts.url = url;
 	opts.user = opts.password = NULL;
 	item.span = (struct kvr_span){ buf, sizeof(buf) };
 	ck_assert_int_eq(OPS(w)->open(&opts, &store, why, sizeof(why)), KVR_OK);
