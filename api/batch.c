@@ -197,6 +197,21 @@ fill_meta(struct kvr *k, const struct kvr_call *c, const struct kvr_batch *b)
 	return KVR_OK;
 }
 
+/*
+ * A prefetch names no memory, so nobody says how long its values are: room for a full chunk. While
+ * that is a guess it must leave several slots in the staging arena.
+ */
+static uint32_t
+prefetch_room(struct kvr *k)
+{
+	uint64_t room = kvr_object_size(k);
+	bool known = k->config->memory.slot_bytes != 0 || atomic_load_explicit(&k->has_layout, memory_order_acquire);
+
+	if (!known)
+		room = KVR_MIN(room, k->ledger->staging_bytes / 4);
+	return (uint32_t)KVR_MIN(room, (uint64_t)UINT32_MAX);
+}
+
 static enum kvr_err
 fill_place(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b, uint32_t i,
     struct kvr_row *row, struct kvr_key *key)
@@ -205,6 +220,10 @@ fill_place(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b, uint32_
 	bool at_most = (c->flags & KVR_AT_MOST) != 0 && b->kind == KVR_GET;
 	enum kvr_err err = KVR_OK;
 
+	if (b->kind == KVR_PREFETCH) {
+		row->len = prefetch_room(k);
+		row->flags = KVR_ROW_AT_MOST;
+	}
 	if (b->kind != KVR_GET && b->kind != KVR_PUT)
 		return KVR_OK;
 	if (b->obj != NULL) {
