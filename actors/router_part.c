@@ -142,17 +142,40 @@ slot_len(const struct router *me, const struct plan *p, const struct key *k)
 	return len;
 }
 
-/* Staging is for everybody; what is kept beyond an answer gets at most half of it. */
+/* Slots that outlive their part, until the background write is over. */
+static bool
+keeps(const struct op *op)
+{
+	return op->phase == PHASE_SAVE || (op->kind == KVR_OP_PREFETCH && op->phase == PHASE_READ);
+}
+
+/*
+ * Staging is for everybody; what is kept beyond an answer leaves half of it alone. It looks at what
+ * is free and not at what is kept by now, for many parts at once could end as kept slots: then the
+ * background write that has to encode them would wait for a slot that only itself can free.
+ */
 static uint32_t
 take_slot(struct step *s, const struct op *op, const struct plan *p, const struct key *k)
 {
 	struct router *me = s->me;
-	bool keeps = op->phase == PHASE_SAVE || (op->kind == KVR_OP_PREFETCH && op->phase == PHASE_READ);
 
 	/* Before the first length is known there are no slots; taking one makes them. */
-	if (keeps && me->n_slots != 0 && me->n_slots_back >= me->n_slots / 2)
+	if (keeps(op) && me->n_slots != 0 && me->n_slots_free <= (me->n_slots + 1) / 2)
 		return 0;
 	return kvr_router_staging_take(s, slot_len(me, p, k));
+}
+
+/*
+ * No part is on its way that could bring a slot back, and this operation keeps some that it will
+ * give back only after its last key: waiting would last until its deadline.
+ */
+static bool
+waits_for_itself(const struct router *me, const struct op *op, const struct plan *p)
+{
+	bool holds = op->kind == KVR_OP_PREFETCH ? op->saving > 0 : op->cursor > 0;
+
+	return keeps(op) && holds && p->n == 0 && op->parts == 0 &&
+	    me->n_slots_free + me->n_slots_back == me->n_slots;
 }
 
 /* This tier will never take or give this key: that is an answer like any other. */
@@ -207,9 +230,11 @@ gather_key(struct step *s, struct op *op, struct plan *p, uint32_t slot)
 		p->buf[p->n] = take_slot(s, op, p, k);
 		if (p->buf[p->n] == 0 && may_drop(s->me, op))
 			return drop_background(s, op, p, slot);
+		if (p->buf[p->n] != 0 && p->twice && !take_second(s, op, p, k))
+			p->buf[p->n] = 0;
+		if (p->buf[p->n] == 0 && waits_for_itself(s->me, op, p))
+			return refuse(s, op, slot, KVR_E_NOMEM);
 		if (p->buf[p->n] == 0)
-			return false;
-		if (p->twice && !take_second(s, op, p, k))
 			return false;
 	} else if (!p->wide) {
 		p->buf[p->n] = 0;
