@@ -194,8 +194,9 @@ static int32_t
 status_of(const struct kvr_item *item, const struct kvr_row *row, enum kvr_verb verb)
 {
 	int32_t err = kvr_item_status(item);
+	bool whole = err == KVR_OK || err == KVR_E_LENGTH; /* the encoded length means nothing to the caller */
 
-	if (err == KVR_OK && verb == KVR_VERB_GET && item->serde != 0 && (row->flags & KVR_ROW_STAGED) == 0)
+	if (whole && verb == KVR_VERB_GET && item->serde != 0 && (row->flags & KVR_ROW_STAGED) == 0)
 		return KVR_E_IDENTITY;
 	return err;
 }
