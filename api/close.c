@@ -146,6 +146,7 @@ kvr_instance_free(struct kvr *k)
 		kvr_system_free(k->system);
 	kvr_notifier_close(k);
 	kvr_pool_free(k->pool);
+	kvr_device_give(k);
 	kvr_ledger_free(k->ledger);
 	kvr_config_free(k->config);
 	kvr_range_clear(&k->keys);

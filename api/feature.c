@@ -3,6 +3,7 @@
 #include "kvrelay.h"
 
 #include "kvr_connector.h"
+#include "kvr_device.h"
 
 #include <string.h>
 
@@ -24,6 +25,8 @@ kvr_has(const char *feature)
 		if (strcmp(feature, always[i]) == 0)
 			return true;
 	}
+	if (strcmp(feature, "cuda") == 0)
+		return kvr_device_find("cuda") != NULL;
 	for (const char *const *scheme = kvr_connector_schemes(); *scheme != NULL; scheme++) {
 		if (strcmp(feature, *scheme) == 0)
 			return true;

@@ -16,6 +16,7 @@
  *   puts.c     which keys are being put
  *   lmcache.c  LMCache's methods           lmget.c    those that bring objects
  *   health.c   how it is doing             lmtext.c   key texts by their parts
+ *   device.c   whose page-locked memory staging is
  *
  * Locks, each taken alone or in this order: the domain's guard (held by whoever calls outside),
  * then one of: lock (slots), puts, pool, a queue's. None of ours is held when a message is posted,
@@ -141,6 +142,7 @@ struct kvr {
 	struct kvr_ledger *ledger;
 	struct kvr_system *system;
 	struct kvr_pool   *pool; /* NULL: scheduler */
+	const struct kvr_device *device; /* that has locked the staging arena; NULL: none */
 	bool               parse_keys, rewrite, skip_puts;
 
 	struct kvr_meta layout; /* of a full chunk; n_groups 0: not known. Set once */
@@ -184,6 +186,15 @@ struct kvr {
 	struct kvr_queue *queue[KVR_QUEUES_MAX];
 	struct kvr_close_report report;
 };
+
+/* ---- device.c ---- */
+/*
+ * CONFIG: there is no device and the configuration insists. Call it on the thread of kvr_open: what
+ * is current there is the engine's device.
+ */
+KVR_MUST_USE enum kvr_err kvr_device_take(struct kvr *, uint64_t until_ns, char *ret_why,
+    size_t cap);
+void kvr_device_give(struct kvr *);
 
 /* ---- entry.c ---- */
 bool kvr_forked(void);

@@ -229,6 +229,11 @@ open_all(struct kvr *k, const struct kvr_options *o, uint64_t until_ns, char *re
 	k->log.level = (enum kvr_log_level)k->config->log.level;
 	set_mla(k, who.keys);
 	err = make_tables(k, o, who.role);
+	if (err == KVR_OK) {
+		err = kvr_device_take(k, until_ns, ret_why, cap);
+		if (err != KVR_OK)
+			return err;
+	}
 	if (err == KVR_OK && kvr_now_ns() < until_ns)
 		err = start(k, &who, ret_why, cap);
 	if (err == KVR_OK && kvr_now_ns() >= until_ns)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What leaves the build: both libraries, the command, and the two ways of finding them.
 # Included by the root when the facade is there.
-set(kvr_third_party nng::nng PkgConfig::HIREDIS PkgConfig::ZSTD PkgConfig::CJSON PkgConfig::XXHASH Threads::Threads)
+set(kvr_third_party nng::nng PkgConfig::HIREDIS PkgConfig::ZSTD PkgConfig::CJSON PkgConfig::XXHASH Threads::Threads
+  ${kvr_cuda})
 
 set(kvr_objects)
 foreach(layer IN LISTS KVR_LAYERS)
@@ -68,5 +69,11 @@ if(IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR})
 endif()
 file(RELATIVE_PATH KVR_PC_UP /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
 string(REGEX REPLACE "/$" "" KVR_PC_UP "${KVR_PC_UP}")
+# A static consumer links what we linked; the toolkit is no pkg-config module, so it is named by its place.
+set(KVR_PC_CUDA)
+if(kvr_cuda)
+  get_target_property(runtime CUDA::cudart_static IMPORTED_LOCATION)
+  set(KVR_PC_CUDA "${runtime} -lrt -ldl")
+endif()
 configure_file(api/kvrelay.pc.in kvrelay.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/kvrelay.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

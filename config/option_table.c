@@ -132,7 +132,7 @@ const struct kvr_option kvr_option_table[] = {
 	ROW("memory.hugepages", BOOL, AT(memory.hugepages), "false", NULL, 0, 0, NULL,
 	    "take that memory in huge pages"),
 	ROW("memory.device", CHOICE, AT(memory.device), "none", NULL, 0, 0, devices,
-	    "the accelerator that payloads may live on"),
+	    "who page-locks staging, all of it at open; cuda insists, auto takes the host instead"),
 
 	ROW("timeouts.blocking", DURATION, AT(timeouts.blocking_ns), "10s", NULL, MS, DAY, NULL,
 	    "deadline of a read that names none"),
