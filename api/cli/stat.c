@@ -7,6 +7,7 @@
 
 #include "kvr_connector.h"
 #include "kvr_instance.h"
+#include "kvr_workers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,14 @@ group_text(const struct kvr_shape *g, char *ret, size_t cap)
 	return ret;
 }
 
+/* Numbers of serdes as they stand in sealed values, which are not those of the configuration. */
+static const char *
+serde_text(uint32_t serde, char *ret, size_t cap)
+{
+	snprintf(ret, cap, serde == KVR_SERDE_NAIVE ? "naive" : serde == KVR_SERDE_ZSTD ? "zstd" : "serde %u", serde);
+	return ret;
+}
+
 static const char *
 memfmt_text(const struct kvr_meta *m)
 {
@@ -171,7 +180,8 @@ tell_text(const struct seen *s)
 	printf("%s, %s (%llu bytes)", kvr_config_format_name(s->config->format),
 	    cli_bytes(s->given, human, sizeof(human)), (unsigned long long)s->given);
 	if (s->serde != 0)
-		printf(", stored as %llu bytes by %s", (unsigned long long)s->stored, kvr_config_serde_name(s->serde));
+		printf(", stored as %llu bytes by %s", (unsigned long long)s->stored,
+		    serde_text(s->serde, shape, sizeof(shape)));
 	printf(", %s", memfmt_text(&s->meta));
 	for (uint32_t g = 0; g < s->meta.n_groups && g < KVR_GROUPS_MAX; g++)
 		printf("%s %s", g == 0 ? "" : ";", group_text(&s->meta.group[g], shape, sizeof(shape)));
@@ -202,6 +212,8 @@ json_meta(const struct kvr_meta *m)
 static void
 tell_json(const struct seen *s, bool first)
 {
+	char serde[32];
+
 	printf("%s{\"tier\": ", first ? "" : ", ");
 	cli_json_text(stdout, s->config->name);
 	printf(", \"result\": \"%s\", \"why\": ", kvr_err_name(s->err));
@@ -209,7 +221,7 @@ tell_json(const struct seen *s, bool first)
 	printf(", \"format\": \"%s\", \"ping_ms\": %.3f", kvr_config_format_name(s->config->format), (double)s->ping_ns / 1e6);
 	if (s->err == KVR_OK) {
 		printf(", \"given\": %llu, \"stored\": %llu, \"serde\": \"%s\"", (unsigned long long)s->given,
-		    (unsigned long long)s->stored, kvr_config_serde_name(s->serde));
+		    (unsigned long long)s->stored, serde_text(s->serde, serde, sizeof(serde)));
 		json_meta(&s->meta);
 	}
 	if (s->read_err != KVR_PENDING)
@@ -220,7 +232,7 @@ tell_json(const struct seen *s, bool first)
 static int
 each_tier(const struct stat_cmd *c, const struct kvr_config *config)
 {
-	int status = CLI_MISS;
+	bool found = false, damaged = false, failed = false;
 
 	printf(c->cli.json ? "{\"tiers\": [" : "");
 	for (uint32_t t = 0; t < config->n_tiers; t++) {
@@ -238,15 +250,12 @@ each_tier(const struct stat_cmd *c, const struct kvr_config *config)
 			tell_json(&s, t == 0);
 		else
 			tell_text(&s);
-		if (s.err != KVR_OK && s.err != KVR_E_MISS)
-			status = CLI_ERROR;
-		else if (s.read_err != KVR_PENDING && s.read_err != KVR_OK && status != CLI_ERROR)
-			status = CLI_MISS;
-		else if (s.err == KVR_OK && status == CLI_MISS)
-			status = CLI_OK;
+		found = found || s.err == KVR_OK;
+		failed = failed || (s.err != KVR_OK && s.err != KVR_E_MISS);
+		damaged = damaged || (s.read_err != KVR_PENDING && s.read_err != KVR_OK);
 	}
 	printf(c->cli.json ? "]}\n" : "");
-	return status;
+	return failed ? CLI_ERROR : found && !damaged ? CLI_OK : CLI_MISS;
 }
 
 int

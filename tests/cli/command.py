@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the command share: the command, folders, a Redis server, golden data."""
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+ARGS = argparse.Namespace(command=None, source=None)
+PATIENCE_S = 120
+
+
+def main(module="__main__"):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--command", required=True)
+    parser.add_argument("--source", required=True, type=Path)
+    args, rest = parser.parse_known_args()
+    ARGS.command, ARGS.source = os.path.abspath(args.command), args.source.resolve()
+    unittest.main(module=module, argv=[sys.argv[0], *rest])
+
+
+def needs_redis():
+    if shutil.which("redis-server") is None:
+        print("not run: redis-server is not installed")
+        sys.exit(77)
+
+
+def golden(name):
+    return json.loads((ARGS.source / "tests" / "golden" / f"{name}.json").read_text())
+
+
+class Done:
+    """How a command ended. out is bytes, text and err are texts."""
+
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err.decode()
+
+    @property
+    def text(self):
+        return self.out.decode()
+
+    @property
+    def json(self):
+        return json.loads(self.text)
+
+
+def environment(extra=None):
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("KVRELAY_", "LMCACHE_"))}
+    return {**env, **(extra or {})}
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.dir = Path(tempfile.mkdtemp(prefix="kvr-cli-"))
+        self.addCleanup(shutil.rmtree, self.dir)
+
+    def call(self, *args, env=None, stdin=b"", cwd=None):
+        """Traces go into a folder of this test: others may run at the same time."""
+        done = subprocess.run(
+            [ARGS.command, *map(str, args)],
+            input=stdin, cwd=cwd or self.dir, env=environment(env), timeout=PATIENCE_S,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def ok(self, *args, **kwargs):
+        done = self.call(*args, **kwargs)
+        self.assertEqual(done.status, 0, (args, done.out[:4096], done.err))
+        return done
+
+    def fails(self, status, words, *args, **kwargs):
+        done = self.call(*args, **kwargs)
+        self.assertEqual(done.status, status, (args, done.out[:4096], done.err))
+        for word in [words] if isinstance(words, str) else words:
+            self.assertIn(word, done.err)
+        return done
+
+    def start(self, *args):
+        process = subprocess.Popen(
+            [ARGS.command, *map(str, args)], cwd=self.dir, env=environment(),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        self.addCleanup(self.end, process)
+        return process
+
+    @staticmethod
+    def end(process):
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+    def wait(self, what, process=None):
+        """Until what() is true: the process whose work that is must be alive meanwhile."""
+        until = time.monotonic() + PATIENCE_S
+        while not what():
+            self.assertLess(time.monotonic(), until, "waited too long")
+            if process is not None and process.poll() is not None:
+                self.fail(f"it has ended with {process.returncode}: {process.communicate()}")
+
+    def deploy(self, *tiers, name="deploy.json", **more):
+        """The file of a deployment in the test's folder."""
+        path = self.dir / name
+        trace = {"dir": str(self.dir / "trace"), "size": "4MiB"}
+        memory = {"staging": "64MiB", "objects": "16MiB"}
+        path.write_text(json.dumps({"tiers": list(tiers), "trace": trace, "memory": memory, **more}))
+        return path
+
+    def files(self, under):
+        return sorted(p for p in (self.dir / under).rglob("*") if p.is_file())
+
+
+class Redis:
+    """A server of its own on a Unix socket, and the few commands that a test needs."""
+
+    def __init__(self):
+        self.dir = Path(tempfile.mkdtemp(prefix="kvr-redis-"))
+        self.sock = self.dir / "sock"
+        self.url = f"unix://{self.sock}"
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", str(self.sock), "--save", "",
+             "--appendonly", "no", "--dir", str(self.dir)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        until = time.monotonic() + PATIENCE_S
+        self.stream = None
+        while self.stream is None and time.monotonic() < until and self.process.poll() is None:
+            self.stream = self.connect()
+        if self.stream is None:
+            self.stop()
+            raise AssertionError("redis-server did not start")
+
+    def connect(self):
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect(str(self.sock))
+        except OSError:
+            s.close()
+            return None
+        s.settimeout(PATIENCE_S)
+        self.socket = s
+        return s.makefile("rb")
+
+    def stop(self):
+        if self.stream is not None:
+            self.stream.close()
+            self.socket.close()
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.dir)
+
+    def __call__(self, *words):
+        words = [w if isinstance(w, bytes) else str(w).encode() for w in words]
+        out = b"*%d\r\n" % len(words)
+        out += b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
+        self.socket.sendall(out)
+        return self.reply()
+
+    def reply(self):
+        line = self.stream.readline().rstrip(b"\r\n")
+        kind, rest = line[:1], line[1:]
+        if kind == b"$":
+            return None if rest == b"-1" else self.stream.read(int(rest) + 2)[:-2]
+        if kind == b"*":
+            return [self.reply() for _ in range(int(rest))]
+        if kind == b"-":
+            raise AssertionError(rest.decode())
+        return int(rest) if kind == b":" else rest

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""stat: values that LMCache wrote, sealed values, damaged ones, and tiers that do not answer."""
+
+import command
+
+
+def entries(name):
+    return command.golden("fs_layout")["sets"][name]["entries"]
+
+
+class Golden(command.Case):
+    def test_files_of_lmcache(self):
+        for entry in entries("one_directory"):
+            for name, content in entry["files"].items():
+                path = self.dir / "c" / name
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(bytes.fromhex(content))
+        for entry in entries("one_directory"):
+            with self.subTest(entry["name"]):
+                seen = self.ok("stat", "--url", "fs://./c", "--json", "--verify", entry["key"]).json["tiers"]
+                self.assertEqual(len(seen), 1)
+                self.assertEqual(seen[0]["given"], len(entry["payload_hex"]) // 2)
+                self.assertEqual(seen[0]["format"], "lmcache")
+                self.assertEqual(seen[0]["memory_format"], entry["fmt"])
+                self.assertEqual(seen[0]["groups"], [{"dtype": entry["dtype"], "shape": entry["shape"]}])
+                self.assertEqual(seen[0]["verified"], "OK")
+                text = self.ok("stat", "--url", "fs://./c", entry["key"]).text
+                self.assertIn(entry["dtype"] + " [" + ", ".join(map(str, entry["shape"])) + "]", text)
+                self.assertIn(entry["fmt"], text)
+
+
+class Stat(command.Case):
+    def put(self, config, key="m@1@0@1@bfloat16", data=bytes(4096)):
+        self.ok("put", "--config", config, key, "-", "--shape", "2,1,8,128", "--dtype", "bfloat16", stdin=data)
+        return key
+
+    def test_each_tier(self):
+        config = self.deploy({"name": "host", "url": "memory://", "capacity": "16MiB"},
+                             {"name": "here", "url": "fs://./a", "serde": "zstd"},
+                             {"name": "there", "url": "fs://./b", "format": "bare"})
+        key = self.put(config)
+        host, here, there = self.ok("stat", "--config", config, "--json", "--verify", key).json["tiers"]
+        self.assertEqual(host["result"], "MISS")
+        self.assertIn("process", host["why"])
+        self.assertEqual((here["given"], here["serde"], here["verified"]), (4096, "zstd", "OK"))
+        self.assertLess(here["stored"], 4096)
+        self.assertEqual(here["groups"], [{"dtype": "bfloat16", "shape": [2, 1, 8, 128]}])
+        self.assertEqual((there["given"], there["stored"], there["groups"]), (4096, 4096, []))
+        text = self.ok("stat", "--config", config, "--verify", key).text
+        self.assertIn("seal and fingerprint fit", text)
+        self.assertIn("by zstd", text)
+        self.assertIn("no checksum", text)
+
+    def test_nobody_has_it(self):
+        config = self.deploy({"name": "here", "url": "fs://./a"})
+        done = self.call("stat", "--config", config, "k")
+        self.assertEqual((done.status, done.text.split()), (1, ["here", "not", "there"]))
+
+    def test_another_fingerprint(self):
+        tier = {"name": "here", "url": "fs://./a"}
+        old = self.deploy(tier, name="old.json", engine={"model": "m", "fingerprint": "r1"})
+        new = self.deploy(tier, name="new.json", engine={"model": "m", "fingerprint": "r2"})
+        key = self.put(old)
+        self.assertEqual(self.ok("stat", "--config", old, "--verify", "--json", key).json["tiers"][0]["verified"], "OK")
+        self.ok("stat", "--config", new, key)
+        done = self.call("stat", "--config", new, "--verify", "--json", key)
+        self.assertEqual((done.status, done.json["tiers"][0]["verified"]), (1, "IDENTITY"))
+        self.assertIn("IDENTITY", self.call("stat", "--config", new, "--verify", key).text)
+
+    def test_a_damaged_value(self):
+        config = self.deploy({"name": "here", "url": "fs://./a"})
+        key = self.put(config, data=bytes(range(256)) * 16)
+        (path,) = self.files("a")
+        with path.open("r+b") as f:
+            f.seek(4096 + 100)
+            f.write(b"!")
+        self.ok("stat", "--config", config, key)
+        done = self.call("stat", "--config", config, "--verify", "--json", key)
+        self.assertEqual((done.status, done.json["tiers"][0]["verified"]), (1, "CORRUPT"))
+        with path.open("r+b") as f:
+            f.write(b"KVR2")
+        done = self.call("stat", "--config", config, "--json", key)
+        self.assertEqual((done.status, done.json["tiers"][0]["result"]), (2, "CORRUPT"))
+
+    def test_a_tier_that_does_not_answer(self):
+        config = self.deploy({"name": "here", "url": "fs://./a"},
+                             {"name": "far", "url": "redis://127.0.0.1:1", "write": "never"})
+        key = self.put(config)
+        done = self.call("stat", "--config", config, "--json", key)
+        self.assertEqual(done.status, 2)
+        self.assertEqual([t["result"] for t in done.json["tiers"]], ["OK", "DOWN"])
+        self.assertIn("refused", done.json["tiers"][1]["why"])
+
+    def test_keys_that_cannot_be(self):
+        self.fails(2, "1 to 512 bytes", "stat", "--url", "fs://./c", "k" * 513)
+        self.fails(2, "1 to 512 bytes", "stat", "--url", "fs://./c", "")
+
+
+if __name__ == "__main__":
+    command.main()
