@@ -23,6 +23,7 @@ struct kvr_lane {
 
 	/* Parts that were cancelled before they began: written under the domain's guard. */
 	_Atomic uint32_t cancelled[CANCELLED_MAX];
+	_Atomic uint32_t running; /* the part that has begun; 0: none */
 
 	struct kvr_item items[KVR_WIDE_KEYS];
 	struct kvr_meta metas[KVR_WIDE_KEYS];
@@ -59,6 +60,13 @@ on_kick(void *arg, const struct kvr_msg *msg)
 		if (atomic_compare_exchange_strong(&lane->cancelled[i], &none, msg->part))
 			break;
 	}
+	/*
+	 * Only the part that runs is kicked. There is one target, so a kick for a part that waits
+	 * would take the place of one that has not been seen yet; the mark is enough for it: either
+	 * the worker sees the mark when it begins, or we see here that it has begun.
+	 */
+	if (msg->type == KVR_MSG_PART_CANCEL && atomic_load(&lane->running) != msg->part)
+		return;
 	/* A lane that hangs up stays kicked, whoever else is cancelled afterwards. */
 	if (atomic_load(&lane->kick.target) != KVR_KICK_ALL)
 		atomic_store(&lane->kick.target, target);
@@ -259,6 +267,7 @@ run_part(struct kvr_lane *lane, const struct kvr_msg *msg)
 		err = as_end(err);
 		hang_up(lane);
 	}
+	atomic_store(&lane->running, 0);
 	take_mark(lane, msg->part);
 	tell_done(lane, msg, err, start_ns, bytes);
 }
@@ -269,10 +278,13 @@ part(struct kvr_lane *lane, const struct kvr_msg *msg)
 	uint64_t now_ns = kvr_now_ns();
 
 	KVR_CHECK(msg->n_rows > 0 && msg->n_rows <= KVR_WIDE_KEYS);
-	if (take_mark(lane, msg->part) || lane->connector == NULL || msg->deadline_ns <= now_ns)
+	atomic_store(&lane->running, msg->part); /* before the look at the marks: see on_kick */
+	if (take_mark(lane, msg->part) || lane->connector == NULL || msg->deadline_ns <= now_ns) {
+		atomic_store(&lane->running, 0);
 		tell_done(lane, msg, KVR_E_UNFINISHED, now_ns, 0);
-	else
+	} else {
 		run_part(lane, msg);
+	}
 }
 
 static void
