@@ -208,9 +208,11 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 			                     : &k->n_finished,
 			    1);
 	}
-	/* Pairs with the acquire in kvr_call_fetch: who sees the arrival sees outcome and rows. */
-	atomic_fetch_add_explicit(
-	    &c->word, KVR_WORD_ARRIVED + (quiet ? KVR_WORD_QUIET : 0), memory_order_acq_rel);
+	/*
+	 * Pairs with the acquire in kvr_call_fetch: who sees the arrival sees outcome and rows. In one
+	 * total order with sleepers: either announce sees a sleeper, or the sleeper sees the arrival.
+	 */
+	atomic_fetch_add(&c->word, KVR_WORD_ARRIVED + (quiet ? KVR_WORD_QUIET : 0));
 	announce(k, c, quiet);
 }
 

@@ -25,7 +25,7 @@ static void
 life(const char *url)
 {
 	const uint64_t size[] = { 0, 1, 4095, 4096, 65537, 1048576, 2999999 };
-	const struct kvr_options o = { .size = sizeof(o), .url = url };
+	const struct kvr_options o = { .size = sizeof(o), .url = url, BED_SET };
 	char *in = malloc(MOST), *out = malloc(MOST), key[32];
 	uint64_t found = 0;
 	struct kvr *k;

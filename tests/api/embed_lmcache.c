@@ -55,6 +55,7 @@ begin(struct engine *e, const char *url, uint32_t worker, bool with_layout)
 		.revision = "r1" };
 	const struct kvr_options o = { .size = sizeof(o),
 		.url = url,
+		BED_SET,
 		.identity = &who,
 		.layout = with_layout ? &chunk : NULL };
 	char why[512];

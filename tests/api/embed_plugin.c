@@ -27,7 +27,7 @@ struct plugin {
 static void
 plugin_open(struct plugin *p, const char *url)
 {
-	const struct kvr_options o = { .size = sizeof(o), .url = url };
+	const struct kvr_options o = { .size = sizeof(o), .url = url, BED_SET };
 	char why[512];
 
 	memset(p, 0, sizeof(*p));

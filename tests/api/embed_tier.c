@@ -52,7 +52,7 @@ static void
 life(const char *url)
 {
 	const struct kvr_identity who = { .size = sizeof(who), .role = KVR_SCHEDULER };
-	const struct kvr_options o = { .size = sizeof(o), .url = url, .identity = &who };
+	const struct kvr_options o = { .size = sizeof(o), .url = url, BED_SET, .identity = &who };
 	struct kvr_opts prefix = { .size = sizeof(prefix), .flags = KVR_PREFIX };
 	struct kvr_opts absent = { .size = sizeof(absent), .flags = KVR_IF_ABSENT };
 	struct kvr_done d = { .size = sizeof(d) };

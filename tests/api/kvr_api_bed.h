@@ -36,6 +36,10 @@ bed_in_ms(uint64_t ms)
 	return bed_now_ns() + ms * UINT64_C(1000000);
 }
 
+/* In a test a broken invariant ends the process, with its name. */
+static const char *const bed_set[] = { "on_panic=abort" };
+#define BED_SET .set = bed_set, .n_set = 1
+
 struct bed_log {
 	int n, level;
 	char last[512];
@@ -61,7 +65,8 @@ bed_open(const char *json, const struct kvr_identity *who, const struct kvr_layo
 		.identity = who,
 		.layout = layout,
 		.log = log == NULL ? NULL : bed_log,
-		.log_arg = log };
+		.log_arg = log,
+		BED_SET };
 	struct kvr *k = NULL;
 	char why[512] = "";
 	enum kvr_err err = kvr_open(&o, 0, &k, why, sizeof(why));

@@ -5,12 +5,13 @@
  */
 #include "kvr_api_bed.h"
 
-#define DEPLOYMENT(device) \
-	"{\"memory\":{\"staging\":\"8MiB\",\"device\":\"" device "\"}," \
-	"\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\",\"format\":\"sealed\",\"serde\":\"zstd\"}]}"
+#define DEPLOYMENT(device)                                                                         \
+	"{\"memory\":{\"staging\":\"8MiB\",\"device\":\"" device "\"},"                            \
+	"\"tiers\":[{\"name\":\"a\",\"url\":\"memory://"                                           \
+	"\",\"format\":\"sealed\",\"serde\":\"zstd\"}]}"
 
 struct said {
-	int  n;
+	int n;
 	char line[512];
 };
 
@@ -29,8 +30,9 @@ listen_for_device(void *arg, int level, const char *line)
 static enum kvr_err
 open_with(const char *json, struct said *said, struct kvr **ret, char *why, size_t cap)
 {
-	const struct kvr_options o = { .size = sizeof(o), .config_text = json, .log = listen_for_device,
-		.log_arg = said };
+	const struct kvr_options o = {
+		.size = sizeof(o), .config_text = json, .log = listen_for_device, .log_arg = said
+	};
 
 	memset(said, 0, sizeof(*said));
 	return kvr_open(&o, 0, ret, why, cap);
@@ -44,8 +46,9 @@ works(struct kvr *k)
 	const char *key = "k";
 	const uint64_t len = sizeof(value);
 	void *from = value, *to = back;
-	struct kvr_batch b = { .size = sizeof(b), .kind = KVR_PUT, .n = 1, .key = &key, .at = &from,
-		.len = &len };
+	struct kvr_batch b = {
+		.size = sizeof(b), .kind = KVR_PUT, .n = 1, .key = &key, .at = &from, .len = &len
+	};
 
 	for (size_t i = 0; i < sizeof(value); i++)
 		value[i] = (uint8_t)(i >> 8);
@@ -98,8 +101,9 @@ START_TEST(auto_serves_and_says_when_it_is_the_host)
 	ERR(open_with(DEPLOYMENT("auto"), &said, &k, why, sizeof(why)), KVR_OK);
 	ck_assert_int_eq(said.n, there ? 0 : 1);
 	if (!there)
-		ck_assert_msg(strstr(said.line, "the host serves") != NULL && strlen(said.line) > 60,
-		    "'%s'", said.line);
+		ck_assert_msg(
+		    strstr(said.line, "the host serves") != NULL && strlen(said.line) > 60, "'%s'",
+		    said.line);
 	works(k);
 	/* Again: what was locked has been given back. */
 	ERR(open_with(DEPLOYMENT("auto"), &said, &k, why, sizeof(why)), KVR_OK);

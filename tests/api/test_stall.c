@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A server that stands still or dies under running operations: every call comes back in time. */
+#include "kvr_api_bed.h"
+#include "kvr_redis_server.h"
+
+#include <pthread.h>
+
+KVR_NEEDS_REDIS
+
+enum { LEN = 4 << 20, LATE_MS = 2000 /* of a machine under sanitizers and other tests */ };
+
+static struct kvr *
+open_url(const char *url)
+{
+	const struct kvr_options o = { .size = sizeof(o), .url = url, BED_SET };
+	struct kvr *k;
+	char why[256];
+
+	ck_assert_msg(kvr_open(&o, 0, &k, why, sizeof(why)) == KVR_OK, "%s", why);
+	return k;
+}
+
+static enum kvr_err
+move(struct kvr *k, uint32_t kind, void *at, uint64_t until_ns, struct kvr_done *d)
+{
+	const struct kvr_batch b = { .size = sizeof(b),
+		.kind = kind,
+		.n = 1,
+		.keys = "large",
+		.at = &(void *const){ at },
+		.len = &(const uint64_t){ LEN } };
+	const struct kvr_opts o = { .size = sizeof(o), .until_ns = until_ns };
+
+	return kvr_run(k, &b, &o, d, NULL);
+}
+
+START_TEST(a_deadline_holds_against_a_server_that_stands_still)
+{
+	struct kvr_redis_server *s = kvr_redis_server_start(NULL, NULL);
+	struct kvr *k = open_url(s->url);
+	struct kvr_done d = { .size = sizeof(d) };
+	char *value = malloc(LEN);
+
+	bed_fill(value, LEN, 1);
+	OK(move(k, KVR_PUT, value, 0, &d));
+	kvr_redis_server_pause(s);
+	uint64_t until_ns = bed_in_ms(100);
+	ERR(move(k, KVR_GET, value, until_ns, &d), KVR_E_TIMEOUT);
+	ck_assert_uint_ge(bed_now_ns(), until_ns);
+	ck_assert_uint_lt(bed_now_ns(), until_ns + LATE_MS * UINT64_C(1000000));
+	ck_assert_uint_eq(d.flags & KVR_DONE_QUIET, KVR_DONE_QUIET);
+	/* The memory is ours again: what the server says later must not get into it. */
+	memset(value, 0, LEN);
+	kvr_redis_server_resume(s);
+	OK(kvr_contains(k, "large", false, bed_in_ms(20000)));
+	for (int i = 0; i < LEN; i++)
+		if (value[i] != 0)
+			ck_abort_msg("byte %d was written after the completion", i);
+	OK(move(k, KVR_GET, value, bed_in_ms(20000), &d));
+	bed_same(value, LEN, 1);
+	free(value);
+	bed_close(k);
+	kvr_redis_server_stop(s);
+}
+END_TEST
+
+struct mover {
+	struct kvr *k;
+	pthread_t id;
+	int err;
+	char *at;
+};
+
+static void *
+get(void *arg)
+{
+	struct mover *m = arg;
+
+	m->err = move(m->k, KVR_GET, m->at, bed_in_ms(60000), NULL);
+	return NULL;
+}
+
+static void
+close_on_a_server_that_stands_still(uint32_t mode)
+{
+	enum { MOVERS = 4 };
+	struct kvr_redis_server *s = kvr_redis_server_start(NULL, NULL);
+	struct kvr *k = open_url(s->url);
+	struct mover m[MOVERS];
+	struct kvr_close_report r = { .size = sizeof(r) };
+	struct kvr_health h = { .size = sizeof(h) };
+	char *value = calloc(1, LEN);
+
+	OK(move(k, KVR_PUT, value, 0, NULL));
+	kvr_redis_server_pause(s);
+	for (int i = 0; i < MOVERS; i++) {
+		m[i] = (struct mover){ .k = k, .at = malloc(LEN) };
+		ck_assert_int_eq(pthread_create(&m[i].id, NULL, get, &m[i]), 0);
+	}
+	do
+		OK(kvr_health(k, &h));
+	while (h.in_flight < MOVERS);
+	uint64_t until_ns = bed_in_ms(300);
+	OK(kvr_close(k, until_ns, mode, &r));
+	ck_assert_uint_lt(bed_now_ns(), until_ns + LATE_MS * UINT64_C(1000000));
+	ck_assert_uint_eq(r.not_quiet, 0);
+	for (int i = 0; i < MOVERS; i++) {
+		pthread_join(m[i].id, NULL);
+		ERR(m[i].err, KVR_E_SHUTDOWN);
+		free(m[i].at);
+	}
+	ck_assert_uint_eq(r.dropped, MOVERS);
+	kvr_free(k);
+	free(value);
+	kvr_redis_server_resume(s);
+	kvr_redis_server_stop(s);
+}
+
+START_TEST(aborted_on_a_server_that_stands_still)
+{
+	close_on_a_server_that_stands_still(KVR_ABORT);
+}
+END_TEST
+
+START_TEST(drained_on_a_server_that_stands_still)
+{
+	close_on_a_server_that_stands_still(KVR_DRAIN);
+}
+END_TEST
+
+START_TEST(a_server_that_dies_and_comes_back)
+{
+	struct kvr_redis_server *s = kvr_redis_server_start(NULL, NULL);
+	struct kvr *k = open_url(s->url);
+	struct kvr_done d = { .size = sizeof(d) };
+	struct kvr_health h = { .size = sizeof(h) };
+	char *value = calloc(1, LEN);
+	enum kvr_err err;
+
+	OK(move(k, KVR_PUT, value, 0, NULL));
+	kvr_redis_server_kill(s);
+	err = move(k, KVR_GET, value, bed_in_ms(5000), &d);
+	ck_assert_msg(err == KVR_E_DOWN || err == KVR_E_TIMEOUT, "%s", kvr_err_name(err));
+	OK(kvr_health(k, &h));
+	ck_assert_uint_eq(h.ok, 0);
+	ck_assert_str_ne(h.why, "");
+	kvr_redis_server_restart(s);
+	uint64_t until_ns = bed_in_ms(30000);
+	do
+		err = move(k, KVR_PUT, value, bed_in_ms(5000), NULL);
+	while (err != KVR_OK && bed_now_ns() < until_ns);
+	OK(err);
+	OK(kvr_health(k, &h));
+	ck_assert_uint_eq(h.ok, 1);
+	free(value);
+	bed_close(k);
+	kvr_redis_server_stop(s);
+}
+END_TEST
+
+/* A store that was never there: open succeeds, and calls say DOWN at once or by their deadline. */
+START_TEST(a_server_that_is_not_there)
+{
+	struct kvr *k = open_url("redis://127.0.0.1:1");
+	uint64_t until_ns = bed_in_ms(3000);
+	enum kvr_err err = kvr_contains(k, "k", false, until_ns);
+
+	ck_assert_msg(err == KVR_E_DOWN || err == KVR_E_TIMEOUT, "%s", kvr_err_name(err));
+	ck_assert_uint_lt(bed_now_ns(), until_ns + LATE_MS * UINT64_C(1000000));
+	bed_close(k);
+}
+END_TEST
+
+KVR_CHECK_MAIN("api.stall", a_deadline_holds_against_a_server_that_stands_still,
+    aborted_on_a_server_that_stands_still, drained_on_a_server_that_stands_still,
+    a_server_that_dies_and_comes_back, a_server_that_is_not_there)
