@@ -15,7 +15,7 @@ static const struct {
 	{ "stat", "KEY", "what each tier stores under a key, decoded", cli_stat },
 	{ "bench", "[--chunks N] ...", "write, read back and compare KV chunks; how fast", cli_bench },
 	{ "config", "check|show|help|schema", "check or explain a configuration", cli_config },
-	{ "trace", "show|replay|info FILE", "read a trace, or replay it and compare", cli_trace },
+	{ "trace", "show|replay|info|last FILE", "read a trace, or replay it and compare", cli_trace },
 	{ "version", "", "versions and what is built in", cli_version },
 };
 
@@ -26,7 +26,7 @@ usage(FILE *to)
 	      "usage: kvrelay COMMAND [OPTIONS] [ARGUMENTS]\n\n",
 	    to);
 	for (size_t i = 0; i < KVR_LEN(commands); i++)
-		fprintf(to, "  %-8s %-24s %s\n", commands[i].name, commands[i].args, commands[i].help);
+		fprintf(to, "  %-8s %-26s %s\n", commands[i].name, commands[i].args, commands[i].help);
 	fputs("\nA deployment is named by --config FILE or --url URL. 'kvrelay COMMAND --help' has the\n"
 	      "options. Exit status: 0 done, 1 a miss or a mismatch, 2 an error.\n",
 	    to);

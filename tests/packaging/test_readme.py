@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The README is held to what it says: its program is built against an installed prefix and run, its
+commands are run, its configurations are checked, and what it names is there.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ARGS = argparse.Namespace()
+FENCE = re.compile(r"(?:<!-- run: (?P<run>[\w.]+) -->\n)?```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.M | re.S)
+FOLDERS = ("runtime/", "connectors/", "config/", "actors/", "api/", "tests/", "scripts/", ".ci/")
+
+
+def run(*command, env=None, cwd=None, ok=True):
+    done = subprocess.run(
+        [str(c) for c in command], env={**os.environ, **(env or {})}, cwd=cwd, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120,
+    )
+    if ok and done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, command))}\nexit {done.returncode}\n"
+                             f"{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Readme(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.root = Path(ARGS.source)
+        cls.text = (cls.root / "README.md").read_text(encoding="utf-8")
+        cls.blocks = list(FENCE.finditer(cls.text))
+        # Indented lines are commands too, and so is what stands between backticks.
+        prose = FENCE.sub("", cls.text)
+        cls.spans = re.findall(r"`([^`\n]+)`", prose)
+        cls.indented = re.findall(r"^ {4}(\S.*)$", prose, flags=re.M)
+        cls.dir = Path(tempfile.mkdtemp(prefix="kvr-readme-"))
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.dir)
+
+    def block(self, name):
+        found = [b.group("body") for b in self.blocks if b.group("run") == name]
+        self.assertEqual(len(found), 1, name)
+        return found[0]
+
+    def test_the_program(self):
+        prefix, program = self.dir / "prefix", self.dir / "example"
+        run(ARGS.cmake, "--install", ARGS.build, "--prefix", prefix)
+        (self.dir / "example.c").write_text(self.block("example.c"))
+        lib = prefix / ARGS.libdir
+        line = next(l for l in self.indented if l.startswith("cc example.c"))
+        flags = re.fullmatch(r"cc example\.c \$\((pkg-config .*)\)", line).group(1).split()
+        said = run(*flags, env={"PKG_CONFIG_PATH": str(lib / "pkgconfig")}).split()
+        run(ARGS.cc, "-Wall", "-Wextra", "-Werror", "example.c", *said, "-o", program, cwd=self.dir)
+        out = run(program, env={"LD_LIBRARY_PATH": str(lib)})
+        self.assertEqual(out, "2 chunks came back, 2 in a row\n")
+
+    def test_the_commands(self):
+        # As in a clone, but not in this one: some of them write beside the configuration.
+        clone, tmp = self.dir / "clone", self.dir / "tmp"
+        tmp.mkdir()
+        shutil.copytree(self.root / "config", clone / "config")
+        shutil.copy(self.root / "LICENSE", clone)
+        path = f"{Path(ARGS.command).parent}:{os.environ['PATH']}"
+        lines = self.block("commands").strip().split("\n")
+        self.assertGreater(len(lines), 3)
+        for line in lines:
+            self.assertTrue(line.startswith("kvrelay "), line)
+            run("sh", "-ec", line.replace("/tmp/", f"{tmp}/"), cwd=clone, env={"PATH": path})
+        got = next(l.split(" -o ")[1].split()[0] for l in lines if " -o " in l)
+        self.assertEqual((tmp / Path(got).name).read_bytes(), (self.root / "LICENSE").read_bytes())
+
+    def test_the_configurations(self):
+        checked = 0
+        for block in self.blocks:
+            if block.group("kind") == "json":
+                file = self.dir / "block.json"
+                file.write_text(block.group("body"))
+                names = re.findall(r'"password_env": "(\w+)"|\$\{(\w+)\}', block.group("body"))
+                env = {one or other: "1" for one, other in names}
+                run(ARGS.command, "config", "check", file, env=env)
+                checked += 1
+        self.assertGreater(checked, 0)
+
+    def test_what_it_names_is_there(self):
+        links = [link for link in re.findall(r"\]\(([^)#]+)\)", self.text) if "://" not in link]
+        lines = [word for line in self.indented for word in line.split()]
+        code = [word for b in self.blocks if b.group("kind") == "sh" for word in b.group("body").split()]
+        names = {w.rstrip("/") for w in links + self.spans + lines + code
+                 if w.startswith(FOLDERS) or w in links}
+        for name in sorted(names):
+            self.assertTrue((self.root / name).exists(), f"README.md names {name}")
+        self.assertGreater(len(names), 15)
+
+    def shown(self):
+        """Every line that shows the command, without what is filled in."""
+        for text in self.spans + self.indented + self.block("commands").split("\n"):
+            if text.startswith("kvrelay "):
+                yield text
+
+    def test_what_it_shows_is_known_to_help(self):
+        top = run(ARGS.command, "--help")
+        commands = {m[0]: m[1] for m in re.findall(r"^  (\w+) +(\S*)", top, flags=re.M)}
+        helps = {name: run(ARGS.command, name, "--help") for name in commands}
+        seen = set()
+        for line in self.shown():
+            words = line.split()
+            self.assertIn(words[1], commands, line)
+            seen.add(words[1])
+            if "|" in commands[words[1]]:
+                self.assertIn(words[2], commands[words[1]].split("|"), line)
+            for option in re.findall(r"(?<= )--?[a-z]\w*", line):
+                self.assertRegex(helps[words[1]], rf"(?m)^  {option}\b", line)
+        for option in (s.split()[0] for s in self.spans if s.startswith("--")):
+            self.assertTrue(any(re.search(rf"(?m)^  {option}\b", h) for h in helps.values()), option)
+        self.assertGreater(len(seen), 5)
+
+    def test_its_functions_and_errors_are_in_the_header(self):
+        header = (self.root / "api" / "kvrelay.h").read_text()
+        words = {w for span in self.spans if "/" not in span for w in re.findall(r"\b(?:kvr|KVR)_\w+", span)}
+        words |= {f"KVR_E_{w}" for row in re.findall(r"^\| ((?:`[A-Z]+`(?:, )?)+) \|", self.text, flags=re.M)
+                  for w in re.findall(r"[A-Z]+", row)}
+        self.assertGreater(len(words), 10)
+        for word in sorted(words):
+            self.assertTrue(re.search(rf"\b{word}\b", header), f"kvrelay.h has no {word}")
+
+    def test_its_table_of_stores_is_what_is_built_in(self):
+        table = self.text[self.text.index("| store |"):].split("\n\n")[0]
+        said = set(re.findall(r"`([a-z+-]+)://", table))
+        self.assertGreater(len(said), 2)
+        built = run(ARGS.command, "version")
+        for scheme in said:
+            self.assertRegex(built, rf"\b{scheme}\b")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ("cmake", "cc", "source", "build", "libdir", "command"):
+        parser.add_argument(f"--{name}", required=True)
+    _, rest = parser.parse_known_args(namespace=ARGS)
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+
+
+if __name__ == "__main__":
+    main()
