@@ -163,10 +163,15 @@ step(struct kvr_sim *sim, struct sim_decider *d, const struct kvr_msg *msg)
 		ev.rows = &sim->rows[msg->rows];
 	sim->out->row_table = sim->rows;
 	sim->out->step = ++sim->steps;
+	if (sim->options.watch != NULL)
+		sim->options.watch->before(sim->options.watch->arg, sim, &ev);
 	mark[0] = kvr_step(&d->actor, &ev, sim->out);
 	mark[1] = msg->to;
 	mark[2] = sim->now_ns;
 	sim->digest = kvr_hash64_seed(mark, sizeof(mark), sim->digest);
+	if (sim->options.watch != NULL)
+		sim->options.watch->after(
+		    sim->options.watch->arg, sim, &d->actor, before, mark[0], sim->out);
 	if (sim->options.transcript)
 		kvr_sim_line(sim, &d->actor, before, &ev);
 	for (uint32_t i = 0; i < sim->out->n; i++) {

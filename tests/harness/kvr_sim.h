@@ -23,6 +23,14 @@ struct kvr_sim;
 /* A message that no decider of this world and no model takes: a test plays that actor. */
 typedef void kvr_sim_outside_fn(void *arg, struct kvr_sim *, const struct kvr_msg *);
 
+/* Sees every step from both sides: before it rows are what the decider will read. */
+struct kvr_sim_watch {
+	void (*before)(void *arg, struct kvr_sim *, const struct kvr_event *);
+	void (*after)(void *arg, struct kvr_sim *, const struct kvr_actor *, uint32_t state_before,
+	    uint64_t digest, const struct kvr_out *);
+	void *arg;
+};
+
 struct kvr_sim_options {
 	uint64_t seed;
 	/*
@@ -34,6 +42,7 @@ struct kvr_sim_options {
 	bool     transcript;
 	kvr_sim_outside_fn *outside; /* NULL: such messages are a bug */
 	void    *arg;
+	const struct kvr_sim_watch *watch; /* NULL: nobody; lives as long as the world */
 };
 
 /* How the store of a tier behaves. Chances are out of 1024. */
