@@ -145,6 +145,12 @@ kvr_system_join(struct kvr_system *sys, uint64_t until_ns)
 {
 	uint32_t stuck = 0;
 
+	/*
+	 * At the end of patience deciders may still live. They must not hear of lanes that end without
+	 * their word, which is a broken rule to them; after STOPPED this changes nothing.
+	 */
+	if (sys->domain != NULL)
+		kvr_domain_stop(sys->domain);
 	hang_up_lanes(sys);
 	for (uint32_t t = 0; t < sys->n_tiers; t++)
 		stuck += kvr_system_tier_join(sys, t, until_ns);
