@@ -232,12 +232,17 @@ kvr_system_open(
 
 	(void)why;
 	(void)cap;
-	KVR_CHECK(s != NULL && fake.system == NULL);
+	KVR_CHECK(fake.system == NULL);
+	if (s == NULL)
+		return KVR_E_NOMEM;
 	s->opt = *opt;
 	pthread_mutex_init(&s->lock, NULL);
 	kvr_cond_init(&s->bell);
 	kvr_cond_init(&s->held_bell);
-	KVR_CHECK(kvr_thread_start("fake", run, s, &s->thread) == KVR_OK);
+	if (kvr_thread_start("fake", run, s, &s->thread) != KVR_OK) {
+		free(s);
+		return KVR_E_NOMEM;
+	}
 	fake.system = s;
 	*ret = s;
 	return KVR_OK;
