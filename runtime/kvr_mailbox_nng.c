@@ -15,14 +15,10 @@
 
 #include "kvr_thread.h"
 
-#include <errno.h>
-#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <nng/nng.h>
@@ -62,25 +58,6 @@ struct kvr_mailbox {
 	_Atomic bool     taker_sleeps;
 };
 
-/* True when *word changed, or for no reason; false when until_ns has passed. */
-static bool
-sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t until_ns)
-{
-	struct timespec ts = { .tv_sec = (time_t)(until_ns / KVR_SEC(1)),
-		.tv_nsec = (long)(until_ns % KVR_SEC(1)) };
-	long e = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen,
-	    until_ns == UINT64_MAX ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
-
-	KVR_CHECK(e == 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT);
-	return e == 0 || errno != ETIMEDOUT;
-}
-
-static void
-wake(_Atomic uint32_t *word)
-{
-	syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
-}
-
 static nng_msg *
 spare_pop(struct kvr_mailbox *m)
 {
@@ -116,7 +93,7 @@ keep(struct kvr_mailbox *m, const struct kvr_msg *msg)
 	m->waiting[came & m->mask] = *msg;
 	atomic_store(&m->came, came + 1);
 	if (atomic_load(&m->taker_sleeps) && atomic_exchange(&m->taker_sleeps, false))
-		wake(&m->came);
+		kvr_wake(&m->came);
 }
 
 static void
@@ -136,7 +113,7 @@ receive(struct kvr_mailbox *m, nng_aio *aio)
 		keep(m, &msg);
 	}
 	if (atomic_fetch_sub(&m->in_nng, 1) == 1 && atomic_load(&m->closer_waits))
-		wake(&m->in_nng);
+		kvr_wake(&m->in_nng);
 }
 
 static void
@@ -166,7 +143,7 @@ kvr_mailbox_take(struct kvr_mailbox *m, uint64_t until_ns, struct kvr_msg *ret)
 	while (atomic_load(&m->came) == m->gone && in_time) {
 		atomic_store(&m->taker_sleeps, true);
 		if (atomic_load(&m->came) == m->gone)
-			in_time = sleep_on(&m->came, m->gone, until_ns);
+			in_time = kvr_sleep_on(&m->came, m->gone, until_ns);
 		atomic_store(&m->taker_sleeps, false);
 	}
 	if (atomic_load(&m->came) == m->gone)
@@ -315,7 +292,7 @@ drain(struct kvr_mailbox *m)
 
 	atomic_store(&m->closer_waits, true);
 	while ((left = atomic_load(&m->in_nng)) > 0 && in_time)
-		in_time = sleep_on(&m->in_nng, left, until_ns);
+		in_time = kvr_sleep_on(&m->in_nng, left, until_ns);
 }
 
 void

@@ -2,9 +2,13 @@
 #include "kvr_thread.h"
 
 #include <errno.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { NAME_MAX_LEN = 16 };
 
@@ -37,6 +41,69 @@ kvr_signals_restore(const sigset_t *before)
 	KVR_CHECK(pthread_sigmask(SIG_SETMASK, before, NULL) == 0);
 }
 
+static struct timespec
+timespec_of(uint64_t ns)
+{
+	return (struct timespec){ .tv_sec = (time_t)(ns / KVR_SEC(1)),
+		.tv_nsec = (long)(ns % KVR_SEC(1)) };
+}
+
+bool
+kvr_sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t until_ns)
+{
+	struct timespec ts = timespec_of(until_ns);
+	/* The bitset form takes an instant; the plain one a duration, which would start anew. */
+	long e = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen,
+	    until_ns == UINT64_MAX ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
+
+	KVR_CHECK(e == 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT);
+	return e == 0 || errno != ETIMEDOUT;
+}
+
+void
+kvr_wake(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
+}
+
+bool
+kvr_lock_try(struct kvr_lock *l)
+{
+	uint32_t free_word = 0;
+
+	return atomic_compare_exchange_strong(&l->word, &free_word, 1);
+}
+
+/*
+ * Who has slept takes it as 2, for he cannot know whether others sleep still: one wake too many at
+ * most, and never one too few. A sleeper that gives up leaves the 2 behind, to the same effect.
+ */
+bool
+kvr_lock_until(struct kvr_lock *l, uint64_t until_ns)
+{
+	if (kvr_lock_try(l))
+		return true;
+	while (atomic_exchange(&l->word, 2) != 0)
+		if (!kvr_sleep_on(&l->word, 2, until_ns))
+			return false;
+	return true;
+}
+
+void
+kvr_lock(struct kvr_lock *l)
+{
+	bool got = kvr_lock_until(l, UINT64_MAX);
+
+	KVR_CHECK(got);
+}
+
+void
+kvr_unlock(struct kvr_lock *l)
+{
+	if (atomic_exchange(&l->word, 0) == 2)
+		kvr_wake(&l->word);
+}
+
 void
 kvr_cond_init(pthread_cond_t *cond)
 {
@@ -51,8 +118,7 @@ kvr_cond_init(pthread_cond_t *cond)
 bool
 kvr_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ns)
 {
-	struct timespec ts = { .tv_sec = (time_t)(until_ns / KVR_SEC(1)),
-		.tv_nsec = (long)(until_ns % KVR_SEC(1)) };
+	struct timespec ts = timespec_of(until_ns);
 	int e;
 
 	if (until_ns == UINT64_MAX)

@@ -31,6 +31,27 @@ KVR_MUST_USE enum kvr_err kvr_thread_join(struct kvr_thread *take, uint64_t unti
 void kvr_signals_block(sigset_t *ret_before);
 void kvr_signals_restore(const sigset_t *before);
 
+/*
+ * Sleeps while *word is `seen`. False when until_ns has passed; true when somebody woke it, when
+ * the word was another already, or for no reason. UINT64_MAX: no deadline.
+ */
+bool kvr_sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t until_ns);
+/* Wakes one sleeper. The word has been changed before. */
+void kvr_wake(_Atomic uint32_t *word);
+
+/*
+ * A mutex that can be waited for until an instant, which pthread's can only by a clock that people
+ * set. Zero bytes are an open one.
+ */
+struct kvr_lock {
+	_Atomic uint32_t word; /* 0 free, 1 taken, 2 taken and somebody may sleep */
+};
+
+KVR_MUST_USE bool kvr_lock_try(struct kvr_lock *);
+KVR_MUST_USE bool kvr_lock_until(struct kvr_lock *, uint64_t until_ns);
+void              kvr_lock(struct kvr_lock *);
+void              kvr_unlock(struct kvr_lock *);
+
 /* A condition variable that understands until_ns. */
 void kvr_cond_init(pthread_cond_t *);
 /* False when until_ns has passed; like every wait it may also return true for no reason. */

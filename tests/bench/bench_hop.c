@@ -8,7 +8,9 @@
  *            through the same deciders, and the waiting caller is woken
  *   direct   the same without a worker: what the deciders, the guard and the trace cost
  *
- * Prints medians and 99th percentiles in microseconds, and the ratio of the medians.
+ * and at last four callers at once, half of their operations through the worker. Prints medians and
+ * 99th percentiles in microseconds, and the ratio of the medians. Two threads that wake each other
+ * may stay on one core or not; taskset -c 0 makes that the same for all rows.
  */
 #include "kvr_domain.h"
 #include "kvr_thread.h"
@@ -19,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EACH = 500, ROUNDS = 20, ROUNDS_MAX = 1000 };
+enum { EACH = 500, ROUNDS = 20, ROUNDS_MAX = 1000, CROWD = 4, CROWD_EACH = 5000 };
 
 struct samples {
 	const char *name;
@@ -41,8 +43,15 @@ struct hop {
 	struct kvr_thread  *worker;
 	pthread_mutex_t     lock;
 	pthread_cond_t      cond;
-	uint64_t            done;
-	uint32_t            gen;
+	uint64_t            done[CROWD];
+	uint32_t            gen[CROWD];
+};
+
+struct caller {
+	struct hop        *hop;
+	struct samples     samples;
+	struct kvr_thread *thread;
+	uint32_t           slot;
 };
 
 static void
@@ -118,9 +127,9 @@ outside(void *arg, const struct kvr_msg *m, const struct kvr_row *rows)
 	if (m->type != KVR_MSG_COMPLETE)
 		return;
 	pthread_mutex_lock(&h->lock);
-	h->done = m->op;
+	h->done[m->op % DUO_SLOTS] = m->op;
 	pthread_mutex_unlock(&h->lock);
-	pthread_cond_signal(&h->cond);
+	pthread_cond_broadcast(&h->cond);
 }
 
 static void
@@ -175,20 +184,46 @@ close_hop(struct hop *h)
 }
 
 static void
-call(struct hop *h, int by_worker, struct samples *s)
+call(struct hop *h, uint32_t slot, int by_worker, struct samples *s)
 {
-	for (int i = 0; i < EACH; i++) {
-		uint64_t from = kvr_now_ns();
-		/* The deadline is what sets a timer, as every operation of the library does. */
-		struct kvr_msg m = duo_submit(0, ++h->gen, 4, by_worker, from + KVR_SEC(60));
+	uint64_t from = kvr_now_ns();
+	/* The deadline is what sets a timer, as every operation of the library does. */
+	struct kvr_msg m = duo_submit(slot, ++h->gen[slot], 4, by_worker, from + KVR_SEC(60));
 
-		must(kvr_domain_post(h->domain, &m) == KVR_OK, "post");
-		pthread_mutex_lock(&h->lock);
-		while (h->done != m.op)
-			kvr_cond_wait(&h->cond, &h->lock, UINT64_MAX);
-		pthread_mutex_unlock(&h->lock);
-		s->ns[s->n++] = kvr_now_ns() - from;
+	must(kvr_domain_post(h->domain, &m) == KVR_OK, "post");
+	pthread_mutex_lock(&h->lock);
+	while (h->done[slot] != m.op)
+		kvr_cond_wait(&h->cond, &h->lock, UINT64_MAX);
+	pthread_mutex_unlock(&h->lock);
+	s->ns[s->n++] = kvr_now_ns() - from;
+}
+
+static void
+call_often(void *arg)
+{
+	struct caller *c = arg;
+
+	for (int i = 0; i < CROWD_EACH; i++)
+		call(c->hop, c->slot, i % 2, &c->samples);
+}
+
+static void
+crowd(struct hop *h)
+{
+	struct caller c[CROWD];
+	uint64_t from_ns = kvr_now_ns();
+
+	for (uint32_t i = 0; i < CROWD; i++) {
+		c[i] = (struct caller){ .hop = h, .slot = i };
+		must((c[i].samples.ns = calloc(CROWD_EACH, sizeof(uint64_t))) != NULL, "memory");
+		must(kvr_thread_start("caller", call_often, &c[i], &c[i].thread) == KVR_OK, "thread");
 	}
+	for (uint32_t i = 0; i < CROWD; i++) {
+		must(kvr_thread_join(c[i].thread, UINT64_MAX) == KVR_OK, "join");
+		free(c[i].samples.ns);
+	}
+	printf("%d callers %.0f operations/s\n", CROWD,
+	    CROWD * CROWD_EACH / ((double)(kvr_now_ns() - from_ns) / 1e9));
 }
 
 int
@@ -210,9 +245,12 @@ main(int argc, char **argv)
 	open_hop(&h);
 	for (long r = 0; r < rounds; r++) {
 		ping(&t, &s[0]);
-		call(&h, 1, &s[1]);
-		call(&h, 0, &s[2]);
+		for (int i = 0; i < EACH; i++)
+			call(&h, 0, 1, &s[1]);
+		for (int i = 0; i < EACH; i++)
+			call(&h, 0, 0, &s[2]);
 	}
+	crowd(&h);
 	close_hop(&h);
 	pthread_mutex_lock(&t.lock);
 	t.sent = UINT64_MAX;

@@ -237,6 +237,49 @@ START_TEST(nothing_is_lost_when_work_is_left_over)
 }
 END_TEST
 
+static void
+post_in_order(void *arg)
+{
+	struct poster *p = arg;
+
+	for (uint64_t i = 0; i < 100; i++) {
+		struct kvr_msg m = duo_continue(0, i);
+
+		m.part = p->id + 1;
+		ck_assert_int_eq(kvr_domain_post(p->w->domain, &m), KVR_OK);
+	}
+}
+
+/* Under the guard: who posts meanwhile may not wait for it to end. */
+static void
+hold_guard(void *arg, const struct kvr_actor *a)
+{
+	struct poster *p = arg;
+	struct kvr_thread *t[THREADS];
+
+	ck_assert_uint_eq(a->id, KVR_ID_ROUTER);
+	for (uint32_t i = 0; i < THREADS; i++)
+		ck_assert_int_eq(kvr_thread_start("poster", post_in_order, &p[i], &t[i]), KVR_OK);
+	for (uint32_t i = 0; i < THREADS; i++)
+		ck_assert_int_eq(kvr_thread_join(t[i], kvr_now_ns() + soon), KVR_OK);
+}
+
+START_TEST(what_finds_the_guard_taken_goes_through_the_inbox)
+{
+	struct world w;
+	struct poster p[THREADS];
+
+	open_world(&w, true);
+	for (uint32_t i = 0; i < THREADS; i++)
+		p[i] = (struct poster){ &w, i, 1 };
+	kvr_domain_look(w.domain, hold_guard, p, KVR_ID_ROUTER);
+	wait_for(&w, THREADS * 100);
+	ck_assert_uint_eq(w.n, THREADS * 100);
+	ck_assert_uint_eq(w.wrong, 0);
+	close_world(&w);
+}
+END_TEST
+
 /* ---- workers ---- */
 
 static void
@@ -524,7 +567,8 @@ END_TEST
 
 KVR_CHECK_MAIN("runtime.domain", an_idle_domain_answers_on_the_callers_thread,
     a_long_chain_goes_on_at_home, each_senders_order_is_kept,
-    nothing_is_lost_when_work_is_left_over, operations_of_many_callers_go_through_a_worker,
+    nothing_is_lost_when_work_is_left_over, what_finds_the_guard_taken_goes_through_the_inbox,
+    operations_of_many_callers_go_through_a_worker,
     a_timer_fires_in_time_and_an_earlier_one_wakes_the_sleeper, thousands_of_timers_all_fire,
     a_broken_invariant_poisons, what_has_no_cell_or_no_receiver_says_who_and_what,
     a_full_worker_is_a_bug_that_has_a_name, without_poison_it_aborts, after_stop_posts_are_answered,

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Order of each sender's messages: a message goes the direct way only when, under the guard, the
+ * inbox is empty, and then behind what is left in the local queue. inbox_n counts a message from before it is posted
+ * until it is in the local queue, so an earlier one of the same sender is always seen.
+ *
+ * No lost wake-up: home_until_ns, the instant at which the home thread will look by itself, is
+ * written and read under the guard. It is 0 while that thread is awake, for it looks again before
+ * it sleeps. So it is woken only for work that is left over and for a timer that is earlier than
+ * what it sleeps for: an operation whose deadline lies behind another's costs no wake.
+ */
+#include "kvr_domain_own.h"
+
+static enum kvr_err
+refusal(const struct kvr_domain *d)
+{
+	if (atomic_load(&d->life) == KVR_LIFE_RUNNING)
+		return KVR_OK;
+	return atomic_load(&d->dead) ? KVR_E_DEAD : KVR_E_SHUTDOWN;
+}
+
+void
+kvr_domain_on_inbox(void *domain, const struct kvr_msg *msg)
+{
+	struct kvr_domain *d = domain;
+
+	kvr_lock(&d->guard);
+	atomic_fetch_sub(&d->inbox_n, 1);
+	if (refusal(d) == KVR_OK) {
+		kvr_domain_stamp(d);
+		kvr_domain_push(d, msg);
+		kvr_domain_run(d);
+	}
+	kvr_domain_leave(d);
+}
+
+static bool
+enter(struct kvr_domain *d)
+{
+	if (atomic_load(&d->inbox_n) != 0)
+		return false;
+	return kvr_lock_try(&d->guard) ||
+	    kvr_lock_until(&d->guard, kvr_now_ns() + KVR_DOMAIN_PATIENCE_NS);
+}
+
+/* Has the guard. True: the message has been run, or refused; the guard is free again. */
+static bool
+directly(struct kvr_domain *d, const struct kvr_msg *msg, enum kvr_err *ret_err)
+{
+	bool mine = true;
+
+	*ret_err = refusal(d);
+	if (*ret_err == KVR_OK) {
+		/* What waits in the local queue came before, and is run before. */
+		mine = atomic_load(&d->inbox_n) == 0;
+		if (mine) {
+			kvr_domain_stamp(d);
+			kvr_domain_push(d, msg);
+			kvr_domain_run(d);
+		}
+	}
+	kvr_domain_leave(d);
+	return mine;
+}
+
+enum kvr_err
+kvr_domain_post(struct kvr_domain *d, const struct kvr_msg *msg)
+{
+	enum kvr_err err = refusal(d);
+
+	if (err != KVR_OK)
+		return err;
+	if (enter(d) && directly(d, msg, &err))
+		return err;
+	atomic_fetch_add(&d->inbox_n, 1);
+	/*
+	 * KVR_DOMAIN_INBOX is the sum of all that can be on its way. Who posts more than he may
+	 * have open waits for whoever runs: he loses time, and the others lose nothing.
+	 */
+	while (kvr_mailbox_post(d->inbox, msg) != KVR_OK) {
+		kvr_lock(&d->guard);
+		kvr_unlock(&d->guard);
+	}
+	return KVR_OK;
+}
+
+/* ---- the home thread ---- */
+
+static void
+timers_due(struct kvr_domain *d)
+{
+	struct kvr_msg msg;
+
+	kvr_domain_stamp(d);
+	while (kvr_timers_pop(d->timers, d->now_ns, &msg))
+		kvr_domain_push(d, &msg);
+}
+
+/* Under the guard; it is free while the thread sleeps. */
+static void
+sleep_home(struct kvr_domain *d)
+{
+	uint64_t next_ns = kvr_timers_next(d->timers);
+	uint64_t until_ns = next_ns;
+	uint32_t seen = atomic_load(&d->bell);
+
+	d->home_until_ns = next_ns;
+	/* What is left until then by the domain's clock, which in a test is not the real one. */
+	if (next_ns != UINT64_MAX)
+		until_ns = kvr_now_ns() + (next_ns > d->now_ns ? next_ns - d->now_ns : 0);
+	kvr_unlock(&d->guard);
+	kvr_sleep_on(&d->bell, seen, until_ns);
+	kvr_lock(&d->guard);
+	d->home_until_ns = 0;
+}
+
+void
+kvr_domain_at_home(void *domain)
+{
+	struct kvr_domain *d = domain;
+
+	kvr_lock(&d->guard);
+	while (atomic_load(&d->life) != KVR_LIFE_STOPPED) {
+		timers_due(d);
+		if (d->n == 0) {
+			sleep_home(d);
+			continue;
+		}
+		kvr_domain_run(d);
+		/* Others may have it between two runs: there may be a lot left. */
+		kvr_domain_leave(d);
+		kvr_lock(&d->guard);
+	}
+	kvr_unlock(&d->guard);
+}
