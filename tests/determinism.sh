@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The same seeds in two builds, of two compilers say, must take the same decisions to the last bit:
+#   tests/determinism.sh BUILD BUILD [SEEDS]
+# Each program prints one digest over all that its seeds did. Exit 1 when two differ.
+set -euo pipefail
+
+if [ $# -lt 2 ]; then
+	echo "usage: tests/determinism.sh BUILD BUILD [SEEDS]" >&2
+	exit 2
+fi
+one=$1 other=$2 seeds=${3:-500}
+status=0
+
+# Without a fork for each case: its time limit is for a few hundred seeds.
+digest_of() {
+	CK_FORK=no KVR_SEEDS=$seeds "$1" | grep -E "^[a-z.]+: $seeds seeds, digest [0-9a-f]{16}\$"
+}
+
+for program in tests/actors/test_actors_router tests/actors/test_actors_swarm; do
+	for build in "$one" "$other"; do
+		if [ ! -x "$build/$program" ]; then
+			echo "determinism: $build/$program was not built" >&2
+			exit 2
+		fi
+	done
+	if ! a=$(digest_of "$one/$program") || ! b=$(digest_of "$other/$program"); then
+		echo "determinism: $program failed: KVR_SEEDS=$seeds $one/$program" >&2
+		status=1
+	elif [ "$a" = "$b" ]; then
+		echo "same: $a"
+	else
+		printf 'differs: %s\n  %s  in %s\n  %s  in %s\n' "$program" "$a" "$one" "$b" "$other" >&2
+		status=1
+	fi
+done
+exit $status
