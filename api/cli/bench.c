@@ -19,7 +19,8 @@ read_options(struct bench *b, int argc, char **argv)
 		{ "--verify", NULL, "compare every byte that is read", CLI_FLAG, &b->verify },
 		{ "--lookups", "N", "also N lookups of one key", CLI_COUNT, &b->lookups },
 		{ "--input", "FILE", "KV data (bf16) to cut the chunks from", CLI_TEXT, &b->input },
-		{ "--metrics", "DIR", "keep the metrics: DIR/write.prom, DIR/read.prom", CLI_TEXT, &b->metrics },
+		{ "--metrics", "DIR", "keep the metrics: DIR/write.prom, DIR/read.prom", CLI_TEXT,
+		    &b->metrics },
 		{ NULL, NULL, NULL, CLI_FLAG, NULL },
 	};
 	int n = cli_read(&b->cli, own, argc, argv);
@@ -29,7 +30,8 @@ read_options(struct bench *b, int argc, char **argv)
 	if (b->chunks < 1 || b->chunks > 1000000)
 		return cli_fail(&b->cli, "--chunks: 1 to 1000000");
 	if (b->size % ROW != 0 || b->size < ROW || b->size > KVR_MIB(1024))
-		return cli_fail(&b->cli, "--size: a multiple of %d bytes (one token), at most 1GiB", ROW);
+		return cli_fail(
+		    &b->cli, "--size: a multiple of %d bytes (one token), at most 1GiB", ROW);
 	if (b->batch < 1 || b->batch > KEYS_AT_A_TIME)
 		return cli_fail(&b->cli, "--batch: 1 to %d", KEYS_AT_A_TIME);
 	if (b->batch > b->chunks)
@@ -51,12 +53,15 @@ sum_init(struct bench_sum *s, const char *name, uint64_t cap)
 static bool
 sums_init(struct bench *b)
 {
-	static const char *const name[BENCH_PHASES] = { "write", "write-back", "read cold", "read warm", "lookup" };
+	static const char *const name[BENCH_PHASES] = { "write", "write-back", "read cold",
+		"read warm", "lookup" };
 	uint64_t batches = b->chunks / b->batch + 1;
 	bool ok = true;
 
 	for (uint32_t p = 0; p < BENCH_PHASES; p++)
-		ok = sum_init(&b->phase[p], name[p], p == BENCH_LOOKUP ? b->lookups + 1 : batches) && ok;
+		ok =
+		    sum_init(&b->phase[p], name[p], p == BENCH_LOOKUP ? b->lookups + 1 : batches) &&
+		    ok;
 	for (uint32_t t = 0; t < b->config->n_tiers; t++)
 		ok = sum_init(&b->by_tier[t].reads, b->config->tier[t].name, 2 * batches) && ok;
 	return ok;
@@ -67,8 +72,11 @@ static bool
 keys_init(struct bench *b)
 {
 	char model[48];
-	struct kvr_key_parts parts = { .size = sizeof(parts), .dtype = KVR_DT_BFLOAT16, .model = model,
-		.world_size = 1, .layer = -1 };
+	struct kvr_key_parts parts = { .size = sizeof(parts),
+		.dtype = KVR_DT_BFLOAT16,
+		.model = model,
+		.world_size = 1,
+		.layer = -1 };
 
 	snprintf(model, sizeof(model), "kvrelay-bench-%016llx", (unsigned long long)b->sample.run);
 	for (uint64_t i = 0; i < b->chunks; i++) {
@@ -86,9 +94,12 @@ prepare(struct bench *b)
 	uint64_t n = b->batch, many = KVR_MAX(n, (uint64_t)KEYS_AT_A_TIME);
 	bool ok = sums_init(b);
 
-	b->group = (struct kvr_group){ KVR_DT_BFLOAT16, KVR_DIMS_MAX, { KV, 1, b->size / ROW, HEAD_DIM } };
-	b->layout = (struct kvr_layout){ .size = sizeof(b->layout), .format = KVR_FMT_KV_2LTD,
-		.n_groups = 1, .group = &b->group };
+	b->group =
+	    (struct kvr_group){ KVR_DT_BFLOAT16, KVR_DIMS_MAX, { KV, 1, b->size / ROW, HEAD_DIM } };
+	b->layout = (struct kvr_layout){ .size = sizeof(b->layout),
+		.format = KVR_FMT_KV_2LTD,
+		.n_groups = 1,
+		.group = &b->group };
 	b->keys = calloc(b->chunks, BENCH_KEY);
 	b->key = calloc(b->chunks, sizeof(*b->key));
 	b->bytes = aligned_alloc(4096, (n * b->size + 4095) / 4096 * 4096);
@@ -98,7 +109,8 @@ prepare(struct bench *b)
 	b->tier = calloc(many, sizeof(*b->tier));
 	if (!ok || b->keys == NULL || b->key == NULL || b->bytes == NULL || b->at == NULL ||
 	    b->len == NULL || b->err == NULL || b->tier == NULL)
-		return cli_fail(&b->cli, "no memory for a batch of %llu chunks", (unsigned long long)n);
+		return cli_fail(
+		    &b->cli, "no memory for a batch of %llu chunks", (unsigned long long)n);
 	for (uint64_t i = 0; i < n; i++) {
 		b->at[i] = b->bytes + i * b->size;
 		b->len[i] = b->size;

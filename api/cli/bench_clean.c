@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the bench does around its phases: opening, waiting for write-back, leaving nothing behind. */
+/* What the bench does around its phases: opening, waiting for write-back, cleaning up. */
 #include "kvr_bench.h"
 
 #include <errno.h>
@@ -28,7 +28,8 @@ bench_close(struct bench *b)
 static char *
 metrics_text(struct kvr *kvr)
 {
-	size_t need = kvr_metrics(kvr, false, NULL, 0) + 4096; /* counters grow by digits meanwhile */
+	size_t need =
+	    kvr_metrics(kvr, false, NULL, 0) + 4096; /* counters grow by digits meanwhile */
 	char *text = malloc(need);
 
 	if (text != NULL)
@@ -90,8 +91,8 @@ read_metrics(struct bench *b, const char *text)
 }
 
 /*
- * How many of the chunks that were written some tier has not yet answered for, in whatever way. What
- * write-back had to drop, because no staging was free, is no tier's any more.
+ * How many of the chunks that were written some tier has not yet answered for, in whatever way.
+ * What write-back had to drop, because no staging was free, is no tier's any more.
  */
 static uint64_t
 behind(const struct bench *b, const char *text, const char **ret_tier)
@@ -104,7 +105,8 @@ behind(const struct bench *b, const char *text, const char **ret_tier)
 
 		if (c->write == KVR_CONFIG_WRITE_BACK)
 			keys += counter(text, "\nkvrelay_writeback_dropped_total{tier=\"\"");
-		if (c->write == KVR_CONFIG_WRITE_NEVER || keys >= b->written || b->written - keys <= most)
+		if (c->write == KVR_CONFIG_WRITE_NEVER || keys >= b->written ||
+		    b->written - keys <= most)
 			continue;
 		most = b->written - keys;
 		*ret_tier = c->name;
@@ -140,9 +142,10 @@ bench_plan(struct bench *b)
 	slot = KVR_MAX(slot, b->config->memory.slot_bytes);
 	b->ahead = b->config->memory.staging_bytes / slot / 2;
 	if (b->ahead < b->batch)
-		return cli_fail(&b->cli, "a batch of %llu chunks is more than write-back may hold, which is %llu: "
-		    "a smaller --batch or --size, or --set memory.staging=SIZE", (unsigned long long)b->batch,
-		    (unsigned long long)b->ahead);
+		return cli_fail(&b->cli,
+		    "a batch of %llu chunks is more than write-back may hold, which is %llu: "
+		    "a smaller --batch or --size, or --set memory.staging=SIZE",
+		    (unsigned long long)b->batch, (unsigned long long)b->ahead);
 	return CLI_OK;
 }
 
@@ -170,7 +173,8 @@ bench_settle(struct bench *b, uint64_t most)
 			break;
 		if (kvr_now_ns() > until_ns)
 			return cli_fail(&b->cli, "tier %s is %llu chunks behind after %llu s", tier,
-			    (unsigned long long)left, (unsigned long long)((kvr_now_ns() - from_ns) / KVR_SEC(1)));
+			    (unsigned long long)left,
+			    (unsigned long long)((kvr_now_ns() - from_ns) / KVR_SEC(1)));
 		bench_progress(b, s->name, b->written - left, b->written);
 		nanosleep(&nap, NULL);
 	}
@@ -207,7 +211,8 @@ bench_remove(struct bench *b)
 		status = CLI_ERROR;
 	}
 	for (uint64_t first = 0; first < b->written && b->kvr != NULL; first += AT_A_TIME) {
-		if (remove_some(b, first, (uint32_t)KVR_MIN(b->written - first, (uint64_t)AT_A_TIME)) != CLI_OK)
+		if (remove_some(b, first,
+		        (uint32_t)KVR_MIN(b->written - first, (uint64_t)AT_A_TIME)) != CLI_OK)
 			status = CLI_ERROR;
 		bench_progress(b, "removal", first, b->written);
 	}
@@ -215,7 +220,8 @@ bench_remove(struct bench *b)
 		status = CLI_ERROR;
 	bench_progress(b, "", 0, 0);
 	if (b->left > 0)
-		return cli_fail(&b->cli, "%llu chunks may be left in the store; their keys begin with '%.*s'",
+		return cli_fail(&b->cli,
+		    "%llu chunks may be left in the store; their keys begin with '%.*s'",
 		    (unsigned long long)b->left, (int)strcspn(b->key[0], "@"), b->key[0]);
 	return status;
 }

@@ -17,8 +17,8 @@ bench_progress(const struct bench *b, const char *what, uint64_t done, uint64_t 
 		fprintf(stderr, "\r%*s\r", WIDTH + 40, "");
 	else
 		fprintf(stderr, "\r%-10s [%.*s%*s] %llu/%llu ", what, filled,
-		    "########################################", WIDTH - filled, "", (unsigned long long)done,
-		    (unsigned long long)all);
+		    "########################################", WIDTH - filled, "",
+		    (unsigned long long)done, (unsigned long long)all);
 }
 
 static int
@@ -53,7 +53,8 @@ bench_wrong(const struct bench *b)
 uint64_t
 bench_missing(const struct bench *b)
 {
-	return b->phase[BENCH_COLD].missing + b->phase[BENCH_WARM].missing + b->phase[BENCH_LOOKUP].missing;
+	return b->phase[BENCH_COLD].missing + b->phase[BENCH_WARM].missing +
+	       b->phase[BENCH_LOOKUP].missing;
 }
 
 /* ---- text ---- */
@@ -82,14 +83,15 @@ text_phases(struct bench *b)
 		if (s->n == 0 && (p != BENCH_DRAIN || b->ahead == UINT64_MAX))
 			continue;
 		if (p == BENCH_DRAIN)
-			printf("%-12s %8s %10s %10s %8s  waited %.2f ms for it\n", s->name, "", "", "", "",
-			    (double)s->busy_ns / 1e6);
+			printf("%-12s %8s %10s %10s %8s  waited %.2f ms for it\n", s->name, "", "",
+			    "", "", (double)s->busy_ns / 1e6);
 		else if (p == BENCH_LOOKUP)
 			printf("%-12s %8s %10.3f %10.3f %8llu ", s->name, "", percentile_ms(s, 50),
 			    percentile_ms(s, 99), (unsigned long long)s->keys);
 		else
-			printf("%-12s %8.2f %10.2f %10.2f %8llu ", s->name, rate(s), percentile_ms(s, 50),
-			    percentile_ms(s, 99), (unsigned long long)s->keys);
+			printf("%-12s %8.2f %10.2f %10.2f %8llu ", s->name, rate(s),
+			    percentile_ms(s, 50), percentile_ms(s, 99),
+			    (unsigned long long)s->keys);
 		if (p != BENCH_DRAIN)
 			text_from(b, s);
 	}
@@ -100,19 +102,21 @@ text_tiers(struct bench *b)
 {
 	char given[32], stored[32];
 
-	printf("\n%-12s %8s %10s %10s %8s %12s %12s %6s\n", "tier", "GB/s", "p50 ms", "p99 ms", "hits",
-	    "given", "stored", "share");
+	printf("\n%-12s %8s %10s %10s %8s %12s %12s %6s\n", "tier", "GB/s", "p50 ms", "p99 ms",
+	    "hits", "given", "stored", "share");
 	for (uint32_t t = 0; t < b->config->n_tiers; t++) {
 		struct bench_tier *tier = &b->by_tier[t];
 		struct bench_sum *s = &tier->reads;
 
 		printf("%-12s ", s->name);
 		if (s->n > 0)
-			printf("%8.2f %10.2f %10.2f ", rate(s), percentile_ms(s, 50), percentile_ms(s, 99));
+			printf("%8.2f %10.2f %10.2f ", rate(s), percentile_ms(s, 50),
+			    percentile_ms(s, 99));
 		else
 			printf("%8s %10s %10s ", "-", "-", "-");
 		printf("%8llu %12s %12s ", (unsigned long long)tier->hits,
-		    cli_bytes(tier->given, given, sizeof(given)), cli_bytes(tier->stored, stored, sizeof(stored)));
+		    cli_bytes(tier->given, given, sizeof(given)),
+		    cli_bytes(tier->stored, stored, sizeof(stored)));
 		if (tier->given > 0)
 			printf("%6.3f\n", (double)tier->stored / (double)tier->given);
 		else
@@ -125,8 +129,9 @@ text(struct bench *b)
 {
 	char size[32];
 
-	printf("%llu chunks of %s in batches of %llu, cut from %s\n\n", (unsigned long long)b->chunks,
-	    cli_bytes(b->size, size, sizeof(size)), (unsigned long long)b->batch, b->sample.path);
+	printf("%llu chunks of %s in batches of %llu, cut from %s\n\n",
+	    (unsigned long long)b->chunks, cli_bytes(b->size, size, sizeof(size)),
+	    (unsigned long long)b->batch, b->sample.path);
 	text_phases(b);
 	text_tiers(b);
 	if (!b->tried_cold)
@@ -146,7 +151,8 @@ json_sum(struct bench *b, struct bench_sum *s)
 
 	cli_json_text(stdout, s->name);
 	printf(": {\"batches\": %llu, \"chunks\": %llu, \"bytes\": %llu, \"seconds\": %.6f, "
-	       "\"gb_per_s\": %.4f, \"p50_ms\": %.4f, \"p99_ms\": %.4f, \"missing\": %llu, \"wrong\": %llu, "
+	       "\"gb_per_s\": %.4f, \"p50_ms\": %.4f, \"p99_ms\": %.4f, \"missing\": %llu, "
+	       "\"wrong\": %llu, "
 	       "\"from\": {",
 	    (unsigned long long)s->n, (unsigned long long)s->keys, (unsigned long long)s->bytes,
 	    (double)s->busy_ns / 1e9, rate(s), percentile_ms(s, 50), percentile_ms(s, 99),
@@ -170,7 +176,8 @@ json_tier(struct bench *b, uint32_t t)
 
 	printf("{\"name\": ");
 	cli_json_text(stdout, s->name);
-	printf(", \"gb_per_s\": %.4f, \"p50_ms\": %.4f, \"p99_ms\": %.4f, \"hits\": %llu, \"given\": %llu, "
+	printf(", \"gb_per_s\": %.4f, \"p50_ms\": %.4f, \"p99_ms\": %.4f, \"hits\": %llu, "
+	       "\"given\": %llu, "
 	       "\"stored\": %llu}",
 	    rate(s), percentile_ms(s, 50), percentile_ms(s, 99), (unsigned long long)tier->hits,
 	    (unsigned long long)tier->given, (unsigned long long)tier->stored);
@@ -182,7 +189,8 @@ json(struct bench *b)
 	bool first = true;
 
 	printf("{\"chunks\": %llu, \"size\": %llu, \"batch\": %llu, \"sample\": ",
-	    (unsigned long long)b->chunks, (unsigned long long)b->size, (unsigned long long)b->batch);
+	    (unsigned long long)b->chunks, (unsigned long long)b->size,
+	    (unsigned long long)b->batch);
 	cli_json_text(stdout, b->sample.path);
 	printf(", \"phases\": {");
 	for (uint32_t p = 0; p < BENCH_PHASES; p++) {

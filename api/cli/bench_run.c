@@ -57,7 +57,8 @@ wait_for(struct bench *b, kvr_op op, struct kvr_done *done, struct kvr_results *
 static int
 complain(const struct bench *b, enum kvr_kind kind, enum kvr_err err, const struct kvr_done *done)
 {
-	static const char *const verb[] = { "lookup", "read", "write", "removal", "size", "prefetch" };
+	static const char *const verb[] = { "lookup", "read", "write", "removal", "size",
+		"prefetch" };
 
 	return cli_fail(&b->cli, "%s failed: %s%s%s (%u of %u chunks were done)", verb[kind],
 	    kvr_err_text(err), done->why[0] != '\0' ? ": " : "", done->why, done->n_ok, done->n);
@@ -67,8 +68,12 @@ int
 bench_batch(struct bench *b, enum kvr_kind kind, uint64_t first, uint32_t n, uint64_t *ret_ns)
 {
 	bool payload = kind == KVR_GET || kind == KVR_PUT;
-	struct kvr_batch batch = { .size = sizeof(batch), .kind = (uint32_t)kind, .n = n,
-		.key = b->key + first, .at = payload ? b->at : NULL, .len = payload ? b->len : NULL,
+	struct kvr_batch batch = { .size = sizeof(batch),
+		.kind = (uint32_t)kind,
+		.n = n,
+		.key = b->key + first,
+		.at = payload ? b->at : NULL,
+		.len = payload ? b->len : NULL,
 		.layout = payload ? &b->layout : NULL };
 	struct kvr_opts opts = { .size = sizeof(opts), .until_ns = cli_until(&b->cli) };
 	struct kvr_done done = { .size = sizeof(done) };

@@ -22,7 +22,8 @@ note_text(void *arg, const struct kvr_config_note *note)
 
 	(void)arg;
 	kvr_config_note_print(note, true, text, sizeof(text));
-	fprintf(stderr, "%s%s", text, text[0] != '\0' && text[strlen(text) - 1] == '\n' ? "" : "\n");
+	fprintf(
+	    stderr, "%s%s", text, text[0] != '\0' && text[strlen(text) - 1] == '\n' ? "" : "\n");
 	n_notes++;
 }
 
@@ -78,20 +79,22 @@ static struct kvr_config_costs
 costs(void)
 {
 	enum { HOME_NOTIFIER_COPY = 3 };
-	struct kvr_config_costs c = {
-		.op_bytes = sizeof(struct kvr_call) + sizeof(struct kvr_ledger_op),
-		.key_bytes = sizeof(struct kvr_key) + sizeof(struct kvr_side) + KVR_TEXT_MAX / KVR_KEYS_MAX,
+	struct kvr_config_costs c = { .op_bytes =
+		                          sizeof(struct kvr_call) + sizeof(struct kvr_ledger_op),
+		.key_bytes =
+		    sizeof(struct kvr_key) + sizeof(struct kvr_side) + KVR_TEXT_MAX / KVR_KEYS_MAX,
 		.row_bytes = sizeof(struct kvr_row),
 		.tier_bytes = kvr_actor_bytes(&kvr_tier_spec),
 		.lane_bytes = kvr_actor_bytes(&kvr_link_spec) +
-		    KVR_WIDE_KEYS * (sizeof(struct kvr_item) + sizeof(struct kvr_meta)),
-		.fixed_threads = HOME_NOTIFIER_COPY, .queue_threads = queue_threads() };
+		              KVR_WIDE_KEYS * (sizeof(struct kvr_item) + sizeof(struct kvr_meta)),
+		.fixed_threads = HOME_NOTIFIER_COPY,
+		.queue_threads = queue_threads() };
 	pthread_attr_t attr;
 	size_t stack = 0;
 
 	c.fixed_bytes = kvr_actor_bytes(&kvr_router_spec) + kvr_actor_bytes(&kvr_transfer_spec) +
-	    kvr_actor_bytes(&kvr_metrics_spec) + sizeof(struct kvr) +
-	    (KVR_ROWS_MAX - KVR_KEYS_MAX) * sizeof(struct kvr_row);
+	                kvr_actor_bytes(&kvr_metrics_spec) + sizeof(struct kvr) +
+	                (KVR_ROWS_MAX - KVR_KEYS_MAX) * sizeof(struct kvr_row);
 	c.fixed_bytes -= sizeof(((struct kvr *)NULL)->call);
 	if (pthread_attr_init(&attr) == 0) {
 		pthread_attr_getstacksize(&attr, &stack);
@@ -123,8 +126,8 @@ print_whole(const struct cli *cli, text_fn *fn, const void *arg)
 
 struct to_sum {
 	const struct kvr_config *config;
-	struct kvr_config_costs  costs;
-	uint32_t                 ranks;
+	struct kvr_config_costs costs;
+	uint32_t ranks;
 };
 
 static size_t
@@ -208,7 +211,8 @@ cli_config(int argc, char **argv)
 	if (n == 1 && strcmp(argv[0], "schema") == 0)
 		return print_whole(&cli, schema_text, NULL);
 	if (n < 1 || n > 2 || (strcmp(argv[0], "check") != 0 && strcmp(argv[0], "show") != 0))
-		return cli_fail(&cli, "usage: kvrelay config check|show FILE, kvrelay config help|schema");
+		return cli_fail(
+		    &cli, "usage: kvrelay config check|show FILE, kvrelay config help|schema");
 	if (ranks < 1 || ranks > 1024)
 		return cli_fail(&cli, "--ranks: 1 to 1024");
 	if (n == 2 && cli.config != NULL)

@@ -8,8 +8,10 @@
 int
 cli_deployment_noted(const struct cli *cli, kvr_config_note_fn *note, struct kvr_config **ret)
 {
-	const struct kvr_config_opts opts = { .schemes = kvr_connector_schemes(), .set = cli->set,
-		.n_set = cli->n_set, .note = note };
+	const struct kvr_config_opts opts = { .schemes = kvr_connector_schemes(),
+		.set = cli->set,
+		.n_set = cli->n_set,
+		.note = note };
 	char why[1024] = "";
 	enum kvr_err err;
 

@@ -70,11 +70,14 @@ read_layout(const struct cli *cli, const char *shape, const char *dtype, const c
 {
 	int code = dtype == NULL ? -1 : kvr_dtype_find(dtype, strlen(dtype));
 
-	*ret = (struct kvr_layout){ .size = sizeof(*ret), .format = KVR_FMT_KV_2LTD, .n_groups = 1, .group = group };
+	*ret = (struct kvr_layout){
+		.size = sizeof(*ret), .format = KVR_FMT_KV_2LTD, .n_groups = 1, .group = group
+	};
 	if (shape == NULL || dtype == NULL)
 		return cli_fail(cli, "--shape and --dtype go together");
 	if (code < 0)
-		return cli_fail(cli, "--dtype: no dtype '%s'; LMCache's names: half, bfloat16, float, ...", dtype);
+		return cli_fail(cli,
+		    "--dtype: no dtype '%s'; LMCache's names: half, bfloat16, float, ...", dtype);
 	if (!read_shape(shape, group))
 		return cli_fail(cli, "--shape: '%s' is not one to four numbers with commas", shape);
 	group->dtype = (uint32_t)code;
@@ -93,8 +96,13 @@ static int
 put_bytes(struct cli *cli, const char *key, void *at, uint64_t len, const struct kvr_layout *layout)
 {
 	struct kvr *kvr = cli_open(cli, layout);
-	struct kvr_batch batch = { .size = sizeof(batch), .kind = KVR_PUT, .n = 1, .key = &key,
-		.at = &at, .len = &len, .layout = layout };
+	struct kvr_batch batch = { .size = sizeof(batch),
+		.kind = KVR_PUT,
+		.n = 1,
+		.key = &key,
+		.at = &at,
+		.len = &len,
+		.layout = layout };
 	struct kvr_opts opts = { .size = sizeof(opts), .until_ns = cli_until(cli) };
 	struct kvr_done done = { .size = sizeof(done) };
 	char human[32];
@@ -104,14 +112,17 @@ put_bytes(struct cli *cli, const char *key, void *at, uint64_t len, const struct
 	enum kvr_err err = kvr_run(kvr, &batch, &opts, &done, NULL);
 
 	if (err != KVR_OK) {
-		cli_fail(cli, "%s: %s", kvr_err_name(err), done.err != KVR_OK ? why(&done) : kvr_err_text(err));
+		cli_fail(cli, "%s: %s", kvr_err_name(err),
+		    done.err != KVR_OK ? why(&done) : kvr_err_text(err));
 		kvr_free(kvr);
 		return CLI_ERROR;
 	}
 	if (cli->json)
-		printf("{\"stored\": %llu, \"took_ms\": %.3f}\n", (unsigned long long)len, (double)done.took_ns / 1e6);
+		printf("{\"stored\": %llu, \"took_ms\": %.3f}\n", (unsigned long long)len,
+		    (double)done.took_ns / 1e6);
 	else
-		printf("stored %s in %.3f ms\n", cli_bytes(len, human, sizeof(human)), (double)done.took_ns / 1e6);
+		printf("stored %s in %.3f ms\n", cli_bytes(len, human, sizeof(human)),
+		    (double)done.took_ns / 1e6);
 	return cli_close(cli, kvr);
 }
 
@@ -122,7 +133,8 @@ needs_shape(const char *key)
 	struct kvr_key_parts parts = { .size = sizeof(parts) };
 	char scratch[KVR_KEY_MAX * 4];
 
-	return kvr_key_parse(key, &parts, scratch, sizeof(scratch)) == KVR_OK && parts.dtype != KVR_DT_NONE;
+	return kvr_key_parse(key, &parts, scratch, sizeof(scratch)) == KVR_OK &&
+	       parts.dtype != KVR_DT_NONE;
 }
 
 int
@@ -151,7 +163,8 @@ cli_put(int argc, char **argv)
 			return CLI_ERROR;
 		shaped = true;
 	} else if (!raw && needs_shape(argv[0])) {
-		return cli_fail(&cli, "the key names a KV dtype: say --shape and --dtype, or --raw");
+		return cli_fail(
+		    &cli, "the key names a KV dtype: say --shape and --dtype, or --raw");
 	}
 	FILE *f = strcmp(argv[1], "-") == 0 ? stdin : fopen(argv[1], "rb");
 
@@ -178,14 +191,19 @@ write_out(const struct cli *cli, const char *path, const void *at, size_t len)
 
 	if (f != stdout)
 		ok = fclose(f) == 0 && ok;
-	return ok ? CLI_OK : cli_fail(cli, "%s: %s", path == NULL ? "standard output" : path, strerror(errno));
+	return ok ? CLI_OK
+	          : cli_fail(
+	                cli, "%s: %s", path == NULL ? "standard output" : path, strerror(errno));
 }
 
 /* The length first: a chunk of unknown size needs room that is neither wasted nor too small. */
 static int
-one_key(const struct cli *cli, struct kvr *kvr, enum kvr_kind kind, const char *key, void *at, uint64_t *len)
+one_key(const struct cli *cli, struct kvr *kvr, enum kvr_kind kind, const char *key, void *at,
+    uint64_t *len)
 {
-	struct kvr_batch batch = { .size = sizeof(batch), .kind = (uint32_t)kind, .n = 1, .key = &key };
+	struct kvr_batch batch = {
+		.size = sizeof(batch), .kind = (uint32_t)kind, .n = 1, .key = &key
+	};
 	struct kvr_opts opts = { .size = sizeof(opts), .until_ns = cli_until(cli) };
 	struct kvr_done done = { .size = sizeof(done) };
 	int32_t key_err = KVR_E_MISS;
@@ -203,7 +221,8 @@ one_key(const struct cli *cli, struct kvr *kvr, enum kvr_kind kind, const char *
 		return CLI_MISS;
 	}
 	if (err != KVR_OK)
-		return cli_fail(cli, "%s: %s", kvr_err_name(err), done.err != KVR_OK ? why(&done) : kvr_err_text(err));
+		return cli_fail(cli, "%s: %s", kvr_err_name(err),
+		    done.err != KVR_OK ? why(&done) : kvr_err_text(err));
 	*len = found;
 	return CLI_OK;
 }
@@ -214,7 +233,8 @@ cli_get(int argc, char **argv)
 	struct cli cli = { 0 };
 	const char *path = NULL;
 	const struct cli_option own[] = {
-		{ "-o", "FILE", "where to write; '-' or nothing: standard output", CLI_TEXT, &path },
+		{ "-o", "FILE", "where to write; '-' or nothing: standard output", CLI_TEXT,
+		    &path },
 		{ NULL, NULL, NULL, CLI_FLAG, NULL },
 	};
 	uint64_t len = 0;
@@ -268,7 +288,9 @@ many_keys(int argc, char **argv, enum kvr_kind kind, const char *good)
 		return cli_fail(&cli, "usage: kvrelay %s KEY...", argv[0]);
 	}
 	struct kvr *kvr = cli_open(&cli, NULL);
-	struct kvr_batch batch = { .size = sizeof(batch), .kind = (uint32_t)kind, .n = (uint32_t)n,
+	struct kvr_batch batch = { .size = sizeof(batch),
+		.kind = (uint32_t)kind,
+		.n = (uint32_t)n,
 		.key = (const char *const *)argv };
 	struct kvr_opts opts = { .size = sizeof(opts), .until_ns = cli_until(&cli) };
 	struct kvr_done done = { .size = sizeof(done) };

@@ -20,11 +20,11 @@ enum { BENCH_KEY = 128, BENCH_TIERS = KVR_TIERS_MAX };
 /* What was measured of one phase, or of what one tier did in the reads. Times are of batches. */
 struct bench_sum {
 	const char *name;
-	uint64_t   *took_ns;
-	uint64_t    n, cap; /* batches */
-	uint64_t    bytes, busy_ns, keys;
-	uint64_t    from[BENCH_TIERS]; /* chunks by the tier that gave them */
-	uint64_t    missing, wrong;
+	uint64_t *took_ns;
+	uint64_t n, cap; /* batches */
+	uint64_t bytes, busy_ns, keys;
+	uint64_t from[BENCH_TIERS]; /* chunks by the tier that gave them */
+	uint64_t missing, wrong;
 };
 
 struct bench_tier {
@@ -35,30 +35,30 @@ struct bench_tier {
 enum { BENCH_WRITE, BENCH_DRAIN, BENCH_COLD, BENCH_WARM, BENCH_LOOKUP, BENCH_PHASES };
 
 struct bench {
-	struct cli    cli;
-	uint64_t      chunks, size, batch, lookups;
-	bool          verify;
-	const char   *input, *metrics;
+	struct cli cli;
+	uint64_t chunks, size, batch, lookups;
+	bool verify;
+	const char *input, *metrics;
 
 	struct kvr_config *config; /* what the tiers are called */
 	struct sample sample;
-	struct kvr_group  group;
+	struct kvr_group group;
 	struct kvr_layout layout;
-	char         *keys; /* BENCH_KEY bytes each */
-	const char  **key;
-	uint8_t      *bytes; /* one batch */
-	void        **at;
-	uint64_t     *len;
-	int32_t      *err;
-	uint32_t     *tier;
+	char *keys; /* BENCH_KEY bytes each */
+	const char **key;
+	uint8_t *bytes; /* one batch */
+	void **at;
+	uint64_t *len;
+	int32_t *err;
+	uint32_t *tier;
 
-	struct kvr   *kvr;     /* NULL: none is open */
-	uint64_t      written; /* chunks [0, written) may be in a store */
-	uint64_t      ahead;   /* chunks that write-back may be behind */
-	bool          tried_cold; /* a tier outlives the instance */
-	struct bench_sum  phase[BENCH_PHASES];
+	struct kvr *kvr;  /* NULL: none is open */
+	uint64_t written; /* chunks [0, written) may be in a store */
+	uint64_t ahead;   /* chunks that write-back may be behind */
+	bool tried_cold;  /* a tier outlives the instance */
+	struct bench_sum phase[BENCH_PHASES];
 	struct bench_tier by_tier[BENCH_TIERS];
-	uint64_t      left; /* chunks that could not be removed */
+	uint64_t left; /* chunks that could not be removed */
 };
 
 /* ---- bench_run.c ---- */
@@ -66,23 +66,23 @@ struct bench {
 bool bench_stopped(void);
 void bench_catch_signals(void);
 /* CLI_OK, CLI_MISS never: what is missing or wrong is counted in the phase. */
-int  bench_write(struct bench *);
-int  bench_read(struct bench *, struct bench_sum *);
-int  bench_lookups(struct bench *);
+int bench_write(struct bench *);
+int bench_read(struct bench *, struct bench_sum *);
+int bench_lookups(struct bench *);
 /* Runs one batch of keys [first, first + n); waits so that a signal ends it. CLI_ERROR: said. */
-int  bench_batch(struct bench *, enum kvr_kind, uint64_t first, uint32_t n, uint64_t *ret_ns);
+int bench_batch(struct bench *, enum kvr_kind, uint64_t first, uint32_t n, uint64_t *ret_ns);
 
 /* ---- bench_clean.c ---- */
-int  bench_open(struct bench *);
-int  bench_close(struct bench *);
+int bench_open(struct bench *);
+int bench_close(struct bench *);
 /* CLI_ERROR: a batch is more than write-back can hold; said. */
-int  bench_plan(struct bench *);
+int bench_plan(struct bench *);
 /* Until at most `most` chunks are missing in a tier that is written; reads the metrics, too. */
-int  bench_settle(struct bench *, uint64_t most);
+int bench_settle(struct bench *, uint64_t most);
 /* Into the directory of --metrics, when there is one. */
-int  bench_keep_metrics(struct bench *, const char *name);
+int bench_keep_metrics(struct bench *, const char *name);
 /* From every tier, by an instance of its own. CLI_ERROR: said, with how to find what is left. */
-int  bench_remove(struct bench *);
+int bench_remove(struct bench *);
 
 /* ---- bench_report.c ---- */
 void bench_report(struct bench *);

@@ -19,9 +19,9 @@ enum { CLI_OK = 0, CLI_MISS = 1, CLI_ERROR = 2 };
 struct cli {
 	const char *command;
 	const char *config, *url; /* exactly one */
-	uint64_t    timeout_ns;   /* 0: the configuration's */
-	bool        json, verbose;
-	uint32_t    n_set;
+	uint64_t timeout_ns;      /* 0: the configuration's */
+	bool json, verbose;
+	uint32_t n_set;
 	const char *set[32];
 };
 

@@ -13,9 +13,9 @@
 #define SAMPLE_STAMP_EVERY 65536U
 
 struct sample {
-	uint8_t    *at;
-	uint64_t    len;
-	uint64_t    run; /* this run's number; stamps of another run do not fit */
+	uint8_t *at;
+	uint64_t len;
+	uint64_t run; /* this run's number; stamps of another run do not fit */
 	const char *path;
 };
 
@@ -23,7 +23,7 @@ struct sample {
  * path NULL: the variable KVRELAY_SAMPLE, else the file of the source tree. CLI_ERROR after a line
  * on standard error.
  */
-int  sample_open(const struct cli *, const char *path, uint64_t run, struct sample *ret);
+int sample_open(const struct cli *, const char *path, uint64_t run, struct sample *ret);
 void sample_close(struct sample *);
 void sample_fill(const struct sample *, uint64_t chunk, uint8_t *ret, uint64_t len);
 bool sample_same(const struct sample *, uint64_t chunk, const uint8_t *at, uint64_t len);

@@ -13,9 +13,11 @@ static const struct {
 	{ "exists", "KEY...", "say which keys are there", cli_exists },
 	{ "rm", "KEY...", "remove keys from every tier", cli_rm },
 	{ "stat", "KEY", "what each tier stores under a key, decoded", cli_stat },
-	{ "bench", "[--chunks N] ...", "write, read back and compare KV chunks; how fast", cli_bench },
+	{ "bench", "[--chunks N] ...", "write, read back and compare KV chunks; how fast",
+	    cli_bench },
 	{ "config", "check|show|help|schema", "check or explain a configuration", cli_config },
-	{ "trace", "show|replay|info|last FILE", "read a trace, or replay it and compare", cli_trace },
+	{ "trace", "show|replay|info|last FILE", "read a trace, or replay it and compare",
+	    cli_trace },
 	{ "version", "", "versions and what is built in", cli_version },
 };
 
@@ -26,8 +28,10 @@ usage(FILE *to)
 	      "usage: kvrelay COMMAND [OPTIONS] [ARGUMENTS]\n\n",
 	    to);
 	for (size_t i = 0; i < KVR_LEN(commands); i++)
-		fprintf(to, "  %-8s %-26s %s\n", commands[i].name, commands[i].args, commands[i].help);
-	fputs("\nA deployment is named by --config FILE or --url URL. 'kvrelay COMMAND --help' has the\n"
+		fprintf(
+		    to, "  %-8s %-26s %s\n", commands[i].name, commands[i].args, commands[i].help);
+	fputs("\nA deployment is named by --config FILE or --url URL. 'kvrelay COMMAND --help' has "
+	      "the\n"
 	      "options. Exit status: 0 done, 1 a miss or a mismatch, 2 an error.\n",
 	    to);
 }
@@ -37,7 +41,8 @@ main(int argc, char **argv)
 {
 	/* A reader that goes away (| head) is an error of a write, not the end of the process. */
 	signal(SIGPIPE, SIG_IGN);
-	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
 		usage(argc < 2 ? stderr : stdout);
 		return argc < 2 ? CLI_ERROR : CLI_OK;
 	}

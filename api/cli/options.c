@@ -37,7 +37,7 @@ number(const char *text, double *ret, const char **ret_unit)
 
 struct unit {
 	const char *name;
-	double      factor;
+	double factor;
 };
 
 static bool
@@ -60,8 +60,9 @@ scaled(const char *text, const struct unit *units, size_t n, uint64_t *ret)
 bool
 cli_size(const char *text, uint64_t *ret)
 {
-	static const struct unit units[] = { { "", 1 }, { "B", 1 }, { "KiB", 1024 }, { "MiB", 1048576 },
-		{ "GiB", 1073741824 }, { "KB", 1e3 }, { "MB", 1e6 }, { "GB", 1e9 } };
+	static const struct unit units[] = { { "", 1 }, { "B", 1 }, { "KiB", 1024 },
+		{ "MiB", 1048576 }, { "GiB", 1073741824 }, { "KB", 1e3 }, { "MB", 1e6 },
+		{ "GB", 1e9 } };
 
 	return scaled(text, units, KVR_LEN(units), ret);
 }
@@ -69,8 +70,8 @@ cli_size(const char *text, uint64_t *ret)
 bool
 cli_time(const char *text, uint64_t *ret_ns)
 {
-	static const struct unit units[] = { { "", 1e9 }, { "s", 1e9 }, { "ms", 1e6 }, { "us", 1e3 },
-		{ "m", 60e9 }, { "h", 3600e9 } };
+	static const struct unit units[] = { { "", 1e9 }, { "s", 1e9 }, { "ms", 1e6 },
+		{ "us", 1e3 }, { "m", 60e9 }, { "h", 3600e9 } };
 
 	return scaled(text, units, KVR_LEN(units), ret_ns);
 }
@@ -83,7 +84,8 @@ help(const struct cli *cli, const struct cli_option *const *tables)
 		for (const struct cli_option *o = *tables; o->name != NULL; o++) {
 			char left[40];
 
-			snprintf(left, sizeof(left), "%s %s", o->name, o->arg == NULL ? "" : o->arg);
+			snprintf(
+			    left, sizeof(left), "%s %s", o->name, o->arg == NULL ? "" : o->arg);
 			printf("  %-22s %s\n", left, o->help);
 		}
 	}
@@ -140,7 +142,8 @@ take(struct cli *cli, const struct cli_option *const *tables, int left, char **a
 
 	if (len == 5 && memcmp(argv[0], "--set", 5) == 0) {
 		if (value == NULL || cli->n_set == KVR_LEN(cli->set)) {
-			cli_fail(cli, "--set takes PATH=VALUE, at most %zu times", KVR_LEN(cli->set));
+			cli_fail(
+			    cli, "--set takes PATH=VALUE, at most %zu times", KVR_LEN(cli->set));
 			return 0;
 		}
 		cli->set[cli->n_set++] = value;
@@ -149,7 +152,8 @@ take(struct cli *cli, const struct cli_option *const *tables, int left, char **a
 	const struct cli_option *o = find(tables, argv[0], len);
 
 	if (o == NULL) {
-		cli_fail(cli, "no option '%.*s'; 'kvrelay %s --help' lists them", (int)len, argv[0], cli->command);
+		cli_fail(cli, "no option '%.*s'; 'kvrelay %s --help' lists them", (int)len, argv[0],
+		    cli->command);
 		return 0;
 	}
 	if (o->kind == CLI_FLAG && equals != NULL) {
@@ -171,10 +175,12 @@ cli_read(struct cli *cli, const struct cli_option *own, int argc, char **argv)
 	const struct cli_option common[] = {
 		{ "--config", "FILE", "the deployment", CLI_TEXT, &cli->config },
 		{ "--url", "URL", "a deployment of one store", CLI_TEXT, &cli->url },
-		{ "--timeout", "TIME", "deadline of each operation, like 500ms", CLI_TIME, &cli->timeout_ns },
+		{ "--timeout", "TIME", "deadline of each operation, like 500ms", CLI_TIME,
+		    &cli->timeout_ns },
 		{ "--json", NULL, "one JSON object instead of text", CLI_FLAG, &cli->json },
 		{ "--verbose", NULL, "also what is only good to know", CLI_FLAG, &cli->verbose },
-		{ "--set", "PATH=VALUE", "override one value of the configuration", CLI_TEXT, NULL },
+		{ "--set", "PATH=VALUE", "override one value of the configuration", CLI_TEXT,
+		    NULL },
 		{ NULL, NULL, NULL, CLI_FLAG, NULL },
 	};
 	const struct cli_option *const tables[] = { own, common, NULL };
@@ -225,8 +231,14 @@ say(void *arg, int level, const char *line)
 struct kvr *
 cli_open(struct cli *cli, const struct kvr_layout *layout)
 {
-	struct kvr_options opt = { .size = sizeof(opt), .n_set = cli->n_set, .config_file = cli->config,
-		.url = cli->url, .set = cli->set, .layout = layout, .log = say, .log_arg = cli };
+	struct kvr_options opt = { .size = sizeof(opt),
+		.n_set = cli->n_set,
+		.config_file = cli->config,
+		.url = cli->url,
+		.set = cli->set,
+		.layout = layout,
+		.log = say,
+		.log_arg = cli };
 	char why[1024] = "";
 	struct kvr *kvr = NULL;
 
@@ -251,8 +263,8 @@ cli_close(const struct cli *cli, struct kvr *kvr)
 
 	kvr_free(kvr);
 	if (err != KVR_OK)
-		return cli_fail(cli, "close: %s; %u threads stuck, %llu operations dropped", kvr_err_text(err),
-		    report.stuck_threads, (unsigned long long)report.dropped);
+		return cli_fail(cli, "close: %s; %u threads stuck, %llu operations dropped",
+		    kvr_err_text(err), report.stuck_threads, (unsigned long long)report.dropped);
 	return CLI_OK;
 }
 

@@ -23,13 +23,15 @@ read_sample(const struct cli *cli, FILE *f, struct sample *s)
 	if (len < 0 || fseek(f, 0, SEEK_SET) != 0)
 		return cli_fail(cli, "%s: %s", s->path, strerror(errno));
 	if (len < SAMPLE_MIN || len > SAMPLE_MAX)
-		return cli_fail(cli, "%s: has %ld bytes; a sample has 4 KiB to 1 GiB", s->path, len);
+		return cli_fail(
+		    cli, "%s: has %ld bytes; a sample has 4 KiB to 1 GiB", s->path, len);
 	s->len = (uint64_t)len & ~UINT64_C(1); /* whole bf16 numbers: a chunk wraps around here */
 	s->at = malloc(s->len);
 	if (s->at == NULL)
 		return cli_fail(cli, "%s: no memory for %ld bytes", s->path, len);
 	if (fread(s->at, 1, s->len, f) != s->len)
-		return cli_fail(cli, "%s: %s", s->path, ferror(f) ? strerror(errno) : "became shorter");
+		return cli_fail(
+		    cli, "%s: %s", s->path, ferror(f) ? strerror(errno) : "became shorter");
 	return CLI_OK;
 }
 
@@ -40,14 +42,18 @@ sample_open(const struct cli *cli, const char *path, uint64_t run, struct sample
 
 	*ret = (struct sample){ .run = run, .path = path };
 	if (ret->path == NULL)
-		ret->path = variable != NULL && variable[0] != '\0' ? variable : KVRELAY_SAMPLE_PATH;
+		ret->path =
+		    variable != NULL && variable[0] != '\0' ? variable : KVRELAY_SAMPLE_PATH;
 	if (ret->path[0] == '\0')
-		return cli_fail(cli, "no sample of KV data: say --input FILE or set KVRELAY_SAMPLE");
+		return cli_fail(
+		    cli, "no sample of KV data: say --input FILE or set KVRELAY_SAMPLE");
 	FILE *f = fopen(ret->path, "rb");
 
 	if (f == NULL)
-		return cli_fail(cli, "%s: %s; the sample of KV data is tests/data/kv_minilm_bf16.bin of the "
-		    "sources: say --input FILE or set KVRELAY_SAMPLE", ret->path, strerror(errno));
+		return cli_fail(cli,
+		    "%s: %s; the sample of KV data is tests/data/kv_minilm_bf16.bin of the "
+		    "sources: say --input FILE or set KVRELAY_SAMPLE",
+		    ret->path, strerror(errno));
 	int status = read_sample(cli, f, ret);
 
 	fclose(f);

@@ -15,24 +15,24 @@
 enum { GROUP_TEXT = 64, WHY = 256 };
 
 struct seen {
-	const struct kvr_config_tier   *config;
+	const struct kvr_config_tier *config;
 	const struct kvr_connector_ops *ops;
-	uint32_t        format;
-	int32_t         err, read_err; /* read_err: of --verify; PENDING: not asked */
-	uint64_t        stored, given;
-	uint32_t        serde;
+	uint32_t format;
+	int32_t err, read_err; /* read_err: of --verify; PENDING: not asked */
+	uint64_t stored, given;
+	uint32_t serde;
 	struct kvr_meta meta;
-	uint64_t        ping_ns;
-	char            why[WHY];
+	uint64_t ping_ns;
+	char why[WHY];
 };
 
 struct stat_cmd {
-	struct cli  cli;
+	struct cli cli;
 	const char *key;
-	bool        verify;
-	uint64_t    fingerprint, connect_ns;
-	uint32_t    n_groups;
-	uint64_t    slot_bytes;
+	bool verify;
+	uint64_t fingerprint, connect_ns;
+	uint32_t n_groups;
+	uint64_t slot_bytes;
 };
 
 static uint32_t
@@ -67,7 +67,8 @@ run_one(struct kvr_connector *conn, struct seen *s, const struct stat_cmd *c, en
 	atomic_init(&item->status, KVR_PENDING);
 	enum kvr_err err = s->ops->run(conn, verb, item, 1, until(c));
 
-	if (err != KVR_OK || (kvr_item_status(item) != KVR_OK && kvr_item_status(item) != KVR_E_MISS))
+	if (err != KVR_OK ||
+	    (kvr_item_status(item) != KVR_OK && kvr_item_status(item) != KVR_E_MISS))
 		snprintf(s->why, sizeof(s->why), "%s", s->ops->why(conn));
 	return err != KVR_OK ? err : (enum kvr_err)kvr_item_status(item);
 }
@@ -116,11 +117,20 @@ static void
 look(const struct stat_cmd *c, struct seen *s)
 {
 	const struct kvr_config_tier *t = s->config;
-	const struct kvr_store_opts opts = { .tier = t->name, .url = t->url, .user = t->user,
-		.password = t->password, .format = s->format, .n_groups = c->n_groups,
-		.fingerprint = c->fingerprint, .capacity = t->capacity_bytes,
-		.free_floor = t->free_floor_bytes, .ttl_ms = t->ttl_ns / 1000000U, .connect_ns = c->connect_ns,
-		.prefix = t->prefix, .no_chunk_meta = !t->save_chunk_meta, .tmp_dir = t->tmp_dir,
+	const struct kvr_store_opts opts = { .tier = t->name,
+		.url = t->url,
+		.user = t->user,
+		.password = t->password,
+		.format = s->format,
+		.n_groups = c->n_groups,
+		.fingerprint = c->fingerprint,
+		.capacity = t->capacity_bytes,
+		.free_floor = t->free_floor_bytes,
+		.ttl_ms = t->ttl_ns / 1000000U,
+		.connect_ns = c->connect_ns,
+		.prefix = t->prefix,
+		.no_chunk_meta = !t->save_chunk_meta,
+		.tmp_dir = t->tmp_dir,
 		.slot_bytes = c->slot_bytes };
 	struct kvr_connector *conn = NULL;
 	struct kvr_store *store = NULL;
@@ -145,7 +155,8 @@ group_text(const struct kvr_shape *g, char *ret, size_t cap)
 	size_t n = (size_t)snprintf(ret, cap, "%s [", dtype == NULL ? "?" : dtype);
 
 	for (uint32_t d = 0; d < g->n_dims && d < KVR_DIMS && n < cap; d++)
-		n += (size_t)snprintf(ret + n, cap - n, "%s%llu", d == 0 ? "" : ", ", (unsigned long long)g->dim[d]);
+		n += (size_t)snprintf(
+		    ret + n, cap - n, "%s%llu", d == 0 ? "" : ", ", (unsigned long long)g->dim[d]);
 	if (n < cap)
 		snprintf(ret + n, cap - n, "]");
 	return ret;
@@ -155,7 +166,11 @@ group_text(const struct kvr_shape *g, char *ret, size_t cap)
 static const char *
 serde_text(uint32_t serde, char *ret, size_t cap)
 {
-	snprintf(ret, cap, serde == KVR_SERDE_NAIVE ? "naive" : serde == KVR_SERDE_ZSTD ? "zstd" : "serde %u", serde);
+	snprintf(ret, cap,
+	    serde == KVR_SERDE_NAIVE  ? "naive"
+	    : serde == KVR_SERDE_ZSTD ? "zstd"
+	                              : "serde %u",
+	    serde);
 	return ret;
 }
 
@@ -174,7 +189,8 @@ tell_text(const struct seen *s)
 
 	printf("%-10s ", s->config->name);
 	if (s->err != KVR_OK) {
-		printf("%s%s%s\n", s->err == KVR_E_MISS ? "not there" : kvr_err_name(s->err), s->why[0] ? ": " : "", s->why);
+		printf("%s%s%s\n", s->err == KVR_E_MISS ? "not there" : kvr_err_name(s->err),
+		    s->why[0] ? ": " : "", s->why);
 		return;
 	}
 	printf("%s, %s (%llu bytes)", kvr_config_format_name(s->config->format),
@@ -184,9 +200,11 @@ tell_text(const struct seen *s)
 		    serde_text(s->serde, shape, sizeof(shape)));
 	printf(", %s", memfmt_text(&s->meta));
 	for (uint32_t g = 0; g < s->meta.n_groups && g < KVR_GROUPS_MAX; g++)
-		printf("%s %s", g == 0 ? "" : ";", group_text(&s->meta.group[g], shape, sizeof(shape)));
+		printf("%s %s", g == 0 ? "" : ";",
+		    group_text(&s->meta.group[g], shape, sizeof(shape)));
 	if (s->read_err == KVR_OK)
-		printf(s->format == KVR_FORMAT_SEALED ? ", seal and fingerprint fit" : ", readable (no checksum in this format)");
+		printf(s->format == KVR_FORMAT_SEALED ? ", seal and fingerprint fit"
+		                                      : ", readable (no checksum in this format)");
 	else if (s->read_err != KVR_PENDING)
 		printf(", %s%s%s", kvr_err_name(s->read_err), s->why[0] ? ": " : "", s->why);
 	putchar('\n');
@@ -201,9 +219,11 @@ json_meta(const struct kvr_meta *m)
 	for (uint32_t g = 0; g < m->n_groups && g < KVR_GROUPS_MAX; g++) {
 		const char *dtype = kvr_dtype_name(m->group[g].dtype);
 
-		printf("%s{\"dtype\": \"%s\", \"shape\": [", g == 0 ? "" : ", ", dtype == NULL ? "?" : dtype);
+		printf("%s{\"dtype\": \"%s\", \"shape\": [", g == 0 ? "" : ", ",
+		    dtype == NULL ? "?" : dtype);
 		for (uint32_t d = 0; d < m->group[g].n_dims && d < KVR_DIMS; d++)
-			printf("%s%llu", d == 0 ? "" : ", ", (unsigned long long)m->group[g].dim[d]);
+			printf(
+			    "%s%llu", d == 0 ? "" : ", ", (unsigned long long)m->group[g].dim[d]);
 		printf("]}");
 	}
 	printf("]");
@@ -218,10 +238,12 @@ tell_json(const struct seen *s, bool first)
 	cli_json_text(stdout, s->config->name);
 	printf(", \"result\": \"%s\", \"why\": ", kvr_err_name(s->err));
 	cli_json_text(stdout, s->why);
-	printf(", \"format\": \"%s\", \"ping_ms\": %.3f", kvr_config_format_name(s->config->format), (double)s->ping_ns / 1e6);
+	printf(", \"format\": \"%s\", \"ping_ms\": %.3f", kvr_config_format_name(s->config->format),
+	    (double)s->ping_ns / 1e6);
 	if (s->err == KVR_OK) {
-		printf(", \"given\": %llu, \"stored\": %llu, \"serde\": \"%s\"", (unsigned long long)s->given,
-		    (unsigned long long)s->stored, serde_text(s->serde, serde, sizeof(serde)));
+		printf(", \"given\": %llu, \"stored\": %llu, \"serde\": \"%s\"",
+		    (unsigned long long)s->given, (unsigned long long)s->stored,
+		    serde_text(s->serde, serde, sizeof(serde)));
 		json_meta(&s->meta);
 	}
 	if (s->read_err != KVR_PENDING)
@@ -236,14 +258,18 @@ each_tier(const struct stat_cmd *c, const struct kvr_config *config)
 
 	printf(c->cli.json ? "{\"tiers\": [" : "");
 	for (uint32_t t = 0; t < config->n_tiers; t++) {
-		struct seen s = { .config = &config->tier[t], .ops = kvr_connector_find(config->tier[t].url),
-			.err = KVR_E_MISS, .read_err = KVR_PENDING };
+		struct seen s = { .config = &config->tier[t],
+			.ops = kvr_connector_find(config->tier[t].url),
+			.err = KVR_E_MISS,
+			.read_err = KVR_PENDING };
 
 		if (s.ops == NULL)
-			return cli_fail(&c->cli, "tier %s: no store serves its URL", s.config->name);
+			return cli_fail(
+			    &c->cli, "tier %s: no store serves its URL", s.config->name);
 		s.format = format_of(s.config, s.ops);
 		if (strncmp(s.config->url, "memory:", 7) == 0)
-			snprintf(s.why, sizeof(s.why), "a memory tier belongs to the process that opened it");
+			snprintf(s.why, sizeof(s.why),
+			    "a memory tier belongs to the process that opened it");
 		else
 			look(c, &s);
 		if (c->cli.json)
@@ -263,7 +289,8 @@ cli_stat(int argc, char **argv)
 {
 	struct stat_cmd c = { .n_groups = 1 };
 	const struct cli_option own[] = {
-		{ "--verify", NULL, "read the value: seal, key and fingerprint", CLI_FLAG, &c.verify },
+		{ "--verify", NULL, "read the value: seal, key and fingerprint", CLI_FLAG,
+		    &c.verify },
 		{ NULL, NULL, NULL, CLI_FLAG, NULL },
 	};
 	struct kvr_config *config = NULL;

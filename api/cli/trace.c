@@ -16,10 +16,10 @@
 #include <unistd.h>
 
 struct trace_cmd {
-	struct cli  cli;
+	struct cli cli;
 	const char *actor, *op, *msg;
-	uint64_t    from_ns, until_ns; /* after the instance was opened; until 0: the end */
-	bool        anyway;
+	uint64_t from_ns, until_ns; /* after the instance was opened; until 0: the end */
+	bool anyway;
 };
 
 /* ---- info ---- */
@@ -38,10 +38,12 @@ describe(const struct kvr_trace_view *view, const char *path)
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S %z", &tm);
 	printf("file      %s\ninstance  %.*s of process %u, opened %s\nbuild     %.*s\n", path,
 	    (int)sizeof(h->instance), h->instance, h->pid, when, (int)sizeof(h->build), h->build);
-	printf("ring      %" PRIu64 " bytes, %" PRIu64 " written in all\n", h->ring_bytes, h->written);
+	printf(
+	    "ring      %" PRIu64 " bytes, %" PRIu64 " written in all\n", h->ring_bytes, h->written);
 	printf("records   %" PRIu64 " of %u actors; a replay can begin at record %" PRIu64 "\n",
 	    kvr_trace_view_count(view), n_actors, kvr_trace_view_first_start(view));
-	printf("end       %s\n", kvr_trace_view_tail(view)[0] == '\0' ? "as it should be" : kvr_trace_view_tail(view));
+	printf("end       %s\n",
+	    kvr_trace_view_tail(view)[0] == '\0' ? "as it should be" : kvr_trace_view_tail(view));
 }
 
 static int
@@ -61,9 +63,10 @@ info(struct trace_cmd *c, const struct kvr_trace_view *view, const char *path)
 	kvr_trace_view_actors(view, &n_actors);
 	printf("{\"file\": ");
 	cli_json_text(stdout, path);
-	printf(", \"pid\": %u, \"actors\": %u, \"records\": %" PRIu64 ", \"written\": %" PRIu64 ", \"ring\": %" PRIu64
-	       ", \"replay_from\": %" PRIu64 ", \"tail\": ",
-	    h->pid, n_actors, kvr_trace_view_count(view), h->written, h->ring_bytes, kvr_trace_view_first_start(view));
+	printf(", \"pid\": %u, \"actors\": %u, \"records\": %" PRIu64 ", \"written\": %" PRIu64
+	       ", \"ring\": %" PRIu64 ", \"replay_from\": %" PRIu64 ", \"tail\": ",
+	    h->pid, n_actors, kvr_trace_view_count(view), h->written, h->ring_bytes,
+	    kvr_trace_view_first_start(view));
 	cli_json_text(stdout, kvr_trace_view_tail(view));
 	printf("}\n");
 	return CLI_OK;
@@ -89,7 +92,8 @@ is_op(const char *wanted, uint64_t op)
 	char *end;
 	unsigned long slot = strtoul(wanted, &end, 10);
 
-	return op != 0 && (uint32_t)op == slot && (*end != '.' || strtoul(end + 1, NULL, 10) == op >> 32);
+	return op != 0 && (uint32_t)op == slot &&
+	       (*end != '.' || strtoul(end + 1, NULL, 10) == op >> 32);
 }
 
 static bool
@@ -108,7 +112,8 @@ is_wanted(const struct trace_cmd *c, const struct kvr_trace_head *h, const struc
 		return false;
 	if (c->op != NULL && !is_op(c->op, kvr_rec_step(r)->msg.op))
 		return false;
-	return c->msg == NULL || strcasecmp(kvr_msg_info[kvr_rec_step(r)->msg.type].name, c->msg) == 0;
+	return c->msg == NULL ||
+	       strcasecmp(kvr_msg_info[kvr_rec_step(r)->msg.type].name, c->msg) == 0;
 }
 
 static int
@@ -144,10 +149,12 @@ show(struct trace_cmd *c, const struct kvr_trace_view *view, const char *path)
 /* ---- replay ---- */
 
 static void
-tell_replay(const struct trace_cmd *c, uint64_t steps, bool same, const struct kvr_replay_diff *diff)
+tell_replay(
+    const struct trace_cmd *c, uint64_t steps, bool same, const struct kvr_replay_diff *diff)
 {
 	if (c->cli.json) {
-		printf("{\"same\": %s, \"steps\": %" PRIu64 ", \"difference\": ", same ? "true" : "false", steps);
+		printf("{\"same\": %s, \"steps\": %" PRIu64 ", \"difference\": ",
+		    same ? "true" : "false", steps);
 		cli_json_text(stdout, same ? "" : diff->text);
 		printf("}\n");
 	} else if (same) {
@@ -171,12 +178,14 @@ replay(struct trace_cmd *c, const struct kvr_trace_view *view, const char *path)
 	err = kvr_replay_all(r, &steps, &diff);
 	kvr_replay_free(r);
 	if (err != KVR_OK && err != KVR_E_CORRUPT)
-		return cli_fail(&c->cli, "%s: the trace has lost its beginning and has no whole snapshot", path);
+		return cli_fail(&c->cli,
+		    "%s: the trace has lost its beginning and has no whole snapshot", path);
 	if (err == KVR_OK && steps == 0)
 		return cli_fail(&c->cli, "%s: there is no step to replay", path);
 	tell_replay(c, steps, err == KVR_OK, &diff);
 	if (err == KVR_OK && kvr_trace_view_tail(view)[0] != '\0')
-		fprintf(stderr, "kvrelay trace: %s: behind that, %s\n", path, kvr_trace_view_tail(view));
+		fprintf(stderr, "kvrelay trace: %s: behind that, %s\n", path,
+		    kvr_trace_view_tail(view));
 	return err == KVR_OK ? CLI_OK : CLI_MISS;
 }
 
@@ -195,7 +204,8 @@ last(struct trace_cmd *c, const char *given)
 	DIR *d = opendir(dir);
 
 	if (d == NULL)
-		return cli_fail(&c->cli, "%s: no such directory; traces lie where trace.dir says", dir);
+		return cli_fail(
+		    &c->cli, "%s: no such directory; traces lie where trace.dir says", dir);
 	for (struct dirent *e; (e = readdir(d)) != NULL;) {
 		const char *dot = strrchr(e->d_name, '.');
 		struct stat st;
@@ -205,8 +215,9 @@ last(struct trace_cmd *c, const char *given)
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
 			continue;
-		if (best[0] != '\0' && (st.st_mtim.tv_sec < newest.tv_sec || (st.st_mtim.tv_sec == newest.tv_sec &&
-		    st.st_mtim.tv_nsec <= newest.tv_nsec)))
+		if (best[0] != '\0' && (st.st_mtim.tv_sec < newest.tv_sec ||
+		                           (st.st_mtim.tv_sec == newest.tv_sec &&
+		                               st.st_mtim.tv_nsec <= newest.tv_nsec)))
 			continue;
 		newest = st.st_mtim;
 		memcpy(best, path, sizeof(best));
@@ -257,11 +268,13 @@ cli_trace(int argc, char **argv)
 {
 	struct trace_cmd c = { .actor = NULL };
 	const struct cli_option own[] = {
-		{ "--actor", "NAME", "show: only of 'router', 'link', 'link 1.0', ...", CLI_TEXT, &c.actor },
+		{ "--actor", "NAME", "show: only of 'router', 'link', 'link 1.0', ...", CLI_TEXT,
+		    &c.actor },
 		{ "--op", "N", "show: only of this operation, like 7 or 7.2", CLI_TEXT, &c.op },
 		{ "--msg", "NAME", "show: only of this message, like PART_DONE", CLI_TEXT, &c.msg },
 		{ "--from", "TIME", "show: from this long after the start", CLI_TIME, &c.from_ns },
-		{ "--until", "TIME", "show: until this long after the start", CLI_TIME, &c.until_ns },
+		{ "--until", "TIME", "show: until this long after the start", CLI_TIME,
+		    &c.until_ns },
 		{ "--anyway", NULL, "replay: with another build's deciders", CLI_FLAG, &c.anyway },
 		{ NULL, NULL, NULL, CLI_FLAG, NULL },
 	};
@@ -272,6 +285,7 @@ cli_trace(int argc, char **argv)
 	if (n >= 1 && n <= 2 && strcmp(argv[0], "last") == 0)
 		return last(&c, n == 2 ? argv[1] : NULL);
 	if (n != 2)
-		return cli_fail(&c.cli, "usage: kvrelay trace show|replay|info FILE, kvrelay trace last [DIR]");
+		return cli_fail(
+		    &c.cli, "usage: kvrelay trace show|replay|info FILE, kvrelay trace last [DIR]");
 	return with_view(&c, argv[0], argv[1]);
 }

@@ -19,7 +19,8 @@ static const struct {
 	{ "cjson", kvr_json_library },
 };
 
-static const char *const features[] = { "lmcache", "bare", "sealed", "naive", "zstd", "kivi", "estimate" };
+static const char *const features[] = { "lmcache", "bare", "sealed", "naive", "zstd", "kivi",
+	"estimate" };
 
 static void
 list(bool json, const char *name, const char *const *words, size_t n)
@@ -49,14 +50,16 @@ cli_version(int argc, char **argv)
 		return CLI_ERROR;
 	while (schemes[n] != NULL)
 		n++;
-	printf(cli.json ? "{\"kvrelay\": \"%u.%u.%u\", \"compiler\": " : "kvrelay    %u.%u.%u\ncompiler   ",
+	printf(cli.json ? "{\"kvrelay\": \"%u.%u.%u\", \"compiler\": "
+	                : "kvrelay    %u.%u.%u\ncompiler   ",
 	    version >> 16, version >> 8 & 255, version & 255);
 	if (cli.json)
 		cli_json_text(stdout, __VERSION__);
 	else
 		printf("%s\n", __VERSION__);
 	for (size_t i = 0; i < KVR_LEN(libraries); i++)
-		printf(cli.json ? ", \"%s\": \"%s\"" : "%-10s %s\n", libraries[i].name, libraries[i].version());
+		printf(cli.json ? ", \"%s\": \"%s\"" : "%-10s %s\n", libraries[i].name,
+		    libraries[i].version());
 	list(cli.json, "stores", schemes, n);
 	list(cli.json, "features", features, KVR_LEN(features));
 	printf(cli.json ? "}\n" : "");

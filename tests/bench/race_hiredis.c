@@ -25,7 +25,8 @@ static void
 hi_put(void *self, const struct race_work *w)
 {
 	for (uint32_t i = 0; i < w->n; i++) {
-		redisReply *r = redisCommand(self, "SET %s %b", w->key[i], w->at[i], (size_t)w->len[i]);
+		redisReply *r =
+		    redisCommand(self, "SET %s %b", w->key[i], w->at[i], (size_t)w->len[i]);
 
 		if (r == NULL || r->type != REDIS_REPLY_STATUS)
 			race_give_up("hiredis", "a value was not stored");
@@ -41,7 +42,8 @@ hi_get(void *self, const struct race_work *w)
 
 		if (r == NULL || r->type != REDIS_REPLY_STRING || (uint64_t)r->len != w->len[i])
 			race_give_up("hiredis", "the value is not as long as it was stored");
-		memcpy(w->at[i], r->str, (size_t)w->len[i]); /* an engine needs it in its own memory */
+		memcpy(
+		    w->at[i], r->str, (size_t)w->len[i]); /* an engine needs it in its own memory */
 		freeReplyObject(r);
 	}
 }
@@ -56,6 +58,12 @@ hi_look(void *self, const char *key)
 	return found;
 }
 
-const struct racer race_hiredis = { .name = "hiredis", .what = "blocking calls, one connection",
-	.for_look = true, .open = hi_open, .close = hi_close, .put = hi_put, .get = hi_get, .look = hi_look,
+const struct racer race_hiredis = { .name = "hiredis",
+	.what = "blocking calls, one connection",
+	.for_look = true,
+	.open = hi_open,
+	.close = hi_close,
+	.put = hi_put,
+	.get = hi_get,
+	.look = hi_look,
 	.setting = "" };

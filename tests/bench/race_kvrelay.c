@@ -13,8 +13,10 @@ kvr_racer_open(const struct racer *r, const struct kvr_redis_server *server)
 	struct kvr_options o = { .size = sizeof(o), .config_text = text };
 	struct kvr *kvr = NULL;
 
-	snprintf(text, sizeof(text), "{ \"tiers\": [ { \"name\": \"redis\", \"url\": \"%s\", %s } ], "
-	    "\"log\": { \"level\": \"warn\" }, \"trace\": { \"size\": \"16MiB\" } }", server->url, r->setting);
+	snprintf(text, sizeof(text),
+	    "{ \"tiers\": [ { \"name\": \"redis\", \"url\": \"%s\", %s } ], "
+	    "\"log\": { \"level\": \"warn\" }, \"trace\": { \"size\": \"16MiB\" } }",
+	    server->url, r->setting);
 	if (kvr_open(&o, 0, &kvr, why, sizeof(why)) != KVR_OK)
 		race_give_up(r->name, why);
 	return kvr;
@@ -31,8 +33,12 @@ kvr_racer_close(void *self)
 static void
 run(struct kvr *kvr, const struct race_work *w, enum kvr_kind kind)
 {
-	struct kvr_batch batch = { .size = sizeof(batch), .kind = (uint32_t)kind, .n = w->n, .key = w->key,
-		.at = w->at, .len = w->len };
+	struct kvr_batch batch = { .size = sizeof(batch),
+		.kind = (uint32_t)kind,
+		.n = w->n,
+		.key = w->key,
+		.at = w->at,
+		.len = w->len };
 	struct kvr_done done = { .size = sizeof(done) };
 	enum kvr_err err = kvr_run(kvr, &batch, NULL, &done, NULL);
 
@@ -60,10 +66,16 @@ kvr_racer_look(void *self, const char *key)
 	return kvr_run(self, &batch, NULL, NULL, NULL) == KVR_OK;
 }
 
-#define RACER(variable, title, text, looks, config) \
-	const struct racer variable = { .name = title, .what = text, .for_look = looks, \
-		.open = kvr_racer_open, .close = kvr_racer_close, .put = kvr_racer_put, \
-		.get = kvr_racer_get, .look = kvr_racer_look, .setting = config }
+#define RACER(variable, title, text, looks, config)                                                \
+	const struct racer variable = { .name = title,                                             \
+		.what = text,                                                                      \
+		.for_look = looks,                                                                 \
+		.open = kvr_racer_open,                                                            \
+		.close = kvr_racer_close,                                                          \
+		.put = kvr_racer_put,                                                              \
+		.get = kvr_racer_get,                                                              \
+		.look = kvr_racer_look,                                                            \
+		.setting = config }
 
 RACER(race_kvrelay_1, "kvrelay", "one bulk lane, values as they are", true,
     "\"format\": \"bare\", \"lanes\": { \"control\": 1, \"bulk\": 1 }");

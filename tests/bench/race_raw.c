@@ -22,16 +22,16 @@
 enum { SLICE = 65536, PIECE = 1 << 20, GETS = 2, PUTS = 4, CONNECTIONS = 2 };
 
 struct line {
-	int       fd;
-	uint32_t  first, step;
-	bool      put, end;
+	int fd;
+	uint32_t first, step;
+	bool put, end;
 	pthread_t thread;
-	sem_t     go, done;
+	sem_t go, done;
 	const struct race_work *work;
 };
 
 struct raw {
-	uint32_t    n;
+	uint32_t n;
 	struct line line[CONNECTIONS];
 };
 
@@ -43,7 +43,8 @@ send_all(int fd, struct iovec *iov, int n)
 
 		if (one.iov_len > PIECE)
 			one.iov_len = PIECE;
-		ssize_t sent = one.iov_len < iov->iov_len ? writev(fd, &one, 1) : writev(fd, iov, n);
+		ssize_t sent =
+		    one.iov_len < iov->iov_len ? writev(fd, &one, 1) : writev(fd, iov, n);
 
 		if (sent <= 0)
 			race_give_up("raw", "send failed");
@@ -79,7 +80,8 @@ ask(const struct line *l, uint32_t i)
 {
 	char text[192];
 	const char *key = l->work->key[i];
-	int len = snprintf(text, sizeof(text), "*2\r\n$3\r\nGET\r\n$%zu\r\n%s\r\n", strlen(key), key);
+	int len =
+	    snprintf(text, sizeof(text), "*2\r\n$3\r\nGET\r\n$%zu\r\n%s\r\n", strlen(key), key);
 	struct iovec iov = { text, (size_t)len };
 
 	send_all(l->fd, &iov, 1);
@@ -89,7 +91,8 @@ static void
 take(const struct line *l, uint32_t i)
 {
 	char want[32], got[32], end[2];
-	size_t len = (size_t)snprintf(want, sizeof(want), "$%llu\r\n", (unsigned long long)l->work->len[i]);
+	size_t len =
+	    (size_t)snprintf(want, sizeof(want), "$%llu\r\n", (unsigned long long)l->work->len[i]);
 
 	recv_all(l->fd, got, len);
 	if (memcmp(got, want, len) != 0)
@@ -128,9 +131,10 @@ line_put(const struct line *l)
 	for (uint32_t i = l->first; i < l->work->n; i += l->step) {
 		char text[224], end[] = "\r\n";
 		const char *key = l->work->key[i];
-		int len = snprintf(text, sizeof(text), "*3\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%llu\r\n", strlen(key), key,
-		    (unsigned long long)l->work->len[i]);
-		struct iovec iov[3] = { { text, (size_t)len }, { l->work->at[i], l->work->len[i] }, { end, 2 } };
+		int len = snprintf(text, sizeof(text), "*3\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%llu\r\n",
+		    strlen(key), key, (unsigned long long)l->work->len[i]);
+		struct iovec iov[3] = { { text, (size_t)len }, { l->work->at[i], l->work->len[i] },
+			{ end, 2 } };
 
 		send_all(l->fd, iov, 3);
 		if (++flying > PUTS) {
@@ -196,7 +200,7 @@ raw_open(const struct racer *r, const struct kvr_redis_server *server)
 		l->first = i;
 		l->step = me->n;
 		if (i > 0 && (sem_init(&l->go, 0, 0) != 0 || sem_init(&l->done, 0, 0) != 0 ||
-		    pthread_create(&l->thread, NULL, line_main, l) != 0))
+		                 pthread_create(&l->thread, NULL, line_main, l) != 0))
 			race_give_up(r->name, "no thread");
 	}
 	return me;
@@ -255,7 +259,8 @@ raw_look(void *self, const char *key)
 {
 	struct raw *me = self;
 	char text[192], got[4];
-	int len = snprintf(text, sizeof(text), "*2\r\n$6\r\nEXISTS\r\n$%zu\r\n%s\r\n", strlen(key), key);
+	int len =
+	    snprintf(text, sizeof(text), "*2\r\n$6\r\nEXISTS\r\n$%zu\r\n%s\r\n", strlen(key), key);
 	struct iovec iov = { text, (size_t)len };
 
 	send_all(me->line[0].fd, &iov, 1);
@@ -263,7 +268,20 @@ raw_look(void *self, const char *key)
 	return memcmp(got, ":1\r\n", sizeof(got)) == 0;
 }
 
-const struct racer race_raw_1 = { .name = "raw", .what = "socket calls, one connection", .for_look = true,
-	.open = raw_open, .close = raw_close, .put = raw_put, .get = raw_get, .look = raw_look, .setting = "1" };
-const struct racer race_raw_2 = { .name = "raw x2", .what = "socket calls, two connections on two threads",
-	.open = raw_open, .close = raw_close, .put = raw_put, .get = raw_get, .look = raw_look, .setting = "2" };
+const struct racer race_raw_1 = { .name = "raw",
+	.what = "socket calls, one connection",
+	.for_look = true,
+	.open = raw_open,
+	.close = raw_close,
+	.put = raw_put,
+	.get = raw_get,
+	.look = raw_look,
+	.setting = "1" };
+const struct racer race_raw_2 = { .name = "raw x2",
+	.what = "socket calls, two connections on two threads",
+	.open = raw_open,
+	.close = raw_close,
+	.put = raw_put,
+	.get = raw_get,
+	.look = raw_look,
+	.setting = "2" };

@@ -61,11 +61,10 @@ class Case(unittest.TestCase):
         self.dir = Path(tempfile.mkdtemp(prefix="kvr-cli-"))
         self.addCleanup(shutil.rmtree, self.dir)
 
-    def call(self, *args, env=None, stdin=b"", cwd=None):
-        """Traces go into a folder of this test: others may run at the same time."""
+    def call(self, *args, env=None, stdin=b"", user=None):
         done = subprocess.run(
             [ARGS.command, *map(str, args)],
-            input=stdin, cwd=cwd or self.dir, env=environment(env), timeout=PATIENCE_S,
+            input=stdin, cwd=self.dir, env=environment(env), timeout=PATIENCE_S, user=user,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)
