@@ -15,6 +15,7 @@ static const struct kvr_connector_ops *const stores[] = {
 	&kvr_redis_ops,
 	&kvr_valkey_ops,
 	&kvr_resp_ops,
+	&kvr_lm_ops,
 };
 
 enum { SCHEMES_MAX = 32, SCHEME_LEN_MAX = 32 };

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_subject.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "kvr_lmkey.h"
 
 uint64_t
 kvr_soon(void)
@@ -35,9 +38,36 @@ kvr_kick_batch(struct kvr_kick *kick, uint64_t batch)
 	ck_assert_int_eq(write(kick->fd, &one, sizeof(one)), sizeof(one));
 }
 
+/* Of the subject; NULL: keys as they are. */
+static const char *key_tail;
+
+void
+kvr_item_key_tail(const char *tail)
+{
+	key_tail = tail;
+}
+
+/* For stores that take LMCache's keys only, so that the suite can have its own. */
+static const char *
+as_lmcache_key(const char *key)
+{
+	static _Thread_local char text[16][KVR_KEY_LEN_MAX + 1];
+	static _Thread_local unsigned next_text;
+	struct kvr_lmkey parsed;
+
+	if (kvr_lmkey_parse(key, strlen(key), &parsed) == KVR_OK)
+		return key;
+	char *to = text[next_text++ % KVR_LEN(text)];
+	if (snprintf(to, sizeof(text[0]), "%s%s", key, key_tail) >= (int)sizeof(text[0]))
+		return key;
+	return to;
+}
+
 struct kvr_item
 kvr_item_of(const char *key, struct kvr_meta *meta)
 {
+	if (key_tail != NULL)
+		key = as_lmcache_key(key);
 	memset(meta, 0, sizeof(*meta));
 	struct kvr_item item = { .key = key, .key_len = (uint32_t)strlen(key), .meta = meta };
 	atomic_init(&item.status, KVR_PENDING);

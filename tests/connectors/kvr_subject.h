@@ -22,6 +22,8 @@ struct kvr_subject {
 	bool        two_keys;     /* a value is two keys, so two writers may leave a pair that no
 	                           * reader takes; but what it takes is whole */
 	bool        outlives;     /* what is stored is there again after close and open */
+	bool        no_delete;    /* DEL is UNSUPPORTED */
+	const char *key_tail;     /* put behind each key that is none of LMCache's; or NULL */
 	const char *peer_awaits;  /* network stores: ends what a client says first; or NULL */
 	/* Makes the place and fills what open() needs beyond format and tier. */
 	void (*begin)(struct kvr_store_opts *);
@@ -51,8 +53,9 @@ void     kvr_kick_close(struct kvr_kick *);
 void     kvr_kick_batch(struct kvr_kick *, uint64_t batch);
 uint64_t kvr_soon(void); /* far enough for a slow machine, near enough to end */
 
-/* An item without payload. meta is set to plain bytes. */
+/* An item without payload. meta is set to plain bytes. With a key tail: good for 15 more of them. */
 struct kvr_item kvr_item_of(const char *key, struct kvr_meta *meta);
+void kvr_item_key_tail(const char *tail);
 /* The same bytes for the same number, others for another. */
 void kvr_fill(void *at, size_t len, uint64_t number);
 bool kvr_filled(const void *at, size_t len, uint64_t number);

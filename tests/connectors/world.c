@@ -32,6 +32,7 @@ kvr_world_begin(struct kvr_world *w, int subject)
 	w->opts = (struct kvr_store_opts){ .tier = "conformance", .n_groups = 1,
 		.format = w->subject->format, .connect_ns = KVR_SEC(10) };
 	w->subject->begin(&w->opts);
+	kvr_item_key_tail(w->subject->key_tail);
 	kvr_kick_open(&w->kick);
 	open_store(w);
 	w->lane = kvr_world_dial(w, &w->kick);
