@@ -16,7 +16,8 @@ check_shape(struct kvr *k, const struct kvr_batch *b)
 	if (b->spare != NULL)
 		return kvr_bad(k, KVR_E_UNSUPPORTED, "kvr_submit: spare is not NULL");
 	if (b->per_chunk > UINT16_MAX)
-		return kvr_bad(k, KVR_E_TOO_BIG, "kvr_submit: per_chunk %u is more than 65535", b->per_chunk);
+		return kvr_bad(
+		    k, KVR_E_TOO_BIG, "kvr_submit: per_chunk %u is more than 65535", b->per_chunk);
 	if (b->n == 0)
 		return KVR_OK;
 	if ((b->key == NULL) == (b->keys == NULL))
@@ -34,8 +35,9 @@ static enum kvr_err
 check_place(struct kvr *k, const struct kvr_batch *b, uint32_t i)
 {
 	if (b->len[i] > UINT32_MAX)
-		return kvr_bad(k, KVR_E_TOO_BIG, "kvr_submit: key %u has %llu bytes: split it below 4 GiB",
-		    i, (unsigned long long)b->len[i]);
+		return kvr_bad(k, KVR_E_TOO_BIG,
+		    "kvr_submit: key %u has %llu bytes: split it below 4 GiB", i,
+		    (unsigned long long)b->len[i]);
 	if (b->at[i] == NULL && b->len[i] > 0)
 		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: key %u has no memory", i);
 	return KVR_OK;
@@ -51,8 +53,9 @@ kvr_batch_check(struct kvr *k, const struct kvr_batch *b, uint64_t *ret_text)
 	*ret_text = 0;
 	/* Before n texts are walked: a batch that long is refused whatever is in it. */
 	if (err == KVR_OK && b->n > KVR_KEYS_MAX)
-		err = kvr_bad(k, KVR_E_TOO_BIG, "kvr_submit: %u keys, and %u is the most: split the batch",
-		    b->n, (unsigned)KVR_KEYS_MAX);
+		err = kvr_bad(k, KVR_E_TOO_BIG,
+		    "kvr_submit: %u keys, and %u is the most: split the batch", b->n,
+		    (unsigned)KVR_KEYS_MAX);
 	for (uint32_t i = 0; i < b->n && err == KVR_OK; i++) {
 		const char *text = b->key != NULL ? b->key[i] : at;
 		size_t len = text == NULL ? 0 : strnlen(text, KVR_KEY_MAX + 1);
@@ -60,8 +63,8 @@ kvr_batch_check(struct kvr *k, const struct kvr_batch *b, uint64_t *ret_text)
 		if (len == 0)
 			err = kvr_bad(k, KVR_E_INVALID, "kvr_submit: key %u is empty", i);
 		else if (len > KVR_KEY_MAX)
-			err = kvr_bad(k, KVR_E_TOO_BIG, "kvr_submit: key %u has more than %u bytes", i,
-			    KVR_KEY_MAX);
+			err = kvr_bad(k, KVR_E_TOO_BIG, "kvr_submit: key %u has more than %u bytes",
+			    i, KVR_KEY_MAX);
 		else if (places)
 			err = check_place(k, b, i);
 		if (b->keys != NULL)
@@ -100,7 +103,7 @@ kvr_object_size(struct kvr *k)
 	return size;
 }
 
-/* The object of key i, made where there is none. NOMEM: that is the key's outcome, not the call's. */
+/* The object of key i, made where there is none. NOMEM is the key's outcome, not the call's. */
 static enum kvr_err
 fill_object(struct kvr *k, const struct kvr_batch *b, uint32_t i, struct kvr_side *side,
     struct kvr_pool_span *ret_span)
@@ -205,7 +208,8 @@ static uint32_t
 prefetch_room(struct kvr *k)
 {
 	uint64_t room = kvr_object_size(k);
-	bool known = k->config->memory.slot_bytes != 0 || atomic_load_explicit(&k->has_layout, memory_order_acquire);
+	bool known = k->config->memory.slot_bytes != 0 ||
+	             atomic_load_explicit(&k->has_layout, memory_order_acquire);
 
 	if (!known)
 		room = KVR_MIN(room, k->ledger->staging_bytes / 4);
@@ -270,10 +274,12 @@ fill_key(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b, uint32_t 
 		return kvr_bad(k, err, "kvr_submit: key %u is %s", i,
 		    k->parse_keys ? "no key of LMCache" : "no key");
 	memcpy(&k->ledger->texts[*text_at], copy, out + 1);
-	*key = (struct kvr_key){ .text = (uint32_t)*text_at, .len = (uint16_t)out,
-		.op = (uint16_t)c->slot };
-	*row = (struct kvr_row){ .digest = side->digest, .key = slot, .err = KVR_PENDING,
-		.where = KVR_NOWHERE };
+	*key = (struct kvr_key){
+		.text = (uint32_t)*text_at, .len = (uint16_t)out, .op = (uint16_t)c->slot
+	};
+	*row = (struct kvr_row){
+		.digest = side->digest, .key = slot, .err = KVR_PENDING, .where = KVR_NOWHERE
+	};
 	*text_at += out + 1;
 	if (c->kind == KVR_PUT && k->skip_puts)
 		row->err = KVR_E_SKIPPED_MLA;
@@ -298,7 +304,8 @@ kvr_batch_fill(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
 		if (b->keys != NULL)
 			at += len + 1;
 		if (err != KVR_OK)
-			kvr_batch_unfill(k, c, b, i + 1); /* this one may have its reference already */
+			kvr_batch_unfill(
+			    k, c, b, i + 1); /* this one may have its reference already */
 	}
 	for (uint32_t i = 0; i < b->n && err == KVR_OK && c->objects; i++) {
 		if (k->sides[c->first + i].made != 0)

@@ -228,8 +228,10 @@ open_all(struct kvr *k, const struct kvr_options *o, uint64_t until_ns, char *re
 		return err;
 	k->log.level = (enum kvr_log_level)k->config->log.level;
 	if (k->config->metrics.listen != NULL)
-		kvr_say(k, KVR_LOG_WARN, "metrics.listen is %s, and nothing listens there in this version: "
-		    "call kvr_metrics", k->config->metrics.listen);
+		kvr_say(k, KVR_LOG_WARN,
+		    "metrics.listen is %s, and nothing listens there in this version: "
+		    "call kvr_metrics",
+		    k->config->metrics.listen);
 	set_mla(k, who.keys);
 	err = make_tables(k, o, who.role);
 	if (err == KVR_OK) {

@@ -150,6 +150,17 @@ launch(struct kvr *k, struct kvr_call *c, const struct order *o)
 	return err;
 }
 
+/* What ties the engine's request to the operation's number, which is in all other lines. */
+static void
+log_call(const struct kvr *k, const struct kvr_call *c, const struct order *o)
+{
+	static const char *const name[] = { "lookup", "get", "put", "remove", "size", "prefetch" };
+	const char *request = o->opts.request;
+
+	kvr_log(&k->log, DEBUG, kvr_call_op(c), "%s of %u keys%s%s", name[c->kind], c->n,
+	    request == NULL ? "" : " for request ", request == NULL ? "" : request);
+}
+
 static enum kvr_err
 submit(struct kvr *k, struct order *o, kvr_op *ret)
 {
@@ -168,6 +179,8 @@ submit(struct kvr *k, struct order *o, kvr_op *ret)
 	}
 	err = kvr_batch_fill(k, c, &o->batch);
 	if (err == KVR_OK) {
+		if (k->log.level >= KVR_LOG_DEBUG)
+			log_call(k, c, o);
 		/* A callback may run before this returns, and look at it. */
 		if (ret != NULL)
 			*ret = kvr_call_op(c);
