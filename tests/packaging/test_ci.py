@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The counting that every other verdict rests on: scripts/test_counts.py reads what ctest really
-writes, and .ci/stages.sh adds up stages that pass, fail, hang, lie or say nothing.
+writes, .ci/stages.sh adds up stages that pass, fail, hang, lie or say nothing, and
+tests/determinism.sh sees two builds that decide differently.
 """
 
 import shutil
@@ -120,6 +121,53 @@ class Stages(Scratch):
 
     def test_a_stage_that_is_missing(self):
         self.assertEqual(self.stages("stage a 10 /nonexistent")[:2], (1, "0 passed, 1 failed"))
+
+
+class Counted(Scratch):
+    def counted(self, *command):
+        code, _ = run("env", f"COUNTS={self.dir}/counts", f"{ROOT}/.ci/counted", *command)
+        return code, (self.dir / "counts").read_text()
+
+    def test_good_and_bad(self):
+        self.assertEqual(self.counted("true"), (0, "1 0 0\n"))
+        self.assertEqual(self.counted("sh", "-c", "exit 3"), (3, "1 0 0\n0 1 0\n"))
+
+
+class Determinism(Scratch):
+    def build(self, name, digest, status=0, programs=("router", "swarm")):
+        folder = self.dir / name / "tests" / "actors"
+        folder.mkdir(parents=True)
+        for program in programs:
+            path = folder / f"test_actors_{program}"
+            path.write_text(f"#!/bin/sh\necho 'Running'\necho \"{program}: $KVR_SEEDS seeds, "
+                            f"digest {digest}\"\nexit {status}\n")
+            path.chmod(0o755)
+        return self.dir / name
+
+    def compare(self, one, other):
+        return run(f"{ROOT}/tests/determinism.sh", one, other, 7)
+
+    def test_the_same(self):
+        code, out = self.compare(self.build("a", "0" * 16), self.build("b", "0" * 16))
+        self.assertEqual(code, 0, out)
+        self.assertIn(f"same: swarm: 7 seeds, digest {'0' * 16}\n", out)
+
+    def test_one_bit(self):
+        code, out = self.compare(self.build("a", "0" * 16), self.build("b", "0" * 15 + "1"))
+        self.assertEqual((code, out.count("differs: ")), (1, 2), out)
+
+    def test_a_seed_that_breaks_in_both(self):
+        code, out = self.compare(self.build("a", "0" * 16, 1), self.build("b", "0" * 16, 1))
+        self.assertEqual((code, out.count(" failed: ")), (1, 2), out)
+
+    def test_no_digest(self):
+        code, out = self.compare(self.build("a", ""), self.build("b", ""))
+        self.assertEqual(code, 1, out)
+
+    def test_one_that_was_not_built(self):
+        code, out = self.compare(self.build("a", "0" * 16), self.build("b", "", programs=()))
+        self.assertEqual(code, 2, out)
+        self.assertIn("was not built", out)
 
 
 if __name__ == "__main__":
