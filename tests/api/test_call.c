@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How completions come: to who waits, into a queue, to a callback; early, cancelled, with words. */
+#include "kvr_api_bed.h"
+#include "kvr_fake_system.h"
+
+#include <poll.h>
+#include <stdatomic.h>
+
+#define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
+
+START_TEST(an_operation_is_waited_for_and_cancelled)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+	const struct kvr_opts o = { .size = sizeof(o), .request = "request 7" };
+	struct kvr_done d = { .size = sizeof(d) };
+	kvr_op op[3], old;
+
+	kvr_fake_hold(true);
+	for (int i = 0; i < 3; i++)
+		OK(kvr_submit(k, &b, i == 0 ? NULL : &o, &op[i]));
+	ERR(kvr_wait(k, op[0], KVR_NOW, &d, NULL), KVR_E_UNFINISHED);
+	ERR(kvr_wait(k, op[0], bed_in_ms(5), &d, NULL), KVR_E_UNFINISHED);
+	OK(kvr_cancel(k, op[0]));
+	ERR(kvr_wait(k, op[0], KVR_NEVER, &d, NULL), KVR_E_CANCELLED);
+	ck_assert_uint_eq(d.op, op[0]);
+	ERR(kvr_wait(k, op[0], KVR_NEVER, &d, NULL), KVR_E_STALE);
+	ERR(kvr_cancel(k, op[0]), KVR_E_STALE);
+	ERR(kvr_cancel_request(k, "request 8"), KVR_E_MISS);
+	ERR(kvr_cancel_request(k, NULL), KVR_E_INVALID);
+	OK(kvr_cancel_request(k, "request 7"));
+	for (int i = 1; i < 3; i++)
+		ERR(kvr_wait(k, op[i], 0, &d, NULL), KVR_E_CANCELLED);
+	ERR(kvr_wait(k, 0, 0, NULL, NULL), KVR_E_STALE);
+	ERR(kvr_wait(k, UINT64_MAX, 0, NULL, NULL), KVR_E_STALE);
+	/* The slot is used again, and the old handle is not the new operation's. */
+	old = op[0];
+	kvr_fake_hold(false);
+	for (int i = 0; i < 5; i++) {
+		OK(kvr_submit(k, &b, NULL, &op[0]));
+		ck_assert_uint_ne(op[0], old);
+		ERR(kvr_wait(k, old, 0, NULL, NULL), KVR_E_STALE);
+		ERR(kvr_wait(k, op[0], 0, NULL, NULL), KVR_E_MISS);
+		old = op[0];
+	}
+	bed_close(k);
+}
+END_TEST
+
+static void
+expect(struct kvr_queue *q, short events)
+{
+	struct pollfd p = { .fd = kvr_queue_fd(q), .events = POLLIN };
+
+	ck_assert_int_eq(poll(&p, 1, events != 0 ? 10000 : 0), events != 0 ? 1 : 0);
+}
+
+START_TEST(a_queue_holds_completions)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	struct kvr_batch b = { .size = sizeof(b), .kind = KVR_LOOKUP, .n = 3, .keys = "a\0b\0c" };
+	struct kvr_queue *q, *other;
+	struct kvr_done d[4] = { { .size = sizeof(d[0]) } };
+	int32_t err[5];
+	struct kvr_results r = { .size = sizeof(r), .cap = 5, .err = err };
+
+	OK(kvr_queue_open(k, &q));
+	OK(kvr_queue_open(k, &other));
+	struct kvr_opts o = { .size = sizeof(o), .queue = q };
+	kvr_op op;
+
+	expect(q, 0);
+	ck_assert_int_eq(kvr_drain(q, d, 4, &r), 0);
+	for (o.tag = 1; o.tag <= 3; o.tag++) {
+		b.n = (uint32_t)o.tag;
+		OK(kvr_submit(k, &b, &o, &op));
+	}
+	OK(kvr_quiet(k, 0, NULL));
+	expect(q, POLLIN);
+	expect(other, 0);
+	ERR(kvr_wait(k, op, 0, NULL, NULL), KVR_E_INVALID);
+	ck_assert_int_eq(kvr_drain(q, d, 4, &r), 2); /* the third does not fit any more */
+	ck_assert_uint_eq(d[0].first, 0);
+	ck_assert_uint_eq(d[1].first, d[0].n);
+	expect(q, POLLIN);
+	r.cap = 0;
+	ck_assert_int_eq(kvr_drain(q, d, 4, &r), KVR_E_TOO_SMALL);
+	ck_assert_uint_eq(r.need, d[0].n + d[1].n == 3 ? 3 : 6 - d[0].n - d[1].n);
+	ck_assert_int_eq(kvr_drain(q, d, 4, NULL), 1);
+	expect(q, 0);
+	kvr_queue_wake(q);
+	expect(q, POLLIN);
+	ck_assert_int_eq(kvr_drain(q, d, 4, &r), 0);
+	expect(q, 0);
+	d[0].size = 8;
+	ck_assert_int_eq(kvr_drain(q, d, 4, &r), KVR_E_INVALID);
+	ck_assert_int_eq(kvr_drain(NULL, d, 4, &r), KVR_E_INVALID);
+	bed_close(k);
+}
+END_TEST
+
+struct heard {
+	struct kvr *k;
+	_Atomic int n;
+	_Atomic int err, inner, forbidden;
+	_Atomic uint64_t tag;
+};
+
+static void
+hear(void *arg, const struct kvr_done *d, const struct kvr_results *r)
+{
+	struct heard *h = arg;
+	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+	const struct kvr_opts o = {
+		.size = sizeof(o), .done = hear, .done_arg = h, .tag = d->tag - 1
+	};
+	kvr_op op;
+
+	h->tag = d->tag;
+	h->err = r->err[0];
+	if (kvr_run(h->k, &b, NULL, NULL, NULL) == KVR_E_INVALID &&
+	    kvr_close(h->k, 0, KVR_ABORT, NULL) == KVR_E_INVALID &&
+	    kvr_quiet(h->k, 0, NULL) == KVR_E_INVALID &&
+	    kvr_wait(h->k, d->op, 0, NULL, NULL) == KVR_E_INVALID)
+		h->forbidden++;
+	if (d->tag > 0 && kvr_submit(h->k, &b, &o, &op) == KVR_OK)
+		h->inner++;
+	h->n++;
+}
+
+START_TEST(a_callback_may_submit_and_not_wait)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	struct heard h = { .k = k };
+	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+	const struct kvr_opts o = { .size = sizeof(o), .done = hear, .done_arg = &h, .tag = 10 };
+
+	OK(kvr_submit(k, &b, &o, NULL));
+	while (h.n < 11)
+		OK(kvr_quiet(k, 0, NULL));
+	ck_assert_int_eq(h.inner, 10);
+	ck_assert_int_eq(h.forbidden, 11);
+	ck_assert_int_eq(h.err, KVR_E_MISS);
+	ck_assert_uint_eq(h.tag, 0);
+	bed_close(k);
+}
+END_TEST
+
+START_TEST(early_has_two_completions)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+	struct kvr_opts o = { .size = sizeof(o), .flags = KVR_EARLY };
+	struct kvr_done d = { .size = sizeof(d) };
+	uint64_t left = 0;
+
+	kvr_fake_hold_memory(true);
+	ERR(kvr_run(k, &b, &o, &d, NULL), KVR_E_MISS);
+	ck_assert_uint_eq(d.flags & KVR_DONE_QUIET, 0);
+	ERR(kvr_wait(k, d.op, KVR_NOW, &d, NULL), KVR_E_UNFINISHED);
+	ERR(kvr_quiet(k, bed_in_ms(5), &left), KVR_E_TIMEOUT);
+	ck_assert_uint_eq(left, 1);
+	kvr_fake_hold_memory(false);
+	ERR(kvr_wait(k, d.op, KVR_NEVER, &d, NULL), KVR_E_MISS);
+	ck_assert_uint_eq(d.flags & KVR_DONE_QUIET, KVR_DONE_QUIET);
+	ERR(kvr_wait(k, d.op, KVR_NEVER, &d, NULL), KVR_E_STALE);
+	bed_close(k);
+}
+END_TEST
+
+START_TEST(the_stores_words_come_with_the_error)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+	struct kvr_done d = { .size = sizeof(d) };
+
+	kvr_fake_fail(KVR_E_REFUSED);
+	ERR(kvr_run(k, &b, NULL, &d, NULL), KVR_E_REFUSED);
+	ck_assert_str_eq(d.why, "tier 0 said no");
+	kvr_fake_fail(0);
+	ERR(kvr_run(k, &b, NULL, &d, NULL), KVR_E_MISS);
+	ck_assert_str_eq(d.why, "");
+	bed_close(k);
+}
+END_TEST
+
+KVR_CHECK_MAIN("api.call", an_operation_is_waited_for_and_cancelled, a_queue_holds_completions,
+    a_callback_may_submit_and_not_wait, early_has_two_completions,
+    the_stores_words_come_with_the_error)
