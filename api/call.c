@@ -209,8 +209,8 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 			    1);
 	}
 	/*
-	 * Pairs with the acquire in kvr_call_fetch: who sees the arrival sees outcome and rows. In one
-	 * total order with sleepers: either announce sees a sleeper, or the sleeper sees the arrival.
+	 * Pairs with the acquire in kvr_call_fetch: who sees the arrival sees outcome and rows. In
+	 * one total order with sleepers: either announce sees one, or it sees the arrival.
 	 */
 	atomic_fetch_add(&c->word, KVR_WORD_ARRIVED + (quiet ? KVR_WORD_QUIET : 0));
 	announce(k, c, quiet);
