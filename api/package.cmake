@@ -2,7 +2,7 @@
 # What leaves the build: both libraries, the command, and the two ways of finding them.
 # Included by the root when the facade is there.
 set(kvr_third_party nng::nng PkgConfig::HIREDIS PkgConfig::ZSTD PkgConfig::CJSON PkgConfig::XXHASH Threads::Threads
-  ${kvr_cuda})
+  ${kvr_cuda} ${kvr_tls})
 
 set(kvr_objects)
 foreach(layer IN LISTS KVR_LAYERS)
@@ -70,6 +70,10 @@ endif()
 file(RELATIVE_PATH KVR_PC_UP /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
 string(REGEX REPLACE "/$" "" KVR_PC_UP "${KVR_PC_UP}")
 # A static consumer links what we linked; the toolkit is no pkg-config module, so it is named by its place.
+set(KVR_PC_TLS)
+if(kvr_tls)
+  set(KVR_PC_TLS ", openssl")
+endif()
 set(KVR_PC_CUDA)
 if(kvr_cuda)
   get_target_property(runtime CUDA::cudart_static IMPORTED_LOCATION)

@@ -83,6 +83,8 @@ check_opts(struct kvr_store *s, const struct kvr_store_opts *opts, char *why, si
 {
 	if (opts->user != NULL || opts->password != NULL)
 		return wrong(s, why, why_cap, "fs:// has no user and no password; take them out");
+	if (kvr_tls_given(&opts->tls))
+		return wrong(s, why, why_cap, "fs:// speaks no TLS; take the tls settings out");
 	if (opts->ttl_ms != 0)
 		return wrong(s, why, why_cap, "fs:// has no ttl; bound it with capacity instead");
 	if (opts->format > KVR_FORMAT_SEALED)

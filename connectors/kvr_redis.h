@@ -38,15 +38,18 @@ struct kvr_redis_kind {
 extern const struct kvr_redis_kind kvr_redis_kind_redis, kvr_redis_kind_resp,
     kvr_redis_kind_valkey;
 
+struct kvr_tls;
+
 struct kvr_store {
 	uint32_t magic;
-	bool     is_unix;
+	bool     is_unix, is_tls;
 	uint16_t port;
 	uint32_t db;
 	uint32_t lm_head_len; /* LMCACHE: bytes of a header */
 	uint32_t prefix_len;
 	uint64_t ttl_ms, connect_ns, window_bytes;
 	const struct kvr_redis_kind *kind;
+	struct kvr_tls *tls; /* NULL: plain */
 	struct kvr_frame_rules rules;
 	char  prefix[KVR_REDIS_PREFIX_MAX + 1];
 	char  where[320]; /* host and port, or the path: for messages */
@@ -123,5 +126,11 @@ enum kvr_err kvr_redis_bulk_skip(struct kvr_connector *, uint64_t len);
 enum kvr_err kvr_redis_open(const struct kvr_redis_kind *, const struct kvr_store_opts *,
     struct kvr_store **ret, char *why, size_t why_cap);
 void kvr_redis_close(struct kvr_store *take);
+
+/* redis_tls.c. Whether kvr_redis_tls reads this option of the URL. */
+bool kvr_redis_tls_option(const struct kvr_store *, const char *option);
+/* Fills in s->tls when the store speaks TLS; else refuses what only then has a meaning. */
+enum kvr_err kvr_redis_tls(const struct kvr_url *, const struct kvr_tls_opts *,
+    struct kvr_store *s, char *why, size_t why_cap);
 
 #endif

@@ -56,6 +56,8 @@ check_opts(const struct kvr_store_opts *opts, char *why, size_t why_cap)
 		wrong = "a memory tier has no format lmcache; write bare (the default) or sealed";
 	else if (opts->user != NULL || opts->password != NULL)
 		wrong = "a memory tier has no user and no password; take them out";
+	else if (kvr_tls_given(&opts->tls))
+		wrong = "a memory tier speaks no TLS; take the tls settings out";
 	else if (opts->ttl_ms != 0)
 		wrong = "a memory tier has no ttl: it evicts at capacity; take it out";
 	else if (opts->free_floor != 0 || opts->tmp_dir != NULL || opts->no_chunk_meta)

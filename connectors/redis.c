@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The connector of stores that speak RESP: redis://host:port/db, unix:///path?db=N, valkey:// and
- * resp://. Dial, sign in, and one verb over a batch. What the verbs send is in redis_get.c,
- * redis_put.c and redis_small.c, what differs between the stores in redis_kind.c.
+ * The connector of stores that speak RESP: redis://host:port/db, the same over TLS as rediss://,
+ * unix:///path?db=N, valkey:// and resp://. Dial, sign in, and one verb over a batch. What the verbs
+ * send is in redis_get.c, redis_put.c and redis_small.c, what differs between the stores in
+ * redis_kind.c.
  *
  * No retry and no reconnect in here: the first error of the stream ends the connector, and the
  * decider above knows whether another dial is worth it.
@@ -10,6 +11,7 @@
 #include "kvr_connectors.h"
 #include "kvr_redis.h"
 #include "kvr_control.h"
+#include "kvr_stream_tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,6 +129,8 @@ connect_lane(struct kvr_connector *c, uint64_t until_ns, struct kvr_kick *kick)
 	enum kvr_err err = store->is_unix ?
 	    kvr_stream_dial_unix(&c->s, store->host, until_ns, kick) :
 	    kvr_stream_dial_tcp(&c->s, store->host, store->port, until_ns, kick);
+	if (err == KVR_OK && store->tls != NULL)
+		err = kvr_stream_tls(&c->s, store->tls, store->host, until_ns);
 	if (err == KVR_OK)
 		err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
 	return err == KVR_OK ? sign_in(c) : err;
@@ -152,7 +156,10 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
 	/* Our own limit for a dial tells of the store; the caller's deadline does not. */
 	if (err == KVR_E_TIMEOUT && end_ns < until_ns)
 		err = KVR_E_DOWN;
-	snprintf(why, why_cap, "%s: %s", store->where, c->s.why);
+	/* It has heard us and hung up: so does a server that waits for a handshake. */
+	bool maybe_tls = err == KVR_E_DOWN && c->s.moved > 0 && store->tls == NULL;
+	snprintf(why, why_cap, "%s: %s%s", store->where, c->s.why,
+	    maybe_tls && !store->is_unix ? "; if this is a TLS port, write rediss://" : "");
 	hang_up(c);
 	return err;
 }
@@ -203,7 +210,7 @@ why(const struct kvr_connector *c)
 	return c->s.err != KVR_OK ? c->s.why : c->why;
 }
 
-static const char *const redis_schemes[] = { "redis", "unix", NULL };
+static const char *const redis_schemes[] = { "redis", "rediss", "unix", NULL };
 static const char *const valkey_schemes[] = { "valkey", NULL };
 static const char *const resp_schemes[] = { "resp", NULL };
 

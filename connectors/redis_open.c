@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a URL and options to a store; every word that is not understood is refused by name. */
 #include "kvr_redis.h"
+#include "kvr_stream_tls.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -57,6 +58,8 @@ options(const struct kvr_url *u, struct kvr_store *s, const char **db_given, con
 	size_t at = 0;
 	while ((err = kvr_url_option_next(u, &at, &o, w->at, w->cap)) == KVR_OK) {
 		uint32_t db = 0;
+		if (kvr_redis_tls_option(s, o.name))
+			continue;
 		if (strcmp(o.name, "protocol") == 0 && strcmp(o.value, "2") == 0)
 			continue;
 		if (strcmp(o.name, "protocol") == 0)
@@ -102,8 +105,8 @@ place_tcp(const struct kvr_url *u, struct kvr_store *s, const char **db_given, c
 	const struct kvr_url_host *h = &u->host[0];
 	snprintf(s->host, sizeof(s->host), "%s", u->n_hosts > 0 ? h->name : "localhost");
 	s->port = u->n_hosts > 0 && h->port != 0 ? h->port : PORT_DEFAULT;
-	snprintf(s->where, sizeof(s->where), "%s://%s:%u", s->kind->scheme, s->host,
-	    (unsigned)s->port);
+	snprintf(s->where, sizeof(s->where), "%s://%s:%u",
+	    s->is_tls ? "rediss" : s->kind->scheme, s->host, (unsigned)s->port);
 	if (u->path[0] == '\0' || u->path[1] == '\0')
 		return KVR_OK;
 	if (!s->kind->databases)
@@ -186,7 +189,8 @@ fill_in(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 {
 	const char *db_given = NULL;
 	enum kvr_err err;
-	if (strcasecmp(u->scheme, s->kind->scheme) == 0)
+	s->is_tls = s->kind == &kvr_redis_kind_redis && strcasecmp(u->scheme, "rediss") == 0;
+	if (s->is_tls || strcasecmp(u->scheme, s->kind->scheme) == 0)
 		err = place_tcp(u, s, &db_given, w);
 	else if (s->kind == &kvr_redis_kind_redis && strcasecmp(u->scheme, "unix") == 0)
 		err = place_unix(u, s, w);
@@ -196,6 +200,8 @@ fill_in(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 		err = options(u, s, &db_given, w);
 	if (err == KVR_OK)
 		err = settings(o, s, w);
+	if (err == KVR_OK)
+		err = kvr_redis_tls(u, &o->tls, s, w->at, w->cap);
 	return err == KVR_OK ? secrets(o, u, s, w) : err;
 }
 
@@ -239,6 +245,7 @@ kvr_redis_close(struct kvr_store *take)
 		return;
 	wipe(take->user);
 	wipe(take->password);
+	kvr_tls_close(take->tls);
 	take->magic = 0;
 	free(take);
 }

@@ -106,6 +106,22 @@ struct kvr_kick {
 /* True when the running batch is meant. False drains fd, so that poll() can sleep again. */
 bool kvr_kicked(struct kvr_kick *);
 
+/* How TLS is spoken with a store whose URL asks for it; paths are those of PEM files. */
+struct kvr_tls_opts {
+	const char *ca;          /* whom to believe, a file or a directory; NULL: as the system does */
+	const char *cert, *key;  /* who we are; NULL: nobody; key NULL: it stands in cert's file */
+	const char *server_name; /* whom the certificate must name; NULL: the host of the URL */
+	bool        no_verify;   /* any certificate will do: no protection against a man between */
+	bool        no_host_check; /* one that names another host will do */
+};
+
+static inline bool
+kvr_tls_given(const struct kvr_tls_opts *o)
+{
+	return o->ca != NULL || o->cert != NULL || o->key != NULL || o->server_name != NULL ||
+	    o->no_verify || o->no_host_check;
+}
+
 /* All texts live as long as the store. What a store does not know it must refuse, not ignore. */
 struct kvr_store_opts {
 	const char *tier; /* its name, for messages */
@@ -124,6 +140,7 @@ struct kvr_store_opts {
 	bool        no_chunk_meta;   /* save_chunk_meta false: no header in front of the payload */
 	const char *tmp_dir;         /* relative directory for temporary files; NULL: none */
 	uint64_t    slot_bytes;      /* a full chunk, where a header-less read has to know it */
+	struct kvr_tls_opts tls;
 };
 
 struct kvr_store;
@@ -176,5 +193,7 @@ kvr_store_caps(const struct kvr_connector_ops *ops, const struct kvr_store *stor
 const struct kvr_connector_ops *kvr_connector_find(const char *url);
 /* NULL-terminated, for messages and for the checker of configurations. */
 const char *const *kvr_connector_schemes(void);
+/* Whether this build can speak TLS. */
+bool kvr_connector_has_tls(void);
 
 #endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes may be encrypted and not yet sent. tls_send owns up to them only when they have left:
+ * whoever flushes the stream and then waits for an answer must not wait for one to a request whose
+ * end still lies here.
+ */
+#include "kvr_stream_tls.h"
+#include "kvr_tls_files.h"
+#include "kvr_tls_lib.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct kvr_tls {
+	pthread_mutex_t      lock;
+	struct kvr_tls_files files; /* stamps: under lock */
+	struct kvr_tls_ctx  *ctx;   /* under lock */
+};
+
+struct carrier {
+	struct kvr_tls_conn *conn;
+	uint64_t             done; /* encrypted, not yet owned up to */
+};
+
+bool
+kvr_tls_is_built(void)
+{
+	return kvr_tls_lib_is_built();
+}
+
+enum kvr_err
+kvr_tls_open(const struct kvr_tls_opts *o, struct kvr_tls **ret, char *why, size_t why_cap)
+{
+	struct kvr_tls *t = calloc(1, sizeof(*t));
+	if (t == NULL) {
+		snprintf(why, why_cap, "no memory for TLS");
+		return KVR_E_NOMEM;
+	}
+	KVR_CHECK(pthread_mutex_init(&t->lock, NULL) == 0);
+	enum kvr_err err = kvr_tls_files_take(&t->files, o, why, why_cap);
+	if (err == KVR_OK) {
+		kvr_tls_files_look(&t->files, t->files.stamp);
+		err = kvr_tls_ctx_new(&t->files.opts, &t->ctx, why, why_cap);
+	}
+	if (err == KVR_OK)
+		*ret = t;
+	else
+		kvr_tls_close(t);
+	return err;
+}
+
+void
+kvr_tls_close(struct kvr_tls *take)
+{
+	if (take == NULL)
+		return;
+	kvr_tls_ctx_free(take->ctx);
+	kvr_tls_files_drop(&take->files);
+	pthread_mutex_destroy(&take->lock);
+	free(take);
+}
+
+/* The files may be others than at the last dial. Broken ones fail this dial, and say so. */
+static enum kvr_err
+refresh(struct kvr_tls *t, char *why, size_t why_cap)
+{
+	struct kvr_tls_stamp now[KVR_TLS_FILES_N];
+	struct kvr_tls_ctx *ctx = NULL;
+	/* Before they are read: a change in between is then seen by the next dial. */
+	kvr_tls_files_look(&t->files, now);
+	if (memcmp(now, t->files.stamp, sizeof(now)) == 0)
+		return KVR_OK;
+	enum kvr_err err = kvr_tls_ctx_new(&t->files.opts, &ctx, why, why_cap);
+	if (err != KVR_OK)
+		return err;
+	kvr_tls_ctx_free(t->ctx);
+	t->ctx = ctx;
+	memcpy(t->files.stamp, now, sizeof(now));
+	return KVR_OK;
+}
+
+static enum kvr_err
+fail(struct kvr_sock *s, const struct carrier *c)
+{
+	const char *text;
+	enum kvr_tls_fault fault = kvr_tls_conn_why(c->conn, &text);
+	return kvr_stream_fail(s, kvr_tls_fault_err(fault), "%s", text);
+}
+
+/* For the stream: any errno but EAGAIN is the end, and it has the sentence already. */
+static ssize_t
+over(struct kvr_sock *s, const struct carrier *c)
+{
+	(void)fail(s, c);
+	errno = EPROTO;
+	return -1;
+}
+
+static ssize_t
+again(enum kvr_tls_step step, short *ret_events)
+{
+	*ret_events = step == KVR_TLS_READ ? POLLIN : POLLOUT;
+	errno = EAGAIN;
+	return -1;
+}
+
+static ssize_t
+tls_recv(struct kvr_sock *s, struct iovec *iov, int n, short *ret_events)
+{
+	struct carrier *c = s->carrier;
+	size_t total = 0;
+	enum kvr_tls_step step = KVR_TLS_DONE;
+	for (int i = 0; i < n && step == KVR_TLS_DONE; i++) {
+		for (size_t at = 0, more = 0; at < iov[i].iov_len; at += more, total += more) {
+			uint8_t *to = (uint8_t *)iov[i].iov_base + at;
+			step = kvr_tls_conn_read(c->conn, to, iov[i].iov_len - at, &more);
+			if (step != KVR_TLS_DONE)
+				break;
+		}
+	}
+	/* What came before the end is good; the end is told by the next call. */
+	if (total > 0)
+		return (ssize_t)total;
+	return step == KVR_TLS_OVER ? over(s, c) : again(step, ret_events);
+}
+
+static enum kvr_tls_step
+encrypt(struct carrier *c, const struct iovec *iov, int n)
+{
+	for (int i = 0; i < n; i++) {
+		for (size_t at = 0, more = 0; at < iov[i].iov_len; at += more) {
+			const uint8_t *from = (const uint8_t *)iov[i].iov_base + at;
+			enum kvr_tls_step step =
+			    kvr_tls_conn_write(c->conn, from, iov[i].iov_len - at, &more);
+			if (step != KVR_TLS_DONE)
+				return step;
+			c->done += more;
+		}
+	}
+	return KVR_TLS_DONE;
+}
+
+static ssize_t
+tls_send(struct kvr_sock *s, struct iovec *iov, int n, short *ret_events)
+{
+	struct carrier *c = s->carrier;
+	enum kvr_tls_step step = KVR_TLS_DONE;
+	if (c->done == 0)
+		step = encrypt(c, iov, n);
+	if (step != KVR_TLS_OVER) {
+		enum kvr_tls_step left = kvr_tls_conn_drain(c->conn);
+		step = left != KVR_TLS_DONE || c->done > 0 ? left : step;
+	}
+	if (step == KVR_TLS_OVER)
+		return over(s, c);
+	if (step != KVR_TLS_DONE)
+		return again(step, ret_events);
+	ssize_t done = (ssize_t)c->done;
+	c->done = 0;
+	return done;
+}
+
+static void
+tls_close(struct kvr_sock *s)
+{
+	struct carrier *c = s->carrier;
+	kvr_tls_conn_free(c->conn);
+	close(s->fd);
+	free(c);
+	s->carrier = NULL;
+}
+
+static const struct kvr_stream_ops tls_ops = { tls_recv, tls_send, tls_close };
+
+static enum kvr_err
+attach(struct kvr_sock *s, struct kvr_tls *t, const char *host)
+{
+	char why[160];
+	struct carrier *c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return kvr_stream_fail(s, KVR_E_NOMEM, "no memory for TLS");
+	pthread_mutex_lock(&t->lock);
+	enum kvr_err err = refresh(t, why, sizeof(why));
+	if (err == KVR_OK)
+		c->conn = kvr_tls_conn_new(t->ctx, &t->files.opts, host, s->fd);
+	pthread_mutex_unlock(&t->lock);
+	if (err == KVR_OK && c->conn == NULL) {
+		snprintf(why, sizeof(why), "no memory for TLS");
+		err = KVR_E_NOMEM;
+	}
+	if (err != KVR_OK) {
+		free(c);
+		return kvr_stream_fail(s, err, "%s", why);
+	}
+	s->carrier = c;
+	s->ops = &tls_ops;
+	return KVR_OK;
+}
+
+enum kvr_err
+kvr_stream_tls(struct kvr_sock *s, struct kvr_tls *t, const char *host, uint64_t until_ns)
+{
+	enum kvr_err err = kvr_stream_begin(s, until_ns, s->fill_max);
+	if (err == KVR_OK)
+		err = attach(s, t, host);
+	while (err == KVR_OK) {
+		const struct carrier *c = s->carrier;
+		short events = POLLIN;
+		enum kvr_tls_step step = kvr_tls_conn_shake(c->conn);
+		if (step == KVR_TLS_DONE)
+			return KVR_OK;
+		if (step == KVR_TLS_OVER)
+			return fail(s, c);
+		(void)again(step, &events);
+		err = kvr_stream_wait(s->fd, events, until_ns, s->kick);
+		if (err != KVR_OK)
+			err = kvr_stream_fail(s, err, "TLS: handshake: %s%s", kvr_err_text(err),
+			    err == KVR_E_TIMEOUT ? "; is this the server's TLS port?" : "");
+	}
+	return err;
+}

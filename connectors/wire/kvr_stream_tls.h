@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLS over a stream. One struct kvr_tls per store, shared by its lanes, which may all dial at once.
+ *
+ * TLS 1.2 and newer. The server must show a certificate that a known CA has signed, that is valid
+ * now, and that names the host (a name or an address), unless the options say otherwise. All waits
+ * obey the deadline and the kick of the stream, the handshake's too.
+ *
+ * Certificates are rotated while a process runs: a dial that finds other files than the one before
+ * reads them again. Connections that are up go on with what they had.
+ *
+ * In a build without OpenSSL opening a context is an error that says what to do.
+ */
+#ifndef KVR_STREAM_TLS_H
+#define KVR_STREAM_TLS_H
+
+#include "kvr_stream.h"
+
+struct kvr_tls;
+
+bool kvr_tls_is_built(void);
+
+/* Texts are copied, files are read. KVR_E_CONFIG or KVR_E_NOMEM with a sentence in why. */
+KVR_MUST_USE enum kvr_err kvr_tls_open(
+    const struct kvr_tls_opts *, struct kvr_tls **ret, char *why, size_t why_cap);
+void kvr_tls_close(struct kvr_tls *take); /* after the last handshake; NULL is fine */
+
+/*
+ * The handshake, on a stream that has just been connected to host. From then on the stream speaks
+ * TLS; after an error only kvr_stream_hang_up is of use, as always.
+ */
+KVR_MUST_USE enum kvr_err kvr_stream_tls(
+    struct kvr_sock *s, struct kvr_tls *, const char *host, uint64_t until_ns);
+
+#endif

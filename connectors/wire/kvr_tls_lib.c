@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The only file that sees OpenSSL. Between it and the socket stands a BIO of our own: OpenSSL's
+ * would write without MSG_NOSIGNAL, so that a server that goes away would kill the host process,
+ * and it would make a system call per record of 16 KiB. Ours gathers records and sends them
+ * together.
+ */
+#include "kvr_tls_lib.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+/* As the plain stream's receives: long enough for few calls, short enough to stay in the cache. */
+#define AHEAD_BYTES 131072U
+#define OUT_BYTES   131072U
+
+/* A context is an SSL_CTX under another name: connections count as its users. */
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+static BIO_METHOD    *method; /* written once, before the first context */
+
+struct kvr_tls_conn {
+	SSL     *ssl;
+	int      fd;
+	int      sys_err;
+	bool     is_up;  /* the handshake is through: a goodbye would be understood */
+	bool     closed; /* the other side has */
+	bool     broken; /* fault says why; OpenSSL is asked for nothing more */
+	enum kvr_tls_fault fault;
+	enum kvr_tls_fault cert_fault; /* why a certificate was refused */
+	char     cert[160];
+	char     why[192];
+	uint32_t out_at, out_end;
+	uint8_t  out[OUT_BYTES];
+};
+
+/* ---- the socket under OpenSSL ---- */
+
+/* False: not everything has left. Then either sys_err is set or the socket is full. */
+static bool
+drain(struct kvr_tls_conn *c)
+{
+	while (c->out_at < c->out_end && c->sys_err == 0) {
+		ssize_t n = send(c->fd, c->out + c->out_at, c->out_end - c->out_at, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return false;
+		if (n < 0)
+			c->sys_err = errno;
+		else
+			c->out_at += (uint32_t)n;
+	}
+	if (c->sys_err != 0)
+		return false;
+	c->out_at = c->out_end = 0;
+	return true;
+}
+
+static int
+bio_write(BIO *b, const char *from, size_t len, size_t *ret_n)
+{
+	struct kvr_tls_conn *c = BIO_get_data(b);
+	BIO_clear_retry_flags(b);
+	if (c->out_end == OUT_BYTES && !drain(c)) {
+		if (c->sys_err == 0)
+			BIO_set_retry_write(b);
+		return 0;
+	}
+	*ret_n = KVR_MIN(len, OUT_BYTES - c->out_end);
+	memcpy(c->out + c->out_end, from, *ret_n);
+	c->out_end += (uint32_t)*ret_n;
+	return 1;
+}
+
+static int
+bio_read(BIO *b, char *to, size_t len, size_t *ret_n)
+{
+	struct kvr_tls_conn *c = BIO_get_data(b);
+	BIO_clear_retry_flags(b);
+	ssize_t n = recv(c->fd, to, len, 0);
+	if (n > 0) {
+		*ret_n = (size_t)n;
+		return 1;
+	}
+	if (n == 0)
+		c->closed = true;
+	else if (errno == EAGAIN || errno == EINTR)
+		BIO_set_retry_read(b);
+	else
+		c->sys_err = errno;
+	return 0;
+}
+
+static long
+bio_ctrl(BIO *b, int what, long number, void *at)
+{
+	struct kvr_tls_conn *c = BIO_get_data(b);
+	(void)number;
+	(void)at;
+	if (what == BIO_CTRL_EOF)
+		return c->closed;
+	if (what != BIO_CTRL_FLUSH)
+		return 0;
+	BIO_clear_retry_flags(b);
+	if (drain(c))
+		return 1;
+	if (c->sys_err == 0)
+		BIO_set_retry_write(b);
+	return 0;
+}
+
+/*
+ * The library is not to be taken down at exit: a program that ends without closing its instance
+ * still has lanes that encrypt, and would crash in them.
+ */
+static void
+start_library(void)
+{
+	(void)OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
+	method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "kvr stream");
+	KVR_CHECK(method != NULL && BIO_meth_set_write_ex(method, bio_write) == 1 &&
+	    BIO_meth_set_read_ex(method, bio_read) == 1 &&
+	    BIO_meth_set_ctrl(method, bio_ctrl) == 1);
+}
+
+/* ---- what OpenSSL complains of ---- */
+
+static const struct {
+	int reason;
+	enum kvr_tls_fault fault;
+} reasons[] = {
+	{ SSL_R_WRONG_VERSION_NUMBER, KVR_TLS_FAULT_NOT_TLS },
+	{ SSL_R_HTTP_REQUEST, KVR_TLS_FAULT_NOT_TLS },
+	{ SSL_R_PACKET_LENGTH_TOO_LONG, KVR_TLS_FAULT_NOT_TLS },
+	{ SSL_R_UNSUPPORTED_PROTOCOL, KVR_TLS_FAULT_VERSION },
+	{ SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, KVR_TLS_FAULT_VERSION },
+	{ SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, KVR_TLS_FAULT_NO_CIPHER },
+	{ SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, KVR_TLS_FAULT_WANTS_CERT },
+	{ SSL_R_TLSV1_ALERT_UNKNOWN_CA, KVR_TLS_FAULT_OWN_CA },
+	{ SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, KVR_TLS_FAULT_OWN_EXPIRED },
+	{ SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, KVR_TLS_FAULT_OWN_REFUSED },
+	{ SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED, KVR_TLS_FAULT_OWN_REFUSED },
+	{ SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, KVR_TLS_FAULT_OWN_REFUSED },
+	{ SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, KVR_TLS_FAULT_OWN_REFUSED },
+	{ SSL_R_TLSV1_ALERT_ACCESS_DENIED, KVR_TLS_FAULT_OWN_REFUSED },
+	{ SSL_R_TLSV1_UNRECOGNIZED_NAME, KVR_TLS_FAULT_NAME_UNKNOWN },
+};
+
+static const char *
+reason_text(unsigned long code)
+{
+	const char *text =
+	    ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
+	return text != NULL ? text : "OpenSSL does not say why";
+}
+
+/* Empties OpenSSL's queue of this thread. Its first entry is the cause, the others follow from it. */
+static void
+give_up(struct kvr_tls_conn *c, int kind)
+{
+	unsigned long code = ERR_get_error();
+	int reason = kind == SSL_ERROR_SSL ? ERR_GET_REASON(code) : 0;
+	const char *detail = reason_text(code);
+	c->fault = KVR_TLS_FAULT_OTHER;
+	for (size_t i = 0; i < KVR_LEN(reasons); i++)
+		if (reasons[i].reason == reason)
+			c->fault = reasons[i].fault;
+	if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+		c->fault = c->cert_fault;
+		detail = c->cert;
+	} else if (c->sys_err != 0) {
+		c->fault = KVR_TLS_FAULT_SYSTEM;
+		detail = strerror(c->sys_err);
+	} else if (kind == SSL_ERROR_ZERO_RETURN || (c->closed && c->fault == KVR_TLS_FAULT_OTHER)) {
+		c->fault = KVR_TLS_FAULT_CLOSED;
+	}
+	kvr_tls_fault_text(c->fault, detail, c->why, sizeof(c->why));
+	c->broken = true;
+	ERR_clear_error();
+}
+
+static enum kvr_tls_step
+step(struct kvr_tls_conn *c, int rc)
+{
+	if (rc == 1)
+		return KVR_TLS_DONE;
+	int kind = SSL_get_error(c->ssl, rc);
+	if (kind == SSL_ERROR_WANT_READ)
+		return KVR_TLS_READ;
+	if (kind == SSL_ERROR_WANT_WRITE)
+		return KVR_TLS_WRITE;
+	give_up(c, kind);
+	return KVR_TLS_OVER;
+}
+
+/* ---- certificates ---- */
+
+static void
+moment(const ASN1_TIME *t, char *ret, size_t cap)
+{
+	struct tm tm;
+	ret[0] = '\0';
+	if (ASN1_TIME_to_tm(t, &tm) == 1)
+		(void)!strftime(ret, cap, "%Y-%m-%d %H:%M UTC", &tm);
+}
+
+/* Whom a certificate names, as far as it fits. Others chose these bytes and they go into a log. */
+static void
+named(const X509 *cert, char *ret, size_t cap)
+{
+	GENERAL_NAMES *all = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	size_t at = 0;
+	snprintf(ret, cap, "no host");
+	for (int i = 0; i < sk_GENERAL_NAME_num(all) && at + 2 < cap; i++) {
+		int kind = 0;
+		char text[INET6_ADDRSTRLEN + 64] = "";
+		const ASN1_STRING *name = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(all, i), &kind);
+		const uint8_t *bytes = kind == GEN_DNS || kind == GEN_IPADD ? ASN1_STRING_get0_data(name) : NULL;
+		int len = bytes != NULL ? ASN1_STRING_length(name) : 0;
+		if (kind == GEN_DNS)
+			snprintf(text, sizeof(text), "%.*s", len, (const char *)bytes);
+		else if (len == 4 || len == 16)
+			inet_ntop(len == 4 ? AF_INET : AF_INET6, bytes, text, sizeof(text));
+		if (text[0] == '\0')
+			continue;
+		for (char *p = text; *p != '\0'; p++)
+			*p = *p > ' ' && *p < 0x7f ? *p : '?';
+		at += (size_t)snprintf(ret + at, cap - at, "%s%s", at == 0 ? "" : ", ", text);
+	}
+	GENERAL_NAMES_free(all);
+}
+
+static void
+describe(struct kvr_tls_conn *c, const X509 *cert, int err)
+{
+	char name[96] = "?", at[32];
+	if (cert != NULL)
+		X509_NAME_oneline(X509_get_subject_name(cert), name, sizeof(name));
+	c->cert_fault = KVR_TLS_FAULT_CERT;
+	switch (cert != NULL ? err : X509_V_ERR_UNSPECIFIED) {
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		c->cert_fault = KVR_TLS_FAULT_EXPIRED;
+		moment(X509_get0_notAfter(cert), at, sizeof(at));
+		snprintf(c->cert, sizeof(c->cert), "%s, good until %s", name, at);
+		return;
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		c->cert_fault = KVR_TLS_FAULT_TOO_EARLY;
+		moment(X509_get0_notBefore(cert), at, sizeof(at));
+		snprintf(c->cert, sizeof(c->cert), "%s, good from %s", name, at);
+		return;
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+		c->cert_fault = KVR_TLS_FAULT_UNKNOWN_CA;
+		snprintf(c->cert, sizeof(c->cert), "%s", name);
+		return;
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+	case X509_V_ERR_IP_ADDRESS_MISMATCH:
+		c->cert_fault = KVR_TLS_FAULT_WRONG_HOST;
+		named(cert, c->cert, sizeof(c->cert));
+		return;
+	default:
+		snprintf(c->cert, sizeof(c->cert), "%s: %s", name, X509_verify_cert_error_string(err));
+		return;
+	}
+}
+
+static int
+on_verify(int ok, X509_STORE_CTX *x)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(x, SSL_get_ex_data_X509_STORE_CTX_idx());
+	if (ok == 0)
+		describe(SSL_get_app_data(ssl), X509_STORE_CTX_get_current_cert(x),
+		    X509_STORE_CTX_get_error(x));
+	return ok;
+}
+
+/* ---- the context ---- */
+
+/* OpenSSL would ask at the terminal of the host process. */
+static int
+no_passphrase(char *to, int cap, int for_writing, void *arg)
+{
+	(void)to;
+	(void)cap;
+	(void)for_writing;
+	(void)arg;
+	return -1;
+}
+
+static bool
+load_ca(SSL_CTX *ctx, const char *path)
+{
+	struct stat st;
+	if (path == NULL)
+		return SSL_CTX_set_default_verify_paths(ctx) == 1;
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return SSL_CTX_load_verify_dir(ctx, path) == 1;
+	return SSL_CTX_load_verify_file(ctx, path) == 1;
+}
+
+static void
+settle(SSL_CTX *ctx, const struct kvr_tls_opts *o)
+{
+	/* The system's policy may demand more, never less. */
+	if (SSL_CTX_get_min_proto_version(ctx) < TLS1_2_VERSION)
+		(void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	(void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	/* What the stream retries may begin elsewhere: its parts are put together anew. */
+	(void)SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
+	        SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY);
+	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_default_read_buffer_len(ctx, AHEAD_BYTES);
+	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+	SSL_CTX_set_verify(ctx, o->no_verify ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, on_verify);
+}
+
+static const char *
+load(SSL_CTX *ctx, const struct kvr_tls_opts *o, const char **ret_path)
+{
+	*ret_path = o->ca != NULL ? o->ca : "the system's certificates";
+	if (!o->no_verify && !load_ca(ctx, o->ca))
+		return "tls.ca";
+	*ret_path = o->cert;
+	if (o->cert != NULL && SSL_CTX_use_certificate_chain_file(ctx, o->cert) != 1)
+		return "tls.cert";
+	*ret_path = o->key;
+	if (o->key != NULL && (SSL_CTX_use_PrivateKey_file(ctx, o->key, SSL_FILETYPE_PEM) != 1 ||
+	        SSL_CTX_check_private_key(ctx) != 1))
+		return "tls.key";
+	return NULL;
+}
+
+bool
+kvr_tls_lib_is_built(void)
+{
+	return true;
+}
+
+enum kvr_err
+kvr_tls_ctx_new(
+    const struct kvr_tls_opts *o, struct kvr_tls_ctx **ret, char *why, size_t why_cap)
+{
+	const char *path = NULL;
+	KVR_CHECK(pthread_once(&library_once, start_library) == 0);
+	ERR_clear_error();
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	if (ctx == NULL) {
+		snprintf(why, why_cap, "OpenSSL: %s", reason_text(ERR_get_error()));
+		return KVR_E_NOMEM;
+	}
+	settle(ctx, o);
+	const char *wrong = load(ctx, o, &path);
+	if (wrong == NULL) {
+		*ret = (struct kvr_tls_ctx *)ctx;
+		return KVR_OK;
+	}
+	snprintf(why, why_cap, "%s: %s: %s", wrong, path, reason_text(ERR_get_error()));
+	ERR_clear_error();
+	SSL_CTX_free(ctx);
+	return KVR_E_CONFIG;
+}
+
+void
+kvr_tls_ctx_free(struct kvr_tls_ctx *take)
+{
+	SSL_CTX_free((SSL_CTX *)take);
+}
+
+/* ---- connections ---- */
+
+static bool
+expect(SSL *ssl, const struct kvr_tls_opts *o, const char *host)
+{
+	char name[256];
+	uint8_t address[16];
+	const char *from = o->server_name != NULL ? o->server_name : host;
+	/* Neither the zone of an address nor the dot of the root is part of a certificate's names. */
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(from, "%"), from);
+	size_t len = strlen(name);
+	if (len > 1 && name[len - 1] == '.')
+		name[len - 1] = '\0';
+	bool is_address = inet_pton(AF_INET, name, address) == 1 ||
+	    inet_pton(AF_INET6, name, address) == 1;
+	if (!is_address && SSL_set_tlsext_host_name(ssl, name) != 1)
+		return false;
+	if (o->no_verify || o->no_host_check)
+		return true;
+	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	return is_address ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1 :
+	    SSL_set1_host(ssl, name) == 1;
+}
+
+struct kvr_tls_conn *
+kvr_tls_conn_new(
+    struct kvr_tls_ctx *ctx, const struct kvr_tls_opts *o, const char *host, int fd)
+{
+	struct kvr_tls_conn *c = calloc(1, sizeof(*c));
+	BIO *bio = BIO_new(method);
+	SSL *ssl = SSL_new((SSL_CTX *)ctx);
+	if (c == NULL || bio == NULL || ssl == NULL || !expect(ssl, o, host)) {
+		SSL_free(ssl);
+		BIO_free(bio);
+		free(c);
+		return NULL;
+	}
+	c->ssl = ssl;
+	c->fd = fd;
+	BIO_set_data(bio, c);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(ssl, bio, bio);
+	SSL_set_app_data(ssl, c);
+	SSL_set_connect_state(ssl);
+	return c;
+}
+
+void
+kvr_tls_conn_free(struct kvr_tls_conn *take)
+{
+	if (take == NULL)
+		return;
+	/* Behind half a record nobody would find a goodbye. */
+	if (take->is_up && kvr_tls_conn_drain(take) == KVR_TLS_DONE)
+		(void)SSL_shutdown(take->ssl);
+	ERR_clear_error();
+	SSL_free(take->ssl);
+	free(take);
+}
+
+enum kvr_tls_step
+kvr_tls_conn_shake(struct kvr_tls_conn *c)
+{
+	ERR_clear_error();
+	enum kvr_tls_step done = c->broken ? KVR_TLS_OVER : step(c, SSL_do_handshake(c->ssl));
+	c->is_up = done == KVR_TLS_DONE;
+	return done;
+}
+
+enum kvr_tls_step
+kvr_tls_conn_read(struct kvr_tls_conn *c, void *to, size_t len, size_t *ret_n)
+{
+	if (c->broken)
+		return KVR_TLS_OVER;
+	ERR_clear_error();
+	return step(c, SSL_read_ex(c->ssl, to, len, ret_n));
+}
+
+/*
+ * A server that refuses us after the handshake says why and closes; who writes then is told of a
+ * reset, and the reason lies unread.
+ */
+static enum kvr_tls_step
+last_words(struct kvr_tls_conn *c)
+{
+	uint8_t byte[256];
+	size_t n = 0;
+	int sys_err = c->sys_err;
+	c->broken = false;
+	c->sys_err = 0;
+	for (int i = 0; i < 64 && kvr_tls_conn_read(c, byte, sizeof(byte), &n) == KVR_TLS_DONE; i++)
+		;
+	if (!c->broken || c->fault == KVR_TLS_FAULT_CLOSED) {
+		c->sys_err = sys_err;
+		give_up(c, SSL_ERROR_SYSCALL);
+	}
+	return KVR_TLS_OVER;
+}
+
+enum kvr_tls_step
+kvr_tls_conn_write(struct kvr_tls_conn *c, const void *from, size_t len, size_t *ret_n)
+{
+	if (c->broken)
+		return KVR_TLS_OVER;
+	ERR_clear_error();
+	enum kvr_tls_step done = step(c, SSL_write_ex(c->ssl, from, len, ret_n));
+	return c->sys_err != 0 ? last_words(c) : done;
+}
+
+enum kvr_tls_step
+kvr_tls_conn_drain(struct kvr_tls_conn *c)
+{
+	if (c->broken)
+		return KVR_TLS_OVER;
+	if (drain(c))
+		return KVR_TLS_DONE;
+	return c->sys_err != 0 ? last_words(c) : KVR_TLS_WRITE;
+}
+
+enum kvr_tls_fault
+kvr_tls_conn_why(const struct kvr_tls_conn *c, const char **ret_text)
+{
+	KVR_CHECK(c->broken);
+	*ret_text = c->why;
+	return c->fault;
+}

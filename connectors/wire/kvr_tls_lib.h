@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is asked of a TLS library, in our words: a context that has read the certificates, and
+ * connections over sockets that do not block. Nothing here waits.
+ *
+ * kvr_tls_lib.c does it with OpenSSL. A build without it has kvr_tls_lib_none.c in its place.
+ */
+#ifndef KVR_TLS_LIB_H
+#define KVR_TLS_LIB_H
+
+#include "kvr_connector.h"
+#include "kvr_tls_fault.h"
+
+struct kvr_tls_ctx;
+struct kvr_tls_conn;
+
+bool kvr_tls_lib_is_built(void);
+
+/* KVR_E_CONFIG: which file is wrong, and how. A context may go before its connections. */
+KVR_MUST_USE enum kvr_err kvr_tls_ctx_new(
+    const struct kvr_tls_opts *, struct kvr_tls_ctx **ret, char *why, size_t why_cap);
+void kvr_tls_ctx_free(struct kvr_tls_ctx *take); /* NULL is fine */
+
+/* NULL: no memory. The socket stays the caller's, and open as long as the connection. */
+struct kvr_tls_conn *kvr_tls_conn_new(
+    struct kvr_tls_ctx *, const struct kvr_tls_opts *, const char *host, int fd);
+/* Tells the other side when that can be done at once. */
+void kvr_tls_conn_free(struct kvr_tls_conn *take);
+
+enum kvr_tls_step {
+	KVR_TLS_DONE,
+	KVR_TLS_READ,  /* again when there is something to read */
+	KVR_TLS_WRITE, /* again when there is room to write */
+	KVR_TLS_OVER   /* kvr_tls_conn_why says how it ended */
+};
+
+enum kvr_tls_step kvr_tls_conn_shake(struct kvr_tls_conn *);
+/* DONE: 1 to len bytes. */
+enum kvr_tls_step kvr_tls_conn_read(struct kvr_tls_conn *, void *to, size_t len, size_t *ret_n);
+/* DONE: 1 to len bytes are encrypted. They have left when kvr_tls_conn_drain says DONE. */
+enum kvr_tls_step kvr_tls_conn_write(
+    struct kvr_tls_conn *, const void *from, size_t len, size_t *ret_n);
+enum kvr_tls_step kvr_tls_conn_drain(struct kvr_tls_conn *);
+
+/* After OVER. *ret_text lives as long as the connection. */
+enum kvr_tls_fault kvr_tls_conn_why(const struct kvr_tls_conn *, const char **ret_text);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* In place of kvr_tls_lib.c in a build without OpenSSL: there never is a context. */
+#include "kvr_tls_lib.h"
+
+#include <stdio.h>
+
+#define NEVER KVR_WRONG("TLS in a build that has none")
+
+bool
+kvr_tls_lib_is_built(void)
+{
+	return false;
+}
+
+enum kvr_err
+kvr_tls_ctx_new(
+    const struct kvr_tls_opts *o, struct kvr_tls_ctx **ret, char *why, size_t why_cap)
+{
+	(void)o;
+	(void)ret;
+	snprintf(why, why_cap,
+	    "this build cannot speak TLS; install OpenSSL's development files (libssl-dev) and "
+	    "build with -DKVR_TLS=ON");
+	return KVR_E_CONFIG;
+}
+
+void
+kvr_tls_ctx_free(struct kvr_tls_ctx *take)
+{
+	KVR_CHECK(take == NULL);
+}
+
+struct kvr_tls_conn *
+kvr_tls_conn_new(
+    struct kvr_tls_ctx *ctx, const struct kvr_tls_opts *o, const char *host, int fd)
+{
+	(void)ctx;
+	(void)o;
+	(void)host;
+	(void)fd;
+	NEVER;
+}
+
+void
+kvr_tls_conn_free(struct kvr_tls_conn *take)
+{
+	KVR_CHECK(take == NULL);
+}
+
+enum kvr_tls_step
+kvr_tls_conn_shake(struct kvr_tls_conn *c)
+{
+	(void)c;
+	NEVER;
+}
+
+enum kvr_tls_step
+kvr_tls_conn_read(struct kvr_tls_conn *c, void *to, size_t len, size_t *ret_n)
+{
+	(void)c;
+	(void)to;
+	(void)len;
+	(void)ret_n;
+	NEVER;
+}
+
+enum kvr_tls_step
+kvr_tls_conn_write(struct kvr_tls_conn *c, const void *from, size_t len, size_t *ret_n)
+{
+	(void)c;
+	(void)from;
+	(void)len;
+	(void)ret_n;
+	NEVER;
+}
+
+enum kvr_tls_step
+kvr_tls_conn_drain(struct kvr_tls_conn *c)
+{
+	(void)c;
+	NEVER;
+}
+
+enum kvr_tls_fault
+kvr_tls_conn_why(const struct kvr_tls_conn *c, const char **ret_text)
+{
+	(void)c;
+	(void)ret_text;
+	NEVER;
+}
