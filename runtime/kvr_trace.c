@@ -21,7 +21,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE = 64, PIECE = 16384, ROWS_SEEN = KVR_ROWS_MAX - KVR_ROWS_PARTS };
+enum {
+	LINE = 64,
+	PIECE = 16384,
+	ROWS_SEEN = KVR_ROWS_MAX - KVR_ROWS_PARTS,
+	SEEN_BYTES = ROWS_SEEN * (int)sizeof(struct kvr_row),
+	ROWS_PAGE = KVR_PAGE / (int)sizeof(struct kvr_row)
+};
 
 #define STEADY(p) ((_Atomic uint64_t *)(p))
 
@@ -35,6 +41,7 @@ struct kvr_trace {
 	uint64_t               number;
 	uint64_t               snapshot_due;          /* in bytes ever written */
 	struct kvr_row        *seen; /* of parts, as deciders know them */
+	bool                   seen_page[(ROWS_SEEN + ROWS_PAGE - 1) / ROWS_PAGE];
 };
 
 _Static_assert(sizeof(struct kvr_trace_head) <= KVR_PAGE, "the actors' table begins at a page");
@@ -136,6 +143,9 @@ remember(struct kvr_trace *t, uint32_t first, const struct kvr_row *rows, uint32
 		return; /* rows of operations are recorded wherever an event has them */
 	KVR_CHECK(first + n <= KVR_ROWS_MAX);
 	memcpy(&t->seen[first - KVR_ROWS_PARTS], rows, n * sizeof(*rows));
+	uint32_t page = (first - KVR_ROWS_PARTS) / ROWS_PAGE;
+	for (; page <= (first - KVR_ROWS_PARTS + n - 1) / ROWS_PAGE; page++)
+		t->seen_page[page] = true;
 }
 
 /* What a replay cannot know otherwise: rows from outside, and those that no snapshot has. */
@@ -237,25 +247,66 @@ piece(struct kvr_trace *t, const struct kvr_actor *a, uint64_t off, const uint8_
 	end(t, r, whole);
 }
 
-/* False when the snapshot, begun at `from`, takes more than the half of the ring that is its due. */
+/* What may be written by a snapshot that began at `from`: else it would be most of the ring. */
 static bool
-pieces(struct kvr_trace *t, uint64_t from, const struct kvr_actor *a, const void *bytes, uint64_t size)
+fits(const struct kvr_trace *t, uint64_t from)
 {
-	const uint8_t *at = bytes;
+	return t->written - from <= t->ring_bytes / 2;
+}
 
-	piece(t, a, 0, NULL, 0); /* state and digest, also of an actor that is all zeros */
-	for (uint64_t off = 0; off < size;) {
+/* The lines of [off, to) that are not zero. */
+static bool
+pieces(struct kvr_trace *t, uint64_t from, const struct kvr_actor *a, const uint8_t *at, uint64_t off,
+    uint64_t to)
+{
+	while (off < to && fits(t, from)) {
 		uint64_t n = 0;
 
-		while (off + n < size && n < PIECE && !is_zero(at + off + n))
+		while (off + n < to && n < PIECE && !is_zero(at + off + n))
 			n += LINE;
 		if (n > 0)
 			piece(t, a, off, at + off, n);
-		if (t->written - from > t->ring_bytes / 2)
-			return false;
 		off += KVR_MAX(n, (uint64_t)LINE);
 	}
-	return true;
+	return fits(t, from);
+}
+
+/*
+ * A line that no step has touched is zero and is not looked at: a router's state is megabytes of
+ * address space, and a look at a page that is not there yet is a fault. After four billion steps
+ * the stamps have been forgotten once, and all is looked at.
+ */
+static bool
+state_of(struct kvr_trace *t, uint64_t from, const struct kvr_actor *a)
+{
+	const uint32_t n = (uint32_t)(a->spec->self_size / LINE);
+	const bool forgotten = a->steps >= UINT32_MAX;
+	bool ok = true;
+
+	piece(t, a, 0, NULL, 0); /* state and digest, also of an actor that is all zeros */
+	for (uint32_t i = 0; i < n && ok;) {
+		uint32_t first = i;
+
+		while (i < n && (forgotten || a->stamp[i] != 0))
+			i++;
+		if (i > first)
+			ok = pieces(t, from, a, a->self, (uint64_t)first * LINE, (uint64_t)i * LINE);
+		else
+			i++;
+	}
+	return ok;
+}
+
+static bool
+rows_of_parts(struct kvr_trace *t, uint64_t from)
+{
+	bool ok = true;
+
+	for (uint32_t page = 0; page < KVR_LEN(t->seen_page) && ok; page++)
+		if (t->seen_page[page])
+			ok = pieces(t, from, NULL, (const uint8_t *)t->seen, (uint64_t)page * KVR_PAGE,
+			    KVR_MIN((uint64_t)(page + 1) * KVR_PAGE, SEEN_BYTES));
+	return ok;
 }
 
 bool
@@ -268,21 +319,24 @@ void
 kvr_trace_snapshot(struct kvr_trace *t, const struct kvr_actor *const *actors, uint32_t n,
     uint64_t now_ns)
 {
-	uint64_t from;
-	bool fits = true;
+	bool ok = true;
 
 	kvr_trace_mark(t, KVR_MARK_SNAPSHOT_BEGIN, now_ns, "");
-	from = t->written - sizeof(struct kvr_rec_mark);
-	for (uint32_t i = 0; i < n && fits; i++)
-		fits = pieces(t, from, actors[i], actors[i]->self, actors[i]->spec->self_size);
-	fits = fits && pieces(t, from, NULL, t->seen, ROWS_SEEN * sizeof(struct kvr_row));
-	t->snapshot_due = t->written + t->ring_bytes / 2;
-	if (!fits) {
+	const uint64_t from = t->written - sizeof(struct kvr_rec_mark);
+	for (uint32_t i = 0; i < n && ok; i++)
+		ok = state_of(t, from, actors[i]);
+	if (!ok || !rows_of_parts(t, from)) {
 		/* Seldom from now on: each try costs half of the past that the ring could show. */
 		t->snapshot_due = t->written + 16 * t->ring_bytes;
 		return;
 	}
 	kvr_trace_mark(t, KVR_MARK_SNAPSHOT_END, now_ns, "");
+	/*
+	 * From beginning to beginning half a ring, so that the last one is whole until the next one
+	 * is; when they are large, twice their size, so that they are not most of what is written.
+	 */
+	t->snapshot_due = from + KVR_MIN(KVR_MAX(t->ring_bytes / 2, 2 * (t->written - from)),
+	                             t->ring_bytes / 8 * 7);
 	atomic_store_explicit(STEADY(&t->head->snapshot), from, memory_order_release);
 }
 
@@ -348,11 +402,11 @@ kvr_trace_open(const struct kvr_trace_options *opt, struct kvr_trace **ret, char
 	struct kvr_trace *t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return KVR_E_NOMEM;
-	t->seen = mmap(NULL, ROWS_SEEN * sizeof(struct kvr_row), PROT_READ | PROT_WRITE,
+	t->seen = mmap(NULL, SEEN_BYTES, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (t->seen == MAP_FAILED || kvr_trace_file_map(&o, head_bytes, &t->file, why, why_cap) != KVR_OK) {
 		if (t->seen != MAP_FAILED)
-			munmap(t->seen, ROWS_SEEN * sizeof(struct kvr_row));
+			munmap(t->seen, SEEN_BYTES);
 		free(t);
 		return KVR_E_NOMEM;
 	}
@@ -370,7 +424,7 @@ kvr_trace_close(struct kvr_trace *take)
 {
 	if (take == NULL)
 		return;
-	munmap(take->seen, ROWS_SEEN * sizeof(struct kvr_row));
+	munmap(take->seen, SEEN_BYTES);
 	kvr_trace_file_unmap(&take->file);
 	free(take);
 }

@@ -128,7 +128,10 @@ void kvr_trace_broken(struct kvr_trace *, const struct kvr_actor *, const struct
     uint32_t state_before, uint64_t step, const char *why);
 /* True when half the ring has passed since the last snapshot: then call kvr_trace_snapshot. */
 bool kvr_trace_wants_snapshot(const struct kvr_trace *);
-/* All actors' states (lines that are not zero) and the rows of live parts as the domain sees them. */
+/*
+ * All actors' states and the rows of parts as deciders have seen them; lines that no step has
+ * touched, or that are zero, are left out.
+ */
 void kvr_trace_snapshot(struct kvr_trace *, const struct kvr_actor *const *, uint32_t n, uint64_t now_ns);
 void kvr_trace_mark(struct kvr_trace *, enum kvr_mark, uint64_t now_ns, const char *text);
 
