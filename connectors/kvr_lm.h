@@ -78,7 +78,8 @@ KVR_MUST_USE enum kvr_err kvr_lm_read_tell(
  * more than 150 bytes. UNSUPPORTED: the server could not read it, and would close the connection
  * on it, or would take it for another one. why: a sentence.
  */
-enum kvr_err kvr_lm_key(const struct kvr_store *, const char *key, uint32_t key_len, const char **why);
+enum kvr_err kvr_lm_key(
+    const struct kvr_store *, const char *key, uint32_t key_len, const char **why);
 
 /* ---- lm_batch.c ---- */
 

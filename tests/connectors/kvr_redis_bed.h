@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One store with one lane for the Redis tests, and items over memory of their own. */
+/* One store with one lane for the tests of servers, and items over memory of their own. */
 #ifndef KVR_REDIS_BED_H
 #define KVR_REDIS_BED_H
 
@@ -11,9 +11,10 @@
 #include "kvr_check.h"
 #include "kvr_connector.h"
 
-extern const struct kvr_connector_ops kvr_redis_ops;
+extern const struct kvr_connector_ops kvr_redis_ops, kvr_valkey_ops, kvr_resp_ops, kvr_lm_ops;
 
 struct bed {
+	const struct kvr_connector_ops *ops; /* by the scheme of the URL */
 	struct kvr_store     *store;
 	struct kvr_connector *lane;
 	struct kvr_kick       kick;
@@ -39,12 +40,14 @@ static inline enum kvr_err
 bed_try(struct bed *b, const struct kvr_store_opts *opts, uint64_t until_ns)
 {
 	memset(b, 0, sizeof(*b));
+	b->ops = kvr_connector_find(opts->url);
+	ck_assert_ptr_nonnull(b->ops);
 	b->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	b->kick.current = 1;
-	enum kvr_err err = kvr_redis_ops.open(opts, &b->store, b->why, sizeof(b->why));
+	enum kvr_err err = b->ops->open(opts, &b->store, b->why, sizeof(b->why));
 	if (err != KVR_OK)
 		return err;
-	return kvr_redis_ops.dial(b->store, until_ns, &b->kick, &b->lane, b->why, sizeof(b->why));
+	return b->ops->dial(b->store, until_ns, &b->kick, &b->lane, b->why, sizeof(b->why));
 }
 
 static inline void
@@ -57,8 +60,8 @@ bed_up(struct bed *b, const struct kvr_store_opts *opts)
 static inline void
 bed_down(struct bed *b)
 {
-	kvr_redis_ops.hang_up(b->lane);
-	kvr_redis_ops.close(b->store);
+	b->ops->hang_up(b->lane);
+	b->ops->close(b->store);
 	close(b->kick.fd);
 }
 
@@ -67,14 +70,14 @@ bed_run(struct bed *b, enum kvr_verb verb, struct kvr_item *items, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
 		atomic_store(&items[i].status, KVR_PENDING);
-	return kvr_redis_ops.run(b->lane, verb, items, n, bed_in(BED_LONG));
+	return b->ops->run(b->lane, verb, items, n, bed_in(BED_LONG));
 }
 
 #define bed_ok(b, verb, items, n) \
 	do { \
 		enum kvr_err bed_err = bed_run(b, verb, items, n); \
 		ck_assert_msg(bed_err == KVR_OK, "%s: %s", kvr_err_name(bed_err), \
-		    kvr_redis_ops.why((b)->lane)); \
+		    (b)->ops->why((b)->lane)); \
 	} while (0)
 
 #define bed_status(item, want)                                                                     \

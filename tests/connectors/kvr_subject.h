@@ -53,7 +53,10 @@ void     kvr_kick_close(struct kvr_kick *);
 void     kvr_kick_batch(struct kvr_kick *, uint64_t batch);
 uint64_t kvr_soon(void); /* far enough for a slow machine, near enough to end */
 
-/* An item without payload. meta is set to plain bytes. With a key tail: good for 15 more of them. */
+/*
+ * An item without payload. meta is set to plain bytes. With a key tail the key's text is good until
+ * the 16th item after this one.
+ */
 struct kvr_item kvr_item_of(const char *key, struct kvr_meta *meta);
 void kvr_item_key_tail(const char *tail);
 /* The same bytes for the same number, others for another. */

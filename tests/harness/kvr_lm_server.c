@@ -115,6 +115,8 @@ static enum end
 send_all(struct connection *c, const void *from, size_t len)
 {
 	const uint8_t *at = from;
+	/* Before it goes: whoever has received it may look at once. */
+	note(c->server, &c->server->went, from, len);
 	while (len > 0) {
 		if (!may_go_on(c->server, c->fd, POLLOUT))
 			return RESET;
@@ -123,7 +125,6 @@ send_all(struct connection *c, const void *from, size_t len)
 			continue;
 		if (n < 0)
 			return RESET;
-		note(c->server, &c->server->went, at, (size_t)n);
 		at += n;
 		len -= (size_t)n;
 	}
