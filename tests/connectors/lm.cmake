@@ -9,3 +9,5 @@ function(kvr_lm_test name source)
 endfunction()
 
 kvr_lm_test(connectors.lm_golden test_lm_golden.c)
+kvr_lm_test(connectors.lm test_lm.c)
+kvr_lm_test(connectors.lm_faults test_lm_faults.c)
