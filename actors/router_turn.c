@@ -270,9 +270,14 @@ kvr_router_turn(struct step *s, uint32_t slot)
 			return;
 		if (op->tiers != 0 && next_tier(s->me, op))
 			continue;
-		if (op->parts > 0 || op->blocked > 0 || op->telling > 0)
+		enum phase next = next_phase(op);
+
+		if (op->parts > 0 || op->telling > 0)
 			return;
-		enter(s, op, next_phase(op));
+		/* Only the end waits for others' puts: the one that it waits for may be its own. */
+		if (next == PHASE_NONE && op->blocked > 0)
+			return;
+		enter(s, op, next);
 		if (op->phase == PHASE_NONE)
 			break;
 	}
