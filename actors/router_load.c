@@ -65,7 +65,12 @@ static void
 load_put(struct step *s, struct op *op, struct key *k, uint32_t slot)
 {
 	uint32_t owner = find_put(s->me, k->digest);
+	uint8_t back = tiers_that(s->me, KVR_WRITE_BACK);
 
+	if (kvr_router_through(s->me) == 0 && back == 0) { /* nobody would ever settle it */
+		finish_key(op, k, KVR_E_UNSUPPORTED);
+		return;
+	}
 	if (owner != NO_KEY) {
 		const struct key *o = &s->me->key[owner - 1];
 
@@ -87,7 +92,7 @@ load_put(struct step *s, struct op *op, struct key *k, uint32_t slot)
 	k->found = k->len;
 	k->hnext = *b;
 	*b = slot + 1;
-	k->back = tiers_that(s->me, KVR_WRITE_BACK);
+	k->back = back;
 	if (k->back != 0)
 		op->saving++;
 }
