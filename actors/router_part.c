@@ -167,15 +167,16 @@ take_slot(struct step *s, const struct op *op, const struct plan *p, const struc
 
 /*
  * No part is on its way that could bring a slot back, and this operation keeps some that it will
- * give back only after its last key: waiting would last until its deadline.
+ * give back only after its last key, or all are free and half of them is still too few: waiting
+ * would last until its deadline.
  */
 static bool
 waits_for_itself(const struct router *me, const struct op *op, const struct plan *p)
 {
 	bool holds = op->kind == KVR_OP_PREFETCH ? op->saving > 0 : op->cursor > 0;
 
-	return keeps(op) && holds && p->n == 0 && op->parts == 0 &&
-	    me->n_slots_free + me->n_slots_back == me->n_slots;
+	return keeps(op) && p->n == 0 && op->parts == 0 &&
+	    me->n_slots_free + (holds ? me->n_slots_back : 0) == me->n_slots;
 }
 
 /* This tier will never take or give this key: that is an answer like any other. */
