@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_replay.h"
-#include "kvr_trace_text.h"
-#include "kvr_domain.h"
-#include "kvr_thread.h"
 #include "kvr_check.h"
 #include "duo.h"
 
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static char why[256];
 static struct kvr_replay_diff diff;
@@ -307,6 +299,44 @@ START_TEST(another_program_is_told_before_or_where_it_differs)
 }
 END_TEST
 
+START_TEST(an_invariant_that_breaks_then_or_now_is_told)
+{
+	struct kvr_trace *t = open_trace("none", KVR_MIB(1));
+	struct duo_run run;
+	struct kvr_event ev = { .now_ns = 5, .msg = duo_continue(0, 1) };
+	uint64_t steps;
+
+	duo_open(&run, t);
+	kvr_trace_broken(t, &run.front, &ev, run.front.state, 3, "front.c:1: then");
+	struct kvr_trace_view *v = copy_of(t);
+	struct kvr_replay *r = replay_of(v);
+	ck_assert_int_eq(kvr_replay_all(r, &steps, &diff), KVR_E_CORRUPT);
+	ck_assert_int_eq(diff.what, KVR_REPLAY_WHOLE);
+	ck_assert_uint_eq(diff.number, 3);
+	kvr_replay_free(r);
+	kvr_trace_view_free(v);
+	kvr_trace_close(t);
+
+	/* CANCEL for the reason 0 is fine with front, for any other it is not. */
+	run.trace = t = open_trace("none", KVR_MIB(1));
+	duo_close(&run);
+	duo_open(&run, t);
+	run.out.step = 3;
+	ev.msg = (struct kvr_msg){ .type = KVR_MSG_CANCEL, .to = KVR_ID_ROUTER };
+	ev.msg.CANCEL.reason = 1;
+	kvr_trace_step(t, &run.front, &ev, run.front.state, 0, &run.out);
+	v = copy_of(t);
+	r = replay_of(v);
+	ck_assert_int_eq(kvr_replay_all(r, &steps, &diff), KVR_E_CORRUPT);
+	ck_assert_int_eq(diff.what, KVR_REPLAY_BROKEN);
+	ck_assert_ptr_nonnull(strstr(diff.text, "ev->msg.CANCEL.reason == 0"));
+	kvr_replay_free(r);
+	kvr_trace_view_free(v);
+	duo_close(&run);
+	kvr_trace_close(t);
+}
+END_TEST
+
 START_TEST(a_forgotten_touch_shows_at_the_snapshot)
 {
 	struct kvr_trace *t = open_trace("none", KVR_MIB(1));
@@ -329,295 +359,7 @@ START_TEST(a_forgotten_touch_shows_at_the_snapshot)
 }
 END_TEST
 
-/* ---- with a real domain ---- */
-
-struct world {
-	struct kvr_ledger  *ledger;
-	struct kvr_domain  *domain;
-	struct kvr_mailbox *work;
-	struct kvr_trace   *trace;
-	pthread_mutex_t     lock;
-	pthread_cond_t      cond;
-	uint64_t            n_complete, n_stopped;
-	uint64_t            done_gen[DUO_SLOTS];
-};
-
-static void
-outside(void *arg, const struct kvr_msg *m, const struct kvr_row *rows)
-{
-	struct world *w = arg;
-
-	(void)rows;
-	pthread_mutex_lock(&w->lock);
-	if (m->type == KVR_MSG_COMPLETE) {
-		w->done_gen[m->op % DUO_SLOTS] = m->op >> 32;
-		w->n_complete++;
-	}
-	w->n_stopped += m->type == KVR_MSG_STOPPED;
-	pthread_cond_broadcast(&w->cond);
-	pthread_mutex_unlock(&w->lock);
-}
-
-static void
-work(void *arg)
-{
-	struct world *w = arg;
-	struct kvr_msg m;
-
-	while (kvr_mailbox_take(w->work, UINT64_MAX, &m) == KVR_OK && m.type != KVR_MSG_STOP) {
-		struct kvr_msg done = duo_part_done(&m);
-
-		for (uint32_t i = 0; i < m.n_rows; i++)
-			w->ledger->rows[m.rows + i].len *= 2;
-		ck_assert_int_eq(kvr_domain_post(w->domain, &done), KVR_OK);
-	}
-}
-
-static void
-open_world(struct world *w, struct kvr_trace *t)
-{
-	struct kvr_domain_options o = { .name = "replay", .outside = outside, .arg = w, .poison = true,
-		.trace = t };
-	const struct kvr_msg start[] = { duo_start(KVR_ID_ROUTER, 9), duo_start(KVR_ID_TIER_OF(0), 9) };
-
-	memset(w, 0, sizeof(*w));
-	w->trace = t;
-	o.ledger = w->ledger = kvr_ledger_new(0);
-	ck_assert_int_eq(pthread_mutex_init(&w->lock, NULL), 0);
-	kvr_cond_init(&w->cond);
-	ck_assert_int_eq(kvr_domain_open(&o, &w->domain), KVR_OK);
-	ck_assert_int_eq(kvr_domain_add(w->domain, KVR_ID_ROUTER, &duo_front_spec), KVR_OK);
-	ck_assert_int_eq(kvr_domain_add(w->domain, KVR_ID_TIER_OF(0), &duo_back_spec), KVR_OK);
-	ck_assert_int_eq(kvr_mailbox_open("work", DUO_SLOTS + 1, NULL, NULL, &w->work), KVR_OK);
-	kvr_domain_attach(w->domain, KVR_ID_WORKER_OF(0, 0), w->work);
-	ck_assert_int_eq(kvr_domain_start(w->domain), KVR_OK);
-	ck_assert_int_eq(kvr_domain_post(w->domain, &start[0]), KVR_OK);
-	ck_assert_int_eq(kvr_domain_post(w->domain, &start[1]), KVR_OK);
-}
-
-struct caller {
-	struct world *w;
-	uint32_t      slot, n;
-};
-
-static void
-call(void *arg)
-{
-	struct caller *c = arg;
-	struct world *w = c->w;
-
-	for (uint32_t i = 1; i <= c->n; i++) {
-		uint32_t n = 1 + i % DUO_ROWS;
-		struct kvr_msg m = duo_submit(c->slot, i, n, i % 4 != 0, kvr_now_ns() + KVR_MS(i % 50));
-		bool in_time = true;
-
-		for (uint32_t k = 0; k < n; k++)
-			w->ledger->rows[c->slot * DUO_ROWS + k] = (struct kvr_row){ .len = i * k };
-		ck_assert_int_eq(kvr_domain_post(w->domain, &m), KVR_OK);
-		pthread_mutex_lock(&w->lock);
-		while (w->done_gen[c->slot] != i && in_time)
-			in_time = kvr_cond_wait(&w->cond, &w->lock, kvr_now_ns() + KVR_SEC(200));
-		pthread_mutex_unlock(&w->lock);
-		ck_assert(in_time);
-	}
-}
-
-static void
-run_callers(struct world *w, uint32_t n)
-{
-	const struct kvr_msg stop = { .type = KVR_MSG_STOP };
-	struct kvr_thread *worker, *t[4];
-	struct caller c[4];
-
-	ck_assert_int_eq(kvr_thread_start("worker", work, w, &worker), KVR_OK);
-	for (uint32_t i = 0; i < 4; i++) {
-		c[i] = (struct caller){ w, i, n };
-		ck_assert_int_eq(kvr_thread_start("caller", call, &c[i], &t[i]), KVR_OK);
-	}
-	for (uint32_t i = 0; i < 4; i++)
-		ck_assert_int_eq(kvr_thread_join(t[i], UINT64_MAX), KVR_OK);
-	ck_assert_int_eq(kvr_mailbox_post(w->work, &stop), KVR_OK);
-	ck_assert_int_eq(kvr_thread_join(worker, UINT64_MAX), KVR_OK);
-}
-
-static void
-close_world(struct world *w)
-{
-	kvr_domain_free(w->domain);
-	kvr_mailbox_close(w->work);
-	kvr_ledger_free(w->ledger);
-}
-
-/* Workers and callers write rows while snapshots are taken: the replay must not see that. */
-START_TEST(a_domain_with_many_threads_replays)
-{
-	struct world w;
-	struct kvr_trace *t = open_trace("none", KVR_MIB(1));
-
-	open_world(&w, t);
-	run_callers(&w, 3000);
-	close_world(&w);
-	struct kvr_trace_view *v = copy_of(t);
-	ck_assert_uint_gt(kvr_trace_view_at(v, 0)->number, 1); /* it wrapped */
-	ck_assert_uint_gt(all_same(v), 1000);
-	uint64_t last = kvr_trace_view_count(v) - 1;
-	ck_assert_uint_eq(kvr_rec_mark(kvr_trace_view_at(v, last))->mark, KVR_MARK_CLOSED);
-	kvr_trace_view_free(v);
-	kvr_trace_close(t);
-}
-END_TEST
-
-START_TEST(the_step_that_broke_is_recorded_and_breaks_again)
-{
-	struct world w;
-	struct kvr_trace *t = open_trace("none", KVR_MIB(1));
-	struct kvr_msg cancel = { .type = KVR_MSG_CANCEL, .to = KVR_ID_ROUTER };
-
-	open_world(&w, t);
-	run_callers(&w, 20);
-	cancel.CANCEL.reason = KVR_E_TIMEOUT;
-	ck_assert_int_eq(kvr_domain_post(w.domain, &cancel), KVR_OK);
-	pthread_mutex_lock(&w.lock);
-	while (w.n_stopped == 0)
-		ck_assert(kvr_cond_wait(&w.cond, &w.lock, kvr_now_ns() + KVR_SEC(200)));
-	pthread_mutex_unlock(&w.lock);
-	close_world(&w);
-	struct kvr_trace_view *v = copy_of(t);
-	ck_assert_uint_gt(all_same(v), 100);
-	char line[KVR_TRACE_LINE];
-	uint64_t n = kvr_trace_view_count(v);
-	kvr_trace_line(kvr_trace_view_head(v), kvr_trace_view_at(v, n - 3), duo_find, line, sizeof(line));
-	ck_assert_msg(strstr(line, " CANCEL      IDLE       -> BROKEN ") != NULL, "%s", line);
-	ck_assert_msg(strstr(line, " reason TIMEOUT") != NULL, "%s", line);
-	kvr_trace_line(kvr_trace_view_head(v), kvr_trace_view_at(v, n - 2), duo_find, line, sizeof(line));
-	ck_assert_msg(strstr(line, "-- PANIC duo.c:") != NULL, "%s", line);
-	kvr_trace_view_free(v);
-
-	/* A program in which it holds says so. */
-	uint64_t len;
-	const uint8_t *bytes = kvr_trace_bytes(t, &len);
-	struct changed c = { malloc(len), len };
-	ck_assert_ptr_nonnull(c.bytes);
-	memcpy(c.bytes, bytes, len);
-	struct kvr_rec_step *s = find_step(&c, KVR_MSG_CANCEL, 0);
-	s->msg.CANCEL.reason = 0;
-	s->msg.type = KVR_MSG_CONTINUE;
-	ck_assert_int_eq(first_difference(&c, s), KVR_REPLAY_WHOLE);
-	free(c.bytes);
-	kvr_trace_close(t);
-}
-END_TEST
-
-START_TEST(a_killed_domain_replays)
-{
-	char dir[] = "/tmp/kvr-replay-XXXXXX", path[300] = "";
-	int ends[2], status = 0;
-
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	ck_assert_int_eq(pipe(ends), 0);
-	pid_t child = fork();
-	ck_assert_int_ge(child, 0);
-	if (child == 0) {
-		struct world w;
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail before it kills */
-		struct kvr_trace *t = open_trace(dir, KVR_MIB(1));
-
-		open_world(&w, t);
-		ck_assert_int_gt(write(ends[1], kvr_trace_path(t), strlen(kvr_trace_path(t))), 0);
-		run_callers(&w, UINT32_MAX - 1);
-		_exit(0);
-	}
-	ck_assert_int_gt(read(ends[0], path, sizeof(path) - 1), 0);
-	struct kvr_trace_view *v = NULL;
-	for (uint64_t n = 0; n < 20000;) {
-		ck_assert_msg(kvr_trace_view_open(path, &v, why, sizeof(why)) == KVR_OK, "%s", why);
-		n = kvr_trace_view_count(v) == 0 ? 0 : kvr_trace_view_at(v, kvr_trace_view_count(v) - 1)->number;
-		kvr_trace_view_free(v);
-	}
-	ck_assert_int_eq(kill(child, SIGKILL), 0);
-	ck_assert_int_eq(waitpid(child, &status, 0), child);
-	ck_assert_int_eq(kvr_trace_view_open(path, &v, why, sizeof(why)), KVR_OK);
-	ck_assert_uint_gt(all_same(v), 1000);
-	kvr_trace_view_free(v);
-	ck_assert_int_eq(unlink(path), 0);
-	ck_assert_int_eq(rmdir(dir), 0);
-}
-END_TEST
-
-/* ---- as text ---- */
-
-START_TEST(a_record_is_one_line_of_fixed_columns)
-{
-	struct kvr_trace *t = open_trace("none", KVR_MIB(1));
-	struct duo_run run;
-	char line[KVR_TRACE_LINE], text[128];
-	struct kvr_msg m = { .type = KVR_MSG_PART_DONE };
-
-	duo_open(&run, t);
-	fflush(stdout);
-	run.now_ns = kvr_now_ns();
-	run.rows[7 * DUO_ROWS].len = 5;
-	duo_post(&run, duo_submit(7, 2, 1, 1, run.now_ns + KVR_MS(20)));
-	kvr_trace_snapshot(t, run.both, 2, run.now_ns);
-	struct kvr_trace_view *v = copy_of(t);
-	const struct kvr_trace_head *h = kvr_trace_view_head(v);
-	struct kvr_trace_head at_zero = *h;
-	at_zero.opened_mono_ns = run.now_ns - 3737000;
-	kvr_trace_line(&at_zero, kvr_trace_view_at(v, 2), duo_find, line, sizeof(line));
-	char *digest = strstr(line, " digest ");
-	ck_assert_ptr_nonnull(digest);
-	*digest = '\0';
-	ck_assert_str_eq(line, "[     3.737 ms]      3 router     SUBMIT      IDLE       -> BUSY        "
-	    "op 7.2 step 3 from api rows 112+1 deadline 23.737 ms first 112 n 1 kind get effects 2");
-	kvr_trace_line(&at_zero, kvr_trace_view_at(v, 3), duo_find, line, sizeof(line));
-	ck_assert_msg(strstr(line, "] " "     4 tier 0     PART        IDLE       -> BUSY        op 7.2 step 4 "
-	    "cause 3 from router part 7.1 rows 65648+1 cls 1 effects 1 digest ") != NULL, "%s", line);
-	kvr_trace_line(&at_zero, kvr_trace_view_at(v, kvr_trace_view_count(v) - 1), duo_find, line,
-	    sizeof(line));
-	ck_assert_ptr_nonnull(strstr(line, " -- snapshot ends"));
-	for (uint64_t i = 0; i < kvr_trace_view_count(v); i++) {
-		for (size_t cap = 1; cap < 200; cap += 7) {
-			kvr_trace_line(h, kvr_trace_view_at(v, i), NULL, line, cap);
-			ck_assert_uint_lt(strlen(line), cap);
-			ck_assert_ptr_null(strchr(line, '\n'));
-		}
-	}
-	m.PART_DONE.err = KVR_E_TIMEOUT;
-	m.PART_DONE.took_us = 4000000000U;
-	m.PART_DONE.cls = 3;
-	ck_assert_str_eq(kvr_msg_text(&m, 0, text, sizeof(text)), "err TIMEOUT took_us 4000000000 cls 3");
-	m = (struct kvr_msg){ .type = KVR_MSG_OP_STAT };
-	m.OP_STAT.err = KVR_E_MISS;
-	m.OP_STAT.bytes = 1;
-	ck_assert_str_eq(kvr_msg_text(&m, 0, text, sizeof(text)), "err MISS bytes 1");
-	kvr_trace_view_free(v);
-	duo_close(&run);
-	kvr_trace_close(t);
-}
-END_TEST
-
-/* Each message can be printed: its fields are parsed from their declarations. */
-START_TEST(every_message_has_a_text)
-{
-	char text[256];
-
-	for (uint16_t type = 0; type < KVR_MSG_N; type++) {
-		struct kvr_msg m;
-
-		memset(&m, 0xff, sizeof(m));
-		m.type = type;
-		kvr_msg_text(&m, 0, text, sizeof(text));
-		/* what has no field but spare ones has no text */
-		ck_assert_msg(text[0] != '\0' || type == KVR_MSG_PING || type == KVR_MSG_HANG_UP, "%s",
-		    kvr_msg_info[type].name);
-	}
-}
-END_TEST
-
 KVR_CHECK_MAIN("runtime.replay", a_whole_trace_replays_to_the_same_state,
     a_wrapped_trace_replays_from_its_snapshot, seeking_back_is_seeking_forth,
     a_flipped_bit_is_reported_at_its_record, another_program_is_told_before_or_where_it_differs,
-    a_forgotten_touch_shows_at_the_snapshot, a_domain_with_many_threads_replays,
-    the_step_that_broke_is_recorded_and_breaks_again, a_killed_domain_replays,
-    a_record_is_one_line_of_fixed_columns, every_message_has_a_text)
+    an_invariant_that_breaks_then_or_now_is_told, a_forgotten_touch_shows_at_the_snapshot)

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a trace lives, who may read it, what becomes of old ones, and what a killed process leaves. */
+#include "kvr_trace_view.h"
+#include "kvr_check.h"
+#include "duo.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char why[256];
+
+static struct kvr_trace *
+open_trace(const char *dir, uint64_t size, uint32_t keep)
+{
+	const struct kvr_trace_options o = { .dir = dir, .size = size, .keep = keep, .instance = "test/1",
+		.config = "{\"a\": 1}", .config_len = 8 };
+	struct kvr_trace *t = NULL;
+
+	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_OK);
+	return t;
+}
+
+static struct kvr_trace_view *
+copy_of(const struct kvr_trace *t)
+{
+	struct kvr_trace_view *v = NULL;
+	uint64_t len;
+	const void *bytes = kvr_trace_bytes(t, &len);
+
+	ck_assert_msg(kvr_trace_view_copy(bytes, len, &v, why, sizeof(why)) == KVR_OK, "%s", why);
+	return v;
+}
+
+static void
+make_dir(char *ret, size_t cap)
+{
+	snprintf(ret, cap, "/tmp/kvr-trace-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(ret));
+}
+
+static uint32_t
+count_files(const char *dir)
+{
+	DIR *d = opendir(dir);
+	uint32_t n = 0;
+
+	ck_assert_ptr_nonnull(d);
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static void
+remove_dir(const char *dir)
+{
+	DIR *d = opendir(dir);
+
+	ck_assert_ptr_nonnull(d);
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		if (e->d_name[0] != '.')
+			unlinkat(dirfd(d), e->d_name, 0);
+	closedir(d);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+
+START_TEST(a_file_is_only_for_its_user)
+{
+	char dir[64], inside[96];
+	struct stat st;
+
+	make_dir(dir, sizeof(dir));
+	snprintf(inside, sizeof(inside), "%s/traces", dir);
+	struct kvr_trace *t = open_trace(inside, KVR_MIB(1), 8);
+	ck_assert_str_eq(why, "");
+	ck_assert_int_eq(stat(inside, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0700);
+	ck_assert_int_eq(stat(kvr_trace_path(t), &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0600);
+	ck_assert_int_ge(st.st_blocks * 512, (int64_t)KVR_MIB(1)); /* not sparse */
+	ck_assert_ptr_nonnull(strstr(kvr_trace_path(t), "/test_1."));
+	kvr_trace_close(t);
+	remove_dir(inside);
+	remove_dir(dir);
+}
+END_TEST
+
+START_TEST(old_files_go_and_others_stay)
+{
+	static const char *const not_ours[] = { "notes.txt", "test_1.kvrt", "test_1.12.x.kvrt",
+		"a b.1.2.kvrt", "test_1.1.2.kvrt.gz" };
+	char dir[64], path[256], first[400];
+
+	make_dir(dir, sizeof(dir));
+	for (size_t i = 0; i < KVR_LEN(not_ours); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, not_ours[i]);
+		int fd = open(path, O_WRONLY | O_CREAT, 0600);
+		ck_assert_int_ge(fd, 0);
+		close(fd);
+	}
+	struct kvr_trace *alive = open_trace(dir, KVR_MIB(1), 2);
+	snprintf(first, sizeof(first), "%s", kvr_trace_path(alive));
+	for (int i = 0; i < 6; i++)
+		kvr_trace_close(open_trace(dir, KVR_MIB(1), 2));
+	/* the living one, two of earlier runs, and the one that was opened last */
+	ck_assert_uint_eq(count_files(dir), KVR_LEN(not_ours) + 1 + 2 + 1);
+	ck_assert_int_eq(access(first, F_OK), 0);
+	kvr_trace_close(alive);
+	kvr_trace_close(open_trace(dir, KVR_MIB(1), 0));
+	ck_assert_uint_eq(count_files(dir), KVR_LEN(not_ours) + 1);
+	remove_dir(dir);
+}
+END_TEST
+
+START_TEST(no_directory_is_no_reason_to_fail)
+{
+	struct kvr_trace *t = open_trace("/proc/no/such/place", KVR_MIB(1), 1);
+	struct duo_run r;
+
+	ck_assert_str_eq(kvr_trace_path(t), "");
+	ck_assert_ptr_nonnull(strstr(why, "/proc/no/such/place: "));
+	duo_open(&r, t);
+	duo_work(&r, 1, 10);
+	struct kvr_trace_view *v = copy_of(t);
+	ck_assert_uint_eq(kvr_trace_view_count(v), r.n_steps);
+	kvr_trace_view_free(v);
+	duo_close(&r);
+	kvr_trace_close(t);
+}
+END_TEST
+
+START_TEST(too_little_room_makes_a_smaller_ring)
+{
+	struct rlimit limit = { KVR_MIB(3), RLIM_INFINITY };
+	char dir[64];
+	uint64_t len;
+
+	make_dir(dir, sizeof(dir));
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = KVR_MIB(3);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	struct kvr_trace *t = open_trace(dir, KVR_MIB(16), 1);
+	ck_assert_str_ne(kvr_trace_path(t), "");
+	ck_assert_ptr_nonnull(strstr(why, "File too large"));
+	kvr_trace_bytes(t, &len);
+	ck_assert_uint_ge(len, KVR_MIB(2));
+	ck_assert_uint_lt(len, KVR_MIB(3));
+	kvr_trace_close(t);
+	limit.rlim_cur = KVR_KIB(100);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	t = open_trace(dir, KVR_MIB(16), 1);
+	ck_assert_str_eq(kvr_trace_path(t), "");
+	ck_assert_str_ne(why, "");
+	kvr_trace_close(t);
+	remove_dir(dir);
+}
+END_TEST
+
+START_TEST(impossible_sizes_are_refused)
+{
+	struct kvr_trace_options o = { .dir = "none", .size = KVR_MIB(1) - 1 };
+	struct kvr_trace *t = NULL;
+
+	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_E_INVALID);
+	o.size = UINT64_MAX;
+	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_E_INVALID);
+}
+END_TEST
+
+/* ---- a process that is killed ---- */
+
+static void
+write_until_killed(const char *dir, int tell)
+{
+	struct kvr_trace *t;
+	struct duo_run r;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail before it kills */
+	t = open_trace(dir, KVR_MIB(8), 1);
+	duo_open(&r, t);
+	for (uint64_t seed = 0;; seed++) {
+		duo_work(&r, seed, 100);
+		if (seed == 100 && write(tell, "x", 1) != 1)
+			_exit(1);
+	}
+}
+
+static void
+find_file(const char *dir, char *ret, size_t cap)
+{
+	DIR *d = opendir(dir);
+
+	ck_assert_ptr_nonnull(d);
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		if (e->d_name[0] != '.')
+			snprintf(ret, cap, "%s/%.200s", dir, e->d_name);
+	closedir(d);
+}
+
+START_TEST(a_killed_process_leaves_a_whole_trace)
+{
+	char dir[64], path[300] = "", c;
+	int ends[2], status = 0;
+
+	make_dir(dir, sizeof(dir));
+	ck_assert_int_eq(pipe(ends), 0);
+	pid_t child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0)
+		write_until_killed(dir, ends[1]);
+	ck_assert_int_eq(read(ends[0], &c, 1), 1);
+	find_file(dir, path, sizeof(path));
+	/*
+	 * While it runs as fast as it can, again and again: never a torn record. On a busy machine
+	 * it may go once round between two reads, and the view says so.
+	 */
+	uint32_t seen = 0;
+	for (int i = 0; i < 1000 && seen < 50; i++) {
+		struct kvr_trace_view *v = NULL;
+		if (kvr_trace_view_open(path, &v, why, sizeof(why)) != KVR_OK) {
+			ck_assert_ptr_nonnull(strstr(why, "written too fast"));
+			continue;
+		}
+		ck_assert_str_eq(kvr_trace_view_tail(v), "");
+		ck_assert_uint_gt(kvr_trace_view_count(v), 0);
+		kvr_trace_view_free(v);
+		seen++;
+	}
+	ck_assert_uint_eq(seen, 50);
+	ck_assert_int_eq(kill(child, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	struct kvr_trace_view *v = NULL;
+	ck_assert_int_eq(kvr_trace_view_open(path, &v, why, sizeof(why)), KVR_OK);
+	ck_assert_str_eq(kvr_trace_view_tail(v), "");
+	ck_assert_uint_lt(kvr_trace_view_first_start(v), kvr_trace_view_count(v));
+	ck_assert_uint_eq(kvr_trace_view_head(v)->pid, (uint32_t)child);
+	kvr_trace_view_free(v);
+	close(ends[0]);
+	close(ends[1]);
+	remove_dir(dir);
+}
+END_TEST
+
+KVR_CHECK_MAIN("runtime.trace_file", a_file_is_only_for_its_user, old_files_go_and_others_stay,
+    no_directory_is_no_reason_to_fail, too_little_room_makes_a_smaller_ring,
+    impossible_sizes_are_refused, a_killed_process_leaves_a_whole_trace)
