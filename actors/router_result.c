@@ -214,14 +214,20 @@ slot_of(struct step *s, uint64_t stages)
 	return slot;
 }
 
+/*
+ * What became of a key. A copy is made or not made for all of a part: rows that their tier called
+ * good are not, when what it gave did not get to where it was wanted.
+ */
 static int32_t
-row_err(const struct kvr_row *r, int32_t part_err, bool saved)
+row_err(const struct kvr_row *r, int32_t part_err, uint8_t stage)
 {
-	if (r->err != KVR_PENDING)
-		return r->err;
-	if (saved)
-		return part_err; /* copies succeed or fail as a whole */
-	return part_err == KVR_OK ? KVR_E_PROTO : part_err;
+	if (r->err == KVR_PENDING && part_err == KVR_OK)
+		return stage == STAGE_SAVE ? KVR_OK : KVR_E_PROTO;
+	if (r->err == KVR_PENDING)
+		return part_err;
+	if (r->err == KVR_OK && (stage == STAGE_COPY_OUT || stage == STAGE_DECODE))
+		return part_err;
+	return r->err;
 }
 
 /*
@@ -267,7 +273,7 @@ finish(struct step *s, uint32_t slot, int32_t err)
 
 	for (uint32_t i = 0; i < part->n && !part->late; i++) {
 		const struct kvr_row *r = &s->ev->rows[i];
-		struct outcome o = { .key = r->key, .len = r->len, .err = row_err(r, err, part->stage == STAGE_SAVE),
+		struct outcome o = { .key = r->key, .len = r->len, .err = row_err(r, err, part->stage),
 			.phase = part->phase, .tier = part->tier };
 
 		if (r->flags & KVR_ROW_ENCODED || part->stage == STAGE_DECODE)
