@@ -214,20 +214,22 @@ slot_of(struct step *s, uint64_t stages)
 	return slot;
 }
 
-/*
- * What became of a key. A copy is made or not made for all of a part: rows that their tier called
- * good are not, when what it gave did not get to where it was wanted.
- */
+/* What became of a part: an error for rows that were not reached, and one for those that were. */
+struct end {
+	int32_t err;
+	int32_t hit; /* a payload that its tier gave and that did not get to where it was wanted */
+};
+
 static int32_t
-row_err(const struct kvr_row *r, int32_t part_err, uint8_t stage)
+row_err(const struct kvr_row *r, const struct end *end, uint8_t stage)
 {
-	if (r->err == KVR_PENDING && part_err == KVR_OK)
-		return stage == STAGE_SAVE ? KVR_OK : KVR_E_PROTO;
-	if (r->err == KVR_PENDING)
-		return part_err;
-	if (r->err == KVR_OK && (stage == STAGE_COPY_OUT || stage == STAGE_DECODE))
-		return part_err;
-	return r->err;
+	if (r->err == KVR_OK)
+		return end->hit;
+	if (r->err != KVR_PENDING)
+		return r->err;
+	if (end->err == KVR_OK && stage != STAGE_SAVE) /* a copy says nothing of single rows */
+		return KVR_E_PROTO;
+	return end->err;
 }
 
 /*
@@ -265,7 +267,7 @@ count_back(struct step *s, const struct op *op, const struct part *part, uint32_
 
 /* The part has been everywhere: its keys learn what became of them, and it is gone. */
 static void
-finish(struct step *s, uint32_t slot, int32_t err)
+finish(struct step *s, uint32_t slot, struct end end)
 {
 	struct part *part = &s->me->part[slot];
 	uint32_t op_slot = part->op, n_ok = 0;
@@ -273,7 +275,7 @@ finish(struct step *s, uint32_t slot, int32_t err)
 
 	for (uint32_t i = 0; i < part->n && !part->late; i++) {
 		const struct kvr_row *r = &s->ev->rows[i];
-		struct outcome o = { .key = r->key, .len = r->len, .err = row_err(r, err, part->stage),
+		struct outcome o = { .key = r->key, .len = r->len, .err = row_err(r, &end, part->stage),
 			.phase = part->phase, .tier = part->tier };
 
 		if (r->flags & KVR_ROW_ENCODED || part->stage == STAGE_DECODE)
@@ -340,18 +342,21 @@ kvr_router_part_done(struct step *s)
 	struct part *part = &s->me->part[slot];
 	const struct op *op = &s->me->op[part->op];
 
-	if (part->verb == KVR_VERB_GET && is_staged(s) && !over(part) && any_ok(s)) {
-		bool decode = s->me->config.tier[part->tier].serde != 0;
+	struct end end = { .err = s->ev->msg.PART_DONE.err };
+	bool decode = s->me->config.tier[part->tier].serde != 0;
 
-		if (decode || op->kind != KVR_OP_PREFETCH) {
+	if (part->verb == KVR_VERB_GET && is_staged(s) && any_ok(s) &&
+	    (decode || op->kind != KVR_OP_PREFETCH)) {
+		if (!over(part)) {
 			part->stage = decode ? STAGE_DECODE : STAGE_COPY_OUT;
 			if (op->kind == KVR_OP_PREFETCH)
 				name_second(s, slot);
 			kvr_router_send_part(s, slot);
 			return;
 		}
+		end.hit = end.err != KVR_OK ? end.err : KVR_E_CANCELLED;
 	}
-	finish(s, slot, s->ev->msg.PART_DONE.err);
+	finish(s, slot, end);
 }
 
 void
@@ -366,7 +371,7 @@ kvr_router_encoded(struct step *s)
 	kvr_touch(s->out, s->me->serde_load, sizeof(s->me->serde_load));
 	s->me->serde_load[part->serde]--;
 	if (err != KVR_OK || over(part)) {
-		finish(s, slot, err != KVR_OK ? err : KVR_E_CANCELLED);
+		finish(s, slot, (struct end){ .err = err != KVR_OK ? err : KVR_E_CANCELLED });
 		return;
 	}
 	part->borrowed = 0;
@@ -390,7 +395,7 @@ kvr_router_decoded(struct step *s)
 
 	kvr_touch(s->out, s->me->serde_load, sizeof(s->me->serde_load));
 	s->me->serde_load[s->me->part[slot].serde]--;
-	finish(s, slot, s->ev->msg.DECODED.err);
+	finish(s, slot, (struct end){ .err = s->ev->msg.DECODED.err, .hit = s->ev->msg.DECODED.err });
 }
 
 void
@@ -403,8 +408,9 @@ kvr_router_copied(struct step *s)
 
 	if (part->stage != STAGE_COPY_IN || err != KVR_OK || over(part)) {
 		bool given_up = over(part) && part->stage == STAGE_COPY_IN;
+		struct end end = { .err = err == KVR_OK && given_up ? KVR_E_CANCELLED : err, .hit = err };
 
-		finish(s, slot, err != KVR_OK ? err : given_up ? KVR_E_CANCELLED : KVR_OK);
+		finish(s, slot, end);
 		return;
 	}
 	part->borrowed = 0;
