@@ -45,7 +45,10 @@ kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t 
 		.free_floor = c->free_floor_bytes, .ttl_ms = c->ttl_ns / 1000000U,
 		.connect_ns = sys->opt.config->timeouts.connect_ns, .prefix = c->prefix,
 		.no_chunk_meta = !c->save_chunk_meta, .tmp_dir = c->tmp_dir,
-		.slot_bytes = sys->opt.slot_bytes };
+		.slot_bytes = sys->opt.slot_bytes,
+		.tls = { .ca = c->tls.ca, .cert = c->tls.cert, .key = c->tls.key,
+		    .server_name = c->tls.server_name,
+		    .no_verify = c->tls.verify == KVR_CONFIG_VERIFY_OFF } };
 	enum kvr_err err = t->ops->open(&opts, &t->store, cause, sizeof(cause));
 
 	if (err != KVR_OK) {

@@ -179,12 +179,63 @@ check_format(struct kvr_load *load, uint32_t i)
 		    tier->name, kvr_config_format_name(tier->format));
 }
 
+/* What stands behind "name=" among the options of a URL; NULL: nothing does. */
+static const char *
+url_option(const char *url, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = strchr(url, '?'); at != NULL; at = strchr(at + 1, '&')) {
+		if (strncmp(at + 1, name, len) == 0 && at[1 + len] == '=')
+			return at + 2 + len;
+	}
+	return NULL;
+}
+
+static void
+check_tls(struct kvr_load *load, uint32_t i)
+{
+	/* With redis-py's options that mean the same; a user of LMCache knows those. */
+	static const char *const keys[][2] = { { "tls.ca", "ssl_ca_certs" },
+		{ "tls.cert", "ssl_certfile" }, { "tls.key", "ssl_keyfile" },
+		{ "tls.verify", "ssl_cert_reqs" }, { "tls.server_name", "ssl_check_hostname" } };
+	const struct kvr_config_tier *tier = &load->cfg->tier[i];
+	bool speaks = kvr_scheme_is(tier->url, "rediss");
+	const char *reqs = speaks ? url_option(tier->url, "ssl_cert_reqs") : NULL;
+
+	for (size_t k = 0; k < KVR_LEN(keys); k++) {
+		struct kvr_place place = in_tier(i, keys[k][0]);
+
+		if (!given(load, place))
+			continue;
+		if (!speaks)
+			PLACE_ERROR(load, place, "tiers.%s: %s means nothing here: only a "
+			    "rediss:// URL speaks TLS", tier->name, keys[k][0]);
+		else if (url_option(tier->url, keys[k][1]) != NULL)
+			PLACE_ERROR(load, place, "tiers.%s: %s is given, and %s in the URL: keep "
+			    "one", tier->name, keys[k][0], keys[k][1]);
+	}
+	if (tier->tls.key != NULL && tier->tls.cert == NULL && speaks &&
+	    url_option(tier->url, "ssl_certfile") == NULL)
+		PLACE_ERROR(load, in_tier(i, "tls.key"), "tiers.%s: tls.key needs tls.cert",
+		    tier->name);
+	if (tier->tls.verify == KVR_CONFIG_VERIFY_OFF ||
+	    (reqs != NULL && strncmp(reqs, "none", 4) == 0)) {
+		struct kvr_origin at = at_place(
+		    load, in_tier(i, reqs == NULL ? "tls.verify" : "url"));
+
+		kvr_load_warn(load, &at, "tiers.%s: the server's certificate is not verified: "
+		    "whoever stands between can read and forge every value", tier->name);
+	}
+}
+
 static void
 check_tier(struct kvr_load *load, uint32_t i)
 {
 	const struct kvr_config_tier *tier = &load->cfg->tier[i];
 
 	check_login(load, i);
+	check_tls(load, i);
 	check_format(load, i);
 	if (tier->lanes.control + tier->lanes.bulk > KVR_LANES_MAX)
 		PLACE_ERROR(load, in_tier(i, "lanes.bulk"),

@@ -60,6 +60,8 @@ struct kvr_config_timeouts {
 	uint64_t blocking_ns, lookup_ns, put_ns, connect_ns;
 };
 
+enum kvr_config_verify { KVR_CONFIG_VERIFY_ON, KVR_CONFIG_VERIFY_OFF };
+
 struct kvr_config_tier {
 	const char *name;
 	const char *url; /* with its secrets: print it only through kvr_config_redact */
@@ -84,6 +86,11 @@ struct kvr_config_tier {
 	const char *prefix;   /* before every stored key; NULL: none */
 	const char *tmp_dir;  /* fs only; NULL: beside the file */
 	bool save_chunk_meta; /* fs in LMCache's format: header in front of the payload */
+	struct {
+		const char *ca, *cert, *key; /* PEM files; NULL: the system's CAs, no certificate */
+		uint32_t verify;             /* enum kvr_config_verify */
+		const char *server_name;     /* NULL: the host of the URL */
+	} tls; /* rediss only */
 
 	/* Which variable held the password; only for messages. */
 	const char *password_env;

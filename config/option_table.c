@@ -36,6 +36,12 @@ static const struct kvr_choice promotes[] = {
 	{ NULL, 0 },
 };
 
+static const struct kvr_choice verifies[] = {
+	{ "on", KVR_CONFIG_VERIFY_ON },
+	{ "off", KVR_CONFIG_VERIFY_OFF },
+	{ NULL, 0 },
+};
+
 static const struct kvr_choice panics[] = {
 	{ "poison", KVR_CONFIG_PANIC_POISON },
 	{ "abort", KVR_CONFIG_PANIC_ABORT },
@@ -208,6 +214,16 @@ const struct kvr_option kvr_option_table[] = {
 	    "fs: directory below the tier's own in which files are written before they are named"),
 	TIER("save_chunk_meta", BOOL, IN(save_chunk_meta), "true", NULL, 0, 0, NULL,
 	    "fs in LMCache's format: a header in front of each payload"),
+	TIER("tls.ca", PATH, IN(tls.ca), "", NULL, 0, 0, NULL,
+	    "rediss: file or directory of the CAs to believe, instead of the system's"),
+	TIER("tls.cert", PATH, IN(tls.cert), "", NULL, 0, 0, NULL,
+	    "rediss: file of the certificate that is shown to the server"),
+	TIER("tls.key", PATH, IN(tls.key), "", NULL, 0, 0, NULL,
+	    "rediss: file of its key; without it the key stands in the file of tls.cert"),
+	TIER("tls.verify", CHOICE, IN(tls.verify), "on", NULL, 0, 0, verifies,
+	    "rediss: off takes any server for the right one, so others may read and answer"),
+	TIER("tls.server_name", TEXT, IN(tls.server_name), "", NULL, 0, 0, NULL,
+	    "rediss: the name that the server's certificate must have; else the URL's host"),
 };
 
 const uint32_t kvr_option_count = KVR_LEN(kvr_option_table);

@@ -131,7 +131,10 @@ look(const struct stat_cmd *c, struct seen *s)
 		.prefix = t->prefix,
 		.no_chunk_meta = !t->save_chunk_meta,
 		.tmp_dir = t->tmp_dir,
-		.slot_bytes = c->slot_bytes };
+		.slot_bytes = c->slot_bytes,
+		.tls = { .ca = t->tls.ca, .cert = t->tls.cert, .key = t->tls.key,
+		    .server_name = t->tls.server_name,
+		    .no_verify = t->tls.verify == KVR_CONFIG_VERIFY_OFF } };
 	struct kvr_connector *conn = NULL;
 	struct kvr_store *store = NULL;
 

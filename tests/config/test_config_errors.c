@@ -247,6 +247,55 @@ static const struct wrong contradictions[] = {
 	{ ONE("\"url\":\"redis://${NOPE\""), "text:1:29: tiers.a.url: \"${\" without \"}\"" },
 };
 
+#define TLS "\"url\":\"rediss://h:1\",\"tls\":"
+static const struct wrong wrong_tls[] = {
+	{ ONE(REDIS "\"tls\":{\"ca\":\"/ca.pem\"}"),
+	    "text:1:55: tiers.a: tls.ca means nothing here: only a rediss:// URL speaks TLS" },
+	{ ONE("\"url\":\"memory://\",\"tls\":{\"verify\":\"on\"}"),
+	    "text:1:57: tiers.a: tls.verify means nothing here: only a rediss:// URL speaks TLS" },
+	{ ONE(TLS "{\"key\":\"/k.pem\"}"), "text:1:57: tiers.a: tls.key needs tls.cert" },
+	{ ONE(TLS "{\"verify\":\"no\"}"),
+	    "text:1:60: tiers.a.tls.verify cannot be \"no\"; nearest valid value: \"on\"" },
+	{ ONE(TLS "{\"certs\":\"/c.pem\"}"),
+	    "text:1:51: unknown key \"certs\"; nearest valid name: \"cert\"" },
+	{ ONE(TLS "\"on\""), "text:1:50: tls must be an object, not a text" },
+	{ ONE("\"url\":\"rediss://h:1?x=1&ssl_ca_certs=/a\",\"tls\":{\"ca\":\"/b\"}"),
+	    "text:1:76: tiers.a: tls.ca is given, and ssl_ca_certs in the URL: keep one" },
+	{ ONE("\"url\":\"rediss://h:1?ssl_cert_reqs=none\",\"tls\":{\"verify\":\"on\"}"),
+	    "text:1:79: tiers.a: tls.verify is given, and ssl_cert_reqs in the URL: keep one" },
+	{ ONE("\"url\":\"rediss://h:1?ssl_check_hostname=no\",\"tls\":{\"server_name\":\"x\"}"),
+	    "text:1:87: tiers.a: tls.server_name is given, and ssl_check_hostname in the URL: "
+	    "keep one" },
+};
+
+START_TEST(tls_where_there_is_none_or_twice)
+{
+	check_all(wrong_tls, KVR_LEN(wrong_tls));
+}
+END_TEST
+
+START_TEST(a_server_that_is_not_verified_is_a_warning)
+{
+	static const char *const texts[] = { ONE(TLS "{\"verify\":\"off\"}"),
+		ONE("\"url\":\"rediss://h:1?ssl_cert_reqs=none\""),
+		"{\"remote_url\":\"rediss://h:1?ssl_cert_reqs=none\"}" };
+
+	for (size_t i = 0; i < KVR_LEN(texts); i++) {
+		struct kvr_said said;
+		struct kvr_config_opts opts = kvr_test_opts(&said);
+		struct kvr_config *cfg = NULL;
+		char why[256] = "";
+
+		ck_assert_msg(kvr_config_parse(texts[i], strlen(texts[i]), &opts, &cfg, why,
+		                  sizeof(why)) == KVR_OK, "%s", why);
+		ck_assert_uint_eq(said.n_warnings, 1);
+		ck_assert_ptr_nonnull(strstr(said.text, "warning: tiers."));
+		ck_assert_ptr_nonnull(strstr(said.text, "certificate is not verified"));
+		kvr_config_free(cfg);
+	}
+}
+END_TEST
+
 START_TEST(values_that_contradict_each_other)
 {
 	check_all(contradictions, KVR_LEN(contradictions));
@@ -333,7 +382,8 @@ END_TEST
 
 KVR_CHECK_MAIN("config.errors", what_is_no_configuration_at_all,
     keys_that_do_not_exist_or_are_there_twice, values_of_the_wrong_kind, numbers_out_of_range,
-    stores_that_cannot_do_what_is_asked, values_that_contradict_each_other,
+    stores_that_cannot_do_what_is_asked, tls_where_there_is_none_or_twice,
+    a_server_that_is_not_verified_is_a_warning, values_that_contradict_each_other,
     too_many_tiers_are_named_at_the_first_one_that_is_too_much,
     all_errors_are_told_with_their_lines_and_carets, no_secret_is_ever_printed,
     a_file_that_is_not_there_is_named)

@@ -43,6 +43,18 @@ START_TEST(redis)
 }
 END_TEST
 
+START_TEST(redis_over_tls)
+{
+	struct kvr_config *cfg = load("redis-tls.json");
+
+	ck_assert_str_eq(cfg->tier[0].tls.ca, "/etc/kvrelay/ca.pem");
+	ck_assert_str_eq(cfg->tier[0].tls.cert, "/etc/kvrelay/client.pem");
+	ck_assert_str_eq(cfg->tier[0].tls.key, "/etc/kvrelay/client.key");
+	ck_assert_uint_eq(cfg->tier[0].tls.verify, KVR_CONFIG_VERIFY_ON);
+	kvr_config_free(cfg);
+}
+END_TEST
+
 START_TEST(two_tiers)
 {
 	struct kvr_config *cfg = load("two-tiers-redis.json");
@@ -94,7 +106,7 @@ START_TEST(no_example_is_forgotten)
 		}
 	}
 	closedir(dir);
-	ck_assert_int_eq(n, 5);
+	ck_assert_int_eq(n, 6);
 }
 END_TEST
 
@@ -150,5 +162,5 @@ START_TEST(help_names_every_option_with_its_default)
 }
 END_TEST
 
-KVR_CHECK_MAIN("config.examples", embedded, redis, two_tiers, files_with_zstd, lmcache,
-    no_example_is_forgotten, the_schema_is_up_to_date, help_names_every_option_with_its_default)
+KVR_CHECK_MAIN("config.examples", embedded, redis, redis_over_tls, two_tiers, files_with_zstd,
+    lmcache, no_example_is_forgotten, the_schema_is_up_to_date, help_names_every_option_with_its_default)
