@@ -49,9 +49,10 @@ START_TEST(two_hundred_lives_leave_nothing)
 	    TURNS, warm.threads, end.threads, warm.fds, end.fds, warm.maps, end.maps, warm.mapped_kib, end.mapped_kib);
 	MUST(end.threads == warm.threads, "%zu threads, then %zu", warm.threads, end.threads);
 	MUST(end.fds == warm.fds, "%zu descriptors, then %zu", warm.fds, end.fds);
+	if (bed_slowness() > 1)
+		return; /* a sanitizer keeps what was freed for a while */
 	MUST(end.maps <= warm.maps + 16, "%zu maps, then %zu", warm.maps, end.maps);
-	MUST(bed_slowness() > 1 || end.mapped_kib <= warm.mapped_kib + 8192, "%zu KiB, then %zu", warm.mapped_kib,
-	    end.mapped_kib);
+	MUST(end.mapped_kib <= warm.mapped_kib + 8192, "%zu KiB, then %zu", warm.mapped_kib, end.mapped_kib);
 }
 END_TEST
 
