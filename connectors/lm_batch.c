@@ -14,10 +14,16 @@
  * GET   of such a value, left by somebody else: an announced length, then the end of the
  *       connection. The key is blamed, or it would be asked for again and again.
  * STAT  There is no question for it. A GET answers it, and the payload is read and dropped.
+ *
+ * LMCache's server writes head and payload one after the other and leaves its socket as it comes:
+ * its kernel keeps a small write back until the one before is acknowledged, and ours would put that
+ * off for 40 ms. So every wait of ours acknowledges first; two lookups then take 0.05 ms, not 42.
  */
 #include "kvr_lm.h"
 #include "kvr_lmmeta.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -48,6 +54,16 @@ send_ask(struct kvr_connector *c, enum kvr_lm_command command, const uint8_t *he
 	const struct kvr_const_span prefix = { c->store->prefix, c->store->prefix_len };
 	kvr_lm_ask(ask, command, head, prefix, (struct kvr_const_span){ item->key, item->key_len });
 	return kvr_stream_copy(&c->s, ask, sizeof(ask));
+}
+
+/* Does not last: the kernel falls back into its habit with the next request that is sent. */
+static void
+acknowledge(struct kvr_connector *c)
+{
+	const int on = 1;
+	/* Where it is refused, answers come late and are the same. */
+	if (kvr_stream_held(&c->s) == 0)
+		(void)setsockopt(c->s.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
 static enum kvr_err
@@ -112,6 +128,7 @@ get_answered(struct kvr_connector *c, struct kvr_item *item, const struct kvr_lm
 	kvr_frame_in_begin(
 	    &c->frame, &c->store->rules, item, c->scratch, KVR_LM_HEAD_LEN + tell->len);
 	feed_head(&c->frame, tell->head);
+	acknowledge(c);
 	uint64_t before = c->s.moved;
 	size_t held = kvr_stream_held(&c->s);
 	enum kvr_err err = payload_in(c, tell->len);
@@ -133,6 +150,7 @@ stat_answered(struct kvr_connector *c, struct kvr_item *item, const struct kvr_l
 	if (tell->yes) {
 		end = kvr_frame_stat(&c->store->rules, item, tell->head, KVR_LM_HEAD_LEN,
 		    KVR_LM_HEAD_LEN + tell->len);
+		acknowledge(c);
 		enum kvr_err err = kvr_stream_skip(&c->s, tell->len);
 		if (err != KVR_OK)
 			return err;
@@ -233,6 +251,7 @@ read_one(struct kvr_connector *c, const struct way *way, struct window *w, struc
 	struct kvr_lm_tell tell;
 	settle(items, n, &w->to_read);
 	struct kvr_item *item = &items[w->to_read];
+	acknowledge(c);
 	enum kvr_err err = kvr_lm_read_tell(&c->s, way->ahead, &tell);
 	if (err == KVR_OK)
 		err = way->answered(c, item, &tell);
