@@ -44,7 +44,8 @@ struct lane {
 	uint32_t n_parts, dials_failed;
 	uint8_t  state; /* enum kvr_link_state, HALF_OPEN counts as DIALING */
 	uint8_t  stuck, stopped, spare[5];
-	uint64_t spare64[2];
+	uint64_t until_ns; /* latest deadline among its parts, since it last had none */
+	uint64_t ping_ns;  /* until when a ping may take; 0: none is on its way */
 };
 _Static_assert(sizeof(struct lane) == 64, "one line");
 
@@ -102,8 +103,8 @@ void kvr_tier_done(struct tier *, const struct kvr_event *, struct kvr_out *, st
 /* tier_queue.c */
 void kvr_tier_enqueue(struct tier *, struct kvr_out *, struct part *);
 void kvr_tier_unlink(struct tier *, struct kvr_out *, struct part *);
-/* Nobody may carry this part now: NULL. retry: all of them are looked at. */
-struct lane *kvr_tier_lane_for(struct tier *, const struct part *);
+/* Nobody may carry this part now: NULL. ret_waits: somebody could who has something to do first. */
+struct lane *kvr_tier_lane_for(struct tier *, const struct part *, bool *ret_waits);
 struct part *kvr_tier_next(struct tier *, struct lane **ret_lane);
 
 /* tier_give.c */

@@ -179,8 +179,11 @@ pong_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	kvr_link_heard(me, ev, out);
 	if (err == KVR_OK)
 		me->silent_ns = 0;
-	if (err == KVR_OK || err == KVR_E_UNSUPPORTED)
+	if (err == KVR_OK || err == KVR_E_UNSUPPORTED) {
+		/* The tier gives nothing in a hurry to a lane that may have to wait for its ping. */
+		kvr_link_tell(me, out, KVR_LINK_UP, KVR_OK, KVR_BLAME_NONE, true);
 		return KVR_STAY;
+	}
 	if (kvr_err_stream(err) == KVR_STREAM_CLOSE) {
 		/* Nobody's deadline but ours: an unanswered ping is the lane's fault. */
 		kvr_link_tell(me, out, KVR_LINK_DOWN, err, KVR_BLAME_LANE, true);

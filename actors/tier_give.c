@@ -99,6 +99,8 @@ give(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct pa
 	kvr_touch(out, lane, sizeof(*lane));
 	p->place = PLACE_LINK;
 	p->lane = (uint8_t)(lane - me->lane);
+	lane->until_ns = KVR_MAX(lane->n_parts == 0 ? 0 : lane->until_ns,
+	    p->deadline_ns == 0 ? UINT64_MAX : p->deadline_ns);
 	lane->n_parts++;
 	lane->bytes += p->bytes;
 	lane->active_ns = ev->now_ns;

@@ -27,6 +27,7 @@ kvr_tier_dial(struct tier *me, struct kvr_out *out, struct lane *lane, bool prob
 		me->links_up--;
 	lane->state = KVR_LINK_DIALING;
 	lane->redial_ns = 0;
+	lane->ping_ns = 0;
 	kvr_send(out, link_id(me, lane),
 	    &(struct kvr_msg){ .type = KVR_MSG_DIAL, .DIAL.probe = probe });
 }
@@ -62,14 +63,17 @@ any_up(const struct tier *me)
 
 /* Those that have had nothing to do since before_ns. */
 static void
-ping_idle(const struct tier *me, struct kvr_out *out, uint64_t before_ns)
+ping_idle(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, uint64_t before_ns)
 {
 	for (uint32_t i = 0; i < me->config.n_links; i++) {
-		const struct lane *lane = &me->lane[i];
+		struct lane *lane = &me->lane[i];
 
-		if (lane->state == KVR_LINK_UP && !lane->stuck && lane->n_parts == 0 &&
-		    lane->active_ns <= before_ns)
-			kvr_send(out, link_id(me, lane), &(struct kvr_msg){ .type = KVR_MSG_PING });
+		if (lane->state != KVR_LINK_UP || lane->stuck || lane->n_parts > 0 ||
+		    lane->ping_ns != 0 || lane->active_ns > before_ns)
+			continue;
+		kvr_touch(out, lane, sizeof(*lane));
+		lane->ping_ns = ev->now_ns + me->config.connect_ns;
+		kvr_send(out, link_id(me, lane), &(struct kvr_msg){ .type = KVR_MSG_PING });
 	}
 }
 
@@ -209,6 +213,7 @@ lost(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct la
 	uint8_t blame = ev->msg.LINK_STATE.blame;
 
 	lane->state = KVR_LINK_DOWN;
+	lane->ping_ns = 0;
 	me->links_up--;
 	if ((blame == KVR_BLAME_LANE || blame == KVR_BLAME_STORE) && lane->conn > me->fault_conn) {
 		me->fault_conn = me->conn;
@@ -228,7 +233,7 @@ dial_failed(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, st
 		cool(me, ev, out, ev->msg.LINK_STATE.err);
 	} else if (me->state == KVR_TIER_UP && any_up(me)) {
 		redial_later(me, ev, out, lane);
-		ping_idle(me, out, ev->now_ns); /* they may be as dead, and not know it */
+		ping_idle(me, ev, out, ev->now_ns); /* they may be as dead, and not know it */
 	} else if (me->state == KVR_TIER_UP || (me->state == KVR_TIER_OPENING && !any_alive(me))) {
 		/* Only at the start, where all dials begin together, the others are waited for:
 		 * later, dials that hang in turn would keep callers waiting for ever. */
@@ -259,6 +264,7 @@ kvr_tier_link_state(struct tier *me, const struct kvr_event *ev, struct kvr_out 
 		stuck(me, ev, out, lane);
 	} else if (ev->msg.LINK_STATE.state == KVR_LINK_UP) {
 		lane->stuck = 0;
+		lane->ping_ns = 0;
 		if (err != KVR_OK)
 			kvr_tier_fault(me, ev, out, err); /* an idle ping was refused */
 		else if (lane->state == KVR_LINK_DIALING)
@@ -280,6 +286,6 @@ void
 kvr_tier_ping(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 {
 	if (me->state == KVR_TIER_UP && ev->now_ns >= me->config.ping_ns)
-		ping_idle(me, out, ev->now_ns - me->config.ping_ns);
+		ping_idle(me, ev, out, ev->now_ns - me->config.ping_ns);
 	kvr_later(out, TIMER_PING, ++me->gen[TIMER_PING], ev->now_ns + me->config.ping_ns);
 }

@@ -99,15 +99,32 @@ control_only(const struct tier *me, uint32_t lane)
 	return false;
 }
 
+static uint64_t
+deadline(const struct part *p)
+{
+	return p->deadline_ns == 0 ? UINT64_MAX : p->deadline_ns;
+}
+
+/*
+ * What waits inside a worker cannot be called back before the worker is done with what it runs. So
+ * a part waits there only behind those that end at its own deadline or before it; else it would be
+ * answered at somebody else's.
+ */
+static bool
+in_time(const struct lane *lane, const struct part *p)
+{
+	return (lane->n_parts == 0 || lane->until_ns <= deadline(p)) && lane->ping_ns <= deadline(p);
+}
+
 /*
  * The lane with the fewest parts. A part whose connection was lost goes to a connection made after
  * that, for the others were most likely lost with it; to an old one only when none is being made.
  */
 struct lane *
-kvr_tier_lane_for(struct tier *me, const struct part *p)
+kvr_tier_lane_for(struct tier *me, const struct part *p, bool *ret_waits)
 {
 	struct lane *best = NULL, *old = NULL;
-	bool dialing = false;
+	bool dialing = false, waits = false;
 
 	for (uint32_t i = 0; i < me->config.n_links; i++) {
 		struct lane *lane = &me->lane[i];
@@ -115,7 +132,13 @@ kvr_tier_lane_for(struct tier *me, const struct part *p)
 		if (!kvr_tier_alive(lane) || (p->cls != KVR_CLASS_LOOKUP && control_only(me, i)))
 			continue;
 		dialing = dialing || lane->state == KVR_LINK_DIALING;
-		if (lane->state != KVR_LINK_UP || lane->n_parts >= me->config.places)
+		if (lane->state != KVR_LINK_UP)
+			continue;
+		if (!in_time(lane, p)) {
+			waits = true;
+			continue;
+		}
+		if (lane->n_parts >= me->config.places)
 			continue;
 		if (p->retried && lane->conn <= p->after) {
 			if (old == NULL || lane->n_parts < old->n_parts)
@@ -124,7 +147,10 @@ kvr_tier_lane_for(struct tier *me, const struct part *p)
 			best = lane;
 		}
 	}
-	return best == NULL && !dialing ? old : best;
+	if (best == NULL && !dialing)
+		best = old;
+	*ret_waits = best == NULL && waits;
+	return best;
 }
 
 static uint64_t
@@ -145,21 +171,25 @@ fits(const struct tier *me, const struct part *p)
 
 /*
  * The next part that some lane can take. When the part whose turn it is does not fit into the
- * budget, no other payload passes it, or a stream of small ones would starve it.
+ * budget, no other payload passes it, or a stream of small ones would starve it; and when it waits
+ * for a lane to have nothing else to do, no other is put into such a lane before it.
  */
 struct part *
 kvr_tier_next(struct tier *me, struct lane **ret_lane)
 {
 	struct part *best = NULL;
 	struct lane *best_lane = NULL;
-	uint64_t over_budget = UINT64_MAX;
+	uint64_t over_budget = UINT64_MAX, waiting = UINT64_MAX;
 
 	for (uint32_t i = 0; i < LISTS; i++) {
 		struct part *p = at(me, me->list[i].head);
 
 		for (; p != NULL; p = i == LIST_RETRY ? at(me, p->next) : NULL) {
-			struct lane *lane = kvr_tier_lane_for(me, p);
+			bool waits;
+			struct lane *lane = kvr_tier_lane_for(me, p, &waits);
 
+			if (waits)
+				waiting = KVR_MIN(waiting, turn(me, p));
 			if (lane == NULL)
 				continue;
 			if (!fits(me, p)) {
@@ -172,7 +202,8 @@ kvr_tier_next(struct tier *me, struct lane **ret_lane)
 			}
 		}
 	}
-	if (best == NULL || (best->bytes > 0 && turn(me, best) > over_budget))
+	if (best == NULL || (best->bytes > 0 && turn(me, best) > over_budget) ||
+	    (best_lane->n_parts > 0 && turn(me, best) > waiting))
 		return NULL;
 	*ret_lane = best_lane;
 	return best;
