@@ -117,6 +117,7 @@ struct kvr_sim_ask {
 
 struct kvr_sim_answer {
 	uint32_t kind, flags, n, first;
+	uint32_t per_chunk;
 	uint64_t op, asked_ns, answered_ns, released_ns; /* 0: not yet */
 	uint32_t n_complete;
 	int32_t  err;

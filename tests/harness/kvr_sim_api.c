@@ -118,6 +118,7 @@ kvr_sim_ask(struct kvr_sim *sim, const struct kvr_sim_ask *ask)
 		.flags = ask->flags,
 		.n = ask->n,
 		.first = first,
+		.per_chunk = KVR_MAX(ask->per_chunk, 1U),
 		.op = slot | (uint64_t)api->op[slot].gen << 32,
 		.asked_ns = sim->now_ns,
 		.rows = a->rows };
@@ -129,7 +130,7 @@ kvr_sim_ask(struct kvr_sim *sim, const struct kvr_sim_ask *ask)
 	msg.SUBMIT.first = first;
 	msg.SUBMIT.n = ask->n;
 	msg.SUBMIT.flags = ask->flags;
-	msg.SUBMIT.per_chunk = (uint16_t)KVR_MAX(ask->per_chunk, 1U);
+	msg.SUBMIT.per_chunk = (uint16_t)a->answer.per_chunk;
 	msg.SUBMIT.kind = (uint8_t)ask->kind;
 	msg.SUBMIT.bytes = (uint64_t)ask->n * ask->len;
 	kvr_sim_post(sim, KVR_ID_ROUTER, &msg);
@@ -211,6 +212,11 @@ complete(struct kvr_sim *sim, const struct kvr_msg *msg)
 
 	if (answer->n_complete == may || answer->done_bits & KVR_DONEB_QUIET)
 		kvr_sim_broken(sim, "one COMPLETE too many");
+	if (answer->n_complete == 1 &&
+	    (memcmp(a->rows, &sim->rows[answer->first], answer->n * sizeof(a->rows[0])) != 0 ||
+		answer->err != msg->COMPLETE.err || answer->prefix != msg->COMPLETE.prefix ||
+		answer->bytes != msg->COMPLETE.bytes))
+		kvr_sim_broken(sim, "the second COMPLETE tells another result than the first");
 	answer->n_complete++;
 	answer->answered_ns = sim->now_ns;
 	answer->err = msg->COMPLETE.err;

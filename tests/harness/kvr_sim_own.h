@@ -38,6 +38,8 @@ struct sim_worker {
 	uint64_t epoch; /* of the store when it connected */
 	uint64_t tag;   /* of the running job */
 	uint64_t begun_ns;
+	bool     sticking; /* the running job */
+	uint64_t stuck_ns; /* when the last one that was stuck came back; 0: never */
 	int32_t  outcome;
 	uint32_t n_rows; /* that the running job will do */
 	uint32_t n;

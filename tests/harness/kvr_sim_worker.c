@@ -82,6 +82,7 @@ draw(struct kvr_sim *sim, uint32_t worker, uint64_t takes_ns, uint64_t until_ns)
 	bool sticks = kvr_sim_chance(sim, s->sticks);
 
 	w->kickable = !sticks;
+	w->sticking = sticks;
 	if (sticks) {
 		w->outcome = KVR_E_TIMEOUT;
 		w->n_rows = 0;
@@ -240,6 +241,8 @@ kvr_sim_worker_wake(struct kvr_sim *sim, uint32_t worker, uint64_t tag)
 	if (!w->busy || w->tag != tag)
 		return; /* a kick came first */
 	w->busy = false;
+	if (w->sticking)
+		w->stuck_ns = sim->now_ns;
 	if (w->running.msg.type == KVR_MSG_PART) {
 		end_part(sim, worker);
 	} else if (w->running.msg.type == KVR_MSG_DIAL) {

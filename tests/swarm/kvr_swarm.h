@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One seed is one run: a whole instance in a simulated world. Which tiers, policies, limits and
+ * faults there are is drawn from the seed; callers ask at random; then the faults stop, all has to
+ * come to its end and to be exactly right again.
+ *
+ *   swarm_plan.c   what this seed's world is like
+ *   swarm_chaos.c  callers, faults, cancels, stops
+ *   swarm_calm.c   the faults are over: what must be true then
+ *   swarm_rules.c  what must be true all the time
+ *   swarm_tables.c the router's tables against what really is under way
+ *   swarm_tape.c   each run is recorded and replayed
+ *   swarm_run.c    a run from its beginning to its end
+ *
+ * Whatever is broken panics: kvr_on_panic says who hears of it.
+ */
+#ifndef KVR_SWARM_H
+#define KVR_SWARM_H
+
+#include "kvr_router_own.h"
+#include "kvr_sim_instance.h"
+#include "kvr_trace.h"
+
+enum swarm_stop { SWARM_GOES_ON, SWARM_DRAIN, SWARM_ABORT, SWARM_DRAIN_THEN_ABORT };
+
+/* What callers do in this world, and how long. */
+struct swarm_plan {
+	uint64_t seed, draw; /* draw: the generator that all of this comes from */
+	uint32_t rounds, asks_max; /* per round */
+	uint32_t n_names, n_max;   /* keys that exist; keys of one call */
+	uint32_t big;              /* chance of 1024: a call of hundreds or thousands of keys */
+	uint32_t len[3];
+	uint32_t other_len; /* chance of 1024: another length than most values have */
+	uint32_t cancels, outages, strangers; /* chances of 1024 per round */
+	uint64_t patience_ns; /* longest deadline */
+	uint64_t pause_ns;    /* longest time between two rounds */
+	uint64_t hop_ns;
+	uint64_t ring_bytes; /* of the trace */
+	enum swarm_stop stop;
+	uint32_t stop_round;
+};
+
+/* What the rules know of a call beyond the answer. */
+struct swarm_call {
+	uint64_t until_ns;   /* deadline, or when it was cancelled */
+	uint64_t first_ns;   /* first COMPLETE; 0: none yet */
+	uint64_t excused_ns; /* a stuck worker gave the caller's memory back then; 0: none had it */
+};
+
+struct swarm_tape {
+	struct kvr_trace *trace; /* NULL: not recorded */
+	struct kvr_event  running;
+	struct kvr_row    rows[KVR_SLICE_KEYS];
+};
+
+struct swarm {
+	struct swarm_plan plan;
+	struct kvr_sim_instance in;
+	struct kvr_sim_watch watch;
+	struct swarm_tape tape;
+	struct swarm_call *calls; /* by the simulator's number */
+	uint32_t cap_calls;
+	uint32_t number[KVR_OPS_MAX]; /* of the call that has this operation's slot */
+	uint64_t instant_ns, n_instant; /* steps at one instant */
+	uint64_t stopped_ns; /* when an abort was asked for; 0: never */
+	bool     in_step, show;
+};
+
+/* swarm_plan.c */
+void swarm_plan_draw(struct swarm *, uint64_t seed);
+/* Stores and hands of the open world: as bad as this seed has them, or well. */
+void swarm_plan_faults(struct swarm *);
+void swarm_plan_well(struct swarm *);
+uint64_t swarm_pick(uint64_t *draw, uint64_t min, uint64_t max);
+
+/* swarm_chaos.c */
+void swarm_chaos(struct swarm *);
+/* Asks and remembers. UINT32_MAX: no place is free. */
+uint32_t swarm_ask(struct swarm *, const struct kvr_sim_ask *);
+
+/* swarm_calm.c */
+void swarm_calm(struct swarm *);
+
+/* swarm_rules.c */
+void swarm_rules_watch(struct swarm *);
+void swarm_rules_asked(struct swarm *, uint32_t number, uint64_t deadline_ns);
+void swarm_rules_cancelled(struct swarm *, uint32_t number);
+/* After the last event: of all calls and of what was counted. */
+void swarm_rules_end(struct swarm *);
+_Noreturn void KVR_PRINTF(2, 3) swarm_broken(const struct swarm *, const char *format, ...);
+/* "put of 3 keys, EARLY | AT_MOST" */
+const char *swarm_name(const struct kvr_sim_answer *);
+
+/* swarm_tables.c */
+void swarm_tables_check(struct swarm *);
+/* Nothing is under way: nothing may be left in them. */
+void swarm_tables_empty(struct swarm *);
+
+/* swarm_tape.c */
+void swarm_tape_open(struct swarm *);
+void swarm_tape_before(struct swarm *, const struct kvr_event *);
+void swarm_tape_after(struct swarm *, const struct kvr_actor *, uint32_t before, uint64_t digest,
+    const struct kvr_out *);
+/* Replays what was recorded; a difference is broken. */
+void swarm_tape_replay(struct swarm *);
+void swarm_tape_close(struct swarm *);
+/* Of a run that broke: the recorded steps, the one that did not end too. False: not written. */
+bool swarm_tape_keep(struct swarm *, const char *path, const char *why);
+
+/* swarm_run.c */
+uint64_t swarm_run(struct swarm *, uint64_t seed, bool record, bool show);
+
+#endif
