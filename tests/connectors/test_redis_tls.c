@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rediss:// against a real server: what goes through, whom it believes, and what it says if not. */
+#include "kvr_tls_bed.h"
+
+#include <pthread.h>
+
+static const uint32_t formats[] = { KVR_FORMAT_LMCACHE, KVR_FORMAT_BARE, KVR_FORMAT_SEALED };
+
+static void
+round_trip(struct bed *b, uint32_t n, size_t len)
+{
+	struct load l = load_new(n, len);
+	bed_ok(b, KVR_VERB_PUT, l.items, n);
+	for (uint32_t i = 0; i < n; i++)
+		bed_status(&l.items[i], KVR_OK);
+	load_wipe(&l);
+	bed_ok(b, KVR_VERB_EXISTS, l.items, n);
+	bed_ok(b, KVR_VERB_GET, l.items, n);
+	for (uint32_t i = 0; i < n; i++) {
+		bed_status(&l.items[i], KVR_OK);
+		ck_assert_uint_eq(l.items[i].len, len);
+		ck_assert_msg(load_same(&l, i), "value %u of %zu bytes is another", i, len);
+	}
+	bed_ok(b, KVR_VERB_DEL, l.items, n);
+	bed_ok(b, KVR_VERB_GET, l.items, n);
+	bed_status(&l.items[n - 1], KVR_E_MISS);
+	load_free(&l);
+}
+
+START_TEST(values_of_all_sizes_come_back_in_every_format)
+{
+	static const struct {
+		uint32_t n;
+		size_t   len;
+	} loads[] = { { 64, KVR_KIB(64) }, { 16, KVR_MIB(4) }, { 1, KVR_MIB(64) }, { 3, 1 },
+		{ 5, 16384 }, { 5, 16385 }, { 300, 777 } };
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, NULL);
+	for (size_t f = 0; f < KVR_LEN(formats); f++) {
+		struct kvr_store_opts opts = tls_opts(server, formats[f]);
+		struct bed b;
+		bed_up(&b, &opts);
+		for (size_t i = 0; i < KVR_LEN(loads); i++)
+			round_trip(&b, loads[i].n, loads[i].len);
+		bed_down(&b);
+	}
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+START_TEST(password_and_database_go_through_it)
+{
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", "pw", NULL);
+	char url[96];
+	struct bed b;
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
+	snprintf(url, sizeof(url), "rediss://:pw@localhost:%u/3", server->port);
+	opts.url = url;
+	bed_up(&b, &opts);
+	round_trip(&b, 4, 1000);
+	bed_down(&b);
+	snprintf(url, sizeof(url), "REDISS://:no@localhost:%u", server->port);
+	tls_refused(&opts, KVR_E_AUTH, "WRONGPASS");
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+START_TEST(only_a_server_of_a_known_ca_is_believed)
+{
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, NULL);
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
+	struct bed b;
+	opts.tls.ca = kvr_test_ca_file(other_ca, "ca.pem");
+	tls_refused(&opts, KVR_E_AUTH, "no CA that is known here");
+	/* What the system believes. */
+	opts.tls.ca = NULL;
+	tls_refused(&opts, KVR_E_AUTH, "no CA that is known here");
+	opts.tls.no_host_check = true;
+	tls_refused(&opts, KVR_E_AUTH, "no CA that is known here");
+	opts.tls.no_verify = true;
+	bed_up(&b, &opts);
+	bed_down(&b);
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+START_TEST(a_directory_of_cas_and_a_bundle_will_do)
+{
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, NULL);
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
+	struct bed b;
+	char line[512];
+	snprintf(line, sizeof(line),
+	    "mkdir -p cas && cp ca.pem cas/one.pem && openssl rehash cas && "
+	    "cat %s/ca.pem ca.pem > bundle.pem", other_ca->dir);
+	kvr_test_ca_sh(ca, line);
+	opts.tls.ca = kvr_test_ca_file(ca, "cas");
+	bed_up(&b, &opts);
+	bed_down(&b);
+	opts.tls.ca = kvr_test_ca_file(ca, "bundle.pem");
+	bed_up(&b, &opts);
+	bed_down(&b);
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+START_TEST(an_expired_certificate_is_named_with_its_date)
+{
+	kvr_test_ca_sign(ca, "old", "IP:127.0.0.1", -1);
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "old", "no", NULL, NULL);
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
+	tls_refused(&opts, KVR_E_AUTH, "a certificate has expired: /CN=old, good until 20");
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+START_TEST(the_certificate_must_name_the_host)
+{
+	char by_name[64];
+	struct bed b;
+	kvr_test_ca_sign(ca, "names", "DNS:cache.example,DNS:*.kv.example", 2);
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "names", "no", NULL, NULL);
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
+	tls_refused(&opts, KVR_E_AUTH, "names cache.example, *.kv.example; what it must name");
+	snprintf(by_name, sizeof(by_name), "rediss://localhost:%u", server->port);
+	opts.url = by_name;
+	tls_refused(&opts, KVR_E_AUTH, "names cache.example, *.kv.example; what it must name");
+	opts.tls.server_name = "10.1.2.3";
+	tls_refused(&opts, KVR_E_AUTH, "what it must name");
+	opts.tls.server_name = "kv.example";
+	tls_refused(&opts, KVR_E_AUTH, "what it must name");
+	static const char *const good[] = { "cache.example", "cache.example.", "CACHE.example",
+		"a.kv.example" };
+	for (size_t i = 0; i < KVR_LEN(good); i++) {
+		opts.tls.server_name = good[i];
+		bed_up(&b, &opts);
+		bed_down(&b);
+	}
+	opts.tls.server_name = NULL;
+	opts.tls.no_host_check = true;
+	bed_up(&b, &opts);
+	bed_down(&b);
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+START_TEST(an_address_is_not_a_name)
+{
+	struct bed b;
+	char url[64];
+	kvr_test_ca_sign(ca, "address", "IP:127.0.0.1", 2);
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "address", "no", NULL, NULL);
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
+	bed_up(&b, &opts);
+	bed_down(&b);
+	snprintf(url, sizeof(url), "rediss://localhost:%u", server->port);
+	opts.url = url;
+	tls_refused(&opts, KVR_E_AUTH, "certificate names 127.0.0.1; what it must name");
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+static void
+demand_of_clients(const char *protocol)
+{
+	const char *const more[] = { "--tls-protocols", protocol, NULL };
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "yes", NULL, more);
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
+	struct bed b;
+	tls_refused(&opts, strcmp(protocol, "TLSv1.3") == 0 ? KVR_E_AUTH : KVR_E_PROTO, "tls.cert");
+	kvr_test_ca_sign(other_ca, "stranger", "DNS:x", 2);
+	opts.tls.cert = kvr_test_ca_file(other_ca, "stranger.pem");
+	opts.tls.key = kvr_test_ca_file(other_ca, "stranger.key");
+	tls_refused(&opts, KVR_E_AUTH, "does not know the CA of our certificate");
+	kvr_test_ca_sign(ca, "late", "DNS:x", -1);
+	opts.tls.cert = kvr_test_ca_file(ca, "late.pem");
+	opts.tls.key = kvr_test_ca_file(ca, "late.key");
+	tls_refused(&opts, KVR_E_AUTH, "our certificate (tls.cert) has expired");
+	opts.tls.cert = kvr_test_ca_file(ca, "client.pem");
+	opts.tls.key = kvr_test_ca_file(ca, "client.key");
+	bed_up(&b, &opts);
+	round_trip(&b, 2, 100000);
+	bed_down(&b);
+	/* Both in one file. */
+	kvr_test_ca_sh(ca, "cat client.pem client.key > both.pem");
+	opts.tls.cert = kvr_test_ca_file(ca, "both.pem");
+	opts.tls.key = NULL;
+	bed_up(&b, &opts);
+	bed_down(&b);
+	kvr_tls_server_stop(server);
+}
+
+START_TEST(a_server_may_demand_a_certificate)
+{
+	demand_of_clients("TLSv1.3");
+}
+END_TEST
+
+START_TEST(and_so_it_may_with_tls_1_2)
+{
+	demand_of_clients("TLSv1.2");
+}
+END_TEST
+
+START_TEST(older_than_1_2_is_not_spoken)
+{
+	/* OpenSSL's own security level forbids 1.0 and 1.1 unless a server lowers it. */
+	static const char *const old[] = { "--tls-protocols", "TLSv1.1", "--tls-ciphers",
+		"ALL:@SECLEVEL=0", NULL };
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, old);
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
+	tls_refused(&opts, KVR_E_PROTO, "allows no TLS from 1.2 on");
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+START_TEST(the_options_of_redis_py_are_read)
+{
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "yes", NULL, NULL);
+	char url[512];
+	struct kvr_store_opts opts = bed_opts(url, KVR_FORMAT_LMCACHE);
+	struct bed b;
+	snprintf(url, sizeof(url),
+	    "%s/1?ssl_ca_certs=%s&ssl_certfile=%s/client.pem&ssl_keyfile=%s/client.key&"
+	    "ssl_cert_reqs=required&ssl_check_hostname=True&protocol=2",
+	    server->url, server->ca, ca->dir, ca->dir);
+	bed_up(&b, &opts);
+	round_trip(&b, 2, 5000);
+	bed_down(&b);
+	snprintf(url, sizeof(url),
+	    "%s?ssl_cert_reqs=none&ssl_certfile=%s/client.pem&ssl_keyfile=%s/client.key",
+	    server->url, ca->dir, ca->dir);
+	bed_up(&b, &opts);
+	bed_down(&b);
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+static void
+not_opened(const char *url, struct kvr_tls_opts tls, const char *say)
+{
+	struct kvr_store_opts opts = bed_opts(url, KVR_FORMAT_BARE);
+	opts.tls = tls;
+	tls_refused(&opts, KVR_E_CONFIG, say);
+}
+
+START_TEST(what_cannot_be_meant_is_refused)
+{
+	const struct kvr_tls_opts none = { 0 };
+	const char *pem = kvr_test_ca_file(ca, "client.pem");
+	const char *key = kvr_test_ca_file(ca, "server.key");
+	not_opened("rediss://h?ssl_cert_reqs=maybe", none, "required, optional and none");
+	not_opened("rediss://h?ssl_check_hostname=perhaps", none, "neither true nor false");
+	not_opened("rediss://h?ssl_ca_certs=/a&ssl_ca_certs=/b", none, "given twice");
+	not_opened("rediss://h?ssl_ca_cert=/a", none, "\"ssl_ca_cert\" is not known");
+	not_opened("redis://h?ssl_ca_certs=/a", none, "\"ssl_ca_certs\" is not known");
+	not_opened("rediss://h?ssl_ca_certs=/a", (struct kvr_tls_opts){ .ca = "/b" },
+	    "ssl_ca_certs in the URL and tls.ca");
+	not_opened("rediss://h?ssl_cert_reqs=none", (struct kvr_tls_opts){ .no_verify = true },
+	    "ssl_cert_reqs in the URL and tls.verify");
+	not_opened("redis://h", (struct kvr_tls_opts){ .ca = "/b" }, "only a rediss:// URL");
+	not_opened("unix:///s", (struct kvr_tls_opts){ .no_verify = true }, "only a rediss:// URL");
+	not_opened("rediss://h", (struct kvr_tls_opts){ .ca = "/nowhere/ca.pem" },
+	    "tls.ca: /nowhere/ca.pem: No such file");
+	not_opened("rediss://h", (struct kvr_tls_opts){ .ca = key }, "tls.ca: ");
+	not_opened("rediss://h", (struct kvr_tls_opts){ .cert = key }, "tls.cert: ");
+	not_opened("rediss://h", (struct kvr_tls_opts){ .key = key }, "of no use without tls.cert");
+	not_opened("rediss://h", (struct kvr_tls_opts){ .cert = pem, .key = "/nowhere" },
+	    "tls.key: /nowhere: No such file");
+	not_opened("rediss://h", (struct kvr_tls_opts){ .cert = pem, .key = key }, "mismatch");
+}
+END_TEST
+
+/* OpenSSL's own way would be to ask at the terminal, and to wait. */
+START_TEST(a_key_with_a_passphrase_is_refused_and_nobody_is_asked)
+{
+	kvr_test_ca_sh(ca, "openssl ec -aes128 -passout pass:x -in client.key -out locked.key");
+	not_opened("rediss://h", (struct kvr_tls_opts){ .cert = kvr_test_ca_file(ca, "client.pem"),
+	    .key = kvr_test_ca_file(ca, "locked.key") }, "tls.key: ");
+}
+END_TEST
+
+/* Certificates live for weeks, processes for months. */
+START_TEST(replaced_files_count_from_the_next_dial)
+{
+	char path[128];
+	struct bed b;
+	struct kvr_test_ca *own = kvr_test_ca_make("first");
+	kvr_test_ca_sign(own, "server", "IP:127.0.0.1", 2);
+	struct kvr_tls_server *server = kvr_tls_server_start(own, "server", "no", NULL, NULL);
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
+	bed_up(&b, &opts);
+	kvr_test_ca_sh(own, "cp ca.pem first.pem && openssl req -x509 -newkey ec -pkeyopt "
+	    "ec_paramgen_curve:P-256 -noenc -keyout ca.key -out new.pem -days 2 -subj /CN=second");
+	kvr_test_ca_sh(own, "mv new.pem ca.pem");
+	kvr_test_ca_sign(own, "server", "IP:127.0.0.1", 2);
+	kvr_redis_server_restart(server->redis);
+	b.ops->hang_up(b.lane);
+	b.lane = NULL;
+	enum kvr_err err =
+	    b.ops->dial(b.store, bed_in(BED_LONG), &b.kick, &b.lane, b.why, sizeof(b.why));
+	ck_assert_msg(err == KVR_OK, "%s", b.why);
+	round_trip(&b, 2, 1000);
+	snprintf(path, sizeof(path), "%s", kvr_test_ca_file(own, "ca.pem"));
+	kvr_test_ca_sh(own, "echo rubbish > ca.pem");
+	struct kvr_connector *second = NULL;
+	err = b.ops->dial(b.store, bed_in(BED_LONG), &b.kick, &second, b.why, sizeof(b.why));
+	ck_assert_int_eq(err, KVR_E_CONFIG);
+	ck_assert_msg(strstr(b.why, path) != NULL, "%s", b.why);
+	/* Who is up stays up. */
+	round_trip(&b, 2, 1000);
+	bed_down(&b);
+	kvr_tls_server_stop(server);
+	kvr_test_ca_drop(own);
+}
+END_TEST
+
+enum { THREADS = 6 };
+
+struct caller {
+	pthread_t         thread;
+	struct kvr_store *store;
+	uint32_t          number;
+};
+
+static void *
+dial_and_run(void *arg)
+{
+	const struct caller *me = arg;
+	for (uint32_t turn = 0; turn < 4; turn++) {
+		struct bed b = { .ops = &kvr_redis_ops, .store = me->store };
+		b.kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		enum kvr_err err = b.ops->dial(
+		    b.store, bed_in(BED_LONG), &b.kick, &b.lane, b.why, sizeof(b.why));
+		ck_assert_msg(err == KVR_OK, "%s", b.why);
+		struct load l = load_new(4, 40000);
+		for (uint32_t i = 0; i < l.n; i++)
+			l.items[i].key_len = (uint32_t)snprintf(
+			    l.keys[i], sizeof(l.keys[i]), "t%u.%u.%u", me->number, turn, i);
+		bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
+		load_wipe(&l);
+		bed_ok(&b, KVR_VERB_GET, l.items, l.n);
+		for (uint32_t i = 0; i < l.n; i++)
+			ck_assert(load_same(&l, i));
+		load_free(&l);
+		b.ops->hang_up(b.lane);
+		close(b.kick.fd);
+	}
+	return NULL;
+}
+
+START_TEST(lanes_dial_at_once_while_files_change)
+{
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, NULL);
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_SEALED);
+	struct caller callers[THREADS];
+	struct bed b;
+	kvr_test_ca_sh(ca, "cp ca.pem moving.pem");
+	opts.tls.ca = kvr_test_ca_file(ca, "moving.pem");
+	bed_up(&b, &opts);
+	for (uint32_t i = 0; i < THREADS; i++) {
+		callers[i] = (struct caller){ .store = b.store, .number = i };
+		ck_assert_int_eq(
+		    pthread_create(&callers[i].thread, NULL, dial_and_run, &callers[i]), 0);
+	}
+	for (int i = 0; i < 5; i++)
+		kvr_test_ca_sh(ca, "cp ca.pem next.pem && mv next.pem moving.pem");
+	for (uint32_t i = 0; i < THREADS; i++)
+		pthread_join(callers[i].thread, NULL);
+	bed_down(&b);
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+KVR_CHECK_MAIN("connectors.redis_tls", values_of_all_sizes_come_back_in_every_format,
+    password_and_database_go_through_it, only_a_server_of_a_known_ca_is_believed,
+    a_directory_of_cas_and_a_bundle_will_do, an_expired_certificate_is_named_with_its_date,
+    the_certificate_must_name_the_host, an_address_is_not_a_name,
+    a_server_may_demand_a_certificate, and_so_it_may_with_tls_1_2, older_than_1_2_is_not_spoken,
+    the_options_of_redis_py_are_read, what_cannot_be_meant_is_refused,
+    a_key_with_a_passphrase_is_refused_and_nobody_is_asked,
+    replaced_files_count_from_the_next_dial, lanes_dial_at_once_while_files_change)

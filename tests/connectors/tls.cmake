@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# The Redis connector over TLS; without OpenSSL, that it says what to do.
+set(tls_server ../harness/kvr_test_ca.c ../harness/kvr_redis_server.c)
+
+function(kvr_tls_test name label)
+  kvr_test(${name} SOURCES ${ARGN} LAYERS ${layers} LIBS kvr_golden ${libs} LABELS tls ${label})
+  string(REPLACE "." "_" target "test_${name}")
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/connectors/table)
+endfunction()
+
+if(NOT kvr_tls)
+  kvr_tls_test(connectors.tls_none unit test_tls_none.c)
+  return()
+endif()
+kvr_tls_test(connectors.conformance_redis_tls "redis;conformance"
+  subject_redis_tls.c ${conformance} ${tls_server})
+foreach(noun IN ITEMS redis_tls redis_tls_faults)
+  kvr_tls_test(connectors.${noun} redis test_${noun}.c ../harness/kvr_peer.c
+    ../harness/kvr_fault_proxy.c ${tls_server})
+endforeach()
