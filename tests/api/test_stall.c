@@ -128,6 +128,58 @@ START_TEST(drained_on_a_server_that_stands_still)
 }
 END_TEST
 
+/*
+ * The lanes are full of gets that have a minute. Those that come after them have little time, and
+ * must not wait behind them, nor behind a ping: long enough for the lanes to be tried and dialled.
+ */
+static void
+short_behind_long(int movers)
+{
+	enum { MOVERS = 6, ROUNDS = 50, SHORT_MS = 30, GRACE_MS = 500 };
+	struct kvr_redis_server *s = kvr_redis_server_start(NULL, NULL);
+	struct kvr *k = open_url(s->url);
+	struct mover m[MOVERS];
+	struct kvr_health h = { .size = sizeof(h) };
+	char *value = calloc(1, LEN);
+
+	OK(move(k, KVR_PUT, value, 0, NULL));
+	kvr_redis_server_pause(s);
+	for (int i = 0; i < movers; i++) {
+		m[i] = (struct mover){ .k = k, .at = malloc(LEN) };
+		ck_assert_int_eq(pthread_create(&m[i].id, NULL, get, &m[i]), 0);
+	}
+	do
+		OK(kvr_health(k, &h));
+	while (h.in_flight < (uint64_t)movers);
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t until_ns = bed_in_ms(SHORT_MS);
+		enum kvr_err err = move(k, KVR_GET, value, until_ns, NULL);
+		uint64_t now_ns = bed_now_ns();
+		uint64_t late_ns = now_ns > until_ns ? now_ns - until_ns : 0;
+
+		ck_assert_msg(err == KVR_E_TIMEOUT || err == KVR_E_DOWN, "%s", kvr_err_name(err));
+		ck_assert_msg(late_ns < GRACE_MS * UINT64_C(1000000), "call %d: %.1f ms late", i,
+		    (double)late_ns / 1e6);
+	}
+	OK(kvr_close(k, bed_in_ms(300), KVR_ABORT, NULL));
+	for (int i = 0; i < movers; i++) {
+		pthread_join(m[i].id, NULL);
+		free(m[i].at);
+	}
+	kvr_free(k);
+	free(value);
+	kvr_redis_server_resume(s);
+	kvr_redis_server_stop(s);
+}
+
+START_TEST(short_deadlines_do_not_wait_behind_long_ones)
+{
+	short_behind_long(0); /* then it is pings that take their time */
+	short_behind_long(1);
+	short_behind_long(6);
+}
+END_TEST
+
 START_TEST(a_server_that_dies_and_comes_back)
 {
 	struct kvr_redis_server *s = kvr_redis_server_start(NULL, NULL);
@@ -173,4 +225,5 @@ END_TEST
 
 KVR_CHECK_MAIN("api.stall", a_deadline_holds_against_a_server_that_stands_still,
     aborted_on_a_server_that_stands_still, drained_on_a_server_that_stands_still,
-    a_server_that_dies_and_comes_back, a_server_that_is_not_there)
+    short_deadlines_do_not_wait_behind_long_ones, a_server_that_dies_and_comes_back,
+    a_server_that_is_not_there)
