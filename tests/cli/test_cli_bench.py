@@ -41,7 +41,9 @@ class Bench(command.Case):
                              {"name": "disk", "url": "fs://./c", "write": "back"})
         seen = self.check(self.ok(*SMALL, "--config", config, "--json").json, 12)
         self.assertEqual(seen["phases"]["read cold"]["from"], {"disk": 12})
-        self.assertEqual(seen["phases"]["read warm"]["from"], {"host": 12})
+        # A hit is promoted after its answer, so the last ones may still be on their way.
+        warm = seen["phases"]["read warm"]["from"]
+        self.assertEqual((sum(warm.values()), set(warm) | {"disk"}), (12, {"host", "disk"}), warm)
         self.assertEqual([t["given"] for t in seen["tiers"]], [12 * 65536] * 2)
         self.assertEqual(self.files("c"), [])
 

@@ -134,12 +134,15 @@ class Counted(Scratch):
 
 
 class Determinism(Scratch):
-    def build(self, name, digest, status=0, programs=("router", "swarm")):
-        folder = self.dir / name / "tests" / "actors"
-        folder.mkdir(parents=True)
+    SAYS = {"actors/test_actors_router": "router: $KVR_SEEDS seeds",
+            "actors/test_actors_swarm": "actors.swarm: $KVR_SEEDS seeds",
+            "swarm/kvrelay_swarm": "swarm: seeds $2"}
+
+    def build(self, name, digest, status=0, programs=tuple(SAYS)):
         for program in programs:
-            path = folder / f"test_actors_{program}"
-            path.write_text(f"#!/bin/sh\necho 'Running'\necho \"{program}: $KVR_SEEDS seeds, "
+            path = self.dir / name / "tests" / program
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"#!/bin/sh\necho 'Running'\necho \"{self.SAYS[program]}, "
                             f"digest {digest}\"\nexit {status}\n")
             path.chmod(0o755)
         return self.dir / name
@@ -150,15 +153,16 @@ class Determinism(Scratch):
     def test_the_same(self):
         code, out = self.compare(self.build("a", "0" * 16), self.build("b", "0" * 16))
         self.assertEqual(code, 0, out)
-        self.assertIn(f"same: swarm: 7 seeds, digest {'0' * 16}\n", out)
+        self.assertIn(f"same: router: 7 seeds, digest {'0' * 16}\n", out)
+        self.assertIn(f"same: swarm: seeds 1..7, digest {'0' * 16}\n", out)
 
     def test_one_bit(self):
         code, out = self.compare(self.build("a", "0" * 16), self.build("b", "0" * 15 + "1"))
-        self.assertEqual((code, out.count("differs: ")), (1, 2), out)
+        self.assertEqual((code, out.count("differs: ")), (1, 3), out)
 
     def test_a_seed_that_breaks_in_both(self):
         code, out = self.compare(self.build("a", "0" * 16, 1), self.build("b", "0" * 16, 1))
-        self.assertEqual((code, out.count(" failed: ")), (1, 2), out)
+        self.assertEqual((code, out.count(" failed, ")), (1, 3), out)
 
     def test_no_digest(self):
         code, out = self.compare(self.build("a", ""), self.build("b", ""))
