@@ -116,8 +116,14 @@ in_time(const struct lane *lane, const struct part *p)
 	return (lane->n_parts == 0 || lane->until_ns <= deadline(p)) && lane->ping_ns <= deadline(p);
 }
 
+static uint32_t
+load(const struct lane *lane)
+{
+	return lane->n_parts + (lane->ping_ns != 0);
+}
+
 /*
- * The lane with the fewest parts. A part whose connection was lost goes to a connection made after
+ * The lane with the least to do. A part whose connection was lost goes to a connection made after
  * that, for the others were most likely lost with it; to an old one only when none is being made.
  */
 struct lane *
@@ -141,9 +147,9 @@ kvr_tier_lane_for(struct tier *me, const struct part *p, bool *ret_waits)
 		if (lane->n_parts >= me->config.places)
 			continue;
 		if (p->retried && lane->conn <= p->after) {
-			if (old == NULL || lane->n_parts < old->n_parts)
+			if (old == NULL || load(lane) < load(old))
 				old = lane;
-		} else if (best == NULL || lane->n_parts < best->n_parts) {
+		} else if (best == NULL || load(lane) < load(best)) {
 			best = lane;
 		}
 	}
@@ -203,7 +209,7 @@ kvr_tier_next(struct tier *me, struct lane **ret_lane)
 		}
 	}
 	if (best == NULL || (best->bytes > 0 && turn(me, best) > over_budget) ||
-	    (best_lane->n_parts > 0 && turn(me, best) > waiting))
+	    (load(best_lane) > 0 && turn(me, best) > waiting))
 		return NULL;
 	*ret_lane = best_lane;
 	return best;

@@ -42,9 +42,11 @@ struct swarm_plan {
 
 /* What the rules know of a call beyond the answer. */
 struct swarm_call {
+	uint64_t deadline_ns;
 	uint64_t until_ns;   /* deadline, or when it was cancelled */
 	uint64_t first_ns;   /* first COMPLETE; 0: none yet */
 	uint64_t excused_ns; /* a stuck worker gave the caller's memory back then; 0: none had it */
+	uint64_t waited_ns;  /* a worker gave a part back then that it had not begun; 0: none */
 };
 
 struct swarm_tape {
