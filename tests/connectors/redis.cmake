@@ -14,3 +14,4 @@ kvr_redis_test(connectors.redis_golden test_redis_golden.c)
 # Prints how the connector compares with a client of nothing but socket calls, and checks every byte.
 kvr_redis_test(bench.redis_raw ../bench/bench_redis_raw.c)
 set_tests_properties(bench.redis_raw PROPERTIES LABELS "redis;bench")
+include(valkey.cmake)

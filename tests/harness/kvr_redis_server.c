@@ -18,13 +18,21 @@
 
 enum { ARGS_MAX = 48, START_TRIES = 5, READY_MS = 20000, LOOK_MS = 5 };
 
+const char *
+kvr_redis_server_program(void)
+{
+	const char *name = getenv("KVR_TEST_SERVER");
+	return name != NULL && name[0] != '\0' ? name : "redis-server";
+}
+
 /* Not Check's macros: they work in tests only, and programs that measure need a server too. */
 static void
 need(int ok, const char *what)
 {
 	if (ok)
 		return;
-	fprintf(stderr, "redis-server for a test: %s: %s\n", what, strerror(errno));
+	fprintf(stderr, "%s for a test: %s: %s\n", kvr_redis_server_program(), what,
+	    strerror(errno));
 	abort();
 }
 
@@ -38,7 +46,7 @@ kvr_redis_server_missing(void)
 	for (char *dir = strtok_r(path, ":", &rest); dir != NULL;
 	     dir = strtok_r(NULL, ":", &rest)) {
 		char file[4200];
-		snprintf(file, sizeof(file), "%s/redis-server", dir);
+		snprintf(file, sizeof(file), "%s/%.64s", dir, kvr_redis_server_program());
 		if (access(file, X_OK) == 0)
 			return 0;
 	}
@@ -77,8 +85,8 @@ static void
 exec_server(const struct kvr_redis_server *me, pid_t parent)
 {
 	char port[16];
-	const char *argv[ARGS_MAX] = { "redis-server", "--port", port, "--bind", "127.0.0.1",
-		"--unixsocket", me->sock, "--dir", me->dir, "--save", "", "--appendonly", "no",
+	const char *argv[ARGS_MAX] = { kvr_redis_server_program(), "--port", port, "--bind",
+		"127.0.0.1", "--unixsocket", me->sock, "--dir", me->dir, "--save", "", "--appendonly", "no",
 		"--logfile", "log", "--loglevel", "warning", "--daemonize", "no" };
 	size_t n = 0;
 	snprintf(port, sizeof(port), "%u", me->port);
@@ -100,7 +108,7 @@ exec_server(const struct kvr_redis_server *me, pid_t parent)
 	dup2(null, 0);
 	dup2(null, 1);
 	dup2(null, 2);
-	execvp("redis-server", (char *const *)(uintptr_t)argv);
+	execvp(argv[0], (char *const *)(uintptr_t)argv);
 	_exit(127);
 }
 

@@ -3,7 +3,8 @@
  * A real redis-server for one test: on a free loopback port and on a Unix socket, in a directory of
  * its own, without persistence. It dies with the process that started it. A test file that needs
  * one says KVR_NEEDS_REDIS once; where redis-server is not installed it then exits with 77, which
- * CTest reports as not run.
+ * CTest reports as not run. The environment's KVR_TEST_SERVER names another server that speaks the
+ * same protocol and takes the same options.
  *
  * A function that cannot do its work ends the test with a message.
  */
@@ -36,12 +37,14 @@ void kvr_redis_server_kill(struct kvr_redis_server *);    /* SIGKILL; returns wh
 void kvr_redis_server_restart(struct kvr_redis_server *); /* on the same port, empty */
 
 int kvr_redis_server_missing(void);
+const char *kvr_redis_server_program(void);
 
 #define KVR_NEEDS_REDIS \
 	__attribute__((constructor)) static void kvr_needs_redis(void) \
 	{ \
 		if (kvr_redis_server_missing()) { \
-			fprintf(stderr, "not run: redis-server is not installed\n"); \
+			fprintf(stderr, "not run: %s is not installed\n", \
+			    kvr_redis_server_program()); \
 			_exit(77); \
 		} \
 	}
