@@ -2,7 +2,7 @@
 # What leaves the build: both libraries, the command, and the two ways of finding them.
 # Included by the root when the facade is there.
 set(kvr_third_party nng::nng PkgConfig::HIREDIS PkgConfig::ZSTD PkgConfig::CJSON PkgConfig::XXHASH Threads::Threads
-  ${kvr_cuda} ${kvr_tls})
+  ${kvr_cuda} ${kvr_tls} ${kvr_yaml})
 
 set(kvr_objects)
 foreach(layer IN LISTS KVR_LAYERS)
@@ -73,6 +73,10 @@ string(REGEX REPLACE "/$" "" KVR_PC_UP "${KVR_PC_UP}")
 set(KVR_PC_TLS)
 if(kvr_tls)
   set(KVR_PC_TLS ", openssl")
+endif()
+set(KVR_PC_YAML)
+if(kvr_yaml)
+  set(KVR_PC_YAML ", yaml-0.1")
 endif()
 set(KVR_PC_CUDA)
 if(kvr_cuda)

@@ -11,8 +11,6 @@
 
 #include <string.h>
 
-enum { KEYS_MAX = 256 };
-
 struct walk {
 	struct kvr_load *load;
 	const char *at, *end;
@@ -91,22 +89,6 @@ walk_number(struct walk *w, struct kvr_node *node)
 static struct kvr_node *build(struct walk *w, const cJSON *item);
 
 static bool
-key_is_new(struct walk *w, const struct kvr_node *parent, const struct kvr_node *child)
-{
-	char quoted[KVR_QUOTED_MAX];
-	struct kvr_origin at = kvr_origin_of_key(w->load, child);
-
-	for (const struct kvr_node *c = parent->child; c != NULL; c = c->next) {
-		if (strcmp(c->key, child->key) != 0)
-			continue;
-		kvr_load_error(w->load, &at, "%s is given twice; first in line %u, column %u",
-		    kvr_quoted(child->key, quoted), c->key_line, c->key_column);
-		return false;
-	}
-	return true;
-}
-
-static bool
 walk_key(struct walk *w, const cJSON *item, const char **ret, uint32_t *ret_line, uint32_t *ret_col)
 {
 	skip_space(w);
@@ -130,8 +112,8 @@ walk_children(struct walk *w, const cJSON *item, struct kvr_node *node)
 		struct kvr_node *child;
 
 		/* Names are compared with each other, so their number is bounded. */
-		if (n++ >= KEYS_MAX) {
-			WALK_ERROR(w, "more than %d entries", KEYS_MAX);
+		if (n++ >= KVR_TREE_KEYS_MAX) {
+			WALK_ERROR(w, "more than %u entries", KVR_TREE_KEYS_MAX);
 			return false;
 		}
 		if (c != item->child && !skip_letter(w, ','))
@@ -144,7 +126,7 @@ walk_children(struct walk *w, const cJSON *item, struct kvr_node *node)
 		child->key = key;
 		child->key_line = line;
 		child->key_column = column;
-		if (object && !key_is_new(w, node, child))
+		if (object && !kvr_tree_key_is_new(w->load, node, child))
 			return false;
 		*tail = child;
 		tail = &child->next;

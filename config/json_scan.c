@@ -202,7 +202,7 @@ container(struct scan *s, char close)
 {
 	bool more;
 
-	if (s->depth++ == KVR_JSON_DEPTH_MAX)
+	if (s->depth++ == KVR_TREE_DEPTH_MAX)
 		return wrong(s, "nested too deeply");
 	s->at++;
 	skip_space(s);

@@ -175,6 +175,9 @@ KVR_MUST_USE enum kvr_err kvr_config_load(const char *path, const struct kvr_con
     struct kvr_config **ret, char *why, size_t why_cap);
 KVR_MUST_USE enum kvr_err kvr_config_parse(const char *text, size_t len,
     const struct kvr_config_opts *, struct kvr_config **ret, char *why, size_t why_cap);
+/* Of YAML; a file is YAML when its name ends in .yaml or .yml. */
+KVR_MUST_USE enum kvr_err kvr_config_parse_yaml(const char *text, size_t len,
+    const struct kvr_config_opts *, struct kvr_config **ret, char *why, size_t why_cap);
 /* One tier named "remote", in LMCache's format where the store has one. */
 KVR_MUST_USE enum kvr_err kvr_config_from_url(const char *url, const struct kvr_config_opts *,
     struct kvr_config **ret, char *why, size_t why_cap);
@@ -224,7 +227,8 @@ size_t kvr_config_sum(const struct kvr_config *, const struct kvr_config_costs *
 /* For checks and messages of the layers above. */
 const char *kvr_config_format_name(uint32_t format);
 const char *kvr_config_serde_name(uint32_t serde);
-/* The version of the JSON library at run time. */
+/* The versions of the libraries at run time; that for YAML may be "left out". */
 const char *kvr_json_library(void);
+const char *kvr_yaml_library(void);
 
 #endif

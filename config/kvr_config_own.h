@@ -66,6 +66,7 @@ struct kvr_load {
 	const struct kvr_config_opts *opts;
 	enum kvr_origin_kind from;
 	const char *source; /* the name before the colon */
+	bool yaml;          /* the text is YAML */
 	const char *masked; /* the source text with secrets starred, or NULL */
 	size_t len;
 	const char *dir; /* relative paths count from here */
@@ -112,7 +113,10 @@ struct kvr_origin kvr_origin_of_key(const struct kvr_load *, const struct kvr_no
 #define KVR_QUOTED_MAX 56U
 const char *kvr_quoted(const char *text, char *ret_quoted);
 /* Stars over what must not be printed, length unchanged: passwords of URLs and of secret keys. */
-void kvr_mask(char *text, size_t len);
+void kvr_mask_json(char *text, size_t len);
+void kvr_mask_yaml(char *text, size_t len);
+/* Those of the one URL that stands in text from `from` to `to`. */
+void kvr_mask_url(char *text, size_t from, size_t to);
 
 /* assign.c: one value into one option, checked by the option's type and limits. */
 void kvr_assign(struct kvr_load *, struct kvr_place, const struct kvr_value *);

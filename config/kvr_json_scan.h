@@ -3,10 +3,7 @@
 #ifndef KVR_JSON_SCAN_H
 #define KVR_JSON_SCAN_H
 
-#include "kvr_base.h"
-
-/* Deeper than any configuration, and shallow enough for recursion on a small stack. */
-#define KVR_JSON_DEPTH_MAX 16U
+#include "kvr_tree.h"
 
 struct kvr_json_bad {
 	const char *at;   /* in the text, or its end */

@@ -8,6 +8,11 @@
 
 #include "kvr_base.h"
 
+/* Deeper than any configuration, and shallow enough for recursion on a small stack. */
+#define KVR_TREE_DEPTH_MAX 16U
+/* Entries of one object or array: names are compared with each other. */
+#define KVR_TREE_KEYS_MAX 256U
+
 enum kvr_tree_kind {
 	KVR_TREE_OBJECT,
 	KVR_TREE_ARRAY,
@@ -32,10 +37,15 @@ const char *kvr_tree_kind_name(enum kvr_tree_kind);
 const struct kvr_node *kvr_tree_child(const struct kvr_node *, const char *key);
 
 struct kvr_load;
+/* False: parent has a child of that key, and an error was noted. */
+bool kvr_tree_key_is_new(
+    struct kvr_load *, const struct kvr_node *parent, const struct kvr_node *child);
+
 /*
- * The reader of JSON. Nodes live in the arena of the load's config. NULL: an error was noted, with
- * the position of what is wrong (keys given twice and depth included), or there is no memory.
+ * The readers. Nodes live in the arena of the load's config. NULL: an error was noted, with the
+ * position of what is wrong (keys given twice and depth included), or there is no memory.
  */
 const struct kvr_node *kvr_read_json(struct kvr_load *, const char *text, size_t len);
+const struct kvr_node *kvr_read_yaml(struct kvr_load *, const char *text, size_t len);
 
 #endif

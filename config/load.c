@@ -132,12 +132,16 @@ read_text(struct kvr_load *load, const char *text, size_t len, struct kvr_config
 	memcpy(copy, text, len);
 	copy[len] = '\0';
 	memcpy(masked, copy, len + 1);
-	kvr_mask(masked, len);
+	if (load->yaml)
+		kvr_mask_yaml(masked, len);
+	else
+		kvr_mask_json(masked, len);
 	load->masked = masked;
 	load->len = len;
 	load->source = kvr_arena_text(&load->cfg->own->arena, load->source, strlen(load->source));
 	if (load->source != NULL)
-		root = kvr_read_json(load, copy, len);
+		root = load->yaml ? kvr_read_yaml(load, copy, len)
+		                  : kvr_read_json(load, copy, len);
 	if (root != NULL && kvr_is_flat_form(root))
 		kvr_read_flat_form(load, root);
 	else if (root != NULL)
@@ -204,6 +208,15 @@ slurp(struct kvr_load *load, const char *path, char **ret, size_t *ret_len)
 	return KVR_OK;
 }
 
+/* By its name, as LMCache's users call it: JSON could be read as YAML, but with worse errors. */
+static bool
+is_yaml(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
 enum kvr_err
 kvr_config_load(const char *path, const struct kvr_config_opts *opts, struct kvr_config **ret,
     char *why, size_t why_cap)
@@ -216,6 +229,7 @@ kvr_config_load(const char *path, const struct kvr_config_opts *opts, struct kvr
 	if (err != KVR_OK)
 		return err;
 	load.dir = dir;
+	load.yaml = is_yaml(path);
 	err = kvr_directory(path, dir) ? read_text(&load, text, len, ret)
 	                               : file_error(&load, "its directory cannot be resolved");
 	explicit_bzero(text, len);
@@ -223,8 +237,8 @@ kvr_config_load(const char *path, const struct kvr_config_opts *opts, struct kvr
 	return err;
 }
 
-enum kvr_err
-kvr_config_parse(const char *text, size_t len, const struct kvr_config_opts *opts,
+static enum kvr_err
+parse(const char *text, size_t len, bool yaml, const struct kvr_config_opts *opts,
     struct kvr_config **ret, char *why, size_t why_cap)
 {
 	struct kvr_load load = begin(opts, KVR_FROM_FILE, "text", why, why_cap);
@@ -235,7 +249,22 @@ kvr_config_parse(const char *text, size_t len, const struct kvr_config_opts *opt
 	if (!kvr_directory(NULL, dir))
 		return file_error(&load, "the current directory cannot be resolved");
 	load.dir = dir;
+	load.yaml = yaml;
 	return read_text(&load, text, len, ret);
+}
+
+enum kvr_err
+kvr_config_parse(const char *text, size_t len, const struct kvr_config_opts *opts,
+    struct kvr_config **ret, char *why, size_t why_cap)
+{
+	return parse(text, len, false, opts, ret, why, why_cap);
+}
+
+enum kvr_err
+kvr_config_parse_yaml(const char *text, size_t len, const struct kvr_config_opts *opts,
+    struct kvr_config **ret, char *why, size_t why_cap)
+{
+	return parse(text, len, true, opts, ret, why, why_cap);
 }
 
 enum kvr_err

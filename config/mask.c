@@ -23,8 +23,8 @@ stars(char *text, size_t from, size_t to)
 	memset(text + from, '*', to - from);
 }
 
-static void
-mask_url(char *text, size_t from, size_t to)
+void
+kvr_mask_url(char *text, size_t from, size_t to)
 {
 	size_t login, end;
 	char *colon, *at;
@@ -57,7 +57,7 @@ skip_space(const char *text, size_t at, size_t len)
 }
 
 void
-kvr_mask(char *text, size_t len)
+kvr_mask_json(char *text, size_t len)
 {
 	bool secret = false;
 
@@ -79,7 +79,7 @@ kvr_mask(char *text, size_t len)
 		else if (secret)
 			stars(text, at + 1, end);
 		else
-			mask_url(text, at + 1, end);
+			kvr_mask_url(text, at + 1, end);
 		at = end;
 	}
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kvr_tree.h"
+#include "kvr_config_own.h"
 
 #include <string.h>
 
@@ -34,4 +34,19 @@ kvr_tree_child(const struct kvr_node *node, const char *key)
 			return c;
 	}
 	return NULL;
+}
+
+bool
+kvr_tree_key_is_new(
+    struct kvr_load *load, const struct kvr_node *parent, const struct kvr_node *child)
+{
+	const struct kvr_node *first = kvr_tree_child(parent, child->key);
+	struct kvr_origin at = kvr_origin_of_key(load, child);
+	char quoted[KVR_QUOTED_MAX];
+
+	if (first == NULL)
+		return true;
+	kvr_load_error(load, &at, "%s is given twice; first in line %u, column %u",
+	    kvr_quoted(child->key, quoted), first->key_line, first->key_column);
+	return false;
 }

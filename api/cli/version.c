@@ -17,6 +17,7 @@ static const struct {
 	{ "zstd", kvr_codec_library },
 	{ "xxhash", kvr_hash_library },
 	{ "cjson", kvr_json_library },
+	{ "libyaml", kvr_yaml_library },
 };
 
 static const char *const features[] = { "lmcache", "bare", "sealed", "naive", "zstd", "kivi",

@@ -28,7 +28,8 @@ SUDO = """#!/bin/sh
 echo "sudo $1" >>"$STRAW/calls"
 exec "$@"
 """
-BUILD = "gcc libc6-dev cmake ninja-build pkg-config libnng-dev libhiredis-dev libzstd-dev libcjson-dev"
+BUILD = "gcc libc6-dev cmake ninja-build pkg-config libnng-dev libhiredis-dev libzstd-dev libcjson-dev" \
+    " libyaml-dev"
 
 
 class Setup(unittest.TestCase):

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stars over the secrets of a YAML text, line by line and not by its tree: what does not parse may
+ * hold a password too. Where it is not clear how far a secret goes, more is starred than must be.
+ */
+#include "kvr_config_own.h"
+
+#include <ctype.h>
+#include <string.h>
+
+struct mask {
+	char *text;
+	size_t from, end; /* the line */
+	bool secret;      /* a secret began in a line before */
+	bool first;       /* nothing of it has been seen yet: it may stand at any column */
+	char quote;       /* and goes to this quote; 0: as long as lines are further in than... */
+	size_t column;    /* ...its key */
+};
+
+static size_t
+inside(const struct mask *m)
+{
+	size_t at = m->from;
+
+	while (at < m->end && (m->text[at] == ' ' || m->text[at] == '\t' || m->text[at] == '\r'))
+		at++;
+	return at;
+}
+
+/* From `at` to the end of the line; a quote that is opened there and not closed goes on. */
+static void
+star(struct mask *m, size_t at)
+{
+	while (at < m->end && isspace((unsigned char)m->text[at]))
+		at++;
+	m->first = at == m->end;
+	m->quote = 0;
+	if (at < m->end && (m->text[at] == '"' || m->text[at] == '\'') &&
+	    memchr(m->text + at + 1, m->text[at], m->end - at - 1) == NULL)
+		m->quote = m->text[at];
+	memset(m->text + at, '*', m->end - at);
+}
+
+/* True: the line belongs to the secret. */
+static bool
+goes_on(struct mask *m)
+{
+	size_t at = inside(m);
+	char quote = m->quote;
+
+	if (!m->secret || at == m->end)
+		return m->secret;
+	if (!m->first && quote == 0 && at - m->from <= m->column) {
+		m->secret = false;
+		return false;
+	}
+	if (quote != 0 && memchr(m->text + at, quote, m->end - at) != NULL)
+		m->secret = false;
+	star(m, at);
+	if (quote != 0)
+		m->quote = quote;
+	return true;
+}
+
+/* Behind the colon of a key with a secret name; false: there is none. */
+static bool
+find_key(const struct mask *m, size_t *ret)
+{
+	size_t word = m->from;
+
+	for (size_t at = m->from; at < m->end; at++) {
+		char c = m->text[at];
+
+		if (c == '{' || c == ',')
+			word = at + 1;
+		if (c != ':')
+			continue;
+		if (kvr_is_secret_name(m->text + word, at - word) &&
+		    memmem(m->text + word, at - word, "_env", 4) == NULL) {
+			*ret = at + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+mask_urls(struct mask *m)
+{
+	for (size_t at = m->from; at + 3 <= m->end; at++) {
+		size_t from = at;
+
+		if (memcmp(m->text + at, "://", 3) != 0)
+			continue;
+		while (from > m->from && (isalnum((unsigned char)m->text[from - 1]) ||
+		                             m->text[from - 1] == '-'))
+			from--;
+		kvr_mask_url(m->text, from, m->end);
+	}
+}
+
+static void
+mask_line(struct mask *m)
+{
+	size_t at = inside(m), value = 0;
+
+	if (goes_on(m))
+		return;
+	if (find_key(m, &value)) {
+		while (at < m->end && (m->text[at] == '-' || m->text[at] == ' '))
+			at++;
+		m->secret = true;
+		m->column = at - m->from;
+		star(m, value);
+	} else if (at < m->end && m->text[at] == '?') {
+		m->secret = m->first = kvr_is_secret_name(m->text + at, m->end - at);
+	}
+	mask_urls(m);
+}
+
+void
+kvr_mask_yaml(char *text, size_t len)
+{
+	struct mask m = { .text = text };
+
+	while (m.from < len) {
+		char *newline = memchr(text + m.from, '\n', len - m.from);
+
+		m.end = newline == NULL ? len : (size_t)(newline - text);
+		mask_line(&m);
+		m.from = m.end + 1;
+	}
+}
