@@ -5,8 +5,8 @@
 #include <sys/mman.h>
 
 void
-kvr_domain_look(struct kvr_domain *d, void (*fn)(void *arg, const struct kvr_actor *), void *arg,
-    uint16_t id)
+kvr_domain_look(
+    struct kvr_domain *d, void (*fn)(void *arg, const struct kvr_actor *), void *arg, uint16_t id)
 {
 	KVR_CHECK(id < KVR_ID_N && d->actor[id] != NULL);
 	kvr_lock(&d->guard);
@@ -50,7 +50,8 @@ kvr_domain_open(const struct kvr_domain_options *opt, struct kvr_domain **ret)
 	d->local = calloc(KVR_DOMAIN_LOCAL, sizeof(d->local[0]));
 	d->timers = kvr_timers_new(KVR_DOMAIN_TIMERS);
 	if (d->local == NULL || d->timers == NULL ||
-	    kvr_mailbox_open(opt->name, KVR_DOMAIN_INBOX, kvr_domain_on_inbox, d, &d->inbox) != KVR_OK) {
+	    kvr_mailbox_open(opt->name, KVR_DOMAIN_INBOX, kvr_domain_on_inbox, d, &d->inbox) !=
+	        KVR_OK) {
 		kvr_domain_free(d);
 		return KVR_E_NOMEM;
 	}
@@ -100,7 +101,8 @@ kvr_domain_start(struct kvr_domain *d)
 		if (d->actor[id] != NULL)
 			d->in_order[d->n_actors++] = d->actor[id];
 	if (d->opt.trace != NULL)
-		kvr_trace_actors(d->opt.trace, (const struct kvr_actor *const *)d->in_order, d->n_actors);
+		kvr_trace_actors(
+		    d->opt.trace, (const struct kvr_actor *const *)d->in_order, d->n_actors);
 	atomic_store(&d->life, KVR_LIFE_RUNNING);
 	enum kvr_err err = kvr_thread_start("kvr-home", kvr_domain_at_home, d, &d->home);
 	if (err != KVR_OK)

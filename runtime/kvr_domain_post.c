@@ -40,7 +40,7 @@ enter(struct kvr_domain *d)
 	if (atomic_load(&d->inbox_n) != 0)
 		return false;
 	return kvr_lock_try(&d->guard) ||
-	    kvr_lock_until(&d->guard, kvr_now_ns() + KVR_DOMAIN_PATIENCE_NS);
+	       kvr_lock_until(&d->guard, kvr_now_ns() + KVR_DOMAIN_PATIENCE_NS);
 }
 
 /* Has the guard. True: the message has been run, or refused; the guard is free again. */

@@ -150,7 +150,7 @@ step_one(struct kvr_domain *d)
 
 	if (ev.msg.n_rows > 0) {
 		KVR_CHECK(d->opt.ledger != NULL && ev.msg.rows < KVR_ROWS_MAX &&
-		    ev.msg.n_rows <= KVR_ROWS_MAX - ev.msg.rows);
+		          ev.msg.n_rows <= KVR_ROWS_MAX - ev.msg.rows);
 		ev.rows = &d->opt.ledger->rows[ev.msg.rows];
 	}
 	struct kvr_event was = as_it_was(d, &ev);
@@ -175,8 +175,8 @@ snapshot(struct kvr_domain *d)
 {
 	for (uint32_t i = 0; i < d->n_actors; i++)
 		d->in_order[i]->spec->check(d->in_order[i]->self, d->in_order[i]->state, true);
-	kvr_trace_snapshot(d->opt.trace, (const struct kvr_actor *const *)d->in_order, d->n_actors,
-	    d->now_ns);
+	kvr_trace_snapshot(
+	    d->opt.trace, (const struct kvr_actor *const *)d->in_order, d->n_actors, d->now_ns);
 }
 
 /* kvr_panic comes here, on the thread that steps. Returning means: abort. */
@@ -203,8 +203,9 @@ broken(void *arg, const char *file, int line, const char *what)
 static void
 die(struct kvr_domain *d)
 {
-	const struct kvr_msg last = { .type = KVR_MSG_STOPPED, .from = KVR_ID_NONE,
-		.to = KVR_ID_API };
+	const struct kvr_msg last = {
+		.type = KVR_MSG_STOPPED, .from = KVR_ID_NONE, .to = KVR_ID_API
+	};
 
 	d->n = 0;
 	kvr_timers_clear(d->timers);

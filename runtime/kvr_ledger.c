@@ -67,7 +67,8 @@ kvr_ledger_free(struct kvr_ledger *take)
  * the groups do not agree on the number of tokens or have no dimension that counts them.
  */
 static bool
-per_token(const struct kvr_meta *meta, uint64_t full_bytes, uint64_t *ret_bytes, uint64_t *ret_tokens)
+per_token(
+    const struct kvr_meta *meta, uint64_t full_bytes, uint64_t *ret_bytes, uint64_t *ret_tokens)
 {
 	int dim = kvr_meta_token_dim(meta->memfmt);
 
@@ -97,8 +98,8 @@ kvr_ledger_meta(const struct kvr_ledger *l, uint32_t key, uint64_t len, struct k
 	*ret = op->meta;
 	if (op->meta.n_groups == 0 || len == op->meta_bytes)
 		return true;
-	if (len == 0 || len > op->meta_bytes || !per_token(&op->meta, op->meta_bytes, &bytes, &tokens) ||
-	    len % bytes != 0) {
+	if (len == 0 || len > op->meta_bytes ||
+	    !per_token(&op->meta, op->meta_bytes, &bytes, &tokens) || len % bytes != 0) {
 		memset(ret, 0, sizeof(*ret));
 		return false;
 	}

@@ -86,14 +86,18 @@ kvr_log_write(const struct kvr_log *log, struct kvr_log_site *site, enum kvr_log
 		return;
 	size_t n = advance(0, snprintf(line, ROOM, "kvrelay: %s: ", level_name[level]), ROOM);
 	if (op != 0)
-		n = advance(n, snprintf(line + n, ROOM - n, "op %" PRIu32 ".%" PRIu64 ": ", (uint32_t)op,
-		    op >> 32), ROOM);
+		n = advance(n,
+		    snprintf(
+		        line + n, ROOM - n, "op %" PRIu32 ".%" PRIu64 ": ", (uint32_t)op, op >> 32),
+		    ROOM);
 	va_start(args, format);
 	n = advance(n, vsnprintf(line + n, ROOM - n, format, args), ROOM);
 	va_end(args);
 	if (suppressed > 0)
-		n = advance(n, snprintf(line + n, KVR_LOG_LINE - n, " (%" PRIu32 " lines like it not shown)",
-		    suppressed), KVR_LOG_LINE);
+		n = advance(n,
+		    snprintf(line + n, KVR_LOG_LINE - n, " (%" PRIu32 " lines like it not shown)",
+		        suppressed),
+		    KVR_LOG_LINE);
 	flatten(line, n);
 	if (log->fn != NULL) {
 		log->fn(log->arg, level, line);

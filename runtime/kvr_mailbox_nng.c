@@ -28,22 +28,22 @@ enum { NNG_BUF_MAX = 8192, DRAIN_SEC = 10 };
 
 struct kvr_mailbox {
 	nng_socket in, out; /* where messages come out, and where they go in */
-	bool       is_open;
-	nng_aio   *send, *recv, *more;
+	bool is_open;
+	nng_aio *send, *recv, *more;
 
-	kvr_mailbox_fn  *fn;
-	void            *arg;
-	uint32_t         places;
+	kvr_mailbox_fn *fn;
+	void *arg;
+	uint32_t places;
 	_Atomic uint32_t taken; /* places that hold a message or are reserved */
 	_Atomic uint32_t inside;
-	_Atomic bool     closer_waits;
+	_Atomic bool closer_waits;
 
 	/* One poster at a time is inside nng: it has one lock per socket anyway. */
 	pthread_mutex_t post_lock;
 
 	pthread_mutex_t spare_lock;
-	uint32_t        n_spare;
-	nng_msg       **spare; /* places */
+	uint32_t n_spare;
+	nng_msg **spare; /* places */
 
 	_Atomic uint32_t in_nng; /* posted, and not yet through with fn or in `waiting` */
 
@@ -52,10 +52,10 @@ struct kvr_mailbox {
 	 * count for ever. The reader sleeps on `came`; writer and reader each store one word and
 	 * then look at the other's, so one of them sees that there is something to do.
 	 */
-	struct kvr_msg  *waiting; /* places, rounded up to a power of two; NULL in callback mode */
-	uint32_t         mask, gone;
+	struct kvr_msg *waiting; /* places, rounded up to a power of two; NULL in callback mode */
+	uint32_t mask, gone;
 	_Atomic uint32_t came;
-	_Atomic bool     taker_sleeps;
+	_Atomic bool taker_sleeps;
 };
 
 static nng_msg *
@@ -251,13 +251,13 @@ connect_both(struct kvr_mailbox *m, const char *name)
 	}
 	m->is_open = true;
 	return nng_socket_set_int(m->out, NNG_OPT_SENDBUF, places) == 0 &&
-	    nng_socket_set_int(m->in, NNG_OPT_RECVBUF, places) == 0 &&
-	    nng_listen(m->in, url, NULL, 0) == 0 && nng_dial(m->out, url, NULL, 0) == 0;
+	       nng_socket_set_int(m->in, NNG_OPT_RECVBUF, places) == 0 &&
+	       nng_listen(m->in, url, NULL, 0) == 0 && nng_dial(m->out, url, NULL, 0) == 0;
 }
 
 enum kvr_err
-kvr_mailbox_open(const char *name, uint32_t places, kvr_mailbox_fn *fn, void *arg,
-    struct kvr_mailbox **ret)
+kvr_mailbox_open(
+    const char *name, uint32_t places, kvr_mailbox_fn *fn, void *arg, struct kvr_mailbox **ret)
 {
 	sigset_t before;
 

@@ -16,13 +16,13 @@
 
 struct kvr_replay {
 	const struct kvr_trace_view *view;
-	uint64_t          at;
-	uint64_t          n_steps;
+	uint64_t at;
+	uint64_t n_steps;
 	struct kvr_actor *actor[KVR_ID_N];
-	struct kvr_row   *rows;
-	jmp_buf           out_of_step;
-	char              broke[200];
-	struct kvr_out    out;
+	struct kvr_row *rows;
+	jmp_buf out_of_step;
+	char broke[200];
+	struct kvr_out out;
 };
 
 static void *
@@ -37,8 +37,8 @@ map(size_t bytes)
 /* ---- open ---- */
 
 static enum kvr_err
-add_actor(struct kvr_replay *r, const struct kvr_trace_actor *t, kvr_spec_find_fn *find, bool anyway,
-    char *why, size_t why_cap)
+add_actor(struct kvr_replay *r, const struct kvr_trace_actor *t, kvr_spec_find_fn *find,
+    bool anyway, char *why, size_t why_cap)
 {
 	const struct kvr_spec *spec = t->id < KVR_ID_N ? find(t->id) : NULL;
 	const char *what = NULL;
@@ -111,9 +111,9 @@ kvr_replay_free(struct kvr_replay *take)
 
 /* ---- differences ---- */
 
-static enum kvr_err
-differs(const struct kvr_replay *r, enum kvr_replay_what what, const struct kvr_rec *rec,
-    const struct kvr_actor *a, struct kvr_replay_diff *ret, const char *format, ...) KVR_PRINTF(6, 7);
+static enum kvr_err differs(const struct kvr_replay *r, enum kvr_replay_what what,
+    const struct kvr_rec *rec, const struct kvr_actor *a, struct kvr_replay_diff *ret,
+    const char *format, ...) KVR_PRINTF(6, 7);
 
 static enum kvr_err
 differs(const struct kvr_replay *r, enum kvr_replay_what what, const struct kvr_rec *rec,
@@ -159,12 +159,12 @@ compare(const struct kvr_replay *r, const struct kvr_rec_step *s, const struct k
 		    state_name(a, s->before), state_name(a, s->after), state_name(a, s->before),
 		    state_name(a, a->state));
 	if (s->n_fx != r->out.n)
-		return differs(r, KVR_REPLAY_EFFECTS, &s->rec, a, ret, "%u effects then, %u now", s->n_fx,
-		    r->out.n);
+		return differs(r, KVR_REPLAY_EFFECTS, &s->rec, a, ret, "%u effects then, %u now",
+		    s->n_fx, r->out.n);
 	if (s->digest != digest)
 		return differs(r, KVR_REPLAY_DIGEST, &s->rec, a, ret,
-		    "digest of state, effects and rows %016" PRIx64 " then, %016" PRIx64 " now", s->digest,
-		    digest);
+		    "digest of state, effects and rows %016" PRIx64 " then, %016" PRIx64 " now",
+		    s->digest, digest);
 	return KVR_OK;
 }
 
@@ -176,7 +176,8 @@ broken(void *arg, const char *file, int line, const char *what)
 	struct kvr_replay *r = arg;
 	const char *base = strrchr(file, '/');
 
-	snprintf(r->broke, sizeof(r->broke), "%s:%d: %s", base == NULL ? file : base + 1, line, what);
+	snprintf(
+	    r->broke, sizeof(r->broke), "%s:%d: %s", base == NULL ? file : base + 1, line, what);
 	longjmp(r->out_of_step, 1);
 }
 
@@ -202,8 +203,8 @@ replay_step(struct kvr_replay *r, const struct kvr_rec_step *s, struct kvr_repla
 	uint64_t digest = 0;
 
 	if (a == NULL)
-		return differs(r, KVR_REPLAY_BEFORE, &s->rec, &(struct kvr_actor){ .id = s->rec.actor }, ret,
-		    "the trace has no such actor");
+		return differs(r, KVR_REPLAY_BEFORE, &s->rec,
+		    &(struct kvr_actor){ .id = s->rec.actor }, ret, "the trace has no such actor");
 	if (a->state != s->before) {
 		ret->state_then = s->before;
 		ret->state_now = a->state;
@@ -220,7 +221,8 @@ replay_step(struct kvr_replay *r, const struct kvr_rec_step *s, struct kvr_repla
 		return compare(r, s, a, digest, ret);
 	if (s->after == KVR_STATE_BROKEN)
 		return KVR_OK;
-	return differs(r, KVR_REPLAY_BROKEN, &s->rec, a, ret, "an invariant breaks now: %s", r->broke);
+	return differs(
+	    r, KVR_REPLAY_BROKEN, &s->rec, a, ret, "an invariant breaks now: %s", r->broke);
 }
 
 /* The first piece of an actor at a snapshot: what was recorded against what the replay has. */
@@ -242,8 +244,9 @@ check_piece(const struct kvr_replay *r, const struct kvr_rec_state *s, struct kv
 	if (s->state != a->state || s->digest != digest || s->steps != a->steps)
 		return differs(r, KVR_REPLAY_SNAPSHOT, &s->rec, a, ret,
 		    "at the snapshot %s %016" PRIx64 " after %" PRIu64 " steps then, %s %016" PRIx64
-		    " after %" PRIu64 " now", state_name(a, s->state), s->digest, s->steps,
-		    state_name(a, a->state), digest, a->steps);
+		    " after %" PRIu64 " now",
+		    state_name(a, s->state), s->digest, s->steps, state_name(a, a->state), digest,
+		    a->steps);
 	return KVR_OK;
 }
 
@@ -312,15 +315,16 @@ restore(struct kvr_replay *r, uint64_t from, uint64_t to, struct kvr_replay_diff
 		const struct kvr_rec *rec = kvr_trace_view_at(r->view, r->at);
 
 		if (rec->kind == KVR_REC_STATE && !restore_piece(r, kvr_rec_state(rec)))
-			return differs(r, KVR_REPLAY_SNAPSHOT, rec, &(struct kvr_actor){ .id = rec->actor },
-			    ret, "a piece of the snapshot does not fit to its actor");
+			return differs(r, KVR_REPLAY_SNAPSHOT, rec,
+			    &(struct kvr_actor){ .id = rec->actor }, ret,
+			    "a piece of the snapshot does not fit to its actor");
 	}
 	for (uint32_t id = 0; id < KVR_ID_N; id++) {
 		const struct kvr_actor *a = r->actor[id];
 
 		if (a != NULL && kvr_actor_digest(a) != a->digest)
-			return differs(r, KVR_REPLAY_SNAPSHOT, kvr_trace_view_at(r->view, from), a, ret,
-			    "the snapshot does not have the digest that it was recorded with");
+			return differs(r, KVR_REPLAY_SNAPSHOT, kvr_trace_view_at(r->view, from), a,
+			    ret, "the snapshot does not have the digest that it was recorded with");
 	}
 	return KVR_OK;
 }

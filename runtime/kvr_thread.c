@@ -17,13 +17,13 @@ enum { NAME_MAX_LEN = 16 };
  * sanitizers do not know: they then report a leaked thread that was joined.
  */
 struct kvr_thread {
-	pthread_t       id;
-	kvr_thread_fn  *fn;
-	void           *arg;
+	pthread_t id;
+	kvr_thread_fn *fn;
+	void *arg;
 	pthread_mutex_t lock;
-	pthread_cond_t  ended;
-	bool            has_ended;
-	char            name[NAME_MAX_LEN];
+	pthread_cond_t ended;
+	bool has_ended;
+	char name[NAME_MAX_LEN];
 };
 
 void

@@ -10,17 +10,17 @@
 #include <string.h>
 
 struct slot {
-	uint64_t       at_ns;
-	uint32_t       place; /* in heap */
-	uint32_t       spare;
+	uint64_t at_ns;
+	uint32_t place; /* in heap */
+	uint32_t spare;
 	struct kvr_msg msg;
 };
 
 struct kvr_timers {
-	uint32_t     max, n, mask;
-	uint32_t    *heap;  /* n slots */
-	uint32_t    *table; /* slot + 1; 0: empty */
-	uint32_t    *unused; /* max - n slots */
+	uint32_t max, n, mask;
+	uint32_t *heap;   /* n slots */
+	uint32_t *table;  /* slot + 1; 0: empty */
+	uint32_t *unused; /* max - n slots */
 	struct slot *slot;
 };
 

@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The order of stores is what makes a trace readable at any instant, by another process and after
- * a kill: first `oldest` leaves the bytes that will be written over, then the record without its
- * length, then its length, then `written`. A reader copies the ring and looks at `oldest` again:
- * what is behind it may be torn, the rest is whole.
- *
  * A snapshot must hold what a replay that begins there cannot know: the states, and the rows of
  * parts that were written by steps before it. The row table itself may not be read for that, since
  * workers write their parts in it meanwhile; so the trace keeps a copy of what deciders have seen.
@@ -12,6 +7,7 @@
 #include "kvr_trace.h"
 
 #include "kvr_trace_file.h"
+#include "kvr_trace_ring.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -29,110 +25,16 @@ enum {
 	ROWS_PAGE = KVR_PAGE / (int)sizeof(struct kvr_row)
 };
 
-#define STEADY(p) ((_Atomic uint64_t *)(p))
-
 struct kvr_trace {
-	struct kvr_trace_file  file;
+	struct kvr_trace_file file;
 	struct kvr_trace_head *head;
-	uint8_t               *ring;
-	uint64_t               ring_bytes;
-	uint64_t               written, oldest;       /* bytes ever */
-	uint64_t               write_at, oldest_at;   /* the same two in the ring */
-	uint64_t               number;
-	uint64_t               snapshot_due;          /* in bytes ever written */
-	struct kvr_row        *seen; /* of parts, as deciders know them */
-	bool                   seen_page[(ROWS_SEEN + ROWS_PAGE - 1) / ROWS_PAGE];
+	struct kvr_ring ring;
+	uint64_t snapshot_due; /* in bytes ever written */
+	struct kvr_row *seen;  /* of parts, as deciders know them */
+	bool seen_page[(ROWS_SEEN + ROWS_PAGE - 1) / ROWS_PAGE];
 };
 
 _Static_assert(sizeof(struct kvr_trace_head) <= KVR_PAGE, "the actors' table begins at a page");
-
-/* ---- the ring ---- */
-
-static uint64_t
-length_at(const struct kvr_trace *t, uint64_t at)
-{
-	/* The end of the ring may be too short for a record that says so. */
-	if (t->ring_bytes - at < sizeof(struct kvr_rec))
-		return t->ring_bytes - at;
-	return ((const struct kvr_rec *)(const void *)(t->ring + at))->len;
-}
-
-static void
-make_room(struct kvr_trace *t, uint64_t len)
-{
-	if (t->oldest + t->ring_bytes >= t->written + len)
-		return;
-	while (t->oldest + t->ring_bytes < t->written + len) {
-		uint64_t n = length_at(t, t->oldest_at);
-
-		KVR_CHECK(n >= 8);
-		t->oldest += n;
-		t->oldest_at += n;
-		if (t->oldest_at == t->ring_bytes)
-			t->oldest_at = 0;
-	}
-	atomic_store_explicit(STEADY(&t->head->oldest), t->oldest, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
-}
-
-static struct kvr_rec *
-begin_here(struct kvr_trace *t, enum kvr_rec_kind kind, uint16_t actor, uint64_t len)
-{
-	struct kvr_rec *r = (struct kvr_rec *)(void *)(t->ring + t->write_at);
-
-	make_room(t, len);
-	atomic_store_explicit((_Atomic uint32_t *)&r->len, 0, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
-	r->spare = 0;
-	r->kind = (uint16_t)kind;
-	r->actor = actor;
-	r->number = ++t->number;
-	return r;
-}
-
-static void
-advance(struct kvr_trace *t, uint64_t len)
-{
-	t->written += len;
-	t->write_at += len;
-	if (t->write_at == t->ring_bytes)
-		t->write_at = 0;
-	atomic_store_explicit(STEADY(&t->head->written), t->written, memory_order_release);
-}
-
-uint32_t
-kvr_rec_sum(const struct kvr_rec *r, uint32_t len)
-{
-	const size_t from = offsetof(struct kvr_rec, number);
-	/* What fills the end of the ring is whatever was there. */
-	const size_t to = r->kind == KVR_REC_PAD ? sizeof(*r) : len;
-
-	return (uint32_t)kvr_hash64_seed((const uint8_t *)r + from, to - from, len);
-}
-
-static void
-end(struct kvr_trace *t, struct kvr_rec *r, uint64_t len)
-{
-	r->sum = kvr_rec_sum(r, (uint32_t)len);
-	atomic_store_explicit((_Atomic uint32_t *)&r->len, (uint32_t)len, memory_order_release);
-	advance(t, len);
-}
-
-/* A place of len bytes, a multiple of 8, in one piece. */
-static struct kvr_rec *
-begin(struct kvr_trace *t, enum kvr_rec_kind kind, uint16_t actor, uint64_t len)
-{
-	uint64_t rest = t->ring_bytes - t->write_at;
-
-	KVR_CHECK(len % 8 == 0 && len <= t->ring_bytes / 4);
-	if (rest >= sizeof(struct kvr_rec) && rest < len) {
-		end(t, begin_here(t, KVR_REC_PAD, KVR_ID_NONE, rest), rest);
-	} else if (rest < len) {
-		make_room(t, rest);
-		advance(t, rest);
-	}
-	return begin_here(t, kind, actor, len);
-}
 
 /* ---- records ---- */
 
@@ -153,7 +55,7 @@ bool
 kvr_trace_wants_rows(const struct kvr_msg *m)
 {
 	return m->n_rows > 0 &&
-	    (kvr_msg_info[m->type].rows == KVR_ROWS_IN || m->rows < KVR_ROWS_PARTS);
+	       (kvr_msg_info[m->type].rows == KVR_ROWS_IN || m->rows < KVR_ROWS_PARTS);
 }
 
 static void
@@ -162,7 +64,7 @@ record(struct kvr_trace *t, const struct kvr_actor *a, const struct kvr_event *e
 {
 	const struct kvr_msg *m = &ev->msg;
 	uint64_t rows_len = kvr_trace_wants_rows(m) ? m->n_rows * sizeof(struct kvr_row) : 0;
-	struct kvr_rec *r = begin(t, KVR_REC_STEP, a->id, sizeof(*head) + rows_len);
+	struct kvr_rec *r = kvr_ring_begin(&t->ring, KVR_REC_STEP, a->id, sizeof(*head) + rows_len);
 	struct kvr_rec_step *s = (struct kvr_rec_step *)(void *)r;
 
 	s->now_ns = ev->now_ns;
@@ -178,16 +80,20 @@ record(struct kvr_trace *t, const struct kvr_actor *a, const struct kvr_event *e
 		memcpy(s + 1, ev->rows, rows_len);
 		remember(t, m->rows, ev->rows, m->n_rows);
 	}
-	end(t, r, sizeof(*s) + rows_len);
+	kvr_ring_end(&t->ring, r, sizeof(*s) + rows_len);
 }
 
 void
 kvr_trace_step(struct kvr_trace *t, const struct kvr_actor *a, const struct kvr_event *ev,
     uint32_t state_before, uint64_t digest, const struct kvr_out *out)
 {
-	record(t, a, ev, &(struct kvr_rec_step){ .step = out->step, .digest = digest,
-	    .before = (uint8_t)state_before, .after = (uint8_t)a->state, .n_fx = (uint8_t)out->n,
-	    .n_wrote = out->n_wrote });
+	record(t, a, ev,
+	    &(struct kvr_rec_step){ .step = out->step,
+	        .digest = digest,
+	        .before = (uint8_t)state_before,
+	        .after = (uint8_t)a->state,
+	        .n_fx = (uint8_t)out->n,
+	        .n_wrote = out->n_wrote });
 	for (uint32_t i = 0; i < out->n_wrote; i++) {
 		const struct kvr_wrote *w = &out->wrote[i];
 
@@ -199,8 +105,9 @@ void
 kvr_trace_broken(struct kvr_trace *t, const struct kvr_actor *a, const struct kvr_event *ev,
     uint32_t state_before, uint64_t step, const char *why)
 {
-	record(t, a, ev, &(struct kvr_rec_step){ .step = step, .before = (uint8_t)state_before,
-	    .after = KVR_STATE_BROKEN });
+	record(t, a, ev,
+	    &(struct kvr_rec_step){
+	        .step = step, .before = (uint8_t)state_before, .after = KVR_STATE_BROKEN });
 	kvr_trace_mark(t, KVR_MARK_PANIC, ev->now_ns, why);
 }
 
@@ -209,7 +116,7 @@ kvr_trace_mark(struct kvr_trace *t, enum kvr_mark mark, uint64_t now_ns, const c
 {
 	size_t text_len = strlen(text);
 	uint64_t len = (sizeof(struct kvr_rec_mark) + text_len + 7) / 8 * 8;
-	struct kvr_rec *r = begin(t, KVR_REC_MARK, KVR_ID_NONE, len);
+	struct kvr_rec *r = kvr_ring_begin(&t->ring, KVR_REC_MARK, KVR_ID_NONE, len);
 	struct kvr_rec_mark *m = (struct kvr_rec_mark *)(void *)r;
 
 	m->mark = (uint32_t)mark;
@@ -217,7 +124,7 @@ kvr_trace_mark(struct kvr_trace *t, enum kvr_mark mark, uint64_t now_ns, const c
 	m->now_ns = now_ns;
 	memcpy(m + 1, text, text_len);
 	memset((uint8_t *)(m + 1) + text_len, 0, len - sizeof(*m) - text_len);
-	end(t, r, len);
+	kvr_ring_end(&t->ring, r, len);
 }
 
 /* ---- snapshots ---- */
@@ -235,7 +142,7 @@ piece(struct kvr_trace *t, const struct kvr_actor *a, uint64_t off, const uint8_
 {
 	uint64_t whole = sizeof(struct kvr_rec_state) + len;
 	uint16_t id = a == NULL ? KVR_ID_NONE : a->id;
-	struct kvr_rec *r = begin(t, KVR_REC_STATE, id, whole);
+	struct kvr_rec *r = kvr_ring_begin(&t->ring, KVR_REC_STATE, id, whole);
 	struct kvr_rec_state *s = (struct kvr_rec_state *)(void *)r;
 
 	s->state = a == NULL ? 0 : a->state;
@@ -244,20 +151,20 @@ piece(struct kvr_trace *t, const struct kvr_actor *a, uint64_t off, const uint8_
 	s->steps = a == NULL ? 0 : a->steps;
 	if (len > 0)
 		memcpy(s + 1, at, len);
-	end(t, r, whole);
+	kvr_ring_end(&t->ring, r, whole);
 }
 
 /* What may be written by a snapshot that began at `from`: else it would be most of the ring. */
 static bool
 fits(const struct kvr_trace *t, uint64_t from)
 {
-	return t->written - from <= t->ring_bytes / 2;
+	return t->ring.written - from <= t->ring.bytes / 2;
 }
 
 /* The lines of [off, to) that are not zero. */
 static bool
-pieces(struct kvr_trace *t, uint64_t from, const struct kvr_actor *a, const uint8_t *at, uint64_t off,
-    uint64_t to)
+pieces(struct kvr_trace *t, uint64_t from, const struct kvr_actor *a, const uint8_t *at,
+    uint64_t off, uint64_t to)
 {
 	while (off < to && fits(t, from)) {
 		uint64_t n = 0;
@@ -290,7 +197,8 @@ state_of(struct kvr_trace *t, uint64_t from, const struct kvr_actor *a)
 		while (i < n && (forgotten || a->stamp[i] != 0))
 			i++;
 		if (i > first)
-			ok = pieces(t, from, a, a->self, (uint64_t)first * LINE, (uint64_t)i * LINE);
+			ok =
+			    pieces(t, from, a, a->self, (uint64_t)first * LINE, (uint64_t)i * LINE);
 		else
 			i++;
 	}
@@ -304,7 +212,8 @@ rows_of_parts(struct kvr_trace *t, uint64_t from)
 
 	for (uint32_t page = 0; page < KVR_LEN(t->seen_page) && ok; page++)
 		if (t->seen_page[page])
-			ok = pieces(t, from, NULL, (const uint8_t *)t->seen, (uint64_t)page * KVR_PAGE,
+			ok = pieces(t, from, NULL, (const uint8_t *)t->seen,
+			    (uint64_t)page * KVR_PAGE,
 			    KVR_MIN((uint64_t)(page + 1) * KVR_PAGE, SEEN_BYTES));
 	return ok;
 }
@@ -312,22 +221,22 @@ rows_of_parts(struct kvr_trace *t, uint64_t from)
 bool
 kvr_trace_wants_snapshot(const struct kvr_trace *t)
 {
-	return t->written >= t->snapshot_due;
+	return t->ring.written >= t->snapshot_due;
 }
 
 void
-kvr_trace_snapshot(struct kvr_trace *t, const struct kvr_actor *const *actors, uint32_t n,
-    uint64_t now_ns)
+kvr_trace_snapshot(
+    struct kvr_trace *t, const struct kvr_actor *const *actors, uint32_t n, uint64_t now_ns)
 {
 	bool ok = true;
 
 	kvr_trace_mark(t, KVR_MARK_SNAPSHOT_BEGIN, now_ns, "");
-	const uint64_t from = t->written - sizeof(struct kvr_rec_mark);
+	const uint64_t from = t->ring.written - sizeof(struct kvr_rec_mark);
 	for (uint32_t i = 0; i < n && ok; i++)
 		ok = state_of(t, from, actors[i]);
 	if (!ok || !rows_of_parts(t, from)) {
 		/* Seldom from now on: each try costs half of the past that the ring could show. */
-		t->snapshot_due = t->written + 16 * t->ring_bytes;
+		t->snapshot_due = t->ring.written + 16 * t->ring.bytes;
 		return;
 	}
 	kvr_trace_mark(t, KVR_MARK_SNAPSHOT_END, now_ns, "");
@@ -335,9 +244,9 @@ kvr_trace_snapshot(struct kvr_trace *t, const struct kvr_actor *const *actors, u
 	 * From beginning to beginning half a ring, so that the last one is whole until the next one
 	 * is; when they are large, twice their size, so that they are not most of what is written.
 	 */
-	t->snapshot_due = from + KVR_MIN(KVR_MAX(t->ring_bytes / 2, 2 * (t->written - from)),
-	                             t->ring_bytes / 8 * 7);
-	atomic_store_explicit(STEADY(&t->head->snapshot), from, memory_order_release);
+	t->snapshot_due = from + KVR_MIN(KVR_MAX(t->ring.bytes / 2, 2 * (t->ring.written - from)),
+	                             t->ring.bytes / 8 * 7);
+	atomic_store_explicit((_Atomic uint64_t *)&t->head->snapshot, from, memory_order_release);
 }
 
 /* ---- open and close ---- */
@@ -345,9 +254,10 @@ kvr_trace_snapshot(struct kvr_trace *t, const struct kvr_actor *const *actors, u
 void
 kvr_trace_actors(struct kvr_trace *t, const struct kvr_actor *const *actors, uint32_t n)
 {
-	struct kvr_trace_actor *table = (struct kvr_trace_actor *)(void *)((uint8_t *)t->head + KVR_PAGE);
+	struct kvr_trace_actor *table =
+	    (struct kvr_trace_actor *)(void *)((uint8_t *)t->head + KVR_PAGE);
 
-	KVR_CHECK(n <= KVR_ID_N && t->written == 0);
+	KVR_CHECK(n <= KVR_ID_N && t->ring.written == 0);
 	for (uint32_t i = 0; i < n; i++) {
 		kvr_id_name(actors[i]->id, table[i].name, sizeof(table[i].name));
 		table[i].id = actors[i]->id;
@@ -375,7 +285,7 @@ write_head(struct kvr_trace *t, const struct kvr_trace_options *opt, uint32_t he
 
 	h->version = KVR_TRACE_VERSION;
 	h->head_bytes = head_bytes;
-	h->ring_bytes = t->ring_bytes;
+	h->ring_bytes = t->ring.bytes;
 	h->snapshot = UINT64_MAX;
 	h->opened_mono_ns = kvr_now_ns();
 	h->opened_real_ns = real_now_ns();
@@ -383,14 +293,16 @@ write_head(struct kvr_trace *t, const struct kvr_trace_options *opt, uint32_t he
 	h->config_off = config_off;
 	h->config_len = (uint32_t)opt->config_len;
 	snprintf(h->build, sizeof(h->build), "%.60s", __VERSION__);
-	snprintf(h->instance, sizeof(h->instance), "%s", opt->instance == NULL ? "" : opt->instance);
+	snprintf(
+	    h->instance, sizeof(h->instance), "%s", opt->instance == NULL ? "" : opt->instance);
 	if (opt->config_len > 0)
 		memcpy((uint8_t *)h + config_off, opt->config, opt->config_len);
 	h->magic = KVR_TRACE_MAGIC;
 }
 
 enum kvr_err
-kvr_trace_open(const struct kvr_trace_options *opt, struct kvr_trace **ret, char *why, size_t why_cap)
+kvr_trace_open(
+    const struct kvr_trace_options *opt, struct kvr_trace **ret, char *why, size_t why_cap)
 {
 	uint64_t config_off = (KVR_PAGE + KVR_ID_N * sizeof(struct kvr_trace_actor) + 63) / 64 * 64;
 	uint64_t head_bytes = (config_off + opt->config_len + KVR_PAGE - 1) / KVR_PAGE * KVR_PAGE;
@@ -404,16 +316,18 @@ kvr_trace_open(const struct kvr_trace_options *opt, struct kvr_trace **ret, char
 		return KVR_E_NOMEM;
 	t->seen = mmap(NULL, SEEN_BYTES, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (t->seen == MAP_FAILED || kvr_trace_file_map(&o, head_bytes, &t->file, why, why_cap) != KVR_OK) {
+	if (t->seen == MAP_FAILED ||
+	    kvr_trace_file_map(&o, head_bytes, &t->file, why, why_cap) != KVR_OK) {
 		if (t->seen != MAP_FAILED)
 			munmap(t->seen, SEEN_BYTES);
 		free(t);
 		return KVR_E_NOMEM;
 	}
 	t->head = t->file.at;
-	t->ring = (uint8_t *)t->file.at + head_bytes;
-	t->ring_bytes = t->file.bytes - head_bytes;
-	t->snapshot_due = t->ring_bytes / 2;
+	t->ring.head = t->head;
+	t->ring.base = (uint8_t *)t->file.at + head_bytes;
+	t->ring.bytes = t->file.bytes - head_bytes;
+	t->snapshot_due = t->ring.bytes / 2;
 	write_head(t, &o, (uint32_t)head_bytes, (uint32_t)config_off);
 	*ret = t;
 	return KVR_OK;

@@ -25,9 +25,9 @@ static const uint64_t ring_min = KVR_MIB(1);
 static const uint64_t kept_bytes_max = KVR_MIB(256);
 
 struct old {
-	int64_t  mtime_s;
+	int64_t mtime_s;
 	uint64_t bytes;
-	char     name[NAME_CAP];
+	char name[NAME_CAP];
 };
 
 /* ---- earlier files ---- */
@@ -77,7 +77,7 @@ is_left_behind(int dir, const char *name, struct old *ret)
 	if (fd < 0)
 		return false;
 	bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-	    flock(fd, LOCK_EX | LOCK_NB) == 0;
+	          flock(fd, LOCK_EX | LOCK_NB) == 0;
 	close(fd);
 	if (!ok)
 		return false;
@@ -150,7 +150,8 @@ clean_name(const char *instance, char *ret, size_t cap)
 	size_t n = 0;
 
 	for (; instance != NULL && instance[n] != '\0' && n + 1 < cap; n++)
-		ret[n] = instance[n] == '-' || isalnum((unsigned char)instance[n]) ? instance[n] : '_';
+		ret[n] =
+		    instance[n] == '-' || isalnum((unsigned char)instance[n]) ? instance[n] : '_';
 	ret[n] = '\0';
 	if (n == 0)
 		snprintf(ret, cap, "kvrelay");
@@ -164,7 +165,8 @@ create(int dir, const char *instance, char *ret_name, size_t cap)
 	clean_name(instance, clean, sizeof(clean));
 	for (unsigned n = 0; n < TRIES; n++) {
 		snprintf(ret_name, cap, "%s.%ld.%u.kvrt", clean, (long)getpid(), n);
-		int fd = openat(dir, ret_name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		int fd =
+		    openat(dir, ret_name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 		if (fd >= 0 || errno != EEXIST)
 			return fd;
@@ -212,7 +214,8 @@ map_file(const struct kvr_trace_options *opt, uint64_t extra, struct kvr_trace_f
 		return false;
 	drop_old(dir, opt->keep);
 	int fd = create(dir, opt->instance, name, sizeof(name));
-	uint64_t ring = fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0 ? 0 : allocate(fd, extra, opt->size);
+	uint64_t ring =
+	    fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0 ? 0 : allocate(fd, extra, opt->size);
 	void *at = ring == 0 ? MAP_FAILED
 	                     : mmap(NULL, extra + ring, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED || ring < opt->size)

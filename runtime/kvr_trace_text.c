@@ -13,7 +13,7 @@
 #include <string.h>
 
 struct line {
-	char  *at;
+	char *at;
 	size_t n, cap;
 };
 
@@ -56,8 +56,8 @@ static const char *const op_kind[KVR_OP_N] = {
 };
 
 struct field {
-	char     name[24];
-	bool     is_signed;
+	char name[24];
+	bool is_signed;
 	uint32_t size;
 };
 
@@ -69,10 +69,12 @@ next_field(const char **text, struct field *ret)
 	int used = 0;
 	unsigned bits = 0;
 
-	if (sscanf(*text, " %15[a-z0-9_] %23[a-z0-9_];%n", type, ret->name, &used) != 2 || used == 0)
+	if (sscanf(*text, " %15[a-z0-9_] %23[a-z0-9_];%n", type, ret->name, &used) != 2 ||
+	    used == 0)
 		return false;
 	ret->is_signed = type[0] == 'i';
-	KVR_CHECK(sscanf(type, ret->is_signed ? "int%u_t" : "uint%u_t", &bits) == 1 && bits % 8 == 0);
+	KVR_CHECK(
+	    sscanf(type, ret->is_signed ? "int%u_t" : "uint%u_t", &bits) == 1 && bits % 8 == 0);
 	ret->size = bits / 8;
 	*text += used;
 	return true;
@@ -95,7 +97,8 @@ put_field(struct line *l, const struct field *f, int64_t value, uint64_t opened_
 	size_t len = strlen(f->name);
 
 	if (strcmp(f->name, "err") == 0 || strcmp(f->name, "reason") == 0)
-		put(l, " %s %s", f->name, value == KVR_PENDING ? "PENDING" : kvr_err_name((int32_t)value));
+		put(l, " %s %s", f->name,
+		    value == KVR_PENDING ? "PENDING" : kvr_err_name((int32_t)value));
 	else if (value == 0 || strncmp(f->name, "spare", 5) == 0)
 		return;
 	else if (strcmp(f->name, "kind") == 0 && value < KVR_OP_N)
@@ -164,7 +167,8 @@ put_step(struct line *l, const struct kvr_rec_step *s, kvr_spec_find_fn *find, u
 	const struct kvr_msg *m = &s->msg;
 	char id[24], before[32], after[32];
 
-	put(l, " %-10s %-11s %-10s", kvr_id_name(s->rec.actor, id, sizeof(id)), kvr_msg_info[m->type].name,
+	put(l, " %-10s %-11s %-10s", kvr_id_name(s->rec.actor, id, sizeof(id)),
+	    kvr_msg_info[m->type].name,
 	    state_name(find, s->rec.actor, s->before, before, sizeof(before)));
 	if (s->before == s->after)
 		put(l, "               ");
@@ -197,8 +201,9 @@ put_mark(struct line *l, const struct kvr_rec_mark *m)
 		[KVR_MARK_CLOSED] = "closed",
 	};
 
-	put(l, " -- %s %.*s", m->mark < KVR_LEN(name) && name[m->mark] != NULL ? name[m->mark] : "mark",
-	    (int)m->len, (const char *)(m + 1));
+	put(l, " -- %s %.*s",
+	    m->mark < KVR_LEN(name) && name[m->mark] != NULL ? name[m->mark] : "mark", (int)m->len,
+	    (const char *)(m + 1));
 }
 
 const char *
@@ -207,9 +212,9 @@ kvr_trace_line(const struct kvr_trace_head *h, const struct kvr_rec *r, kvr_spec
 {
 	struct line l = { ret, 0, cap };
 	char id[24], state[32];
-	uint64_t at_ns = r->kind == KVR_REC_STEP ? kvr_rec_step(r)->now_ns
-	    : r->kind == KVR_REC_MARK            ? kvr_rec_mark(r)->now_ns
-	                                         : h->opened_mono_ns;
+	uint64_t at_ns = r->kind == KVR_REC_STEP   ? kvr_rec_step(r)->now_ns
+	                 : r->kind == KVR_REC_MARK ? kvr_rec_mark(r)->now_ns
+	                                           : h->opened_mono_ns;
 
 	KVR_CHECK(cap > 0);
 	ret[0] = '\0';
@@ -223,8 +228,8 @@ kvr_trace_line(const struct kvr_trace_head *h, const struct kvr_rec *r, kvr_spec
 	else if (r->kind == KVR_REC_MARK)
 		put_mark(&l, kvr_rec_mark(r));
 	else if (r->kind == KVR_REC_STATE && r->actor == KVR_ID_NONE)
-		put(&l, " -- rows, %" PRIu64 " bytes at %" PRIu32, r->len - sizeof(struct kvr_rec_state),
-		    kvr_rec_state(r)->off);
+		put(&l, " -- rows, %" PRIu64 " bytes at %" PRIu32,
+		    r->len - sizeof(struct kvr_rec_state), kvr_rec_state(r)->off);
 	else if (r->kind == KVR_REC_STATE)
 		put(&l, " -- state of %s in %s, %" PRIu64 " bytes at %" PRIu32,
 		    kvr_id_name(r->actor, id, sizeof(id)),

@@ -26,22 +26,22 @@ struct snapshot {
 };
 
 struct kvr_trace_view {
-	uint8_t  *bytes; /* head and ring */
-	uint64_t  len;
+	uint8_t *bytes; /* head and ring */
+	uint64_t len;
 	struct kvr_trace_head head; /* as it was before the copy, oldest as after it */
-	uint64_t  written_after;
+	uint64_t written_after;
 	uint64_t *at; /* of records, in bytes */
-	uint64_t  n, cap;
+	uint64_t n, cap;
 	struct snapshot *snapshots;
-	uint64_t  n_snapshots, snapshots_cap;
-	char      tail[96];
+	uint64_t n_snapshots, snapshots_cap;
+	char tail[96];
 };
 
 /* Where bytes come from. False: errno says why. */
 typedef bool read_fn(void *arg, void *into, uint64_t len, uint64_t off);
 
-static enum kvr_err
-fail(enum kvr_err err, char *why, size_t cap, const char *format, ...) KVR_PRINTF(4, 5);
+static enum kvr_err fail(enum kvr_err err, char *why, size_t cap, const char *format, ...)
+    KVR_PRINTF(4, 5);
 
 static enum kvr_err
 fail(enum kvr_err err, char *why, size_t cap, const char *format, ...)
@@ -60,9 +60,10 @@ static bool
 head_is_sound(const struct kvr_trace_head *h, uint64_t len)
 {
 	return h->head_bytes >= KVR_PAGE + KVR_ID_N * sizeof(struct kvr_trace_actor) &&
-	    h->head_bytes % 8 == 0 && h->ring_bytes % 8 == 0 && h->ring_bytes >= KVR_PAGE &&
-	    h->head_bytes <= len && h->ring_bytes <= len - h->head_bytes && h->n_actors <= KVR_ID_N &&
-	    h->config_off <= h->head_bytes && h->config_len <= h->head_bytes - h->config_off;
+	       h->head_bytes % 8 == 0 && h->ring_bytes % 8 == 0 && h->ring_bytes >= KVR_PAGE &&
+	       h->head_bytes <= len && h->ring_bytes <= len - h->head_bytes &&
+	       h->n_actors <= KVR_ID_N && h->config_off <= h->head_bytes &&
+	       h->config_len <= h->head_bytes - h->config_off;
 }
 
 static enum kvr_err
@@ -75,14 +76,16 @@ copy(struct kvr_trace_view *v, read_fn *read, void *arg, char *why, size_t cap)
 	if (v->head.magic != KVR_TRACE_MAGIC)
 		return fail(KVR_E_INVALID, why, cap, "is no trace");
 	if (v->head.version != KVR_TRACE_VERSION)
-		return fail(KVR_E_INVALID, why, cap, "is a trace of version %u, this program reads %d",
-		    v->head.version, KVR_TRACE_VERSION);
+		return fail(KVR_E_INVALID, why, cap,
+		    "is a trace of version %u, this program reads %d", v->head.version,
+		    KVR_TRACE_VERSION);
 	if (!head_is_sound(&v->head, v->len))
 		return fail(KVR_E_CORRUPT, why, cap, "has a damaged head");
 	v->len = v->head.head_bytes + v->head.ring_bytes;
 	v->bytes = malloc(v->len);
 	if (v->bytes == NULL)
-		return fail(KVR_E_NOMEM, why, cap, "does not fit into memory: %" PRIu64 " bytes", v->len);
+		return fail(
+		    KVR_E_NOMEM, why, cap, "does not fit into memory: %" PRIu64 " bytes", v->len);
 	for (int i = 0; i < COPIES; i++) {
 		if (!read(arg, &v->head, sizeof(v->head), 0) || !read(arg, v->bytes, v->len, 0))
 			return fail(KVR_E_DOWN, why, cap, "cannot be read: %s", strerror(errno));
@@ -147,8 +150,8 @@ is_sound(const struct kvr_rec *r, uint64_t room)
 		uint64_t rows = s->rows_here != 0 ? s->msg.n_rows : 0;
 
 		return s->msg.type < KVR_MSG_N && s->msg.rows < KVR_ROWS_MAX &&
-		    s->msg.n_rows <= KVR_ROWS_MAX - s->msg.rows &&
-		    r->len == sizeof(*s) + rows * sizeof(struct kvr_row);
+		       s->msg.n_rows <= KVR_ROWS_MAX - s->msg.rows &&
+		       r->len == sizeof(*s) + rows * sizeof(struct kvr_row);
 	}
 	if (r->kind == KVR_REC_MARK)
 		return kvr_rec_mark(r)->len <= r->len - sizeof(struct kvr_rec_mark);
@@ -159,7 +162,8 @@ static bool
 add(struct kvr_trace_view *v, const struct kvr_rec *r, uint64_t at, uint64_t *begun)
 {
 	if (!grow((void **)&v->at, v->n, &v->cap, sizeof(v->at[0])) ||
-	    !grow((void **)&v->snapshots, v->n_snapshots, &v->snapshots_cap, sizeof(v->snapshots[0])))
+	    !grow(
+	        (void **)&v->snapshots, v->n_snapshots, &v->snapshots_cap, sizeof(v->snapshots[0])))
 		return false;
 	if (r->kind == KVR_REC_PAD)
 		return true;
@@ -183,7 +187,8 @@ make_index(struct kvr_trace_view *v)
 	for (uint64_t off = v->head.oldest; off < v->head.oldest + ring;) {
 		uint64_t rest = ring - off % ring;
 		const struct kvr_rec *r =
-		    (const struct kvr_rec *)(const void *)(v->bytes + v->head.head_bytes + off % ring);
+		    (const struct kvr_rec *)(const void *)(v->bytes + v->head.head_bytes +
+		                                           off % ring);
 		bool announced = off < v->head.written;
 
 		if (!announced && !still)
@@ -195,7 +200,8 @@ make_index(struct kvr_trace_view *v)
 		if (!is_sound(r, KVR_MIN(rest, v->head.oldest + ring - off)) ||
 		    (last != 0 && r->number != last + 1)) {
 			if (announced)
-				snprintf(v->tail, sizeof(v->tail), "record %" PRIu64 " is damaged", last + 1);
+				snprintf(v->tail, sizeof(v->tail), "record %" PRIu64 " is damaged",
+				    last + 1);
 			break;
 		}
 		if (last == 0 && !announced && r->number != 1)
@@ -209,7 +215,8 @@ make_index(struct kvr_trace_view *v)
 }
 
 static enum kvr_err
-make_view(read_fn *read, void *arg, uint64_t len, struct kvr_trace_view **ret, char *why, size_t cap)
+make_view(
+    read_fn *read, void *arg, uint64_t len, struct kvr_trace_view **ret, char *why, size_t cap)
 {
 	struct kvr_trace_view *v = calloc(1, sizeof(*v));
 
@@ -281,8 +288,8 @@ kvr_trace_view_open(const char *path, struct kvr_trace_view **ret, char *why, si
 }
 
 enum kvr_err
-kvr_trace_view_copy(const void *bytes, uint64_t len, struct kvr_trace_view **ret, char *why,
-    size_t why_cap)
+kvr_trace_view_copy(
+    const void *bytes, uint64_t len, struct kvr_trace_view **ret, char *why, size_t why_cap)
 {
 	char what[128] = "";
 
@@ -364,8 +371,8 @@ has_beginning(const struct kvr_trace_view *v)
 }
 
 bool
-kvr_trace_view_start(const struct kvr_trace_view *v, uint64_t index, uint64_t *ret_start,
-    uint64_t *ret_snapshot)
+kvr_trace_view_start(
+    const struct kvr_trace_view *v, uint64_t index, uint64_t *ret_start, uint64_t *ret_snapshot)
 {
 	for (uint64_t i = v->n_snapshots; i-- > 0;) {
 		if (v->snapshots[i].after > index)

@@ -25,33 +25,33 @@ enum { EACH = 500, ROUNDS = 20, ROUNDS_MAX = 1000, CROWD = 4, CROWD_EACH = 5000 
 
 struct samples {
 	const char *name;
-	uint64_t   *ns;
-	uint32_t    n;
+	uint64_t *ns;
+	uint32_t n;
 };
 
 struct token {
 	pthread_mutex_t lock;
-	pthread_cond_t  there, back;
-	uint64_t        sent, returned;
+	pthread_cond_t there, back;
+	uint64_t sent, returned;
 };
 
 struct hop {
-	struct kvr_ledger  *ledger;
-	struct kvr_trace   *trace;
-	struct kvr_domain  *domain;
+	struct kvr_ledger *ledger;
+	struct kvr_trace *trace;
+	struct kvr_domain *domain;
 	struct kvr_mailbox *work;
-	struct kvr_thread  *worker;
-	pthread_mutex_t     lock;
-	pthread_cond_t      cond;
-	uint64_t            done[CROWD];
-	uint32_t            gen[CROWD];
+	struct kvr_thread *worker;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	uint64_t done[CROWD];
+	uint32_t gen[CROWD];
 };
 
 struct caller {
-	struct hop        *hop;
-	struct samples     samples;
+	struct hop *hop;
+	struct samples samples;
 	struct kvr_thread *thread;
-	uint32_t           slot;
+	uint32_t slot;
 };
 
 static void
@@ -150,7 +150,8 @@ open_hop(struct hop *h)
 {
 	const struct kvr_trace_options trace = { .dir = "none", .size = KVR_MIB(16) };
 	struct kvr_domain_options o = { .name = "bench", .outside = outside, .arg = h };
-	const struct kvr_msg start[] = { duo_start(KVR_ID_ROUTER, 1), duo_start(KVR_ID_TIER_OF(0), 1) };
+	const struct kvr_msg start[] = { duo_start(KVR_ID_ROUTER, 1),
+		duo_start(KVR_ID_TIER_OF(0), 1) };
 	char why[200];
 
 	memset(h, 0, sizeof(*h));
@@ -216,7 +217,8 @@ crowd(struct hop *h)
 	for (uint32_t i = 0; i < CROWD; i++) {
 		c[i] = (struct caller){ .hop = h, .slot = i };
 		must((c[i].samples.ns = calloc(CROWD_EACH, sizeof(uint64_t))) != NULL, "memory");
-		must(kvr_thread_start("caller", call_often, &c[i], &c[i].thread) == KVR_OK, "thread");
+		must(kvr_thread_start("caller", call_often, &c[i], &c[i].thread) == KVR_OK,
+		    "thread");
 	}
 	for (uint32_t i = 0; i < CROWD; i++) {
 		must(kvr_thread_join(c[i].thread, UINT64_MAX) == KVR_OK, "join");

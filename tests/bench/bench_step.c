@@ -32,8 +32,9 @@ one_round(int kind, uint64_t *ret_mixed)
 	char why[256], path[400] = "";
 
 	if (dir[kind] != NULL) {
-		const struct kvr_trace_options o = { .dir = dir[kind], .size = KVR_MIB(16), .keep = 8,
-			.instance = "bench_step" };
+		const struct kvr_trace_options o = {
+			.dir = dir[kind], .size = KVR_MIB(16), .keep = 8, .instance = "bench_step"
+		};
 
 		if (kvr_trace_open(&o, &t, why, sizeof(why)) != KVR_OK)
 			return 0;

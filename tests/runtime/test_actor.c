@@ -48,7 +48,8 @@ START_TEST(a_handler_may_not_go_where_its_cell_does_not_say)
 
 	duo_open(&r, NULL);
 	ck_assert(panics(&r, (struct kvr_msg){ .type = KVR_MSG_DIALED, .to = KVR_ID_ROUTER }));
-	ck_assert_str_eq(why, "router: DIALED in IDLE: goes to a state that its cell does not allow");
+	ck_assert_str_eq(
+	    why, "router: DIALED in IDLE: goes to a state that its cell does not allow");
 	ck_assert_uint_eq(r.front.state, DUO_IDLE);
 	duo_close(&r);
 }
@@ -173,7 +174,7 @@ START_TEST(the_hash_of_a_spec_tells_a_changed_table)
 	static struct kvr_cell table[2][KVR_MSG_N];
 
 	memcpy(table, duo_front_spec.table, sizeof(table));
-	other.table = (const struct kvr_cell (*)[KVR_MSG_N])table;
+	other.table = (const struct kvr_cell(*)[KVR_MSG_N])table;
 	ck_assert_uint_eq(kvr_spec_hash(&other), kvr_spec_hash(&duo_front_spec));
 	table[1][KVR_MSG_TIMER].to |= KVR_TO(DUO_IDLE);
 	ck_assert_uint_ne(kvr_spec_hash(&other), kvr_spec_hash(&duo_front_spec));

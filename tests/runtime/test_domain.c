@@ -64,7 +64,7 @@ END_TEST
 
 struct poster {
 	struct world *w;
-	uint32_t      id, chain;
+	uint32_t id, chain;
 };
 
 static void
@@ -227,7 +227,8 @@ START_TEST(thousands_of_timers_all_fire)
 	for (uint32_t gen = 1; gen <= 30; gen++) {
 		for (uint32_t slot = 0; slot < DUO_SLOTS; slot++) {
 			world_fill_rows(&w, slot, 1, 1);
-			world_post(&w, duo_submit(slot, gen, 1, 0, kvr_now_ns() + 50000U * (slot % 7)));
+			world_post(
+			    &w, duo_submit(slot, gen, 1, 0, kvr_now_ns() + 50000U * (slot % 7)));
 			n++;
 		}
 		world_wait(&w, 2 * n);
@@ -283,7 +284,10 @@ START_TEST(stamps_do_not_go_back)
 {
 	static uint32_t n;
 	struct world w = { .n = 0 };
-	struct kvr_domain_options o = { .name = "clock", .outside = note_time, .arg = &w, .poison = true,
+	struct kvr_domain_options o = { .name = "clock",
+		.outside = note_time,
+		.arg = &w,
+		.poison = true,
 		.world = { jumpy_clock, &n } };
 	struct kvr_msg timer = { .type = KVR_MSG_TIMER, .to = KVR_ID_ROUTER };
 	const struct kvr_msg start = duo_start(KVR_ID_ROUTER, 1);

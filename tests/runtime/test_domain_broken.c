@@ -37,7 +37,7 @@ END_TEST
 START_TEST(what_has_no_cell_or_no_receiver_says_who_and_what)
 {
 	static const struct {
-		uint16_t    type, to;
+		uint16_t type, to;
 		const char *why;
 	} wrong[] = {
 		{ KVR_MSG_PONG, KVR_ID_ROUTER, "router: PONG in IDLE: no cell" },
@@ -67,13 +67,15 @@ START_TEST(a_full_worker_is_a_bug_that_has_a_name)
 		world_post(&w, duo_submit(i, 1, 1, 1, 0));
 	}
 	ck_assert(!kvr_domain_dead(w.domain));
-	struct kvr_msg more = { .type = KVR_MSG_PART, .from = KVR_ID_ROUTER, .to = KVR_ID_TIER_OF(0) };
+	struct kvr_msg more = {
+		.type = KVR_MSG_PART, .from = KVR_ID_ROUTER, .to = KVR_ID_TIER_OF(0)
+	};
 	more.PART.cls = 1;
 	world_post(&w, more);
 	world_wait(&w, 1);
 	const char *why = kvr_domain_why(w.domain);
-	ck_assert_msg(strstr(why, "tier 0 sends PART to worker 0.0: its mailbox is full") != NULL, "%s",
-	    why);
+	ck_assert_msg(
+	    strstr(why, "tier 0 sends PART to worker 0.0: its mailbox is full") != NULL, "%s", why);
 	world_close(&w);
 }
 END_TEST

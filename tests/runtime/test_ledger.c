@@ -82,7 +82,8 @@ START_TEST(tables_cost_memory_only_where_they_are_touched)
 	ck_assert_uint_eq((uintptr_t)l->staging % KVR_PAGE, 0);
 	ck_assert_ptr_null(kvr_ledger_staging(l, 0));
 	ck_assert_int_eq(getrusage(RUSAGE_SELF, &after), 0);
-	ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, 8192); /* KiB; the tables have 24 MiB */
+	ck_assert_int_lt(
+	    after.ru_maxrss - before.ru_maxrss, 8192); /* KiB; the tables have 24 MiB */
 	kvr_ledger_free(l);
 	kvr_ledger_free(NULL);
 }

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 struct sink {
-	_Atomic uint32_t   n;
+	_Atomic uint32_t n;
 	enum kvr_log_level level;
-	char               last[KVR_LOG_LINE + 64];
+	char last[KVR_LOG_LINE + 64];
 };
 
 static void

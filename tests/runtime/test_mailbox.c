@@ -99,8 +99,8 @@ END_TEST
 
 struct crowd {
 	struct kvr_mailbox *box;
-	uint16_t            id;
-	_Atomic uint64_t   *refused;
+	uint16_t id;
+	_Atomic uint64_t *refused;
 };
 
 static void
@@ -119,8 +119,8 @@ produce(void *arg)
 }
 
 struct tally {
-	uint64_t    next[PRODUCERS];
-	uint64_t    wrong, n;
+	uint64_t next[PRODUCERS];
+	uint64_t wrong, n;
 	_Atomic int running;
 };
 
@@ -145,7 +145,8 @@ start_crowd(struct kvr_mailbox *box, struct crowd *c, struct kvr_thread **thread
 {
 	for (uint16_t i = 0; i < PRODUCERS; i++) {
 		c[i] = (struct crowd){ .box = box, .id = i, .refused = refused };
-		ck_assert_int_eq(kvr_thread_start("kvr-crowd", produce, &c[i], &threads[i]), KVR_OK);
+		ck_assert_int_eq(
+		    kvr_thread_start("kvr-crowd", produce, &c[i], &threads[i]), KVR_OK);
 	}
 }
 

@@ -35,7 +35,8 @@ replay_of(const struct kvr_trace_view *v)
 {
 	struct kvr_replay *r = NULL;
 
-	ck_assert_msg(kvr_replay_open(v, duo_find, false, &r, why, sizeof(why)) == KVR_OK, "%s", why);
+	ck_assert_msg(
+	    kvr_replay_open(v, duo_find, false, &r, why, sizeof(why)) == KVR_OK, "%s", why);
 	return r;
 }
 
@@ -65,10 +66,10 @@ START_TEST(a_whole_trace_replays_to_the_same_state)
 	uint64_t steps = 0;
 	ck_assert_int_eq(kvr_replay_all(r, &steps, &diff), KVR_OK);
 	ck_assert_uint_eq(steps, run.n_steps);
-	ck_assert_mem_eq(kvr_replay_actor(r, KVR_ID_ROUTER)->self, run.front.self,
-	    sizeof(struct duo_front));
-	ck_assert_mem_eq(kvr_replay_actor(r, KVR_ID_TIER_OF(0))->self, run.back.self,
-	    sizeof(struct duo_back));
+	ck_assert_mem_eq(
+	    kvr_replay_actor(r, KVR_ID_ROUTER)->self, run.front.self, sizeof(struct duo_front));
+	ck_assert_mem_eq(
+	    kvr_replay_actor(r, KVR_ID_TIER_OF(0))->self, run.back.self, sizeof(struct duo_back));
 	ck_assert_ptr_null(kvr_replay_actor(r, KVR_ID_METRICS));
 	ck_assert_int_eq(kvr_replay_next(r, &diff), KVR_E_MISS);
 	kvr_replay_free(r);
@@ -113,7 +114,8 @@ START_TEST(seeking_back_is_seeking_forth)
 	uint64_t first = kvr_trace_view_first_start(v), n = kvr_trace_view_count(v);
 	ck_assert_uint_gt(first, 0);
 	for (uint64_t i = 0; i < PLACES; i++) {
-		ck_assert_int_eq(kvr_replay_seek(r, first + i * (n - first) / PLACES, &diff), KVR_OK);
+		ck_assert_int_eq(
+		    kvr_replay_seek(r, first + i * (n - first) / PLACES, &diff), KVR_OK);
 		digest[i][0] = kvr_actor_digest(kvr_replay_actor(r, KVR_ID_ROUTER));
 		digest[i][1] = kvr_actor_digest(kvr_replay_actor(r, KVR_ID_TIER_OF(0)));
 	}
@@ -200,7 +202,7 @@ START_TEST(a_flipped_bit_is_reported_at_its_record)
 
 	struct {
 		struct kvr_rec_step *at;
-		void                *byte;
+		void *byte;
 		enum kvr_replay_what what;
 	} flips[] = {
 		{ submit, &submit->msg.deadline_ns, KVR_REPLAY_DIGEST }, /* the timer it sets */
@@ -260,26 +262,31 @@ START_TEST(another_program_is_told_before_or_where_it_differs)
 
 	duo_open(&run, t);
 	duo_work(&run, 3, 10);
-	const struct kvr_msg timer = { .type = KVR_MSG_TIMER, .to = KVR_ID_ROUTER,
-		.TIMER = { .timer = 63, .gen = ((struct duo_front *)run.front.self)->slot[63].timer_gen } };
+	const struct kvr_msg timer = { .type = KVR_MSG_TIMER,
+		.to = KVR_ID_ROUTER,
+		.TIMER = { .timer = 63,
+		    .gen = ((struct duo_front *)run.front.self)->slot[63].timer_gen } };
 	duo_post(&run, timer);
 	struct kvr_trace_view *v = copy_of(t);
 
 	other_id = KVR_ID_TIER_OF(0);
-	ck_assert_int_eq(kvr_replay_open(v, find_other, true, &r, why, sizeof(why)), KVR_E_UNSUPPORTED);
+	ck_assert_int_eq(
+	    kvr_replay_open(v, find_other, true, &r, why, sizeof(why)), KVR_E_UNSUPPORTED);
 	ck_assert_str_eq(why, "tier 0: this program has no such actor");
 
 	other_id = KVR_ID_ROUTER;
 	other_spec = duo_front_spec;
 	other_spec.self_size += 64;
-	ck_assert_int_eq(kvr_replay_open(v, find_other, true, &r, why, sizeof(why)), KVR_E_UNSUPPORTED);
+	ck_assert_int_eq(
+	    kvr_replay_open(v, find_other, true, &r, why, sizeof(why)), KVR_E_UNSUPPORTED);
 	ck_assert_str_eq(why, "router: its state has another size in this program");
 
 	other_spec = duo_front_spec;
 	memcpy(table, duo_front_spec.table, sizeof(table));
 	table[0][KVR_MSG_PING] = table[0][KVR_MSG_TIMER];
-	other_spec.table = (const struct kvr_cell (*)[KVR_MSG_N])table;
-	ck_assert_int_eq(kvr_replay_open(v, find_other, false, &r, why, sizeof(why)), KVR_E_UNSUPPORTED);
+	other_spec.table = (const struct kvr_cell(*)[KVR_MSG_N])table;
+	ck_assert_int_eq(
+	    kvr_replay_open(v, find_other, false, &r, why, sizeof(why)), KVR_E_UNSUPPORTED);
 	ck_assert_str_eq(why, "router: its states, messages or cells are others in this program");
 	ck_assert_int_eq(kvr_replay_open(v, find_other, true, &r, why, sizeof(why)), KVR_OK);
 	ck_assert_int_eq(kvr_replay_all(r, &steps, &diff), KVR_OK); /* nothing used the new cell */

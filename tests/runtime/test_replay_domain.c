@@ -41,7 +41,8 @@ replay_of(const struct kvr_trace_view *v)
 {
 	struct kvr_replay *r = NULL;
 
-	ck_assert_msg(kvr_replay_open(v, duo_find, false, &r, why, sizeof(why)) == KVR_OK, "%s", why);
+	ck_assert_msg(
+	    kvr_replay_open(v, duo_find, false, &r, why, sizeof(why)) == KVR_OK, "%s", why);
 	return r;
 }
 
@@ -99,10 +100,12 @@ START_TEST(the_step_that_broke_is_recorded_and_breaks_again)
 	ck_assert_uint_gt(all_same(v), 100);
 	char line[KVR_TRACE_LINE];
 	uint64_t n = kvr_trace_view_count(v);
-	kvr_trace_line(kvr_trace_view_head(v), kvr_trace_view_at(v, n - 3), duo_find, line, sizeof(line));
+	kvr_trace_line(
+	    kvr_trace_view_head(v), kvr_trace_view_at(v, n - 3), duo_find, line, sizeof(line));
 	ck_assert_msg(strstr(line, " CANCEL      IDLE       -> BROKEN ") != NULL, "%s", line);
 	ck_assert_msg(strstr(line, " reason TIMEOUT") != NULL, "%s", line);
-	kvr_trace_line(kvr_trace_view_head(v), kvr_trace_view_at(v, n - 2), duo_find, line, sizeof(line));
+	kvr_trace_line(
+	    kvr_trace_view_head(v), kvr_trace_view_at(v, n - 2), duo_find, line, sizeof(line));
 	ck_assert_msg(strstr(line, "-- PANIC duo.c:") != NULL, "%s", line);
 	kvr_trace_view_free(v);
 	kvr_trace_close(t);
@@ -133,7 +136,9 @@ START_TEST(a_killed_domain_replays)
 	struct kvr_trace_view *v = NULL;
 	for (uint64_t n = 0; n < 20000;) {
 		ck_assert_msg(kvr_trace_view_open(path, &v, why, sizeof(why)) == KVR_OK, "%s", why);
-		n = kvr_trace_view_count(v) == 0 ? 0 : kvr_trace_view_at(v, kvr_trace_view_count(v) - 1)->number;
+		n = kvr_trace_view_count(v) == 0
+		        ? 0
+		        : kvr_trace_view_at(v, kvr_trace_view_count(v) - 1)->number;
 		kvr_trace_view_free(v);
 	}
 	ck_assert_int_eq(kill(child, SIGKILL), 0);

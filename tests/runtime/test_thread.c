@@ -7,10 +7,10 @@
 
 struct gate {
 	pthread_mutex_t lock;
-	pthread_cond_t  cond;
-	bool            open;
-	char            name[16];
-	int             n_unblocked;
+	pthread_cond_t cond;
+	bool open;
+	char name[16];
+	int n_unblocked;
 };
 
 static void
@@ -88,8 +88,8 @@ enum { ADDERS = 4, ADDS = 20000 };
 
 struct sum {
 	struct kvr_lock lock;
-	uint64_t        n, gave_up;
-	int             impatient;
+	uint64_t n, gave_up;
+	int impatient;
 };
 
 static void
@@ -98,7 +98,8 @@ add(void *arg)
 	struct sum *s = arg;
 
 	for (int i = 0; i < ADDS; i++) {
-		uint64_t until_ns = s->impatient != 0 && i % 2 == 0 ? kvr_now_ns() + 1000 : UINT64_MAX;
+		uint64_t until_ns =
+		    s->impatient != 0 && i % 2 == 0 ? kvr_now_ns() + 1000 : UINT64_MAX;
 		bool got = kvr_lock_until(&s->lock, until_ns);
 
 		if (!got)

@@ -105,7 +105,8 @@ START_TEST(agrees_with_the_simplest_thing)
 			for (uint32_t i = 0; i < ACTORS * NUMBERS; i++) {
 				uint64_t x = at[i / NUMBERS][i % NUMBERS];
 				if (x != 0 && x <= now &&
-				    (best == ACTORS * NUMBERS || x < at[best / NUMBERS][best % NUMBERS]))
+				    (best == ACTORS * NUMBERS ||
+				        x < at[best / NUMBERS][best % NUMBERS]))
 					best = i;
 			}
 			bool got = kvr_timers_pop(t, now, &m);
@@ -114,7 +115,8 @@ START_TEST(agrees_with_the_simplest_thing)
 				break;
 			ck_assert_uint_eq(m.to, best / NUMBERS);
 			ck_assert_uint_eq(m.TIMER.timer, best % NUMBERS);
-			ck_assert_uint_eq(m.TIMER.gen, (uint32_t)at[best / NUMBERS][best % NUMBERS]);
+			ck_assert_uint_eq(
+			    m.TIMER.gen, (uint32_t)at[best / NUMBERS][best % NUMBERS]);
 			at[best / NUMBERS][best % NUMBERS] = 0;
 			fired++;
 		}

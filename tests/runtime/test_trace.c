@@ -10,8 +10,12 @@ static char why[256];
 static struct kvr_trace *
 open_trace(const char *dir, uint64_t size, uint32_t keep)
 {
-	const struct kvr_trace_options o = { .dir = dir, .size = size, .keep = keep, .instance = "test/1",
-		.config = "{\"a\": 1}", .config_len = 8 };
+	const struct kvr_trace_options o = { .dir = dir,
+		.size = size,
+		.keep = keep,
+		.instance = "test/1",
+		.config = "{\"a\": 1}",
+		.config_len = 8 };
 	struct kvr_trace *t = NULL;
 
 	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_OK);
@@ -84,7 +88,8 @@ START_TEST(a_ring_that_wraps_keeps_the_newest)
 		ck_assert_str_eq(kvr_trace_view_tail(v), "");
 		ck_assert_uint_eq(kvr_rec_step(kvr_trace_view_at(v, n - 1))->step, r.step);
 		for (uint64_t i = 1; i < n; i++) {
-			uint64_t gap = kvr_trace_view_at(v, i)->number - kvr_trace_view_at(v, i - 1)->number;
+			uint64_t gap =
+			    kvr_trace_view_at(v, i)->number - kvr_trace_view_at(v, i - 1)->number;
 			ck_assert_uint_le(gap, 2);
 			pads += gap == 2;
 		}
@@ -193,6 +198,32 @@ START_TEST(a_flipped_bit_anywhere_in_a_record_is_seen)
 }
 END_TEST
 
+/* By the host process, whose memory it is as well: the writer gives up the past and goes on. */
+START_TEST(a_ring_that_is_written_over_goes_on)
+{
+	struct kvr_trace *t = open_trace("none", KVR_MIB(1), 0);
+	struct duo_run r;
+	uint64_t len, rand = 9;
+	uint8_t *bytes = (uint8_t *)(uintptr_t)kvr_trace_bytes(t, &len);
+
+	duo_open(&r, t);
+	for (uint64_t round = 0; round < 200; round++) {
+		uint8_t *ring = bytes + len - KVR_MIB(1);
+		for (int i = 0; i < 50; i++)
+			ring[kvr_rand(&rand) % KVR_MIB(1)] ^= 0xff;
+		duo_work(&r, round, 100);
+	}
+	memset(bytes + len - KVR_MIB(1), 0, KVR_MIB(1));
+	duo_work(&r, 1, 5000);
+	struct kvr_trace_view *v = copy_of(t);
+	ck_assert_str_eq(kvr_trace_view_tail(v), "");
+	ck_assert_uint_gt(kvr_trace_view_count(v), 2000);
+	kvr_trace_view_free(v);
+	duo_close(&r);
+	kvr_trace_close(t);
+}
+END_TEST
+
 START_TEST(rubbish_is_refused_with_a_reason)
 {
 	uint64_t count;
@@ -263,4 +294,4 @@ END_TEST
 
 KVR_CHECK_MAIN("runtime.trace", steps_come_back_as_they_were, a_ring_that_wraps_keeps_the_newest,
     a_torn_tail_is_normal, a_flipped_bit_anywhere_in_a_record_is_seen,
-    rubbish_is_refused_with_a_reason, a_snapshot_that_does_not_fit_is_seldom_tried)
+    a_ring_that_is_written_over_goes_on, rubbish_is_refused_with_a_reason, a_snapshot_that_does_not_fit_is_seldom_tried)

@@ -20,8 +20,12 @@ static char why[256];
 static struct kvr_trace *
 open_trace(const char *dir, uint64_t size, uint32_t keep)
 {
-	const struct kvr_trace_options o = { .dir = dir, .size = size, .keep = keep, .instance = "test/1",
-		.config = "{\"a\": 1}", .config_len = 8 };
+	const struct kvr_trace_options o = { .dir = dir,
+		.size = size,
+		.keep = keep,
+		.instance = "test/1",
+		.config = "{\"a\": 1}",
+		.config_len = 8 };
 	struct kvr_trace *t = NULL;
 
 	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_OK);

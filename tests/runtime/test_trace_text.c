@@ -48,11 +48,17 @@ START_TEST(a_record_is_one_line_of_fixed_columns)
 	char *digest = strstr(line, " digest ");
 	ck_assert_ptr_nonnull(digest);
 	*digest = '\0';
-	ck_assert_str_eq(line, "[     3.737 ms]      3 router     SUBMIT      IDLE       -> BUSY        "
-	    "op 7.2 step 3 from api rows 112+1 deadline 23.737 ms first 112 n 1 kind get effects 2");
+	ck_assert_str_eq(line,
+	    "[     3.737 ms]      3 router     SUBMIT      IDLE       -> BUSY        "
+	    "op 7.2 step 3 from api rows 112+1 deadline 23.737 ms first 112 n 1 kind get effects "
+	    "2");
 	kvr_trace_line(&at_zero, kvr_trace_view_at(v, 3), duo_find, line, sizeof(line));
-	ck_assert_msg(strstr(line, "] " "     4 tier 0     PART        IDLE       -> BUSY        op 7.2 step 4 "
-	    "cause 3 from router part 7.1 rows 65648+1 cls 1 effects 1 digest ") != NULL, "%s", line);
+	ck_assert_msg(
+	    strstr(line,
+	        "] "
+	        "     4 tier 0     PART        IDLE       -> BUSY        op 7.2 step 4 "
+	        "cause 3 from router part 7.1 rows 65648+1 cls 1 effects 1 digest ") != NULL,
+	    "%s", line);
 	kvr_trace_line(&at_zero, kvr_trace_view_at(v, kvr_trace_view_count(v) - 1), duo_find, line,
 	    sizeof(line));
 	ck_assert_ptr_nonnull(strstr(line, " -- snapshot ends"));
@@ -66,7 +72,8 @@ START_TEST(a_record_is_one_line_of_fixed_columns)
 	m.PART_DONE.err = KVR_E_TIMEOUT;
 	m.PART_DONE.took_us = 4000000000U;
 	m.PART_DONE.cls = 3;
-	ck_assert_str_eq(kvr_msg_text(&m, 0, text, sizeof(text)), "err TIMEOUT took_us 4000000000 cls 3");
+	ck_assert_str_eq(
+	    kvr_msg_text(&m, 0, text, sizeof(text)), "err TIMEOUT took_us 4000000000 cls 3");
 	m = (struct kvr_msg){ .type = KVR_MSG_OP_STAT };
 	m.OP_STAT.err = KVR_E_MISS;
 	m.OP_STAT.bytes = 1;
@@ -89,10 +96,11 @@ START_TEST(every_message_has_a_text)
 		m.type = type;
 		kvr_msg_text(&m, 0, text, sizeof(text));
 		/* what has no field but spare ones has no text */
-		ck_assert_msg(text[0] != '\0' || type == KVR_MSG_PING || type == KVR_MSG_HANG_UP, "%s",
-		    kvr_msg_info[type].name);
+		ck_assert_msg(text[0] != '\0' || type == KVR_MSG_PING || type == KVR_MSG_HANG_UP,
+		    "%s", kvr_msg_info[type].name);
 	}
 }
 END_TEST
 
-KVR_CHECK_MAIN("runtime.trace_text", a_record_is_one_line_of_fixed_columns, every_message_has_a_text)
+KVR_CHECK_MAIN(
+    "runtime.trace_text", a_record_is_one_line_of_fixed_columns, every_message_has_a_text)

@@ -70,8 +70,13 @@ world_post(struct world *w, const struct kvr_msg m)
 void
 world_open(struct world *w, bool poison, struct kvr_trace *trace)
 {
-	struct kvr_domain_options o = { .name = "test", .outside = outside, .arg = w,
-		.watch = watch, .watch_arg = w, .poison = poison, .trace = trace };
+	struct kvr_domain_options o = { .name = "test",
+		.outside = outside,
+		.arg = w,
+		.watch = watch,
+		.watch_arg = w,
+		.poison = poison,
+		.trace = trace };
 
 	memset(w, 0, sizeof(*w));
 	ck_assert_int_eq(pthread_mutex_init(&w->lock, NULL), 0);
@@ -135,9 +140,9 @@ world_stop_worker(struct world *w)
 /* ---- callers ---- */
 
 struct caller {
-	struct world      *world;
+	struct world *world;
 	struct kvr_thread *thread;
-	uint32_t           slot, n;
+	uint32_t slot, n;
 };
 
 void
@@ -160,8 +165,7 @@ call(void *arg)
 		bool in_time = true;
 
 		world_fill_rows(w, c->slot, n, i);
-		world_post(w,
-		    duo_submit(c->slot, i, n, times == 2, kvr_now_ns() + KVR_MS(i % 50)));
+		world_post(w, duo_submit(c->slot, i, n, times == 2, kvr_now_ns() + KVR_MS(i % 50)));
 		pthread_mutex_lock(&w->lock);
 		while (w->done_gen[c->slot] != i && in_time)
 			in_time = kvr_cond_wait(&w->cond, &w->lock, world_soon());
