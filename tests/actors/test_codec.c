@@ -60,13 +60,15 @@ static size_t
 round_trip(struct kvr_codec *codec, const uint8_t *raw, size_t len, uint32_t dtype_bytes)
 {
 	uint8_t *into = room(len), *back = room(len);
-	size_t n = kvr_codec_encode(codec, KVR_SERDE_ZSTD, dtype_bytes, (struct kvr_const_span){ raw, len },
-	    (struct kvr_span){ into, len });
+	size_t n = kvr_codec_encode(codec, KVR_SERDE_ZSTD, dtype_bytes,
+	    (struct kvr_const_span){ raw, len }, (struct kvr_span){ into, len });
 
 	check_guard(into, len);
 	ck_assert_uint_le(n, len == 0 ? 0 : len - 1); /* what does not shrink is not encoded */
 	if (n > 0) {
-		ck_assert_int_eq(kvr_codec_decode(codec, KVR_SERDE_ZSTD, (struct kvr_const_span){ into, n }, back, len), KVR_OK);
+		ck_assert_int_eq(kvr_codec_decode(codec, KVR_SERDE_ZSTD,
+		                     (struct kvr_const_span){ into, n }, back, len),
+		    KVR_OK);
 		ck_assert_int_eq(memcmp(raw, back, len), 0);
 	}
 	check_guard(back, len);
@@ -84,7 +86,8 @@ START_TEST(kv_data_shrinks_and_planes_help)
 	for (size_t i = 0; i < KVR_LEN(names); i++) {
 		size_t len;
 		uint8_t *raw = load(names[i], &len);
-		size_t plain = round_trip(codec, raw, len, 1), planes = round_trip(codec, raw, len, 2);
+		size_t plain = round_trip(codec, raw, len, 1),
+		       planes = round_trip(codec, raw, len, 2);
 
 		printf("%s: %zu bytes, plain %zu, planes %zu\n", names[i], len, plain, planes);
 		ck_assert_uint_gt(planes, 0);
@@ -131,14 +134,17 @@ START_TEST(little_room_is_no_fault)
 		soft[i] = (uint8_t)(i / 50);
 	for (size_t cap = 0; cap < 600; cap++) {
 		uint8_t *into = room(cap), back[2000];
-		size_t n = kvr_codec_encode(codec, KVR_SERDE_ZSTD, 2, (struct kvr_const_span){ soft, sizeof(soft) },
-		    (struct kvr_span){ into, cap });
+		size_t n = kvr_codec_encode(codec, KVR_SERDE_ZSTD, 2,
+		    (struct kvr_const_span){ soft, sizeof(soft) }, (struct kvr_span){ into, cap });
 
 		check_guard(into, cap);
 		ck_assert_uint_le(n, cap);
 		if (n > 0) {
 			fitted++;
-			ck_assert_int_eq(kvr_codec_decode(codec, KVR_SERDE_ZSTD, (struct kvr_const_span){ into, n }, back, sizeof(back)), KVR_OK);
+			ck_assert_int_eq(
+			    kvr_codec_decode(codec, KVR_SERDE_ZSTD,
+			        (struct kvr_const_span){ into, n }, back, sizeof(back)),
+			    KVR_OK);
 			ck_assert_int_eq(memcmp(soft, back, sizeof(soft)), 0);
 		}
 		free(into);
@@ -158,7 +164,8 @@ START_TEST(one_codec_takes_all_sizes_in_any_order)
 	uint64_t seed = 11;
 
 	for (int i = 0; i < 60; i++) {
-		size_t n = 1 + (size_t)(draw(&seed) % (len - 1)), at = (size_t)(draw(&seed) % (len - n + 1));
+		size_t n = 1 + (size_t)(draw(&seed) % (len - 1)),
+		       at = (size_t)(draw(&seed) % (len - n + 1));
 
 		round_trip(codec, raw + at, n, i % 3 == 0 ? 1 : 2);
 	}
@@ -175,7 +182,8 @@ decode_bad(struct kvr_codec *codec, const uint8_t *stored, size_t n, size_t raw_
 
 	ck_assert_ptr_nonnull(copy);
 	memcpy(copy, stored, n); /* of exactly that size, so that reading past it is seen */
-	int32_t err = kvr_codec_decode(codec, KVR_SERDE_ZSTD, (struct kvr_const_span){ copy, n }, back, raw_len);
+	int32_t err = kvr_codec_decode(
+	    codec, KVR_SERDE_ZSTD, (struct kvr_const_span){ copy, n }, back, raw_len);
 
 	check_guard(back, raw_len);
 	free(copy);
@@ -192,7 +200,8 @@ START_TEST(damage_is_corrupt_and_never_overruns)
 
 	for (size_t i = 0; i < LEN; i++)
 		soft[i] = i % 2 == 0 ? (uint8_t)draw(&seed) : (uint8_t)(0x3c + (draw(&seed) & 1));
-	size_t n = kvr_codec_encode(codec, KVR_SERDE_ZSTD, 2, (struct kvr_const_span){ soft, LEN }, (struct kvr_span){ into, LEN });
+	size_t n = kvr_codec_encode(codec, KVR_SERDE_ZSTD, 2, (struct kvr_const_span){ soft, LEN },
+	    (struct kvr_span){ into, LEN });
 
 	ck_assert_uint_gt(n, 0);
 	for (size_t cut = 0; cut < n; cut++)
@@ -243,13 +252,16 @@ START_TEST(the_layout_of_planes_is_fixed)
 	for (size_t i = 0; i < 128; i++)
 		raw[i] = i % 2 == 0 ? 1 : 2;
 	raw[128] = 9;
-	size_t n = kvr_codec_encode(codec, KVR_SERDE_ZSTD, 2, (struct kvr_const_span){ raw, 129 }, (struct kvr_span){ into, 129 });
+	size_t n = kvr_codec_encode(codec, KVR_SERDE_ZSTD, 2, (struct kvr_const_span){ raw, 129 },
+	    (struct kvr_span){ into, 129 });
 
 	ck_assert_uint_gt(n, 0);
 	ck_assert_uint_eq(into[0], 2);
 	/* Read as plain it is the planes themselves: stored values depend on this order. */
 	into[0] = 0;
-	ck_assert_int_eq(kvr_codec_decode(codec, KVR_SERDE_ZSTD, (struct kvr_const_span){ into, n }, back, 129), KVR_OK);
+	ck_assert_int_eq(
+	    kvr_codec_decode(codec, KVR_SERDE_ZSTD, (struct kvr_const_span){ into, n }, back, 129),
+	    KVR_OK);
 	for (size_t i = 0; i < 129; i++)
 		ck_assert_uint_eq(back[i], i < 64 ? 1 : i < 128 ? 2 : 9);
 	kvr_codec_free(codec);
@@ -266,14 +278,18 @@ START_TEST(naive_is_a_copy_and_others_are_unknown)
 	ck_assert_int_eq(kvr_codec_decode(codec, KVR_SERDE_NAIVE, stored, back, 5), KVR_OK);
 	ck_assert_int_eq(memcmp(raw, back, 5), 0);
 	ck_assert_int_eq(kvr_codec_decode(codec, KVR_SERDE_NAIVE, stored, back, 4), KVR_E_CORRUPT);
-	ck_assert_int_eq(kvr_codec_decode(codec, KVR_SERDE_NAIVE, (struct kvr_const_span){ NULL, 0 }, NULL, 0), KVR_OK);
+	ck_assert_int_eq(
+	    kvr_codec_decode(codec, KVR_SERDE_NAIVE, (struct kvr_const_span){ NULL, 0 }, NULL, 0),
+	    KVR_OK);
 	ck_assert_int_eq(kvr_codec_decode(codec, 77, stored, back, 5), KVR_E_IDENTITY);
-	ck_assert_uint_eq(kvr_codec_encode(codec, KVR_SERDE_NAIVE, 1, stored, (struct kvr_span){ back, 5 }), 0);
+	ck_assert_uint_eq(
+	    kvr_codec_encode(codec, KVR_SERDE_NAIVE, 1, stored, (struct kvr_span){ back, 5 }), 0);
 	kvr_codec_free(codec);
 	kvr_codec_free(NULL);
 }
 END_TEST
 
-KVR_CHECK_MAIN("actors.codec", kv_data_shrinks_and_planes_help, every_length_comes_back, little_room_is_no_fault,
-    one_codec_takes_all_sizes_in_any_order, damage_is_corrupt_and_never_overruns, the_layout_of_planes_is_fixed,
+KVR_CHECK_MAIN("actors.codec", kv_data_shrinks_and_planes_help, every_length_comes_back,
+    little_room_is_no_fault, one_codec_takes_all_sizes_in_any_order,
+    damage_is_corrupt_and_never_overruns, the_layout_of_planes_is_fixed,
     naive_is_a_copy_and_others_are_unknown)

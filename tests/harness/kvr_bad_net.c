@@ -19,26 +19,26 @@ enum { PAIRS = 64, ROOM = 65536, DRIP_MS = 100 };
 /* Bytes on their way in one direction. */
 struct way {
 	size_t at, len;
-	char   bytes[ROOM];
+	char bytes[ROOM];
 };
 
 struct pair {
-	int        fd[2]; /* client, server; -1: the pair is free */
-	uint64_t   sent;  /* bytes of the server since the mode was set */
-	uint64_t   drip_at_ms;
+	int fd[2];     /* client, server; -1: the pair is free */
+	uint64_t sent; /* bytes of the server since the mode was set */
+	uint64_t drip_at_ms;
 	struct way way[2]; /* from client, from server */
 };
 
 struct kvr_bad_net {
-	int               listen_fd, event_fd;
-	uint16_t          server_port;
-	char              url[40];
-	pthread_t         thread;
-	pthread_mutex_t   lock; /* over all below */
+	int listen_fd, event_fd;
+	uint16_t server_port;
+	char url[40];
+	pthread_t thread;
+	pthread_mutex_t lock; /* over all below */
 	enum kvr_net_mode mode;
-	uint64_t          at, changes, accepted;
-	int               stop;
-	struct pair       pair[PAIRS]; /* the thread's own */
+	uint64_t at, changes, accepted;
+	int stop;
+	struct pair pair[PAIRS]; /* the thread's own */
 };
 
 static uint64_t
@@ -116,7 +116,8 @@ static int
 empty(struct pair *p, int from, size_t max)
 {
 	struct way *w = &p->way[from];
-	ssize_t n = send(p->fd[1 - from], w->bytes + w->at, max < w->len ? max : w->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n = send(p->fd[1 - from], w->bytes + w->at, max < w->len ? max : w->len,
+	    MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (n < 0)
 		return errno == EAGAIN;
@@ -178,7 +179,8 @@ serve(struct pair *p, const struct pollfd *polled, enum kvr_net_mode mode, uint6
 			return;
 		}
 		if (from == 1 && mode == KVR_NET_FLIP) {
-			for (size_t i = before - w->len; i < before; i++) { /* unsent: as they came */
+			for (size_t i = before - w->len; i < before;
+			     i++) { /* unsent: as they came */
 				if ((p->sent + i + 1) % at == 0)
 					w->bytes[w->at + i - (before - w->len)] ^= 4;
 			}
@@ -202,7 +204,9 @@ watch(struct kvr_bad_net *me, struct pollfd *polled)
 		for (int side = 0; side < 2; side++) {
 			short events = p->fd[0] >= 0 && p->way[side].len == 0 ? POLLIN : 0;
 
-			polled[2 + 2 * i + side] = (struct pollfd){ .fd = p->fd[0] < 0 ? -1 : p->fd[side], .events = events };
+			polled[2 + 2 * i + side] =
+			    (struct pollfd){ .fd = p->fd[0] < 0 ? -1 : p->fd[side],
+				    .events = events };
 			if (p->fd[0] >= 0 && p->way[side].len > 0)
 				wait_ms = 1;
 		}

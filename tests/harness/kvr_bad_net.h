@@ -21,10 +21,10 @@ enum kvr_net_mode {
 struct kvr_bad_net;
 
 struct kvr_bad_net *kvr_bad_net_start(uint16_t server_port);
-const char         *kvr_bad_net_url(const struct kvr_bad_net *); /* redis://127.0.0.1:port */
-void                kvr_bad_net_mode(struct kvr_bad_net *, enum kvr_net_mode, uint64_t at);
+const char *kvr_bad_net_url(const struct kvr_bad_net *); /* redis://127.0.0.1:port */
+void kvr_bad_net_mode(struct kvr_bad_net *, enum kvr_net_mode, uint64_t at);
 /* Connections that were accepted so far. */
-uint64_t            kvr_bad_net_accepted(struct kvr_bad_net *);
-void                kvr_bad_net_stop(struct kvr_bad_net *take);
+uint64_t kvr_bad_net_accepted(struct kvr_bad_net *);
+void kvr_bad_net_stop(struct kvr_bad_net *take);
 
 #endif

@@ -19,17 +19,18 @@
 _Noreturn void bed_fail(const char *file, int line, const char *what, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-#define MUST(cond, ...) \
-	do { \
-		if (!(cond)) \
-			bed_fail(__FILE__, __LINE__, #cond, __VA_ARGS__); \
+#define MUST(cond, ...)                                                                            \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			bed_fail(__FILE__, __LINE__, #cond, __VA_ARGS__);                          \
 	} while (0)
 
 /* Compares errors by name, so that a failure reads well. */
-#define ERR(call, want) \
-	do { \
-		int32_t got_ = (int32_t)(call); \
-		MUST(got_ == (int32_t)(want), "it is %s, not %s", kvr_err_name(got_), kvr_err_name(want)); \
+#define ERR(call, want)                                                                            \
+	do {                                                                                       \
+		int32_t got_ = (int32_t)(call);                                                    \
+		MUST(got_ == (int32_t)(want), "it is %s, not %s", kvr_err_name(got_),              \
+		    kvr_err_name(want));                                                           \
 	} while (0)
 #define OK(call) ERR(call, KVR_OK)
 
@@ -50,7 +51,7 @@ int bed_logged(const char *text);
 
 /* A directory in /tmp for this process; removed at exit, with all that is in it. */
 const char *bed_dir(char *ret, size_t cap);
-size_t      bed_files(const char *dir, const char *suffix);
+size_t bed_files(const char *dir, const char *suffix);
 
 /* The bytes of a value are made from its key and its length. */
 void bed_fill(void *at, size_t len, const char *key);
@@ -59,22 +60,23 @@ long bed_wrong(const void *at, size_t len, const char *key);
 
 /* n keys "name-0" and so on with `each` bytes of memory each. */
 struct bed_batch {
-	uint32_t  n, kind, flags;
-	size_t    each;
-	char    (*text)[64];
+	uint32_t n, kind, flags;
+	size_t each;
+	char (*text)[64];
 	const char **key;
-	void    **at;
+	void **at;
 	uint64_t *len, *got;
-	uint8_t  *memory;
-	int32_t  *err;
+	uint8_t *memory;
+	int32_t *err;
 	uint32_t *tier;
 	struct kvr_done done; /* of the last run */
-	uint32_t  per_chunk;
+	uint32_t per_chunk;
 };
 struct bed_batch *bed_batch_new(const char *name, uint32_t n, size_t each);
-void              bed_batch_free(struct bed_batch *take);
+void bed_batch_free(struct bed_batch *take);
 /* What kvr_run answers. A put stores right bytes; a get starts from rubbish, and every hit is compared. */
-enum kvr_err bed_run(struct kvr *, struct bed_batch *, uint32_t kind, uint32_t flags, uint64_t until_ns);
+enum kvr_err bed_run(
+    struct kvr *, struct bed_batch *, uint32_t kind, uint32_t flags, uint64_t until_ns);
 /* Compares every key that is OK. */
 void bed_compare(const struct bed_batch *);
 void bed_describe(struct bed_batch *, uint32_t kind, struct kvr_batch *ret);

@@ -279,7 +279,8 @@ bed_batch_new(const char *name, uint32_t n, size_t each)
 	b->err = calloc(n, sizeof(*b->err));
 	b->tier = calloc(n, sizeof(*b->tier));
 	b->memory = malloc(n * each + 1);
-	MUST(b->text && b->key && b->at && b->len && b->got && b->err && b->tier && b->memory, "no memory");
+	MUST(b->text && b->key && b->at && b->len && b->got && b->err && b->tier && b->memory,
+	    "no memory");
 	for (uint32_t i = 0; i < n; i++) {
 		snprintf(b->text[i], sizeof(b->text[i]), "%s-%u", name, i);
 		b->key[i] = b->text[i];
@@ -308,8 +309,13 @@ bed_describe(struct bed_batch *b, uint32_t kind, struct kvr_batch *ret)
 {
 	bool moves = kind == KVR_GET || kind == KVR_PUT;
 
-	*ret = (struct kvr_batch){ .size = sizeof(*ret), .kind = kind, .n = b->n, .per_chunk = b->per_chunk,
-		.key = b->key, .at = moves ? b->at : NULL, .len = moves ? b->len : NULL };
+	*ret = (struct kvr_batch){ .size = sizeof(*ret),
+		.kind = kind,
+		.n = b->n,
+		.per_chunk = b->per_chunk,
+		.key = b->key,
+		.at = moves ? b->at : NULL,
+		.len = moves ? b->len : NULL };
 }
 
 void
@@ -318,10 +324,12 @@ bed_compare(const struct bed_batch *b)
 	for (uint32_t i = 0; i < b->n; i++) {
 		if (b->err[i] != KVR_OK)
 			continue;
-		MUST(b->got[i] <= b->each, "%s has %llu bytes", b->key[i], (unsigned long long)b->got[i]);
+		MUST(b->got[i] <= b->each, "%s has %llu bytes", b->key[i],
+		    (unsigned long long)b->got[i]);
 		long at = bed_wrong(b->at[i], b->got[i], b->key[i]);
 
-		MUST(at < 0, "%s of %llu bytes is wrong at %ld", b->key[i], (unsigned long long)b->got[i], at);
+		MUST(at < 0, "%s of %llu bytes is wrong at %ld", b->key[i],
+		    (unsigned long long)b->got[i], at);
 	}
 }
 
@@ -329,7 +337,9 @@ enum kvr_err
 bed_run(struct kvr *kvr, struct bed_batch *b, uint32_t kind, uint32_t flags, uint64_t until_ns)
 {
 	const struct kvr_opts o = { .size = sizeof(o), .flags = flags, .until_ns = until_ns };
-	struct kvr_results r = { .size = sizeof(r), .cap = b->n, .err = b->err, .len = b->got, .tier = b->tier };
+	struct kvr_results r = {
+		.size = sizeof(r), .cap = b->n, .err = b->err, .len = b->got, .tier = b->tier
+	};
 	struct kvr_batch batch;
 
 	bed_describe(b, kind, &batch);
@@ -351,8 +361,8 @@ void
 bed_all(const struct bed_batch *b, int32_t err, const char *where)
 {
 	for (uint32_t i = 0; i < b->n; i++)
-		MUST(b->err[i] == err, "%s: %s is %s, not %s: %s", where, b->key[i], kvr_err_name(b->err[i]),
-		    kvr_err_name(err), b->done.why);
+		MUST(b->err[i] == err, "%s: %s is %s, not %s: %s", where, b->key[i],
+		    kvr_err_name(b->err[i]), kvr_err_name(err), b->done.why);
 }
 
 static int32_t

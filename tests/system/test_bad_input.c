@@ -28,8 +28,9 @@ refused(const char *text, const char *word)
 	bed_usage(&after);
 	MUST(err == KVR_E_CONFIG && kvr == NULL, "%s is %s: %s", text, kvr_err_name(err), why);
 	MUST(strstr(why, word) != NULL, "\"%s\" does not say \"%s\"", why, word);
-	MUST(after.threads == before.threads && after.fds == before.fds, "%s leaves %zu threads, %zu descriptors",
-	    text, after.threads - before.threads, after.fds - before.fds);
+	MUST(after.threads == before.threads && after.fds == before.fds,
+	    "%s leaves %zu threads, %zu descriptors", text, after.threads - before.threads,
+	    after.fds - before.fds);
 }
 
 START_TEST(configurations_that_contradict_themselves)
@@ -43,11 +44,15 @@ START_TEST(configurations_that_contradict_themselves)
 	refused("{'tiers':[{'name':'a','url':'fs:///tmp','ttl':'1h'}]}", "ttl");
 	refused("{'tiers':[{'name':'a','url':'memory://'},{'name':'a','url':'memory://'}]}", "a");
 	refused("{'tiers':[{'name':'a','url':'memory://','lanes':{'bulk':0}}]}", "bulk");
-	refused("{'tiers':[{'name':'a','url':'memory://','breaker':{'backoff_min':'10s','backoff_max':'1s'}}]}",
+	refused("{'tiers':[{'name':'a','url':'memory://"
+	        "','breaker':{'backoff_min':'10s','backoff_max':'1s'}}]}",
 	    "backoff");
-	refused("{'tiers':[{'name':'a','url':'redis://u:p@127.0.0.1:1','password':'q'}]}", "password");
+	refused(
+	    "{'tiers':[{'name':'a','url':'redis://u:p@127.0.0.1:1','password':'q'}]}", "password");
 	refused("{'tiers':[{'name':'a','url':'memory://','colour':'red'}]}", "colour");
-	refused("{'tiers':[{'name':'a','url':'memory://'}],'memory':{'staging':'1MiB','slot_size':'2MiB'}}", "slot");
+	refused("{'tiers':[{'name':'a','url':'memory://"
+	        "'}],'memory':{'staging':'1MiB','slot_size':'2MiB'}}",
+	    "slot");
 	refused("{'tiers':[{'name':'a','url':'memory://'}", "text:1:");
 }
 END_TEST
@@ -65,7 +70,8 @@ START_TEST(a_directory_that_cannot_be_written)
 	MUST(f != NULL, "no file");
 	fclose(f);
 	/* A file where the directory should be; nobody, root included, can write into that. */
-	enum kvr_err err = bed_try(&kvr, why, sizeof(why), "{" HEAD ",'tiers':[{'name':'d','url':'fs://%s/x'}]}", deep);
+	enum kvr_err err = bed_try(
+	    &kvr, why, sizeof(why), "{" HEAD ",'tiers':[{'name':'d','url':'fs://%s/x'}]}", deep);
 
 	if (err == KVR_OK) { /* or it is said key by key, and by health */
 		int32_t put = bed_put1(kvr, "k", 100);
@@ -92,7 +98,8 @@ START_TEST(a_disk_that_is_full)
 	bed_dir(dir, sizeof(dir));
 	signal(SIGXFSZ, SIG_IGN);
 	struct kvr *kvr = bed_open("{" HEAD ",'tiers':[{'name':'d','url':'fs://%s'}]}", dir);
-	struct bed_batch *small = bed_batch_new("small", 4, 10000), *large = bed_batch_new("large", 4, 300000);
+	struct bed_batch *small = bed_batch_new("small", 4, 10000),
+	                 *large = bed_batch_new("large", 4, 300000);
 
 	MUST(getrlimit(RLIMIT_FSIZE, &old) == 0, "getrlimit");
 	limit = old;
@@ -100,8 +107,9 @@ START_TEST(a_disk_that_is_full)
 	MUST(setrlimit(RLIMIT_FSIZE, &limit) == 0, "setrlimit");
 	MUST(bed_run(kvr, large, KVR_PUT, 0, 0) != KVR_OK, "it fitted");
 	for (uint32_t i = 0; i < 4; i++)
-		MUST(large->err[i] == KVR_E_NOSPACE || large->err[i] == KVR_E_REFUSED || large->err[i] == KVR_E_TOO_BIG, "%s",
-		    kvr_err_name(large->err[i]));
+		MUST(large->err[i] == KVR_E_NOSPACE || large->err[i] == KVR_E_REFUSED ||
+		         large->err[i] == KVR_E_TOO_BIG,
+		    "%s", kvr_err_name(large->err[i]));
 	MUST(large->done.why[0] != '\0', "no words");
 	/* No half of a value is visible, no temporary file stays, and small ones still go. */
 	MUST(bed_files(dir, "") == 0, "%zu files stay", bed_files(dir, ""));
@@ -171,7 +179,8 @@ START_TEST(a_wrong_password)
 	struct kvr_redis_server *server = kvr_redis_server_start("right", NULL);
 	struct kvr_health h = { .size = sizeof(h) };
 	struct kvr *kvr = bed_open("{" HEAD ",'tiers':[{'name':'far','url':'%s','password':'wrong',"
-	    "'breaker':{'backoff_min':'60s','backoff_max':'60s'}}]}", server->url);
+	                           "'breaker':{'backoff_min':'60s','backoff_max':'60s'}}]}",
+	    server->url);
 	int32_t err;
 	uint64_t until_ns = bed_in_ms(20000);
 
@@ -181,11 +190,14 @@ START_TEST(a_wrong_password)
 	} while (err != KVR_E_DOWN && err != KVR_E_AUTH);
 	OK(kvr_health(kvr, &h));
 	MUST(h.ok == 0 && strstr(h.why, "far") != NULL, "health: \"%s\"", h.why);
-	MUST(strstr(h.why, "WRONGPASS") != NULL || strstr(h.why, "password") != NULL || strstr(h.why, "AUTH") != NULL,
+	MUST(strstr(h.why, "WRONGPASS") != NULL || strstr(h.why, "password") != NULL ||
+	         strstr(h.why, "AUTH") != NULL,
 	    "health does not name it: \"%s\"", h.why);
-	MUST(strstr(h.why, "wrong\"") == NULL && bed_logged("'wrong'") == 0, "the password is repeated");
+	MUST(strstr(h.why, "wrong\"") == NULL && bed_logged("'wrong'") == 0,
+	    "the password is repeated");
 	bed_close(kvr);
-	kvr = bed_open("{" HEAD ",'tiers':[{'name':'far','url':'%s','password':'right'}]}", server->url);
+	kvr = bed_open(
+	    "{" HEAD ",'tiers':[{'name':'far','url':'%s','password':'right'}]}", server->url);
 	OK(bed_put1(kvr, "k", 10));
 	bed_close(kvr);
 	kvr_redis_server_stop(server);
@@ -243,7 +255,8 @@ END_TEST
 START_TEST(cancelling_and_the_early_completion)
 {
 	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
-	struct kvr *kvr = bed_open("{" HEAD ",'tiers':[{'name':'far','url':'%s','timeout':'60s'}]}", server->url);
+	struct kvr *kvr =
+	    bed_open("{" HEAD ",'tiers':[{'name':'far','url':'%s','timeout':'60s'}]}", server->url);
 	struct bed_batch *b = bed_batch_new("c", 4, 1000);
 	struct kvr_done d = { .size = sizeof(d) };
 	struct kvr_batch batch;

@@ -9,8 +9,11 @@ enum { TURNS = 200, AT_ONCE = 4, EACH = 3000, WARM = 20 };
 static struct kvr *
 open_one(const char *dir)
 {
-	return bed_open("{'memory':{'staging':'4MiB','objects':'4MiB'},'trace':{'dir':'%s','size':'1MiB','keep':2},"
-	    "'tiers':[{'name':'ram','url':'memory://'},{'name':'disk','url':'fs://%s/cache','serde':'zstd'}]}", dir, dir);
+	return bed_open("{'memory':{'staging':'4MiB','objects':'4MiB'},'trace':{'dir':'%s','size':'"
+	                "1MiB','keep':2},"
+	                "'tiers':[{'name':'ram','url':'memory://'},{'name':'disk','url':'fs://%s/"
+	                "cache','serde':'zstd'}]}",
+	    dir, dir);
 }
 
 static void
@@ -45,14 +48,17 @@ START_TEST(two_hundred_lives_leave_nothing)
 			bed_usage(&warm); /* allocators and nng have what they keep */
 	}
 	bed_usage(&end);
-	printf("after %d and %d lives: threads %zu %zu, descriptors %zu %zu, maps %zu %zu, mapped %zu %zu KiB\n", WARM,
-	    TURNS, warm.threads, end.threads, warm.fds, end.fds, warm.maps, end.maps, warm.mapped_kib, end.mapped_kib);
+	printf("after %d and %d lives: threads %zu %zu, descriptors %zu %zu, maps %zu %zu, mapped "
+	       "%zu %zu KiB\n",
+	    WARM, TURNS, warm.threads, end.threads, warm.fds, end.fds, warm.maps, end.maps,
+	    warm.mapped_kib, end.mapped_kib);
 	MUST(end.threads == warm.threads, "%zu threads, then %zu", warm.threads, end.threads);
 	MUST(end.fds == warm.fds, "%zu descriptors, then %zu", warm.fds, end.fds);
 	if (bed_slowness() > 1)
 		return; /* a sanitizer keeps what was freed for a while */
 	MUST(end.maps <= warm.maps + 16, "%zu maps, then %zu", warm.maps, end.maps);
-	MUST(end.mapped_kib <= warm.mapped_kib + 8192, "%zu KiB, then %zu", warm.mapped_kib, end.mapped_kib);
+	MUST(end.mapped_kib <= warm.mapped_kib + 8192, "%zu KiB, then %zu", warm.mapped_kib,
+	    end.mapped_kib);
 }
 END_TEST
 

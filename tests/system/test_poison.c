@@ -21,7 +21,10 @@ enum { OPS = 16, KEYS = 4, EACH = 5000, THREADS = 3 };
 static void
 break_it(struct kvr *kvr)
 {
-	struct kvr_msg m = { .type = KVR_MSG_PART_DONE, .from = KVR_ID_TIER_OF(0), .to = KVR_ID_ROUTER, .part = 77 };
+	struct kvr_msg m = { .type = KVR_MSG_PART_DONE,
+		.from = KVR_ID_TIER_OF(0),
+		.to = KVR_ID_ROUTER,
+		.part = 77 };
 
 	enum kvr_err err = kvr_system_post(kvr->system, &m);
 	uint64_t until_ns = bed_in_ms(20000);
@@ -65,7 +68,9 @@ check_trace(const char *dir)
 			panic = true;
 		if (r->kind == KVR_REC_STEP && kvr_rec_step(r)->after == KVR_STATE_BROKEN) {
 			step = true;
-			MUST(kvr_rec_step(r)->msg.type == KVR_MSG_PART_DONE && kvr_rec_step(r)->msg.part == 77, "another step");
+			MUST(kvr_rec_step(r)->msg.type == KVR_MSG_PART_DONE &&
+			         kvr_rec_step(r)->msg.part == 77,
+			    "another step");
 		}
 	}
 	MUST(panic && step, "panic %d, the step %d", panic, step);
@@ -74,8 +79,8 @@ check_trace(const char *dir)
 
 struct caller {
 	struct kvr *kvr;
-	pthread_t   thread;
-	int         number;
+	pthread_t thread;
+	int number;
 };
 
 /* Goes on until it is told that the instance is dead. */
@@ -123,14 +128,19 @@ START_TEST(a_broken_invariant_ends_the_instance_and_nothing_else)
 	kvr_obj obj;
 
 	bed_dir(dir, sizeof(dir));
-	struct kvr *other = bed_open("{'trace':{'dir':'none'},'tiers':[{'name':'m','url':'memory://'}]}");
-	struct kvr *kvr = bed_open("{'on_panic':'poison','trace':{'dir':'%s','size':'1MiB'},'memory':{'staging':'4MiB','objects':'4MiB'},"
-	    "'tiers':[{'name':'m','url':'memory://'},{'name':'far','url':'%s','write':'never','timeout':'60s'}]}", dir, server->url);
+	struct kvr *other =
+	    bed_open("{'trace':{'dir':'none'},'tiers':[{'name':'m','url':'memory://'}]}");
+	struct kvr *kvr = bed_open("{'on_panic':'poison','trace':{'dir':'%s','size':'1MiB'},'"
+	                           "memory':{'staging':'4MiB','objects':'4MiB'},"
+	                           "'tiers':[{'name':'m','url':'memory://"
+	                           "'},{'name':'far','url':'%s','write':'never','timeout':'60s'}]}",
+	    dir, server->url);
 
 	OK(kvr_alloc(kvr_get_allocator_backend(kvr), NULL, EACH, 0, &obj));
 	for (int i = 0; i < THREADS; i++) {
 		caller[i] = (struct caller){ .kvr = kvr, .number = i };
-		MUST(pthread_create(&caller[i].thread, NULL, call_until_dead, &caller[i]) == 0, "no thread");
+		MUST(pthread_create(&caller[i].thread, NULL, call_until_dead, &caller[i]) == 0,
+		    "no thread");
 	}
 	/* These wait for a server that stands still. */
 	kvr_redis_server_pause(server);
@@ -148,7 +158,8 @@ START_TEST(a_broken_invariant_ends_the_instance_and_nothing_else)
 	}
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(caller[i].thread, NULL);
-	printf("everything is answered %.1f ms after the break\n", (double)(bed_now_ns() - start_ns) / 1e6);
+	printf("everything is answered %.1f ms after the break\n",
+	    (double)(bed_now_ns() - start_ns) / 1e6);
 	check_dead(kvr);
 	check_trace(dir);
 	OK(kvr_unref(kvr_get_allocator_backend(kvr), obj));
@@ -156,8 +167,8 @@ START_TEST(a_broken_invariant_ends_the_instance_and_nothing_else)
 	struct kvr_close_report r = { .size = sizeof(r) };
 	enum kvr_err err = kvr_close(kvr, bed_in_ms(20000), KVR_DRAIN, &r);
 
-	MUST((err == KVR_OK || err == KVR_E_DEAD) && r.stuck_threads == 0, "%s, %u threads", kvr_err_name(err),
-	    r.stuck_threads);
+	MUST((err == KVR_OK || err == KVR_E_DEAD) && r.stuck_threads == 0, "%s, %u threads",
+	    kvr_err_name(err), r.stuck_threads);
 	kvr_free(kvr);
 	/* The neighbour has not noticed. */
 	OK(bed_put1(other, "x", 100));
@@ -173,7 +184,8 @@ START_TEST(a_dead_instance_is_freed_and_opened_again)
 	struct bed_usage warm = { 0 }, end;
 
 	for (int i = 0; i < 20; i++) {
-		struct kvr *kvr = bed_open("{'trace':{'dir':'none'},'memory':{'staging':'4MiB'},'tiers':[{'name':'m','url':'memory://'}]}");
+		struct kvr *kvr = bed_open("{'trace':{'dir':'none'},'memory':{'staging':'4MiB'},'"
+		                           "tiers':[{'name':'m','url':'memory://'}]}");
 
 		OK(bed_put1(kvr, "x", 100));
 		break_it(kvr);
@@ -183,8 +195,9 @@ START_TEST(a_dead_instance_is_freed_and_opened_again)
 			bed_usage(&warm);
 	}
 	bed_usage(&end);
-	MUST(end.threads == warm.threads && end.fds == warm.fds, "%zu threads then %zu, %zu descriptors then %zu",
-	    warm.threads, end.threads, warm.fds, end.fds);
+	MUST(end.threads == warm.threads && end.fds == warm.fds,
+	    "%zu threads then %zu, %zu descriptors then %zu", warm.threads, end.threads, warm.fds,
+	    end.fds);
 }
 END_TEST
 

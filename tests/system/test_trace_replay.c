@@ -44,7 +44,8 @@ replay(const char *path)
 	char why[512] = "";
 
 	MUST(kvr_trace_view_open(path, &view, why, sizeof(why)) == KVR_OK, "%s", why);
-	MUST(kvr_replay_open(view, kvr_spec_of, false, &replay, why, sizeof(why)) == KVR_OK, "%s", why);
+	MUST(kvr_replay_open(view, kvr_spec_of, false, &replay, why, sizeof(why)) == KVR_OK, "%s",
+	    why);
 	enum kvr_err err = kvr_replay_all(replay, &steps, &diff);
 
 	MUST(err == KVR_OK, "%s after %llu steps: %s", kvr_err_name(err), (unsigned long long)steps,
@@ -59,14 +60,17 @@ static void
 live(struct kvr *kvr, struct kvr_redis_server *server, int turns)
 {
 	struct bed_batch *b = bed_batch_new("key", 40, EACH), *one = bed_batch_new("key", 1, EACH);
-	static const uint32_t kinds[] = { KVR_PUT, KVR_LOOKUP, KVR_GET, KVR_SIZE, KVR_PREFETCH, KVR_REMOVE, KVR_GET, KVR_PUT };
+	static const uint32_t kinds[] = { KVR_PUT, KVR_LOOKUP, KVR_GET, KVR_SIZE, KVR_PREFETCH,
+		KVR_REMOVE, KVR_GET, KVR_PUT };
 
 	for (int i = 0; i < turns; i++) {
 		uint32_t kind = kinds[(size_t)i % (sizeof(kinds) / sizeof(kinds[0]))];
-		enum kvr_err err = bed_run(kvr, b, kind, kind == KVR_PUT && i % 3 == 0 ? KVR_IF_ABSENT : 0, bed_in_ms(300));
+		enum kvr_err err = bed_run(kvr, b, kind,
+		    kind == KVR_PUT && i % 3 == 0 ? KVR_IF_ABSENT : 0, bed_in_ms(300));
 
 		MUST(err != KVR_E_DEAD && err != KVR_E_INVALID, "%s", kvr_err_name(err));
-		err = bed_run(kvr, one, KVR_GET, KVR_AT_MOST, i % 5 == 0 ? KVR_NOW : bed_in_ms(300));
+		err =
+		    bed_run(kvr, one, KVR_GET, KVR_AT_MOST, i % 5 == 0 ? KVR_NOW : bed_in_ms(300));
 		MUST(err != KVR_E_DEAD && err != KVR_E_INVALID, "%s", kvr_err_name(err));
 		if (i == turns / 3)
 			kvr_redis_server_kill(server);
@@ -80,10 +84,13 @@ live(struct kvr *kvr, struct kvr_redis_server *server, int turns)
 static struct kvr *
 open_traced(const char *dir, const char *size, const char *url)
 {
-	return bed_open("{'memory':{'staging':'16MiB','slot_size':'64KiB'},'timeouts':{'connect':'200ms'},"
-	    "'trace':{'dir':'%s','size':'%s'},'tiers':[{'name':'ram','url':'memory://','capacity':'1MiB'},"
+	return bed_open(
+	    "{'memory':{'staging':'16MiB','slot_size':'64KiB'},'timeouts':{'connect':'200ms'},"
+	    "'trace':{'dir':'%s','size':'%s'},'tiers':[{'name':'ram','url':'memory://"
+	    "','capacity':'1MiB'},"
 	    "{'name':'disk','url':'fs://%s/cache','serde':'zstd','write':'back'},"
-	    "{'name':'far','url':'%s','breaker':{'faults':2,'backoff_min':'10ms','backoff_max':'50ms'}}]}",
+	    "{'name':'far','url':'%s','breaker':{'faults':2,'backoff_min':'10ms','backoff_max':'"
+	    "50ms'}}]}",
 	    dir, size, dir, url);
 }
 
@@ -152,7 +159,9 @@ START_TEST(a_killed_process_is_replayed)
 	MUST(kill(child, SIGKILL) == 0, "kill");
 	int status;
 
-	MUST(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%d", status);
+	MUST(waitpid(child, &status, 0) == child && WIFSIGNALED(status) &&
+	         WTERMSIG(status) == SIGKILL,
+	    "%d", status);
 	path_of(dir, path, sizeof(path));
 	uint64_t steps = replay(path);
 
@@ -164,5 +173,5 @@ START_TEST(a_killed_process_is_replayed)
 }
 END_TEST
 
-KVR_CHECK_MAIN("system.trace_replay", a_run_is_replayed_from_its_beginning, a_run_is_replayed_from_a_snapshot,
-    a_killed_process_is_replayed)
+KVR_CHECK_MAIN("system.trace_replay", a_run_is_replayed_from_its_beginning,
+    a_run_is_replayed_from_a_snapshot, a_killed_process_is_replayed)

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Serdes of tiers, and the staging memory they need: in it nothing waits for itself. */
+#include "kvr_system_bed.h"
+
+#include "kvr_redis_raw.h"
+#include "kvr_redis_server.h"
+
+KVR_NEEDS_REDIS
+
+enum { N = 40, EACH = 20000 };
+
+#define HEAD                                                                                       \
+	"'memory':{'staging':'32MiB','objects':'4MiB'},'timeouts':{'connect':'300ms'},'trace':{'"  \
+	"dir':'none'}"
+
+static struct kvr *
+open_fs(const char *dir)
+{
+	return bed_open("{" HEAD ",'tiers':[{'name':'disk','url':'fs://%s'}]}", dir);
+}
+
+/* KV-like: two-byte elements whose high bytes are alike. */
+static void
+fill_soft(struct bed_batch *b)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		uint8_t *at = b->at[i];
+
+		bed_fill(at, b->each, b->key[i]);
+		for (size_t k = 1; k < b->each; k += 2)
+			at[k] = (uint8_t)(0x3c + (at[k] & 3));
+	}
+}
+
+static enum kvr_err
+move(struct kvr *kvr, struct bed_batch *b, uint32_t kind)
+{
+	struct kvr_batch batch;
+	struct kvr_results r = {
+		.size = sizeof(r), .cap = b->n, .err = b->err, .len = b->got, .tier = b->tier
+	};
+
+	b->done = (struct kvr_done){ .size = sizeof(b->done) };
+	bed_describe(b, kind, &batch);
+	return kvr_run(kvr, &batch, NULL, &b->done, &r);
+}
+
+static void
+expect_soft(struct kvr *kvr, struct bed_batch *b, uint32_t tier)
+{
+	uint8_t *want = malloc(b->n * b->each);
+
+	MUST(want != NULL, "no memory");
+	fill_soft(b);
+	memcpy(want, b->memory, b->n * b->each);
+	memset(b->memory, 0, b->n * b->each);
+	OK(move(kvr, b, KVR_GET));
+	MUST(memcmp(want, b->memory, b->n * b->each) == 0, "another payload");
+	for (uint32_t i = 0; i < b->n; i++)
+		MUST(b->tier[i] == tier, "from tier %u, not %u", b->tier[i], tier);
+	free(want);
+}
+
+/* All of them come, n from the first tier. */
+static void
+expect_soft_somewhere(struct kvr *kvr, struct bed_batch *b, uint32_t n)
+{
+	uint32_t first = 0;
+
+	OK(move(kvr, b, KVR_GET));
+	for (uint32_t i = 0; i < b->n; i++)
+		first += b->tier[i] == 0;
+	MUST(first == n, "%u come from the first tier, not %u", first, n);
+}
+
+/* Each tier has a serde and a format of its own; what is read is the same from each. */
+START_TEST(every_tier_has_its_own_serde_and_format)
+{
+	char dir[64];
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
+	struct kvr_raw *raw = kvr_raw_open(server->port, NULL);
+	struct bed_batch *b = bed_batch_new("soft", N, EACH);
+
+	bed_dir(dir, sizeof(dir));
+	struct kvr *kvr =
+	    bed_open("{" HEAD ",'tiers':["
+	             "{'name':'ram','url':'memory://','capacity':'64MiB','promote':{'on':'never'}},"
+	             "{'name':'disk','url':'fs://%s','serde':'zstd','promote':{'on':'never'}},"
+	             "{'name':'far','url':'%s','format':'bare'}]}",
+	        dir, server->url);
+
+	fill_soft(b);
+	OK(move(kvr, b, KVR_PUT));
+	expect_soft(kvr, b, 0);
+	bed_close(kvr);
+	struct kvr_raw_reply r = kvr_raw(raw, "STRLEN soft-7");
+
+	MUST(r.n == EACH, "%lld bytes in redis", (long long)r.n);
+	/* Without the memory tier the disk's are read, and then, without the disk, redis'. */
+	kvr = bed_open(
+	    "{" HEAD
+	    ",'tiers':[{'name':'disk','url':'fs://%s','serde':'zstd','promote':{'on':'never'}},"
+	    "{'name':'far','url':'%s','format':'bare'}]}",
+	    dir, server->url);
+	expect_soft(kvr, b, 0);
+	bed_close(kvr);
+	kvr =
+	    bed_open("{" HEAD ",'tiers':[{'name':'far','url':'%s','format':'bare'}]}", server->url);
+	expect_soft(kvr, b, 0);
+	bed_close(kvr);
+	/* Read without the serde it was written with: no bytes, and a reason. */
+	kvr = open_fs(dir);
+	ERR(move(kvr, b, KVR_GET), KVR_E_IDENTITY);
+	bed_all(b, KVR_E_IDENTITY, "zstd read as naive");
+	bed_close(kvr);
+	kvr_raw_close(raw);
+	kvr_redis_server_stop(server);
+	bed_batch_free(b);
+}
+END_TEST
+
+START_TEST(a_prefetch_brings_it_up)
+{
+	char dir[64];
+	uint64_t left;
+
+	bed_dir(dir, sizeof(dir));
+	struct kvr *kvr = bed_open("{'memory':{'staging':'32MiB','slot_size':'64KiB'},'trace':{'"
+	                           "dir':'none'},'tiers':[{'name':'ram','url':'memory://'},"
+	                           "{'name':'disk','url':'fs://%s','serde':'zstd'}]}",
+	    dir);
+	struct kvr *below =
+	    bed_open("{" HEAD ",'tiers':[{'name':'disk','url':'fs://%s','serde':'zstd'}]}", dir);
+	struct bed_batch *b = bed_batch_new("pre", N, EACH);
+
+	OK(bed_run(below, b, KVR_PUT, 0, 0));
+	bed_close(below);
+	OK(bed_run(kvr, b, KVR_PREFETCH, 0, 0));
+	OK(kvr_quiet(kvr, 0, &left));
+	OK(bed_run(kvr, b, KVR_GET, 0, 0));
+	for (uint32_t i = 0; i < N; i++)
+		MUST(b->tier[i] == 0, "%s came from tier %u", b->key[i], b->tier[i]);
+	bed_close(kvr);
+	bed_batch_free(b);
+}
+END_TEST
+
+/*
+ * Payloads that are written back have to be encoded first, which takes a second slot, and all of
+ * them want to be kept at once: nothing may wait for itself.
+ */
+START_TEST(write_back_through_a_serde_in_little_memory)
+{
+	char dir[64], fast[64];
+	uint64_t left;
+
+	bed_dir(dir, sizeof(dir));
+	bed_dir(fast, sizeof(fast));
+	struct bed_batch *b = bed_batch_new("small", 6, 65536);
+	struct kvr *kvr = bed_open(
+	    "{'memory':{'staging':'1MiB','slot_size':'64KiB'},'trace':{'dir':'none'},'tiers':["
+	    "{'name':'b','url':'fs://%s','write':'back','serde':'zstd'}]}",
+	    dir);
+
+	for (int turn = 0; turn < 20; turn++) {
+		uint64_t start_ns = bed_now_ns();
+
+		fill_soft(b);
+		OK(move(kvr, b, KVR_PUT));
+		OK(kvr_quiet(kvr, bed_in_ms(20000), &left));
+		MUST(bed_now_ns() - start_ns < bed_slowness() * 10000000000U, "turn %d hung", turn);
+	}
+	/* More than can be kept: the rest is refused at once, not at the deadline. */
+	struct bed_batch *many = bed_batch_new("many", 100, 65536);
+	uint64_t start_ns = bed_now_ns();
+
+	fill_soft(many);
+	ERR(move(kvr, many, KVR_PUT), KVR_E_NOMEM);
+	MUST(many->done.n_ok >= 4 && many->done.n_ok <= 16, "%u are kept", many->done.n_ok);
+	MUST(bed_now_ns() - start_ns < bed_slowness() * 10000000000U, "it waited");
+	bed_close(kvr);
+	MUST(bed_files(dir, ".kvr") == 6 + many->done.n_ok, "%zu", bed_files(dir, ".kvr"));
+	/* With a tier that is written through it is that one which counts. */
+	kvr = bed_open(
+	    "{'memory':{'staging':'1MiB','slot_size':'64KiB'},'trace':{'dir':'none'},'tiers':["
+	    "{'name':'a','url':'fs://%s'},{'name':'b','url':'fs://"
+	    "%s','write':'back','serde':'zstd'}]}",
+	    fast, dir);
+	OK(move(kvr, many, KVR_PUT));
+	OK(kvr_quiet(kvr, bed_in_ms(20000), &left));
+	MUST(bed_files(fast, ".kvr") == 100, "%zu", bed_files(fast, ".kvr"));
+	bed_close(kvr);
+	bed_batch_free(b);
+	bed_batch_free(many);
+}
+END_TEST
+
+/* More keys than the staging arena could keep: what has no room is said at once, the rest comes. */
+START_TEST(a_prefetch_of_more_than_fits)
+{
+	char dir[64];
+	uint64_t left;
+
+	bed_dir(dir, sizeof(dir));
+	struct kvr *below =
+	    bed_open("{" HEAD ",'tiers':[{'name':'disk','url':'fs://%s','serde':'zstd'}]}", dir);
+	struct bed_batch *b = bed_batch_new("pre", 100, 65536);
+
+	fill_soft(b);
+	OK(move(below, b, KVR_PUT));
+	bed_close(below);
+	struct kvr *kvr = bed_open(
+	    "{'memory':{'staging':'1MiB','slot_size':'64KiB'},'trace':{'dir':'none'},'tiers':["
+	    "{'name':'ram','url':'memory://'},{'name':'disk','url':'fs://%s','serde':'zstd'}]}",
+	    dir);
+	uint64_t start_ns = bed_now_ns();
+
+	ERR(bed_run(kvr, b, KVR_PREFETCH, 0, 0), KVR_E_NOMEM);
+	MUST(bed_now_ns() - start_ns < bed_slowness() * 5000000000U, "it waited");
+	uint32_t n_ok = b->done.n_ok;
+
+	MUST(n_ok >= 2 && n_ok <= 16, "%u", n_ok);
+	for (uint32_t i = 0; i < 100; i++)
+		MUST(
+		    b->err[i] == KVR_OK || b->err[i] == KVR_E_NOMEM, "%s", kvr_err_name(b->err[i]));
+	OK(kvr_quiet(kvr, 0, &left));
+	expect_soft_somewhere(kvr, b, n_ok);
+	bed_close(kvr);
+	bed_batch_free(b);
+}
+END_TEST
+
+KVR_CHECK_MAIN("system.tiers_serde", every_tier_has_its_own_serde_and_format,
+    a_prefetch_brings_it_up, write_back_through_a_serde_in_little_memory,
+    a_prefetch_of_more_than_fits)
