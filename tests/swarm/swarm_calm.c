@@ -380,6 +380,5 @@ swarm_calm(struct swarm *s)
 		if (draw(s, 0, 1) == 0)
 			store_some(s);
 		call(s);
-		swarm_tables_empty(s);
 	}
 }

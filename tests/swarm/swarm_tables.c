@@ -89,15 +89,16 @@ check_part(const struct swarm *s, const struct router *me, uint32_t slot)
 static void
 check_staging(const struct swarm *s, const struct router *me)
 {
-	static uint8_t seen[KVR_STAGING_MAX * 64 + 1];
+	static uint8_t seen[KVR_STAGING_MAX + 1]; /* by page + 1: a plan has no more of them */
 	uint32_t n = 0;
 
-	memset(seen, 0, sizeof(seen));
+	KVR_CHECK(me->config.staging_pages <= KVR_STAGING_MAX);
+	memset(seen, 0, me->config.staging_pages + 1);
 	for (uint32_t i = 0; i < me->n_slots_free; i++) {
 		if (seen[me->slot_free[i]]++ != 0)
 			swarm_broken(s, "a staging slot is free twice");
 	}
-	for (uint32_t i = 0; i < KVR_PARTS_SMALL * KVR_PART_KEYS; i++) {
+	for (uint32_t i = 0; i < KVR_PARTS_SMALL * KVR_PART_KEYS && me->n_parts > 0; i++) {
 		uint32_t buf = me->part_buf[i / KVR_PART_KEYS][i % KVR_PART_KEYS];
 
 		if (buf != 0 && seen[buf]++ != 0)
