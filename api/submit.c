@@ -105,7 +105,7 @@ post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns)
 	m.SUBMIT.flags = c->flags & ALL_FLAGS; /* a duplicate that is refused never gets here */
 	m.SUBMIT.per_chunk = (uint16_t)c->per_chunk;
 	m.SUBMIT.kind = (uint8_t)c->kind;
-	m.SUBMIT.bytes = c->bytes;
+	m.SUBMIT.request = atomic_load(&c->request); /* its hash: the trace knows it, nobody else asks */
 	return kvr_system_post(k->system, &m);
 }
 

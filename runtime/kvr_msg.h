@@ -134,7 +134,7 @@ enum kvr_count {
 	X(TIMER,       NONE,  SAME,     uint32_t timer; uint32_t gen;) \
 	X(CONTINUE,    NONE,  SAME,     uint32_t what; uint32_t spare;) \
 	/* facade and router; the operation is .op: slot | generation << 32 */ \
-	X(SUBMIT,      IN,    SAME,     uint32_t first; uint32_t n; uint32_t flags; uint16_t per_chunk; uint8_t kind; uint8_t spare; uint64_t bytes;) \
+	X(SUBMIT,      IN,    SAME,     uint32_t first; uint32_t n; uint32_t flags; uint16_t per_chunk; uint8_t kind; uint8_t spare; uint64_t request;) \
 	X(SLICE,       IN,    SAME,     uint32_t first; uint32_t n;) \
 	X(CANCEL,      NONE,  SAME,     int32_t reason; uint32_t spare;) \
 	X(COMPLETE,    NAMED, SAME,     int32_t err; uint32_t flags; uint32_t n_ok; uint32_t prefix; uint64_t bytes;) \

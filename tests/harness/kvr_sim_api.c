@@ -132,7 +132,6 @@ kvr_sim_ask(struct kvr_sim *sim, const struct kvr_sim_ask *ask)
 	msg.SUBMIT.flags = ask->flags;
 	msg.SUBMIT.per_chunk = (uint16_t)a->answer.per_chunk;
 	msg.SUBMIT.kind = (uint8_t)ask->kind;
-	msg.SUBMIT.bytes = (uint64_t)ask->n * ask->len;
 	kvr_sim_post(sim, KVR_ID_ROUTER, &msg);
 	return number;
 }
