@@ -12,9 +12,10 @@
 #include <strings.h>
 
 bool
-kvr_is_flat_form(const struct kvr_node *root)
+kvr_is_flat_form(const struct kvr_node *root, const struct kvr_node *env)
 {
-	return kvr_tree_child(root, "remote_url") != NULL;
+	return kvr_tree_child(root, "remote_url") != NULL ||
+	       (env != NULL && kvr_tree_child(env, "remote_url") != NULL);
 }
 
 /* LMCache's rule, whatever the value looks like. */
@@ -120,11 +121,20 @@ assign_member(struct kvr_load *load, const struct kvr_flat_key *key, const struc
 	    key->kind == KVR_FLAT_COUNT ? "a whole number" : "a number of seconds");
 }
 
-static void
-assign(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
+/* A variable that cannot be converted changes nothing, as in LMCache; a wrong text is an error. */
+static bool
+may_be_wrong(const struct kvr_flat_key *key, const struct kvr_node *node)
 {
+	return node->from != NULL && key->kind != KVR_FLAT_TEXT;
+}
+
+static void
+assign(struct kvr_load *whole, const struct kvr_flat_key *key, const struct kvr_node *node)
+{
+	struct kvr_load part = *whole, *load = may_be_wrong(key, node) ? &part : whole;
 	struct kvr_value value = { .kind = KVR_TREE_TEXT, .bare = true, .called = key->name };
 
+	part.lenient = true;
 	value.origin = kvr_origin_of(load, node);
 	if (node->text == NULL || (key->kind == KVR_FLAT_TEXT && node->kind != KVR_TREE_TEXT)) {
 		kvr_load_error(load, &value.origin, "%s cannot be %s", key->name,
@@ -226,6 +236,13 @@ unknown(struct kvr_load *load, bool extra, const struct kvr_node *node)
 		    load, &at, "unknown key %s is ignored", kvr_quoted(node->key, quoted));
 }
 
+static bool
+is_read_elsewhere(const char *key)
+{
+	return strcmp(key, "extra_config") == 0 || strcmp(key, "$schema") == 0 ||
+	       strcmp(key, "lmcache_env") == 0;
+}
+
 static void
 read_level(struct kvr_load *load, const struct kvr_node *node, bool extra)
 {
@@ -238,8 +255,7 @@ read_level(struct kvr_load *load, const struct kvr_node *node, bool extra)
 				read_known(load, key, c);
 		} else if (extra) {
 			unknown(load, extra, c);
-		} else if (strcmp(c->key, "extra_config") != 0 && strcmp(c->key, "$schema") != 0 &&
-		           !kvr_read_root_key(load, c)) {
+		} else if (!is_read_elsewhere(c->key) && !kvr_read_root_key(load, c)) {
 			unknown(load, extra, c);
 		}
 	}
@@ -276,6 +292,7 @@ read_ttl(struct kvr_load *load, const struct kvr_node *extra)
 	at = kvr_origin_of_key(load, enable);
 	if (!fits_store(load, key, &at))
 		return;
+	day.from = enable->from;
 	day.line = enable->line;
 	day.column = enable->column;
 	assign(load, key, ttl == NULL || ttl->kind == KVR_TREE_NULL ? &day : ttl);
@@ -297,11 +314,20 @@ read_extra(struct kvr_load *load, const struct kvr_node *extra)
 	read_ttl(load, extra);
 }
 
-void
-kvr_read_flat_form(struct kvr_load *load, const struct kvr_node *root)
+/* The first of the two that has the key. */
+static const struct kvr_node *
+child_of(const struct kvr_node *env, const struct kvr_node *root, const char *key)
 {
-	const struct kvr_node *url = kvr_tree_child(root, "remote_url");
-	const struct kvr_node *extra = kvr_tree_child(root, "extra_config");
+	const struct kvr_node *node = env == NULL ? NULL : kvr_tree_child(env, key);
+
+	return node != NULL ? node : kvr_tree_child(root, key);
+}
+
+void
+kvr_read_flat_form(struct kvr_load *load, const struct kvr_node *root, const struct kvr_node *env)
+{
+	const struct kvr_node *url = child_of(env, root, "remote_url");
+	const struct kvr_node *extra = child_of(env, root, "extra_config");
 	const struct kvr_node *tiers = kvr_tree_child(root, "tiers");
 	struct kvr_origin at = kvr_origin_of(load, url);
 
@@ -318,6 +344,8 @@ kvr_read_flat_form(struct kvr_load *load, const struct kvr_node *root)
 	assign_defaults(load);
 	read_known(load, kvr_flat_find(false, "remote_url"), url);
 	read_level(load, root, false);
+	if (env != NULL)
+		read_level(load, env, false);
 	if (extra != NULL)
 		read_extra(load, extra);
 }

@@ -161,6 +161,8 @@ struct kvr_config_opts {
 	const char *const *schemes; /* NULL-terminated; NULL: those of the table of formats */
 	const char *const *set;     /* n_set times "tiers.remote.timeout=500ms"; beats the file */
 	uint32_t n_set;
+	bool lmcache_env; /* LMCACHE_* variables beat LMCache's keys in the file; so says
+	                   * "lmcache_env": true in the file too. No effect on the tier form. */
 	const char *(*env)(void *arg, const char *name); /* NULL: getenv */
 	void *env_arg;
 	kvr_config_note_fn *note; /* every error and warning; NULL: only the first error, in why */

@@ -22,7 +22,7 @@ void kvr_arena_free(struct kvr_config_arena *); /* wiped first: texts may be sec
 
 enum kvr_origin_kind {
 	KVR_FROM_DEFAULT,
-	KVR_FROM_FILE, /* name: the file, or "text" */
+	KVR_FROM_FILE, /* name: the file, "text", or the variable of a key: "env NAME" */
 	KVR_FROM_SET,
 	KVR_FROM_URL,
 	KVR_FROM_API
@@ -67,6 +67,7 @@ struct kvr_load {
 	enum kvr_origin_kind from;
 	const char *source; /* the name before the colon */
 	bool yaml;          /* the text is YAML */
+	bool lenient;       /* errors are warnings: what was there before is kept */
 	const char *masked; /* the source text with secrets starred, or NULL */
 	size_t len;
 	const char *dir; /* relative paths count from here */
@@ -134,8 +135,13 @@ void kvr_derive_layout(struct kvr_load *);
 
 /* The two forms of a file. */
 void kvr_read_tiers_form(struct kvr_load *, const struct kvr_node *root);
-void kvr_read_flat_form(struct kvr_load *, const struct kvr_node *root);
-bool kvr_is_flat_form(const struct kvr_node *root);
+/* env: what LMCache's variables say, which beats the file; NULL: they were not asked for. */
+void kvr_read_flat_form(
+    struct kvr_load *, const struct kvr_node *root, const struct kvr_node *env);
+/* By the file's keys and the variables. */
+bool kvr_is_flat_form(const struct kvr_node *root, const struct kvr_node *env);
+/* An object of the keys whose variables are set; NULL: no memory. */
+const struct kvr_node *kvr_read_lmcache_env(struct kvr_load *);
 /* One key of the root, if it is an option or a group of ours; false: it is not. */
 bool kvr_read_root_key(struct kvr_load *, const struct kvr_node *);
 

@@ -27,6 +27,7 @@ struct kvr_node {
 	uint32_t line, column;         /* of the value, from 1, in bytes */
 	uint32_t key_line, key_column; /* of the key */
 	const char *key;               /* NULL: the root, or in an array */
+	const char *from;              /* "env NAME": not from the text, has no place; else NULL */
 	const char *text;              /* TEXT: decoded; NUMBER and BOOL: as written; else NULL */
 	struct kvr_node *child, *next;
 };

@@ -119,6 +119,43 @@ finish(struct kvr_load *load, struct kvr_config **ret)
 	return err;
 }
 
+/* Whether LMCache's variables are asked for, by the caller or by the file. */
+static bool
+wants_env(struct kvr_load *load, const struct kvr_node *root)
+{
+	const struct kvr_node *node = kvr_tree_child(root, "lmcache_env");
+	const struct kvr_node *tiers = kvr_tree_child(root, "tiers");
+	struct kvr_origin at;
+
+	if (node == NULL)
+		return load->opts->lmcache_env && tiers == NULL;
+	at = kvr_origin_of(load, node);
+	if (node->kind != KVR_TREE_BOOL) {
+		kvr_load_error(load, &at, "lmcache_env must be true or false, not %s",
+		    kvr_tree_kind_name(node->kind));
+		return false;
+	}
+	if (node->text[0] == 't' && tiers != NULL) {
+		kvr_load_error(load, &at,
+		    "lmcache_env is for LMCache's own keys: it has no effect on \"tiers\"");
+		return false;
+	}
+	return node->text[0] == 't';
+}
+
+static void
+read_form(struct kvr_load *load, const struct kvr_node *root)
+{
+	const struct kvr_node *env = NULL;
+
+	if (wants_env(load, root))
+		env = kvr_read_lmcache_env(load);
+	if (kvr_is_flat_form(root, env))
+		kvr_read_flat_form(load, root, env);
+	else
+		kvr_read_tiers_form(load, root);
+}
+
 static enum kvr_err
 read_text(struct kvr_load *load, const char *text, size_t len, struct kvr_config **ret)
 {
@@ -142,10 +179,8 @@ read_text(struct kvr_load *load, const char *text, size_t len, struct kvr_config
 	if (load->source != NULL)
 		root = load->yaml ? kvr_read_yaml(load, copy, len)
 		                  : kvr_read_json(load, copy, len);
-	if (root != NULL && kvr_is_flat_form(root))
-		kvr_read_flat_form(load, root);
-	else if (root != NULL)
-		kvr_read_tiers_form(load, root);
+	if (root != NULL)
+		read_form(load, root);
 	err = finish(load, ret);
 out:
 	/* The copies hold passwords. */

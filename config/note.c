@@ -62,6 +62,12 @@ say(struct kvr_load *load, bool warning, const struct kvr_origin *at, const char
 		note.column = at->column;
 	}
 	vsnprintf(what, sizeof(what), fmt, ap);
+	if (!warning && load->lenient) {
+		size_t len = strlen(what);
+
+		note.warning = warning = true;
+		snprintf(what + len, sizeof(what) - len, "; the value from before is kept");
+	}
 	find_context(load, &note);
 	if (!warning && load->n_errors++ == 0 && load->why_cap > 0)
 		kvr_config_note_print(&note, false, load->why, load->why_cap);
@@ -89,12 +95,21 @@ kvr_load_warn(struct kvr_load *load, const struct kvr_origin *at, const char *fm
 	va_end(ap);
 }
 
+static struct kvr_origin
+origin_at(
+    const struct kvr_load *load, const struct kvr_node *node, uint32_t line, uint32_t column)
+{
+	if (node->from != NULL)
+		return (struct kvr_origin){ .kind = KVR_FROM_FILE, .name = node->from };
+	return (struct kvr_origin){
+		.kind = load->from, .line = line, .column = column, .name = load->source
+	};
+}
+
 struct kvr_origin
 kvr_origin_of(const struct kvr_load *load, const struct kvr_node *node)
 {
-	return (struct kvr_origin){
-		.kind = load->from, .line = node->line, .column = node->column, .name = load->source
-	};
+	return origin_at(load, node, node->line, node->column);
 }
 
 struct kvr_origin
@@ -102,10 +117,7 @@ kvr_origin_of_key(const struct kvr_load *load, const struct kvr_node *node)
 {
 	if (node->key == NULL)
 		return kvr_origin_of(load, node);
-	return (struct kvr_origin){ .kind = load->from,
-		.line = node->key_line,
-		.column = node->key_column,
-		.name = load->source };
+	return origin_at(load, node, node->key_line, node->key_column);
 }
 
 const char *

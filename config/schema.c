@@ -301,6 +301,11 @@ flat_form(struct schema *s)
 	text(s, "type", "object");
 	open_object(s, "properties", 10);
 	flat_keys(s, false);
+	open_object(s, "lmcache_env", 11);
+	text(s, "description", "LMCACHE_* variables are read too, and beat the file");
+	text(s, "type", "boolean");
+	raw(s, "default", "false");
+	close_object(s);
 	open_object(s, "extra_config", 12);
 	raw(s, "type", "[\"object\", \"null\"]");
 	open_object(s, "properties", 10);
@@ -321,7 +326,9 @@ kvr_config_schema(char *ret_text, size_t cap)
 	kvr_out(&s.out, "{");
 	text(&s, "$schema", "http://json-schema.org/draft-07/schema#");
 	text(&s, "title", "configuration of kvrelay");
-	raw(&s, "if", "{ \"required\": [\"remote_url\"] }");
+	raw(&s, "if",
+	    "{ \"anyOf\": [{ \"required\": [\"remote_url\"] }, { \"required\": [\"lmcache_env\"], "
+	    "\"properties\": { \"lmcache_env\": { \"const\": true } } }] }");
 	raw(&s, "then", "{ \"$ref\": \"#/definitions/flat_form\" }");
 	raw(&s, "else", "{ \"$ref\": \"#/definitions/tiers_form\" }");
 	open_object(&s, "definitions", 11);

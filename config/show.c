@@ -121,7 +121,10 @@ show_origin(struct kvr_text_out *out, const struct kvr_origin *origin)
 {
 	switch (origin->kind) {
 	case KVR_FROM_FILE:
-		kvr_out(out, "%s:%u:%u", origin->name, origin->line, origin->column);
+		if (origin->line == 0)
+			kvr_out(out, "%s", origin->name);
+		else
+			kvr_out(out, "%s:%u:%u", origin->name, origin->line, origin->column);
 		break;
 	case KVR_FROM_SET:
 		kvr_out(out, "--set");

@@ -75,7 +75,8 @@ is_read_elsewhere(const char *key, bool in_tier, const char *prefix)
 		return false;
 	if (in_tier)
 		return strcmp(key, "name") == 0;
-	return strcmp(key, "tiers") == 0 || strcmp(key, "$schema") == 0;
+	return strcmp(key, "tiers") == 0 || strcmp(key, "$schema") == 0 ||
+	       strcmp(key, "lmcache_env") == 0;
 }
 
 static void read_object(struct kvr_load *, const struct kvr_node *, int32_t, const char *);
@@ -166,6 +167,11 @@ kvr_read_tiers_form(struct kvr_load *load, const struct kvr_node *root)
 	}
 	tiers = kvr_tree_child(root, "tiers");
 	read_object(load, root, -1, "");
+	if (tiers == NULL && kvr_tree_child(root, "lmcache_env") != NULL) {
+		kvr_load_error(
+		    load, &at, "there is no \"remote_url\", and LMCACHE_REMOTE_URL is not set");
+		return;
+	}
 	if (tiers == NULL) {
 		kvr_load_error(
 		    load, &at, "there is neither \"tiers\" nor LMCache's \"remote_url\"");
