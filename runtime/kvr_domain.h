@@ -5,9 +5,9 @@
  * stamps time, and the only writer of the trace.
  *
  *   - A post from outside (facade, worker) runs its own step and what follows from it locally, at
- *     most KVR_DOMAIN_STEPS; what is left, and what finds the guard taken, goes to the home thread
- *     through the inbox mailbox. So an idle instance answers a lookup with one hop through nng,
- *     and a busy one keeps the order of each sender's messages.
+ *     most KVR_DOMAIN_STEPS; what is left goes to the home thread, and what finds the guard taken
+ *     for long goes through the inbox mailbox. So an idle instance answers a lookup with one hop
+ *     through nng, and a busy one keeps the order of each sender's messages.
  *   - Messages between deciders wait in a local queue that is as long as the sum of what they can
  *     send; full is a bug.
  *   - Messages to workers go to the mailbox that was attached under the worker's id. They cannot
@@ -67,8 +67,9 @@ void kvr_domain_stop(struct kvr_domain *);
 void kvr_domain_free(struct kvr_domain *take);
 
 /*
- * Any thread. OK, or DEAD (poisoned), SHUTDOWN. The number of messages from outside that can be on
- * their way is bounded by what the facade and the workers may have open, so it is never BUSY.
+ * Any thread but one that has the guard. OK, or DEAD (poisoned), SHUTDOWN; never BUSY. It may run
+ * the message and what follows from it, and it may wait for whoever runs, for less than a
+ * millisecond as a rule.
  */
 KVR_MUST_USE enum kvr_err kvr_domain_post(struct kvr_domain *, const struct kvr_msg *);
 

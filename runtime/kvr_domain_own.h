@@ -22,7 +22,13 @@ enum {
 	 * SUBMIT and a CANCEL; per part one reply of the worker that has it; per lane the replies
 	 * to DIAL, PING and HANG_UP; START, CONFIG and STOP of all.
 	 */
-	KVR_DOMAIN_INBOX = 3 * KVR_OPS_MAX + KVR_PARTS_MAX + 3 * KVR_DOMAIN_LANES + 256,
+	KVR_DOMAIN_OUTSIDE = 3 * KVR_OPS_MAX + KVR_PARTS_MAX + 3 * KVR_DOMAIN_LANES + 256,
+
+	/*
+	 * Only what finds the guard taken for long waits in the inbox, and who finds the inbox full
+	 * waits for whoever runs. So it may be smaller than that sum: a place costs 300 bytes.
+	 */
+	KVR_DOMAIN_INBOX = 1024,
 
 	/*
 	 * What can wait between deciders: what came in; per operation CONTINUE or SLICE, OP_STAT
@@ -30,7 +36,7 @@ enum {
 	 * of state, twice; timers that are due together; and what one step may add to it.
 	 */
 	KVR_DOMAIN_TIMERS = 4096,
-	KVR_DOMAIN_LOCAL = KVR_DOMAIN_INBOX + 3 * KVR_OPS_MAX + 4 * KVR_PARTS_MAX +
+	KVR_DOMAIN_LOCAL = KVR_DOMAIN_OUTSIDE + 3 * KVR_OPS_MAX + 4 * KVR_PARTS_MAX +
 	    4 * (KVR_DOMAIN_LANES + KVR_TIERS_MAX) + KVR_DOMAIN_TIMERS + KVR_FX_MAX,
 
 	KVR_DOMAIN_BOX = 128, /* messages to workers of one run; when it is full they go at once */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Order of each sender's messages: a message goes the direct way only when, under the guard, the
- * inbox is empty, and then behind what is left in the local queue. inbox_n counts a message from before it is posted
- * until it is in the local queue, so an earlier one of the same sender is always seen.
+ * inbox is empty, and then behind what is left in the local queue. inbox_n counts a message from
+ * before it is posted until it is in the local queue, so an earlier one of the same sender is
+ * always seen.
  *
  * No lost wake-up: home_until_ns, the instant at which the home thread will look by itself, is
  * written and read under the guard. It is 0 while that thread is awake, for it looks again before
@@ -10,6 +11,8 @@
  * what it sleeps for: an operation whose deadline lies behind another's costs no wake.
  */
 #include "kvr_domain_own.h"
+
+#include <sched.h>
 
 static enum kvr_err
 refusal(const struct kvr_domain *d)
@@ -74,12 +77,13 @@ kvr_domain_post(struct kvr_domain *d, const struct kvr_msg *msg)
 		return err;
 	atomic_fetch_add(&d->inbox_n, 1);
 	/*
-	 * KVR_DOMAIN_INBOX is the sum of all that can be on its way. Who posts more than he may
-	 * have open waits for whoever runs: he loses time, and the others lose nothing.
+	 * Full: he loses time, and the others lose nothing. It cannot last, for what empties the
+	 * inbox needs the guard only, and who has the guard never waits for anybody.
 	 */
 	while (kvr_mailbox_post(d->inbox, msg) != KVR_OK) {
 		kvr_lock(&d->guard);
 		kvr_unlock(&d->guard);
+		sched_yield();
 	}
 	return KVR_OK;
 }

@@ -95,6 +95,69 @@ START_TEST(sizes_that_cannot_be_are_refused)
 }
 END_TEST
 
+/* ---- allocations ---- */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#endif
+
+#ifndef SANITIZED
+/* In front of the C library's, also for nng: what is allocated by whom does not matter here. */
+extern void *__libc_malloc(size_t);
+extern void *__libc_calloc(size_t, size_t);
+static _Atomic uint64_t n_allocations;
+
+void *
+malloc(size_t n)
+{
+	atomic_fetch_add(&n_allocations, 1);
+	return __libc_malloc(n);
+}
+
+void *
+calloc(size_t n, size_t size)
+{
+	atomic_fetch_add(&n_allocations, 1);
+	return __libc_calloc(n, size);
+}
+
+static void
+post_and_take(struct kvr_mailbox *box, uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++) {
+		struct kvr_msg m = numbered(1, i);
+
+		if (kvr_mailbox_post(box, &m) != KVR_OK ||
+		    kvr_mailbox_take(box, kvr_now_ns() + soon, &m) != KVR_OK)
+			ck_abort_msg("message %u does not come through", (unsigned)i);
+	}
+}
+
+START_TEST(posting_allocates_nothing)
+{
+	struct kvr_mailbox *box;
+	uint64_t before = n_allocations;
+
+	ck_assert_int_eq(kvr_mailbox_open("g", PLACES, NULL, NULL, &box), KVR_OK);
+	ck_assert_uint_gt(n_allocations, before + PLACES); /* they are counted */
+	post_and_take(box, 2 * PLACES);
+	before = n_allocations;
+	post_and_take(box, 20 * PLACES);
+	uint64_t after = n_allocations;
+	ck_assert_uint_eq(after, before);
+	kvr_mailbox_close(box);
+}
+END_TEST
+#define ALLOCATION_TESTS , posting_allocates_nothing
+#else
+#define ALLOCATION_TESTS /* a sanitizer's allocator cannot be stood in front of */
+#endif
+
 /* ---- many producers ---- */
 
 struct crowd {
@@ -215,4 +278,4 @@ END_TEST
 KVR_CHECK_MAIN("runtime.mailbox", what_goes_in_comes_out_in_order,
     a_full_mailbox_refuses_and_a_reserved_place_is_kept, take_keeps_its_deadline,
     sizes_that_cannot_be_are_refused, many_producers_one_taker,
-    many_producers_one_callback_at_a_time, mailboxes_of_one_name_do_not_meet)
+    many_producers_one_callback_at_a_time, mailboxes_of_one_name_do_not_meet ALLOCATION_TESTS)

@@ -294,4 +294,5 @@ END_TEST
 
 KVR_CHECK_MAIN("runtime.trace", steps_come_back_as_they_were, a_ring_that_wraps_keeps_the_newest,
     a_torn_tail_is_normal, a_flipped_bit_anywhere_in_a_record_is_seen,
-    a_ring_that_is_written_over_goes_on, rubbish_is_refused_with_a_reason, a_snapshot_that_does_not_fit_is_seldom_tried)
+    a_ring_that_is_written_over_goes_on, rubbish_is_refused_with_a_reason,
+    a_snapshot_that_does_not_fit_is_seldom_tried)
