@@ -110,6 +110,42 @@ class Setup(unittest.TestCase):
         self.assertIn("not a Debian system", out)
         self.assertIn("libnng-dev", out)
 
+    def have_all(self):
+        listing = self.run_setup("--tests", "--list")[1]
+        self.have(BUILD + " libxxhash-dev " + listing.split("missing:")[1])
+
+    def test_valkey_is_there(self):
+        self.have_all()
+        self.program("valkey-server", "#!/bin/sh\n")
+        code, out, calls = self.run_setup("--tests")
+        self.assertEqual((code, calls), (0, ""))
+        self.assertNotIn("valkey", out)
+
+    def test_valkey_is_optional(self):
+        self.have_all()
+        code, out, calls = self.run_setup("--tests")
+        self.assertEqual((code, calls), (0, ""))
+        self.assertIn("install valkey-server by its own means", out)
+        self.assertIn("without valkey-server", out)
+        # Neither without tests nor when only asked what is missing.
+        self.assertNotIn("valkey", self.run_setup()[1])
+        self.assertNotIn("valkey", self.run_setup("--tests", "--list")[1])
+
+    def test_valkey_of_the_release_itself(self):
+        self.have_all()
+        # Of straw as well: the policy that keeps a service from starting is a file of the system.
+        for tool in ("rm", "chmod"):
+            self.program(tool, "#!/bin/sh\n")
+        self.program("tee", "#!/bin/sh\ncat >/dev/null\n")
+        self.program("mktemp", '#!/bin/sh\necho "$STRAW/work"\n')
+        self.program("apt-cache", "#!/bin/sh\necho '  Candidate: 8.1.1'\n")
+        self.program("systemctl", "#!/bin/sh\n")
+        self.program("update-rc.d", "#!/bin/sh\n")
+        code, out, calls = self.run_setup("--tests")
+        self.assertEqual(code, 0, out)
+        self.assertIn("setup-valkey: done", out)
+        self.assertIn("install --no-install-recommends valkey-server", calls)
+
     def test_an_unknown_option(self):
         code, out, _ = self.run_setup("--tset")
         self.assertEqual(code, 2)
