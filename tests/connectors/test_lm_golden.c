@@ -250,7 +250,7 @@ START_TEST(keys_have_150_bytes_not_characters)
 		struct bytes want = { .len = 0 };
 		if (in)
 			add(&want, kvr_golden_get(limit, "result"), "client_hex");
-		/* LMCache's client cuts what has 150 characters and more bytes; nothing is sent here. */
+		/* What LMCache's client would cut is not sent at all. */
 		expect_came(server, &want, key);
 		too_long += !in;
 		fits += in;

@@ -1,61 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kvr_lm_server.h"
-#include "kvr_check.h"
-#include "kvr_lm_words.h"
+#include "kvr_lm_own.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 128, LOG_MAX = 1 << 16, PIECE = 65536 };
-
-struct value {
-	struct value *next;
-	char     key[KVR_LM_WORDS_KEY + 1];
-	uint8_t  head[KVR_LM_WORDS_HEAD]; /* as it stands in an answer */
-	uint8_t *bytes;                   /* NULL: a put that broke off */
-	size_t   len;
-};
-
-struct log {
-	uint8_t at[LOG_MAX];
-	size_t  len;
-};
-
-struct connection {
-	struct kvr_lm_server *server;
-	pthread_t thread;
-	int       fd;
-};
-
-struct kvr_lm_server {
-	int       listen_fd, stop_fd;
-	uint16_t  port;
-	char      url[40];
-	pthread_t thread;
-
-	pthread_mutex_t lock;
-	pthread_cond_t  moved;
-	/* Under lock. */
-	struct value       *values;
-	struct kvr_lm_count count;
-	struct log came, went;
-	uint64_t hold_at;
-	uint32_t over;
-	int      holds, forgets;
-
-	/* The accepting thread's, until it has been joined. */
-	struct connection connections[CONNECTIONS_MAX];
-	uint32_t          n;
-};
+/* Not Check's macros: they work in tests only, and programs that measure need a server too. */
+static void
+need(int ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "lm server for a test: %s: %s\n", what, strerror(errno));
+	abort();
+}
 
 static void __attribute__((format(printf, 2, 3)))
 deviation(struct kvr_lm_server *me, const char *fmt, ...)
@@ -78,6 +44,8 @@ note(struct kvr_lm_server *me, struct log *log, const void *at, size_t len)
 	log->len += n;
 	pthread_mutex_unlock(&me->lock);
 }
+
+enum { PIECE = 65536 };
 
 enum end { WHOLE, CLOSED, RESET };
 
@@ -177,7 +145,7 @@ keep(struct kvr_lm_server *me, const struct kvr_lm_words *words, uint8_t *take_b
 	} else {
 		if (v == NULL) {
 			v = calloc(1, sizeof(*v));
-			ck_assert_ptr_nonnull(v);
+			need(v != NULL, "memory");
 			snprintf(v->key, sizeof(v->key), "%s", words->key);
 			v->next = me->values;
 			me->values = v;
@@ -195,7 +163,7 @@ static enum end
 put(struct connection *c, const struct kvr_lm_words *words)
 {
 	uint8_t *bytes = malloc(words->len + 1);
-	ck_assert_ptr_nonnull(bytes);
+	need(bytes != NULL, "memory");
 	enum end end = receive_payload(c, bytes, words->len);
 	if (end == WHOLE)
 		keep(c->server, words, bytes);
@@ -235,7 +203,7 @@ get(struct connection *c, const struct kvr_lm_words *words)
 		memcpy(head, v->head, sizeof(head));
 		len = v->len;
 		copy = malloc(len + 1);
-		ck_assert_ptr_nonnull(copy);
+		need(copy != NULL, "memory");
 		if (!broken)
 			memcpy(copy, v->bytes, len);
 	}
@@ -319,8 +287,7 @@ server_main(void *arg)
 		pthread_mutex_unlock(&me->lock);
 		struct connection *c = &me->connections[me->n++];
 		*c = (struct connection){ .server = me, .fd = fd };
-		if (pthread_create(&c->thread, NULL, connection_main, c) != 0)
-			abort();
+		need(pthread_create(&c->thread, NULL, connection_main, c) == 0, "thread");
 	}
 	return NULL;
 }
@@ -332,21 +299,20 @@ kvr_lm_server_start(void)
 	socklen_t len = sizeof(a);
 	sigset_t all, before;
 	struct kvr_lm_server *me = calloc(1, sizeof(*me));
-	ck_assert_ptr_nonnull(me);
+	need(me != NULL, "memory");
 	me->hold_at = UINT64_MAX;
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	me->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	me->stop_fd = eventfd(0, EFD_CLOEXEC);
-	ck_assert_int_eq(bind(me->listen_fd, (struct sockaddr *)&a, len), 0);
-	ck_assert_int_eq(listen(me->listen_fd, 64), 0);
-	ck_assert_int_eq(getsockname(me->listen_fd, (struct sockaddr *)&a, &len), 0);
+	need(bind(me->listen_fd, (struct sockaddr *)&a, len) == 0 && listen(me->listen_fd, 64) == 0 &&
+	        getsockname(me->listen_fd, (struct sockaddr *)&a, &len) == 0, "no free port");
 	me->port = ntohs(a.sin_port);
 	snprintf(me->url, sizeof(me->url), "lm://127.0.0.1:%u", me->port);
 	pthread_mutex_init(&me->lock, NULL);
 	pthread_cond_init(&me->moved, NULL);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	ck_assert_int_eq(pthread_create(&me->thread, NULL, server_main, me), 0);
+	need(pthread_create(&me->thread, NULL, server_main, me) == 0, "thread");
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return me;
 }
@@ -357,7 +323,7 @@ kvr_lm_server_stop(struct kvr_lm_server *take)
 	uint64_t one = 1;
 	if (take == NULL)
 		return;
-	ck_assert_int_eq(write(take->stop_fd, &one, sizeof(one)), sizeof(one));
+	need(write(take->stop_fd, &one, sizeof(one)) == sizeof(one), "eventfd");
 	pthread_join(take->thread, NULL);
 	kvr_lm_server_hold_at(take, UINT64_MAX);
 	kvr_lm_server_let_go(take);
@@ -375,98 +341,4 @@ kvr_lm_server_stop(struct kvr_lm_server *take)
 	pthread_mutex_destroy(&take->lock);
 	pthread_cond_destroy(&take->moved);
 	free(take);
-}
-
-uint16_t
-kvr_lm_server_port(const struct kvr_lm_server *me)
-{
-	return me->port;
-}
-
-const char *
-kvr_lm_server_url(const struct kvr_lm_server *me)
-{
-	return me->url;
-}
-
-void
-kvr_lm_server_wait_over(struct kvr_lm_server *me, uint32_t n)
-{
-	pthread_mutex_lock(&me->lock);
-	while (me->over < n)
-		pthread_cond_wait(&me->moved, &me->lock);
-	pthread_mutex_unlock(&me->lock);
-}
-
-struct kvr_lm_count
-kvr_lm_server_count(struct kvr_lm_server *me)
-{
-	pthread_mutex_lock(&me->lock);
-	struct kvr_lm_count count = me->count;
-	pthread_mutex_unlock(&me->lock);
-	return count;
-}
-
-static size_t
-log_of(struct kvr_lm_server *me, struct log *log, const uint8_t **ret)
-{
-	pthread_mutex_lock(&me->lock);
-	size_t len = log->len;
-	pthread_mutex_unlock(&me->lock);
-	*ret = log->at;
-	return len;
-}
-
-size_t
-kvr_lm_server_came(struct kvr_lm_server *me, const uint8_t **ret)
-{
-	return log_of(me, &me->came, ret);
-}
-
-size_t
-kvr_lm_server_went(struct kvr_lm_server *me, const uint8_t **ret)
-{
-	return log_of(me, &me->went, ret);
-}
-
-void
-kvr_lm_server_rewind(struct kvr_lm_server *me)
-{
-	pthread_mutex_lock(&me->lock);
-	me->came.len = me->went.len = 0;
-	pthread_mutex_unlock(&me->lock);
-}
-
-void
-kvr_lm_server_hold_at(struct kvr_lm_server *me, uint64_t payload_bytes)
-{
-	pthread_mutex_lock(&me->lock);
-	me->hold_at = payload_bytes;
-	pthread_mutex_unlock(&me->lock);
-}
-
-void
-kvr_lm_server_wait_held(struct kvr_lm_server *me)
-{
-	pthread_mutex_lock(&me->lock);
-	while (!me->holds)
-		pthread_cond_wait(&me->moved, &me->lock);
-	pthread_mutex_unlock(&me->lock);
-}
-
-void
-kvr_lm_server_let_go(struct kvr_lm_server *me)
-{
-	pthread_mutex_lock(&me->lock);
-	me->holds = 0;
-	pthread_cond_broadcast(&me->moved);
-	pthread_mutex_unlock(&me->lock);
-}
-
-void
-kvr_lm_server_forget(struct kvr_lm_server *me, int on)
-{
-	pthread_mutex_lock(&me->lock);
-	me->forgets = on;
-	pthread_mutex_unlock(&me->lock);
 }
