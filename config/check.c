@@ -64,7 +64,7 @@ derive_tier(struct kvr_load *load, uint32_t i)
 	if (!given(load, capacity))
 		tier->capacity_bytes =
 		    tier->url != NULL && kvr_scheme_is(tier->url, "memory") ? KVR_MIB(1024) : 0;
-	if (tier->password_env != NULL && given(load, env)) {
+	if (tier->password_env != NULL && given(load, env) && !load->import) {
 		struct kvr_config_own *own = load->cfg->own;
 		const char *text = own->env(own->env_arg, tier->password_env);
 

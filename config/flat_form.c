@@ -177,6 +177,21 @@ fits_store(struct kvr_load *load, const struct kvr_flat_key *key, const struct k
 	return false;
 }
 
+/* What an import loses; what is ignored anyway is said below. */
+static void
+say_left_out(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node,
+    const struct kvr_origin *at)
+{
+	if (key->kind == KVR_FLAT_ENGINE)
+		kvr_load_warn(load, at, "%s is left out: it is the engine's own", node->key);
+	else if (key->option == NULL && key->kind != KVR_FLAT_IGNORED &&
+	         key->kind != KVR_FLAT_REFUSED)
+		kvr_load_warn(load, at,
+		    "%s is left out: only LMCache's flat form has it; in tiers the breaker does "
+		    "what its health check does",
+		    node->key);
+}
+
 static void
 read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
 {
@@ -184,6 +199,8 @@ read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct k
 	bool off = node->kind == KVR_TREE_NULL ||
 	           (node->kind == KVR_TREE_BOOL && strcmp(node->text, "false") == 0);
 
+	if (load->import && !off)
+		say_left_out(load, key, node, &at);
 	switch (key->kind) {
 	case KVR_FLAT_ENGINE:
 	case KVR_FLAT_TTL:

@@ -201,6 +201,14 @@ KVR_MUST_USE enum kvr_err kvr_config_identify(
     struct kvr_config *, const struct kvr_config_identity *, char *why, size_t why_cap);
 
 /*
+ * A file of LMCache's keys in the tier form, as JSON. Notes name each key that is left out and
+ * why. ${NAME} stays as it is, and so do passwords: the text is for a file, not for a log.
+ * *ret_text is for free(); wipe it first.
+ */
+KVR_MUST_USE enum kvr_err kvr_config_import(const char *path, const struct kvr_config_opts *,
+    char **ret_text, char *why, size_t why_cap);
+
+/*
  * All of these write text, cut at cap and always ended by a NUL (cap 0: nothing), and return the
  * bytes that the whole needs without the NUL.
  */

@@ -67,6 +67,7 @@ struct kvr_load {
 	enum kvr_origin_kind from;
 	const char *source; /* the name before the colon */
 	bool yaml;          /* the text is YAML */
+	bool import;        /* to be written again: variables stay names, what is lost is said */
 	bool lenient;       /* errors are warnings: what was there before is kept */
 	const char *masked; /* the source text with secrets starred, or NULL */
 	size_t len;
@@ -144,6 +145,10 @@ bool kvr_is_flat_form(const struct kvr_node *root, const struct kvr_node *env);
 const struct kvr_node *kvr_read_lmcache_env(struct kvr_load *);
 /* One key of the root, if it is an option or a group of ours; false: it is not. */
 bool kvr_read_root_key(struct kvr_load *, const struct kvr_node *);
+
+/* As kvr_config_load, but what refers to variables stays as it is written. */
+KVR_MUST_USE enum kvr_err kvr_load_for_import(const char *path, const struct kvr_config_opts *,
+    struct kvr_config **ret, char *why, size_t why_cap);
 
 /* A new tier with its defaults, or -1 and an error when there are too many. */
 int32_t kvr_add_tier(struct kvr_load *, const struct kvr_origin *);

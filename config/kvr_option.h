@@ -50,6 +50,9 @@ extern const uint32_t kvr_option_count;
 const struct kvr_option *kvr_option_find(bool in_tier, const char *path, size_t len);
 uint32_t kvr_option_index(const struct kvr_option *);
 
+/* show.c: the name of a value of a CHOICE. */
+const char *kvr_choice_name(const struct kvr_option *, uint32_t value);
+
 /* value.c: texts with units. False: not such a text; *ret_huge: the number is beyond 64 bits. */
 bool kvr_parse_size(const char *text, uint64_t *ret_bytes, bool *ret_huge);
 bool kvr_parse_duration(const char *text, uint64_t *ret_ns, bool *ret_huge);

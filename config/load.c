@@ -148,7 +148,12 @@ read_form(struct kvr_load *load, const struct kvr_node *root)
 {
 	const struct kvr_node *env = NULL;
 
-	if (wants_env(load, root))
+	if (wants_env(load, root) && load->import) {
+		const struct kvr_origin at = { .kind = load->from, .name = load->source };
+
+		kvr_load_warn(
+		    load, &at, "lmcache_env is left out: tiers read no LMCACHE_* variables");
+	} else if (wants_env(load, root))
 		env = kvr_read_lmcache_env(load);
 	if (kvr_is_flat_form(root, env))
 		kvr_read_flat_form(load, root, env);
@@ -252,24 +257,42 @@ is_yaml(const char *path)
 	return dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
 }
 
+static enum kvr_err
+load_file(struct kvr_load *load, struct kvr_config **ret)
+{
+	const char *path = load->source;
+	char dir[KVR_DIR_MAX], *text = NULL;
+	size_t len = 0;
+	enum kvr_err err = slurp(load, path, &text, &len);
+
+	if (err != KVR_OK)
+		return err;
+	load->dir = dir;
+	load->yaml = is_yaml(path);
+	err = kvr_directory(path, dir) ? read_text(load, text, len, ret)
+	                               : file_error(load, "its directory cannot be resolved");
+	explicit_bzero(text, len);
+	free(text);
+	return err;
+}
+
 enum kvr_err
 kvr_config_load(const char *path, const struct kvr_config_opts *opts, struct kvr_config **ret,
     char *why, size_t why_cap)
 {
 	struct kvr_load load = begin(opts, KVR_FROM_FILE, path, why, why_cap);
-	char dir[KVR_DIR_MAX], *text = NULL;
-	size_t len = 0;
-	enum kvr_err err = slurp(&load, path, &text, &len);
 
-	if (err != KVR_OK)
-		return err;
-	load.dir = dir;
-	load.yaml = is_yaml(path);
-	err = kvr_directory(path, dir) ? read_text(&load, text, len, ret)
-	                               : file_error(&load, "its directory cannot be resolved");
-	explicit_bzero(text, len);
-	free(text);
-	return err;
+	return load_file(&load, ret);
+}
+
+enum kvr_err
+kvr_load_for_import(const char *path, const struct kvr_config_opts *opts, struct kvr_config **ret,
+    char *why, size_t why_cap)
+{
+	struct kvr_load load = begin(opts, KVR_FROM_FILE, path, why, why_cap);
+
+	load.import = true;
+	return load_file(&load, ret);
 }
 
 static enum kvr_err

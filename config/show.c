@@ -13,8 +13,8 @@ show_shape(struct kvr_text_out *out, const struct kvr_raw_shape *s)
 	    s->dim[1], s->dim[2], s->dim[3], s->dim[4]);
 }
 
-static const char *
-choice_name(const struct kvr_option *o, uint32_t value)
+const char *
+kvr_choice_name(const struct kvr_option *o, uint32_t value)
 {
 	for (const struct kvr_choice *c = o->choice; c->name != NULL; c++) {
 		if (c->value == value)
@@ -30,7 +30,7 @@ show_groups(struct kvr_text_out *out, const struct kvr_config_own *own)
 
 	kvr_out(out, "[");
 	for (uint32_t g = 0; g < own->n_kv_groups; g++) {
-		kvr_out(out, "%s%s ", g == 0 ? "" : ", ", choice_name(o, own->kv_group[g].dtype));
+		kvr_out(out, "%s%s ", g == 0 ? "" : ", ", kvr_choice_name(o, own->kv_group[g].dtype));
 		show_shape(out, &own->kv_group[g]);
 	}
 	kvr_out(out, "]");
@@ -97,7 +97,7 @@ show_value(struct kvr_text_out *out, const struct kvr_config *cfg, struct kvr_pl
 		kvr_out(out, "%s", *(const bool *)at ? "true" : "false");
 		break;
 	case KVR_TYPE_CHOICE:
-		kvr_out(out, "%s", choice_name(o, *(const uint32_t *)at));
+		kvr_out(out, "%s", kvr_choice_name(o, *(const uint32_t *)at));
 		break;
 	case KVR_TYPE_RANK:
 	case KVR_TYPE_SHAPE:

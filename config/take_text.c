@@ -136,7 +136,7 @@ take_rank(struct kvr_take *t)
 	}
 	kvr_place_origin(t->load->cfg, t->place)->env = name;
 	*(int32_t *)t->at = -1;
-	text = own->env(own->env_arg, name);
+	text = t->load->import ? NULL : own->env(own->env_arg, name);
 	/* Not an error: the embedder may know its rank without the variable. */
 	if (text == NULL)
 		return true;

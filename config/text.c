@@ -46,6 +46,8 @@ kvr_expand(
 	struct kvr_text_out out = { full, sizeof(full), 0 };
 	const char *at = text;
 
+	if (load->import)
+		return kvr_arena_text(&load->cfg->own->arena, text, strlen(text));
 	full[0] = '\0';
 	while (*at != '\0') {
 		if (strncmp(at, "$${", 3) == 0) {

@@ -193,6 +193,27 @@ show(struct cli *cli)
 	return status;
 }
 
+static int
+import(struct cli *cli)
+{
+	const struct kvr_config_opts opts = { .schemes = kvr_connector_schemes(),
+		.note = note_text };
+	char why[1024] = "", *text = NULL;
+	enum kvr_err err;
+
+	if (cli->url != NULL || cli->n_set > 0)
+		return cli_fail(cli, "import takes a file and nothing else");
+	err = kvr_config_import(cli->config, &opts, &text, why, sizeof(why));
+	if (err == KVR_E_CONFIG && n_notes > 0)
+		return CLI_ERROR;
+	if (err != KVR_OK)
+		return cli_fail(cli, "%s", why[0] != '\0' ? why : kvr_err_text(err));
+	fputs(text, stdout);
+	explicit_bzero(text, strlen(text));
+	free(text);
+	return CLI_OK;
+}
+
 int
 cli_config(int argc, char **argv)
 {
@@ -210,14 +231,17 @@ cli_config(int argc, char **argv)
 		return print_whole(&cli, help_text, NULL);
 	if (n == 1 && strcmp(argv[0], "schema") == 0)
 		return print_whole(&cli, schema_text, NULL);
-	if (n < 1 || n > 2 || (strcmp(argv[0], "check") != 0 && strcmp(argv[0], "show") != 0))
-		return cli_fail(
-		    &cli, "usage: kvrelay config check|show FILE, kvrelay config help|schema");
+	if (n < 1 || n > 2 || (strcmp(argv[0], "check") != 0 && strcmp(argv[0], "show") != 0 &&
+	                          (strcmp(argv[0], "import") != 0 || n != 2)))
+		return cli_fail(&cli,
+		    "usage: kvrelay config check|show|import FILE, kvrelay config help|schema");
 	if (ranks < 1 || ranks > 1024)
 		return cli_fail(&cli, "--ranks: 1 to 1024");
 	if (n == 2 && cli.config != NULL)
 		return cli_fail(&cli, "the file is given twice");
 	if (n == 2)
 		cli.config = argv[1];
+	if (strcmp(argv[0], "import") == 0)
+		return import(&cli);
 	return strcmp(argv[0], "check") == 0 ? check(&cli, ranks) : show(&cli);
 }

@@ -15,7 +15,7 @@ static const struct {
 	{ "stat", "KEY", "what each tier stores under a key, decoded", cli_stat },
 	{ "bench", "[--chunks N] ...", "write, read back and compare KV chunks; how fast",
 	    cli_bench },
-	{ "config", "check|show|help|schema", "check or explain a configuration", cli_config },
+	{ "config", "check|show|import|help|schema", "check or explain a configuration", cli_config },
 	{ "trace", "show|replay|info|last FILE", "read a trace, or replay it and compare",
 	    cli_trace },
 	{ "version", "", "versions and what is built in", cli_version },
