@@ -18,3 +18,5 @@ foreach(noun IN ITEMS redis_tls redis_tls_faults)
   kvr_tls_test(connectors.${noun} redis test_${noun}.c ../harness/kvr_peer.c
     ../harness/kvr_fault_proxy.c ${tls_server})
 endforeach()
+# Prints how the connector compares with a client of nothing but OpenSSL's calls.
+kvr_tls_test(bench.redis_tls "redis;bench" ../bench/bench_redis_tls.c ${tls_server})
