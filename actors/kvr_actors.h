@@ -73,7 +73,7 @@ struct kvr_router_tier {
 
 struct kvr_router_config {
 	uint32_t version, size;
-	uint32_t n_tiers, n_serde;
+	uint32_t n_tiers, spare;
 	uint32_t staging_pages; /* of the whole arena */
 	uint32_t slot_pages;    /* 0: by the largest length seen, in powers of two */
 	uint64_t background_ns; /* deadline of write-back and promotion after the completion */
@@ -110,7 +110,7 @@ struct kvr_link_config {
 struct kvr_transfer_config {
 	uint32_t version, size;
 	uint32_t places; /* parts in the copy worker at a time */
-	uint32_t spare;
+	uint32_t n_serde;
 };
 
 struct kvr_metrics_config {

@@ -9,7 +9,7 @@
  *   router_turn.c   phases: what an operation does next
  *   router_part.c   parts: which keys go together, their rows
  *   router_staging.c  staging slots
- *   router_send.c   a part on its way: to a serde, to the transfer actor, to its tier
+ *   router_send.c   a part on its way: to the transfer actor, to its tier
  *   router_result.c what comes back, key by key
  *   router_end.c    deadlines, cancelling, answering, releasing
  */
@@ -97,9 +97,8 @@ struct part {
 	uint8_t  stage, phase, tier, verb, cls;
 	uint8_t  borrowed; /* its worker touches the caller's memory */
 	uint8_t  late;     /* its operation has been answered */
-	uint8_t  serde;    /* worker that has it, while in ENCODE or DECODE */
 	uint8_t  cancelled;
-	uint8_t  spare[7];
+	uint8_t  spare[8];
 	uint64_t spare64[3];
 };
 _Static_assert(sizeof(struct part) == 64, "one line");
@@ -122,11 +121,10 @@ struct router {
 	uint32_t sweep_head;  /* operations in the middle of a long pass: slot + 1 */
 	uint32_t tell_head, tell_tail; /* owners whose waiters have to be told: key slot + 1 */
 	uint32_t slot_pages, n_slots, n_slots_free, n_slots_back, grow_pages;
-	uint32_t serde_load[KVR_SERDE_MAX];
 	uint32_t list_head[LISTS], list_tail[LISTS]; /* operations that can make parts: slot + 1 */
 	struct tier_view tier[KVR_TIERS_MAX];
 	struct kvr_router_config config;
-	uint64_t spare64[7];
+	uint64_t spare64[3];
 
 	uint32_t slot_free[KVR_STAGING_MAX]; /* stack of page numbers + 1 */
 	uint8_t  heat[HEAT];                 /* hits of keys, for promotion on the n-th */

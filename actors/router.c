@@ -101,7 +101,7 @@ start(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	KVR_CHECK(ev->rows != NULL && ev->msg.n_rows == KVR_CONFIG_ROWS(struct kvr_router_config));
 	memcpy(&c, ev->rows, sizeof(c));
 	KVR_CHECK(c.version == 1 && c.size == sizeof(c) && c.n_tiers >= 1 &&
-	    c.n_tiers <= KVR_TIERS_MAX && c.n_serde >= 1 && c.n_serde <= KVR_SERDE_MAX);
+	    c.n_tiers <= KVR_TIERS_MAX);
 	kvr_touch(out, me, offsetof(struct router, slot_free));
 	kvr_touch(out, me->part, sizeof(me->part));
 	me->magic = ROUTER_MAGIC;

@@ -31,13 +31,13 @@ cancel_parts(struct step *s, uint32_t slot, int32_t reason)
 			continue;
 		kvr_touch(s->out, part, sizeof(*part));
 		part->cancelled = 1;
-		if (part->stage != STAGE_TIER)
-			continue; /* serde and copy are over in milliseconds */
 		m.op = s->me->op[slot].id;
 		m.part = kvr_router_part_id(s->me, i);
 		m.PART_CANCEL.reason = reason;
 		m.PART_CANCEL.tier = part->tier;
-		send(s, KVR_ID_TIER_OF(part->tier), &m);
+		/* Only what waits comes back at once: a copy or a codec that runs is over in a moment. */
+		send(s, part->stage == STAGE_TIER ? KVR_ID_TIER_OF(part->tier) : (uint16_t)KVR_ID_TRANSFER,
+		    &m);
 	}
 }
 

@@ -368,8 +368,6 @@ kvr_router_encoded(struct step *s)
 	uint64_t bytes = 0;
 	uint32_t raw = 0;
 
-	kvr_touch(s->out, s->me->serde_load, sizeof(s->me->serde_load));
-	s->me->serde_load[part->serde]--;
 	if (err != KVR_OK || over(part)) {
 		finish(s, slot, (struct end){ .err = err != KVR_OK ? err : KVR_E_CANCELLED });
 		return;
@@ -393,9 +391,9 @@ kvr_router_decoded(struct step *s)
 {
 	uint32_t slot = slot_of(s, UINT64_C(1) << STAGE_DECODE);
 
-	kvr_touch(s->out, s->me->serde_load, sizeof(s->me->serde_load));
-	s->me->serde_load[s->me->part[slot].serde]--;
-	finish(s, slot, (struct end){ .err = s->ev->msg.DECODED.err, .hit = s->ev->msg.DECODED.err });
+	int32_t err = s->ev->msg.DECODED.err;
+
+	finish(s, slot, (struct end){ .err = err, .hit = err });
 }
 
 void

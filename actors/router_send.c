@@ -6,19 +6,14 @@ static void
 send_to_serde(struct step *s, uint32_t slot, const struct op *op, bool encode)
 {
 	struct router *me = s->me;
-	struct part *part = &me->part[slot];
-	struct kvr_msg m = { .type = encode ? KVR_MSG_ENCODE : KVR_MSG_DECODE, .op = op->id,
-		.deadline_ns = part->until_ns, .rows = kvr_part_rows(slot), .n_rows = part->n,
+	const struct part *part = &me->part[slot];
+	struct kvr_msg m = { .type = encode ? KVR_MSG_ENCODE : KVR_MSG_DECODE,
+		.op = op->id,
+		.deadline_ns = part->until_ns,
+		.rows = kvr_part_rows(slot),
+		.n_rows = part->n,
 		.part = kvr_router_part_id(me, slot) };
-	uint32_t least = 0;
 
-	for (uint32_t i = 1; i < me->config.n_serde; i++) {
-		if (me->serde_load[i] < me->serde_load[least])
-			least = i;
-	}
-	kvr_touch(s->out, me->serde_load, sizeof(me->serde_load));
-	me->serde_load[least]++;
-	part->serde = (uint8_t)least;
 	if (encode) {
 		m.ENCODE.serde = me->config.tier[part->tier].serde;
 		m.ENCODE.slot_pages = me->slot_pages;
@@ -27,7 +22,7 @@ send_to_serde(struct step *s, uint32_t slot, const struct op *op, bool encode)
 		m.DECODE.serde = me->config.tier[part->tier].serde;
 		m.DECODE.slot_pages = me->slot_pages;
 	}
-	send(s, (uint16_t)(KVR_ID_SERDE + least), &m);
+	send(s, KVR_ID_TRANSFER, &m);
 }
 
 static void
@@ -42,7 +37,7 @@ send_to_transfer(struct step *s, uint32_t slot, const struct op *op, bool to_cal
 	send(s, KVR_ID_TRANSFER, &m);
 }
 
-/* By its stage: to a serde worker, to the transfer actor or to its tier. */
+/* By its stage: to the transfer actor or to its tier. */
 void
 kvr_router_send_part(struct step *s, uint32_t slot)
 {

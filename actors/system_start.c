@@ -114,7 +114,7 @@ start_router(struct starter *s)
 	const struct kvr_config *all = s->sys->opt.config;
 	uint64_t slot = all->memory.slot_bytes != 0 ? all->memory.slot_bytes : s->sys->opt.slot_bytes;
 	struct kvr_router_config c = { .version = 1, .size = sizeof(c), .n_tiers = s->sys->n_tiers,
-		.n_serde = all->serde.threads, .staging_pages = (uint32_t)(s->sys->opt.ledger->staging_bytes / KVR_PAGE),
+		.staging_pages = (uint32_t)(s->sys->opt.ledger->staging_bytes / KVR_PAGE),
 		.slot_pages = (uint32_t)((slot + KVR_PAGE - 1) / KVR_PAGE), .background_ns = background_ns,
 		.grace_ns = grace_ns };
 
@@ -130,7 +130,8 @@ enum kvr_err
 kvr_system_start_deciders(struct kvr_system *sys)
 {
 	struct starter s = { .sys = sys, .row = KVR_ROWS_CONFIG, .seed = entropy() };
-	const struct kvr_transfer_config transfer = { .version = 1, .size = sizeof(transfer), .places = PLACES_COPY };
+	const struct kvr_transfer_config transfer = { .version = 1, .size = sizeof(transfer),
+		.places = PLACES_COPY, .n_serde = sys->opt.config->serde.threads };
 	const struct kvr_metrics_config metrics = { .version = 1, .size = sizeof(metrics), .n_tiers = sys->n_tiers };
 	enum kvr_err err = start(&s, KVR_ID_METRICS, &metrics, sizeof(metrics), KVR_CONFIG_ROWS(metrics));
 

@@ -1,123 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copies between callers' memory and staging slots. The copy worker holds `places` parts at a time,
- * the rest wait here in order of arrival, so that what is cancelled or late never reaches it. Each
- * COPY is answered with one COPIED.
+ * Work on payloads inside the process: copies between callers' memory and staging slots, and what
+ * serdes do. A hand holds few parts at a time; the rest wait here in order of arrival, so that what
+ * is called back or late is answered at once and never reaches a hand. Each COPY, ENCODE and DECODE
+ * is answered with one COPIED, ENCODED or DECODED.
  */
-#include "kvr_actors.h"
-#include "kvr_err.h"
+#include "kvr_transfer_own.h"
 
 #include <string.h>
 
-#define TRANSFER_MAGIC KVR_MAGIC('C', 'O', 'P', 'Y')
-
 enum { OPEN, CLOSED, STATES };
 static const char *const state_name[STATES] = { "OPEN", "CLOSED" };
-
-enum place { PLACE_FREE, PLACE_QUEUED, PLACE_WORKER };
-
-struct copy {
-	uint64_t op, deadline_ns;
-	uint32_t part, rows, bytes;
-	uint16_t next, n_rows; /* next: slot + 1 */
-	uint8_t  place, to_caller;
-	int8_t   reason; /* of a cancel */
-	uint8_t  spare[5];
-	uint64_t spare64[3];
-};
-_Static_assert(sizeof(struct copy) == 64, "one line");
-
-struct transfer {
-	uint32_t magic, places;
-	uint32_t n_queued, n_worker;
-	uint32_t continuing, stopped;
-	uint16_t head, tail; /* slot + 1 */
-	uint32_t spare;
-	uint64_t spare64[4];
-	struct copy copy[KVR_PARTS_MAX];
-};
-_Static_assert(offsetof(struct transfer, copy) == 64, "whole lines, no padding");
-
-enum { PUMP_MAX = KVR_FX_MAX - 4 };
-
-static void
-answer(struct transfer *me, struct kvr_out *out, struct copy *c, int32_t err, uint32_t took_us)
-{
-	struct kvr_msg msg = { .type = KVR_MSG_COPIED,
-		.n_rows = c->n_rows,
-		.op = c->op,
-		.deadline_ns = c->deadline_ns,
-		.rows = c->rows,
-		.part = c->part,
-		.COPIED = { .err = err, .took_us = took_us } };
-
-	(void)me;
-	memset(c, 0, sizeof(*c));
-	kvr_send(out, KVR_ID_ROUTER, &msg);
-}
-
-static struct copy *
-pop(struct transfer *me, struct kvr_out *out)
-{
-	struct copy *c = &me->copy[me->head - 1];
-
-	kvr_touch(out, c, sizeof(*c));
-	me->head = c->next;
-	if (me->head == 0)
-		me->tail = 0;
-	c->next = 0;
-	me->n_queued--;
-	return c;
-}
-
-static void
-to_worker(struct transfer *me, struct kvr_out *out, struct copy *c)
-{
-	c->place = PLACE_WORKER;
-	me->n_worker++;
-	kvr_send(out, KVR_ID_COPY,
-	    &(struct kvr_msg){ .type = KVR_MSG_COPY,
-		.n_rows = c->n_rows,
-		.op = c->op,
-		.deadline_ns = c->deadline_ns,
-		.rows = c->rows,
-		.part = c->part,
-		.COPY = { .to_caller = c->to_caller, .bytes = c->bytes } });
-}
-
-/* What will not be copied any more; KVR_OK: it will. */
-static int32_t
-why_not(const struct copy *c, bool closed, uint64_t now_ns)
-{
-	if (c->reason != KVR_OK)
-		return c->reason;
-	if (closed)
-		return KVR_E_SHUTDOWN;
-	return c->deadline_ns != 0 && c->deadline_ns <= now_ns ? KVR_E_TIMEOUT : KVR_OK;
-}
-
-static void
-finish(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, bool closed)
-{
-	while (me->head != 0 && out->n < PUMP_MAX) {
-		int32_t err = why_not(&me->copy[me->head - 1], closed, ev->now_ns);
-
-		if (err != KVR_OK)
-			answer(me, out, pop(me, out), err, 0);
-		else if (me->n_worker < me->places)
-			to_worker(me, out, pop(me, out));
-		else
-			break;
-	}
-	if (out->n >= PUMP_MAX && me->head != 0 && !me->continuing) {
-		me->continuing = 1;
-		kvr_send(out, KVR_ID_TRANSFER, &(struct kvr_msg){ .type = KVR_MSG_CONTINUE });
-	}
-	if (closed && !me->stopped && me->n_queued + me->n_worker == 0) {
-		me->stopped = 1;
-		kvr_send(out, KVR_ID_ROUTER, &(struct kvr_msg){ .type = KVR_MSG_STOPPED });
-	}
-}
 
 static unsigned
 start(void *self, const struct kvr_event *ev, struct kvr_out *out)
@@ -129,93 +22,91 @@ start(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	KVR_CHECK(ev->msg.n_rows == KVR_CONFIG_ROWS(struct kvr_transfer_config));
 	memcpy(&config, ev->rows, sizeof(config));
 	KVR_CHECK(config.size == sizeof(config) && config.places > 0);
-	kvr_touch(out, me, offsetof(struct transfer, copy));
+	KVR_CHECK(config.n_serde > 0 && config.n_serde <= KVR_SERDE_MAX);
+	kvr_touch(out, me, offsetof(struct transfer, job));
 	me->magic = TRANSFER_MAGIC;
 	me->places = config.places;
+	me->n_serde = config.n_serde;
 	return KVR_STAY;
 }
 
-static unsigned
-copy(void *self, const struct kvr_event *ev, struct kvr_out *out)
+static struct job *
+job_of(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 {
-	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
 	uint32_t slot = KVR_PART_SLOT(ev->msg.part);
 
 	KVR_CHECK(ev->msg.part != 0 && slot < KVR_PARTS_MAX);
-	struct copy *c = &me->copy[slot];
+	kvr_touch(out, me, offsetof(struct transfer, job));
+	kvr_touch(out, &me->job[slot], sizeof(struct job));
+	return &me->job[slot];
+}
 
-	KVR_CHECK(c->place == PLACE_FREE);
-	kvr_touch(out, me, offsetof(struct transfer, copy));
-	kvr_touch(out, c, sizeof(*c));
-	c->op = ev->msg.op;
-	c->deadline_ns = ev->msg.deadline_ns;
-	c->part = ev->msg.part;
-	c->rows = ev->msg.rows;
-	c->bytes = ev->msg.COPY.bytes;
-	c->to_caller = ev->msg.COPY.to_caller != 0;
-	c->n_rows = ev->msg.n_rows;
-	c->place = PLACE_QUEUED;
-	if (me->tail != 0) {
-		kvr_touch(out, &me->copy[me->tail - 1], sizeof(*c));
-		me->copy[me->tail - 1].next = (uint16_t)(slot + 1);
-	} else {
-		me->head = (uint16_t)(slot + 1);
-	}
-	me->tail = (uint16_t)(slot + 1);
-	me->n_queued++;
-	finish(me, ev, out, false);
+static void
+take_in(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
+{
+	struct job *j = job_of(me, ev, out);
+
+	KVR_CHECK(j->place == PLACE_FREE);
+	j->op = ev->msg.op;
+	j->deadline_ns = ev->msg.deadline_ns;
+	j->part = ev->msg.part;
+	j->rows = ev->msg.rows;
+	j->n_rows = ev->msg.n_rows;
+	j->type = (uint8_t)ev->msg.type;
+	memcpy(j->word, ev->msg.word, sizeof(j->word));
+	kvr_transfer_enqueue(me, out, j);
+}
+
+static unsigned
+work(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
+	take_in(me, ev, out);
+	kvr_transfer_pump(me, ev, out, false);
 	return KVR_STAY;
 }
 
-/* COPY in CLOSED: answered at once, like what waited when the end came. */
+/* In CLOSED: answered at once, like what waited when the end came. */
 static unsigned
-copy_closed(void *self, const struct kvr_event *ev, struct kvr_out *out)
+work_closed(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
-	struct copy c = { .op = ev->msg.op,
-		.deadline_ns = ev->msg.deadline_ns,
-		.part = ev->msg.part,
-		.rows = ev->msg.rows,
-		.n_rows = ev->msg.n_rows };
-
-	answer(me, out, &c, KVR_E_SHUTDOWN, 0);
+	take_in(me, ev, out);
+	kvr_transfer_pump(me, ev, out, true);
 	return KVR_STAY;
 }
 
 static void
 take_back(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 {
-	uint32_t slot = KVR_PART_SLOT(ev->msg.part);
+	struct job *j = job_of(me, ev, out);
 
-	KVR_CHECK(slot < KVR_PARTS_MAX);
-	struct copy *c = &me->copy[slot];
-
-	KVR_CHECK(c->place == PLACE_WORKER && c->part == ev->msg.part && me->n_worker > 0);
-	kvr_touch(out, me, offsetof(struct transfer, copy));
-	kvr_touch(out, c, sizeof(*c));
-	me->n_worker--;
-	answer(me, out, c, ev->msg.COPIED.err, ev->msg.COPIED.took_us);
+	KVR_CHECK(j->place == PLACE_HAND && j->part == ev->msg.part);
+	KVR_CHECK(me->n_busy > 0 && me->load[j->hand] > 0);
+	me->n_busy--;
+	me->load[j->hand]--;
+	kvr_transfer_answer(out, j, ev->msg.COPIED.err, ev->msg.COPIED.took_us);
 }
 
 static unsigned
-copied(void *self, const struct kvr_event *ev, struct kvr_out *out)
+done(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
 	take_back(me, ev, out);
-	finish(me, ev, out, false);
+	kvr_transfer_pump(me, ev, out, false);
 	return KVR_STAY;
 }
 
 static unsigned
-copied_closed(void *self, const struct kvr_event *ev, struct kvr_out *out)
+done_closed(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
 	take_back(me, ev, out);
-	finish(me, ev, out, true);
+	kvr_transfer_pump(me, ev, out, true);
 	return KVR_STAY;
 }
 
-/* It is answered when its turn comes; the worker, which copies memory, is not disturbed. */
+/* A hand works on memory and is not disturbed; it is done in a moment. */
 static unsigned
 cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -224,14 +115,12 @@ cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	int32_t reason = ev->msg.PART_CANCEL.reason;
 
 	KVR_CHECK(slot < KVR_PARTS_MAX);
-	struct copy *c = &me->copy[slot];
+	struct job *j = &me->job[slot];
 
-	if (c->place != PLACE_QUEUED || c->part != ev->msg.part || c->reason != KVR_OK)
+	if (j->place != PLACE_QUEUED || j->part != ev->msg.part)
 		return KVR_STAY;
-	kvr_touch(out, me, offsetof(struct transfer, copy));
-	kvr_touch(out, c, sizeof(*c));
-	c->reason = (int8_t)(reason == KVR_OK ? KVR_E_CANCELLED : reason);
-	finish(me, ev, out, false);
+	kvr_touch(out, me, offsetof(struct transfer, job));
+	kvr_transfer_drop(me, out, j, reason == KVR_OK ? KVR_E_CANCELLED : reason);
 	return KVR_STAY;
 }
 
@@ -239,9 +128,9 @@ static unsigned
 go_on(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
-	kvr_touch(out, me, offsetof(struct transfer, copy));
+	kvr_touch(out, me, offsetof(struct transfer, job));
 	me->continuing = 0;
-	finish(me, ev, out, false);
+	kvr_transfer_pump(me, ev, out, false);
 	return KVR_STAY;
 }
 
@@ -249,9 +138,9 @@ static unsigned
 go_on_closed(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
-	kvr_touch(out, me, offsetof(struct transfer, copy));
+	kvr_touch(out, me, offsetof(struct transfer, job));
 	me->continuing = 0;
-	finish(me, ev, out, true);
+	kvr_transfer_pump(me, ev, out, true);
 	return KVR_STAY;
 }
 
@@ -259,8 +148,8 @@ static unsigned
 stop(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
-	kvr_touch(out, me, offsetof(struct transfer, copy));
-	finish(me, ev, out, true);
+	kvr_touch(out, me, offsetof(struct transfer, job));
+	kvr_transfer_pump(me, ev, out, true);
 	return CLOSED;
 }
 
@@ -274,23 +163,49 @@ ignore(void *self, const struct kvr_event *ev, struct kvr_out *out)
 }
 
 static void
+check_jobs(const struct transfer *me)
+{
+	uint32_t n_queued = 0, load[HANDS] = { 0 }, n_list = 0;
+
+	for (uint32_t i = 0; i < KVR_PARTS_MAX; i++) {
+		const struct job *j = &me->job[i];
+
+		KVR_CHECK((j->part != 0) == (j->place != PLACE_FREE));
+		n_queued += j->place == PLACE_QUEUED;
+		if (j->place == PLACE_HAND)
+			load[j->hand]++;
+	}
+	for (uint32_t l = 0; l < LISTS; l++) {
+		uint16_t prev = 0;
+
+		for (uint16_t link = me->head[l]; link != 0; link = me->job[link - 1].next) {
+			const struct job *j = &me->job[link - 1];
+
+			KVR_CHECK(++n_list <= n_queued && j->place == PLACE_QUEUED);
+			KVR_CHECK(j->prev == prev && (j->type == KVR_MSG_COPY) == (l == LIST_COPY));
+			prev = link;
+		}
+		KVR_CHECK(me->tail[l] == prev);
+	}
+	KVR_CHECK(n_queued == me->n_queued && n_list == n_queued);
+	KVR_CHECK(memcmp(load, me->load, sizeof(load)) == 0);
+}
+
+static void
 check(const void *self, unsigned state, bool full)
 {
 	KVR_SELF(const struct transfer, me, self, TRANSFER_MAGIC);
-	uint32_t n_queued = 0, n_worker = 0, n_list = 0;
+	uint32_t n_busy = 0;
 
-	KVR_CHECK(state < STATES && me->n_worker <= me->places);
-	KVR_CHECK((me->head == 0) == (me->tail == 0) && (me->head == 0) == (me->n_queued == 0));
-	KVR_CHECK(KVR_IMPLIES(me->stopped, me->n_queued + me->n_worker == 0));
-	if (!full)
-		return;
-	for (uint32_t i = 0; i < KVR_PARTS_MAX; i++) {
-		n_queued += me->copy[i].place == PLACE_QUEUED;
-		n_worker += me->copy[i].place == PLACE_WORKER;
+	KVR_CHECK(state < STATES && me->load[HAND_COPY] <= me->places);
+	for (uint32_t i = 0; i < HANDS; i++) {
+		KVR_CHECK(i == HAND_COPY || me->load[i] <= SERDE_PLACES);
+		n_busy += me->load[i];
 	}
-	for (uint16_t link = me->head; link != 0; link = me->copy[link - 1].next)
-		KVR_CHECK(++n_list <= n_queued && me->copy[link - 1].place == PLACE_QUEUED);
-	KVR_CHECK(n_queued == me->n_queued && n_list == n_queued && n_worker == me->n_worker);
+	KVR_CHECK(n_busy == me->n_busy && KVR_IMPLIES(me->stopped, me->n_queued + n_busy == 0));
+	KVR_CHECK((me->head[LIST_COPY] == 0 && me->head[LIST_SERDE] == 0) == (me->n_queued == 0));
+	if (full)
+		check_jobs(me);
 }
 
 #define ON(msg, fn, to) [KVR_MSG_##msg] = { fn, to }
@@ -298,15 +213,23 @@ check(const void *self, unsigned state, bool full)
 static const struct kvr_cell table[STATES][KVR_MSG_N] = {
 	[OPEN] = {
 		ON(START, start, STAY),
-		ON(COPY, copy, STAY),
-		ON(COPIED, copied, STAY),
+		ON(COPY, work, STAY),
+		ON(ENCODE, work, STAY),
+		ON(DECODE, work, STAY),
+		ON(COPIED, done, STAY),
+		ON(ENCODED, done, STAY),
+		ON(DECODED, done, STAY),
 		ON(PART_CANCEL, cancel, STAY),
 		ON(CONTINUE, go_on, STAY),
 		ON(STOP, stop, KVR_TO(CLOSED)),
 	},
 	[CLOSED] = {
-		ON(COPY, copy_closed, STAY),
-		ON(COPIED, copied_closed, STAY),
+		ON(COPY, work_closed, STAY),
+		ON(ENCODE, work_closed, STAY),
+		ON(DECODE, work_closed, STAY),
+		ON(COPIED, done_closed, STAY),
+		ON(ENCODED, done_closed, STAY),
+		ON(DECODED, done_closed, STAY),
 		ON(PART_CANCEL, ignore, STAY),
 		ON(CONTINUE, go_on_closed, STAY),
 	},

@@ -143,7 +143,7 @@ enum kvr_count {
 	X(PART,        NAMED, RECEIVER, uint32_t bytes; uint8_t verb; uint8_t cls; uint8_t tier; uint8_t lane; uint64_t queued_ns; uint64_t spare;) \
 	X(PART_DONE,   IN,    RECEIVER, int32_t err; uint32_t n_ok; uint64_t bytes; uint32_t took_us; uint8_t verb; uint8_t tier; uint8_t lane; uint8_t cls;) \
 	X(PART_CANCEL, NONE,  SAME,     int32_t reason; uint8_t tier; uint8_t lane; uint16_t spare;) \
-	/* parts: router -> serde worker, router -> transfer -> copy worker, and back */ \
+	/* parts: router -> transfer -> serde worker or copy worker, and back */ \
 	X(ENCODE,      NAMED, RECEIVER, uint32_t serde; uint32_t slot_pages; uint32_t keep_staged; uint32_t spare;) \
 	X(ENCODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
 	X(DECODE,      NAMED, RECEIVER, uint32_t serde; uint32_t slot_pages;) \

@@ -12,7 +12,7 @@
 struct kvr_router_config
 bed_config(uint32_t n_tiers)
 {
-	struct kvr_router_config c = { .version = 1, .size = sizeof(c), .n_tiers = n_tiers, .n_serde = 2,
+	struct kvr_router_config c = { .version = 1, .size = sizeof(c), .n_tiers = n_tiers,
 		.staging_pages = 64, .slot_pages = 1, .background_ns = KVR_SEC(60), .grace_ns = KVR_MS(2) };
 
 	for (uint32_t t = 0; t < n_tiers; t++)

@@ -267,7 +267,9 @@ kvr_sim_api_take(struct kvr_sim *sim, const struct kvr_msg *msg)
 		return false;
 	uint64_t span_ns = api->hands.max_ns - api->hands.min_ns;
 	uint64_t takes_ns = api->hands.min_ns + kvr_sim_rand(sim, span_ns + 1);
+	uint64_t *busy_ns = &api->busy_ns[msg->to];
 
-	kvr_sim_at(sim, sim->now_ns + takes_ns, &ev);
+	*busy_ns = KVR_MAX(*busy_ns, sim->now_ns) + takes_ns;
+	kvr_sim_at(sim, *busy_ns, &ev);
 	return true;
 }

@@ -22,6 +22,7 @@ struct sim_op {
 
 struct sim_api {
 	struct kvr_sim_hands hands;
+	uint64_t busy_ns[KVR_ID_TIER]; /* by id: until when; one thread each, first come first served */
 	struct sim_key   *keys;  /* KVR_KEYS_MAX */
 	uint64_t         *stage; /* SIM_STAGES: by row.buf */
 	struct sim_asked *asked;

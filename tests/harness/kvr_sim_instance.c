@@ -12,14 +12,14 @@ kvr_sim_instance_defaults(struct kvr_sim_instance *in, uint32_t n_tiers)
 	in->router = (struct kvr_router_config){ .version = 1,
 		.size = sizeof(in->router),
 		.n_tiers = n_tiers,
-		.n_serde = 2,
 		.staging_pages = 256,
 		.slot_pages = 1,
 		.background_ns = KVR_SEC(60),
 		.grace_ns = KVR_MS(2) };
 	in->transfer = (struct kvr_transfer_config){ .version = 1,
 		.size = sizeof(in->transfer),
-		.places = 2 };
+		.places = 2,
+		.n_serde = 2 };
 	for (uint32_t t = 0; t < n_tiers; t++) {
 		in->router.tier[t] = (struct kvr_router_tier){ .write = KVR_WRITE_THROUGH,
 			.give_up = 1,

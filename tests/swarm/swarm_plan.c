@@ -69,7 +69,6 @@ draw_router(uint64_t *d, struct kvr_router_config *c)
 	bool tight = one_in(d, 3), by_length = one_in(d, 2);
 	uint64_t few = swarm_pick(d, 1, 24), many = swarm_pick(d, 512, 4096);
 
-	c->n_serde = (uint32_t)swarm_pick(d, 1, 4);
 	c->staging_pages = (uint32_t)(tight ? few : many);
 	c->slot_pages = by_length ? 0 : (uint32_t)swarm_pick(d, 1, KVR_MIN(c->staging_pages, 4U));
 	c->background_ns = KVR_MS(swarm_pick(d, 5, 2000));
@@ -111,7 +110,8 @@ swarm_plan_draw(struct swarm *s, uint64_t seed)
 	p->draw = seed * UINT64_C(0x9e3779b97f4a7c15);
 	kvr_sim_instance_defaults(&s->in, n_tiers[swarm_pick(d, 0, KVR_LEN(n_tiers) - 1)]);
 	draw_router(d, &s->in.router);
-	s->in.transfer.places = (uint32_t)swarm_pick(d, 1, 4);
+	s->in.transfer.places = (uint32_t)swarm_pick(d, 1, 2);
+	s->in.transfer.n_serde = (uint32_t)swarm_pick(d, 1, 4);
 	for (uint32_t t = 0; t < s->in.router.n_tiers; t++) {
 		draw_tier(d, &s->in.tier[t], &s->in.link[t]);
 		draw_router_tier(d, &s->in.router.tier[t], s->in.tier[t].n_links);
@@ -148,7 +148,10 @@ swarm_plan_faults(struct swarm *s)
 {
 	uint64_t *d = &s->plan.draw;
 
-	s->in.hands->max_ns = swarm_pick(d, 1000, 500000);
+	bool slow = one_in(d, 8);
+	uint64_t most_ns = slow ? KVR_MS(2) : 500000;
+
+	s->in.hands->max_ns = swarm_pick(d, 1000, most_ns);
 	s->in.hands->raw = trouble(d, 1024);
 	s->in.hands->corrupts = trouble(d, 200);
 	for (uint32_t t = 0; t < s->in.router.n_tiers; t++) {

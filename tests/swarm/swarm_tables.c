@@ -153,8 +153,6 @@ swarm_tables_empty(struct swarm *s)
 	swarm_tables_check(s);
 	for (uint32_t i = 0; i < LISTS; i++)
 		lists |= me->list_head[i] | me->list_tail[i];
-	for (uint32_t i = 0; i < KVR_SERDE_MAX; i++)
-		lists |= me->serde_load[i];
 	for (uint32_t i = 0; i < KVR_KEYS_MAX; i++)
 		n_keys += me->key[i].digest.lo != 0;
 	if (me->n_ops != 0 || me->n_parts != 0 || me->n_small_writes != 0)

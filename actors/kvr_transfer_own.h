@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The transfer actor's state, and what its files say to each other.
+ *
+ *   transfer.c        the table
+ *   transfer_queue.c  who waits, who is next, who answers
+ */
+#ifndef KVR_TRANSFER_OWN_H
+#define KVR_TRANSFER_OWN_H
+
+#include "kvr_actors.h"
+#include "kvr_err.h"
+
+#define TRANSFER_MAGIC KVR_MAGIC('C', 'O', 'P', 'Y')
+
+/* Hands are the threads that work on payloads: the copy worker, then the serde workers. */
+enum { HAND_COPY, HAND_SERDE, HANDS = HAND_SERDE + KVR_SERDE_MAX };
+enum { LIST_COPY, LIST_SERDE, LISTS };
+/* In a serde worker: one runs, one waits. What waits there cannot be called back. */
+enum { SERDE_PLACES = 2 };
+enum place { PLACE_FREE, PLACE_QUEUED, PLACE_HAND };
+
+/* A part that is here. Zero bytes when free. */
+struct job {
+	uint64_t op, deadline_ns;
+	uint64_t word[3]; /* of the message */
+	uint32_t part, rows;
+	uint16_t next, prev; /* slot + 1 */
+	uint16_t n_rows;
+	uint8_t  type; /* of the message: COPY, ENCODE, DECODE */
+	uint8_t  place, hand;
+	uint8_t  spare[7];
+};
+_Static_assert(sizeof(struct job) == 64, "one line");
+
+struct transfer {
+	uint32_t magic, places, n_serde;
+	uint32_t n_queued, n_busy;
+	uint32_t continuing, stopped;
+	uint16_t head[LISTS], tail[LISTS]; /* slot + 1 */
+	uint32_t load[HANDS];
+	uint32_t spare[14];
+	struct job job[KVR_PARTS_MAX];
+};
+_Static_assert(offsetof(struct transfer, job) == 128, "whole lines, no padding");
+
+/* A job's end leaves room for CONTINUE and STOPPED. */
+enum { PUMP_MAX = KVR_FX_MAX - 4 };
+
+/* transfer_queue.c */
+void kvr_transfer_enqueue(struct transfer *, struct kvr_out *, struct job *);
+void kvr_transfer_drop(struct transfer *, struct kvr_out *, struct job *, int32_t err);
+void kvr_transfer_answer(struct kvr_out *, struct job *, int32_t err, uint32_t took_us);
+/* What every handler ends with: jobs go to hands that are free, or are answered. */
+void kvr_transfer_pump(struct transfer *, const struct kvr_event *, struct kvr_out *, bool closed);
+
+#endif

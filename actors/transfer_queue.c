@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who waits for a hand, who is next, and what becomes of those that never get one. */
+#include "kvr_transfer_own.h"
+
+#include <string.h>
+
+static uint32_t
+list_of(const struct job *j)
+{
+	return j->type == KVR_MSG_COPY ? LIST_COPY : LIST_SERDE;
+}
+
+static struct job *
+at(struct transfer *me, uint16_t link)
+{
+	return link == 0 ? NULL : &me->job[link - 1];
+}
+
+void
+kvr_transfer_enqueue(struct transfer *me, struct kvr_out *out, struct job *j)
+{
+	uint32_t i = list_of(j);
+	struct job *before = at(me, me->tail[i]);
+	uint16_t link = (uint16_t)(j - me->job + 1);
+
+	j->place = PLACE_QUEUED;
+	j->prev = me->tail[i];
+	if (before != NULL) {
+		kvr_touch(out, before, sizeof(*before));
+		before->next = link;
+	} else {
+		me->head[i] = link;
+	}
+	me->tail[i] = link;
+	me->n_queued++;
+}
+
+static void
+take_out(struct transfer *me, struct kvr_out *out, struct job *j)
+{
+	uint32_t i = list_of(j);
+	struct job *before = at(me, j->prev), *after = at(me, j->next);
+
+	kvr_touch(out, j, sizeof(*j));
+	if (before != NULL) {
+		kvr_touch(out, before, sizeof(*before));
+		before->next = j->next;
+	} else {
+		me->head[i] = j->next;
+	}
+	if (after != NULL) {
+		kvr_touch(out, after, sizeof(*after));
+		after->prev = j->prev;
+	} else {
+		me->tail[i] = j->prev;
+	}
+	j->next = j->prev = 0;
+	me->n_queued--;
+}
+
+void
+kvr_transfer_answer(struct kvr_out *out, struct job *j, int32_t err, uint32_t took_us)
+{
+	/* ENCODED, DECODED and COPIED have the same fields. */
+	struct kvr_msg msg = { .type = j->type == KVR_MSG_COPY ? KVR_MSG_COPIED
+		    : j->type == KVR_MSG_ENCODE                ? KVR_MSG_ENCODED
+							       : KVR_MSG_DECODED,
+		.n_rows = j->n_rows,
+		.op = j->op,
+		.deadline_ns = j->deadline_ns,
+		.rows = j->rows,
+		.part = j->part,
+		.COPIED = { .err = err, .took_us = took_us } };
+
+	memset(j, 0, sizeof(*j));
+	kvr_send(out, KVR_ID_ROUTER, &msg);
+}
+
+void
+kvr_transfer_drop(struct transfer *me, struct kvr_out *out, struct job *j, int32_t err)
+{
+	take_out(me, out, j);
+	kvr_transfer_answer(out, j, err, 0);
+}
+
+/* The hand with the least to do that has a place; HANDS: none. */
+static uint32_t
+hand_for(const struct transfer *me, uint32_t list)
+{
+	uint32_t best = HAND_SERDE;
+
+	if (list == LIST_COPY)
+		return me->load[HAND_COPY] < me->places ? (uint32_t)HAND_COPY : (uint32_t)HANDS;
+	for (uint32_t i = 1; i < me->n_serde; i++) {
+		if (me->load[HAND_SERDE + i] < me->load[best])
+			best = HAND_SERDE + i;
+	}
+	return me->load[best] < SERDE_PLACES ? best : (uint32_t)HANDS;
+}
+
+static void
+give(struct transfer *me, struct kvr_out *out, struct job *j, uint32_t hand)
+{
+	struct kvr_msg msg = { .type = j->type,
+		.n_rows = j->n_rows,
+		.op = j->op,
+		.deadline_ns = j->deadline_ns,
+		.rows = j->rows,
+		.part = j->part };
+
+	take_out(me, out, j);
+	j->place = PLACE_HAND;
+	j->hand = (uint8_t)hand;
+	me->load[hand]++;
+	me->n_busy++;
+	memcpy(msg.word, j->word, sizeof(msg.word));
+	kvr_send(out,
+	    hand == HAND_COPY ? (uint16_t)KVR_ID_COPY : (uint16_t)(KVR_ID_SERDE + hand - HAND_SERDE),
+	    &msg);
+}
+
+static void
+pump(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, uint32_t list,
+    bool closed)
+{
+	while (me->head[list] != 0 && out->n < PUMP_MAX) {
+		struct job *j = at(me, me->head[list]);
+		bool late = j->deadline_ns != 0 && j->deadline_ns <= ev->now_ns;
+		uint32_t hand = hand_for(me, list);
+
+		if (closed || late)
+			kvr_transfer_drop(me, out, j, closed ? KVR_E_SHUTDOWN : KVR_E_TIMEOUT);
+		else if (hand < HANDS)
+			give(me, out, j, hand);
+		else
+			break;
+	}
+}
+
+void
+kvr_transfer_pump(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, bool closed)
+{
+	for (uint32_t i = 0; i < LISTS; i++)
+		pump(me, ev, out, i, closed);
+	if (out->n >= PUMP_MAX && me->n_queued > 0 && !me->continuing) {
+		me->continuing = 1;
+		kvr_send(out, KVR_ID_TRANSFER, &(struct kvr_msg){ .type = KVR_MSG_CONTINUE });
+	}
+	if (closed && !me->stopped && me->n_queued + me->n_busy == 0) {
+		me->stopped = 1;
+		kvr_send(out, KVR_ID_ROUTER, &(struct kvr_msg){ .type = KVR_MSG_STOPPED });
+	}
+}
