@@ -152,6 +152,9 @@ KVR_MUST_USE enum kvr_err kvr_load_for_import(const char *path, const struct kvr
 
 /* A new tier with its defaults, or -1 and an error when there are too many. */
 int32_t kvr_add_tier(struct kvr_load *, const struct kvr_origin *);
+/* rank.c: {rank} replaced as soon as it is known; an error for each place where it never was. */
+void kvr_fill_rank(struct kvr_load *);
+void kvr_check_rank(struct kvr_load *);
 /* Defaults that depend on other values, then everything that takes more than one value to check. */
 void kvr_derive(struct kvr_load *);
 void kvr_check_whole(struct kvr_load *);

@@ -240,5 +240,6 @@ kvr_config_identify(
 	if (identify_number(&load, "engine.worker_id", me->worker_id, engine->worker_id, -1))
 		engine->worker_id = me->worker_id;
 	identify_mla(&load, me->use_mla);
+	kvr_check_rank(&load);
 	return settle(&load, before);
 }

@@ -212,6 +212,27 @@ START_TEST(the_sum_has_a_line_per_term)
 }
 END_TEST
 
-KVR_CHECK_MAIN("config.change", overrides_beat_the_file, an_override_that_is_wrong_changes_nothing,
+START_TEST(the_rank_is_put_in_where_it_is_known)
+{
+	static const char text[] = "{\"tiers\":[{\"name\":\"a\",\"url\":\"fs:///d/{rank}/r{rank}\"}],"
+	                           "\"trace\":{\"dir\":\"/t/{rank}\"}}";
+	const struct kvr_config_identity me = { .worker_id = 12 }, nobody = { .worker_id = -1 };
+	struct kvr_config *cfg = NULL;
+	char why[600] = "";
+
+	ck_assert_int_eq(
+	    kvr_config_parse(text, sizeof(text) - 1, NULL, &cfg, why, sizeof(why)), KVR_OK);
+	ck_assert_str_eq(cfg->tier[0].url, "fs:///d/{rank}/r{rank}");
+	ck_assert_int_eq(kvr_config_identify(cfg, &nobody, why, sizeof(why)), KVR_E_CONFIG);
+	ck_assert_str_eq(why, "api: tiers.a.url has {rank}, and the rank is not known: say "
+	                      "worker_id, or name its variable in engine.worker_id");
+	ck_assert_int_eq(kvr_config_identify(cfg, &me, why, sizeof(why)), KVR_OK);
+	ck_assert_str_eq(cfg->tier[0].url, "fs:///d/12/r12");
+	ck_assert_str_eq(cfg->trace.dir, "/t/12");
+	kvr_config_free(cfg);
+}
+END_TEST
+
+KVR_CHECK_MAIN("config.change", the_rank_is_put_in_where_it_is_known, overrides_beat_the_file, an_override_that_is_wrong_changes_nothing,
     the_embedder_fills_in_what_is_open, a_contradiction_names_both_places,
     show_hides_secrets_and_names_origins, the_sum_has_a_line_per_term)

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* "{rank}" in the URL of a store and in trace.dir: eight ranks share one file, not one place. */
+#include "kvr_config_own.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *
+filled(struct kvr_load *load, const char *text)
+{
+	char rank[16];
+	struct kvr_text_out out = { NULL, 0, 0 };
+	const char *at;
+	char *full;
+
+	snprintf(rank, sizeof(rank), "%d", load->cfg->engine.worker_id);
+	/* The number may be longer than what it replaces, by at most its own length. */
+	out.cap = 1 + strlen(text) * sizeof(rank);
+	full = kvr_arena_take(&load->cfg->own->arena, out.cap);
+	if (full == NULL)
+		return text;
+	out.at = full;
+	while ((at = strstr(text, "{rank}")) != NULL) {
+		kvr_out(&out, "%.*s%s", (int)(at - text), text, rank);
+		text = at + 6;
+	}
+	kvr_out(&out, "%s", text);
+	return full;
+}
+
+static void
+fill(struct kvr_load *load, const char **text)
+{
+	if (*text != NULL && strstr(*text, "{rank}") != NULL)
+		*text = filled(load, *text);
+}
+
+void
+kvr_fill_rank(struct kvr_load *load)
+{
+	struct kvr_config *cfg = load->cfg;
+
+	if (cfg->engine.worker_id < 0)
+		return;
+	for (uint32_t i = 0; i < cfg->n_tiers; i++)
+		fill(load, &cfg->tier[i].url);
+	fill(load, &cfg->trace.dir);
+}
+
+void
+kvr_check_rank(struct kvr_load *load)
+{
+	const struct kvr_config *cfg = load->cfg;
+	const struct kvr_origin at = { .kind = KVR_FROM_API };
+
+	if (cfg->engine.worker_id >= 0)
+		return;
+	for (uint32_t i = 0; i < cfg->n_tiers; i++) {
+		if (cfg->tier[i].url != NULL && strstr(cfg->tier[i].url, "{rank}") != NULL)
+			kvr_load_error(load, &at,
+			    "tiers.%s.url has {rank}, and the rank is not known: say worker_id, or "
+			    "name its variable in engine.worker_id", cfg->tier[i].name);
+	}
+	if (cfg->trace.dir != NULL && strstr(cfg->trace.dir, "{rank}") != NULL)
+		kvr_load_error(load, &at,
+		    "trace.dir has {rank}, and the rank is not known: say worker_id, or name its "
+		    "variable in engine.worker_id");
+}
