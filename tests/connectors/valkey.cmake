@@ -9,3 +9,8 @@ foreach(t IN ITEMS redis redis_golden valkey conformance_redis conformance_valke
   set_tests_properties(connectors.${t}_on_valkey PROPERTIES LABELS valkey TIMEOUT 300
     SKIP_RETURN_CODE 77 ENVIRONMENT "KVR_TEST_SERVER=valkey-server")
 endforeach()
+
+# The one test that sees stores and configuration.
+kvr_test(connectors.schemes SOURCES test_schemes.c LAYERS ${layers} config
+  LIBS ${libs} PkgConfig::CJSON LABELS unit)
+target_include_directories(test_connectors_schemes PRIVATE ${PROJECT_SOURCE_DIR}/connectors/table)
