@@ -12,7 +12,7 @@
  *       under way the socket is set to reset when it is closed, by us or by the death of the
  *       process.
  * GET   of such a value, left by somebody else: an announced length, then the end of the
- *       connection. The key is blamed, or it would be asked for again and again.
+ *       connection. The key is blamed, or it would be asked for again and again. The same for STAT.
  * STAT  There is no question for it. A GET answers it, and the payload is read and dropped.
  *
  * LMCache's server writes head and payload one after the other and leaves its socket as it comes:
@@ -118,6 +118,20 @@ payload_in(struct kvr_connector *c, uint64_t len)
 	return KVR_OK;
 }
 
+/* Reads the payload with take. When not one byte of it came before the end, the key is to blame. */
+static enum kvr_err
+after_head(struct kvr_connector *c, struct kvr_item *item, uint64_t len,
+    enum kvr_err (*take)(struct kvr_connector *, uint64_t len))
+{
+	acknowledge(c);
+	uint64_t before = c->s.moved;
+	bool held = kvr_stream_held(&c->s) > 0;
+	enum kvr_err err = take(c, len);
+	if (err == KVR_E_DOWN && c->s.moved == before && !held)
+		kvr_item_done(item, KVR_E_CORRUPT);
+	return err;
+}
+
 static enum kvr_err
 get_answered(struct kvr_connector *c, struct kvr_item *item, const struct kvr_lm_tell *tell)
 {
@@ -128,12 +142,7 @@ get_answered(struct kvr_connector *c, struct kvr_item *item, const struct kvr_lm
 	kvr_frame_in_begin(
 	    &c->frame, &c->store->rules, item, c->scratch, KVR_LM_HEAD_LEN + tell->len);
 	feed_head(&c->frame, tell->head);
-	acknowledge(c);
-	uint64_t before = c->s.moved;
-	size_t held = kvr_stream_held(&c->s);
-	enum kvr_err err = payload_in(c, tell->len);
-	if (err == KVR_E_DOWN && c->s.moved == before && held == 0)
-		kvr_item_done(item, KVR_E_CORRUPT);
+	enum kvr_err err = after_head(c, item, tell->len, payload_in);
 	if (err != KVR_OK)
 		return err;
 	int32_t end = kvr_frame_in_end(&c->frame);
@@ -144,14 +153,19 @@ get_answered(struct kvr_connector *c, struct kvr_item *item, const struct kvr_lm
 }
 
 static enum kvr_err
+drop_payload(struct kvr_connector *c, uint64_t len)
+{
+	return kvr_stream_skip(&c->s, len);
+}
+
+static enum kvr_err
 stat_answered(struct kvr_connector *c, struct kvr_item *item, const struct kvr_lm_tell *tell)
 {
 	int32_t end = KVR_E_MISS;
 	if (tell->yes) {
 		end = kvr_frame_stat(&c->store->rules, item, tell->head, KVR_LM_HEAD_LEN,
 		    KVR_LM_HEAD_LEN + tell->len);
-		acknowledge(c);
-		enum kvr_err err = kvr_stream_skip(&c->s, tell->len);
+		enum kvr_err err = after_head(c, item, tell->len, drop_payload);
 		if (err != KVR_OK)
 			return err;
 	}

@@ -184,6 +184,12 @@ START_TEST(a_value_that_somebody_broke_off_is_blamed_on_its_key)
 	bed_status(&l.items[1], KVR_E_CORRUPT);
 	ck_assert_int_eq(kvr_item_status(&l.items[2]), KVR_PENDING);
 	bed_down(&b);
+	lm_up(&b, server);
+	ck_assert_int_eq(bed_run(&b, KVR_VERB_STAT, l.items, 3), KVR_E_DOWN);
+	bed_status(&l.items[0], KVR_OK);
+	bed_status(&l.items[1], KVR_E_CORRUPT);
+	ck_assert_int_eq(kvr_item_status(&l.items[2]), KVR_PENDING);
+	bed_down(&b);
 	/* The next put heals it. */
 	load_fill(&l);
 	lm_up(&b, server);

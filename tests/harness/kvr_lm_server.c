@@ -304,7 +304,8 @@ kvr_lm_server_start(void)
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	me->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	me->stop_fd = eventfd(0, EFD_CLOEXEC);
-	need(bind(me->listen_fd, (struct sockaddr *)&a, len) == 0 && listen(me->listen_fd, 64) == 0 &&
+	need(bind(me->listen_fd, (struct sockaddr *)&a, len) == 0 &&
+	        listen(me->listen_fd, 64) == 0 &&
 	        getsockname(me->listen_fd, (struct sockaddr *)&a, &len) == 0, "no free port");
 	me->port = ntohs(a.sin_port);
 	snprintf(me->url, sizeof(me->url), "lm://127.0.0.1:%u", me->port);
