@@ -312,6 +312,15 @@ over(const struct part *part)
 	return part->late || part->cancelled;
 }
 
+/* Why, in the words of whoever ended the operation. */
+static int32_t
+why_over(const struct step *s, const struct part *part)
+{
+	int32_t ending = s->me->op[part->op].ending;
+
+	return ending != KVR_OK ? ending : KVR_E_CANCELLED;
+}
+
 static bool
 is_staged(const struct step *s)
 {
@@ -354,7 +363,7 @@ kvr_router_part_done(struct step *s)
 			kvr_router_send_part(s, slot);
 			return;
 		}
-		end.hit = end.err != KVR_OK ? end.err : KVR_E_CANCELLED;
+		end.hit = why_over(s, part);
 	}
 	finish(s, slot, end);
 }
@@ -369,7 +378,7 @@ kvr_router_encoded(struct step *s)
 	uint32_t raw = 0;
 
 	if (err != KVR_OK || over(part)) {
-		finish(s, slot, (struct end){ .err = err != KVR_OK ? err : KVR_E_CANCELLED });
+		finish(s, slot, (struct end){ .err = err != KVR_OK ? err : why_over(s, part) });
 		return;
 	}
 	part->borrowed = 0;
@@ -406,7 +415,7 @@ kvr_router_copied(struct step *s)
 
 	if (part->stage != STAGE_COPY_IN || err != KVR_OK || over(part)) {
 		bool given_up = over(part) && part->stage == STAGE_COPY_IN;
-		struct end end = { .err = err == KVR_OK && given_up ? KVR_E_CANCELLED : err, .hit = err };
+		struct end end = { .err = err == KVR_OK && given_up ? why_over(s, part) : err, .hit = err };
 
 		finish(s, slot, end);
 		return;
