@@ -46,6 +46,7 @@ struct swarm_call {
 	uint64_t until_ns;   /* deadline, or when it was cancelled */
 	uint64_t first_ns;   /* first COMPLETE; 0: none yet */
 	uint64_t excused_ns; /* a stuck worker gave the caller's memory back then; 0: none had it */
+	bool     cancelled;
 	uint64_t waited_ns;  /* a worker gave a part back then that it had not begun; 0: none */
 };
 

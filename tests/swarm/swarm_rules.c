@@ -68,6 +68,7 @@ swarm_rules_cancelled(struct swarm *s, uint32_t number)
 {
 	struct swarm_call *c = &s->calls[number];
 
+	c->cancelled = true;
 	c->until_ns = KVR_MIN(c->until_ns, kvr_sim_now(s->in.sim));
 }
 
@@ -214,7 +215,8 @@ check_prefix(const struct swarm *s, const struct kvr_sim_answer *a, uint32_t per
 }
 
 static void
-check_row(const struct swarm *s, const struct kvr_sim_answer *a, const struct kvr_row *row)
+check_row(const struct swarm *s, const struct kvr_sim_answer *a, const struct swarm_call *c,
+    const struct kvr_row *row)
 {
 	bool ok = row->err == KVR_OK;
 
@@ -230,6 +232,12 @@ check_row(const struct swarm *s, const struct kvr_sim_answer *a, const struct kv
 		swarm_broken(s, "a put is a miss");
 	if (row->err == KVR_E_PARTIAL && reads(a->kind))
 		swarm_broken(s, "a read is partial");
+	/* What is behind another's put takes its outcome, and its reason. */
+	if (row->err == KVR_E_CANCELLED && (row->flags & KVR_ROW_DUP) == 0 && !c->cancelled)
+		swarm_broken(s, "%s: CANCELLED, and nobody did, asked at %llu ns", swarm_name(a),
+		    (unsigned long long)a->asked_ns);
+	if (row->err == KVR_E_SHUTDOWN && s->stopped_ns == 0)
+		swarm_broken(s, "SHUTDOWN, and nobody stopped it");
 }
 
 static void
@@ -242,7 +250,7 @@ check_answer(const struct swarm *s, uint32_t number, uint32_t per_chunk)
 		swarm_broken(s, "%s: %u answers, released at %llu ns", swarm_name(a), a->n_complete,
 		    (unsigned long long)a->released_ns);
 	for (uint32_t i = 0; i < a->n; i++)
-		check_row(s, a, &a->rows[i]);
+		check_row(s, a, &s->calls[number], &a->rows[i]);
 	check_prefix(s, a, per_chunk);
 }
 
@@ -250,6 +258,7 @@ check_answer(const struct swarm *s, uint32_t number, uint32_t per_chunk)
 
 struct sums {
 	uint64_t n[KVR_OP_N], keys[KVR_OP_N], ok[KVR_OP_N], bytes[KVR_OP_N];
+	uint64_t deadlines; /* answers at their deadline or after it */
 };
 
 static void
@@ -264,6 +273,8 @@ check_ops(const struct swarm *s, const struct kvr_metrics_state *m, const struct
 		    m->op[k].keys_ok != sums->ok[k] || m->op[k].bytes != sums->bytes[k])
 			swarm_broken(s, "metrics count other calls than were made");
 	}
+	if (m->count[KVR_COUNT_DEADLINE] > sums->deadlines)
+		swarm_broken(s, "more calls end at their deadline than reached it");
 }
 
 /* attempted = ok + miss + error + dropped is the metrics' own rule; here: attempted is true. */
@@ -291,6 +302,7 @@ swarm_rules_end(struct swarm *s)
 
 		check_answer(s, i, a->per_chunk);
 		sums.n[a->kind]++;
+		sums.deadlines += s->calls[i].first_ns >= s->calls[i].deadline_ns;
 		sums.keys[a->kind] += a->n;
 		sums.ok[a->kind] += a->n_ok;
 		sums.bytes[a->kind] += a->bytes;
