@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define STORE_MAGIC KVR_MAGIC('L', 'S', 'T', 'O')
-#define LANE_MAGIC KVR_MAGIC('L', 'L', 'A', 'N')
+#define LANE_MAGIC  KVR_MAGIC('L', 'L', 'A', 'N')
 /* The server reads the key of a HEALTH like any other. */
 #define HEALTH_KEY "kvrelay@1@0@0@half"
 

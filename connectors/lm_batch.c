@@ -30,7 +30,7 @@
 
 /* Answers to what is in flight fit the read buffer while we still write: see kvr_stream.h. */
 enum { EXISTS_IN_FLIGHT = 512, PUT_IN_FLIGHT = 64, GET_IN_FLIGHT = 8, STAT_IN_FLIGHT = 4 };
-_Static_assert(EXISTS_IN_FLIGHT * KVR_LM_TELL_LEN <= KVR_STREAM_IN, "answers fit the buffer");
+_Static_assert(EXISTS_IN_FLIGHT *KVR_LM_TELL_LEN <= KVR_STREAM_IN, "answers fit the buffer");
 
 struct way {
 	enum kvr_err (*send)(struct kvr_connector *, struct kvr_item *);
@@ -280,8 +280,8 @@ go(struct kvr_connector *c, const struct way *way, struct kvr_item *items, uint3
 	struct window w = { 0 };
 	for (;;) {
 		/* Refilled by halves: a write per answer would cost a system call per key. */
-		bool low = w.in_flight <= way->in_flight_max / 2 &&
-		    w.bytes <= c->store->window_bytes / 2;
+		bool low =
+		    w.in_flight <= way->in_flight_max / 2 && w.bytes <= c->store->window_bytes / 2;
 		enum kvr_err err = KVR_OK;
 		if (low || w.in_flight < 2)
 			err = send_more(c, way, &w, items, n);

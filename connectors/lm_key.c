@@ -58,8 +58,9 @@ check_text(const char *text, size_t len)
 		if (at == 0)
 			first = last;
 	}
-	return is_blank(first) || is_blank(last) ?
-	    "an LMCache server drops blanks at the ends of a key" : NULL;
+	return is_blank(first) || is_blank(last)
+	           ? "an LMCache server drops blanks at the ends of a key"
+	           : NULL;
 }
 
 /* Written as LMCache writes it. A hash may begin with zeros: it may have been one of bytes. */
@@ -122,8 +123,8 @@ kvr_lm_key(const struct kvr_store *store, const char *key, uint32_t key_len, con
 	const char *wrong = check_text(text, len);
 	if (wrong == NULL && memchr(text, '\0', len) != NULL)
 		wrong = "a key with a NUL byte";
-	else if (wrong == NULL && (kvr_lmkey_parse(text, len, &parsed) != KVR_OK ||
-	                              parsed.form != KVR_LMKEY_NOW))
+	else if (wrong == NULL &&
+	         (kvr_lmkey_parse(text, len, &parsed) != KVR_OK || parsed.form != KVR_LMKEY_NOW))
 		wrong = "an LMCache server takes only keys like model@world@worker@hash@dtype";
 	else if (wrong == NULL && !reads_as_itself(&parsed))
 		wrong = "an LMCache server would take this key for another one";

@@ -11,7 +11,7 @@
 #define WINDOW_BYTES KVR_MIB(8)
 
 struct why {
-	char  *at;
+	char *at;
 	size_t cap;
 };
 
@@ -56,8 +56,10 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct why *
 	if (o->format != KVR_FORMAT_LMCACHE)
 		return bad(w, "format: an LMCache server holds \"lmcache\" only");
 	if (o->n_groups != 1)
-		return bad(w, "lm: its messages describe one group of layers, and this model has "
-		              "%u; use redis or fs", o->n_groups);
+		return bad(w,
+		    "lm: its messages describe one group of layers, and this model has "
+		    "%u; use redis or fs",
+		    o->n_groups);
 	if (o->user != NULL || o->password != NULL)
 		return bad(w, "user, password: an LMCache server has no login");
 	if (o->ttl_ms > 0)
