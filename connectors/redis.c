@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The connector of stores that speak RESP: redis://host:port/db, the same over TLS as rediss://,
- * unix:///path?db=N, valkey:// and resp://. Dial, sign in, and one verb over a batch. What the verbs
- * send is in redis_get.c, redis_put.c and redis_small.c, what differs between the stores in
+ * unix:///path?db=N, valkey:// and resp://. Dial, sign in, and one verb over a batch. What the
+ * verbs send is in redis_get.c, redis_put.c and redis_small.c, what differs between the stores in
  * redis_kind.c.
  *
  * No retry and no reconnect in here: the first error of the stream ends the connector, and the

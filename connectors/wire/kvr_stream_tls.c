@@ -177,17 +177,29 @@ tls_close(struct kvr_sock *s)
 
 static const struct kvr_stream_ops tls_ops = { tls_recv, tls_send, tls_close };
 
+/* Neither the zone of an address nor the dot of the root is part of a certificate's names. */
+static void
+bare_name(const char *from, char *ret, size_t cap)
+{
+	snprintf(ret, cap, "%.*s", (int)strcspn(from, "%"), from);
+	size_t len = strlen(ret);
+	if (len > 1 && ret[len - 1] == '.')
+		ret[len - 1] = '\0';
+}
+
 static enum kvr_err
 attach(struct kvr_sock *s, struct kvr_tls *t, const char *host)
 {
-	char why[160];
+	char why[160], name[256];
 	struct carrier *c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return kvr_stream_fail(s, KVR_E_NOMEM, "no memory for TLS");
+	bare_name(t->files.opts.server_name != NULL ? t->files.opts.server_name : host, name,
+	    sizeof(name));
 	pthread_mutex_lock(&t->lock);
 	enum kvr_err err = refresh(t, why, sizeof(why));
 	if (err == KVR_OK)
-		c->conn = kvr_tls_conn_new(t->ctx, &t->files.opts, host, s->fd);
+		c->conn = kvr_tls_conn_new(t->ctx, &t->files.opts, name, s->fd);
 	pthread_mutex_unlock(&t->lock);
 	if (err == KVR_OK && c->conn == NULL) {
 		snprintf(why, sizeof(why), "no memory for TLS");

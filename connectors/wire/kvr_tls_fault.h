@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What went wrong under TLS, in words for people: what, where, and what to do. Of OpenSSL nothing is
- * seen here; kvr_stream_tls.c translates its codes into these.
+ * What went wrong under TLS, in words for people: what, where, and what to do. OpenSSL is not seen
+ * here; kvr_tls_lib.c translates its codes into these.
  */
 #ifndef KVR_TLS_FAULT_H
 #define KVR_TLS_FAULT_H

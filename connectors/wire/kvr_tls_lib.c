@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only file that sees OpenSSL. Between it and the socket stands a BIO of our own: OpenSSL's
- * would write without MSG_NOSIGNAL, so that a server that goes away would kill the host process,
- * and it would make a system call per record of 16 KiB. Ours gathers records and sends them
- * together.
+ * The only file that sees OpenSSL. Between it and the socket stands a BIO of our own, for OpenSSL's
+ * would write without MSG_NOSIGNAL and make a system call per record.
  */
 #include "kvr_tls_lib.h"
+#include "kvr_tls_out.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,16 +22,13 @@
 
 /* As the plain stream's receives: long enough for few calls, short enough to stay in the cache. */
 #define AHEAD_BYTES 131072U
-#define OUT_BYTES   131072U
 
-/* A context is an SSL_CTX under another name: connections count as its users. */
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 static BIO_METHOD    *method; /* written once, before the first context */
 
+/* A context is an SSL_CTX under another name: OpenSSL counts connections as its users. */
 struct kvr_tls_conn {
 	SSL     *ssl;
-	int      fd;
-	int      sys_err;
 	bool     is_up;  /* the handshake is through: a goodbye would be understood */
 	bool     closed; /* the other side has */
 	bool     broken; /* fault says why; OpenSSL is asked for nothing more */
@@ -40,47 +36,20 @@ struct kvr_tls_conn {
 	enum kvr_tls_fault cert_fault; /* why a certificate was refused */
 	char     cert[160];
 	char     why[192];
-	uint32_t out_at, out_end;
-	uint8_t  out[OUT_BYTES];
+	struct kvr_tls_out out; /* its sys_err is that of receives too */
 };
 
 /* ---- the socket under OpenSSL ---- */
-
-/* False: not everything has left. Then either sys_err is set or the socket is full. */
-static bool
-drain(struct kvr_tls_conn *c)
-{
-	while (c->out_at < c->out_end && c->sys_err == 0) {
-		ssize_t n = send(c->fd, c->out + c->out_at, c->out_end - c->out_at, MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			return false;
-		if (n < 0)
-			c->sys_err = errno;
-		else
-			c->out_at += (uint32_t)n;
-	}
-	if (c->sys_err != 0)
-		return false;
-	c->out_at = c->out_end = 0;
-	return true;
-}
 
 static int
 bio_write(BIO *b, const char *from, size_t len, size_t *ret_n)
 {
 	struct kvr_tls_conn *c = BIO_get_data(b);
 	BIO_clear_retry_flags(b);
-	if (c->out_end == OUT_BYTES && !drain(c)) {
-		if (c->sys_err == 0)
-			BIO_set_retry_write(b);
-		return 0;
-	}
-	*ret_n = KVR_MIN(len, OUT_BYTES - c->out_end);
-	memcpy(c->out + c->out_end, from, *ret_n);
-	c->out_end += (uint32_t)*ret_n;
-	return 1;
+	*ret_n = kvr_tls_out_put(&c->out, from, len);
+	if (*ret_n == 0 && c->out.sys_err == 0)
+		BIO_set_retry_write(b);
+	return *ret_n > 0;
 }
 
 static int
@@ -88,7 +57,7 @@ bio_read(BIO *b, char *to, size_t len, size_t *ret_n)
 {
 	struct kvr_tls_conn *c = BIO_get_data(b);
 	BIO_clear_retry_flags(b);
-	ssize_t n = recv(c->fd, to, len, 0);
+	ssize_t n = recv(c->out.fd, to, len, 0);
 	if (n > 0) {
 		*ret_n = (size_t)n;
 		return 1;
@@ -98,7 +67,7 @@ bio_read(BIO *b, char *to, size_t len, size_t *ret_n)
 	else if (errno == EAGAIN || errno == EINTR)
 		BIO_set_retry_read(b);
 	else
-		c->sys_err = errno;
+		c->out.sys_err = errno;
 	return 0;
 }
 
@@ -113,9 +82,9 @@ bio_ctrl(BIO *b, int what, long number, void *at)
 	if (what != BIO_CTRL_FLUSH)
 		return 0;
 	BIO_clear_retry_flags(b);
-	if (drain(c))
+	if (kvr_tls_out_drain(&c->out))
 		return 1;
-	if (c->sys_err == 0)
+	if (c->out.sys_err == 0)
 		BIO_set_retry_write(b);
 	return 0;
 }
@@ -165,7 +134,7 @@ reason_text(unsigned long code)
 	return text != NULL ? text : "OpenSSL does not say why";
 }
 
-/* Empties OpenSSL's queue of this thread. Its first entry is the cause, the others follow from it. */
+/* Empties OpenSSL's queue of this thread, whose first entry is the cause of the others. */
 static void
 give_up(struct kvr_tls_conn *c, int kind)
 {
@@ -179,10 +148,11 @@ give_up(struct kvr_tls_conn *c, int kind)
 	if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
 		c->fault = c->cert_fault;
 		detail = c->cert;
-	} else if (c->sys_err != 0) {
+	} else if (c->out.sys_err != 0) {
 		c->fault = KVR_TLS_FAULT_SYSTEM;
-		detail = strerror(c->sys_err);
-	} else if (kind == SSL_ERROR_ZERO_RETURN || (c->closed && c->fault == KVR_TLS_FAULT_OTHER)) {
+		detail = strerror(c->out.sys_err);
+	} else if (kind == SSL_ERROR_ZERO_RETURN ||
+	    (c->closed && c->fault == KVR_TLS_FAULT_OTHER)) {
 		c->fault = KVR_TLS_FAULT_CLOSED;
 	}
 	kvr_tls_fault_text(c->fault, detail, c->why, sizeof(c->why));
@@ -219,26 +189,18 @@ moment(const ASN1_TIME *t, char *ret, size_t cap)
 static void
 named(const X509 *cert, char *ret, size_t cap)
 {
-	GENERAL_NAMES *all = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-	size_t at = 0;
-	snprintf(ret, cap, "no host");
-	for (int i = 0; i < sk_GENERAL_NAME_num(all) && at + 2 < cap; i++) {
-		int kind = 0;
-		char text[INET6_ADDRSTRLEN + 64] = "";
-		const ASN1_STRING *name = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(all, i), &kind);
-		const uint8_t *bytes = kind == GEN_DNS || kind == GEN_IPADD ? ASN1_STRING_get0_data(name) : NULL;
-		int len = bytes != NULL ? ASN1_STRING_length(name) : 0;
-		if (kind == GEN_DNS)
-			snprintf(text, sizeof(text), "%.*s", len, (const char *)bytes);
-		else if (len == 4 || len == 16)
-			inet_ntop(len == 4 ? AF_INET : AF_INET6, bytes, text, sizeof(text));
-		if (text[0] == '\0')
-			continue;
-		for (char *p = text; *p != '\0'; p++)
-			*p = *p > ' ' && *p < 0x7f ? *p : '?';
-		at += (size_t)snprintf(ret + at, cap - at, "%s%s", at == 0 ? "" : ", ", text);
-	}
-	GENERAL_NAMES_free(all);
+	int at = X509_get_ext_by_NID(cert, NID_subject_alt_name, -1);
+	BIO *out = at >= 0 ? BIO_new(BIO_s_mem()) : NULL;
+	int len = 0;
+	if (out != NULL && X509V3_EXT_print(out, X509_get_ext(cert, at), 0, 0) == 1)
+		len = BIO_read(out, ret, (int)cap - 1);
+	BIO_free(out);
+	if (len > 0)
+		ret[len] = '\0';
+	else
+		X509_NAME_oneline(X509_get_subject_name(cert), ret, (int)cap);
+	for (char *p = ret; *p != '\0'; p++)
+		*p = *p >= ' ' && *p < 0x7f ? *p : '?';
 }
 
 static void
@@ -270,10 +232,11 @@ describe(struct kvr_tls_conn *c, const X509 *cert, int err)
 	case X509_V_ERR_HOSTNAME_MISMATCH:
 	case X509_V_ERR_IP_ADDRESS_MISMATCH:
 		c->cert_fault = KVR_TLS_FAULT_WRONG_HOST;
-		named(cert, c->cert, sizeof(c->cert));
+		named(cert, c->cert, sizeof(name)); /* so that the advice behind it fits too */
 		return;
 	default:
-		snprintf(c->cert, sizeof(c->cert), "%s: %s", name, X509_verify_cert_error_string(err));
+		snprintf(c->cert, sizeof(c->cert), "%s: %s", name,
+		    X509_verify_cert_error_string(err));
 		return;
 	}
 }
@@ -384,16 +347,9 @@ kvr_tls_ctx_free(struct kvr_tls_ctx *take)
 /* ---- connections ---- */
 
 static bool
-expect(SSL *ssl, const struct kvr_tls_opts *o, const char *host)
+expect(SSL *ssl, const struct kvr_tls_opts *o, const char *name)
 {
-	char name[256];
 	uint8_t address[16];
-	const char *from = o->server_name != NULL ? o->server_name : host;
-	/* Neither the zone of an address nor the dot of the root is part of a certificate's names. */
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(from, "%"), from);
-	size_t len = strlen(name);
-	if (len > 1 && name[len - 1] == '.')
-		name[len - 1] = '\0';
 	bool is_address = inet_pton(AF_INET, name, address) == 1 ||
 	    inet_pton(AF_INET6, name, address) == 1;
 	if (!is_address && SSL_set_tlsext_host_name(ssl, name) != 1)
@@ -407,19 +363,19 @@ expect(SSL *ssl, const struct kvr_tls_opts *o, const char *host)
 
 struct kvr_tls_conn *
 kvr_tls_conn_new(
-    struct kvr_tls_ctx *ctx, const struct kvr_tls_opts *o, const char *host, int fd)
+    struct kvr_tls_ctx *ctx, const struct kvr_tls_opts *o, const char *name, int fd)
 {
 	struct kvr_tls_conn *c = calloc(1, sizeof(*c));
 	BIO *bio = BIO_new(method);
 	SSL *ssl = SSL_new((SSL_CTX *)ctx);
-	if (c == NULL || bio == NULL || ssl == NULL || !expect(ssl, o, host)) {
+	if (c == NULL || bio == NULL || ssl == NULL || !expect(ssl, o, name)) {
 		SSL_free(ssl);
 		BIO_free(bio);
 		free(c);
 		return NULL;
 	}
 	c->ssl = ssl;
-	c->fd = fd;
+	c->out.fd = fd;
 	BIO_set_data(bio, c);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(ssl, bio, bio);
@@ -468,13 +424,13 @@ last_words(struct kvr_tls_conn *c)
 {
 	uint8_t byte[256];
 	size_t n = 0;
-	int sys_err = c->sys_err;
+	int sys_err = c->out.sys_err;
 	c->broken = false;
-	c->sys_err = 0;
+	c->out.sys_err = 0;
 	for (int i = 0; i < 64 && kvr_tls_conn_read(c, byte, sizeof(byte), &n) == KVR_TLS_DONE; i++)
 		;
 	if (!c->broken || c->fault == KVR_TLS_FAULT_CLOSED) {
-		c->sys_err = sys_err;
+		c->out.sys_err = sys_err;
 		give_up(c, SSL_ERROR_SYSCALL);
 	}
 	return KVR_TLS_OVER;
@@ -487,7 +443,7 @@ kvr_tls_conn_write(struct kvr_tls_conn *c, const void *from, size_t len, size_t 
 		return KVR_TLS_OVER;
 	ERR_clear_error();
 	enum kvr_tls_step done = step(c, SSL_write_ex(c->ssl, from, len, ret_n));
-	return c->sys_err != 0 ? last_words(c) : done;
+	return c->out.sys_err != 0 ? last_words(c) : done;
 }
 
 enum kvr_tls_step
@@ -495,9 +451,9 @@ kvr_tls_conn_drain(struct kvr_tls_conn *c)
 {
 	if (c->broken)
 		return KVR_TLS_OVER;
-	if (drain(c))
+	if (kvr_tls_out_drain(&c->out))
 		return KVR_TLS_DONE;
-	return c->sys_err != 0 ? last_words(c) : KVR_TLS_WRITE;
+	return c->out.sys_err != 0 ? last_words(c) : KVR_TLS_WRITE;
 }
 
 enum kvr_tls_fault

@@ -21,9 +21,12 @@ KVR_MUST_USE enum kvr_err kvr_tls_ctx_new(
     const struct kvr_tls_opts *, struct kvr_tls_ctx **ret, char *why, size_t why_cap);
 void kvr_tls_ctx_free(struct kvr_tls_ctx *take); /* NULL is fine */
 
-/* NULL: no memory. The socket stays the caller's, and open as long as the connection. */
+/*
+ * name: the host or address that the certificate must name. NULL: no memory. The socket stays the
+ * caller's, and open as long as the connection.
+ */
 struct kvr_tls_conn *kvr_tls_conn_new(
-    struct kvr_tls_ctx *, const struct kvr_tls_opts *, const char *host, int fd);
+    struct kvr_tls_ctx *, const struct kvr_tls_opts *, const char *name, int fd);
 /* Tells the other side when that can be done at once. */
 void kvr_tls_conn_free(struct kvr_tls_conn *take);
 

@@ -32,11 +32,11 @@ kvr_tls_ctx_free(struct kvr_tls_ctx *take)
 
 struct kvr_tls_conn *
 kvr_tls_conn_new(
-    struct kvr_tls_ctx *ctx, const struct kvr_tls_opts *o, const char *host, int fd)
+    struct kvr_tls_ctx *ctx, const struct kvr_tls_opts *o, const char *name, int fd)
 {
 	(void)ctx;
 	(void)o;
-	(void)host;
+	(void)name;
 	(void)fd;
 	NEVER;
 }

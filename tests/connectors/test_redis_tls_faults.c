@@ -184,7 +184,8 @@ peer_refused(const struct kvr_peer_act *acts, size_t n, enum kvr_err want, const
 START_TEST(peers_that_are_no_tls_servers)
 {
 	static const struct kvr_peer_act http[] = { CLIENT_HELLO,
-		{ KVR_PEER_SEND, "HTTP/1.1 400 Bad Request\r\n\r\n", 0 }, { KVR_PEER_STALL, NULL, 0 } };
+		{ KVR_PEER_SEND, "HTTP/1.1 400 Bad Request\r\n\r\n", 0 },
+		{ KVR_PEER_STALL, NULL, 0 } };
 	static const struct kvr_peer_act resp[] = { CLIENT_HELLO,
 		{ KVR_PEER_SEND, "-ERR unknown command\r\n", 0 }, { KVR_PEER_STALL, NULL, 0 } };
 	static const struct kvr_peer_act zeros[] = { CLIENT_HELLO,
