@@ -6,8 +6,17 @@ logs=$PWD/build/ci
 rm -rf "$logs"
 mkdir -p "$logs"
 passed=0 failed=0 skipped=0
-budget_sum=0 used_sum=0
+budget_sum=0 used_sum=0 cpu_sum=0
 table=()
+
+# Seconds of processor that all commands so far took, in $cpu: what a stage costs also where others
+# use the machine. Not in a subshell, which would speak of its own children.
+cpu_now() {
+	local user system
+	times >"$logs/times"
+	{ read -r _; read -r user system; } <"$logs/times"
+	cpu=$(awk -F'[ms ]+' '{ printf "%d", 60 * ($1 + $3) + $2 + $4 }' <<<"$user $system")
+}
 
 # stage NAME BUDGET_S COMMAND...
 # The command appends "passed failed not-run" to $COUNTS. One that ends badly without having
@@ -15,6 +24,8 @@ table=()
 stage() {
 	local name=$1 budget=$2 status=0 begin=$SECONDS p f s sum_p=0 sum_f=0 sum_s=0
 	shift 2
+	cpu_now
+	local cpu_before=$cpu
 	export COUNTS=$logs/$name.counts
 	: >"$COUNTS"
 	echo "== $name (budget $budget s)"
@@ -30,7 +41,9 @@ stage() {
 		sum_f=1
 	fi
 	grep -E '^(tests:|  not run:)' "$logs/$name.log"
+	cpu_now
 	local verdict="$sum_p passed, $sum_f failed, $sum_s not run" used=$((SECONDS - begin))
+	local cpu_used=$((cpu - cpu_before))
 	if [ $sum_f -ne 0 ]; then
 		echo "-- the end of build/ci/$name.log (exit $status):"
 		tail -n 150 "$logs/$name.log"
@@ -38,17 +51,18 @@ stage() {
 	if [ $used -gt "$budget" ]; then
 		verdict="$verdict, over budget"
 	fi
-	echo "-- $name: $used s of $budget s: $verdict"
-	table+=("$(printf '%-10s %5d s of %5d s  %s' "$name" $used "$budget" "$verdict")")
+	echo "-- $name: $used s of $budget s, $cpu_used s of processor: $verdict"
+	table+=("$(printf '%-10s %5d s of %5d s %6d s of processor  %s' \
+		"$name" $used "$budget" $cpu_used "$verdict")")
 	passed=$((passed + sum_p)) failed=$((failed + sum_f)) skipped=$((skipped + sum_s))
-	budget_sum=$((budget_sum + budget)) used_sum=$((used_sum + used))
+	budget_sum=$((budget_sum + budget)) used_sum=$((used_sum + used)) cpu_sum=$((cpu_sum + cpu_used))
 }
 
 # The last words of a run; its status is the run's.
 sum_up() {
 	echo
 	printf '%s\n' "${table[@]}"
-	printf '%-10s %5d s of %5d s\n\n' sum $used_sum $budget_sum
+	printf '%-10s %5d s of %5d s %6d s of processor\n\n' sum $used_sum $budget_sum $cpu_sum
 	if [ $skipped -ne 0 ]; then
 		echo "$skipped tests were not run: a stage above names them"
 	fi

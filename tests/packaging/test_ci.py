@@ -119,6 +119,16 @@ class Stages(Scratch):
         self.assertIn("over budget", out)
         self.assertIn("exit 124", out)
 
+    def test_the_processor_is_counted(self):
+        (self.dir / "busy.py").write_text(
+            "import os, time\nwhile time.process_time() < 2:\n    pass\n"
+            "open(os.environ['COUNTS'], 'a').write('1 0 0\\n')\n")
+        code, _, out = self.stages(f"stage idle 30 {self.counting('1 0 0')}",
+                                   f"stage a 30 {sys.executable} busy.py")
+        self.assertEqual(code, 0, out)
+        self.assertRegex(out, r"-- idle: \d+ s of 30 s, 0 s of processor: ")
+        self.assertRegex(out, r"-- a: \d+ s of 30 s, [23] s of processor: ")
+
     def test_a_stage_that_is_missing(self):
         self.assertEqual(self.stages("stage a 10 /nonexistent")[:2], (1, "0 passed, 1 failed"))
 
