@@ -80,6 +80,7 @@ load_put(struct step *s, struct op *op, struct key *k, uint32_t slot)
 			finish_key(op, k, KVR_E_DUPLICATE);
 		} else if (o->err != KVR_PENDING) { /* only its write-back goes on */
 			k->found = o->found;
+			k->tier = o->tier;
 			finish_key(op, k, o->err);
 		} else {
 			wait_behind(s, op, k, slot, owner);
@@ -207,6 +208,7 @@ tell_one(struct step *s, const struct key *owner, uint32_t slot)
 	kvr_router_unblock(s, slot);
 	if (op->kind == KVR_OP_PUT) {
 		k->found = owner->found;
+		k->tier = owner->tier;
 		finish_key(op, k, owner->err);
 	}
 	if (op->blocked == 0)
