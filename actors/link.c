@@ -180,7 +180,7 @@ pong_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	if (err == KVR_OK)
 		me->silent_ns = 0;
 	if (err == KVR_OK || err == KVR_E_UNSUPPORTED) {
-		/* The tier gives nothing in a hurry to a lane that may have to wait for its ping. */
+		/* The tier gives nothing in a hurry to a lane that is busy with its ping. */
 		kvr_link_tell(me, out, KVR_LINK_UP, KVR_OK, KVR_BLAME_NONE, true);
 		return KVR_STAY;
 	}

@@ -35,9 +35,10 @@ cancel_parts(struct step *s, uint32_t slot, int32_t reason)
 		m.part = kvr_router_part_id(s->me, i);
 		m.PART_CANCEL.reason = reason;
 		m.PART_CANCEL.tier = part->tier;
-		/* Only what waits comes back at once: a copy or a codec that runs is over in a moment. */
-		send(s, part->stage == STAGE_TIER ? KVR_ID_TIER_OF(part->tier) : (uint16_t)KVR_ID_TRANSFER,
-		    &m);
+		/* A copy or a codec that runs is over in a moment; what waits for one comes at once. */
+		bool away = part->stage == STAGE_TIER;
+
+		send(s, away ? KVR_ID_TIER_OF(part->tier) : (uint16_t)KVR_ID_TRANSFER, &m);
 	}
 }
 

@@ -415,8 +415,10 @@ kvr_router_copied(struct step *s)
 
 	if (part->stage != STAGE_COPY_IN || err != KVR_OK || over(part)) {
 		bool given_up = over(part) && part->stage == STAGE_COPY_IN;
-		struct end end = { .err = err == KVR_OK && given_up ? why_over(s, part) : err, .hit = err };
+		struct end end = { .err = err, .hit = err };
 
+		if (err == KVR_OK && given_up)
+			end.err = why_over(s, part);
 		finish(s, slot, end);
 		return;
 	}

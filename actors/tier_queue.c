@@ -113,7 +113,8 @@ deadline(const struct part *p)
 static bool
 in_time(const struct lane *lane, const struct part *p)
 {
-	return (lane->n_parts == 0 || lane->until_ns <= deadline(p)) && lane->ping_ns <= deadline(p);
+	return (lane->n_parts == 0 || lane->until_ns <= deadline(p)) &&
+	    lane->ping_ns <= deadline(p);
 }
 
 static uint32_t

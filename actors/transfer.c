@@ -209,7 +209,7 @@ check(const void *self, unsigned state, bool full)
 }
 
 #define ON(msg, fn, to) [KVR_MSG_##msg] = { fn, to }
-#define STAY KVR_TO(KVR_STAY)
+#define STAY            KVR_TO(KVR_STAY)
 static const struct kvr_cell table[STATES][KVR_MSG_N] = {
 	[OPEN] = {
 		ON(START, start, STAY),

@@ -62,9 +62,9 @@ void
 kvr_transfer_answer(struct kvr_out *out, struct job *j, int32_t err, uint32_t took_us)
 {
 	/* ENCODED, DECODED and COPIED have the same fields. */
-	struct kvr_msg msg = { .type = j->type == KVR_MSG_COPY ? KVR_MSG_COPIED
-		    : j->type == KVR_MSG_ENCODE                ? KVR_MSG_ENCODED
-							       : KVR_MSG_DECODED,
+	struct kvr_msg msg = { .type = j->type == KVR_MSG_COPY     ? KVR_MSG_COPIED
+		                       : j->type == KVR_MSG_ENCODE ? KVR_MSG_ENCODED
+		                                                   : KVR_MSG_DECODED,
 		.n_rows = j->n_rows,
 		.op = j->op,
 		.deadline_ns = j->deadline_ns,
@@ -115,7 +115,8 @@ give(struct transfer *me, struct kvr_out *out, struct job *j, uint32_t hand)
 	me->n_busy++;
 	memcpy(msg.word, j->word, sizeof(msg.word));
 	kvr_send(out,
-	    hand == HAND_COPY ? (uint16_t)KVR_ID_COPY : (uint16_t)(KVR_ID_SERDE + hand - HAND_SERDE),
+	    hand == HAND_COPY ? (uint16_t)KVR_ID_COPY
+	                      : (uint16_t)(KVR_ID_SERDE + hand - HAND_SERDE),
 	    &msg);
 }
 

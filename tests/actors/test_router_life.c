@@ -38,13 +38,12 @@ begin(void)
 static uint32_t
 ask(enum kvr_op_kind kind, uint32_t flags, uint32_t n, uint64_t within_ns)
 {
-	return kvr_sim_ask(in.sim,
-	    &(struct kvr_sim_ask){ .kind = kind,
-	        .flags = flags,
-	        .n = n,
-	        .len = 4096,
-	        .deadline_ns = kvr_sim_now(in.sim) + within_ns,
-	        .names = names });
+	return kvr_sim_ask(in.sim, &(struct kvr_sim_ask){ .kind = kind,
+	                               .flags = flags,
+	                               .n = n,
+	                               .len = 4096,
+	                               .deadline_ns = kvr_sim_now(in.sim) + within_ns,
+	                               .names = names });
 }
 
 static void

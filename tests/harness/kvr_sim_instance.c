@@ -16,14 +16,13 @@ kvr_sim_instance_defaults(struct kvr_sim_instance *in, uint32_t n_tiers)
 		.slot_pages = 1,
 		.background_ns = KVR_SEC(60),
 		.grace_ns = KVR_MS(2) };
-	in->transfer = (struct kvr_transfer_config){ .version = 1,
-		.size = sizeof(in->transfer),
-		.places = 2,
-		.n_serde = 2 };
+	in->transfer = (struct kvr_transfer_config){
+		.version = 1, .size = sizeof(in->transfer), .places = 2, .n_serde = 2
+	};
 	for (uint32_t t = 0; t < n_tiers; t++) {
-		in->router.tier[t] = (struct kvr_router_tier){ .write = KVR_WRITE_THROUGH,
-			.give_up = 1,
-			.bulk_lanes = 2 };
+		in->router.tier[t] = (struct kvr_router_tier){
+			.write = KVR_WRITE_THROUGH, .give_up = 1, .bulk_lanes = 2
+		};
 		in->tier[t] = (struct kvr_tier_config){ .version = 1,
 			.size = sizeof(in->tier[t]),
 			.tier = t,
@@ -75,9 +74,9 @@ kvr_sim_instance_open(struct kvr_sim_instance *in, const struct kvr_sim_options 
 void
 kvr_sim_instance_start(struct kvr_sim_instance *in)
 {
-	const struct kvr_metrics_config metrics = { .version = 1,
-		.size = sizeof(metrics),
-		.n_tiers = in->router.n_tiers };
+	const struct kvr_metrics_config metrics = {
+		.version = 1, .size = sizeof(metrics), .n_tiers = in->router.n_tiers
+	};
 	struct kvr_sim *sim = in->sim;
 
 	kvr_sim_start(sim, KVR_ID_METRICS, &metrics, sizeof(metrics), 1);

@@ -6,7 +6,8 @@
  *
  *   swarm_plan.c   what this seed's world is like
  *   swarm_chaos.c  callers, faults, cancels, stops
- *   swarm_calm.c   the faults are over: what must be true then
+ *   swarm_calm.c   the faults are over: all comes back
+ *   swarm_model.c  and then each call has one right answer
  *   swarm_rules.c  what must be true all the time
  *   swarm_tables.c the router's tables against what really is under way
  *   swarm_tape.c   each run is recorded and replayed
@@ -83,6 +84,12 @@ uint32_t swarm_ask(struct swarm *, const struct kvr_sim_ask *);
 
 /* swarm_calm.c */
 void swarm_calm(struct swarm *);
+/* Until all that was asked is released. */
+void swarm_calm_wait(struct swarm *, uint64_t within_ns);
+
+/* swarm_model.c */
+enum { SWARM_CALM_NAME = 1000000, SWARM_CALM_NAMES = 24 }; /* keys that the chaos does not use */
+void swarm_model_call(struct swarm *);
 
 /* swarm_rules.c */
 void swarm_rules_watch(struct swarm *);

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 struct options {
-	uint64_t    from, to, jobs;
+	uint64_t from, to, jobs;
 	const char *traces; /* directory for traces of runs that broke */
-	bool        each, record, show;
+	bool each, record, show;
 };
 
 static struct swarm swarm;
@@ -119,7 +119,8 @@ run_jobs(uint64_t *ret_sum)
 		int status = 1;
 
 		if (from[j] < 0) {
-			fprintf(stderr, "swarm: a process cannot be started: %s\n", strerror(errno));
+			fprintf(
+			    stderr, "swarm: a process cannot be started: %s\n", strerror(errno));
 			ok = false;
 			continue;
 		}

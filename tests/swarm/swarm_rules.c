@@ -38,7 +38,8 @@ swarm_name(const struct kvr_sim_answer *a)
 	static char text[96];
 
 	snprintf(text, sizeof(text), "%s of %u keys, %u a chunk,%s%s%s%s%s", kind[a->kind], a->n,
-	    a->per_chunk, a->flags & KVR_OPF_PREFIX ? " PREFIX" : "", a->flags & KVR_OPF_AT_MOST ? " AT_MOST" : "",
+	    a->per_chunk, a->flags & KVR_OPF_PREFIX ? " PREFIX" : "",
+	    a->flags & KVR_OPF_AT_MOST ? " AT_MOST" : "",
 	    a->flags & KVR_OPF_IF_ABSENT ? " IF_ABSENT" : "",
 	    a->flags & KVR_OPF_EARLY ? " EARLY" : "",
 	    a->flags & KVR_OPF_DUP_ERROR ? " DUP_ERROR" : "");
@@ -200,8 +201,8 @@ check_prefix(const struct swarm *s, const struct kvr_sim_answer *a, uint32_t per
 	while (whole < a->n && a->rows[whole].err == KVR_OK)
 		whole++;
 	if (a->prefix != whole / per_chunk)
-		swarm_broken(s, "%s: a leading run of %u, rows say %u keys", swarm_name(a), a->prefix,
-		    whole);
+		swarm_broken(s, "%s: a leading run of %u, rows say %u keys", swarm_name(a),
+		    a->prefix, whole);
 	if (a->err != (whole == a->n ? KVR_OK : a->rows[whole].err))
 		swarm_broken(s, "the answer's error is not that of its first bad key");
 	for (uint32_t i = 0; i < a->n; i++) {
@@ -209,8 +210,8 @@ check_prefix(const struct swarm *s, const struct kvr_sim_answer *a, uint32_t per
 		bool unasked = a->rows[i].err == KVR_E_UNASKED;
 
 		if (unasked != (cuts && behind))
-			swarm_broken(s, "%s: key %u is%s UNASKED", swarm_name(a), i,
-			    unasked ? "" : " not");
+			swarm_broken(
+			    s, "%s: key %u is%s UNASKED", swarm_name(a), i, unasked ? "" : " not");
 	}
 }
 

@@ -18,12 +18,11 @@ static void
 begin(struct swarm *s, bool record)
 {
 	swarm_rules_watch(s);
-	kvr_sim_instance_open(&s->in,
-	    &(struct kvr_sim_options){ .seed = s->plan.seed,
-	        .hop_ns = s->plan.hop_ns,
-	        .verify_every = 2048,
-	        .transcript = s->show,
-	        .watch = &s->watch });
+	kvr_sim_instance_open(&s->in, &(struct kvr_sim_options){ .seed = s->plan.seed,
+	                                  .hop_ns = s->plan.hop_ns,
+	                                  .verify_every = 2048,
+	                                  .transcript = s->show,
+	                                  .watch = &s->watch });
 	swarm_plan_faults(s);
 	if (record)
 		swarm_tape_open(s);
@@ -41,8 +40,7 @@ patience(const struct swarm *s)
 static void
 end(struct swarm *s)
 {
-	if (!kvr_sim_run_until(
-		s->in.sim, kvr_sim_now(s->in.sim) + patience(s), is_stopped, s))
+	if (!kvr_sim_run_until(s->in.sim, kvr_sim_now(s->in.sim) + patience(s), is_stopped, s))
 		swarm_broken(s, "stopped, and it does not come to an end");
 	kvr_sim_run(s->in.sim, UINT64_MAX);
 	if (kvr_sim_open(s->in.sim) != 0)

@@ -55,8 +55,8 @@ check_puts(const struct swarm *s, const struct router *me, const struct op *op)
 		owners += (k->flags & KEY_OWNER) != 0;
 		if (op->state >= OP_ANSWERING)
 			continue;
-		if (k->err == KVR_PENDING && ((k->flags & KEY_OWNER) != 0) ==
-			((k->flags & KEY_BLOCKED) != 0))
+		if (k->err == KVR_PENDING &&
+		    ((k->flags & KEY_OWNER) != 0) == ((k->flags & KEY_BLOCKED) != 0))
 			swarm_broken(s, "a put that neither goes on nor waits behind another");
 	}
 	return owners;
@@ -159,7 +159,8 @@ swarm_tables_empty(struct swarm *s)
 		swarm_broken(s, "nothing is under way, and the router counts something");
 	if (me->n_slots_free != me->n_slots || me->n_slots_back != 0)
 		swarm_broken(s, "a staging slot is lost");
-	if (lists != 0 || me->sweep_head != 0 || me->tell_head != 0 || me->tell_tail != 0 || n_keys != 0)
+	if (lists != 0 || me->sweep_head != 0 || me->tell_head != 0 || me->tell_tail != 0 ||
+	    n_keys != 0)
 		swarm_broken(s, "nothing is under way, and a table is not empty");
 	for (uint32_t i = 0; i < PUT_BUCKETS; i++) {
 		if (me->bucket[i] != NO_KEY)

@@ -27,9 +27,9 @@ actors_of(const struct swarm *s, const struct kvr_actor **ret)
 void
 swarm_tape_open(struct swarm *s)
 {
-	const struct kvr_trace_options options = { .dir = "none",
-		.size = s->plan.ring_bytes,
-		.instance = "swarm" };
+	const struct kvr_trace_options options = {
+		.dir = "none", .size = s->plan.ring_bytes, .instance = "swarm"
+	};
 	const struct kvr_actor *actors[KVR_ID_N];
 	char why[256] = "";
 

@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Plants bugs in the deciders, one at a time, and shows that the swarm finds each of them.
+
+  tests/swarm/mutants.py --build DIR [--cc gcc] [--seeds 2000] [--only NAME]...
+
+Works on a copy of the sources in DIR. A planted bug that nobody finds is an error, and so is one
+whose place is no longer in the source: then it has to be planted anew.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FLAGS = ["-std=c11", "-O2", "-D_GNU_SOURCE", "-fno-strict-aliasing", "-w"]
+INCLUDES = ["actors", "runtime", "runtime/base", "connectors/table", "tests/harness",
+            "tests/swarm", "tests/actors"]
+SWARM = ["actors/router*.c", "actors/tier*.c", "actors/link*.c", "actors/transfer*.c",
+         "actors/metrics.c", "actors/specs.c", "runtime/kvr_actor.c", "runtime/kvr_msg.c",
+         "runtime/kvr_trace*.c", "runtime/kvr_replay*.c", "runtime/base/*.c",
+         "tests/harness/kvr_sim*.c"]
+
+# name, what stands there (once in all of actors/), what is put in its place
+MUTANTS = [
+    ("staging slots of a part that was called back are not given back",
+     "if (buf[i] != 0)\n\t\t\t\tkvr_router_staging_give(s, buf[i]);",
+     "if (buf[i] != 0 && !part->cancelled)\n\t\t\t\tkvr_router_staging_give(s, buf[i]);"),
+    ("a second try has no deadline",
+     "\t\t.op = p->op,\n\t\t.deadline_ns = p->deadline_ns,\n\t\t.rows = p->rows,\n\t\t.part = p->part,\n"
+     "\t\t.PART = {",
+     "\t\t.op = p->op,\n\t\t.deadline_ns = p->retried ? 0 : p->deadline_ns,\n\t\t.rows = p->rows,\n"
+     "\t\t.part = p->part,\n\t\t.PART = {"),
+    ("an early caller is told three times",
+     "\t\t\tcomplete(s, op, KVR_DONEB_QUIET);\n\t\top->early = 0;",
+     "\t\t\tcomplete(s, op, KVR_DONEB_QUIET);"),
+    ("those behind a put that was ended are not told",
+     "\top->pending--;\n\tkvr_router_put_settled(s, slot);\n}\n\n/* Behind the chunk",
+     "\top->pending--;\n}\n\n/* Behind the chunk"),
+    ("what is kept for promotion was never copied",
+     "send_to_transfer(s, slot, op, part->stage == STAGE_COPY_OUT);",
+     "send_to_transfer(s, slot, op, part->stage != STAGE_COPY_IN);"),
+    ("a result is booked on the tier that is next",
+     ".phase = part->phase, .tier = part->tier };",
+     ".phase = part->phase, .tier = op->tier };"),
+    ("a part that is late still has its say",
+     "i < part->n && !part->late; i++", "i < part->n; i++"),
+    ("a put that its deadline ended stays in the table",
+     "\tif ((k->flags & KEY_OWNER) == 0)\n\t\treturn;\n\tKVR_CHECK(k->dup",
+     "\tif ((k->flags & KEY_OWNER) == 0 || k->err == KVR_E_TIMEOUT)\n\t\treturn;\n\tKVR_CHECK(k->dup"),
+    ("a payload that was not copied out is a hit",
+     "\tif (r->err == KVR_OK)\n\t\treturn end->hit;", "\tif (r->err == KVR_OK)\n\t\treturn KVR_OK;"),
+    ("a put waits for itself when it names a key twice",
+     "if (next == PHASE_NONE && op->blocked > 0)", "if (op->blocked > 0)"),
+    ("a part waits in a worker behind any other",
+     "return (lane->n_parts == 0 || lane->until_ns <= deadline(p)) &&",
+     "return (p->op != 0 || lane->until_ns <= deadline(p)) &&"),
+    ("a lane that was stuck is never taken back",
+     "\tme->stuck = 0;\n\tkvr_link_tell(me, out, me->told, KVR_OK, KVR_BLAME_NONE, false);",
+     "\tme->stuck = 0;"),
+    ("after a failed probe nobody probes again",
+     "\tme->faults = 0;\n\tkvr_later(out, TIMER_COOL,",
+     "\tme->faults = 0;\n\tif (me->backoff_ns == me->config.backoff_min_ns)\n"
+     "\t\tkvr_later(out, TIMER_COOL,"),
+    ("the leading run is cut one chunk too early",
+     "i / op->per_chunk > op->cut_at / op->per_chunk", "i / op->per_chunk >= op->cut_at / op->per_chunk"),
+    ("a hit is promoted to where it was found",
+     "for (uint32_t t = 0; t < found_in; t++)", "for (uint32_t t = 0; t <= found_in; t++)"),
+    ("only the first tier that answers is asked",
+     "\tif (one_by_one(op) && op->pending == 0)\n\t\top->tiers = 0;",
+     "\tif (one_by_one(op))\n\t\top->tiers = 0;"),
+    ("tiers are asked in the wrong order",
+     "op->tier = (uint8_t)__builtin_ctz(op->tiers);",
+     "op->tier = (uint8_t)(31 - __builtin_clz(op->tiers));"),
+    ("a change of the state is not named",
+     "\tkvr_touch(s->out, &me->slot_free[me->n_slots_free], sizeof(uint32_t));\n\tme->slot_free[",
+     "\tme->slot_free["),
+    ("what is dropped is not counted",
+     "\tmemset(p, 0, sizeof(*p));\n\tkvr_send(out, KVR_ID_ROUTER, &done);\n"
+     "\tkvr_send(out, KVR_ID_METRICS, &stat);\n}\n\nvoid\nkvr_tier_sweep_at",
+     "\tmemset(p, 0, sizeof(*p));\n\tkvr_send(out, KVR_ID_ROUTER, &done);\n\t(void)stat;\n}\n\n"
+     "void\nkvr_tier_sweep_at"),
+    ("memory is called quiet while a worker has it",
+     "if (part->stage != STAGE_FREE && part->op == slot && part->borrowed)",
+     "if (part->stage != STAGE_FREE && part->op == slot && part->borrowed > 1)"),
+    ("if-absent writes what is there",
+     "\tif (o->err != KVR_OK)\n\t\treturn; /* not known to be there: it will be written */",
+     "\tif (o->err != KVR_OK || op->kind == KVR_OP_PUT)\n\t\treturn;"),
+    ("write-back reads the caller's memory",
+     "\t\t\t} else {\n\t\t\t\tr->flags |= KVR_ROW_STAGED;\n\t\t\t}", "\t\t\t}"),
+    ("nobody watches the deadline", "\tkvr_later(s->out, slot, gen, m->deadline_ns);\n", ""),
+    ("the grace after a deadline has no end",
+     "\t\tkvr_later(s->out, slot, op->gen, s->ev->now_ns + s->me->config.grace_ns);\n", ""),
+    ("what is written back is counted for the first tier",
+     "KVR_COUNT_WRITEBACK_OK : KVR_COUNT_PROMOTE_OK, part->tier, n_ok);",
+     "KVR_COUNT_WRITEBACK_OK : KVR_COUNT_PROMOTE_OK, 0, n_ok);"),
+    ("a part that is called back in the queue of serdes comes back twice",
+     "if (j->place != PLACE_QUEUED || j->part != ev->msg.part)",
+     "if (j->place == PLACE_FREE || j->part != ev->msg.part)"),
+    ("a cancel does not reach the lane",
+     "\t\tmsg.PART_CANCEL.lane = p->lane;\n\t\tkvr_send(out, KVR_ID_LINK_OF(me->config.tier, p->lane), &msg);",
+     "\t\tmsg.PART_CANCEL.lane = p->lane;"),
+    ("a duplicate does not say so", "\t\tk->flags |= KEY_DUP;\n", ""),
+    ("a remove overtakes the put of its key",
+     "if (owner != NO_KEY && s->me->key[owner - 1].err == KVR_PENDING)\n\t\t\twait_behind",
+     "if (owner == NO_KEY + 1)\n\t\t\twait_behind"),
+    ("bytes of a part that came back stay in the budget",
+     "\tme->n_parts--;\n\tme->bytes -= p->bytes;", "\tme->n_parts--;"),
+    ("a cool-down does not answer those that wait",
+     "ready = answer_all(me, out, KVR_E_DOWN);", "ready = true;"),
+]
+
+
+class Failed(Exception):
+    pass
+
+
+def run(command, **more):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+
+
+def libs(*names):
+    done = subprocess.run(["pkg-config", "--cflags", "--libs", *names], check=True,
+                          stdout=subprocess.PIPE, text=True)
+    return done.stdout.split()
+
+
+class Tree:
+    """A copy of the sources with its objects; a changed file costs one compilation."""
+
+    def __init__(self, build, cc):
+        self.cc = cc
+        self.root = build / "mutants"
+        shutil.rmtree(self.root, ignore_errors=True)
+        for name in ("actors", "runtime", "connectors/table", "tests/harness", "tests/swarm",
+                     "tests/actors"):
+            shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("*.txt"))
+        self.xxhash = libs("libxxhash")
+        self.check = libs("check")
+
+    def sources(self, patterns):
+        found = []
+        for pattern in patterns:
+            found += sorted(self.root.glob(pattern))
+        return found
+
+    def flags(self):
+        return FLAGS + ["-I" + str(self.root / d) for d in INCLUDES] + [
+            f'-DKVR_TRANSCRIPTS="{ROOT}/tests/actors"', f'-DKVR_GOLDEN="{ROOT}/tests/golden"']
+
+    def compile(self, source):
+        out = source.with_suffix(".o")
+        if out.exists() and out.stat().st_mtime_ns > source.stat().st_mtime_ns:
+            return out
+        done = run([self.cc, *self.flags(), "-c", str(source), "-o", str(out)])
+        if done.returncode != 0:
+            raise Failed(f"{source.name} does not compile:\n{done.stdout}")
+        return out
+
+    def link(self, name, patterns, libraries):
+        program = self.root / name
+        objects = [str(self.compile(source)) for source in self.sources(patterns)]
+        done = run([self.cc, *objects, "-o", str(program), *libraries, "-lpthread"])
+        if done.returncode != 0:
+            raise Failed(f"{name} does not link:\n{done.stdout}")
+        return program
+
+    def swarm(self):
+        return self.link("swarm", SWARM + ["tests/swarm/*.c"], self.xxhash)
+
+    def router_tests(self):
+        mine = ["tests/actors/test_router.c", "tests/actors/router_bed.c"]
+        return self.link("router", SWARM + mine, self.check + self.xxhash)
+
+    def plant(self, old, new):
+        """Returns the file and what it was, to be put back."""
+        hits = [(p, p.read_text()) for p in self.sources(["actors/*.c"])]
+        hits = [(p, text) for p, text in hits if old in text]
+        count = sum(text.count(old) for _, text in hits)
+        if count != 1:
+            raise Failed(f"its place is in the source {count} times; plant it anew:\n{old}")
+        path, text = hits[0]
+        self.write(path, text.replace(old, new))
+        return path, text
+
+    def write(self, path, text):
+        path.write_text(text)
+        path.with_suffix(".o").unlink(missing_ok=True)
+
+
+def last_words(output):
+    lines = [line for line in output.strip().split("\n") if line.strip()]
+    told = [line for line in lines if re.match(r"seed \d+ at ", line)]
+    return (told or lines or ["no word"])[-1]
+
+
+def found_by_swarm(tree, seeds):
+    """What the swarm says; None when it finds nothing."""
+    program = tree.swarm()
+    try:
+        done = run([str(program), "--seeds", f"1..{seeds}", "--traces", str(tree.root)], timeout=900)
+    except subprocess.TimeoutExpired:
+        return "does not come to an end"
+    return None if done.returncode == 0 else last_words(done.stdout)
+
+
+def found_by_router_tests(tree):
+    program = tree.router_tests()
+    try:
+        done = run([str(program)], timeout=300, env={"PATH": "/usr/bin:/bin", "KVR_SEEDS": "300"})
+    except subprocess.TimeoutExpired:
+        return "does not come to an end"
+    return None if done.returncode == 0 else last_words(done.stdout)
+
+
+def try_one(tree, mutant, seeds):
+    name, old, new = mutant
+    path, text = tree.plant(old, new)
+    try:
+        said = found_by_swarm(tree, seeds)
+        if said is not None:
+            print(f"found by the swarm: {name}\n    {said}", flush=True)
+            return True
+        said = found_by_router_tests(tree)
+        if said is not None:
+            print(f"found by the router's tests: {name}\n    {said}", flush=True)
+            return True
+    finally:
+        tree.write(path, text)
+    print(f"NOT FOUND in {seeds} seeds: {name}", flush=True)
+    return False
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--cc", default="cc")
+    parser.add_argument("--seeds", type=int, default=2000)
+    parser.add_argument("--only", action="append", default=[], metavar="NAME")
+    args = parser.parse_args()
+    tree = Tree(args.build.resolve(), args.cc)
+    said = found_by_swarm(tree, 100)
+    if said is not None:
+        print(f"without any planted bug: {said}")
+        return 1
+    bad = 0
+    mutants = [m for m in MUTANTS if not args.only or any(o in m[0] for o in args.only)]
+    for mutant in mutants:
+        try:
+            bad += not try_one(tree, mutant, args.seeds)
+        except Failed as e:
+            print(f"BROKEN: {mutant[0]}: {e}", flush=True)
+            bad += 1
+    print(f"{len(mutants) - bad} of {len(mutants)} planted bugs were found")
+    return 1 if bad or not mutants else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
