@@ -75,11 +75,11 @@ end(struct step *s, unsigned stay)
 {
 	if (s->room > 20)
 		kvr_router_tell(s);
-	else if (s->me->tell_head != NO_KEY)
-		kvr_router_go_on(s);
 	if (s->room > 14)
 		kvr_router_pump(s);
 	else
+		kvr_router_go_on(s);
+	if (s->me->tell_head != NO_KEY) /* the pump may have settled some, too */
 		kvr_router_go_on(s);
 	if (s->me->stopping != 0 && s->me->stopping != STOPPING_OTHERS && s->me->n_ops == 0) {
 		kvr_touch(s->out, &s->me->stopping, sizeof(s->me->stopping));
