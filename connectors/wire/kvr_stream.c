@@ -215,10 +215,11 @@ kvr_stream_flush(struct kvr_sock *s)
 			return err;
 		int count = piece(s->iov + first, s->n_iov - first, skip, iov);
 		ssize_t n = s->ops->send(s, iov, count, &events);
-		if (n < 0 && errno == EAGAIN && (err = wait_writable(s, events)) != KVR_OK)
+		int cause = n < 0 ? errno : 0; /* the wait receives, and has an errno of its own */
+		if (cause == EAGAIN && (err = wait_writable(s, events)) != KVR_OK)
 			return err;
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			return kvr_stream_fail(s, KVR_E_DOWN, "send failed: %s", strerror(errno));
+		if (cause != 0 && cause != EAGAIN && cause != EINTR)
+			return kvr_stream_fail(s, KVR_E_DOWN, "send failed: %s", strerror(cause));
 		if (n <= 0)
 			continue;
 		s->moved += (uint64_t)n;

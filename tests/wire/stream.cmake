@@ -5,3 +5,9 @@ foreach(noun IN ITEMS url stream dial resp)
     LIBS PkgConfig::HIREDIS PkgConfig::XXHASH ${CMAKE_DL_LIBS} LABELS unit)
   target_include_directories(test_wire_${noun} PRIVATE ${PROJECT_SOURCE_DIR}/connectors/table)
 endforeach()
+if(kvr_tls)
+  kvr_test(wire.stream_tls SOURCES test_stream_tls.c ../harness/kvr_test_ca.c
+    ../harness/kvr_redis_server.c LAYERS base wire
+    LIBS PkgConfig::HIREDIS PkgConfig::XXHASH LABELS unit tls)
+  target_include_directories(test_wire_stream_tls PRIVATE ${PROJECT_SOURCE_DIR}/connectors/table)
+endif()
