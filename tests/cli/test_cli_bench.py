@@ -120,8 +120,10 @@ class Bench(command.Case):
         config = self.deploy({"name": "disk", "url": "fs://./c", "format": "bare"})
         running = self.start("bench", "--config", config, "--chunks", "600", "--size", "256KiB",
                              "--batch", "2", "--verify", "--json")
-        self.wait(lambda: len(self.files("c")) > 4, running)
-        victim = self.files("c")[0]
+        # Not one that is being written: it has another name a moment later.
+        whole = lambda: [f for f in self.files("c") if f.suffix != ".tmp"]
+        self.wait(lambda: len(whole()) > 4, running)
+        victim = whole()[0]
         with victim.open("r+b") as f:
             f.seek(1000)
             f.write(b"changed")
