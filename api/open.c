@@ -20,10 +20,23 @@ why(char *ret, size_t cap, enum kvr_err err, const char *text)
 
 /* ---- configuration ---- */
 
+/* An embedder has nobody who runs `config check`; its log must say what that would warn of. */
+static void
+pass_warning(void *arg, const struct kvr_config_note *note)
+{
+	char text[512];
+
+	if (!note->warning)
+		return;
+	kvr_config_note_print(note, false, text, sizeof(text));
+	kvr_say(arg, KVR_LOG_WARN, "%s", text);
+}
+
 static enum kvr_err
 load(struct kvr *k, const struct kvr_options *o, char *ret_why, size_t cap)
 {
-	const struct kvr_config_opts opts = { .set = o->set, .n_set = o->n_set };
+	const struct kvr_config_opts opts = { .set = o->set, .n_set = o->n_set,
+		.note = pass_warning, .note_arg = k };
 	int n = (o->config_file != NULL) + (o->config_text != NULL) + (o->url != NULL);
 
 	if (n != 1)
