@@ -8,26 +8,26 @@
 
 #include "kvr_err.h"
 
-/* name, error, sentence. A %s is the detail, which then must be there. */
+/*
+ * name, error, sentence. A %s is the detail, which then must be there. It stands at the end and the
+ * rest is short, for kvr_done.why holds a hundred bytes and the advice must not be cut off.
+ */
 #define KVR_TLS_FAULT_TABLE(X) \
 	X(OTHER, PROTO, "%s") \
 	X(CLOSED, DOWN, "the server closed the connection") \
 	X(SYSTEM, DOWN, "%s") \
-	X(NOT_TLS, PROTO, "what answers there does not speak TLS; use the server's TLS port, or " \
-		"redis:// for this one") \
-	X(VERSION, PROTO, "the server allows no TLS from 1.2 on; allow it there, in Redis by " \
-		"tls-protocols") \
-	X(NO_CIPHER, PROTO, "no cipher in common, or the server demands a certificate: tls.cert") \
-	X(WANTS_CERT, AUTH, "the server demands a certificate of us: set tls.cert and tls.key") \
-	X(OWN_CA, AUTH, "the server does not know the CA of our certificate (tls.cert)") \
-	X(OWN_EXPIRED, AUTH, "the server says that our certificate (tls.cert) has expired") \
-	X(OWN_REFUSED, AUTH, "the server does not accept our certificate (tls.cert): %s") \
-	X(NAME_UNKNOWN, AUTH, "the server does not know this name: tls.server_name") \
-	X(EXPIRED, AUTH, "a certificate has expired: %s; the server needs a new one") \
-	X(TOO_EARLY, AUTH, "a certificate is not valid yet: %s; are both clocks right?") \
-	X(UNKNOWN_CA, AUTH, "no CA that is known here stands behind %s; name its file as tls.ca") \
-	X(WRONG_HOST, AUTH, "the server's certificate names %s; what it must name is set by " \
-		"tls.server_name") \
+	X(NOT_TLS, PROTO, "it does not speak TLS: use its TLS port, or redis:// for this one") \
+	X(VERSION, PROTO, "the server allows no TLS from 1.2 on (tls-protocols)") \
+	X(NO_CIPHER, PROTO, "no common cipher, or it demands a certificate (tls.cert)") \
+	X(WANTS_CERT, AUTH, "the server demands a certificate: set tls.cert") \
+	X(OWN_CA, AUTH, "the server does not know the CA of tls.cert") \
+	X(OWN_EXPIRED, AUTH, "the server says that tls.cert has expired") \
+	X(OWN_REFUSED, AUTH, "the server does not accept tls.cert: %s") \
+	X(NAME_UNKNOWN, AUTH, "the server does not know this name: set tls.server_name") \
+	X(EXPIRED, AUTH, "the server's certificate has expired: %s") \
+	X(TOO_EARLY, AUTH, "the server's certificate is not valid yet: %s") \
+	X(UNKNOWN_CA, AUTH, "unknown CA, set tls.ca: %s") \
+	X(WRONG_HOST, AUTH, "wrong host, see tls.server_name: its certificate has %s") \
 	X(CERT, AUTH, "the server's certificate was not accepted: %s")
 
 enum kvr_tls_fault {

@@ -214,12 +214,12 @@ describe(struct kvr_tls_conn *c, const X509 *cert, int err)
 	case X509_V_ERR_CERT_HAS_EXPIRED:
 		c->cert_fault = KVR_TLS_FAULT_EXPIRED;
 		moment(X509_get0_notAfter(cert), at, sizeof(at));
-		snprintf(c->cert, sizeof(c->cert), "%s, good until %s", name, at);
+		snprintf(c->cert, sizeof(c->cert), "until %s, %s", at, name);
 		return;
 	case X509_V_ERR_CERT_NOT_YET_VALID:
 		c->cert_fault = KVR_TLS_FAULT_TOO_EARLY;
 		moment(X509_get0_notBefore(cert), at, sizeof(at));
-		snprintf(c->cert, sizeof(c->cert), "%s, good from %s", name, at);
+		snprintf(c->cert, sizeof(c->cert), "from %s on, %s", at, name);
 		return;
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -232,7 +232,7 @@ describe(struct kvr_tls_conn *c, const X509 *cert, int err)
 	case X509_V_ERR_HOSTNAME_MISMATCH:
 	case X509_V_ERR_IP_ADDRESS_MISMATCH:
 		c->cert_fault = KVR_TLS_FAULT_WRONG_HOST;
-		named(cert, c->cert, sizeof(name)); /* so that the advice behind it fits too */
+		named(cert, c->cert, sizeof(c->cert));
 		return;
 	default:
 		snprintf(c->cert, sizeof(c->cert), "%s: %s", name,

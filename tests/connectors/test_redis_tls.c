@@ -70,12 +70,12 @@ START_TEST(only_a_server_of_a_known_ca_is_believed)
 	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
 	struct bed b;
 	opts.tls.ca = kvr_test_ca_file(other_ca, "ca.pem");
-	tls_refused(&opts, KVR_E_AUTH, "no CA that is known here");
+	tls_refused(&opts, KVR_E_AUTH, "unknown CA, set tls.ca: /CN=kvr test CA");
 	/* What the system believes. */
 	opts.tls.ca = NULL;
-	tls_refused(&opts, KVR_E_AUTH, "no CA that is known here");
+	tls_refused(&opts, KVR_E_AUTH, "unknown CA, set tls.ca: /CN=kvr test CA");
 	opts.tls.no_host_check = true;
-	tls_refused(&opts, KVR_E_AUTH, "no CA that is known here");
+	tls_refused(&opts, KVR_E_AUTH, "unknown CA, set tls.ca: /CN=kvr test CA");
 	opts.tls.no_verify = true;
 	bed_up(&b, &opts);
 	bed_down(&b);
@@ -108,7 +108,7 @@ START_TEST(an_expired_certificate_is_named_with_its_date)
 	kvr_test_ca_sign(ca, "old", "IP:127.0.0.1", -1);
 	struct kvr_tls_server *server = kvr_tls_server_start(ca, "old", "no", NULL, NULL);
 	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
-	tls_refused(&opts, KVR_E_AUTH, "a certificate has expired: /CN=old, good until 20");
+	tls_refused(&opts, KVR_E_AUTH, "certificate has expired: until 20");
 	kvr_tls_server_stop(server);
 }
 END_TEST
@@ -116,8 +116,8 @@ END_TEST
 START_TEST(the_certificate_must_name_the_host)
 {
 	static const char names[] =
-	    "names DNS:cache.example, DNS:*.kv.example; what it must name is set by "
-	    "tls.server_name";
+	    "wrong host, see tls.server_name: its certificate has DNS:cache.example, "
+	    "DNS:*.kv.example";
 	char by_name[64];
 	struct bed b;
 	kvr_test_ca_sign(ca, "names", "DNS:cache.example,DNS:*.kv.example", 2);
@@ -128,9 +128,9 @@ START_TEST(the_certificate_must_name_the_host)
 	opts.url = by_name;
 	tls_refused(&opts, KVR_E_AUTH, names);
 	opts.tls.server_name = "10.1.2.3";
-	tls_refused(&opts, KVR_E_AUTH, "what it must name");
+	tls_refused(&opts, KVR_E_AUTH, "wrong host");
 	opts.tls.server_name = "kv.example";
-	tls_refused(&opts, KVR_E_AUTH, "what it must name");
+	tls_refused(&opts, KVR_E_AUTH, "wrong host");
 	static const char *const good[] = { "cache.example", "cache.example.", "CACHE.example",
 		"a.kv.example" };
 	for (size_t i = 0; i < KVR_LEN(good); i++) {
@@ -157,7 +157,7 @@ START_TEST(an_address_is_not_a_name)
 	bed_down(&b);
 	snprintf(url, sizeof(url), "rediss://localhost:%u", server->port);
 	opts.url = url;
-	tls_refused(&opts, KVR_E_AUTH, "certificate names IP Address:127.0.0.1; what it must name");
+	tls_refused(&opts, KVR_E_AUTH, "certificate has IP Address:127.0.0.1");
 	kvr_tls_server_stop(server);
 }
 END_TEST
@@ -173,11 +173,11 @@ demand_of_clients(const char *protocol)
 	kvr_test_ca_sign(other_ca, "stranger", "DNS:x", 2);
 	opts.tls.cert = kvr_test_ca_file(other_ca, "stranger.pem");
 	opts.tls.key = kvr_test_ca_file(other_ca, "stranger.key");
-	tls_refused(&opts, KVR_E_AUTH, "does not know the CA of our certificate");
+	tls_refused(&opts, KVR_E_AUTH, "does not know the CA of tls.cert");
 	kvr_test_ca_sign(ca, "late", "DNS:x", -1);
 	opts.tls.cert = kvr_test_ca_file(ca, "late.pem");
 	opts.tls.key = kvr_test_ca_file(ca, "late.key");
-	tls_refused(&opts, KVR_E_AUTH, "our certificate (tls.cert) has expired");
+	tls_refused(&opts, KVR_E_AUTH, "tls.cert has expired");
 	opts.tls.cert = kvr_test_ca_file(ca, "client.pem");
 	opts.tls.key = kvr_test_ca_file(ca, "client.key");
 	bed_up(&b, &opts);
@@ -211,7 +211,7 @@ START_TEST(older_than_1_2_is_not_spoken)
 		"ALL:@SECLEVEL=0", NULL };
 	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, old);
 	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
-	tls_refused(&opts, KVR_E_PROTO, "allows no TLS from 1.2 on");
+	tls_refused(&opts, KVR_E_PROTO, "allows no TLS from 1.2 on (tls-protocols)");
 	kvr_tls_server_stop(server);
 }
 END_TEST

@@ -199,7 +199,7 @@ START_TEST(peers_that_are_no_tls_servers)
 	peer_refused(http, KVR_LEN(http), KVR_E_PROTO, "does not speak TLS");
 	peer_refused(resp, KVR_LEN(resp), KVR_E_PROTO, "does not speak TLS");
 	peer_refused(zeros, KVR_LEN(zeros), KVR_E_PROTO, "TLS: ");
-	peer_refused(alert, KVR_LEN(alert), KVR_E_PROTO, "no cipher in common");
+	peer_refused(alert, KVR_LEN(alert), KVR_E_PROTO, "no common cipher");
 	peer_refused(version, KVR_LEN(version), KVR_E_PROTO, "no TLS from 1.2 on");
 	peer_refused(closes, KVR_LEN(closes), KVR_E_DOWN, "closed the connection");
 	peer_refused(resets, KVR_LEN(resets), KVR_E_DOWN, "TLS: ");
