@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The Redis connector over TLS; without OpenSSL, that it says what to do.
+# The Redis connector over TLS, and without OpenSSL, that it says what to do.
 set(tls_server ../harness/kvr_test_ca.c ../harness/kvr_redis_server.c)
 
 function(kvr_tls_test name label)
@@ -8,8 +8,15 @@ function(kvr_tls_test name label)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/connectors/table)
 endfunction()
 
+# In a build with OpenSSL too: the objects that call it give way to those of a build without.
+kvr_test(connectors.tls_none SOURCES test_tls_none.c
+  ${PROJECT_SOURCE_DIR}/connectors/wire/kvr_tls_lib_none.c
+  $<FILTER:$<TARGET_OBJECTS:kvr_wire>,EXCLUDE,kvr_tls_lib>
+  LAYERS base connectors LIBS ${libs} LABELS unit tls)
+foreach(dir IN ITEMS connectors/table connectors/wire runtime/base)
+  target_include_directories(test_connectors_tls_none PRIVATE ${PROJECT_SOURCE_DIR}/${dir})
+endforeach()
 if(NOT kvr_tls)
-  kvr_tls_test(connectors.tls_none unit test_tls_none.c)
   return()
 endif()
 kvr_tls_test(connectors.conformance_redis_tls "redis;conformance"

@@ -196,7 +196,7 @@ play_take(struct server *me, SSL *ssl)
 	answer(ssl, take(ssl, me->len) ? "+ALL\r\n" : "-WRONG\r\n");
 }
 
-/* The end of a request that stayed behind would never be asked for again: we wait for its answer. */
+/* The end of a request that stayed behind would never leave: we wait for the answer to it. */
 START_TEST(everything_has_left_when_a_flush_returns)
 {
 	static const size_t lens[] = { 1, 1000, 16384, 16385, 60000, 131072, 200000, 524288, 700001,
