@@ -206,6 +206,7 @@ bench_remove(struct bench *b)
 
 	if (b->written == 0 || !b->tried_cold)
 		return CLI_OK;
+	b->cleaning = true;
 	if (bench_open(b) != CLI_OK) {
 		b->left = b->written;
 		status = CLI_ERROR;

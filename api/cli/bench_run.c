@@ -46,7 +46,7 @@ wait_for(struct bench *b, kvr_op op, struct kvr_done *done, struct kvr_results *
 
 	do {
 		err = kvr_wait(b->kvr, op, kvr_now_ns() + KVR_MS(50), done, res);
-		if (err == KVR_E_UNFINISHED && stop != 0 && !cancelled) {
+		if (err == KVR_E_UNFINISHED && stop != 0 && !b->cleaning && !cancelled) {
 			cancelled = true;
 			kvr_cancel(b->kvr, op);
 		}
@@ -86,7 +86,7 @@ bench_batch(struct bench *b, enum kvr_kind kind, uint64_t first, uint32_t n, uin
 		err = wait_for(b, op, &done, &res);
 	*ret_ns = kvr_now_ns() - from_ns;
 	if (err != KVR_OK && err != KVR_E_MISS)
-		return stop != 0 ? stopped(b) : complain(b, kind, err, &done);
+		return stop != 0 && !b->cleaning ? stopped(b) : complain(b, kind, err, &done);
 	for (uint32_t i = 0; i < n; i++) {
 		if (b->err[i] != KVR_OK && b->err[i] != KVR_E_MISS)
 			return complain(b, kind, b->err[i], &done);

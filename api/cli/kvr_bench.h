@@ -55,6 +55,7 @@ struct bench {
 	struct kvr *kvr;  /* NULL: none is open */
 	uint64_t written; /* chunks [0, written) may be in a store */
 	uint64_t ahead;   /* chunks that write-back may be behind */
+	bool cleaning;    /* a signal ends the measuring, never the removal */
 	bool tried_cold;  /* a tier outlives the instance */
 	struct bench_sum phase[BENCH_PHASES];
 	struct bench_tier by_tier[BENCH_TIERS];

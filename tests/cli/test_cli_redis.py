@@ -116,7 +116,7 @@ class Bench(RedisCase):
             _, err = running.communicate(timeout=command.PATIENCE_S)
             self.assertEqual(running.returncode, 2, err)
             self.assertIn(b"interrupted", err)
-            self.assertEqual(self.keys(), 0)
+            self.assertEqual(self.keys(), 0, err)
 
     def test_what_lies_there_already_stays(self):
         self.redis("SET", "somebody's", "value")
