@@ -257,6 +257,9 @@ kvr_router_turn(struct step *s, uint32_t slot)
 	}
 	if (op->state != OP_RUNNING && op->state != OP_BACK)
 		return;
+	/* Its last key may have had its outcome since: nobody may end while he stands in a list. */
+	if (!wants_parts(op))
+		kvr_router_unlist(s, slot);
 	for (;;) {
 		if (op->phase == PHASE_DEL && op->blocked > 0)
 			return; /* a remove comes after the put of its key */

@@ -7,6 +7,7 @@
 
 #include "kvr_check.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -40,19 +41,43 @@ bed_in_ms(uint64_t ms)
 static const char *const bed_set[] = { "on_panic=abort" };
 #define BED_SET .set = bed_set, .n_set = 1
 
+/* Lines come from any thread of the library, also while a test looks. */
 struct bed_log {
-	int n, level;
-	char last[512];
+	pthread_mutex_t lock;
+	int  n, level; /* of the last line */
+	char text[4096];
 };
+#define BED_LOG { .lock = PTHREAD_MUTEX_INITIALIZER }
 
 static inline void
 bed_log(void *arg, int level, const char *line)
 {
 	struct bed_log *l = arg;
 
+	pthread_mutex_lock(&l->lock);
+	size_t used = strlen(l->text);
+	snprintf(l->text + used, sizeof(l->text) - used, "%s\n", line);
 	l->n++;
 	l->level = level;
-	snprintf(l->last, sizeof(l->last), "%s", line);
+	pthread_mutex_unlock(&l->lock);
+}
+
+static inline int
+bed_log_lines(struct bed_log *l)
+{
+	pthread_mutex_lock(&l->lock);
+	int n = l->n;
+	pthread_mutex_unlock(&l->lock);
+	return n;
+}
+
+/* Fails the test unless some line has this text. */
+static inline void
+bed_log_has(struct bed_log *l, const char *text)
+{
+	pthread_mutex_lock(&l->lock);
+	ck_assert_msg(strstr(l->text, text) != NULL, "\"%s\" is not in the log: %s", text, l->text);
+	pthread_mutex_unlock(&l->lock);
 }
 
 /* One instance from JSON, or the test fails with the sentence of kvr_open. */

@@ -99,7 +99,7 @@ END_TEST
 /* Every reason for INVALID or TOO_BIG, each with a line in the log, and nothing is kept of any. */
 START_TEST(wrong_calls_are_named)
 {
-	struct bed_log log = { .n = 0 };
+	struct bed_log log = BED_LOG;
 	struct kvr *k = bed_open(MEMORY, NULL, NULL, &log);
 	char at[8], text[KVR_KEY_MAX + 2];
 	const char *key[] = { "k" }, *empty[] = { "" }, *null[] = { NULL }, *longest[] = { text };

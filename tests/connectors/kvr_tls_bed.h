@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of TLS share: one authority, and dials that must fail in a certain way. */
+/* What the tests of TLS share: authorities, dials that must fail, and values that come back. */
 #ifndef KVR_TLS_BED_H
 #define KVR_TLS_BED_H
 
@@ -44,6 +44,47 @@ tls_refused(const struct kvr_store_opts *opts, enum kvr_err want, const char *sa
 	    b.why);
 	ck_assert_msg(strstr(b.why, say) != NULL, "\"%s\" is not in: %s", say, b.why);
 	bed_down(&b);
+}
+
+/* By whole words: there are hundreds of megabytes of them. */
+static inline void
+tls_fill(uint64_t *to, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		to[i] = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static inline void
+tls_round_trip(struct bed *b, uint32_t n, size_t len)
+{
+	struct load l = load_new(n, 0);
+	size_t words = (n * len + 7) / 8;
+	uint64_t *in = malloc(words * 8), *out = malloc(words * 8);
+	ck_assert(in != NULL && out != NULL);
+	tls_fill(in, words);
+	memset(out, 0, words * 8);
+	for (uint32_t i = 0; i < n; i++) {
+		l.items[i].span = (struct kvr_span){ (uint8_t *)in + i * len, len };
+		l.items[i].raw_len = len;
+	}
+	bed_ok(b, KVR_VERB_PUT, l.items, n);
+	for (uint32_t i = 0; i < n; i++) {
+		bed_status(&l.items[i], KVR_OK);
+		l.items[i].span.at = (uint8_t *)out + i * len;
+	}
+	bed_ok(b, KVR_VERB_EXISTS, l.items, n);
+	bed_ok(b, KVR_VERB_GET, l.items, n);
+	for (uint32_t i = 0; i < n; i++) {
+		bed_status(&l.items[i], KVR_OK);
+		ck_assert_uint_eq(l.items[i].len, len);
+	}
+	ck_assert_msg(memcmp(in, out, n * len) == 0, "%u values of %zu bytes: others", n, len);
+	bed_ok(b, KVR_VERB_DEL, l.items, n);
+	bed_ok(b, KVR_VERB_GET, l.items, n);
+	bed_status(&l.items[n - 1], KVR_E_MISS);
+	free(in);
+	free(out);
+	load_free(&l);
 }
 
 #endif

@@ -2,50 +2,7 @@
 /* rediss:// against a real server: what goes through, whom it believes, and what it says if not. */
 #include "kvr_tls_bed.h"
 
-#include <pthread.h>
-
 static const uint32_t formats[] = { KVR_FORMAT_LMCACHE, KVR_FORMAT_BARE, KVR_FORMAT_SEALED };
-
-/* By whole words: there are hundreds of megabytes of them. */
-static void
-fill(uint64_t *to, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		to[i] = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
-}
-
-static void
-round_trip(struct bed *b, uint32_t n, size_t len)
-{
-	struct load l = load_new(n, 0);
-	size_t words = (n * len + 7) / 8;
-	uint64_t *in = malloc(words * 8), *out = malloc(words * 8);
-	ck_assert(in != NULL && out != NULL);
-	fill(in, words);
-	memset(out, 0, words * 8);
-	for (uint32_t i = 0; i < n; i++) {
-		l.items[i].span = (struct kvr_span){ (uint8_t *)in + i * len, len };
-		l.items[i].raw_len = len;
-	}
-	bed_ok(b, KVR_VERB_PUT, l.items, n);
-	for (uint32_t i = 0; i < n; i++) {
-		bed_status(&l.items[i], KVR_OK);
-		l.items[i].span.at = (uint8_t *)out + i * len;
-	}
-	bed_ok(b, KVR_VERB_EXISTS, l.items, n);
-	bed_ok(b, KVR_VERB_GET, l.items, n);
-	for (uint32_t i = 0; i < n; i++) {
-		bed_status(&l.items[i], KVR_OK);
-		ck_assert_uint_eq(l.items[i].len, len);
-	}
-	ck_assert_msg(memcmp(in, out, n * len) == 0, "%u values of %zu bytes: others", n, len);
-	bed_ok(b, KVR_VERB_DEL, l.items, n);
-	bed_ok(b, KVR_VERB_GET, l.items, n);
-	bed_status(&l.items[n - 1], KVR_E_MISS);
-	free(in);
-	free(out);
-	load_free(&l);
-}
 
 START_TEST(values_of_all_sizes_come_back_in_every_format)
 {
@@ -60,7 +17,7 @@ START_TEST(values_of_all_sizes_come_back_in_every_format)
 		struct bed b;
 		bed_up(&b, &opts);
 		for (size_t i = 0; i < KVR_LEN(loads); i++)
-			round_trip(&b, loads[i].n, loads[i].len);
+			tls_round_trip(&b, loads[i].n, loads[i].len);
 		bed_down(&b);
 	}
 	kvr_tls_server_stop(server);
@@ -76,7 +33,7 @@ START_TEST(password_and_database_go_through_it)
 	snprintf(url, sizeof(url), "rediss://:pw@localhost:%u/3", server->port);
 	opts.url = url;
 	bed_up(&b, &opts);
-	round_trip(&b, 4, 1000);
+	tls_round_trip(&b, 4, 1000);
 	bed_down(&b);
 	snprintf(url, sizeof(url), "REDISS://:no@localhost:%u", server->port);
 	tls_refused(&opts, KVR_E_AUTH, "WRONGPASS");
@@ -201,7 +158,7 @@ demand_of_clients(const char *protocol)
 	opts.tls.cert = kvr_test_ca_file(ca, "client.pem");
 	opts.tls.key = kvr_test_ca_file(ca, "client.key");
 	bed_up(&b, &opts);
-	round_trip(&b, 2, 100000);
+	tls_round_trip(&b, 2, 100000);
 	bed_down(&b);
 	/* Both in one file. */
 	kvr_test_ca_sh(ca, "cat client.pem client.key > both.pem");
@@ -247,7 +204,7 @@ START_TEST(the_options_of_redis_py_are_read)
 	    "ssl_cert_reqs=required&ssl_check_hostname=True&protocol=2",
 	    server->url, server->ca, ca->dir, ca->dir);
 	bed_up(&b, &opts);
-	round_trip(&b, 2, 5000);
+	tls_round_trip(&b, 2, 5000);
 	bed_down(&b);
 	snprintf(url, sizeof(url),
 	    "%s?ssl_cert_reqs=none&ssl_certfile=%s/client.pem&ssl_keyfile=%s/client.key",
@@ -302,103 +259,10 @@ START_TEST(a_key_with_a_passphrase_is_refused_and_nobody_is_asked)
 }
 END_TEST
 
-/* Certificates live for weeks, processes for months. */
-START_TEST(replaced_files_count_from_the_next_dial)
-{
-	char path[128];
-	struct bed b;
-	struct kvr_test_ca *own = kvr_test_ca_make("first");
-	kvr_test_ca_sign(own, "server", "IP:127.0.0.1", 2);
-	struct kvr_tls_server *server = kvr_tls_server_start(own, "server", "no", NULL, NULL);
-	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
-	bed_up(&b, &opts);
-	kvr_test_ca_sh(own, "cp ca.pem first.pem && openssl req -x509 -newkey ec -pkeyopt "
-	    "ec_paramgen_curve:P-256 -noenc -keyout ca.key -out new.pem -days 2 -subj /CN=second");
-	kvr_test_ca_sh(own, "mv new.pem ca.pem");
-	kvr_test_ca_sign(own, "server", "IP:127.0.0.1", 2);
-	kvr_redis_server_restart(server->redis);
-	b.ops->hang_up(b.lane);
-	b.lane = NULL;
-	enum kvr_err err =
-	    b.ops->dial(b.store, bed_in(BED_LONG), &b.kick, &b.lane, b.why, sizeof(b.why));
-	ck_assert_msg(err == KVR_OK, "%s", b.why);
-	round_trip(&b, 2, 1000);
-	snprintf(path, sizeof(path), "%s", kvr_test_ca_file(own, "ca.pem"));
-	kvr_test_ca_sh(own, "echo rubbish > ca.pem");
-	struct kvr_connector *second = NULL;
-	err = b.ops->dial(b.store, bed_in(BED_LONG), &b.kick, &second, b.why, sizeof(b.why));
-	ck_assert_int_eq(err, KVR_E_CONFIG);
-	ck_assert_msg(strstr(b.why, path) != NULL, "%s", b.why);
-	/* Who is up stays up. */
-	round_trip(&b, 2, 1000);
-	bed_down(&b);
-	kvr_tls_server_stop(server);
-	kvr_test_ca_drop(own);
-}
-END_TEST
-
-enum { THREADS = 6 };
-
-struct caller {
-	pthread_t         thread;
-	struct kvr_store *store;
-	uint32_t          number;
-};
-
-static void *
-dial_and_run(void *arg)
-{
-	const struct caller *me = arg;
-	for (uint32_t turn = 0; turn < 4; turn++) {
-		struct bed b = { .ops = &kvr_redis_ops, .store = me->store };
-		b.kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		enum kvr_err err = b.ops->dial(
-		    b.store, bed_in(BED_LONG), &b.kick, &b.lane, b.why, sizeof(b.why));
-		ck_assert_msg(err == KVR_OK, "%s", b.why);
-		struct load l = load_new(4, 40000);
-		for (uint32_t i = 0; i < l.n; i++)
-			l.items[i].key_len = (uint32_t)snprintf(
-			    l.keys[i], sizeof(l.keys[i]), "t%u.%u.%u", me->number, turn, i);
-		bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
-		load_wipe(&l);
-		bed_ok(&b, KVR_VERB_GET, l.items, l.n);
-		for (uint32_t i = 0; i < l.n; i++)
-			ck_assert(load_same(&l, i));
-		load_free(&l);
-		b.ops->hang_up(b.lane);
-		close(b.kick.fd);
-	}
-	return NULL;
-}
-
-START_TEST(lanes_dial_at_once_while_files_change)
-{
-	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, NULL);
-	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_SEALED);
-	struct caller callers[THREADS];
-	struct bed b;
-	kvr_test_ca_sh(ca, "cp ca.pem moving.pem");
-	opts.tls.ca = kvr_test_ca_file(ca, "moving.pem");
-	bed_up(&b, &opts);
-	for (uint32_t i = 0; i < THREADS; i++) {
-		callers[i] = (struct caller){ .store = b.store, .number = i };
-		ck_assert_int_eq(
-		    pthread_create(&callers[i].thread, NULL, dial_and_run, &callers[i]), 0);
-	}
-	for (int i = 0; i < 5; i++)
-		kvr_test_ca_sh(ca, "cp ca.pem next.pem && mv next.pem moving.pem");
-	for (uint32_t i = 0; i < THREADS; i++)
-		pthread_join(callers[i].thread, NULL);
-	bed_down(&b);
-	kvr_tls_server_stop(server);
-}
-END_TEST
-
 KVR_CHECK_MAIN("connectors.redis_tls", values_of_all_sizes_come_back_in_every_format,
     password_and_database_go_through_it, only_a_server_of_a_known_ca_is_believed,
     a_directory_of_cas_and_a_bundle_will_do, an_expired_certificate_is_named_with_its_date,
     the_certificate_must_name_the_host, an_address_is_not_a_name,
     a_server_may_demand_a_certificate, and_so_it_may_with_tls_1_2, older_than_1_2_is_not_spoken,
     the_options_of_redis_py_are_read, what_cannot_be_meant_is_refused,
-    a_key_with_a_passphrase_is_refused_and_nobody_is_asked,
-    replaced_files_count_from_the_next_dial, lanes_dial_at_once_while_files_change)
+    a_key_with_a_passphrase_is_refused_and_nobody_is_asked)

@@ -21,7 +21,7 @@ if(NOT kvr_tls)
 endif()
 kvr_tls_test(connectors.conformance_redis_tls "redis;conformance"
   subject_redis_tls.c ${conformance} ${tls_server})
-foreach(noun IN ITEMS redis_tls redis_tls_faults)
+foreach(noun IN ITEMS redis_tls redis_tls_files redis_tls_faults)
   kvr_tls_test(connectors.${noun} redis test_${noun}.c ../harness/kvr_peer.c
     ../harness/kvr_fault_proxy.c ${tls_server})
 endforeach()
