@@ -7,6 +7,7 @@
  *   router.c        the table of cells
  *   router_load.c   an operation comes in: keys, in-flight puts
  *   router_turn.c   phases: what an operation does next
+ *   router_list.c   lists of operations; who has to give slots back
  *   router_part.c   parts: which keys go together, their rows
  *   router_staging.c  staging slots
  *   router_send.c   a part on its way: to the transfer actor, to its tier
@@ -81,8 +82,11 @@ struct op {
 	uint8_t  cut;     /* a key is no hit */
 	uint8_t  early;   /* the first of two completions is out */
 	int8_t   skipped; /* error of a tier that was left out; 0: none */
-	uint8_t  spare[5];
-	uint64_t spare64;
+	/* A phase that was broken off to write what was kept, and where it goes on afterwards. */
+	uint8_t  rest_phase, rest_tier, rest_tiers;
+	uint8_t  spare[2];
+	uint32_t rest_cursor;
+	uint32_t kept; /* staging slots that its keys hold */
 };
 _Static_assert(sizeof(struct op) == 128, "no padding");
 
@@ -109,7 +113,8 @@ struct tier_view {
 	uint8_t spare[6];
 };
 
-enum { PUT_BUCKETS = 65536, HEAT = 16384, OP_PARTS_MAX = 32, LIST_NONE = 0, LISTS = KVR_CLASS_N };
+/* One list for each class, and one for those who hold staging slots and wait for others' puts. */
+enum { PUT_BUCKETS = 65536, HEAT = 16384, OP_PARTS_MAX = 32, LIST_NONE = 0, LIST_HOLDERS = KVR_CLASS_N, LISTS };
 
 struct router {
 	uint32_t magic;
@@ -159,9 +164,16 @@ void kvr_router_begin(struct step *, uint32_t slot);
 void kvr_router_begin_back(struct step *, uint32_t slot);
 void kvr_router_turn(struct step *, uint32_t slot);
 void kvr_router_pump(struct step *);
-void kvr_router_enlist(struct step *, uint32_t slot);
-void kvr_router_unlist(struct step *, uint32_t slot);
 void kvr_router_go_on(struct step *);
+/* Breaks off what it does, writes what its keys hold, and then goes on where it was. */
+void kvr_router_write_kept(struct step *, uint32_t slot);
+
+/* router_list.c */
+void kvr_router_enlist(struct step *, uint32_t slot);
+void kvr_router_enlist_holder(struct step *, uint32_t slot);
+void kvr_router_unlist(struct step *, uint32_t slot);
+/* Somebody finds no slot: who holds some and waits gives them back. False: nobody does. */
+bool kvr_router_relieve(struct step *, uint32_t slot);
 
 /* router_part.c */
 enum made { MADE_PART, MADE_NOTHING, MADE_NO_PART, MADE_NO_STAGING };
@@ -174,8 +186,12 @@ void kvr_router_send_part(struct step *, uint32_t part_slot);
 
 /* router_staging.c */
 void      kvr_router_staging_init(struct step *, uint32_t slot_pages);
-uint32_t  kvr_router_staging_take(struct step *, uint64_t len);
+/* gives: it is needed so that others come back; those go on while nothing else is given out. */
+uint32_t  kvr_router_staging_take(struct step *, uint64_t len, bool gives);
 void      kvr_router_staging_give(struct step *, uint32_t buf);
+/* A slot with a payload for background writes: from a part to a key, and from a key to the stack. */
+void      kvr_router_keep(struct step *, struct key *, uint32_t *buf);
+void      kvr_router_unkeep(struct step *, struct key *);
 
 /* router_result.c */
 void kvr_router_part_done(struct step *);

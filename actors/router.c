@@ -319,7 +319,7 @@ check_parts(const struct router *me)
 static void
 check_op(const struct router *me, const struct op *op)
 {
-	uint32_t pending = 0, blocked = 0, saving = 0;
+	uint32_t pending = 0, blocked = 0, saving = 0, kept = 0;
 
 	if (op->state == OP_FREE || op->state == OP_RELEASING)
 		return;
@@ -329,10 +329,12 @@ check_op(const struct router *me, const struct op *op)
 		pending += k->err == KVR_PENDING;
 		blocked += (k->flags & KEY_BLOCKED) != 0;
 		saving += k->back != 0;
+		kept += k->buf != 0;
 	}
 	KVR_CHECK(pending == op->pending);
 	KVR_CHECK(blocked == op->blocked);
 	KVR_CHECK(saving == op->saving);
+	KVR_CHECK(kept == op->kept);
 }
 
 static void

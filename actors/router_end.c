@@ -170,6 +170,20 @@ tell_metrics(struct step *s, const struct op *op)
 		count(s, KVR_COUNT_DEADLINE, KVR_NOWHERE, 1);
 }
 
+/*
+ * What was kept is written after the answer. Where being kept is all that a put gets, its OK is a
+ * promise that the deadline of its other keys does not take back. A part that is late may still
+ * read a slot, and a second write of it would give that slot back too soon.
+ */
+static bool
+goes_on(const struct router *me, const struct op *op)
+{
+	bool promised = op->kind == KVR_OP_PUT && kvr_router_through(me) == 0 &&
+	    op->ending != KVR_E_SHUTDOWN && op->parts == 0;
+
+	return op->kept > 0 && (op->ending == 0 || promised);
+}
+
 static void
 answered(struct step *s, uint32_t slot)
 {
@@ -181,7 +195,7 @@ answered(struct step *s, uint32_t slot)
 	tell_metrics(s, op);
 	op->early = early;
 	op->gen++;
-	if (op->saving > 0 && op->ending == 0 && op->phase != PHASE_BACK) {
+	if (goes_on(s->me, op)) {
 		if (early)
 			complete(s, op, KVR_DONEB_QUIET);
 		op->early = 0;
@@ -218,16 +232,6 @@ answer(struct step *s, uint32_t slot)
 		answered(s, slot);
 }
 
-/* A payload that was kept and will not be written after all. */
-static void
-drop_kept(struct step *s, struct key *k)
-{
-	kvr_router_staging_give(s, k->buf);
-	kvr_touch(s->out, &s->me->n_slots_back, sizeof(s->me->n_slots_back));
-	s->me->n_slots_back--;
-	k->buf = 0;
-}
-
 static void
 release(struct step *s, uint32_t slot)
 {
@@ -238,8 +242,8 @@ release(struct step *s, uint32_t slot)
 		uint32_t at = op->first + op->cursor + i;
 		struct key *k = key_of(s, at);
 
-		if (k->buf != 0) {
-			drop_kept(s, k);
+		if (k->buf != 0) { /* kept, and not written after all */
+			kvr_router_unkeep(s, k);
 			dropped++;
 		}
 		kvr_router_put_forget(s, at);

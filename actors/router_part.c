@@ -162,21 +162,14 @@ take_slot(struct step *s, const struct op *op, const struct plan *p, const struc
 	/* Before the first length is known there are no slots; taking one makes them. */
 	if (keeps(op) && me->n_slots != 0 && me->n_slots_free <= (me->n_slots + 1) / 2)
 		return 0;
-	return kvr_router_staging_take(s, slot_len(me, p, k));
+	return kvr_router_staging_take(s, slot_len(me, p, k), op->phase == PHASE_BACK);
 }
 
-/*
- * No part is on its way that could bring a slot back, and this operation keeps some that it will
- * give back only after its last key, or all are free and half of them is still too few: waiting
- * would last until its deadline.
- */
+/* All are free, and half of them is still too few: waiting would last until its deadline. */
 static bool
-waits_for_itself(const struct router *me, const struct op *op, const struct plan *p)
+never_fits(const struct router *me, const struct op *op, const struct plan *p)
 {
-	bool holds = op->kind == KVR_OP_PREFETCH ? op->saving > 0 : op->cursor > 0;
-
-	return keeps(op) && p->n == 0 && op->parts == 0 &&
-	    me->n_slots_free + (holds ? me->n_slots_back : 0) == me->n_slots;
+	return keeps(op) && p->n == 0 && me->n_slots_free == me->n_slots;
 }
 
 /* This tier will never take or give this key: that is an answer like any other. */
@@ -233,7 +226,7 @@ gather_key(struct step *s, struct op *op, struct plan *p, uint32_t slot)
 			return drop_background(s, op, p, slot);
 		if (p->buf[p->n] != 0 && p->twice && !take_second(s, op, p, k))
 			p->buf[p->n] = 0;
-		if (p->buf[p->n] == 0 && waits_for_itself(s->me, op, p))
+		if (p->buf[p->n] == 0 && never_fits(s->me, op, p))
 			return refuse(s, op, slot, KVR_E_NOMEM);
 		if (p->buf[p->n] == 0)
 			return false;

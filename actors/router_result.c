@@ -157,15 +157,14 @@ static void
 back_result(struct step *s, struct op *op, struct key *k, const struct outcome *o)
 {
 	k->back &= (uint8_t)~(1U << o->tier);
-	note_tier(k, o->err);
+	/* Of a put these count who has written it through, which may still go on. */
+	if (op->kind == KVR_OP_PREFETCH)
+		note_tier(k, o->err);
 	if (k->back != 0)
 		return;
 	if (op->kind == KVR_OP_PREFETCH && k->n_ok == 0 && k->fail != 0)
 		k->err = k->fail;
-	kvr_router_staging_give(s, k->buf);
-	kvr_touch(s->out, &s->me->n_slots_back, sizeof(s->me->n_slots_back));
-	s->me->n_slots_back--;
-	k->buf = 0;
+	kvr_router_unkeep(s, k);
 	op->saving--;
 }
 
@@ -243,14 +242,8 @@ keep_slot(struct step *s, uint32_t part_slot, uint32_t i, uint32_t key_slot)
 	bool second = s->me->part[part_slot].stage == STAGE_DECODE;
 	uint32_t *buf = &s->me->part_buf[part_slot][i + (second ? KVR_PART_SECOND : 0)];
 
-	if (k->back == 0)
-		return;
-	KVR_CHECK(k->buf == 0 && *buf != 0);
-	kvr_touch(s->out, buf, sizeof(*buf));
-	kvr_touch(s->out, &s->me->n_slots_back, sizeof(s->me->n_slots_back));
-	k->buf = *buf;
-	*buf = 0;
-	s->me->n_slots_back++;
+	if (k->back != 0)
+		kvr_router_keep(s, k, buf);
 }
 
 static void

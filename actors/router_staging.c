@@ -23,7 +23,7 @@ kvr_router_staging_init(struct step *s, uint32_t slot_pages)
 
 /* 0: none is free, or none is long enough until the slots in use are back. */
 uint32_t
-kvr_router_staging_take(struct step *s, uint64_t len)
+kvr_router_staging_take(struct step *s, uint64_t len, bool gives)
 {
 	struct router *me = s->me;
 	uint32_t pages = (uint32_t)((len + KVR_PAGE - 1) / KVR_PAGE);
@@ -39,7 +39,7 @@ kvr_router_staging_take(struct step *s, uint64_t len)
 	/* Nothing is given out until all are back, else a stream of short values would keep long ones out. */
 	if (me->grow_pages != 0 && me->n_slots_free == me->n_slots)
 		kvr_router_staging_init(s, me->grow_pages);
-	if (me->grow_pages != 0 || me->n_slots_free == 0 || pages > me->slot_pages)
+	if ((me->grow_pages != 0 && !gives) || me->n_slots_free == 0 || pages > me->slot_pages)
 		return 0;
 	kvr_touch(s->out, &me->n_slots_free, sizeof(me->n_slots_free));
 	kvr_touch(s->out, &me->slot_free[me->n_slots_free - 1], sizeof(uint32_t));
@@ -58,4 +58,26 @@ kvr_router_staging_give(struct step *s, uint32_t buf)
 	kvr_touch(s->out, &me->n_slots_free, sizeof(me->n_slots_free));
 	kvr_touch(s->out, &me->slot_free[me->n_slots_free], sizeof(uint32_t));
 	me->slot_free[me->n_slots_free++] = buf;
+}
+
+void
+kvr_router_keep(struct step *s, struct key *k, uint32_t *buf)
+{
+	KVR_CHECK(k->buf == 0 && *buf != 0);
+	kvr_touch(s->out, buf, sizeof(*buf));
+	kvr_touch(s->out, &s->me->n_slots_back, sizeof(s->me->n_slots_back));
+	k->buf = *buf;
+	*buf = 0;
+	s->me->n_slots_back++;
+	op_of(s, k->op)->kept++;
+}
+
+void
+kvr_router_unkeep(struct step *s, struct key *k)
+{
+	kvr_router_staging_give(s, k->buf);
+	kvr_touch(s->out, &s->me->n_slots_back, sizeof(s->me->n_slots_back));
+	s->me->n_slots_back--;
+	k->buf = 0;
+	op_of(s, k->op)->kept--;
 }

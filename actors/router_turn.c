@@ -62,9 +62,10 @@ next_phase(const struct op *op)
 		if (op->saving == 0)
 			return PHASE_NONE;
 		return op->kind == KVR_OP_PREFETCH ? PHASE_BACK : PHASE_SAVE;
+	case PHASE_BACK:
+		return (enum phase)op->rest_phase;
 	case PHASE_WRITE:
 	case PHASE_DEL:
-	case PHASE_BACK:
 	case PHASE_NONE:
 		return PHASE_NONE;
 	}
@@ -128,6 +129,31 @@ enter(struct step *s, struct op *op, enum phase phase)
 	choose_tier(s->me, op);
 }
 
+void
+kvr_router_write_kept(struct step *s, uint32_t slot)
+{
+	struct op *op = op_of(s, slot);
+
+	kvr_router_unlist(s, slot);
+	op->rest_phase = op->tiers == 0 ? PHASE_NONE : op->phase;
+	op->rest_tier = op->tier;
+	op->rest_tiers = op->tiers;
+	op->rest_cursor = op->cursor;
+	enter(s, op, PHASE_BACK);
+	kvr_router_turn(s, slot);
+}
+
+/* Back to where it broke off; its tier may have become sick since. */
+static void
+resume(const struct router *me, struct op *op)
+{
+	op->phase = op->rest_phase;
+	op->rest_phase = PHASE_NONE;
+	op->tiers = op->rest_tiers;
+	choose_tier(me, op);
+	op->cursor = op->tier == op->rest_tier ? op->rest_cursor : 0;
+}
+
 /* After the last key of this tier has been looked at. False when the phase has no tier left. */
 static bool
 next_tier(const struct router *me, struct op *op)
@@ -167,78 +193,12 @@ kvr_router_begin_back(struct step *s, uint32_t slot)
 	struct op *op = op_of(s, slot);
 
 	op->state = OP_BACK;
+	op->rest_phase = PHASE_NONE;
 	op->deadline_ns = s->ev->now_ns + s->me->config.background_ns;
 	kvr_later(s->out, slot, ++op->gen, op->deadline_ns);
 	s->room--;
 	enter(s, op, PHASE_BACK);
 	kvr_router_turn(s, slot);
-}
-
-static enum kvr_class
-class_of(const struct op *op)
-{
-	if (op->phase == PHASE_BACK || op->phase == PHASE_SAVE)
-		return op->kind == KVR_OP_PREFETCH ? KVR_CLASS_PREFETCH : op->phase == PHASE_BACK ? KVR_CLASS_BACKGROUND : KVR_CLASS_PUT;
-	switch ((enum kvr_op_kind)op->kind) {
-	case KVR_OP_PUT:
-		return op->phase == PHASE_ASK ? KVR_CLASS_LOOKUP : KVR_CLASS_PUT;
-	case KVR_OP_GET:
-		return KVR_CLASS_GET;
-	case KVR_OP_PREFETCH:
-		return KVR_CLASS_PREFETCH;
-	case KVR_OP_LOOKUP:
-	case KVR_OP_REMOVE:
-	case KVR_OP_SIZE:
-	case KVR_OP_N:
-		break;
-	}
-	return KVR_CLASS_LOOKUP;
-}
-
-void
-kvr_router_enlist(struct step *s, uint32_t slot)
-{
-	struct op *op = op_of(s, slot);
-	struct router *me = s->me;
-
-	if (op->listed != LIST_NONE)
-		return;
-	uint32_t c = class_of(op);
-
-	kvr_touch(s->out, me->list_head, sizeof(me->list_head));
-	kvr_touch(s->out, me->list_tail, sizeof(me->list_tail));
-	op->listed = (uint8_t)(c + 1);
-	op->prev = me->list_tail[c];
-	op->next = 0;
-	if (op->prev == 0)
-		me->list_head[c] = slot + 1;
-	else
-		op_of(s, op->prev - 1)->next = slot + 1;
-	me->list_tail[c] = slot + 1;
-}
-
-void
-kvr_router_unlist(struct step *s, uint32_t slot)
-{
-	struct op *op = op_of(s, slot);
-	struct router *me = s->me;
-
-	if (op->listed == LIST_NONE)
-		return;
-	uint32_t c = op->listed - 1U;
-
-	kvr_touch(s->out, me->list_head, sizeof(me->list_head));
-	kvr_touch(s->out, me->list_tail, sizeof(me->list_tail));
-	if (op->prev == 0)
-		me->list_head[c] = op->next;
-	else
-		op_of(s, op->prev - 1)->next = op->next;
-	if (op->next == 0)
-		me->list_tail[c] = op->prev;
-	else
-		op_of(s, op->next - 1)->prev = op->prev;
-	op->next = op->prev = 0;
-	op->listed = LIST_NONE;
 }
 
 /*
@@ -277,9 +237,16 @@ kvr_router_turn(struct step *s, uint32_t slot)
 
 		if (op->parts > 0 || op->telling > 0)
 			return;
+		if (op->phase == PHASE_BACK && next != PHASE_NONE) {
+			resume(s->me, op);
+			continue;
+		}
 		/* Only the end waits for others' puts: the one that it waits for may be its own. */
-		if (next == PHASE_NONE && op->blocked > 0)
+		if (next == PHASE_NONE && op->blocked > 0) {
+			if (op->kept > 0)
+				kvr_router_enlist_holder(s, slot);
 			return;
+		}
 		enter(s, op, next);
 		if (op->phase == PHASE_NONE)
 			break;
@@ -303,7 +270,7 @@ kvr_router_go_on(struct step *s)
 void
 kvr_router_pump(struct step *s)
 {
-	for (uint32_t c = 0; c < LISTS; c++) {
+	for (uint32_t c = 0; c < KVR_CLASS_N; c++) {
 		while (s->me->list_head[c] != 0) {
 			uint32_t slot = s->me->list_head[c] - 1;
 			struct op *op = op_of(s, slot);
@@ -320,6 +287,8 @@ kvr_router_pump(struct step *s)
 			enum made made = kvr_router_make_part(s, slot);
 
 			s->room--; /* a pass over keys that found nothing is work, too */
+			if (made == MADE_NO_STAGING && kvr_router_relieve(s, slot))
+				continue;
 			if (made == MADE_NO_PART || made == MADE_NO_STAGING)
 				break; /* what comes back will pump again */
 		}

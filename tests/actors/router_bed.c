@@ -4,7 +4,7 @@
  */
 #include "router_bed.h"
 
-#include <check.h>
+#include "kvr_check.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -343,4 +343,31 @@ bed_check(struct bed *b)
 {
 	kvr_router_spec.check(b->actor.self, b->actor.state, true);
 	KVR_CHECK(kvr_actor_digest(&b->actor) == b->actor.digest);
+}
+
+void
+bed_is_over(struct bed *b, uint32_t slot, int32_t err, uint32_t n_ok)
+{
+	ck_assert_uint_eq(b->op[slot].completed, 1);
+	ck_assert_uint_eq(b->op[slot].released, 1);
+	ck_assert_int_eq(b->op[slot].done.COMPLETE.err, err);
+	ck_assert_uint_eq(b->op[slot].done.COMPLETE.n_ok, n_ok);
+	ck_assert_uint_eq(b->op[slot].done.COMPLETE.flags & KVR_DONEB_QUIET, KVR_DONEB_QUIET);
+	bed_check(b);
+}
+
+/* After everything is over the state is what it was after START: nothing is kept. */
+void
+bed_is_home(struct bed *b)
+{
+	const struct router *me = b->actor.self;
+
+	ck_assert_uint_eq(me->n_ops, 0);
+	ck_assert_uint_eq(me->n_parts, 0);
+	ck_assert_uint_eq(me->n_slots_free, me->n_slots);
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < PUT_BUCKETS; i++)
+		n += me->bucket[i] != 0;
+	ck_assert_uint_eq(n, 0);
 }

@@ -59,6 +59,10 @@ bool bed_answer(struct bed *, uint32_t i); /* the i-th request that is outside; 
 void bed_settle(struct bed *);           /* everything is answered, in random order */
 void bed_advance(struct bed *, uint64_t ns); /* timers that are due fire */
 void bed_check(struct bed *);            /* rules and digest, the slow way */
+/* Answered and released, each once, with this outcome. */
+void bed_is_over(struct bed *, uint32_t slot, int32_t err, uint32_t n_ok);
+/* Nothing is under way and nothing is kept. */
+void bed_is_home(struct bed *);
 
 static inline const struct kvr_row *
 bed_row(const struct bed *b, uint32_t slot, uint32_t i)

@@ -10,33 +10,6 @@ static const uint32_t keys[64] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
 	20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
 	44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63 };
 
-static void
-is_over(struct bed *b, uint32_t slot, int32_t err, uint32_t n_ok)
-{
-	ck_assert_uint_eq(b->op[slot].completed, 1);
-	ck_assert_uint_eq(b->op[slot].released, 1);
-	ck_assert_int_eq(b->op[slot].done.COMPLETE.err, err);
-	ck_assert_uint_eq(b->op[slot].done.COMPLETE.n_ok, n_ok);
-	ck_assert_uint_eq(b->op[slot].done.COMPLETE.flags & KVR_DONEB_QUIET, KVR_DONEB_QUIET);
-	bed_check(b);
-}
-
-/* After everything is over the state is what it was after START: nothing is kept. */
-static void
-is_home(struct bed *b)
-{
-	const struct router *me = b->actor.self;
-
-	ck_assert_uint_eq(me->n_ops, 0);
-	ck_assert_uint_eq(me->n_parts, 0);
-	ck_assert_uint_eq(me->n_slots_free, me->n_slots);
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < PUT_BUCKETS; i++)
-		n += me->bucket[i] != 0;
-	ck_assert_uint_eq(n, 0);
-}
-
 START_TEST(a_put_is_found_by_lookup_and_get_and_gone_after_remove)
 {
 	struct kvr_router_config c = bed_config(1);
@@ -44,21 +17,21 @@ START_TEST(a_put_is_found_by_lookup_and_get_and_gone_after_remove)
 	uint32_t slot = bed_submit(b, KVR_OP_PUT, keys, 20, 0, KVR_SEC(1));
 
 	bed_settle(b);
-	is_over(b, slot, KVR_OK, 20);
+	bed_is_over(b, slot, KVR_OK, 20);
 	slot = bed_submit(b, KVR_OP_LOOKUP, keys, 30, KVR_OPF_PREFIX, KVR_SEC(1));
 	bed_settle(b);
-	is_over(b, slot, KVR_E_MISS, 20);
+	bed_is_over(b, slot, KVR_E_MISS, 20);
 	ck_assert_uint_eq(b->op[slot].done.COMPLETE.prefix, 20);
 	ck_assert_int_eq(bed_row(b, slot, 20)->err, KVR_E_MISS);
 	ck_assert_int_eq(bed_row(b, slot, 21)->err, KVR_E_UNASKED);
 	slot = bed_submit(b, KVR_OP_GET, keys, 20, 0, KVR_SEC(1));
 	bed_settle(b);
-	is_over(b, slot, KVR_OK, 20);
+	bed_is_over(b, slot, KVR_OK, 20);
 	ck_assert_uint_eq(b->op[slot].done.COMPLETE.bytes, 2000);
 	slot = bed_submit(b, KVR_OP_REMOVE, keys, 21, 0, KVR_SEC(1));
 	bed_settle(b);
-	is_over(b, slot, KVR_E_MISS, 20);
-	is_home(b);
+	bed_is_over(b, slot, KVR_E_MISS, 20);
+	bed_is_home(b);
 	bed_free(b);
 }
 END_TEST
@@ -73,13 +46,13 @@ START_TEST(presence_is_the_union_of_tiers_and_hits_are_promoted)
 	uint32_t slot = bed_submit(b, KVR_OP_GET, keys, 4, 0, KVR_SEC(1));
 
 	bed_settle(b);
-	is_over(b, slot, KVR_E_MISS, 2);
+	bed_is_over(b, slot, KVR_E_MISS, 2);
 	ck_assert_uint_eq(bed_row(b, slot, 1)->where, 0);
 	ck_assert_uint_eq(bed_row(b, slot, 2)->where, 1);
 	ck_assert_uint_eq(bed_row(b, slot, 0)->where, KVR_NOWHERE);
 	ck_assert(b->has[0][2]);
 	ck_assert_uint_eq(b->counted[KVR_COUNT_PROMOTE_OK], 1);
-	is_home(b);
+	bed_is_home(b);
 	bed_free(b);
 }
 END_TEST
@@ -92,21 +65,21 @@ START_TEST(of_two_puts_of_a_key_one_is_written_and_both_get_its_outcome)
 	uint32_t two = bed_submit(b, KVR_OP_PUT, keys + 2, 2, 0, KVR_SEC(1));
 	uint32_t three = bed_submit(b, KVR_OP_PUT, keys, 1, KVR_OPF_DUP_ERROR, KVR_SEC(1));
 
-	is_over(b, three, KVR_E_DUPLICATE, 0); /* at once; its slot is free again */
+	bed_is_over(b, three, KVR_E_DUPLICATE, 0); /* at once; its slot is free again */
 	uint32_t gone = bed_submit(b, KVR_OP_REMOVE, keys, 1, 0, KVR_SEC(1));
 	const uint32_t twice[] = { 9, 9, 9 };
 	uint32_t four = bed_submit(b, KVR_OP_PUT, twice, 3, 0, KVR_SEC(1));
 
 	bed_settle(b);
-	is_over(b, one, KVR_OK, 3);
-	is_over(b, two, KVR_OK, 2);
+	bed_is_over(b, one, KVR_OK, 3);
+	bed_is_over(b, two, KVR_OK, 2);
 	ck_assert_uint_eq(b->op[two].done.COMPLETE.flags & KVR_DONEB_DUPLICATE, KVR_DONEB_DUPLICATE);
 	ck_assert_uint_eq(bed_row(b, two, 0)->flags & KVR_ROW_DUP, KVR_ROW_DUP);
 	ck_assert_uint_eq(bed_row(b, two, 1)->flags & KVR_ROW_DUP, 0);
-	is_over(b, gone, KVR_OK, 1);
+	bed_is_over(b, gone, KVR_OK, 1);
 	ck_assert(!b->has[0][0]); /* the remove came after the put */
-	is_over(b, four, KVR_OK, 3);
-	is_home(b);
+	bed_is_over(b, four, KVR_OK, 3);
+	bed_is_home(b);
 	bed_free(b);
 }
 END_TEST
@@ -120,14 +93,14 @@ START_TEST(a_put_that_only_some_tiers_take_is_partial)
 	uint32_t slot = bed_submit(b, KVR_OP_PUT, keys, 2, 0, KVR_SEC(1));
 
 	bed_settle(b);
-	is_over(b, slot, KVR_E_PARTIAL, 0);
+	bed_is_over(b, slot, KVR_E_PARTIAL, 0);
 	b->sick[0] = KVR_E_NOSPACE;
 	slot = bed_submit(b, KVR_OP_PUT, keys, 2, 0, KVR_SEC(1));
 	bed_settle(b);
 	ck_assert_uint_eq(b->op[slot].completed, 1);
 	ck_assert_int_ne(bed_row(b, slot, 0)->err, KVR_OK);
 	ck_assert_int_ne(bed_row(b, slot, 0)->err, KVR_E_PARTIAL);
-	is_home(b);
+	bed_is_home(b);
 	bed_free(b);
 }
 END_TEST
@@ -146,8 +119,8 @@ START_TEST(the_deadline_calls_parts_back_and_answers_when_memory_is_quiet)
 	ck_assert_uint_eq(b->op[slot].completed, 0);
 	b->sick[0] = KVR_E_CANCELLED;
 	bed_settle(b);
-	is_over(b, slot, KVR_E_TIMEOUT, 0);
-	is_home(b);
+	bed_is_over(b, slot, KVR_E_TIMEOUT, 0);
+	bed_is_home(b);
 	bed_free(b);
 }
 END_TEST
@@ -167,7 +140,7 @@ START_TEST(early_tells_the_result_first_and_the_memory_later)
 	ck_assert_uint_eq(b->op[slot].completed, 2);
 	ck_assert_uint_eq(b->op[slot].done.COMPLETE.flags & KVR_DONEB_QUIET, KVR_DONEB_QUIET);
 	ck_assert_uint_eq(b->op[slot].released, 1);
-	is_home(b);
+	bed_is_home(b);
 	bed_free(b);
 }
 END_TEST
@@ -185,9 +158,9 @@ START_TEST(a_store_that_cannot_be_given_up_never_holds_an_answer)
 	ck_assert_int_eq(b->op[slot].done.COMPLETE.err, KVR_E_TIMEOUT);
 	ck_assert_uint_eq(b->op[slot].released, 0); /* its key texts are still read */
 	bed_settle(b);
-	is_over(b, slot, KVR_E_TIMEOUT, 0);
+	bed_is_over(b, slot, KVR_E_TIMEOUT, 0);
 	ck_assert_uint_eq(b->counted[KVR_COUNT_LATE], 1);
-	is_home(b);
+	bed_is_home(b);
 	bed_free(b);
 }
 END_TEST
@@ -203,12 +176,12 @@ START_TEST(a_sick_tier_is_left_out_and_named)
 
 	ck_assert_uint_eq(b->world[0].to, KVR_ID_TIER_OF(1));
 	bed_settle(b);
-	is_over(b, slot, KVR_E_DOWN, 1);
+	bed_is_over(b, slot, KVR_E_DOWN, 1);
 	ck_assert_uint_eq(b->op[slot].done.COMPLETE.flags & KVR_DONEB_DEGRADED, KVR_DONEB_DEGRADED);
 	bed_tier_state(b, 1, KVR_TIER_COOLING);
 	slot = bed_submit(b, KVR_OP_LOOKUP, keys, 2, 0, KVR_SEC(1));
-	is_over(b, slot, KVR_E_DOWN, 0);
-	is_home(b);
+	bed_is_over(b, slot, KVR_E_DOWN, 0);
+	bed_is_home(b);
 	bed_free(b);
 }
 END_TEST
@@ -229,9 +202,9 @@ START_TEST(write_back_answers_before_the_slow_tier_has_it)
 	bed_check(b);
 	bed_settle(b);
 	ck_assert(b->has[1][4]);
-	is_over(b, slot, KVR_OK, 5);
+	bed_is_over(b, slot, KVR_OK, 5);
 	ck_assert_uint_eq(b->counted[KVR_COUNT_WRITEBACK_OK], 5);
-	is_home(b);
+	bed_is_home(b);
 	bed_free(b);
 }
 END_TEST
@@ -245,9 +218,9 @@ START_TEST(if_absent_sends_only_what_is_missing)
 	uint32_t slot = bed_submit(b, KVR_OP_PUT, keys, 3, KVR_OPF_IF_ABSENT, KVR_SEC(1));
 
 	bed_settle(b);
-	is_over(b, slot, KVR_E_EXISTS, 2);
+	bed_is_over(b, slot, KVR_E_EXISTS, 2);
 	ck_assert_int_eq(bed_row(b, slot, 1)->err, KVR_E_EXISTS);
-	is_home(b);
+	bed_is_home(b);
 	bed_free(b);
 }
 END_TEST
@@ -263,9 +236,9 @@ START_TEST(a_prefetch_brings_keys_up_through_a_serde)
 	uint32_t slot = bed_submit(b, KVR_OP_PREFETCH, keys, 4, 0, KVR_SEC(1));
 
 	bed_settle(b);
-	is_over(b, slot, KVR_E_MISS, 3);
+	bed_is_over(b, slot, KVR_E_MISS, 3);
 	ck_assert(b->has[0][1] && b->has[0][2] && !b->has[0][3]);
-	is_home(b);
+	bed_is_home(b);
 	bed_free(b);
 }
 END_TEST
@@ -282,38 +255,14 @@ START_TEST(more_keys_than_one_step_sees_are_all_answered)
 	uint32_t dup = bed_submit(b, KVR_OP_PUT, many, 5000, 0, KVR_SEC(100));
 
 	bed_settle(b);
-	is_over(b, put, KVR_OK, 5000);
-	is_over(b, dup, KVR_OK, 5000);
+	bed_is_over(b, put, KVR_OK, 5000);
+	bed_is_over(b, dup, KVR_OK, 5000);
 	uint32_t slot = bed_submit(b, KVR_OP_LOOKUP, many, 5000, KVR_OPF_PREFIX, KVR_SEC(100));
 
 	bed_settle(b);
-	is_over(b, slot, KVR_OK, 5000);
+	bed_is_over(b, slot, KVR_OK, 5000);
 	ck_assert_uint_eq(b->op[slot].done.COMPLETE.prefix, 5000);
-	is_home(b);
-	bed_free(b);
-}
-END_TEST
-
-START_TEST(staging_that_is_too_small_delays_and_a_value_that_never_fits_is_too_big)
-{
-	struct kvr_router_config c = bed_config(1);
-	c.tier[0].serde = 1;
-	c.staging_pages = 2;
-	c.slot_pages = 0;
-	struct bed *b = bed_new(&c);
-	uint32_t one = bed_submit(b, KVR_OP_PUT, keys, 20, 0, KVR_SEC(1));
-
-	bed_settle(b);
-	is_over(b, one, KVR_OK, 20);
-	b->len = 8192; /* longer slots: all of the arena is one */
-	one = bed_submit(b, KVR_OP_PUT, keys, 3, 0, KVR_SEC(1));
-	bed_settle(b);
-	is_over(b, one, KVR_OK, 3);
-	b->len = 8193;
-	one = bed_submit(b, KVR_OP_PUT, keys, 3, 0, KVR_SEC(1));
-	bed_settle(b);
-	is_over(b, one, KVR_E_TOO_BIG, 0);
-	is_home(b);
+	bed_is_home(b);
 	bed_free(b);
 }
 END_TEST
@@ -396,7 +345,7 @@ random_run(uint64_t seed)
 		KVR_CHECK(b->op[i].released == wanted && b->op[i].completed >= wanted);
 	}
 	bed_check(b);
-	is_home(b);
+	bed_is_home(b);
 	uint64_t digest = b->digest;
 
 	bed_free(b);
@@ -425,5 +374,4 @@ KVR_CHECK_MAIN("actors.router", a_put_is_found_by_lookup_and_get_and_gone_after_
     a_store_that_cannot_be_given_up_never_holds_an_answer, a_sick_tier_is_left_out_and_named,
     write_back_answers_before_the_slow_tier_has_it, if_absent_sends_only_what_is_missing,
     a_prefetch_brings_keys_up_through_a_serde, more_keys_than_one_step_sees_are_all_answered,
-    staging_that_is_too_small_delays_and_a_value_that_never_fits_is_too_big,
     whatever_happens_every_operation_is_answered_once_and_nothing_is_kept)

@@ -5,7 +5,7 @@
  */
 #include "kvr_swarm.h"
 
-enum { CALM_CALLS = 16, SHAKE_ROUNDS = 10 };
+enum { CALM_CALLS = 16, SHAKE_ROUNDS = 10, CROWD_CALLS = 10, CROWD_KEYS = 24 };
 
 static bool
 all_released(void *arg)
@@ -98,12 +98,50 @@ is_ample(const struct swarm *s)
 	       s->in.router.background_ns >= KVR_MS(500);
 }
 
+/*
+ * Many at once with the same few keys, in orders that cross, and with what little staging this
+ * world has: they wait for each other's keys and for each other's slots. Nobody may wait for his
+ * deadline, for that would be a circle.
+ */
+static void
+crowd(struct swarm *s)
+{
+	static const uint32_t kinds[] = { KVR_OP_PUT, KVR_OP_PUT, KVR_OP_PREFETCH, KVR_OP_GET };
+	uint32_t first = kvr_sim_asked(s->in.sim), asked = 0;
+	uint64_t names[CROWD_KEYS];
+
+	for (uint32_t i = 0; i < CROWD_CALLS; i++) {
+		uint64_t kind = kvr_sim_rand(s->in.sim, KVR_LEN(kinds));
+		uint64_t n = 1 + kvr_sim_rand(s->in.sim, CROWD_KEYS);
+		uint64_t from = kvr_sim_rand(s->in.sim, CROWD_KEYS);
+		bool back = kvr_sim_chance(s->in.sim, 512);
+		struct kvr_sim_ask ask = { .kind = kinds[kind],
+			.n = (uint32_t)n,
+			.len = s->plan.len[0],
+			.names = names };
+
+		for (uint32_t k = 0; k < n; k++)
+			names[k] = SWARM_CALM_NAME + 1000 +
+			           (from + (back ? CROWD_KEYS - k : k)) % CROWD_KEYS;
+		ask.deadline_ns = kvr_sim_now(s->in.sim) + KVR_SEC(20);
+		asked += swarm_ask(s, &ask) != UINT32_MAX;
+	}
+	swarm_calm_wait(s, KVR_SEC(20) + s->in.router.background_ns);
+	for (uint32_t i = first; i < first + asked; i++) {
+		const struct kvr_sim_answer *a = kvr_sim_answer_to(s->in.sim, i);
+
+		if (a->answered_ns - a->asked_ns > KVR_SEC(5))
+			swarm_broken(s, "all is well; %s: it waits for its deadline", swarm_name(a));
+	}
+}
+
 void
 swarm_calm(struct swarm *s)
 {
 	swarm_calm_wait(s, s->plan.patience_ns + s->in.router.background_ns + KVR_SEC(5));
 	/* A worker may still be stuck with a ping or a dial that began before. */
 	kvr_sim_run(s->in.sim, kvr_sim_now(s->in.sim) + KVR_SEC(5));
+	crowd(s);
 	recovers(s);
 	swarm_tables_empty(s);
 	for (uint32_t i = 0; i < CALM_CALLS && is_ample(s); i++)

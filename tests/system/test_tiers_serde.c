@@ -170,16 +170,13 @@ START_TEST(write_back_through_a_serde_in_little_memory)
 		OK(kvr_quiet(kvr, bed_in_ms(20000), &left));
 		MUST(bed_now_ns() - start_ns < bed_slowness() * 10000000000U, "turn %d hung", turn);
 	}
-	/* More than can be kept: the rest is refused at once, not at the deadline. */
+	/* More than can be kept at once goes through in turns. */
 	struct bed_batch *many = bed_batch_new("many", 100, 65536);
-	uint64_t start_ns = bed_now_ns();
 
 	fill_soft(many);
-	ERR(move(kvr, many, KVR_PUT), KVR_E_NOMEM);
-	MUST(many->done.n_ok >= 4 && many->done.n_ok <= 16, "%u are kept", many->done.n_ok);
-	MUST(bed_now_ns() - start_ns < bed_slowness() * 10000000000U, "it waited");
+	OK(move(kvr, many, KVR_PUT));
 	bed_close(kvr);
-	MUST(bed_files(dir, ".kvr") == 6 + many->done.n_ok, "%zu", bed_files(dir, ".kvr"));
+	MUST(bed_files(dir, ".kvr") == 106, "%zu", bed_files(dir, ".kvr"));
 	/* With a tier that is written through it is that one which counts. */
 	kvr = bed_open(
 	    "{'memory':{'staging':'1MiB','slot_size':'64KiB'},'trace':{'dir':'none'},'tiers':["
@@ -195,7 +192,7 @@ START_TEST(write_back_through_a_serde_in_little_memory)
 }
 END_TEST
 
-/* More keys than the staging arena could keep: what has no room is said at once, the rest comes. */
+/* More keys than the staging arena could keep: they come up in turns. */
 START_TEST(a_prefetch_of_more_than_fits)
 {
 	char dir[64];
@@ -213,18 +210,10 @@ START_TEST(a_prefetch_of_more_than_fits)
 	    "{'memory':{'staging':'1MiB','slot_size':'64KiB'},'trace':{'dir':'none'},'tiers':["
 	    "{'name':'ram','url':'memory://'},{'name':'disk','url':'fs://%s','serde':'zstd'}]}",
 	    dir);
-	uint64_t start_ns = bed_now_ns();
 
-	ERR(bed_run(kvr, b, KVR_PREFETCH, 0, 0), KVR_E_NOMEM);
-	MUST(bed_now_ns() - start_ns < bed_slowness() * 5000000000U, "it waited");
-	uint32_t n_ok = b->done.n_ok;
-
-	MUST(n_ok >= 2 && n_ok <= 16, "%u", n_ok);
-	for (uint32_t i = 0; i < 100; i++)
-		MUST(
-		    b->err[i] == KVR_OK || b->err[i] == KVR_E_NOMEM, "%s", kvr_err_name(b->err[i]));
+	OK(bed_run(kvr, b, KVR_PREFETCH, 0, 0));
 	OK(kvr_quiet(kvr, 0, &left));
-	expect_soft_somewhere(kvr, b, n_ok);
+	expect_soft_somewhere(kvr, b, 100);
 	bed_close(kvr);
 	bed_batch_free(b);
 }

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lists of operations: for each class those that can make parts, first come first served; and those
+ * that wait for others' puts while their own keys hold staging slots.
+ *
+ * Nobody may hold slots and wait for more: two that do wait for each other until a deadline. So
+ * whoever finds no slot makes one that holds some and waits write what it holds, which needs nobody
+ * else: a background write goes out of the slot that it has, and the half of all slots that is
+ * never kept is there for its serde. That is also how more goes through than fits at once.
+ */
+#include "kvr_router_own.h"
+
+static enum kvr_class
+class_of(const struct op *op)
+{
+	/* Gives slots back, so it never stands behind those that wait for one. */
+	if (op->phase == PHASE_BACK)
+		return KVR_CLASS_BACKGROUND;
+	switch ((enum kvr_op_kind)op->kind) {
+	case KVR_OP_PUT:
+		return op->phase == PHASE_ASK ? KVR_CLASS_LOOKUP : KVR_CLASS_PUT;
+	case KVR_OP_GET:
+		return KVR_CLASS_GET;
+	case KVR_OP_PREFETCH:
+		return KVR_CLASS_PREFETCH;
+	case KVR_OP_LOOKUP:
+	case KVR_OP_REMOVE:
+	case KVR_OP_SIZE:
+	case KVR_OP_N:
+		break;
+	}
+	return KVR_CLASS_LOOKUP;
+}
+
+static void
+append(struct step *s, uint32_t slot, uint32_t list)
+{
+	struct op *op = op_of(s, slot);
+	struct router *me = s->me;
+
+	if (op->listed != LIST_NONE)
+		return;
+	kvr_touch(s->out, me->list_head, sizeof(me->list_head));
+	kvr_touch(s->out, me->list_tail, sizeof(me->list_tail));
+	op->listed = (uint8_t)(list + 1);
+	op->prev = me->list_tail[list];
+	op->next = 0;
+	if (op->prev == 0)
+		me->list_head[list] = slot + 1;
+	else
+		op_of(s, op->prev - 1)->next = slot + 1;
+	me->list_tail[list] = slot + 1;
+}
+
+void
+kvr_router_enlist(struct step *s, uint32_t slot)
+{
+	append(s, slot, class_of(&s->me->op[slot]));
+}
+
+void
+kvr_router_enlist_holder(struct step *s, uint32_t slot)
+{
+	append(s, slot, LIST_HOLDERS);
+}
+
+void
+kvr_router_unlist(struct step *s, uint32_t slot)
+{
+	struct op *op = op_of(s, slot);
+	struct router *me = s->me;
+
+	if (op->listed == LIST_NONE)
+		return;
+	uint32_t list = op->listed - 1U;
+
+	kvr_touch(s->out, me->list_head, sizeof(me->list_head));
+	kvr_touch(s->out, me->list_tail, sizeof(me->list_tail));
+	if (op->prev == 0)
+		me->list_head[list] = op->next;
+	else
+		op_of(s, op->prev - 1)->next = op->next;
+	if (op->next == 0)
+		me->list_tail[list] = op->prev;
+	else
+		op_of(s, op->next - 1)->prev = op->prev;
+	op->next = op->prev = 0;
+	op->listed = LIST_NONE;
+}
+
+/* The first of a list that holds slots and has no part on its way: it waits itself. 0: none. */
+static uint32_t
+holder_in(const struct router *me, uint32_t list)
+{
+	uint32_t at = me->list_head[list];
+
+	while (at != 0 && (me->op[at - 1].kept == 0 || me->op[at - 1].parts > 0))
+		at = me->op[at - 1].next;
+	return at;
+}
+
+bool
+kvr_router_relieve(struct step *s, uint32_t slot)
+{
+	static const uint32_t lists[] = { KVR_CLASS_PREFETCH, KVR_CLASS_PUT, LIST_HOLDERS };
+	const struct router *me = s->me;
+	uint32_t at = 0;
+
+	if (me->op[slot].phase == PHASE_BACK || me->n_slots_back == 0)
+		return false;
+	for (uint32_t i = 0; i < KVR_LEN(lists) && at == 0; i++)
+		at = holder_in(me, lists[i]);
+	if (at == 0)
+		return false;
+	kvr_router_write_kept(s, at - 1);
+	return true;
+}
