@@ -6,7 +6,7 @@ set_tests_properties(connectors.valkey PROPERTIES LABELS "redis;valkey")
 foreach(t IN ITEMS redis redis_golden valkey conformance_redis conformance_valkey)
   add_test(NAME connectors.${t}_on_valkey COMMAND test_connectors_${t}
     WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
-  set_tests_properties(connectors.${t}_on_valkey PROPERTIES LABELS valkey TIMEOUT 300
+  set_tests_properties(connectors.${t}_on_valkey PROPERTIES LABELS "valkey;twin" TIMEOUT 300
     SKIP_RETURN_CODE 77 ENVIRONMENT "KVR_TEST_SERVER=valkey-server")
 endforeach()
 
