@@ -48,7 +48,9 @@ kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t 
 		.slot_bytes = sys->opt.slot_bytes,
 		.tls = { .ca = c->tls.ca, .cert = c->tls.cert, .key = c->tls.key,
 		    .server_name = c->tls.server_name,
-		    .no_verify = c->tls.verify == KVR_CONFIG_VERIFY_OFF } };
+		    .no_verify = c->tls.verify == KVR_CONFIG_VERIFY_OFF },
+		.sentinel = { .service = c->sentinel.service, .user = c->sentinel.user,
+		    .password = c->sentinel.password } };
 	enum kvr_err err = t->ops->open(&opts, &t->store, cause, sizeof(cause));
 
 	if (err != KVR_OK) {

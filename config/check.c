@@ -47,12 +47,71 @@ at_place(struct kvr_load *load, struct kvr_place place)
 		kvr_load_error(load, &o_, __VA_ARGS__);                                            \
 	} while (0)
 
+/* What stands behind "name=" among the options of a URL; NULL: nothing does. */
+static const char *
+url_option(const char *url, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = strchr(url, '?'); at != NULL; at = strchr(at + 1, '&')) {
+		if (strncmp(at + 1, name, len) == 0 && at[1 + len] == '=')
+			return at + 2 + len;
+	}
+	return NULL;
+}
+
+/* name is the path of the password; that of its variable has "_env" behind it. */
+static void
+derive_password(struct kvr_load *load, uint32_t i, const char *name, const char *variable,
+    const char **ret)
+{
+	struct kvr_config_own *own = load->cfg->own;
+	char env[KVR_PATH_MAX];
+
+	snprintf(env, sizeof(env), "%s_env", name);
+	if (variable == NULL || !given(load, in_tier(i, env)) || load->import)
+		return;
+	const char *text = own->env(own->env_arg, variable);
+
+	if (text == NULL) {
+		PLACE_ERROR(load, in_tier(i, env), "tiers.%s: the variable %.64s is not set",
+		    load->cfg->tier[i].name, variable);
+		return;
+	}
+	if (given(load, in_tier(i, name)))
+		return; /* kvr_check_whole says it */
+	*ret = kvr_arena_text(&own->arena, text, strlen(text));
+	kvr_place_origin(load->cfg, in_tier(i, name))->env = variable;
+}
+
+/* LMCache names the service by a variable, and goes on with a name of its own without it. */
+static void
+derive_service(struct kvr_load *load, uint32_t i)
+{
+	struct kvr_config_tier *tier = &load->cfg->tier[i];
+	struct kvr_config_own *own = load->cfg->own;
+
+	if (tier->url == NULL || !kvr_scheme_asks_sentinels(tier->url) ||
+	    tier->sentinel.service != NULL || url_option(tier->url, "service") != NULL)
+		return;
+	const char *name = own->env(own->env_arg, "REDIS_SERVICE_NAME");
+
+	if (name == NULL) {
+		struct kvr_origin at = at_place(load, in_tier(i, "url"));
+
+		kvr_load_warn(load, &at, "the variable REDIS_SERVICE_NAME is not set; the service "
+		    "is taken to be \"redismaster\"");
+		name = "redismaster";
+	}
+	tier->sentinel.service = kvr_arena_text(&own->arena, name, strlen(name));
+}
+
 static void
 derive_tier(struct kvr_load *load, uint32_t i)
 {
 	struct kvr_config_tier *tier = &load->cfg->tier[i];
 	const struct kvr_scheme *scheme = tier->url == NULL ? NULL : kvr_scheme_find(tier->url);
-	struct kvr_place env = in_tier(i, "password_env"), capacity = in_tier(i, "capacity");
+	struct kvr_place capacity = in_tier(i, "capacity");
 	bool by_url = load->cfg->flat || load->cfg->own->tier_at[i].kind == KVR_FROM_URL;
 
 	if (!given(load, in_tier(i, "format")) || tier->format == KVR_CONFIG_FORMAT_DEFAULT) {
@@ -64,20 +123,11 @@ derive_tier(struct kvr_load *load, uint32_t i)
 	if (!given(load, capacity))
 		tier->capacity_bytes =
 		    tier->url != NULL && kvr_scheme_is(tier->url, "memory") ? KVR_MIB(1024) : 0;
-	if (tier->password_env != NULL && given(load, env) && !load->import) {
-		struct kvr_config_own *own = load->cfg->own;
-		const char *text = own->env(own->env_arg, tier->password_env);
-
-		if (text == NULL) {
-			PLACE_ERROR(load, env, "tiers.%s: the variable %.64s is not set",
-			    tier->name, tier->password_env);
-			return;
-		}
-		if (given(load, in_tier(i, "password")))
-			return; /* kvr_check_whole says it */
-		tier->password = kvr_arena_text(&own->arena, text, strlen(text));
-		kvr_place_origin(load->cfg, in_tier(i, "password"))->env = tier->password_env;
-	}
+	derive_password(load, i, "password", tier->password_env, &tier->password);
+	derive_password(load, i, "sentinel.password", tier->sentinel.password_env,
+	    &tier->sentinel.password);
+	if (load->cfg->flat)
+		derive_service(load, i);
 }
 
 void
@@ -180,19 +230,6 @@ check_format(struct kvr_load *load, uint32_t i)
 		    tier->name, kvr_config_format_name(tier->format));
 }
 
-/* What stands behind "name=" among the options of a URL; NULL: nothing does. */
-static const char *
-url_option(const char *url, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (const char *at = strchr(url, '?'); at != NULL; at = strchr(at + 1, '&')) {
-		if (strncmp(at + 1, name, len) == 0 && at[1 + len] == '=')
-			return at + 2 + len;
-	}
-	return NULL;
-}
-
 static void
 check_tls(struct kvr_load *load, uint32_t i)
 {
@@ -201,7 +238,7 @@ check_tls(struct kvr_load *load, uint32_t i)
 		{ "tls.cert", "ssl_certfile" }, { "tls.key", "ssl_keyfile" },
 		{ "tls.verify", "ssl_cert_reqs" }, { "tls.server_name", "ssl_check_hostname" } };
 	const struct kvr_config_tier *tier = &load->cfg->tier[i];
-	bool speaks = kvr_scheme_is(tier->url, "rediss");
+	bool speaks = kvr_scheme_speaks_tls(tier->url);
 	const char *reqs = speaks ? url_option(tier->url, "ssl_cert_reqs") : NULL;
 
 	for (size_t k = 0; k < KVR_LEN(keys); k++) {
@@ -211,7 +248,7 @@ check_tls(struct kvr_load *load, uint32_t i)
 			continue;
 		if (!speaks)
 			PLACE_ERROR(load, place, "tiers.%s: %s means nothing here: only a "
-			    "rediss:// URL speaks TLS", tier->name, keys[k][0]);
+			    "rediss:// or valkeys:// URL speaks TLS", tier->name, keys[k][0]);
 		else if (url_option(tier->url, keys[k][1]) != NULL)
 			PLACE_ERROR(load, place, "tiers.%s: %s is given, and %s in the URL: keep "
 			    "one", tier->name, keys[k][0], keys[k][1]);
@@ -231,12 +268,42 @@ check_tls(struct kvr_load *load, uint32_t i)
 }
 
 static void
+check_sentinel(struct kvr_load *load, uint32_t i)
+{
+	static const char *const keys[] = { "sentinel.service", "sentinel.user",
+		"sentinel.password", "sentinel.password_env" };
+	const struct kvr_config_tier *tier = &load->cfg->tier[i];
+	bool asks = kvr_scheme_asks_sentinels(tier->url);
+
+	for (size_t k = 0; k < KVR_LEN(keys); k++) {
+		if (!asks && given(load, in_tier(i, keys[k])))
+			PLACE_ERROR(load, in_tier(i, keys[k]), "tiers.%s: %s means nothing here: "
+			    "only a redis-sentinel:// URL asks sentinels", tier->name, keys[k]);
+	}
+	if (!asks)
+		return;
+	if (given(load, in_tier(i, keys[2])) && given(load, in_tier(i, keys[3])))
+		PLACE_ERROR(load, in_tier(i, keys[3]), "tiers.%s: %s and %s are both given",
+		    tier->name, keys[2], keys[3]);
+	bool in_url = url_option(tier->url, "service") != NULL;
+
+	if (in_url && given(load, in_tier(i, keys[0])))
+		PLACE_ERROR(load, in_tier(i, keys[0]), "tiers.%s: %s is given, and service in the "
+		    "URL: keep one", tier->name, keys[0]);
+	else if (!in_url && tier->sentinel.service == NULL)
+		PLACE_ERROR(load, in_tier(i, "url"), "tiers.%s: the sentinels have to know which "
+		    "service is meant: set sentinel.service, or write ?service=NAME in the URL",
+		    tier->name);
+}
+
+static void
 check_tier(struct kvr_load *load, uint32_t i)
 {
 	const struct kvr_config_tier *tier = &load->cfg->tier[i];
 
 	check_login(load, i);
 	check_tls(load, i);
+	check_sentinel(load, i);
 	check_format(load, i);
 	if (tier->lanes.control + tier->lanes.bulk > KVR_LANES_MAX)
 		PLACE_ERROR(load, in_tier(i, "lanes.bulk"),

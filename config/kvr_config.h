@@ -90,7 +90,12 @@ struct kvr_config_tier {
 		const char *ca, *cert, *key; /* PEM files; NULL: the system's CAs, no certificate */
 		uint32_t verify;             /* enum kvr_config_verify */
 		const char *server_name;     /* NULL: the host of the URL */
-	} tls; /* rediss only */
+	} tls; /* only where the scheme speaks TLS */
+	struct {
+		const char *service;         /* NULL: in the URL */
+		const char *user, *password; /* of the sentinels themselves; NULL: none */
+		const char *password_env;    /* only for messages */
+	} sentinel; /* only where the URL names sentinels */
 
 	/* Which variable held the password; only for messages. */
 	const char *password_env;

@@ -18,8 +18,10 @@
 	X("rediss", ALL, SEALED, LMCACHE)                                                          \
 	X("unix", ALL, SEALED, LMCACHE)                                                            \
 	X("redis-sentinel", ALL, SEALED, LMCACHE)                                                  \
+	X("rediss-sentinel", ALL, SEALED, LMCACHE)                                                 \
 	X("redis-cluster", ALL, SEALED, LMCACHE)                                                   \
 	X("valkey", ALL, SEALED, LMCACHE)                                                          \
+	X("valkeys", ALL, SEALED, LMCACHE)                                                         \
 	X("resp", CAN_BARE, BARE, BARE)                                                            \
 	X("lm", CAN_LMCACHE, LMCACHE, LMCACHE)                                                     \
 	X("eic", CAN_LMCACHE, LMCACHE, LMCACHE)                                                    \
@@ -63,6 +65,18 @@ kvr_scheme_find(const char *url)
 			return &schemes[i];
 	}
 	return NULL;
+}
+
+bool
+kvr_scheme_speaks_tls(const char *url)
+{
+	return strncmp(url, "rediss", 6) == 0 || strncmp(url, "valkeys", 7) == 0;
+}
+
+bool
+kvr_scheme_asks_sentinels(const char *url)
+{
+	return kvr_scheme_is(url, "redis-sentinel") || kvr_scheme_is(url, "rediss-sentinel");
 }
 
 const char *const *

@@ -26,7 +26,7 @@
  * and by what its connector for that server can do.
  */
 struct kvr_redis_kind {
-	const char *scheme;
+	const char *scheme, *tls_scheme; /* NULL: it has no TLS */
 	const char *value, *mark; /* LMCACHE: what stands behind the key in its two names */
 	uint32_t formats;         /* KVR_FORMAT_BITs */
 	bool databases;           /* SELECT */
@@ -39,6 +39,7 @@ extern const struct kvr_redis_kind kvr_redis_kind_redis, kvr_redis_kind_resp,
     kvr_redis_kind_valkey;
 
 struct kvr_tls;
+struct kvr_redis_sentinels;
 
 struct kvr_store {
 	uint32_t magic;
@@ -50,6 +51,7 @@ struct kvr_store {
 	uint64_t ttl_ms, connect_ns, window_bytes;
 	const struct kvr_redis_kind *kind;
 	struct kvr_tls *tls; /* NULL: plain */
+	struct kvr_redis_sentinels *sentinels; /* they know host and port; NULL: we do */
 	struct kvr_frame_rules rules;
 	char  prefix[KVR_REDIS_PREFIX_MAX + 1];
 	char  where[320]; /* host and port, or the path: for messages */
@@ -126,6 +128,28 @@ enum kvr_err kvr_redis_bulk_skip(struct kvr_connector *, uint64_t len);
 enum kvr_err kvr_redis_open(const struct kvr_redis_kind *, const struct kvr_store_opts *,
     struct kvr_store **ret, char *why, size_t why_cap);
 void kvr_redis_close(struct kvr_store *take);
+void kvr_redis_wipe(char *take); /* a secret; NULL is fine */
+
+/*
+ * redis_dial.c. Connects c->s to a server of the store, with TLS where the store speaks it, and
+ * signs in. After an error the stream is hung up and c->s.why says what happened.
+ */
+enum kvr_err kvr_redis_connect(struct kvr_connector *, const char *host, uint16_t port,
+    uint64_t until_ns, struct kvr_kick *);
+enum kvr_err kvr_redis_connect_unix(struct kvr_connector *, uint64_t until_ns, struct kvr_kick *);
+/* As far as TLS; who signs in how is the caller's business. */
+enum kvr_err kvr_redis_reach(struct kvr_connector *, const char *host, uint16_t port,
+    uint64_t until_ns, struct kvr_kick *);
+/* AUTH; nothing is sent without a password. */
+enum kvr_err kvr_redis_login(struct kvr_sock *, const char *user, const char *password);
+/* A control command that must be answered with a status. on_plain_err: what "-ERR" means. */
+enum kvr_err kvr_redis_demand(struct kvr_sock *, uint32_t argc, const char *const *argv,
+    enum kvr_err on_plain_err);
+
+/* redis_sentinel.c. The same, to the server that the sentinels call the master. */
+enum kvr_err kvr_redis_connect_master(
+    struct kvr_connector *, uint64_t until_ns, struct kvr_kick *);
+void kvr_redis_sentinels_free(struct kvr_redis_sentinels *take); /* NULL is fine */
 
 /* redis_tls.c. Whether kvr_redis_tls reads this option of the URL. */
 bool kvr_redis_tls_option(const struct kvr_store *, const char *option);

@@ -18,7 +18,7 @@
 #include <string.h>
 
 #define STORE_MAGIC KVR_MAGIC('R', 'S', 'T', 'O')
-#define LANE_MAGIC KVR_MAGIC('R', 'L', 'A', 'N')
+#define LANE_MAGIC  KVR_MAGIC('R', 'L', 'A', 'N')
 
 static enum kvr_err
 open_kind(const struct kvr_redis_kind *kind, const struct kvr_store_opts *opts,
@@ -80,60 +80,15 @@ lane_new(struct kvr_store *store)
 	return c;
 }
 
-/* A control command that must be answered with a status. */
-static enum kvr_err
-demand(struct kvr_connector *c, uint32_t argc, const char *const *argv, enum kvr_err on_plain_err)
-{
-	struct kvr_control reply;
-	enum kvr_err err = kvr_control(&c->s, argc, argv, &reply);
-	if (err != KVR_OK)
-		return err;
-	if (reply.kind == KVR_RESP_STATUS)
-		return KVR_OK;
-	if (reply.kind != KVR_RESP_ERROR)
-		return kvr_stream_fail(
-		    &c->s, KVR_E_PROTO, "a reply of the wrong kind to %s", argv[0]);
-	/* The general code says nothing; what was asked says more. */
-	bool plain =
-	    strncmp(reply.text, "ERR ", 4) == 0 && strstr(reply.text, "max number") == NULL;
-	err = (enum kvr_err)kvr_resp_error(reply.text, strlen(reply.text));
-	return kvr_stream_fail(&c->s, plain ? on_plain_err : err, "%s: %s", argv[0], reply.text);
-}
-
-static enum kvr_err
-sign_in(struct kvr_connector *c)
-{
-	const struct kvr_store *store = c->store;
-	char db[12];
-	enum kvr_err err = KVR_OK;
-	if (store->password != NULL && store->user != NULL)
-		err = demand(c, 3, (const char *const[]){ "AUTH", store->user, store->password },
-		    KVR_E_AUTH);
-	else if (store->password != NULL)
-		err = demand(c, 2, (const char *const[]){ "AUTH", store->password }, KVR_E_AUTH);
-	if (err == KVR_OK && store->db > 0) {
-		snprintf(db, sizeof(db), "%u", store->db);
-		err = demand(c, 2, (const char *const[]){ "SELECT", db }, KVR_E_CONFIG);
-	}
-	/*
-	 * Says now what the first batch would say otherwise: that a password is missing, that the
-	 * server is still loading or has no place for us.
-	 */
-	return err == KVR_OK ? demand(c, 1, (const char *const[]){ "PING" }, KVR_E_REFUSED) : err;
-}
-
 static enum kvr_err
 connect_lane(struct kvr_connector *c, uint64_t until_ns, struct kvr_kick *kick)
 {
 	const struct kvr_store *store = c->store;
-	enum kvr_err err = store->is_unix ?
-	    kvr_stream_dial_unix(&c->s, store->host, until_ns, kick) :
-	    kvr_stream_dial_tcp(&c->s, store->host, store->port, until_ns, kick);
-	if (err == KVR_OK && store->tls != NULL)
-		err = kvr_stream_tls(&c->s, store->tls, store->host, until_ns);
-	if (err == KVR_OK)
-		err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
-	return err == KVR_OK ? sign_in(c) : err;
+	if (store->sentinels != NULL)
+		return kvr_redis_connect_master(c, until_ns, kick);
+	if (store->is_unix)
+		return kvr_redis_connect_unix(c, until_ns, kick);
+	return kvr_redis_connect(c, store->host, store->port, until_ns, kick);
 }
 
 static enum kvr_err
@@ -157,9 +112,11 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
 	if (err == KVR_E_TIMEOUT && end_ns < until_ns)
 		err = KVR_E_DOWN;
 	/* It has heard us and hung up: so does a server that waits for a handshake. */
-	bool maybe_tls = err == KVR_E_DOWN && c->s.moved > 0 && store->tls == NULL;
-	snprintf(why, why_cap, "%s: %s%s", store->where, c->s.why,
-	    maybe_tls && !store->is_unix ? "; if this is a TLS port, write rediss://" : "");
+	bool maybe_tls = err == KVR_E_DOWN && c->s.moved > 0 && store->tls == NULL &&
+	                 !store->is_unix && store->kind->tls_scheme != NULL;
+	snprintf(why, why_cap, "%s: %s%s%s%s", store->where, c->s.why,
+	    maybe_tls ? "; if this is a TLS port, write " : "",
+	    maybe_tls ? store->kind->tls_scheme : "", maybe_tls ? "://" : "");
 	hang_up(c);
 	return err;
 }
@@ -194,7 +151,7 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 		err = kvr_stream_fail(
 		    &c->s, KVR_E_PROTO, "the server sent bytes that nobody asked for");
 	if (err == KVR_OK && verb == KVR_VERB_PING)
-		return demand(c, 1, (const char *const[]){ "PING" }, KVR_E_REFUSED);
+		return kvr_redis_demand(&c->s, 1, (const char *const[]){ "PING" }, KVR_E_REFUSED);
 	refuse_bad_keys(items, n);
 	for (uint32_t at = 0; at < n && err == KVR_OK; at += KVR_REDIS_GROUP)
 		err = verb_table[verb](c, items + at, KVR_MIN(n - at, KVR_REDIS_GROUP));
@@ -210,15 +167,15 @@ why(const struct kvr_connector *c)
 	return c->s.err != KVR_OK ? c->s.why : c->why;
 }
 
-static const char *const redis_schemes[] = { "redis", "rediss", "unix", NULL };
-static const char *const valkey_schemes[] = { "valkey", NULL };
+static const char *const redis_schemes[] = { "redis", "rediss", "unix", "redis-sentinel",
+	"rediss-sentinel", NULL };
+static const char *const valkey_schemes[] = { "valkey", "valkeys", NULL };
 static const char *const resp_schemes[] = { "resp", NULL };
 
-#define BARE KVR_FORMAT_BIT(KVR_FORMAT_BARE)
-#define ALL (BARE | KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_SEALED))
-#define CAPS (KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP))
-#define SHARED                                                                                     \
-	.close = kvr_redis_close, .dial = dial, .hang_up = hang_up, .run = run, .why = why
+#define BARE   KVR_FORMAT_BIT(KVR_FORMAT_BARE)
+#define ALL    (BARE | KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_SEALED))
+#define CAPS   (KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP))
+#define SHARED .close = kvr_redis_close, .dial = dial, .hang_up = hang_up, .run = run, .why = why
 
 const struct kvr_connector_ops kvr_redis_ops = {
 	.name = "redis",

@@ -14,6 +14,7 @@
 #define ALL (BARE | KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_SEALED))
 
 const struct kvr_redis_kind kvr_redis_kind_redis = { .scheme = "redis",
+	.tls_scheme = "rediss",
 	.value = "kv_bytes",
 	.mark = "metadata",
 	.formats = ALL,
@@ -22,6 +23,7 @@ const struct kvr_redis_kind kvr_redis_kind_redis = { .scheme = "redis",
 	.drops_orphans = true };
 
 const struct kvr_redis_kind kvr_redis_kind_valkey = { .scheme = "valkey",
+	.tls_scheme = "valkeys",
 	.value = ":kv_bytes",
 	.mark = ":metadata",
 	.formats = ALL,

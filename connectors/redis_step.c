@@ -145,8 +145,15 @@ kvr_redis_odd_reply(
 {
 	if (r->kind != KVR_RESP_ERROR)
 		return kvr_stream_fail(&c->s, KVR_E_PROTO, "a reply of the wrong kind to %s", verb);
+	/*
+	 * What was a master is one no more. The next dial finds the new one, and what has no reply yet
+	 * is asked of that; from this one nothing that is worth having will come.
+	 */
+	if (c->store->sentinels != NULL && kvr_resp_is_code(r, "READONLY"))
+		return kvr_stream_fail(&c->s, KVR_E_DOWN, "%s: %.*s", verb,
+		    (int)KVR_MIN(r->text_len, 120U), r->text);
 	*ret_err = kvr_resp_error(r->text, r->text_len);
-	if (r->text_len >= 6 && memcmp(r->text, "NOAUTH", 6) == 0)
+	if (kvr_resp_is_code(r, "NOAUTH"))
 		c->signed_out = true;
 	snprintf(
 	    c->why, sizeof(c->why), "%s: %.*s", verb, (int)KVR_MIN(r->text_len, 200U), r->text);

@@ -135,7 +135,7 @@ kvr_redis_tls(const struct kvr_url *u, const struct kvr_tls_opts *o, struct kvr_
 {
 	struct choices c = { 0 };
 	if (!s->is_tls && kvr_tls_given(o)) {
-		snprintf(why, why_cap, "tls: only a rediss:// URL speaks TLS");
+		snprintf(why, why_cap, "tls: only a rediss:// or valkeys:// URL speaks TLS");
 		return KVR_E_CONFIG;
 	}
 	if (!s->is_tls)

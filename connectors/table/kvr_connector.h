@@ -122,6 +122,18 @@ kvr_tls_given(const struct kvr_tls_opts *o)
 	    o->no_verify || o->no_host_check;
 }
 
+/* Whom to ask for the server of a service, where the URL names sentinels. */
+struct kvr_sentinel_opts {
+	const char *service;         /* NULL: the one in the URL */
+	const char *user, *password; /* of the sentinels themselves; NULL: none */
+};
+
+static inline bool
+kvr_sentinel_given(const struct kvr_sentinel_opts *o)
+{
+	return o->service != NULL || o->user != NULL || o->password != NULL;
+}
+
 /* All texts live as long as the store. What a store does not know it must refuse, not ignore. */
 struct kvr_store_opts {
 	const char *tier; /* its name, for messages */
@@ -141,6 +153,7 @@ struct kvr_store_opts {
 	const char *tmp_dir;         /* relative directory for temporary files; NULL: none */
 	uint64_t    slot_bytes;      /* a full chunk, where a header-less read has to know it */
 	struct kvr_tls_opts tls;
+	struct kvr_sentinel_opts sentinel;
 };
 
 struct kvr_store;

@@ -71,6 +71,19 @@ kvr_resp_parse(const void *line, size_t len, struct kvr_resp *ret)
 	return ok;
 }
 
+static bool
+starts_with(const char *text, size_t len, const char *code)
+{
+	size_t n = strlen(code);
+	return len >= n && memcmp(text, code, n) == 0 && (len == n || text[n] == ' ');
+}
+
+bool
+kvr_resp_is_code(const struct kvr_resp *r, const char *code)
+{
+	return r->kind == KVR_RESP_ERROR && starts_with(r->text, r->text_len, code);
+}
+
 int32_t
 kvr_resp_error(const char *text, size_t len)
 {
@@ -85,10 +98,8 @@ kvr_resp_error(const char *text, size_t len)
 		{ "DENIED", KVR_E_AUTH },
 		{ "WRONGTYPE", KVR_E_LENGTH },
 	};
-	const char *blank = memchr(text, ' ', len);
-	size_t code_len = blank != NULL ? (size_t)(blank - text) : len;
 	for (size_t i = 0; i < KVR_LEN(codes); i++)
-		if (strlen(codes[i].code) == code_len && memcmp(codes[i].code, text, code_len) == 0)
+		if (starts_with(text, len, codes[i].code))
 			return codes[i].err;
 	return KVR_E_REFUSED;
 }

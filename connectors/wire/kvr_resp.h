@@ -41,6 +41,9 @@ bool kvr_resp_parse(const void *line, size_t len, struct kvr_resp *ret);
  */
 int32_t kvr_resp_error(const char *text, size_t len);
 
+/* Whether it is an error reply that begins with this word. */
+bool kvr_resp_is_code(const struct kvr_resp *, const char *code);
+
 /* PROTO ends the stream; every well-formed reply is KVR_OK. */
 KVR_MUST_USE enum kvr_err kvr_resp_read(struct kvr_sock *s, struct kvr_resp *ret);
 /* The CR LF behind a bulk. */

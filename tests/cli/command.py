@@ -115,16 +115,27 @@ class Case(unittest.TestCase):
         return sorted(p for p in (self.dir / under).rglob("*") if p.is_file())
 
 
-class Redis:
-    """A server of its own on a Unix socket, and the few commands that a test needs."""
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
-    def __init__(self):
+
+class Redis:
+    """A server of its own on a Unix socket, and the few commands that a test needs.
+
+    port=True: on a free port of the loopback device too. conf: its configuration file.
+    """
+
+    def __init__(self, *options, port=False, conf=None, program="redis-server"):
         self.dir = Path(tempfile.mkdtemp(prefix="kvr-redis-"))
         self.sock = self.dir / "sock"
         self.url = f"unix://{self.sock}"
+        self.port = free_port() if port else 0
         self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", str(self.sock), "--save", "",
-             "--appendonly", "no", "--dir", str(self.dir)],
+            [program] + [str(conf)] * (conf is not None) +
+            ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.sock), "--save", "",
+             "--appendonly", "no", "--dir", str(self.dir), *options],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         until = time.monotonic() + PATIENCE_S

@@ -37,6 +37,7 @@ kvr_test_env(void *arg, const char *name)
 		{ "RANK", "3" },
 		{ "BADRANK", "three" },
 		{ "KV_PASSWORD", "hunter2" },
+		{ "KV_SENTINEL_PASSWORD", "hunter3" },
 		{ "KVRELAY_DIR", "/var/cache/kvrelay" },
 		{ "KVRELAY_REVISION", "rev-1" },
 	};

@@ -172,8 +172,8 @@ static const struct wrong wrong_stores[] = {
 	{ ONE("\"url\":\"gopher://x:1\""),
 	    "text:1:29: tiers.a.url: no store has the scheme \"gopher\"; there are: "
 	    "memory, fs, "
-	    "redis, rediss, unix, redis-sentinel, redis-cluster, valkey, resp, lm, eic, "
-	    "sagemaker-hyperpod" },
+	    "redis, rediss, unix, redis-sentinel, rediss-sentinel, redis-cluster, valkey, valkeys, "
+	    "resp, lm, eic, sagemaker-hyperpod" },
 	{ ONE("\"url\":\"user:secret@host\""), "text:1:29: tiers.a.url has no scheme; a "
 	                                       "URL looks like \"redis://host:6379\"" },
 	{ ONE("\"url\":\"memory://\",\"serde\":\"zstd\""),
@@ -250,9 +250,11 @@ static const struct wrong contradictions[] = {
 #define TLS "\"url\":\"rediss://h:1\",\"tls\":"
 static const struct wrong wrong_tls[] = {
 	{ ONE(REDIS "\"tls\":{\"ca\":\"/ca.pem\"}"),
-	    "text:1:55: tiers.a: tls.ca means nothing here: only a rediss:// URL speaks TLS" },
+	    "text:1:55: tiers.a: tls.ca means nothing here: only a rediss:// or "
+	    "valkeys:// URL speaks TLS" },
 	{ ONE("\"url\":\"memory://\",\"tls\":{\"verify\":\"on\"}"),
-	    "text:1:57: tiers.a: tls.verify means nothing here: only a rediss:// URL speaks TLS" },
+	    "text:1:57: tiers.a: tls.verify means nothing here: only a rediss:// or "
+	    "valkeys:// URL speaks TLS" },
 	{ ONE(TLS "{\"key\":\"/k.pem\"}"), "text:1:57: tiers.a: tls.key needs tls.cert" },
 	{ ONE(TLS "{\"verify\":\"no\"}"),
 	    "text:1:60: tiers.a.tls.verify cannot be \"no\"; nearest valid value: \"on\"" },
@@ -271,6 +273,29 @@ static const struct wrong wrong_tls[] = {
 START_TEST(tls_where_there_is_none_or_twice)
 {
 	check_all(wrong_tls, KVR_LEN(wrong_tls));
+}
+END_TEST
+
+#define SENTINELS "\"url\":\"redis-sentinel://h,i\","
+static const struct wrong wrong_sentinels[] = {
+	{ ONE(REDIS "\"sentinel\":{\"service\":\"a\"}"),
+	    "text:1:65: tiers.a: sentinel.service means nothing here: only a redis-sentinel:// URL "
+	    "asks sentinels" },
+	{ ONE("\"url\":\"redis-sentinel://h\""),
+	    "text:1:29: tiers.a: the sentinels have to know which service is meant: set "
+	    "sentinel.service, or write ?service=NAME in the URL" },
+	{ ONE("\"url\":\"redis-sentinel://h?service=a\",\"sentinel\":{\"service\":\"a\"}"),
+	    "text:1:82: tiers.a: sentinel.service is given, and service in the URL: keep one" },
+	{ ONE(SENTINELS "\"sentinel\":{\"service\":\"a\",\"password\":\"x\",\"password_env\":"
+	    "\"KV_PASSWORD\"}"), "text:1:108: tiers.a: sentinel.password and "
+	    "sentinel.password_env are both given" },
+	{ ONE(SENTINELS "\"sentinel\":{\"service\":\"a\",\"password_env\":\"NOPE\"}"),
+	    "text:1:93: tiers.a: the variable NOPE is not set" },
+};
+
+START_TEST(sentinels_that_are_not_asked_or_know_not_what)
+{
+	check_all(wrong_sentinels, KVR_LEN(wrong_sentinels));
 }
 END_TEST
 
@@ -383,6 +408,7 @@ END_TEST
 KVR_CHECK_MAIN("config.errors", what_is_no_configuration_at_all,
     keys_that_do_not_exist_or_are_there_twice, values_of_the_wrong_kind, numbers_out_of_range,
     stores_that_cannot_do_what_is_asked, tls_where_there_is_none_or_twice,
+    sentinels_that_are_not_asked_or_know_not_what,
     a_server_that_is_not_verified_is_a_warning, values_that_contradict_each_other,
     too_many_tiers_are_named_at_the_first_one_that_is_too_much,
     all_errors_are_told_with_their_lines_and_carets, no_secret_is_ever_printed,

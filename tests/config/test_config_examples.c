@@ -106,7 +106,7 @@ START_TEST(no_example_is_forgotten)
 		}
 	}
 	closedir(dir);
-	ck_assert_int_eq(n, 6);
+	ck_assert_int_eq(n, 7);
 }
 END_TEST
 

@@ -206,9 +206,24 @@ static const struct {
 	{ "{\"remote_url\":\"mock://1/\"}",
 	    "text:1:15: remote_url: no store has the scheme \"mock\"; there are: memory, "
 	    "fs, "
-	    "redis, rediss, unix, redis-sentinel, redis-cluster, valkey, resp, lm, eic, "
-	    "sagemaker-hyperpod" },
+	    "redis, rediss, unix, redis-sentinel, rediss-sentinel, redis-cluster, valkey, valkeys, "
+	    "resp, lm, eic, sagemaker-hyperpod" },
 };
+
+START_TEST(the_service_of_the_sentinels_is_a_variable_or_redismaster)
+{
+	struct kvr_said said;
+	struct kvr_config *cfg = parse("{\"remote_url\":\"redis-sentinel://h:1,i:2\"}", &said);
+
+	ck_assert_str_eq(cfg->tier[0].sentinel.service, "redismaster");
+	ck_assert_ptr_nonnull(strstr(said.text, "REDIS_SERVICE_NAME is not set"));
+	kvr_config_free(cfg);
+	cfg = parse("{\"remote_url\":\"redis-sentinel://h:1?service=kv\"}", &said);
+	ck_assert_ptr_null(cfg->tier[0].sentinel.service);
+	ck_assert_str_eq(said.text, "");
+	kvr_config_free(cfg);
+}
+END_TEST
 
 START_TEST(what_would_be_wrong_to_ignore_is_an_error)
 {
@@ -227,4 +242,5 @@ END_TEST
 KVR_CHECK_MAIN("config.flat", a_url_alone_gives_lmcaches_defaults,
     every_key_is_mapped_in_its_own_units, groups_of_the_tier_form_may_stand_beside,
     valkey_and_resp_have_options_of_their_own, what_has_no_effect_is_a_warning,
+    the_service_of_the_sentinels_is_a_variable_or_redismaster,
     what_would_be_wrong_to_ignore_is_an_error)

@@ -41,6 +41,58 @@ START_TEST(password_and_database_go_through_it)
 }
 END_TEST
 
+START_TEST(valkeys_is_valkey_over_tls)
+{
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, NULL);
+	char url[96];
+	struct bed b;
+	struct load l = load_new(1, 10);
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
+	snprintf(url, sizeof(url), "valkeys://localhost:%u/3", server->port);
+	opts.url = url;
+	bed_up(&b, &opts);
+	tls_round_trip(&b, 4, 1000);
+	bed_down(&b);
+	/* And is no Redis: the two names of a chunk are LMCache's for Valkey. */
+	opts.format = KVR_FORMAT_LMCACHE;
+	bed_up(&b, &opts);
+	bed_ok(&b, KVR_VERB_PUT, l.items, 1);
+	bed_down(&b);
+	snprintf(url, sizeof(url), "rediss://localhost:%u/3", server->port);
+	bed_up(&b, &opts);
+	bed_ok(&b, KVR_VERB_EXISTS, l.items, 1);
+	bed_status(&l.items[0], KVR_E_MISS);
+	bed_down(&b);
+	load_free(&l);
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+/* Sentinels and the master that they name speak TLS, or neither does. */
+START_TEST(sentinels_are_asked_over_tls)
+{
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", "pw", NULL);
+	char conf[96], port[8], url[128];
+	const char *const args[] = { "--tls-port", port, "--tls-cert-file", server->cert,
+		"--tls-key-file", server->key, "--tls-ca-cert-file", server->ca,
+		"--tls-auth-clients", "no", "--tls-replication", "yes", NULL };
+	snprintf(conf, sizeof(conf), "sentinel monitor m 127.0.0.1 %u 1\n", server->port);
+	snprintf(port, sizeof(port), "%u", kvr_redis_free_port());
+	struct kvr_redis_server *sentinel = kvr_redis_sentinel_start(conf, args);
+	struct bed b;
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
+	snprintf(url, sizeof(url), "rediss-sentinel://:pw@127.0.0.1:%s?service=m", port);
+	opts.url = url;
+	bed_up(&b, &opts);
+	tls_round_trip(&b, 4, 1000);
+	bed_down(&b);
+	opts.tls.ca = kvr_test_ca_file(other_ca, "ca.pem");
+	tls_refused(&opts, KVR_E_AUTH, "sentinel 127.0.0.1:");
+	kvr_redis_server_stop(sentinel);
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
 START_TEST(only_a_server_of_a_known_ca_is_believed)
 {
 	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, NULL);
@@ -237,8 +289,8 @@ START_TEST(what_cannot_be_meant_is_refused)
 	    "ssl_ca_certs in the URL and tls.ca");
 	not_opened("rediss://h?ssl_cert_reqs=none", (struct kvr_tls_opts){ .no_verify = true },
 	    "ssl_cert_reqs in the URL and tls.verify");
-	not_opened("redis://h", (struct kvr_tls_opts){ .ca = "/b" }, "only a rediss:// URL");
-	not_opened("unix:///s", (struct kvr_tls_opts){ .no_verify = true }, "only a rediss:// URL");
+	not_opened("redis://h", (struct kvr_tls_opts){ .ca = "/b" }, "only a rediss:// or valkeys:// URL");
+	not_opened("unix:///s", (struct kvr_tls_opts){ .no_verify = true }, "only a rediss:// or valkeys:// URL");
 	not_opened("rediss://h", (struct kvr_tls_opts){ .ca = "/nowhere/ca.pem" },
 	    "tls.ca: /nowhere/ca.pem: No such file");
 	not_opened("rediss://h", (struct kvr_tls_opts){ .ca = key }, "tls.ca: ");
@@ -260,7 +312,8 @@ START_TEST(a_key_with_a_passphrase_is_refused_and_nobody_is_asked)
 END_TEST
 
 KVR_CHECK_MAIN("connectors.redis_tls", values_of_all_sizes_come_back_in_every_format,
-    password_and_database_go_through_it, only_a_server_of_a_known_ca_is_believed,
+    password_and_database_go_through_it,
+    valkeys_is_valkey_over_tls, sentinels_are_asked_over_tls, only_a_server_of_a_known_ca_is_believed,
     a_directory_of_cas_and_a_bundle_will_do, an_expired_certificate_is_named_with_its_date,
     the_certificate_must_name_the_host, an_address_is_not_a_name,
     a_server_may_demand_a_certificate, and_so_it_may_with_tls_1_2, older_than_1_2_is_not_spoken,

@@ -69,8 +69,8 @@ loopback(uint16_t port)
 	return a;
 }
 
-static uint16_t
-free_port(void)
+uint16_t
+kvr_redis_free_port(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in a = loopback(0);
@@ -84,11 +84,12 @@ free_port(void)
 static void
 exec_server(const struct kvr_redis_server *me, pid_t parent)
 {
-	char port[16];
-	const char *argv[ARGS_MAX] = { kvr_redis_server_program(), "--port", port, "--bind",
+	char port[16], conf[96];
+	const char *argv[ARGS_MAX] = { kvr_redis_server_program(), conf, "--port", port, "--bind",
 		"127.0.0.1", "--unixsocket", me->sock, "--dir", me->dir, "--save", "", "--appendonly", "no",
 		"--logfile", "log", "--loglevel", "warning", "--daemonize", "no" };
 	size_t n = 0;
+	snprintf(conf, sizeof(conf), "%s/conf", me->dir);
 	snprintf(port, sizeof(port), "%u", me->port);
 	while (argv[n] != NULL)
 		n++;
@@ -96,6 +97,8 @@ exec_server(const struct kvr_redis_server *me, pid_t parent)
 		argv[n++] = "--requirepass";
 		argv[n++] = me->password;
 	}
+	if (me->is_sentinel)
+		argv[n++] = "--sentinel";
 	for (size_t i = 0; me->args != NULL && me->args[i] != NULL && n + 1 < ARGS_MAX; i++)
 		argv[n++] = me->args[i];
 	/* The parent may be gone before the request to die with it is made. */
@@ -160,26 +163,49 @@ launch(struct kvr_redis_server *me)
 	return up;
 }
 
-struct kvr_redis_server *
-kvr_redis_server_start(const char *password, const char *const *args)
+static void
+write_conf(const struct kvr_redis_server *me, const char *text)
+{
+	char path[96];
+	snprintf(path, sizeof(path), "%s/conf", me->dir);
+	FILE *f = fopen(path, "w");
+	need(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0, "its configuration");
+}
+
+static struct kvr_redis_server *
+start(const char *password, const char *const *args, const char *conf)
 {
 	struct kvr_redis_server *me = calloc(1, sizeof(*me));
 	need(me != NULL, "memory");
 	me->password = password;
 	me->args = args;
+	me->is_sentinel = conf != NULL;
 	snprintf(me->dir, sizeof(me->dir), "/tmp/kvr-redis-XXXXXX");
 	need(mkdtemp(me->dir) != NULL, "directory in /tmp");
+	write_conf(me, conf != NULL ? conf : "");
 	snprintf(me->sock, sizeof(me->sock), "%s/sock", me->dir);
 	snprintf(me->unix_url, sizeof(me->unix_url), "unix://%s", me->sock);
 	for (int i = 0; i < START_TRIES; i++) {
 		/* Another process may take the port first; then the server exits at once. */
-		me->port = free_port();
+		me->port = kvr_redis_free_port();
 		snprintf(me->url, sizeof(me->url), "redis://127.0.0.1:%u", me->port);
 		if (launch(me))
 			return me;
 	}
 	need(0, "does not start; its log lies in /tmp/kvr-redis-*");
 	return NULL;
+}
+
+struct kvr_redis_server *
+kvr_redis_server_start(const char *password, const char *const *args)
+{
+	return start(password, args, NULL);
+}
+
+struct kvr_redis_server *
+kvr_redis_sentinel_start(const char *conf, const char *const *args)
+{
+	return start(NULL, args, conf);
 }
 
 void
@@ -219,12 +245,16 @@ kvr_redis_server_resume(struct kvr_redis_server *me)
 void
 kvr_redis_server_stop(struct kvr_redis_server *take)
 {
+	/* nodes.conf: where it is part of a cluster. */
+	static const char *const files[] = { "log", "conf", "nodes.conf" };
 	char file[128];
 	if (take == NULL)
 		return;
 	kvr_redis_server_kill(take);
-	snprintf(file, sizeof(file), "%s/log", take->dir);
-	unlink(file);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		snprintf(file, sizeof(file), "%s/%s", take->dir, files[i]);
+		unlink(file);
+	}
 	unlink(take->sock);
 	rmdir(take->dir);
 	free(take);

@@ -11,6 +11,7 @@
 #ifndef KVR_HARNESS_REDIS_SERVER_H
 #define KVR_HARNESS_REDIS_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -25,10 +26,13 @@ struct kvr_redis_server {
 	char        unix_url[128]; /* unix:///path */
 	const char *password;
 	const char *const *args;
+	bool        is_sentinel;
 };
 
 /* password: NULL for none. args: more of the server's options, NULL-terminated; NULL: none. */
 struct kvr_redis_server *kvr_redis_server_start(const char *password, const char *const *args);
+/* A sentinel; conf is the text of its configuration, which it writes to as it goes. */
+struct kvr_redis_server *kvr_redis_sentinel_start(const char *conf, const char *const *args);
 void kvr_redis_server_stop(struct kvr_redis_server *take); /* NULL is fine */
 
 void kvr_redis_server_pause(struct kvr_redis_server *); /* SIGSTOP; returns when it stands still */
@@ -36,6 +40,7 @@ void kvr_redis_server_resume(struct kvr_redis_server *);
 void kvr_redis_server_kill(struct kvr_redis_server *);    /* SIGKILL; returns when it is gone */
 void kvr_redis_server_restart(struct kvr_redis_server *); /* on the same port, empty */
 
+uint16_t kvr_redis_free_port(void); /* of the loopback device; somebody else may take it first */
 int kvr_redis_server_missing(void);
 const char *kvr_redis_server_program(void);
 

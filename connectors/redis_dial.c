@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From an address to a connection that has signed in. */
+#include "kvr_redis.h"
+#include "kvr_control.h"
+#include "kvr_stream_tls.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum kvr_err
+kvr_redis_demand(
+    struct kvr_sock *s, uint32_t argc, const char *const *argv, enum kvr_err on_plain_err)
+{
+	struct kvr_control reply;
+	enum kvr_err err = kvr_control(s, argc, argv, &reply);
+	if (err != KVR_OK)
+		return err;
+	if (reply.kind == KVR_RESP_STATUS)
+		return KVR_OK;
+	if (reply.kind != KVR_RESP_ERROR)
+		return kvr_stream_fail(s, KVR_E_PROTO, "a reply of the wrong kind to %s", argv[0]);
+	/* The general code says nothing; what was asked says more. */
+	bool plain =
+	    strncmp(reply.text, "ERR ", 4) == 0 && strstr(reply.text, "max number") == NULL;
+	err = (enum kvr_err)kvr_resp_error(reply.text, strlen(reply.text));
+	return kvr_stream_fail(s, plain ? on_plain_err : err, "%s: %s", argv[0], reply.text);
+}
+
+enum kvr_err
+kvr_redis_login(struct kvr_sock *s, const char *user, const char *password)
+{
+	if (password == NULL)
+		return KVR_OK;
+	if (user != NULL)
+		return kvr_redis_demand(
+		    s, 3, (const char *const[]){ "AUTH", user, password }, KVR_E_AUTH);
+	return kvr_redis_demand(s, 2, (const char *const[]){ "AUTH", password }, KVR_E_AUTH);
+}
+
+static enum kvr_err
+sign_in(struct kvr_connector *c)
+{
+	const struct kvr_store *store = c->store;
+	char db[12];
+	enum kvr_err err = kvr_redis_login(&c->s, store->user, store->password);
+	if (err == KVR_OK && store->db > 0) {
+		snprintf(db, sizeof(db), "%u", store->db);
+		err =
+		    kvr_redis_demand(&c->s, 2, (const char *const[]){ "SELECT", db }, KVR_E_CONFIG);
+	}
+	/*
+	 * Says now what the first batch would say otherwise: that a password is missing, that the
+	 * server is still loading or has no place for us.
+	 */
+	if (err == KVR_OK)
+		err = kvr_redis_demand(&c->s, 1, (const char *const[]){ "PING" }, KVR_E_REFUSED);
+	return err;
+}
+
+static enum kvr_err
+end(struct kvr_connector *c, enum kvr_err err)
+{
+	if (err != KVR_OK)
+		kvr_stream_hang_up(&c->s);
+	return err;
+}
+
+enum kvr_err
+kvr_redis_reach(struct kvr_connector *c, const char *host, uint16_t port, uint64_t until_ns,
+    struct kvr_kick *kick)
+{
+	struct kvr_tls *tls = c->store->tls;
+	enum kvr_err err = kvr_stream_dial_tcp(&c->s, host, port, until_ns, kick);
+	if (err == KVR_OK && tls != NULL)
+		err = kvr_stream_tls(&c->s, tls, host, until_ns);
+	if (err == KVR_OK)
+		err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
+	return end(c, err);
+}
+
+enum kvr_err
+kvr_redis_connect(struct kvr_connector *c, const char *host, uint16_t port, uint64_t until_ns,
+    struct kvr_kick *kick)
+{
+	enum kvr_err err = kvr_redis_reach(c, host, port, until_ns, kick);
+	return err == KVR_OK ? end(c, sign_in(c)) : err;
+}
+
+enum kvr_err
+kvr_redis_connect_unix(struct kvr_connector *c, uint64_t until_ns, struct kvr_kick *kick)
+{
+	enum kvr_err err = kvr_stream_dial_unix(&c->s, c->store->host, until_ns, kick);
+	if (err == KVR_OK)
+		err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
+	return end(c, err == KVR_OK ? sign_in(c) : err);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A master, two replicas and three sentinels that watch them as "mymaster", all real and all on free
+ * loopback ports. The data servers want the password "secret", the sentinels "watch". A master that
+ * dies is replaced within a second or two.
+ */
+#ifndef KVR_HARNESS_SENTINEL_SET_H
+#define KVR_HARNESS_SENTINEL_SET_H
+
+#include "kvr_redis_server.h"
+
+enum { KVR_SENTINEL_DATA = 3, KVR_SENTINELS = 3 };
+
+struct kvr_sentinel_set {
+	struct kvr_redis_server *data[KVR_SENTINEL_DATA]; /* the first is the master at first */
+	struct kvr_redis_server *sentinel[KVR_SENTINELS];
+	char url[160]; /* redis-sentinel://host:port,...?service=mymaster */
+};
+
+/* Returns when the sentinels know each other and both replicas, and could replace the master. */
+struct kvr_sentinel_set *kvr_sentinel_set_start(void);
+void kvr_sentinel_set_stop(struct kvr_sentinel_set *take); /* NULL is fine */
+
+#define KVR_SENTINEL_SERVICE       "mymaster"
+#define KVR_SENTINEL_PASSWORD      "watch" /* of the sentinels */
+#define KVR_SENTINEL_DATA_PASSWORD "secret"
+
+#endif

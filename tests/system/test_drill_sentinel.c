@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The master dies under load, its sentinels make another one, and service comes back by itself. */
+#include "kvr_drill.h"
+
+#include "kvr_sentinel_set.h"
+
+KVR_NEEDS_REDIS
+
+enum { FORMATS = 2 };
+static const char *const format[FORMATS] = { "sealed", "lmcache" };
+
+static struct kvr *
+open_over(const struct kvr_sentinel_set *set, const char *with)
+{
+	return bed_open(
+	    "{'timeouts':{'connect':'1s'},'trace':{'dir':'none'},'tiers':[{'name':'far','url':'%s',"
+	    "'password':'" KVR_SENTINEL_DATA_PASSWORD
+	    "','sentinel':{'password':'" KVR_SENTINEL_PASSWORD
+	    "'},'format':'%s','breaker':{'faults':3,'backoff_min':'20ms',"
+	    "'backoff_max':'200ms'}}]}",
+	    set->url, with);
+}
+
+static void
+say_all(struct kvr_drill *const *d, const char *event)
+{
+	char text[96];
+
+	for (int i = 0; i < FORMATS; i++) {
+		snprintf(text, sizeof(text), "sentinel, %s, %s", format[i], event);
+		kvr_drill_say(d[i], text);
+	}
+}
+
+START_TEST(the_master_dies)
+{
+	struct kvr_sentinel_set *set = kvr_sentinel_set_start();
+	struct kvr *kvr[FORMATS];
+	struct kvr_drill *d[FORMATS];
+
+	for (int i = 0; i < FORMATS; i++) {
+		kvr[i] = open_over(set, format[i]);
+		d[i] = kvr_drill_start(kvr[i], 2, 500);
+	}
+	for (int i = 0; i < FORMATS; i++)
+		kvr_drill_wait_good(d[i]);
+	for (int i = 0; i < FORMATS; i++)
+		kvr_drill_mark(d[i]);
+	kvr_redis_server_kill(set->data[0]);
+	for (int i = 0; i < FORMATS; i++)
+		kvr_drill_wait_bad(d[i]);
+	for (int i = 0; i < FORMATS; i++)
+		kvr_drill_wait_good(d[i]);
+	say_all(d, "the master is killed");
+	/* It comes back as it was, a master, empty; the sentinels make a replica of it. */
+	for (int i = 0; i < FORMATS; i++)
+		kvr_drill_mark(d[i]);
+	kvr_redis_server_restart(set->data[0]);
+	for (int i = 0; i < FORMATS; i++)
+		kvr_drill_wait_good(d[i]);
+	say_all(d, "the old master comes back");
+	for (int i = 0; i < FORMATS; i++) {
+		MUST(kvr_drill_bad(d[i]) == 0, "%s is not whole", format[i]);
+		kvr_drill_stop(d[i]);
+		bed_close(kvr[i]);
+	}
+	kvr_sentinel_set_stop(set);
+}
+END_TEST
+
+KVR_CHECK_MAIN("system.drill_sentinel", the_master_dies)
