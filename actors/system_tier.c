@@ -37,6 +37,8 @@ kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t 
 		return KVR_E_CONFIG;
 	}
 	t->format = format_of(c, t->ops);
+	if (c->faults != NULL)
+		t->ops = kvr_connector_rehearse();
 	t->n_control = c->lanes.control;
 	t->n_lanes = c->lanes.control + c->lanes.bulk;
 	const struct kvr_store_opts opts = { .tier = c->name, .url = c->url, .user = c->user,
@@ -50,7 +52,8 @@ kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t 
 		    .server_name = c->tls.server_name,
 		    .no_verify = c->tls.verify == KVR_CONFIG_VERIFY_OFF },
 		.sentinel = { .service = c->sentinel.service, .user = c->sentinel.user,
-		    .password = c->sentinel.password } };
+		    .password = c->sentinel.password },
+		.faults = c->faults };
 	enum kvr_err err = t->ops->open(&opts, &t->store, cause, sizeof(cause));
 
 	if (err != KVR_OK) {

@@ -267,6 +267,26 @@ check_tls(struct kvr_load *load, uint32_t i)
 	}
 }
 
+/* A file that was copied from a rehearsal must not break a deployment without a word. */
+static void
+check_faults(struct kvr_load *load, uint32_t i)
+{
+	const struct kvr_config_tier *tier = &load->cfg->tier[i];
+	struct kvr_place place = in_tier(i, "faults");
+
+	if (tier->faults == NULL)
+		return;
+	if (!load->cfg->rehearse) {
+		PLACE_ERROR(load, place, "tiers.%s: faults are only for a rehearsal: say "
+		    "\"rehearse\": true beside \"tiers\", or take them out", tier->name);
+		return;
+	}
+	struct kvr_origin at = at_place(load, place);
+
+	kvr_load_warn(load, &at, "tiers.%s: this is a rehearsal: the tier fails on purpose as %s "
+	    "says", tier->name, tier->faults);
+}
+
 static void
 check_sentinel(struct kvr_load *load, uint32_t i)
 {
@@ -305,6 +325,7 @@ check_tier(struct kvr_load *load, uint32_t i)
 	check_tls(load, i);
 	check_sentinel(load, i);
 	check_format(load, i);
+	check_faults(load, i);
 	if (tier->lanes.control + tier->lanes.bulk > KVR_LANES_MAX)
 		PLACE_ERROR(load, in_tier(i, "lanes.bulk"),
 		    "tiers.%s: %u control and %u bulk lanes are more than %d", tier->name,

@@ -96,6 +96,7 @@ struct kvr_config_tier {
 		const char *user, *password; /* of the sentinels themselves; NULL: none */
 		const char *password_env;    /* only for messages */
 	} sentinel; /* only where the URL names sentinels */
+	const char *faults; /* script of a rehearsed outage; NULL: none */
 
 	/* Which variable held the password; only for messages. */
 	const char *password_env;
@@ -133,6 +134,7 @@ struct kvr_config {
 		uint32_t level; /* enum kvr_config_log */
 	} log;
 	uint32_t on_panic; /* enum kvr_config_panic */
+	bool rehearse;     /* tiers may fail on purpose */
 	uint32_t keys;     /* enum kvr_config_keys */
 	bool flat;         /* LMCache's flat form: one tier, LMCache's health values gate it */
 

@@ -170,6 +170,8 @@ const struct kvr_option kvr_option_table[] = {
 	    "the least important lines that are still logged"),
 	ROW("on_panic", CHOICE, AT(on_panic), "poison", NULL, 0, 0, panics,
 	    "after a broken invariant: answer everything DEAD, or abort the process"),
+	ROW("rehearse", BOOL, AT(rehearse), "false", NULL, 0, 0, NULL,
+	    "lets tiers fail on purpose as their faults say; never where somebody relies on it"),
 	ROW("keys", CHOICE, AT(keys), "opaque", NULL, 0, 0, key_kinds,
 	    "lmcache: keys are parsed for labels and rewritten for latent attention"),
 
@@ -232,6 +234,8 @@ const struct kvr_option kvr_option_table[] = {
 	    "TLS: off takes any server for the right one, so others may read and answer"),
 	TIER("tls.server_name", TEXT, IN(tls.server_name), "", NULL, 0, 0, NULL,
 	    "TLS: the name that the server's certificate must have; else the URL's host"),
+	TIER("faults", PATH, IN(faults), "", NULL, 0, 0, NULL,
+	    "script of what goes wrong here and when; only with rehearse"),
 };
 
 const uint32_t kvr_option_count = KVR_LEN(kvr_option_table);

@@ -111,7 +111,8 @@ set_format(struct kvr_store *s, const struct kvr_store_opts *opts)
 
 	s->suffix = suffix[opts->format];
 	s->rules = (struct kvr_frame_rules){ .format = opts->format,
-		.seal_head = KVR_SEAL_HEAD_FS, .fingerprint = opts->fingerprint };
+		.seal_head = KVR_SEAL_HEAD_FS, .fingerprint = opts->fingerprint,
+		.spoil = opts->spoil };
 	if (opts->format == KVR_FORMAT_SEALED)
 		s->min_len = KVR_SEAL_HEAD_FS + 1;
 	if (opts->format == KVR_FORMAT_LMCACHE && !opts->no_chunk_meta) {

@@ -75,7 +75,8 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct why *
 	s->prefix_len = (uint16_t)strlen(prefix);
 	s->connect_ns = o->connect_ns;
 	s->window_bytes = o->window_bytes > 0 ? o->window_bytes : WINDOW_BYTES;
-	s->rules = (struct kvr_frame_rules){ .format = KVR_FORMAT_LMCACHE, .n_groups = 1 };
+	s->rules = (struct kvr_frame_rules){ .format = KVR_FORMAT_LMCACHE, .n_groups = 1,
+		.spoil = o->spoil };
 	return KVR_OK;
 }
 

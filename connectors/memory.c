@@ -86,7 +86,8 @@ open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why,
 	}
 	s->magic = STORE_MAGIC;
 	s->rules = (struct kvr_frame_rules){ .format = opts->format,
-		.seal_head = KVR_SEAL_HEAD, .fingerprint = opts->fingerprint };
+		.seal_head = KVR_SEAL_HEAD, .fingerprint = opts->fingerprint,
+		.spoil = opts->spoil };
 	s->prefix_len = opts->prefix == NULL ? 0 : (uint32_t)strlen(opts->prefix);
 	if (s->prefix_len > 0)
 		memcpy(s->prefix, opts->prefix, s->prefix_len);

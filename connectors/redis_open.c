@@ -153,7 +153,8 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_r
 	s->rules = (struct kvr_frame_rules){ .format = o->format,
 		.n_groups = o->format == KVR_FORMAT_LMCACHE ? o->n_groups : 0,
 		.seal_head = KVR_SEAL_HEAD,
-		.fingerprint = o->fingerprint };
+		.fingerprint = o->fingerprint,
+		.spoil = o->spoil };
 	if (o->format == KVR_FORMAT_LMCACHE)
 		s->lm_head_len = (uint32_t)kvr_frame_head_len(&s->rules);
 	return KVR_OK;

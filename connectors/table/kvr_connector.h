@@ -134,6 +134,21 @@ kvr_sentinel_given(const struct kvr_sentinel_opts *o)
 	return o->service != NULL || o->user != NULL || o->password != NULL;
 }
 
+/*
+ * What happens to one value on its way from the store into the frame, before anything is verified.
+ * Positions are bytes of the value as the store keeps it; UINT64_MAX: it does not happen.
+ */
+struct kvr_harm {
+	uint64_t cut_at;  /* as if the value ended there */
+	uint64_t flip_at; /* the byte that has another bit */
+	uint8_t  flip;    /* which */
+};
+
+/* Somebody who harms values on purpose; called once for each, by all lanes at once. */
+struct kvr_spoil {
+	struct kvr_harm (*draw)(struct kvr_spoil *, uint64_t value_len);
+};
+
 /* All texts live as long as the store. What a store does not know it must refuse, not ignore. */
 struct kvr_store_opts {
 	const char *tier; /* its name, for messages */
@@ -154,6 +169,8 @@ struct kvr_store_opts {
 	uint64_t    slot_bytes;      /* a full chunk, where a header-less read has to know it */
 	struct kvr_tls_opts tls;
 	struct kvr_sentinel_opts sentinel;
+	struct kvr_spoil *spoil; /* lives as long as the store; NULL: values come as they are */
+	const char *faults; /* path of a script; for kvr_connector_rehearse alone */
 };
 
 struct kvr_store;
@@ -204,6 +221,11 @@ kvr_store_caps(const struct kvr_connector_ops *ops, const struct kvr_store *stor
 
 /* By URL scheme, NULL when nobody serves it. connectors/registry.c has the list. */
 const struct kvr_connector_ops *kvr_connector_find(const char *url);
+/*
+ * Wraps whichever store serves opts->url, and lets it fail as the script opts->faults says. Never
+ * found by a URL: whoever wants faults has to ask for them by this name.
+ */
+const struct kvr_connector_ops *kvr_connector_rehearse(void);
 /* NULL-terminated, for messages and for the checker of configurations. */
 const char *const *kvr_connector_schemes(void);
 /* Whether this build can speak TLS. */

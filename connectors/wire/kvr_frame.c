@@ -256,11 +256,28 @@ lmcache_head_in(struct kvr_frame *f)
 		want_length(f, len);
 }
 
+/* Only where outages are rehearsed. What is left of the length. */
+static uint64_t
+spoil(struct kvr_frame *f, uint64_t total)
+{
+	f->flip_at = UINT64_MAX;
+	if (f->rules->spoil == NULL)
+		return total;
+	struct kvr_harm harm = f->rules->spoil->draw(f->rules->spoil, total);
+	uint64_t        left = KVR_MIN(total, harm.cut_at);
+
+	f->flip_at = harm.flip_at;
+	f->flip = harm.flip;
+	f->over = total - left;
+	return left;
+}
+
 void
 kvr_frame_in_begin(struct kvr_frame *f, const struct kvr_frame_rules *rules, struct kvr_item *item,
     uint8_t *scratch, uint64_t total)
 {
 	begin(f, rules, item, scratch);
+	total = spoil(f, total);
 	f->total = total;
 	item->serde = 0;
 	if (total < f->head_len) {
@@ -292,9 +309,12 @@ kvr_frame_in_next(struct kvr_frame *f, size_t max)
 {
 	struct kvr_span span;
 
-	if (f->at == f->total || max == 0)
+	if (max == 0 || (f->at == f->total && f->over == 0))
 		return (struct kvr_span){ NULL, 0 };
-	if (f->err != KVR_OK)
+	if (f->at == f->total)
+		span = (struct kvr_span){ f->scratch,
+			(size_t)KVR_MIN(KVR_FRAME_SCRATCH, f->over) };
+	else if (f->err != KVR_OK)
 		span = (struct kvr_span){ f->scratch,
 			(size_t)KVR_MIN(KVR_FRAME_SCRATCH, f->total - f->at) };
 	else
@@ -319,6 +339,11 @@ seal_tail_in(struct kvr_frame *f)
 void
 kvr_frame_in_got(struct kvr_frame *f, size_t n)
 {
+	if (f->at == f->total) {
+		KVR_CHECK(n <= f->over);
+		f->over -= n;
+		return;
+	}
 	KVR_CHECK(n <= f->total - f->at);
 	if (f->err != KVR_OK) {
 		f->at += n;
@@ -330,6 +355,8 @@ kvr_frame_in_got(struct kvr_frame *f, size_t n)
 	KVR_CHECK(n <= place.len);
 	if (n == 0)
 		return;
+	if (f->flip_at >= f->at && f->flip_at - f->at < n)
+		((uint8_t *)place.at)[f->flip_at - f->at] ^= (uint8_t)f->flip;
 	if (in_body && is_sealed(f))
 		hash_payload(f, f->scratch + TABLE_AT, f->at - f->head_len, place.at, n);
 	f->at += n;

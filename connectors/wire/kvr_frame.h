@@ -33,6 +33,7 @@ struct kvr_frame_rules {
 	uint32_t serde_version; /* SEALED: written, and compared on read unless 0 */
 	uint64_t fingerprint;   /* SEALED: written, and compared on read unless 0 */
 	uint64_t serdes;        /* SEALED: bit n: serde n can be read here; 0: not compared */
+	struct kvr_spoil *spoil; /* harms what comes in, before it is verified; NULL: nobody */
 };
 
 /*
@@ -48,7 +49,9 @@ struct kvr_frame {
 	uint64_t head_len, body_len, tail_len;
 	const char *why; /* in: what was wrong, NULL: nothing */
 	int32_t err;     /* in: the first thing that was wrong */
-	uint32_t spare;
+	uint32_t flip;   /* in: what is changed of the byte flip_at */
+	uint64_t flip_at;
+	uint64_t over;   /* in: bytes behind total that come all the same and are nobody's */
 	struct kvr_seal seal; /* SEALED */
 };
 

@@ -63,7 +63,7 @@ START_TEST(keys_that_do_not_exist_or_are_there_twice)
 		{ "{" MEM ",\"memory.staging\":\"1GiB\"}",
 		    "text:1:43: unknown key \"memory.staging\"; valid here: engine, memory, "
 		    "timeouts, "
-		    "limits, serde, metrics, trace, log, on_panic, keys, tiers" },
+		    "limits, serde, metrics, trace, log, on_panic, rehearse, keys, tiers" },
 		{ ONE("\"url\":\"memory://\",\"lanes\":{\"bulks\":1}"),
 		    "text:1:50: unknown key \"bulks\"; nearest valid name: \"bulk\"" },
 		{ ONE("\"url\":\"memory://\",\"Capacity\":\"1GiB\""),
@@ -242,6 +242,9 @@ static const struct wrong contradictions[] = {
 	{ "{\"memory\":{\"slot_size\":\"1MiB\"},\"engine\":{\"kv_dtype\":\"bfloat16\","
 	  "\"kv_shape\":[32,2,256,8,128]}," MEM "}",
 	    "text:1:24: memory.slot_size is 1MiB, a full chunk has 32MiB" },
+	{ ONE("\"url\":\"memory://\",\"faults\":\"/f\""),
+	    "text:1:50: tiers.a: faults are only for a rehearsal: say \"rehearse\": true beside "
+	    "\"tiers\", or take them out" },
 	{ ONE("\"url\":\"redis://${NOPE}:1\""),
 	    "text:1:29: tiers.a.url: the variable NOPE is not set" },
 	{ ONE("\"url\":\"redis://${NOPE\""), "text:1:29: tiers.a.url: \"${\" without \"}\"" },

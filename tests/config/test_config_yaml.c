@@ -132,7 +132,7 @@ static const struct {
 	    "text:4:3: unknown key \"lanez\"; nearest valid name: \"lanes\"" },
 	{ "{ \"\xc3\xa9\": 1, tiers: 5 }", "text:1:3: unknown key \"\xc3\xa9\"; valid here: "
 	                                   "engine, memory, timeouts, limits, serde, metrics, "
-	                                   "trace, log, on_panic, keys, tiers" },
+	                                   "trace, log, on_panic, rehearse, keys, tiers" },
 	{ "{ '\xc3\xa9': 1, '\xc3\xa9': 1 }",
 	    "text:1:12: \"\xc3\xa9\" is given twice; first in line 1, column 3" },
 	{ "a: \"b\\0c\"\n", "text:1:4: a text cannot hold a NUL" },

@@ -40,7 +40,7 @@ static inline enum kvr_err
 bed_try(struct bed *b, const struct kvr_store_opts *opts, uint64_t until_ns)
 {
 	memset(b, 0, sizeof(*b));
-	b->ops = kvr_connector_find(opts->url);
+	b->ops = opts->faults != NULL ? kvr_connector_rehearse() : kvr_connector_find(opts->url);
 	ck_assert_ptr_nonnull(b->ops);
 	b->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	b->kick.current = 1;

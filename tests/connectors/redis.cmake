@@ -11,6 +11,8 @@ endfunction()
 kvr_redis_test(connectors.redis test_redis.c)
 kvr_redis_test(connectors.redis_faults test_redis_faults.c)
 kvr_redis_test(connectors.redis_golden test_redis_golden.c)
+kvr_redis_test(connectors.fault test_fault.c)
+target_sources(test_connectors_fault PRIVATE tmp_dir.c)
 # Prints how the connector compares with a client of nothing but socket calls, and checks every byte.
 kvr_redis_test(bench.redis_raw ../bench/bench_redis_raw.c)
 set_tests_properties(bench.redis_raw PROPERTIES LABELS "redis;bench")

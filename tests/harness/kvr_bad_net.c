@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_bad_net.h"
 #include "kvr_check.h"
+#include "kvr_command_swap.h"
+#include "kvr_net_faults.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAIRS = 64, ROOM = 65536, DRIP_MS = 100 };
+enum { PAIRS = 64, ROOM = KVR_SWAP_OUT, AT_ONCE = 65536, DRIP_MS = 100 };
 
 /* Bytes on their way in one direction. */
 struct way {
@@ -26,6 +28,8 @@ struct pair {
 	int fd[2];     /* client, server; -1: the pair is free */
 	uint64_t sent; /* bytes of the server since the mode was set */
 	uint64_t drip_at_ms;
+	struct kvr_net_chunk chunk;   /* SCRIPT: what becomes of the bytes that wait */
+	struct kvr_command_swap swap; /* SCRIPT */
 	struct way way[2]; /* from client, from server */
 };
 
@@ -38,6 +42,7 @@ struct kvr_bad_net {
 	enum kvr_net_mode mode;
 	uint64_t at, changes, accepted;
 	int stop;
+	struct kvr_net_faults faults; /* of SCRIPT */
 	struct pair pair[PAIRS]; /* the thread's own */
 };
 
@@ -95,20 +100,29 @@ accept_one(struct kvr_bad_net *me)
 	p->fd[0] = client;
 	p->fd[1] = server;
 	p->sent = p->drip_at_ms = 0;
+	memset(&p->swap, 0, sizeof(p->swap));
 	p->way[0].at = p->way[0].len = p->way[1].at = p->way[1].len = 0;
 }
 
-/* 0: the connection ends. */
+/* 0: the connection ends. faults: NULL without a script. */
 static int
-fill(struct pair *p, int from)
+fill(struct pair *p, int from, struct kvr_net_faults *faults)
 {
 	struct way *w = &p->way[from];
-	ssize_t n = recv(p->fd[from], w->bytes, ROOM, MSG_DONTWAIT);
+	char commands[KVR_SWAP_IN];
+	bool swaps = faults != NULL && from == 0;
+	ssize_t n = swaps ? recv(p->fd[0], commands, sizeof(commands), MSG_DONTWAIT)
+	                  : recv(p->fd[from], w->bytes, AT_ONCE, MSG_DONTWAIT);
 
 	if (n == 0 || (n < 0 && errno != EAGAIN))
 		return 0;
 	w->at = 0;
 	w->len = n < 0 ? 0 : (size_t)n;
+	if (swaps)
+		w->len = kvr_command_swap(&p->swap, commands, w->len,
+		    kvr_net_faults_code(faults), kvr_net_faults_hit_command, faults, w->bytes);
+	else if (faults != NULL && n > 0)
+		kvr_net_faults_meet(faults, w->bytes, w->len, &p->chunk);
 	return 1;
 }
 
@@ -136,6 +150,8 @@ spoil(struct pair *p, enum kvr_net_mode mode, uint64_t at)
 	switch (mode) {
 	case KVR_NET_PASS:
 		break;
+	case KVR_NET_SCRIPT:
+		return kvr_net_chunk_room(&p->chunk, w->len);
 	case KVR_NET_BLACKHOLE:
 		w->len = n = 0;
 		break;
@@ -161,12 +177,17 @@ spoil(struct pair *p, enum kvr_net_mode mode, uint64_t at)
 }
 
 static void
-serve(struct pair *p, const struct pollfd *polled, enum kvr_net_mode mode, uint64_t at)
+serve(struct pair *p, const struct pollfd *polled, enum kvr_net_mode mode, uint64_t at,
+    struct kvr_net_faults *faults)
 {
+	if (faults != NULL && kvr_net_faults_down(faults)) {
+		end_pair(p, 1);
+		return;
+	}
 	for (int from = 0; from < 2; from++) {
 		struct way *w = &p->way[from];
 
-		if (w->len == 0 && polled[from].revents != 0 && !fill(p, from)) {
+		if (w->len == 0 && polled[from].revents != 0 && !fill(p, from, faults)) {
 			end_pair(p, 0);
 			return;
 		}
@@ -175,9 +196,11 @@ serve(struct pair *p, const struct pollfd *polled, enum kvr_net_mode mode, uint6
 		size_t before = w->len;
 
 		if (n < 0 || (n > 0 && !empty(p, from, (size_t)n))) {
-			end_pair(p, mode == KVR_NET_RESET);
+			end_pair(p, mode == KVR_NET_RESET || (faults != NULL && p->chunk.reset));
 			return;
 		}
+		if (from == 1 && faults != NULL)
+			kvr_net_chunk_sent(&p->chunk, before - w->len);
 		if (from == 1 && mode == KVR_NET_FLIP) {
 			for (size_t i = before - w->len; i < before;
 			     i++) { /* unsent: as they came */
@@ -219,6 +242,7 @@ net_main(void *arg)
 {
 	struct kvr_bad_net *me = arg;
 	struct pollfd polled[2 + 2 * PAIRS];
+	struct kvr_net_faults faults;
 	uint64_t changes = 0, count;
 
 	for (;;) {
@@ -227,6 +251,9 @@ net_main(void *arg)
 		enum kvr_net_mode mode = me->mode;
 		uint64_t at = me->at, now_changes = me->changes;
 		int stop = me->stop;
+
+		if (changes != now_changes)
+			faults = me->faults;
 
 		pthread_mutex_unlock(&me->lock);
 		if (stop)
@@ -239,7 +266,8 @@ net_main(void *arg)
 			if (changes != now_changes)
 				me->pair[i].sent = 0;
 			if (me->pair[i].fd[0] >= 0)
-				serve(&me->pair[i], &polled[2 + 2 * i], mode, at);
+				serve(&me->pair[i], &polled[2 + 2 * i], mode, at,
+				    mode == KVR_NET_SCRIPT ? &faults : NULL);
 		}
 		changes = now_changes;
 		if (polled[0].revents != 0)
@@ -297,6 +325,22 @@ kvr_bad_net_mode(struct kvr_bad_net *me, enum kvr_net_mode mode, uint64_t at)
 	me->changes++;
 	pthread_mutex_unlock(&me->lock);
 	wake(me);
+}
+
+int
+kvr_bad_net_script(struct kvr_bad_net *me, const char *text)
+{
+	struct kvr_net_faults faults;
+
+	if (!kvr_net_faults_parse(&faults, text))
+		return 0;
+	pthread_mutex_lock(&me->lock);
+	me->faults = faults;
+	me->mode = KVR_NET_SCRIPT;
+	me->changes++;
+	pthread_mutex_unlock(&me->lock);
+	wake(me);
+	return 1;
 }
 
 uint64_t

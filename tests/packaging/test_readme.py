@@ -5,6 +5,7 @@ commands are run, its configurations are checked, and what it names is there.
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -89,6 +90,15 @@ class Readme(unittest.TestCase):
                 run(ARGS.command, "config", "check", file, env=env)
                 checked += 1
         self.assertGreater(checked, 0)
+
+    def test_the_outage(self):
+        (self.dir / "outage.txt").write_text(self.block("outage.txt"))
+        for row in ("memory://", "fs://./store"):
+            config = {"rehearse": True, "tiers": [{"name": "a", "url": row, "faults": "outage.txt"}]}
+            (self.dir / "rehearsal.json").write_text(json.dumps(config))
+            # It begins with a time in which nothing goes wrong.
+            run(ARGS.command, "bench", "--config", self.dir / "rehearsal.json", "--chunks", "2",
+                "--size", "64KiB", "--verify")
 
     def test_what_it_names_is_there(self):
         links = [link for link in re.findall(r"\]\(([^)#]+)\)", self.text) if "://" not in link]

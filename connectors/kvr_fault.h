@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the store that fails on purpose share.
+ *
+ *   fault.c       lanes: what becomes of a dial and of a batch
+ *   fault_open.c  the script, the store that is wrapped, and chance
+ */
+#ifndef KVR_FAULT_H
+#define KVR_FAULT_H
+
+#include "kvr_connector.h"
+#include "kvr_fault_script.h"
+
+#define KVR_FAULT_STORE_MAGIC KVR_MAGIC('F', 'L', 'T', 'S')
+#define KVR_FAULT_LANE_MAGIC  KVR_MAGIC('F', 'L', 'T', 'L')
+
+struct kvr_store {
+	struct kvr_spoil spoil; /* first: draw() finds the store by it */
+	uint32_t magic;
+	uint32_t spare;
+	const struct kvr_connector_ops *ops; /* of the store that is wrapped */
+	struct kvr_store *store;
+	uint64_t opened_ns, connect_ns;
+	_Atomic uint64_t draws;
+	char path[256];
+	struct kvr_fault_script script;
+};
+
+struct kvr_connector {
+	uint32_t magic;
+	uint32_t spare;
+	struct kvr_store *store;
+	struct kvr_connector *lane;
+	struct kvr_kick *kick;
+	char why[256]; /* "": what the wrapped lane says */
+};
+
+/* The faults that one batch meets, one of each kind at most. */
+struct kvr_fault_met {
+	const struct kvr_fault *by[KVR_FAULT_N];
+};
+
+/* fault_open.c. NULL is fine for close. */
+enum kvr_err kvr_fault_open(
+    const struct kvr_store_opts *, struct kvr_store **ret, char *why, size_t why_cap);
+void kvr_fault_close(struct kvr_store *take);
+
+uint64_t kvr_fault_draw(struct kvr_store *);
+/* Whether it happens this time; NULL never does. */
+bool kvr_fault_hits(struct kvr_store *, const struct kvr_fault *);
+/* What holds now. verbs 0: for a dial or a ping, which only what meets everything can meet. */
+struct kvr_fault_met kvr_fault_meet(const struct kvr_store *, uint32_t verbs);
+
+#endif
