@@ -24,6 +24,8 @@
 	X("valkeys", ALL, SEALED, LMCACHE)                                                         \
 	X("resp", CAN_BARE, BARE, BARE)                                                            \
 	X("lm", CAN_LMCACHE, LMCACHE, LMCACHE)                                                     \
+	X("blackhole", ALL, SEALED, LMCACHE)                                                       \
+	X("mock", CAN_BARE, BARE, BARE)                                                            \
 	X("eic", CAN_LMCACHE, LMCACHE, LMCACHE)                                                    \
 	X("sagemaker-hyperpod", CAN_LMCACHE, LMCACHE, LMCACHE)
 

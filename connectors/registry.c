@@ -16,6 +16,8 @@ static const struct kvr_connector_ops *const stores[] = {
 	&kvr_valkey_ops,
 	&kvr_resp_ops,
 	&kvr_lm_ops,
+	&kvr_blackhole_ops,
+	&kvr_mock_ops,
 };
 
 enum { SCHEMES_MAX = 32, SCHEME_LEN_MAX = 32 };

@@ -119,8 +119,9 @@ MUTANTS = [
     ("after writing what it kept a phase begins anew",
      "op->cursor = op->tier == op->rest_tier ? op->rest_cursor : 0;",
      "op->cursor = op->n;"),
-    ("a timer of an operation that is gone ends the next one",
-     "if (op->state == OP_FREE || op->gen != s->ev->msg.TIMER.gen)", "if (op->state == OP_FREE)"),
+    ("a cancel ends the operation that has the slot now, whose ever it is",
+     "if (s.me->op[slot].id == ev->msg.op && s.me->op[slot].state != OP_BACK)",
+     "if (s.me->op[slot].state != OP_BACK)"),
     ("a cool-down does not answer those that wait",
      "ready = answer_all(me, out, KVR_E_DOWN);", "ready = true;"),
 ]

@@ -74,41 +74,18 @@ shake(struct swarm *s)
 	return clean;
 }
 
-static void
-recovers(struct swarm *s)
-{
-	for (uint32_t i = 0; i < SHAKE_ROUNDS; i++) {
-		comes_up(s);
-		if (shake(s) && kvr_sim_instance_is_up(&s->in))
-			return;
-	}
-	swarm_broken(s, "the stores are well, and calls fail all the same");
-}
-
-/* With so little staging that keys wait for it or go without, the model does not know all. */
-static bool
-is_ample(const struct swarm *s)
-{
-	const struct router *me = kvr_sim_actor(s->in.sim, KVR_ID_ROUTER)->self;
-	uint32_t pages = (uint32_t)((s->plan.len[0] + KVR_PAGE - 1) / KVR_PAGE);
-
-	/* Long values in the chaos may have left few slots, each of them long. */
-	return s->in.router.staging_pages >= 512 && pages <= 4 &&
-	       (me->n_slots == 0 || me->n_slots >= 100) &&
-	       s->in.router.background_ns >= KVR_MS(500);
-}
-
 /*
  * Many at once with the same few keys, in orders that cross, and with what little staging this
  * world has: they wait for each other's keys and for each other's slots. Nobody may wait for his
- * deadline, for that would be a circle.
+ * deadline, for that would be a circle. False: a connection was found broken.
  */
-static void
+static bool
 crowd(struct swarm *s)
 {
 	static const uint32_t kinds[] = { KVR_OP_PUT, KVR_OP_PUT, KVR_OP_PREFETCH, KVR_OP_GET };
 	uint32_t first = kvr_sim_asked(s->in.sim), asked = 0;
 	uint64_t names[CROWD_KEYS];
+	bool clean = true;
 
 	for (uint32_t i = 0; i < CROWD_CALLS; i++) {
 		uint64_t kind = kvr_sim_rand(s->in.sim, KVR_LEN(kinds));
@@ -132,7 +109,34 @@ crowd(struct swarm *s)
 
 		if (a->answered_ns - a->asked_ns > KVR_SEC(5))
 			swarm_broken(s, "all is well; %s: it waits for its deadline", swarm_name(a));
+		for (uint32_t k = 0; k < a->n; k++)
+			clean = clean && a->rows[k].err != KVR_E_DOWN;
 	}
+	return clean;
+}
+
+static void
+recovers(struct swarm *s)
+{
+	for (uint32_t i = 0; i < SHAKE_ROUNDS; i++) {
+		comes_up(s);
+		if (shake(s) && crowd(s) && kvr_sim_instance_is_up(&s->in))
+			return;
+	}
+	swarm_broken(s, "the stores are well, and calls fail all the same");
+}
+
+/* With so little staging that keys wait for it or go without, the model does not know all. */
+static bool
+is_ample(const struct swarm *s)
+{
+	const struct router *me = kvr_sim_actor(s->in.sim, KVR_ID_ROUTER)->self;
+	uint32_t pages = (uint32_t)((s->plan.len[0] + KVR_PAGE - 1) / KVR_PAGE);
+
+	/* Long values in the chaos may have left few slots, each of them long. */
+	return s->in.router.staging_pages >= 512 && pages <= 4 &&
+	       (me->n_slots == 0 || me->n_slots >= 100) &&
+	       s->in.router.background_ns >= KVR_MS(500);
 }
 
 void
@@ -141,7 +145,6 @@ swarm_calm(struct swarm *s)
 	swarm_calm_wait(s, s->plan.patience_ns + s->in.router.background_ns + KVR_SEC(5));
 	/* A worker may still be stuck with a ping or a dial that began before. */
 	kvr_sim_run(s->in.sim, kvr_sim_now(s->in.sim) + KVR_SEC(5));
-	crowd(s);
 	recovers(s);
 	swarm_tables_empty(s);
 	for (uint32_t i = 0; i < CALM_CALLS && is_ample(s); i++)
