@@ -21,6 +21,60 @@ format_of(const struct kvr_config_tier *c, const struct kvr_connector_ops *ops)
 	return ops->format_tier;
 }
 
+/* A site of its own for each line: an audit that leaves lines out would be none. */
+static void
+audit_line(void *arg, const char *text)
+{
+	const struct kvr_system *sys = arg;
+	struct kvr_log_site site = { 0 };
+
+	if (sys->opt.log->level >= KVR_LOG_INFO)
+		kvr_log_write(sys->opt.log, &site, KVR_LOG_INFO, 0, kvr_now_ns(), "%s", text);
+}
+
+/* Verbs by their own names and by LMCache's; one that it has and we have not is as good as excluded. */
+static uint32_t
+verbs_in(const char *list)
+{
+	static const struct {
+		const char *name;
+		enum kvr_verb verb;
+	} names[] = { { "exists", KVR_VERB_EXISTS }, { "exists_sync", KVR_VERB_EXISTS },
+		{ "batched_contains", KVR_VERB_EXISTS }, { "get", KVR_VERB_GET },
+		{ "batched_get", KVR_VERB_GET }, { "put", KVR_VERB_PUT },
+		{ "batched_put", KVR_VERB_PUT }, { "del", KVR_VERB_DEL },
+		{ "remove_sync", KVR_VERB_DEL }, { "stat", KVR_VERB_STAT } };
+	uint32_t mask = 0;
+
+	for (const char *at = list; at != NULL && *at != '\0'; at += strcspn(at, ",")) {
+		at += strspn(at, ", \t");
+		size_t len = strcspn(at, ", \t");
+
+		for (size_t i = 0; i < KVR_LEN(names); i++) {
+			if (strlen(names[i].name) == len && memcmp(names[i].name, at, len) == 0)
+				mask |= 1U << names[i].verb;
+		}
+		at += len;
+	}
+	return mask;
+}
+
+static uint32_t
+audit_of(const struct kvr_config_tier *c)
+{
+	switch ((enum kvr_config_audit)c->audit) {
+	case KVR_CONFIG_AUDIT_LOG:
+		return KVR_AUDIT_LOG;
+	case KVR_CONFIG_AUDIT_SUM:
+		return KVR_AUDIT_SUM;
+	case KVR_CONFIG_AUDIT_VERIFY:
+		return KVR_AUDIT_VERIFY;
+	case KVR_CONFIG_AUDIT_OFF:
+		break;
+	}
+	return KVR_AUDIT_OFF;
+}
+
 enum kvr_err
 kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t why_cap)
 {
@@ -53,7 +107,12 @@ kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t 
 		    .no_verify = c->tls.verify == KVR_CONFIG_VERIFY_OFF },
 		.sentinel = { .service = c->sentinel.service, .user = c->sentinel.user,
 		    .password = c->sentinel.password },
-		.faults = c->faults };
+		.faults = c->faults,
+		.audit = { .mode = audit_of(c), .excluded = verbs_in(c->audit_exclude),
+		    .line = audit_line, .arg = sys } };
+
+	if (opts.audit.mode != KVR_AUDIT_OFF)
+		t->ops = kvr_connector_audit();
 	enum kvr_err err = t->ops->open(&opts, &t->store, cause, sizeof(cause));
 
 	if (err != KVR_OK) {

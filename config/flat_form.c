@@ -14,13 +14,19 @@
 bool
 kvr_is_flat_form(const struct kvr_node *root, const struct kvr_node *env)
 {
-	return kvr_tree_child(root, "remote_url") != NULL ||
-	       (env != NULL && kvr_tree_child(env, "remote_url") != NULL);
+	static const char *const keys[] = { "remote_url", "remote_storage_plugins" };
+
+	for (size_t i = 0; i < KVR_LEN(keys); i++) {
+		if (kvr_tree_child(root, keys[i]) != NULL ||
+		    (env != NULL && kvr_tree_child(env, keys[i]) != NULL))
+			return true;
+	}
+	return false;
 }
 
 /* LMCache's rule, whatever the value looks like. */
-static bool
-is_true(const struct kvr_node *node)
+bool
+kvr_flat_is_true(const struct kvr_node *node)
 {
 	const char *text = node->text;
 	size_t len;
@@ -56,6 +62,8 @@ unit_of(enum kvr_flat_kind kind)
 	case KVR_FLAT_TEXT:
 	case KVR_FLAT_BOOL:
 	case KVR_FLAT_COUNT:
+	case KVR_FLAT_PLUGIN:
+	case KVR_FLAT_AUDIT:
 	case KVR_FLAT_ENGINE:
 	case KVR_FLAT_IGNORED:
 	case KVR_FLAT_REFUSED:
@@ -72,7 +80,7 @@ rewrite(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_
 	int len;
 
 	if (key->kind == KVR_FLAT_BOOL)
-		return is_true(node) ? "true" : "false";
+		return kvr_flat_is_true(node) ? "true" : "false";
 	if (key->kind == KVR_FLAT_TEXT)
 		return node->text;
 	len = snprintf(text, sizeof(text), "%s%s", node->text, unit_of(key->kind));
@@ -202,6 +210,15 @@ read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct k
 	if (load->import && !off)
 		say_left_out(load, key, node, &at);
 	switch (key->kind) {
+	case KVR_FLAT_AUDIT:
+		if (!off && load->cfg->tier[0].audit == KVR_CONFIG_AUDIT_OFF)
+			kvr_load_warn(load, &at, "%s has no effect: only audit:// reads it", key->name);
+		return;
+	case KVR_FLAT_PLUGIN:
+		if (!off && key->extra && !load->cfg->own->plugins)
+			kvr_load_warn(load, &at, "%s has no effect without remote_storage_plugins",
+			    node->key);
+		return;
 	case KVR_FLAT_ENGINE:
 	case KVR_FLAT_TTL:
 		return;
@@ -304,7 +321,7 @@ read_ttl(struct kvr_load *load, const struct kvr_node *extra)
 	struct kvr_node day = { .kind = KVR_TREE_TEXT, .text = "86400" };
 	struct kvr_origin at;
 
-	if (enable == NULL || !is_true(enable))
+	if (enable == NULL || !kvr_flat_is_true(enable))
 		return;
 	at = kvr_origin_of_key(load, enable);
 	if (!fits_store(load, key, &at))
@@ -331,38 +348,69 @@ read_extra(struct kvr_load *load, const struct kvr_node *extra)
 	read_ttl(load, extra);
 }
 
-/* The first of the two that has the key. */
-static const struct kvr_node *
-child_of(const struct kvr_node *env, const struct kvr_node *root, const char *key)
+const struct kvr_node *
+kvr_flat_child(const struct kvr_flat_source *from, const char *key)
 {
-	const struct kvr_node *node = env == NULL ? NULL : kvr_tree_child(env, key);
+	const struct kvr_node *node = from->env == NULL ? NULL : kvr_tree_child(from->env, key);
 
-	return node != NULL ? node : kvr_tree_child(root, key);
+	return node != NULL ? node : kvr_tree_child(from->root, key);
+}
+
+/* A part of a chunk has fewer dims than a reader without a header would guess. */
+static void
+force_chunk_meta(struct kvr_load *load, const struct kvr_flat_source *from)
+{
+	const struct kvr_node *layers = kvr_flat_child(from, "use_layerwise");
+	struct kvr_config_tier *tier = &load->cfg->tier[0];
+	struct kvr_origin at;
+
+	if (layers == NULL || !kvr_flat_is_true(layers) || tier->save_chunk_meta)
+		return;
+	at = kvr_origin_of_key(load, layers);
+	kvr_load_warn(load, &at, "use_layerwise puts a header in front of each payload: "
+	    "save_chunk_meta is taken as true");
+	tier->save_chunk_meta = true;
 }
 
 void
 kvr_read_flat_form(struct kvr_load *load, const struct kvr_node *root, const struct kvr_node *env)
 {
-	const struct kvr_node *url = child_of(env, root, "remote_url");
-	const struct kvr_node *extra = child_of(env, root, "extra_config");
+	struct kvr_flat_source from = { root, env, NULL };
+	const struct kvr_node *names = kvr_flat_child(&from, "remote_storage_plugins");
+	const struct kvr_node *extra = kvr_flat_child(&from, "extra_config"), *real;
 	const struct kvr_node *tiers = kvr_tree_child(root, "tiers");
-	struct kvr_origin at = kvr_origin_of(load, url);
+	struct kvr_flat_url url[KVR_TIERS_MAX];
+	struct kvr_origin at;
+	uint32_t n;
 
 	if (tiers != NULL) {
 		at = kvr_origin_of_key(load, tiers);
-		kvr_load_error(load, &at, "\"tiers\" and LMCache's \"remote_url\" are both given");
+		kvr_load_error(load, &at, "\"tiers\" and LMCache's \"%s\" are both given",
+		    kvr_flat_child(&from, "remote_url") != NULL ? "remote_url" : "remote_storage_plugins");
 		return;
 	}
 	load->cfg->flat = true;
 	load->cfg->keys = KVR_CONFIG_KEYS_LMCACHE;
+	load->cfg->own->plugins = names != NULL && names->kind != KVR_TREE_NULL;
+	from.extra = extra;
+	n = kvr_flat_urls(load, &from, url);
+	if (n == 0)
+		return;
+	at = kvr_origin_of(load, &url[0].node);
 	if (kvr_add_tier(load, &at) < 0)
 		return;
-	load->cfg->tier[0].name = "remote";
+	load->cfg->tier[0].name = url[0].name;
 	assign_defaults(load);
-	read_known(load, kvr_flat_find(false, "remote_url"), url);
+	real = kvr_flat_real_url(load, &from, &url[0].node);
+	if (real == NULL)
+		return;
+	read_known(load, kvr_flat_find(false, "remote_url"), real);
+	kvr_flat_audit(load, &from, &url[0].node);
 	read_level(load, root, false);
 	if (env != NULL)
 		read_level(load, env, false);
 	if (extra != NULL)
 		read_extra(load, extra);
+	force_chunk_meta(load, &from);
+	kvr_flat_more_tiers(load, url, n);
 }

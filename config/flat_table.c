@@ -44,6 +44,14 @@
 		name, true, false, KVR_FLAT_ENGINE, NULL, 0, NULL, NULL,                           \
 		    "of the engine, not used here"                                                 \
 	}
+#define AUDIT(name, extra, why)                                                                    \
+	{                                                                                          \
+		name, extra, true, KVR_FLAT_AUDIT, NULL, 0, NULL, NULL, why                        \
+	}
+#define PLUGIN(name, extra, why)                                                                   \
+	{                                                                                          \
+		name, extra, true, KVR_FLAT_PLUGIN, NULL, 0, NULL, NULL, why                       \
+	}
 #define IGNORED(name, extra, why)                                                                  \
 	{                                                                                          \
 		name, extra, false, KVR_FLAT_IGNORED, NULL, 0, NULL, NULL, why                     \
@@ -65,8 +73,8 @@ const struct kvr_flat_key kvr_flat_table[] = {
 	    "memory objects in huge pages"),
 	LMCACHE("save_unfull_chunk", false, BOOL, save_unfull_chunk, "false",
 	    "a partial last chunk is stored too"),
-	IGNORED("audit_actual_remote_url", false, "there is no audit wrapper: name the real store"),
-	IGNORED("remote_storage_plugins", false, "plugins of Python cannot be loaded"),
+	AUDIT("audit_actual_remote_url", false, "the real store behind audit://"),
+	PLUGIN("remote_storage_plugins", false, "names of stores, \"type\" or \"type.instance\"; fs and redis"),
 	IGNORED("remote_config_url", false, "there is no remote configuration service"),
 	IGNORED("app_id", false, "there is no remote configuration service"),
 	IGNORED("eic_*", false, "settings of the vendor's SDK are read by the SDK itself"),
@@ -130,9 +138,14 @@ const struct kvr_flat_key kvr_flat_table[] = {
 	IGNORED("use_exists_sync", true, "a lookup never runs on an engine's event loop"),
 	IGNORED("fs_connector_read_ahead_size", true, "files are read in one piece"),
 	IGNORED("fs_connector_use_odirect", true, "files are read through the page cache"),
-	IGNORED("fs_base_path", true, "the directory is the path of remote_url"),
-	IGNORED("audit_*", true, "there is no audit wrapper"),
-	IGNORED("remote_storage_plugin.*", true, "plugins of Python cannot be loaded"),
+	PLUGIN("fs_base_path", true, "of plugins of the type fs that have none of their own"),
+	PLUGIN("redis_url", true, "of plugins of the type redis that have none of their own"),
+	AUDIT("audit_actual_remote_url", true, "the real store behind audit://"),
+	AUDIT("audit_calc_checksum", true, "audit:// logs the SHA-256 of each payload"),
+	AUDIT("audit_verify_checksum", true, "audit:// refuses what this process has put otherwise"),
+	AUDIT("audit_exclude_cmds", true, "methods that audit:// says nothing of"),
+	IGNORED("audit_*", true, "use an audit:// URL"),
+	PLUGIN("remote_storage_plugin.*", true, "base_path of fs and redis_url of redis, by their names"),
 	IGNORED("histogram_bucket_*", true, "the buckets of histograms are fixed"),
 	IGNORED("local_cpu.pinned_align_bytes", true, "memory is aligned to 4096 bytes"),
 	IGNORED(

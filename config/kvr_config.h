@@ -60,6 +60,13 @@ struct kvr_config_timeouts {
 	uint64_t blocking_ns, lookup_ns, put_ns, connect_ns;
 };
 
+enum kvr_config_audit {
+	KVR_CONFIG_AUDIT_OFF,
+	KVR_CONFIG_AUDIT_LOG,
+	KVR_CONFIG_AUDIT_SUM,
+	KVR_CONFIG_AUDIT_VERIFY
+};
+
 enum kvr_config_verify { KVR_CONFIG_VERIFY_ON, KVR_CONFIG_VERIFY_OFF };
 
 struct kvr_config_tier {
@@ -97,6 +104,8 @@ struct kvr_config_tier {
 		const char *password_env;    /* only for messages */
 	} sentinel; /* only where the URL names sentinels */
 	const char *faults; /* script of a rehearsed outage; NULL: none */
+	uint32_t audit;            /* enum kvr_config_audit */
+	const char *audit_exclude; /* "exists,stat"; NULL: nothing */
 
 	/* Which variable held the password; only for messages. */
 	const char *password_env;

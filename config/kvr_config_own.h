@@ -53,6 +53,7 @@ struct kvr_config_own {
 	struct kvr_origin tier_at[KVR_TIERS_MAX];
 
 	bool mla_given; /* lmcache.mla_worker_id_as0 does not follow engine.use_mla */
+	bool plugins;   /* remote_storage_plugins is given */
 
 	/* As written; the layout is made from them and from kv_dtype once all sources are in. */
 	struct kvr_raw_shape kv_shape;

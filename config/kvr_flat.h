@@ -4,6 +4,7 @@
 #define KVR_FLAT_H
 
 #include "kvr_base.h"
+#include "kvr_tree.h"
 
 enum kvr_flat_kind {
 	KVR_FLAT_TEXT,
@@ -13,6 +14,8 @@ enum kvr_flat_kind {
 	KVR_FLAT_MILLIS,
 	KVR_FLAT_GIB,
 	KVR_FLAT_TTL,     /* two keys that make one value */
+	KVR_FLAT_PLUGIN,  /* of remote_storage_plugins */
+	KVR_FLAT_AUDIT,   /* of audit://, which is made of several */
 	KVR_FLAT_ENGINE,  /* the engine's own, nothing to do with remote stores */
 	KVR_FLAT_IGNORED, /* of remote stores, without effect here: a warning says `why` */
 	KVR_FLAT_REFUSED  /* an error when it is set: ignoring it would be wrong */
@@ -34,5 +37,33 @@ extern const struct kvr_flat_key kvr_flat_table[];
 extern const uint32_t kvr_flat_count;
 
 const struct kvr_flat_key *kvr_flat_find(bool extra, const char *name);
+
+/* What a flat configuration is read from; a key of the variables beats that of the file. */
+struct kvr_flat_source {
+	const struct kvr_node *root, *env; /* env NULL: variables were not asked for */
+	const struct kvr_node *extra;      /* NULL: there is none */
+};
+/* NULL: nobody has it. */
+const struct kvr_node *kvr_flat_child(const struct kvr_flat_source *, const char *key);
+bool kvr_flat_is_true(const struct kvr_node *);
+
+/* flat_plugins.c: the stores in their order; none: an error was noted. ret has KVR_TIERS_MAX places. */
+struct kvr_flat_url {
+	const char *name;
+	struct kvr_node node; /* with the URL */
+};
+uint32_t kvr_flat_urls(struct kvr_load *, const struct kvr_flat_source *, struct kvr_flat_url *ret);
+/* All but the first, like the first in what is not the store's own. */
+void kvr_flat_more_tiers(struct kvr_load *, const struct kvr_flat_url *, uint32_t n);
+
+/*
+ * flat_audit.c: the node with the URL of the real store: url itself, or what stands behind audit://.
+ * NULL: an error was noted.
+ */
+const struct kvr_node *kvr_flat_real_url(
+    struct kvr_load *, const struct kvr_flat_source *, const struct kvr_node *url);
+/* What audit:// asks of the tier. */
+void kvr_flat_audit(
+    struct kvr_load *, const struct kvr_flat_source *, const struct kvr_node *url);
 
 #endif

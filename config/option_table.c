@@ -36,6 +36,14 @@ static const struct kvr_choice promotes[] = {
 	{ NULL, 0 },
 };
 
+static const struct kvr_choice audits[] = {
+	{ "off", KVR_CONFIG_AUDIT_OFF },
+	{ "log", KVR_CONFIG_AUDIT_LOG },
+	{ "sum", KVR_CONFIG_AUDIT_SUM },
+	{ "verify", KVR_CONFIG_AUDIT_VERIFY },
+	{ NULL, 0 },
+};
+
 static const struct kvr_choice verifies[] = {
 	{ "on", KVR_CONFIG_VERIFY_ON },
 	{ "off", KVR_CONFIG_VERIFY_OFF },
@@ -236,6 +244,10 @@ const struct kvr_option kvr_option_table[] = {
 	    "TLS: the name that the server's certificate must have; else the URL's host"),
 	TIER("faults", PATH, IN(faults), "", NULL, 0, 0, NULL,
 	    "script of what goes wrong here and when; only with rehearse"),
+	TIER("audit", CHOICE, IN(audit), "off", NULL, 0, 0, audits,
+	    "log: a line for each key; sum: with its SHA-256; verify: a get that differs is CORRUPT"),
+	TIER("audit_exclude", TEXT, IN(audit_exclude), "", NULL, 0, 0, NULL,
+	    "what the audit says nothing of: exists, get, put, del and stat, separated by commas"),
 };
 
 const uint32_t kvr_option_count = KVR_LEN(kvr_option_table);

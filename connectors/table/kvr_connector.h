@@ -149,6 +149,21 @@ struct kvr_spoil {
 	struct kvr_harm (*draw)(struct kvr_spoil *, uint64_t value_len);
 };
 
+/* What is told of each key that goes through a store, for people who compare two deployments. */
+enum kvr_audit {
+	KVR_AUDIT_OFF,
+	KVR_AUDIT_LOG,   /* a line: what, which key, how long, what came of it */
+	KVR_AUDIT_SUM,   /* with the SHA-256 of the payload as it is stored */
+	KVR_AUDIT_VERIFY /* and a get of what this process has put is CORRUPT when it has another */
+};
+
+struct kvr_audit_opts {
+	uint32_t mode;      /* enum kvr_audit */
+	uint32_t excluded;  /* 1 << verb: of these nothing is told */
+	void (*line)(void *arg, const char *text); /* by any lane, several at once */
+	void *arg;
+};
+
 /* All texts live as long as the store. What a store does not know it must refuse, not ignore. */
 struct kvr_store_opts {
 	const char *tier; /* its name, for messages */
@@ -171,6 +186,8 @@ struct kvr_store_opts {
 	struct kvr_sentinel_opts sentinel;
 	struct kvr_spoil *spoil; /* lives as long as the store; NULL: values come as they are */
 	const char *faults; /* path of a script; for kvr_connector_rehearse alone */
+
+	struct kvr_audit_opts audit; /* read by kvr_connector_audit() alone */
 };
 
 struct kvr_store;
@@ -226,6 +243,9 @@ const struct kvr_connector_ops *kvr_connector_find(const char *url);
  * found by a URL: whoever wants faults has to ask for them by this name.
  */
 const struct kvr_connector_ops *kvr_connector_rehearse(void);
+
+/* Around the store that serves the URL it is opened with: tells what goes through. */
+const struct kvr_connector_ops *kvr_connector_audit(void);
 /* NULL-terminated, for messages and for the checker of configurations. */
 const char *const *kvr_connector_schemes(void);
 /* Whether this build can speak TLS. */

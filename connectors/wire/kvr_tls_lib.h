@@ -16,6 +16,15 @@ struct kvr_tls_conn;
 
 bool kvr_tls_lib_is_built(void);
 
+/* SHA-256, which the same library brings: of bytes that come in pieces. NULL: no memory. */
+enum { KVR_SHA256_LEN = 32 };
+struct kvr_sha256;
+struct kvr_sha256 *kvr_sha256_new(void);
+void kvr_sha256_free(struct kvr_sha256 *take); /* NULL is fine */
+void kvr_sha256_begin(struct kvr_sha256 *);
+void kvr_sha256_add(struct kvr_sha256 *, const void *at, size_t len);
+void kvr_sha256_end(struct kvr_sha256 *, uint8_t ret[KVR_SHA256_LEN]);
+
 /* KVR_E_CONFIG: which file is wrong, and how. A context may go before its connections. */
 KVR_MUST_USE enum kvr_err kvr_tls_ctx_new(
     const struct kvr_tls_opts *, struct kvr_tls_ctx **ret, char *why, size_t why_cap);

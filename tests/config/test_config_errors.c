@@ -173,7 +173,7 @@ static const struct wrong wrong_stores[] = {
 	    "text:1:29: tiers.a.url: no store has the scheme \"gopher\"; there are: "
 	    "memory, fs, "
 	    "redis, rediss, unix, redis-sentinel, rediss-sentinel, redis-cluster, valkey, valkeys, "
-	    "resp, lm, eic, sagemaker-hyperpod" },
+	    "resp, lm, blackhole, mock, eic, sagemaker-hyperpod" },
 	{ ONE("\"url\":\"user:secret@host\""), "text:1:29: tiers.a.url has no scheme; a "
 	                                       "URL looks like \"redis://host:6379\"" },
 	{ ONE("\"url\":\"memory://\",\"serde\":\"zstd\""),

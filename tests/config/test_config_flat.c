@@ -136,7 +136,7 @@ START_TEST(what_has_no_effect_is_a_warning)
 	                               "\"blocking_timeout_secs\":null,\n"
 	                               "\"chunk_szie\":5,\n"
 	                               "\"whatever\":{\"a\":[1]},\n"
-	                               "\"remote_storage_plugins\":[\"fs\"],\n"
+	                               "\"remote_storage_plugins\":null,\n"
 	                               "\"audit_actual_remote_url\":null,\n"
 	                               "\"extra_config\":{\n"
 	                               "\"use_exists_sync\":true,\n"
@@ -153,21 +153,103 @@ START_TEST(what_has_no_effect_is_a_warning)
 	    "text:3:1: warning: unknown key \"chunk_szie\" is ignored; nearest valid name: "
 	    "\"chunk_size\"\n"
 	    "text:4:1: warning: unknown key \"whatever\" is ignored\n"
-	    "text:5:1: warning: remote_storage_plugins is ignored: plugins of Python cannot be "
-	    "loaded\n"
 	    "text:8:1: warning: use_exists_sync is ignored: a lookup never runs on an engine's "
 	    "event "
 	    "loop\n"
-	    "text:9:1: warning: audit_calc_checksum is ignored: there is no audit wrapper\n"
+	    "text:9:1: warning: audit_calc_checksum has no effect: only audit:// reads it\n"
 	    "text:10:1: warning: histogram_bucket_x is ignored: the buckets of histograms are "
 	    "fixed\n"
-	    "text:11:1: warning: remote_storage_plugin.fs.base_path is ignored: plugins of Python "
-	    "cannot be loaded\n"
+	    "text:11:1: warning: remote_storage_plugin.fs.base_path has no effect without "
+	    "remote_storage_plugins\n"
 	    "text:12:1: warning: unknown key \"pnig_timeout\" is ignored; nearest valid name: "
 	    "\"ping_timeout\"\n");
-	ck_assert_uint_eq(said.n_warnings, 9);
+	ck_assert_uint_eq(said.n_warnings, 8);
 	ck_assert_uint_eq(cfg->timeouts.blocking_ns, KVR_SEC(10));
 	kvr_config_free(cfg);
+}
+END_TEST
+
+START_TEST(plugins_are_tiers_in_the_order_of_the_list)
+{
+	struct kvr_said said;
+	struct kvr_config *cfg = parse("{\"remote_storage_plugins\":[\"fs.second\",\"redis\",\"fs\"],\n"
+	                               "\"remote_url\":\"lm://h:65432\",\"remote_serde\":\"kivi\",\n"
+	                               "\"extra_config\":{\"fs_base_path\":\"/a\",\n"
+	                               "\"remote_storage_plugin.fs.second.base_path\":\"/b\",\n"
+	                               "\"redis_url\":\"redis://r:1\"}}",
+	    &said);
+	static const char *const want[][2] = { { "fs-second", "fs:///b" }, { "redis", "redis://r:1" },
+		{ "fs", "fs:///a" }, { "remote", "lm://h:65432" } };
+
+	ck_assert_str_eq(said.text, "");
+	ck_assert_uint_eq(cfg->n_tiers, KVR_LEN(want));
+	for (uint32_t i = 0; i < cfg->n_tiers; i++) {
+		ck_assert_str_eq(cfg->tier[i].name, want[i][0]);
+		ck_assert_str_eq(cfg->tier[i].url, want[i][1]);
+		ck_assert_uint_eq(cfg->tier[i].serde, KVR_CONFIG_SERDE_KIVI);
+		ck_assert_uint_eq(cfg->tier[i].format, KVR_CONFIG_FORMAT_LMCACHE);
+		/* Each has what was put there, and nothing that another one had. */
+		ck_assert_uint_eq(cfg->tier[i].write, KVR_CONFIG_WRITE_THROUGH);
+		ck_assert_uint_eq(cfg->tier[i].promote.on, KVR_CONFIG_PROMOTE_NEVER);
+	}
+	kvr_config_free(cfg);
+
+	/* A name is compared whole; what cannot be had is left out, and said. */
+	cfg = parse("{\"remote_storage_plugins\":\"fsx, redis\",\"remote_url\":\"redis://h:1\"}", &said);
+	ck_assert_uint_eq(cfg->n_tiers, 1);
+	ck_assert_str_eq(said.text,
+	    "text:1:27: warning: remote_storage_plugins: \"fsx\" is left out: only fs and redis are "
+	    "built in, and plugins of Python cannot be loaded\n"
+	    "text:1:27: warning: remote_storage_plugins: \"redis\" is left out: extra_config has no "
+	    "remote_storage_plugin.redis.redis_url\n");
+	kvr_config_free(cfg);
+}
+END_TEST
+
+START_TEST(layers_have_headers)
+{
+	struct kvr_said said;
+	struct kvr_config *cfg = parse("{\"remote_url\":\"fs://h:1/d\",\"use_layerwise\":\"true\",\n"
+	                               "\"extra_config\":{\"save_chunk_meta\":false}}",
+	    &said);
+
+	ck_assert(cfg->tier[0].save_chunk_meta);
+	ck_assert_str_eq(said.text,
+	    "text:1:28: warning: use_layerwise puts a header in front of each payload: "
+	    "save_chunk_meta is taken as true\n");
+	kvr_config_free(cfg);
+}
+END_TEST
+
+START_TEST(an_audit_is_the_real_store_and_what_is_told_of_it)
+{
+	static const struct {
+		const char *text;
+		uint32_t audit;
+	} cases[] = {
+		{ "{\"remote_url\":\"audit://h:1\",\"extra_config\":{"
+		  "\"audit_actual_remote_url\":\"redis://r:1\"}}",
+		    KVR_CONFIG_AUDIT_LOG },
+		{ "{\"remote_url\":\"audit://h:1?verify=true\",\"audit_actual_remote_url\":"
+		  "\"redis://r:1\"}",
+		    KVR_CONFIG_AUDIT_VERIFY },
+		{ "{\"remote_url\":\"audit://h:1?verify=true\",\"extra_config\":{"
+		  "\"audit_actual_remote_url\":\"redis://r:1\",\"audit_verify_checksum\":false,"
+		  "\"audit_calc_checksum\":true,\"audit_exclude_cmds\":\"exists,get\"}}",
+		    KVR_CONFIG_AUDIT_SUM },
+	};
+
+	for (size_t i = 0; i < KVR_LEN(cases); i++) {
+		struct kvr_said said;
+		struct kvr_config *cfg = parse(cases[i].text, &said);
+
+		ck_assert_str_eq(said.text, "");
+		ck_assert_str_eq(cfg->tier[0].url, "redis://r:1");
+		ck_assert_uint_eq(cfg->tier[0].audit, cases[i].audit);
+		if (i == 2)
+			ck_assert_str_eq(cfg->tier[0].audit_exclude, "exists,get");
+		kvr_config_free(cfg);
+	}
 }
 END_TEST
 
@@ -203,11 +285,16 @@ static const struct {
 	    "is sent readable" },
 	{ "{\"remote_url\":\"redis://h:1\",\"trace\":{\"sise\":1}}",
 	    "text:1:38: unknown key \"sise\"; nearest valid name: \"size\"" },
-	{ "{\"remote_url\":\"mock://1/\"}",
-	    "text:1:15: remote_url: no store has the scheme \"mock\"; there are: memory, "
+	{ "{\"remote_storage_plugins\":[\"gcs\"]}",
+	    "text:1:27: remote_storage_plugins leaves no store that can be used" },
+	{ "{\"remote_url\":\"audit://h:1\"}",
+	    "text:1:15: remote_url is audit://; it needs audit_actual_remote_url in "
+	    "extra_config, the URL of the real store" },
+	{ "{\"remote_url\":\"s3://bucket\"}",
+	    "text:1:15: remote_url: no store has the scheme \"s3\"; there are: memory, "
 	    "fs, "
 	    "redis, rediss, unix, redis-sentinel, rediss-sentinel, redis-cluster, valkey, valkeys, "
-	    "resp, lm, eic, sagemaker-hyperpod" },
+	    "resp, lm, blackhole, mock, eic, sagemaker-hyperpod" },
 };
 
 START_TEST(the_service_of_the_sentinels_is_a_variable_or_redismaster)
@@ -243,4 +330,5 @@ KVR_CHECK_MAIN("config.flat", a_url_alone_gives_lmcaches_defaults,
     every_key_is_mapped_in_its_own_units, groups_of_the_tier_form_may_stand_beside,
     valkey_and_resp_have_options_of_their_own, what_has_no_effect_is_a_warning,
     the_service_of_the_sentinels_is_a_variable_or_redismaster,
+    layers_have_headers, plugins_are_tiers_in_the_order_of_the_list, an_audit_is_the_real_store_and_what_is_told_of_it,
     what_would_be_wrong_to_ignore_is_an_error)

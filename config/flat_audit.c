@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * audit://host:port[?verify=true] of LMCache: the real store stands in audit_actual_remote_url, and
+ * what is to be told of it in extra_config. Here it becomes the tier's URL and its option "audit".
+ */
+#include "kvr_config_own.h"
+#include "kvr_flat.h"
+#include "kvr_option.h"
+
+#include <string.h>
+
+static bool
+is_audit(const struct kvr_node *url)
+{
+	return url->text != NULL && url->kind == KVR_TREE_TEXT && kvr_scheme_is(url->text, "audit");
+}
+
+/* extra_config's beats the older one beside remote_url. */
+static const struct kvr_node *
+key_of(const struct kvr_flat_source *from, const char *key)
+{
+	const struct kvr_node *node = NULL;
+
+	if (from->extra != NULL && from->extra->kind == KVR_TREE_OBJECT)
+		node = kvr_tree_child(from->extra, key);
+	if (node == NULL)
+		node = kvr_flat_child(from, key);
+	return node == NULL || node->kind == KVR_TREE_NULL ? NULL : node;
+}
+
+const struct kvr_node *
+kvr_flat_real_url(
+    struct kvr_load *load, const struct kvr_flat_source *from, const struct kvr_node *url)
+{
+	const struct kvr_node *real = key_of(from, "audit_actual_remote_url");
+	struct kvr_origin at = kvr_origin_of(load, url);
+
+	if (!is_audit(url))
+		return url;
+	if (real == NULL)
+		kvr_load_error(load, &at,
+		    "remote_url is audit://; it needs audit_actual_remote_url "
+		    "in extra_config, the URL of the real store");
+	else if (is_audit(real))
+		kvr_load_error(load, &at, "audit_actual_remote_url is audit:// again");
+	else
+		return real;
+	return NULL;
+}
+
+static bool
+asks(const struct kvr_flat_source *from, const struct kvr_node *url, const char *key,
+    const char *query)
+{
+	const struct kvr_node *node = key_of(from, key);
+
+	if (node != NULL)
+		return kvr_flat_is_true(node);
+	return query != NULL && strstr(url->text, query) != NULL;
+}
+
+static void
+assign(struct kvr_load *load, const struct kvr_node *at, const char *option, const char *text)
+{
+	struct kvr_place place = { kvr_option_find(true, option, strlen(option)), 0 };
+	struct kvr_value value = {
+		.kind = KVR_TREE_TEXT, .bare = true, .called = at->key, .text = text
+	};
+
+	KVR_CHECK(place.option != NULL);
+	value.origin = kvr_origin_of(load, at);
+	kvr_assign(load, place, &value);
+}
+
+void
+kvr_flat_audit(
+    struct kvr_load *load, const struct kvr_flat_source *from, const struct kvr_node *url)
+{
+	const struct kvr_node *exclude = key_of(from, "audit_exclude_cmds");
+
+	if (!is_audit(url))
+		return;
+	/* LMCache verifies nothing when it does not calculate; to ask for it is enough here. */
+	if (asks(from, url, "audit_verify_checksum", "verify=true"))
+		assign(load, url, "audit", "verify");
+	else
+		assign(load, url, "audit",
+		    asks(from, url, "audit_calc_checksum", NULL) ? "sum" : "log");
+	if (exclude != NULL && exclude->kind == KVR_TREE_TEXT)
+		assign(load, exclude, "audit_exclude", exclude->text);
+}
