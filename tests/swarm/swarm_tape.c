@@ -112,8 +112,10 @@ swarm_tape_replay(struct swarm *s)
 		swarm_broken(s, "trace: %s", why);
 	const struct kvr_trace_head *head = kvr_trace_view_head(view);
 	enum kvr_err err = kvr_replay_all(replay, &n, &diff);
-	/* A ring whose half is too small for the states has lost its beginning for good. */
-	bool lost = head->written > head->ring_bytes && head->snapshot == UINT64_MAX;
+	/* A ring whose half is too small for the states has lost its beginning for good; also when
+	 * they were small enough for a snapshot once, which has been written over since. */
+	bool lost = head->written > head->ring_bytes &&
+	            (head->snapshot == UINT64_MAX || head->snapshot < head->oldest);
 
 	if (err != KVR_OK && !(err == KVR_E_MISS && lost))
 		swarm_broken(s, "replay: %s: %s", kvr_err_name(err), diff.text);
