@@ -126,7 +126,7 @@ as_end(int32_t err)
 static void
 dial(struct kvr_lane *lane, const struct kvr_msg *msg)
 {
-	struct kvr_msg reply = { .type = KVR_MSG_DIALED, .op = msg->op };
+	struct kvr_msg reply = { .type = KVR_MSG_DIALED, .op = msg->op, .cause = msg->cause };
 	uint64_t start_ns = kvr_now_ns();
 	char why[WHY] = "";
 
@@ -146,7 +146,7 @@ dial(struct kvr_lane *lane, const struct kvr_msg *msg)
 static void
 ping(struct kvr_lane *lane, const struct kvr_msg *msg)
 {
-	struct kvr_msg reply = { .type = KVR_MSG_PONG, .op = msg->op };
+	struct kvr_msg reply = { .type = KVR_MSG_PONG, .op = msg->op, .cause = msg->cause };
 	uint64_t start_ns = kvr_now_ns();
 	int32_t err = KVR_E_DOWN;
 
@@ -227,7 +227,7 @@ static void
 tell_done(struct kvr_lane *lane, const struct kvr_msg *msg, int32_t err, uint64_t since_ns, uint64_t bytes)
 {
 	const struct kvr_row *rows = &lane->opt.work->ledger->rows[msg->rows];
-	struct kvr_msg reply = { .type = KVR_MSG_PART_DONE, .n_rows = msg->n_rows, .op = msg->op,
+	struct kvr_msg reply = { .type = KVR_MSG_PART_DONE, .n_rows = msg->n_rows, .op = msg->op, .cause = msg->cause,
 		.deadline_ns = msg->deadline_ns, .rows = msg->rows, .part = msg->part };
 
 	for (uint32_t i = 0; i < msg->n_rows; i++)

@@ -62,4 +62,7 @@ void kvr_link_heard(struct link *, const struct kvr_event *, struct kvr_out *);
 kvr_handler kvr_link_give, kvr_link_bounce, kvr_link_done, kvr_link_done_up, kvr_link_cancel;
 void kvr_link_cancel_all(struct link *, struct kvr_out *, int32_t reason);
 
+/* link_fields.c */
+extern const struct kvr_fields kvr_link_fields;
+
 #endif

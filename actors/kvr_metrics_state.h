@@ -70,4 +70,7 @@ struct kvr_metrics_state {
 size_t kvr_metrics_text(const struct kvr_metrics_state *, const char *const *names,
     uint32_t n_tiers, bool json, char *ret, size_t cap);
 
+/* metrics_fields.c */
+extern const struct kvr_fields kvr_metrics_fields;
+
 #endif

@@ -250,4 +250,7 @@ count(struct step *s, enum kvr_count what, uint32_t tier, uint64_t n)
 	send(s, KVR_ID_METRICS, &m);
 }
 
+/* router_fields.c */
+extern const struct kvr_fields kvr_router_fields;
+
 #endif

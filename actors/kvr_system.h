@@ -36,6 +36,7 @@ struct kvr_system_options {
 	const struct kvr_log    *log;         /* lives as long as the system */
 	const char              *instance;    /* unique in the process: names of mailboxes, threads, trace */
 	const char              *config_text; /* for the trace, without secrets */
+	const char              *build;       /* for the trace: the program's name and version */
 	uint64_t                 fingerprint; /* of the identity; 0: not compared */
 	uint64_t                 slot_bytes;  /* of a full chunk; 0: not known yet */
 	uint32_t                 n_groups;    /* of a full chunk; at least 1 */

@@ -126,4 +126,7 @@ void kvr_tier_ping(struct tier *, const struct kvr_event *, struct kvr_out *);
 /* tier_check.c */
 void kvr_tier_check(const void *self, unsigned state, bool full);
 
+/* tier_fields.c */
+extern const struct kvr_fields kvr_tier_fields;
+
 #endif

@@ -54,4 +54,7 @@ void kvr_transfer_answer(struct kvr_out *, struct job *, int32_t err, uint32_t t
 /* What every handler ends with: jobs go to hands that are free, or are answered. */
 void kvr_transfer_pump(struct transfer *, const struct kvr_event *, struct kvr_out *, bool closed);
 
+/* transfer_fields.c */
+extern const struct kvr_fields kvr_transfer_fields;
+
 #endif

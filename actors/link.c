@@ -356,4 +356,5 @@ const struct kvr_spec kvr_link_spec = {
 	.self_size = sizeof(struct link),
 	.table = table,
 	.check = check,
+	.fields = &kvr_link_fields,
 };

@@ -179,4 +179,5 @@ const struct kvr_spec kvr_metrics_spec = {
 	.self_size = (sizeof(struct kvr_metrics_state) + 63) / 64 * 64,
 	.table = table,
 	.check = check,
+	.fields = &kvr_metrics_fields,
 };

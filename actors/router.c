@@ -365,4 +365,5 @@ const struct kvr_spec kvr_router_spec = {
 	.self_size = (sizeof(struct router) + 63) / 64 * 64,
 	.table = table,
 	.check = check,
+	.fields = &kvr_router_fields,
 };

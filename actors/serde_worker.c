@@ -107,7 +107,7 @@ static void
 reply(struct kvr_hand *hand, const struct kvr_msg *msg, uint16_t type, uint64_t since_ns)
 {
 	struct kvr_msg m = { .type = type, .from = hand->id, .to = msg->from, .n_rows = msg->n_rows,
-		.op = msg->op, .deadline_ns = msg->deadline_ns, .rows = msg->rows, .part = msg->part };
+		.op = msg->op, .cause = msg->cause, .deadline_ns = msg->deadline_ns, .rows = msg->rows, .part = msg->part };
 	uint64_t us = (kvr_now_ns() - since_ns) / 1000;
 
 	/* ENCODED, DECODED and COPIED have the same fields. */

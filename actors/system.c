@@ -26,7 +26,7 @@ open_trace(struct kvr_system *sys, char *why, size_t why_cap)
 {
 	const struct kvr_config *c = sys->opt.config;
 	const struct kvr_trace_options opt = { .dir = c->trace.dir, .size = c->trace.size_bytes,
-		.keep = c->trace.keep, .instance = sys->instance, .config = sys->opt.config_text,
+		.keep = c->trace.keep, .instance = sys->instance, .build = sys->opt.build, .config = sys->opt.config_text,
 		.config_len = sys->opt.config_text == NULL ? 0 : strlen(sys->opt.config_text) };
 
 	return kvr_trace_open(&opt, &sys->trace, why, why_cap);
@@ -36,7 +36,7 @@ static enum kvr_err
 open_domain(struct kvr_system *sys)
 {
 	const struct kvr_domain_options opt = { .name = sys->instance, .ledger = sys->opt.ledger,
-		.trace = sys->trace, .outside = sys->opt.outside, .watch = kvr_system_watch,
+		.trace = sys->trace, .texts = sys->opt.config->trace.keys, .outside = sys->opt.outside, .watch = kvr_system_watch,
 		.arg = sys->opt.arg, .watch_arg = sys,
 		.poison = sys->opt.config->on_panic == KVR_CONFIG_PANIC_POISON };
 	enum kvr_err err = kvr_domain_open(&opt, &sys->domain);

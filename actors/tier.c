@@ -283,4 +283,5 @@ const struct kvr_spec kvr_tier_spec = {
 	.self_size = sizeof(struct tier),
 	.table = table,
 	.check = kvr_tier_check,
+	.fields = &kvr_tier_fields,
 };

@@ -242,4 +242,5 @@ const struct kvr_spec kvr_transfer_spec = {
 	.self_size = sizeof(struct transfer),
 	.table = table,
 	.check = check,
+	.fields = &kvr_transfer_fields,
 };

@@ -181,7 +181,7 @@ make_tables(struct kvr *k, const struct kvr_options *o, uint32_t role)
 static enum kvr_err
 start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 {
-	char name[32];
+	char name[32], build[32];
 	char *text = malloc(CONFIG_TEXT);
 	struct kvr_system_options o = { .config = k->config,
 		.ledger = k->ledger,
@@ -190,6 +190,7 @@ start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 		.arg = k,
 		.instance = name,
 		.config_text = text,
+		.build = build,
 		.fingerprint = kvr_fingerprint(k->config, who->engine, who->salt),
 		.slot_bytes = k->layout_bytes != 0 ? k->layout_bytes : k->config->memory.slot_bytes,
 		.n_groups = k->header_groups };
@@ -198,6 +199,8 @@ start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 
 	if (err == KVR_OK) {
 		snprintf(name, sizeof(name), "kvr%u", k->number);
+		snprintf(build, sizeof(build), "kvrelay %u.%u.%u", KVR_VERSION_MAJOR,
+		    KVR_VERSION_MINOR, KVR_VERSION_PATCH);
 		kvr_config_show(k->config, text, CONFIG_TEXT);
 		/* The queue library starts its threads at its first call; they keep this mask. */
 		kvr_signals_block(&before);

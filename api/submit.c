@@ -2,6 +2,7 @@
 /* The submission call: nothing here waits, allocates or does I/O. */
 #include "kvr_instance.h"
 
+#include <stdio.h>
 #include <string.h>
 
 _Static_assert((int)KVR_OPF_PREFIX == (int)KVR_PREFIX && (int)KVR_OPF_AT_MOST == (int)KVR_AT_MOST &&
@@ -90,7 +91,7 @@ fill_call(struct kvr_call *c, const struct order *o)
 }
 
 static enum kvr_err
-post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns)
+post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns, const char *request)
 {
 	struct kvr_msg m = { .type = KVR_MSG_SUBMIT,
 		.from = KVR_ID_API,
@@ -106,6 +107,8 @@ post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns)
 	m.SUBMIT.per_chunk = (uint16_t)c->per_chunk;
 	m.SUBMIT.kind = (uint8_t)c->kind;
 	m.SUBMIT.request = atomic_load(&c->request); /* its hash: the trace knows it, nobody else asks */
+	if (k->config->trace.keys && request != NULL)
+		snprintf(k->ledger->ops[c->slot].request, sizeof(k->ledger->ops[0].request), "%s", request);
 	return kvr_system_post(k->system, &m);
 }
 
@@ -138,7 +141,7 @@ launch(struct kvr *k, struct kvr_call *c, const struct order *o)
 	} else if (here)
 		complete_here(k, c);
 	else
-		err = post(k, c, o->until_ns);
+		err = post(k, c, o->until_ns, o->opts.request);
 	if (err != KVR_OK) {
 		if (c->puts)
 			kvr_puts_drop(k, c);

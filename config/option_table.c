@@ -168,7 +168,7 @@ const struct kvr_option kvr_option_table[] = {
 	    "host:port or unix:/path of /metrics and /healthz; {rank} is replaced"),
 	ROW("trace.dir", PATH, AT(trace.dir), "auto", "auto", 0, 0, NULL,
 	    "directory of trace files; auto is a folder of this user in shared memory"),
-	ROW("trace.size", SIZE, AT(trace.size_bytes), "16MiB", NULL, 64 * KIB, 4096 * MIB, NULL,
+	ROW("trace.size", SIZE, AT(trace.size_bytes), "16MiB", NULL, MIB, 4096 * MIB, NULL,
 	    "bytes of the ring of one instance"),
 	ROW("trace.keys", BOOL, AT(trace.keys), "false", NULL, 0, 0, NULL,
 	    "record the texts of keys, not only their digests"),

@@ -192,12 +192,28 @@ kvr_spec_hash(const struct kvr_spec *spec)
 		d = kvr_hash64_seed(spec->state_name[s], strlen(spec->state_name[s]), d);
 		for (unsigned m = 0; m < KVR_MSG_N; m++) {
 			const struct kvr_cell *cell = &spec->table[s][m];
-			uint64_t bits = cell->fn == NULL ? 0 : cell->to | UINT64_C(1) << 62;
 
-			d = kvr_hash64_seed(&bits, sizeof(bits), d);
+			if (cell->fn == NULL)
+				continue;
+			d = kvr_hash64_seed(kvr_msg_info[m].name, strlen(kvr_msg_info[m].name), d);
+			d = kvr_hash64_seed(&cell->to, sizeof(cell->to), d);
 		}
 	}
-	for (unsigned m = 0; m < KVR_MSG_N; m++)
-		d = kvr_hash64_seed(kvr_msg_info[m].name, strlen(kvr_msg_info[m].name), d);
+	return d;
+}
+
+uint64_t
+kvr_layout_hash(const struct kvr_spec *spec)
+{
+	uint64_t d = spec->self_size;
+
+	for (size_t i = 0; spec->fields != NULL && i < spec->fields->n; i++) {
+		const struct kvr_field *f = &spec->fields->at[i];
+		const uint32_t place[2] = { f->off, f->size };
+
+		d = kvr_hash64_seed(f->name, strlen(f->name), d);
+		d = kvr_hash64_seed(place, sizeof(place), d);
+		d = kvr_hash64_seed(f->dim, sizeof(f->dim), d);
+	}
 	return d;
 }

@@ -59,6 +59,44 @@ struct kvr_cell {
 #define KVR_TO(state) (UINT64_C(1) << (state))
 #define KVR_STAY 63U
 
+/*
+ * A field of a state, for people who look at a replay and for the hash that tells one layout from
+ * another. "op[].err": an array's place is dim[0], that of an array in it dim[1], and so on.
+ */
+enum kvr_field_kind {
+	KVR_FIELD_NUM,
+	KVR_FIELD_ERR,  /* a kvr_err */
+	KVR_FIELD_NS,   /* an instant or a duration */
+	KVR_FIELD_OP,   /* slot | generation << 32 */
+	KVR_FIELD_HEX,
+	KVR_FIELD_SPARE /* said so that every byte of a state is said */
+};
+enum { KVR_FIELD_DIMS = 3 };
+
+struct kvr_field {
+	const char *name;
+	uint32_t    off, size;
+	uint32_t    kind;
+	struct {
+		uint32_t n, stride; /* n 0: no array */
+	} dim[KVR_FIELD_DIMS];
+};
+/* Of the whole state, in any order. */
+struct kvr_fields {
+	const struct kvr_field *at;
+	size_t n;
+};
+/* F: a member; FA: an array of numbers; FS: a member of an array of structs. */
+#define KVR_F(type, member, kind_) \
+	{ #member, offsetof(type, member), sizeof(((type *)0)->member), KVR_FIELD_##kind_, { { 0, 0 } } }
+#define KVR_FA(type, member, kind_) \
+	{ #member "[]", offsetof(type, member), sizeof(((type *)0)->member[0]), KVR_FIELD_##kind_, \
+		{ { KVR_LEN(((type *)0)->member), sizeof(((type *)0)->member[0]) } } }
+#define KVR_FS(type, array, member, kind_) \
+	{ #array "[]." #member, \
+		offsetof(type, array[0].member), sizeof(((type *)0)->array[0].member), KVR_FIELD_##kind_, \
+		{ { KVR_LEN(((type *)0)->array), sizeof(((type *)0)->array[0]) } } }
+
 struct kvr_spec {
 	const char            *name;
 	const char *const     *state_name;
@@ -70,6 +108,7 @@ struct kvr_spec {
 	 * can be said at once, for it runs after every step in every build.
 	 */
 	void (*check)(const void *self, unsigned state, bool full);
+	const struct kvr_fields *fields; /* NULL: nobody has described them */
 };
 
 /* One decider that lives: in a domain, in the simulator or in a replay. */
@@ -99,8 +138,9 @@ uint64_t kvr_step(struct kvr_actor *, const struct kvr_event *, struct kvr_out *
 
 /* The digest of the whole state, the slow way; differs from ->digest when a touch was forgotten. */
 uint64_t kvr_actor_digest(const struct kvr_actor *);
-/* Hash of the names of states and messages, the size and the filled cells: traces carry it. */
+/* Hash of the names of states and the filled cells, and of the fields of the state: traces carry them. */
 uint64_t kvr_spec_hash(const struct kvr_spec *);
+uint64_t kvr_layout_hash(const struct kvr_spec *);
 
 /* ---- what a handler may call ---- */
 

@@ -41,6 +41,7 @@ struct kvr_domain_options {
 	const char        *name; /* of the instance, unique in the process */
 	struct kvr_ledger *ledger;
 	struct kvr_trace  *trace; /* NULL: none (tests) */
+	bool               texts; /* of keys and requests, from the ledger, go into the trace */
 	kvr_outside_fn    *outside;
 	kvr_watch_fn      *watch;
 	void              *arg; /* of outside */

@@ -138,6 +138,28 @@ as_it_was(struct kvr_domain *d, const struct kvr_event *ev)
 	return was;
 }
 
+/* Deciders never see them: they are recorded beside the step that brings the operation in. */
+static void
+record_texts(struct kvr_domain *d, const struct kvr_event *ev)
+{
+	const struct kvr_ledger *l = d->opt.ledger;
+	const struct kvr_msg *m = &ev->msg;
+	uint32_t slot = (uint32_t)m->op;
+
+	if (m->type != KVR_MSG_SUBMIT && m->type != KVR_MSG_SLICE)
+		return;
+	if (m->type == KVR_MSG_SUBMIT && slot < KVR_OPS_MAX && l->ops[slot].request[0] != '\0')
+		kvr_trace_text(d->opt.trace, KVR_TEXT_OF_REQUEST, m->op, 0, l->ops[slot].request,
+		    strnlen(l->ops[slot].request, sizeof(l->ops[slot].request)));
+	for (uint32_t i = 0; i < m->n_rows; i++) {
+		uint32_t key = ev->rows[i].key;
+
+		if (key < KVR_KEYS_MAX)
+			kvr_trace_text(d->opt.trace, KVR_TEXT_OF_KEY, m->op, key,
+			    &l->texts[l->keys[key].text], l->keys[key].len);
+	}
+}
+
 static void
 step_one(struct kvr_domain *d)
 {
@@ -155,6 +177,8 @@ step_one(struct kvr_domain *d)
 	}
 	struct kvr_event was = as_it_was(d, &ev);
 
+	if (d->opt.texts && d->opt.trace != NULL)
+		record_texts(d, &ev);
 	d->out.step = ++d->step;
 	d->running = &was;
 	d->running_before = before;
@@ -173,7 +197,7 @@ step_one(struct kvr_domain *d)
 static void
 snapshot(struct kvr_domain *d)
 {
-	for (uint32_t i = 0; i < d->n_actors; i++)
+	for (uint32_t i = 0; i < d->n_actors && !kvr_trace_in_snapshot(d->opt.trace); i++)
 		d->in_order[i]->spec->check(d->in_order[i]->self, d->in_order[i]->state, true);
 	kvr_trace_snapshot(
 	    d->opt.trace, (const struct kvr_actor *const *)d->in_order, d->n_actors, d->now_ns);

@@ -21,6 +21,7 @@ struct kvr_key {
 struct kvr_ledger_op {
 	struct kvr_meta meta;       /* of a full chunk; n_groups 0: plain bytes */
 	uint64_t        meta_bytes; /* bytes of that full chunk */
+	char            request[64]; /* start of the request id, when the trace has texts; else "" */
 };
 
 struct kvr_ledger {

@@ -2,10 +2,11 @@
 #include "kvr_msg.h"
 
 #include <stdio.h>
+#include <string.h>
 
 const struct kvr_msg_info kvr_msg_info[KVR_MSG_N] = {
 #define X(name_, rows_, owner_, fields) \
-	[KVR_MSG_##name_] = { #name_, KVR_ROWS_##rows_, KVR_OWNER_##owner_, \
+	[KVR_MSG_##name_] = { #name_, #fields, KVR_ROWS_##rows_, KVR_OWNER_##owner_, \
 		sizeof(((struct kvr_msg *)0)->name_) },
 	KVR_MSG_TABLE(X)
 #undef X
@@ -15,6 +16,22 @@ const struct kvr_msg_info kvr_msg_info[KVR_MSG_N] = {
 	_Static_assert(sizeof(((struct kvr_msg *)0)->name) <= 24, #name " does not fit");
 KVR_MSG_TABLE(X)
 #undef X
+
+uint64_t
+kvr_msg_hash(void)
+{
+	uint64_t d = sizeof(struct kvr_row);
+
+	for (unsigned m = 0; m < KVR_MSG_N; m++) {
+		const struct kvr_msg_info *info = &kvr_msg_info[m];
+		const uint8_t way[2] = { info->rows, info->owner };
+
+		d = kvr_hash64_seed(info->name, strlen(info->name), d);
+		d = kvr_hash64_seed(info->fields, strlen(info->fields), d);
+		d = kvr_hash64_seed(way, sizeof(way), d);
+	}
+	return d;
+}
 
 const char *
 kvr_id_name(uint16_t id, char *ret, size_t cap)

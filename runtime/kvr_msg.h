@@ -179,7 +179,7 @@ struct kvr_msg {
 	uint16_t from, to;    /* actor ids */
 	uint16_t n_rows;      /* 0 to KVR_WIDE_KEYS */
 	uint64_t op;          /* given out at the API, never changes; 0: none */
-	uint64_t cause;       /* step of .from that sent this */
+	uint64_t cause;       /* step that sent this; of a worker's answer: the step that asked for it */
 	uint64_t deadline_ns; /* 0: none */
 	uint32_t rows;        /* index of the first row */
 	uint32_t part;        /* kvr_part_own or kvr_part_loan by the table above; 0: none */
@@ -193,10 +193,12 @@ struct kvr_msg {
 _Static_assert(sizeof(struct kvr_msg) == 64, "one cache line, no padding");
 
 struct kvr_msg_info {
-	const char *name;
+	const char *name, *fields; /* fields: as they are declared */
 	uint8_t     rows, owner, size; /* size: bytes of the type's own fields */
 };
 extern const struct kvr_msg_info kvr_msg_info[KVR_MSG_N];
+/* Of all names and fields: two programs with the same one mean the same by a message. */
+uint64_t kvr_msg_hash(void);
 
 /* Actor ids. Workers that are not deciders have ids too, for traces and mailboxes. */
 enum {

@@ -41,15 +41,21 @@ add_actor(struct kvr_replay *r, const struct kvr_trace_actor *t, kvr_spec_find_f
     bool anyway, char *why, size_t why_cap)
 {
 	const struct kvr_spec *spec = t->id < KVR_ID_N ? find(t->id) : NULL;
-	const char *what = NULL;
+	char what[160] = "";
 
 	if (spec == NULL || r->actor[t->id] != NULL)
-		what = "this program has no such actor";
+		snprintf(what, sizeof(what), "this program has no such actor");
 	else if (spec->self_size != t->self_size)
-		what = "its state has another size in this program";
+		snprintf(what, sizeof(what), "its state had %u bytes then and has %zu in this program",
+		    t->self_size, spec->self_size);
 	else if (kvr_spec_hash(spec) != t->spec_hash && !anyway)
-		what = "its states, messages or cells are others in this program";
-	if (what != NULL) {
+		snprintf(what, sizeof(what),
+		    "its states or cells are others in this program (%u states then, %u now)",
+		    t->n_states, spec->n_states);
+	else if (kvr_layout_hash(spec) != t->layout_hash && !anyway)
+		snprintf(what, sizeof(what),
+		    "the fields of its state are others in this program, in as many bytes");
+	if (what[0] != '\0') {
 		snprintf(why, why_cap, "%.24s: %s", t->name, what);
 		return KVR_E_UNSUPPORTED;
 	}
@@ -74,6 +80,11 @@ kvr_replay_open(const struct kvr_trace_view *view, kvr_spec_find_fn *find, bool 
 	uint32_t n;
 	const struct kvr_trace_actor *actors = kvr_trace_view_actors(view, &n);
 
+	if (kvr_trace_view_head(view)->msg_hash != kvr_msg_hash() && !anyway) {
+		free(r);
+		snprintf(why, why_cap, "the messages are others in this program");
+		return KVR_E_UNSUPPORTED;
+	}
 	if (r != NULL)
 		r->rows = map(KVR_ROWS_MAX * sizeof(r->rows[0]));
 	if (r == NULL || r->rows == NULL) {
@@ -121,9 +132,11 @@ differs(const struct kvr_replay *r, enum kvr_replay_what what, const struct kvr_
 {
 	char id[24];
 	va_list args;
-	int n = snprintf(ret->text, sizeof(ret->text), "record %" PRIu64 ", %s%s%s: ", rec->number,
-	    kvr_id_name(a->id, id, sizeof(id)), rec->kind == KVR_REC_STEP ? ", " : "",
-	    rec->kind == KVR_REC_STEP ? kvr_msg_info[kvr_rec_step(rec)->msg.type].name : "");
+	bool step = rec->kind == KVR_REC_STEP;
+	int n = snprintf(ret->text, sizeof(ret->text), "%s %" PRIu64 ", %s%s%s: ",
+	    step ? "step" : "record", step ? kvr_rec_step(rec)->step : rec->number,
+	    kvr_id_name(a->id, id, sizeof(id)), step ? ", " : "",
+	    step ? kvr_msg_info[kvr_rec_step(rec)->msg.type].name : "");
 
 	ret->what = what;
 	ret->actor = a->id;
@@ -152,18 +165,20 @@ compare(const struct kvr_replay *r, const struct kvr_rec_step *s, const struct k
 	ret->digest_now = digest;
 	if (s->after == KVR_STATE_BROKEN)
 		return differs(r, KVR_REPLAY_WHOLE, &s->rec, a, ret,
-		    "an invariant broke then and holds now, %s -> %s", state_name(a, s->before),
+		    "same input, other decision: an invariant broke then and holds now, %s -> %s", state_name(a, s->before),
 		    state_name(a, a->state));
 	if (s->after != a->state)
-		return differs(r, KVR_REPLAY_AFTER, &s->rec, a, ret, "%s -> %s then, %s -> %s now",
+		return differs(r, KVR_REPLAY_AFTER, &s->rec, a, ret, 
+		    "same input, other decision: %s -> %s then, %s -> %s now",
 		    state_name(a, s->before), state_name(a, s->after), state_name(a, s->before),
 		    state_name(a, a->state));
 	if (s->n_fx != r->out.n)
-		return differs(r, KVR_REPLAY_EFFECTS, &s->rec, a, ret, "%u effects then, %u now",
-		    s->n_fx, r->out.n);
+		return differs(r, KVR_REPLAY_EFFECTS, &s->rec, a, ret,
+		    "same input, other decision: %u effects then, %u now", s->n_fx, r->out.n);
 	if (s->digest != digest)
 		return differs(r, KVR_REPLAY_DIGEST, &s->rec, a, ret,
-		    "digest of state, effects and rows %016" PRIx64 " then, %016" PRIx64 " now",
+		    "same input, other decision: digest of state, effects and rows %016" PRIx64
+		    " then, %016" PRIx64 " now",
 		    s->digest, digest);
 	return KVR_OK;
 }
@@ -222,7 +237,8 @@ replay_step(struct kvr_replay *r, const struct kvr_rec_step *s, struct kvr_repla
 	if (s->after == KVR_STATE_BROKEN)
 		return KVR_OK;
 	return differs(
-	    r, KVR_REPLAY_BROKEN, &s->rec, a, ret, "an invariant breaks now: %s", r->broke);
+	    r, KVR_REPLAY_BROKEN, &s->rec, a, ret,
+	    "same input, other decision: an invariant breaks now: %s", r->broke);
 }
 
 /* The first piece of an actor at a snapshot: what was recorded against what the replay has. */

@@ -11,8 +11,8 @@
  *
  * The writer holds the domain's guard: one writer, no lock, no clock, no allocation.
  *
- * A replay needs nothing but the file: rows are recorded with the first event that has them, and a
- * snapshot holds, besides the states, the rows of parts as pieces of actor 0.
+ * A replay needs nothing but the file: rows are recorded once, with the first event that has them,
+ * and a snapshot holds, besides the states, the rows of parts as pieces of actor 0.
  */
 #ifndef KVR_TRACE_H
 #define KVR_TRACE_H
@@ -21,13 +21,14 @@
 #include "kvr_err.h"
 
 #define KVR_TRACE_MAGIC UINT64_C(0x314543415254564b) /* "KVTRACE1" */
-enum { KVR_TRACE_VERSION = 1 };
+enum { KVR_TRACE_VERSION = 2 };
 
 enum kvr_rec_kind {
 	KVR_REC_STEP = 1, /* struct kvr_rec_step, then n_rows rows when rows_here */
 	KVR_REC_STATE,    /* a piece of a decider's state: snapshots are split over records */
 	KVR_REC_MARK,     /* a snapshot is complete; a panic; closed in order */
-	KVR_REC_PAD       /* the rest of the ring up to its end */
+	KVR_REC_PAD,      /* the rest of the ring up to its end */
+	KVR_REC_TEXT      /* of a key or of a request; only when the trace was asked for texts */
 };
 
 struct kvr_rec {
@@ -57,8 +58,17 @@ struct kvr_rec_state {
 	struct kvr_rec rec;
 	uint32_t       state; /* the actor's */
 	uint32_t       off;   /* of this piece in the actor's state; lines of zeros are left out */
-	/* The first piece of an actor is empty. Actor 0: the row table from KVR_ROWS_PARTS on. */
+	/* The last piece of an actor is empty. Actor 0: the row table from KVR_ROWS_PARTS on. */
 	uint64_t       digest, steps;
+};
+
+/* A text that deciders do not see. Zeros follow it, up to a multiple of 8. */
+enum kvr_text_of { KVR_TEXT_OF_KEY = 1, KVR_TEXT_OF_REQUEST };
+struct kvr_rec_text {
+	struct kvr_rec rec;
+	uint64_t       op;
+	uint32_t       of, key; /* key: slot; 0 for a request */
+	uint32_t       len, spare;
 };
 
 enum kvr_mark { KVR_MARK_SNAPSHOT_BEGIN = 1, KVR_MARK_SNAPSHOT_END, KVR_MARK_PANIC, KVR_MARK_CLOSED };
@@ -73,7 +83,8 @@ struct kvr_trace_actor {
 	uint16_t id;
 	uint16_t n_states;
 	uint32_t self_size;
-	uint64_t spec_hash;
+	uint64_t spec_hash;   /* of states and cells */
+	uint64_t layout_hash; /* of the fields of the state */
 };
 
 struct kvr_trace_head {
@@ -86,7 +97,9 @@ struct kvr_trace_head {
 	uint64_t opened_mono_ns, opened_real_ns;
 	uint32_t pid, n_actors;
 	uint32_t config_off, config_len;
-	char     build[64];    /* version, compiler */
+	uint32_t actors_off, spare;
+	uint64_t msg_hash;      /* of the names and fields of all messages */
+	char     build[128];    /* version, commit, compiler */
 	char     instance[64];
 };
 
@@ -97,6 +110,7 @@ struct kvr_trace_options {
 	uint64_t    size;     /* bytes of the ring; at least 1 MiB */
 	uint32_t    keep;     /* files of earlier runs that stay in dir; their sum is bounded by 256 MiB */
 	const char *instance;
+	const char *build;    /* version and commit; the compiler is added */
 	const char *config;   /* text, without secrets; NULL: none */
 	size_t      config_len;
 };
@@ -123,16 +137,33 @@ void kvr_trace_actors(struct kvr_trace *, const struct kvr_actor *const *, uint3
 void kvr_trace_step(struct kvr_trace *, const struct kvr_actor *, const struct kvr_event *,
     uint32_t state_before, uint64_t digest, const struct kvr_out *);
 bool kvr_trace_wants_rows(const struct kvr_msg *);
+/* A text of the operation, before the step that brings it. */
+void kvr_trace_text(struct kvr_trace *, enum kvr_text_of, uint64_t op, uint32_t key, const char *text, size_t len);
 /* The step did not end: what it was given, and why. */
 void kvr_trace_broken(struct kvr_trace *, const struct kvr_actor *, const struct kvr_event *,
     uint32_t state_before, uint64_t step, const char *why);
-/* True when half the ring has passed since the last snapshot: then call kvr_trace_snapshot. */
+/*
+ * True when half the ring has passed since the last snapshot, and as long as one is being written:
+ * then call kvr_trace_snapshot between two steps.
+ */
 bool kvr_trace_wants_snapshot(const struct kvr_trace *);
 /*
- * All actors' states and the rows of parts as deciders have seen them; lines that no step has
- * touched, or that are zero, are left out.
+ * Writes a share of a snapshot, so that nobody waits for all of it: some ten KiB, or twice what
+ * steps have written since the last share. True when that was its end. Several shares make one
+ * state, that at the end, for a line that a step changes meanwhile is written again.
+ * Lines that no step has touched, or that are zero, are left out.
  */
-void kvr_trace_snapshot(struct kvr_trace *, const struct kvr_actor *const *, uint32_t n, uint64_t now_ns);
+bool kvr_trace_snapshot(struct kvr_trace *, const struct kvr_actor *const *, uint32_t n, uint64_t now_ns);
+/* All of it at once. */
+void kvr_trace_snapshot_whole(struct kvr_trace *, const struct kvr_actor *const *, uint32_t n, uint64_t now_ns);
+/* Between kvr_trace_snapshot's first call and its last. */
+bool kvr_trace_in_snapshot(const struct kvr_trace *);
 void kvr_trace_mark(struct kvr_trace *, enum kvr_mark, uint64_t now_ns, const char *text);
+
+/* For a trace in memory that becomes a file: the next record has this number; the same record again. */
+void kvr_trace_number(struct kvr_trace *, uint64_t number);
+void kvr_trace_again(struct kvr_trace *, const struct kvr_rec *, const struct kvr_row *rows);
+/* Only what is in use, head included: some KiB for a short run. False: errno says why. */
+KVR_MUST_USE bool kvr_trace_save(const struct kvr_trace *, const char *path);
 
 #endif

@@ -40,12 +40,6 @@ put_ms(struct line *l, const char *name, uint64_t at_ns, uint64_t opened_ns)
 
 /* ---- fields ---- */
 
-static const char *const fields_of[KVR_MSG_N] = {
-#define X(name, rows, owner, fields) [KVR_MSG_##name] = #fields,
-	KVR_MSG_TABLE(X)
-#undef X
-};
-
 static const char *const op_kind[KVR_OP_N] = {
 	[KVR_OP_LOOKUP] = "lookup",
 	[KVR_OP_GET] = "get",
@@ -54,6 +48,41 @@ static const char *const op_kind[KVR_OP_N] = {
 	[KVR_OP_SIZE] = "size",
 	[KVR_OP_PREFETCH] = "prefetch",
 };
+
+/* The numbers are those of enum kvr_verb, which this layer does not see. */
+static const char *const verb_name[] = { "exists", "get", "put", "delete", "stat", "ping" };
+static const char *const class_name[KVR_CLASS_N] = { "lookup", "prefetch", "get", "put",
+	"background" };
+static const char *const link_state[KVR_LINK_STATES] = { "DOWN", "DIALING", "HALF_OPEN", "UP",
+	"CLOSED" };
+static const char *const tier_state[KVR_TIER_STATES] = { "OPENING", "UP", "COOLING", "PROBING",
+	"CLOSED" };
+
+/* Fields whose numbers have names. type: only in this message; KVR_MSG_N: in each. */
+static const struct {
+	const char *field;
+	uint16_t type;
+	uint16_t n;
+	const char *const *name;
+} named[] = {
+	{ "kind", KVR_MSG_N, KVR_OP_N, op_kind },
+	{ "verb", KVR_MSG_N, KVR_LEN(verb_name), verb_name },
+	{ "cls", KVR_MSG_N, KVR_CLASS_N, class_name },
+	{ "state", KVR_MSG_LINK_STATE, KVR_LINK_STATES, link_state },
+	{ "state", KVR_MSG_TIER_STATE, KVR_TIER_STATES, tier_state },
+};
+
+static const char *
+name_of(const char *field, uint16_t type, int64_t value)
+{
+	for (size_t i = 0; i < KVR_LEN(named); i++) {
+		if (strcmp(named[i].field, field) == 0 &&
+		    (named[i].type == KVR_MSG_N || named[i].type == type) && value >= 0 &&
+		    value < named[i].n)
+			return named[i].name[value];
+	}
+	return NULL;
+}
 
 struct field {
 	char name[24];
@@ -92,17 +121,18 @@ value_of(const uint8_t *at, const struct field *f)
 }
 
 static void
-put_field(struct line *l, const struct field *f, int64_t value, uint64_t opened_ns)
+put_field(struct line *l, uint16_t type, const struct field *f, int64_t value, uint64_t opened_ns)
 {
 	size_t len = strlen(f->name);
+	const char *name = name_of(f->name, type, value);
 
 	if (strcmp(f->name, "err") == 0 || strcmp(f->name, "reason") == 0)
 		put(l, " %s %s", f->name,
 		    value == KVR_PENDING ? "PENDING" : kvr_err_name((int32_t)value));
+	else if (name != NULL)
+		put(l, " %s %s", f->name, name);
 	else if (value == 0 || strncmp(f->name, "spare", 5) == 0)
 		return;
-	else if (strcmp(f->name, "kind") == 0 && value < KVR_OP_N)
-		put(l, " %s %s", f->name, op_kind[value]);
 	else if (len > 3 && strcmp(f->name + len - 3, "_ns") == 0)
 		put_ms(l, f->name, (uint64_t)value, opened_ns);
 	else if (f->is_signed)
@@ -114,7 +144,7 @@ put_field(struct line *l, const struct field *f, int64_t value, uint64_t opened_
 static void
 put_fields(struct line *l, const struct kvr_msg *m, uint64_t opened_ns)
 {
-	const char *text = fields_of[m->type];
+	const char *text = kvr_msg_info[m->type].fields;
 	const uint8_t *from = (const uint8_t *)m->word;
 	struct field f;
 	size_t off = 0;
@@ -122,7 +152,7 @@ put_fields(struct line *l, const struct kvr_msg *m, uint64_t opened_ns)
 	while (next_field(&text, &f)) {
 		off = (off + f.size - 1) / f.size * f.size;
 		KVR_CHECK(off + f.size <= sizeof(m->word));
-		put_field(l, &f, value_of(from + off, &f), opened_ns);
+		put_field(l, m->type, &f, value_of(from + off, &f), opened_ns);
 		off += f.size;
 	}
 }
@@ -154,6 +184,24 @@ state_name(kvr_spec_find_fn *find, uint16_t actor, unsigned state, char *ret, si
 	return ret;
 }
 
+const char *
+kvr_rows_text(const struct kvr_row *rows, uint32_t n, char *ret, size_t cap)
+{
+	struct line l = { ret, 0, cap };
+
+	KVR_CHECK(cap > 0);
+	ret[0] = '\0';
+	for (int err = 0; err > -128; err--) {
+		uint32_t k = 0;
+
+		for (uint32_t i = 0; i < n; i++)
+			k += rows[i].err == err;
+		if (k > 0 && err != KVR_PENDING)
+			put(&l, "%s%" PRIu32 " %s", l.n == 0 ? "" : ", ", k, kvr_err_name(err));
+	}
+	return ret;
+}
+
 static void
 put_op(struct line *l, const char *name, uint64_t op)
 {
@@ -165,7 +213,7 @@ static void
 put_step(struct line *l, const struct kvr_rec_step *s, kvr_spec_find_fn *find, uint64_t opened_ns)
 {
 	const struct kvr_msg *m = &s->msg;
-	char id[24], before[32], after[32];
+	char id[24], before[32], after[32], keys[128];
 
 	put(l, " %-10s %-11s %-10s", kvr_id_name(s->rec.actor, id, sizeof(id)),
 	    kvr_msg_info[m->type].name,
@@ -175,7 +223,6 @@ put_step(struct line *l, const struct kvr_rec_step *s, kvr_spec_find_fn *find, u
 	else
 		put(l, " -> %-11s", state_name(find, s->rec.actor, s->after, after, sizeof(after)));
 	put_op(l, "op", m->op);
-	put(l, " step %" PRIu64, s->step);
 	if (m->cause != 0)
 		put(l, " cause %" PRIu64, m->cause);
 	put(l, " from %s", kvr_id_name(m->from, id, sizeof(id)));
@@ -186,6 +233,11 @@ put_step(struct line *l, const struct kvr_rec_step *s, kvr_spec_find_fn *find, u
 	if (m->deadline_ns != 0)
 		put_ms(l, "deadline", m->deadline_ns, opened_ns);
 	put_fields(l, m, opened_ns);
+	if (s->rows_here != 0 && kvr_msg_info[m->type].owner == KVR_OWNER_RECEIVER) {
+		kvr_rows_text((const struct kvr_row *)(const void *)(s + 1), m->n_rows, keys,
+		    sizeof(keys));
+		put(l, "%s%s", keys[0] == '\0' ? "" : " keys ", keys);
+	}
 	if (s->n_fx != 0)
 		put(l, " effects %u", s->n_fx);
 	put(l, " digest %016" PRIx64, s->digest);
@@ -206,6 +258,46 @@ put_mark(struct line *l, const struct kvr_rec_mark *m)
 	    (const char *)(m + 1));
 }
 
+/* What is no printable ASCII is a dot: a key may be any bytes. */
+static void
+put_text(struct line *l, const struct kvr_rec_text *x)
+{
+	const unsigned char *at = (const unsigned char *)(x + 1);
+
+	if (x->of == KVR_TEXT_OF_KEY)
+		put(l, " -- key %" PRIu32, x->key);
+	else
+		put(l, " -- request");
+	put_op(l, "of op", x->op);
+	put(l, ": ");
+	for (uint32_t i = 0; i < x->len; i++)
+		put(l, "%c", at[i] >= 0x20 && at[i] < 0x7f ? at[i] : '.');
+}
+
+const char *
+kvr_trace_fx(const struct kvr_fx *fx, uint64_t opened_ns, char *ret, size_t cap)
+{
+	const struct kvr_msg *m = &fx->msg;
+	struct line l = { ret, 0, cap };
+	char id[24];
+
+	KVR_CHECK(cap > 0 && m->type < KVR_MSG_N);
+	ret[0] = '\0';
+	if (fx->kind == KVR_FX_LATER) {
+		put(&l, "TIMER %" PRIu32, m->TIMER.timer);
+		put_ms(&l, "at", fx->at_ns, opened_ns);
+		return ret;
+	}
+	put(&l, "%s to %s", kvr_msg_info[m->type].name, kvr_id_name(m->to, id, sizeof(id)));
+	put_op(&l, "op", m->op);
+	if (m->part != 0)
+		put(&l, " part %" PRIu32 ".%" PRIu32, KVR_PART_SLOT(m->part), m->part >> 16);
+	if (m->n_rows != 0)
+		put(&l, " rows %" PRIu32 "+%u", m->rows, m->n_rows);
+	put_fields(&l, m, opened_ns);
+	return ret;
+}
+
 const char *
 kvr_trace_line(const struct kvr_trace_head *h, const struct kvr_rec *r, kvr_spec_find_fn *find,
     char *ret, size_t cap)
@@ -218,15 +310,20 @@ kvr_trace_line(const struct kvr_trace_head *h, const struct kvr_rec *r, kvr_spec
 
 	KVR_CHECK(cap > 0);
 	ret[0] = '\0';
-	if (r->kind == KVR_REC_STATE)
-		put(&l, "[            ]");
+	if (r->kind == KVR_REC_STATE || r->kind == KVR_REC_TEXT)
+		put(&l, "[             ]");
 	else
 		put(&l, "[%10.3f ms]", (double)(int64_t)(at_ns - h->opened_mono_ns) / 1e6);
-	put(&l, " %6" PRIu64, r->number);
+	if (r->kind == KVR_REC_STEP)
+		put(&l, " %6" PRIu64, kvr_rec_step(r)->step);
+	else
+		put(&l, "       ");
 	if (r->kind == KVR_REC_STEP)
 		put_step(&l, kvr_rec_step(r), find, h->opened_mono_ns);
 	else if (r->kind == KVR_REC_MARK)
 		put_mark(&l, kvr_rec_mark(r));
+	else if (r->kind == KVR_REC_TEXT)
+		put_text(&l, kvr_rec_text(r));
 	else if (r->kind == KVR_REC_STATE && r->actor == KVR_ID_NONE)
 		put(&l, " -- rows, %" PRIu64 " bytes at %" PRIu32,
 		    r->len - sizeof(struct kvr_rec_state), kvr_rec_state(r)->off);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A record as one line of fixed columns, made for grep:
+ * A record as one line of fixed columns, made for grep; 17 is the number of the step:
  *
  *   [     3.737 ms]     17 link 1.0     DIALED       DIALING    -> UP         op 7.1 from ...
  *
  * Then name and value, in pairs: op, cause, from, part, rows, deadline, the message's own fields,
- * effects, digest. What is zero or empty is left out.
+ * how the keys ended, effects, digest. What is zero or empty is left out.
  */
 #ifndef KVR_TRACE_TEXT_H
 #define KVR_TRACE_TEXT_H
@@ -19,6 +19,14 @@ enum { KVR_TRACE_LINE = 512 };
  */
 const char *kvr_trace_line(const struct kvr_trace_head *, const struct kvr_rec *,
     kvr_spec_find_fn *find, char *ret, size_t cap);
+
+/*
+ * A message to somebody, or a timer, as an effect: "PART to tier 0 part 7.1 verb get rows 2".
+ */
+const char *kvr_trace_fx(const struct kvr_fx *, uint64_t opened_ns, char *ret, size_t cap);
+
+/* "3 OK, 1 MISS": how the keys of these rows ended; "" when none has. Returns ret. */
+const char *kvr_rows_text(const struct kvr_row *, uint32_t n, char *ret, size_t cap);
 
 /* The message's own fields: "err TIMEOUT took_us 12". Returns ret. */
 const char *kvr_msg_text(const struct kvr_msg *, uint64_t opened_ns, char *ret, size_t cap);

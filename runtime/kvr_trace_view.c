@@ -59,11 +59,12 @@ fail(enum kvr_err err, char *why, size_t cap, const char *format, ...)
 static bool
 head_is_sound(const struct kvr_trace_head *h, uint64_t len)
 {
-	return h->head_bytes >= KVR_PAGE + KVR_ID_N * sizeof(struct kvr_trace_actor) &&
-	       h->head_bytes % 8 == 0 && h->ring_bytes % 8 == 0 && h->ring_bytes >= KVR_PAGE &&
-	       h->head_bytes <= len && h->ring_bytes <= len - h->head_bytes &&
-	       h->n_actors <= KVR_ID_N && h->config_off <= h->head_bytes &&
-	       h->config_len <= h->head_bytes - h->config_off;
+	return h->head_bytes >= sizeof(*h) && h->head_bytes % 8 == 0 && h->head_bytes <= len &&
+	       h->ring_bytes % 8 == 0 && h->ring_bytes >= sizeof(struct kvr_rec) &&
+	       h->ring_bytes <= len - h->head_bytes && h->n_actors <= KVR_ID_N &&
+	       h->actors_off % 8 == 0 && h->actors_off <= h->head_bytes &&
+	       h->n_actors * sizeof(struct kvr_trace_actor) <= h->head_bytes - h->actors_off &&
+	       h->config_off <= h->head_bytes && h->config_len <= h->head_bytes - h->config_off;
 }
 
 static enum kvr_err
@@ -131,6 +132,8 @@ least(uint16_t kind)
 		return sizeof(struct kvr_rec_state);
 	case KVR_REC_MARK:
 		return sizeof(struct kvr_rec_mark);
+	case KVR_REC_TEXT:
+		return sizeof(struct kvr_rec_text);
 	case KVR_REC_PAD:
 		return sizeof(struct kvr_rec);
 	default:
@@ -155,6 +158,8 @@ is_sound(const struct kvr_rec *r, uint64_t room)
 	}
 	if (r->kind == KVR_REC_MARK)
 		return kvr_rec_mark(r)->len <= r->len - sizeof(struct kvr_rec_mark);
+	if (r->kind == KVR_REC_TEXT)
+		return kvr_rec_text(r)->len <= r->len - sizeof(struct kvr_rec_text);
 	return true;
 }
 
@@ -276,7 +281,7 @@ kvr_trace_view_open(const char *path, struct kvr_trace_view **ret, char *why, si
 	if (fd < 0)
 		return fail(KVR_E_DOWN, why, why_cap, "%s: %s", path, strerror(errno));
 	enum kvr_err err = KVR_E_INVALID;
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < KVR_PAGE ||
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(struct kvr_trace_head) ||
 	    (uint64_t)st.st_size > bytes_max)
 		snprintf(what, sizeof(what), "is no trace");
 	else
@@ -293,7 +298,7 @@ kvr_trace_view_copy(
 {
 	char what[128] = "";
 
-	if (len < KVR_PAGE)
+	if (len < sizeof(struct kvr_trace_head))
 		return fail(KVR_E_INVALID, why, why_cap, "the memory is no trace");
 	enum kvr_err err =
 	    make_view(read_memory, (void *)(uintptr_t)bytes, len, ret, what, sizeof(what));
@@ -325,7 +330,7 @@ const struct kvr_trace_actor *
 kvr_trace_view_actors(const struct kvr_trace_view *v, uint32_t *ret_n)
 {
 	*ret_n = v->head.n_actors;
-	return (const struct kvr_trace_actor *)(const void *)(v->bytes + KVR_PAGE);
+	return (const struct kvr_trace_actor *)(const void *)(v->bytes + v->head.actors_off);
 }
 
 const char *

@@ -62,6 +62,13 @@ kvr_rec_state(const struct kvr_rec *r)
 	return (const struct kvr_rec_state *)(const void *)r;
 }
 
+static inline const struct kvr_rec_text *
+kvr_rec_text(const struct kvr_rec *r)
+{
+	KVR_CHECK(r->kind == KVR_REC_TEXT);
+	return (const struct kvr_rec_text *)(const void *)r;
+}
+
 static inline const struct kvr_rec_mark *
 kvr_rec_mark(const struct kvr_rec *r)
 {

@@ -104,6 +104,7 @@ kvr_sim_api_serve(struct kvr_sim *sim, const struct kvr_msg *msg)
 {
 	struct kvr_msg answer = { .n_rows = msg->n_rows,
 		.op = msg->op,
+		.cause = msg->cause,
 		.deadline_ns = msg->deadline_ns,
 		.rows = msg->rows,
 		.part = msg->part };

@@ -48,6 +48,7 @@ answer_part(struct kvr_sim *sim, uint32_t worker, const struct kvr_msg *part, in
 	struct kvr_msg msg = { .type = KVR_MSG_PART_DONE,
 		.n_rows = part->n_rows,
 		.op = part->op,
+		.cause = part->cause,
 		.deadline_ns = part->deadline_ns,
 		.rows = part->rows,
 		.part = part->part };
@@ -64,7 +65,8 @@ answer_part(struct kvr_sim *sim, uint32_t worker, const struct kvr_msg *part, in
 static void
 answer_err(struct kvr_sim *sim, uint32_t worker, enum kvr_msg_type type, int32_t err)
 {
-	struct kvr_msg msg = { .type = (uint16_t)type };
+	struct kvr_msg msg = { .type = (uint16_t)type,
+		.cause = sim->worker[worker].running.msg.cause };
 
 	if (type == KVR_MSG_DIALED)
 		msg.DIALED.err = err;

@@ -173,7 +173,7 @@ front_check(const void *self, unsigned state, bool full)
 }
 
 const struct kvr_spec duo_front_spec = { "front", state_name, 2, sizeof(struct duo_front),
-	front_table, front_check };
+	front_table, front_check, NULL };
 
 /* ---- back ---- */
 
@@ -243,7 +243,7 @@ back_check(const void *self, unsigned state, bool full)
 }
 
 const struct kvr_spec duo_back_spec = { "back", state_name, 2, sizeof(struct duo_back), back_table,
-	back_check };
+	back_check, NULL };
 
 const struct kvr_spec *
 duo_find(uint16_t id)

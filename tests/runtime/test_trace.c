@@ -263,7 +263,7 @@ START_TEST(a_snapshot_that_does_not_fit_is_seldom_tried)
 {
 	static const struct kvr_cell none[1][KVR_MSG_N];
 	static const char *const names[] = { "ONLY" };
-	const struct kvr_spec spec = { "big", names, 1, KVR_MIB(2), none, NULL };
+	const struct kvr_spec spec = { "big", names, 1, KVR_MIB(2), none, NULL, NULL };
 	const struct kvr_actor *actors[] = { &big };
 	struct kvr_trace *t = open_trace("none", KVR_MIB(1), 0);
 	uint32_t tried = 0;
@@ -275,10 +275,8 @@ START_TEST(a_snapshot_that_does_not_fit_is_seldom_tried)
 	kvr_trace_actors(t, actors, 1);
 	for (uint64_t i = 0; i < 400000; i++) {
 		kvr_trace_mark(t, KVR_MARK_CLOSED, i, "fill");
-		if (kvr_trace_wants_snapshot(t)) {
-			kvr_trace_snapshot(t, actors, 1, i);
-			tried++;
-		}
+		if (kvr_trace_wants_snapshot(t))
+			tried += kvr_trace_snapshot(t, actors, 1, i);
 	}
 	struct kvr_trace_view *v = copy_of(t);
 	ck_assert_str_eq(kvr_trace_view_tail(v), "");

@@ -50,14 +50,14 @@ START_TEST(a_record_is_one_line_of_fixed_columns)
 	*digest = '\0';
 	ck_assert_str_eq(line,
 	    "[     3.737 ms]      3 router     SUBMIT      IDLE       -> BUSY        "
-	    "op 7.2 step 3 from api rows 112+1 deadline 23.737 ms first 112 n 1 kind get effects "
+	    "op 7.2 from api rows 112+1 deadline 23.737 ms first 112 n 1 kind get effects "
 	    "2");
 	kvr_trace_line(&at_zero, kvr_trace_view_at(v, 3), duo_find, line, sizeof(line));
 	ck_assert_msg(
 	    strstr(line,
 	        "] "
-	        "     4 tier 0     PART        IDLE       -> BUSY        op 7.2 step 4 "
-	        "cause 3 from router part 7.1 rows 65648+1 cls 1 effects 1 digest ") != NULL,
+	        "     4 tier 0     PART        IDLE       -> BUSY        op 7.2 "
+	        "cause 3 from router part 7.1 rows 65648+1 verb exists cls prefetch effects 1 digest ") != NULL,
 	    "%s", line);
 	kvr_trace_line(&at_zero, kvr_trace_view_at(v, kvr_trace_view_count(v) - 1), duo_find, line,
 	    sizeof(line));
@@ -73,11 +73,11 @@ START_TEST(a_record_is_one_line_of_fixed_columns)
 	m.PART_DONE.took_us = 4000000000U;
 	m.PART_DONE.cls = 3;
 	ck_assert_str_eq(
-	    kvr_msg_text(&m, 0, text, sizeof(text)), "err TIMEOUT took_us 4000000000 cls 3");
+	    kvr_msg_text(&m, 0, text, sizeof(text)), "err TIMEOUT took_us 4000000000 verb exists cls put");
 	m = (struct kvr_msg){ .type = KVR_MSG_OP_STAT };
 	m.OP_STAT.err = KVR_E_MISS;
 	m.OP_STAT.bytes = 1;
-	ck_assert_str_eq(kvr_msg_text(&m, 0, text, sizeof(text)), "err MISS bytes 1");
+	ck_assert_str_eq(kvr_msg_text(&m, 0, text, sizeof(text)), "kind lookup err MISS bytes 1");
 	kvr_trace_view_free(v);
 	duo_close(&run);
 	kvr_trace_close(t);
