@@ -15,7 +15,7 @@ static const struct kvr_field field[] = {
 	KVR_FA(struct transfer, load, NUM),
 	KVR_FA(struct transfer, spare, SPARE),
 	KVR_FS(struct transfer, job, op, OP),
-	KVR_FS(struct transfer, job, deadline_ns, NS),
+	KVR_FS(struct transfer, job, deadline_ns, AT),
 	KVR_FS(struct transfer, job, part, NUM),
 	KVR_FS(struct transfer, job, rows, NUM),
 	KVR_FS(struct transfer, job, next, NUM),

@@ -66,7 +66,8 @@ struct kvr_cell {
 enum kvr_field_kind {
 	KVR_FIELD_NUM,
 	KVR_FIELD_ERR,  /* a kvr_err */
-	KVR_FIELD_NS,   /* an instant or a duration */
+	KVR_FIELD_AT,   /* an instant, in nanoseconds; 0: none */
+	KVR_FIELD_NS,   /* a duration */
 	KVR_FIELD_OP,   /* slot | generation << 32 */
 	KVR_FIELD_HEX,
 	KVR_FIELD_SPARE /* said so that every byte of a state is said */

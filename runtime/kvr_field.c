@@ -88,16 +88,6 @@ kvr_field_named(const struct kvr_spec *spec, const char *name, struct kvr_place 
 	return false;
 }
 
-/* Whether an 8-byte time is an instant: within a week of the beginning, else it is a duration. */
-static bool
-is_instant(uint64_t value, uint64_t opened_ns)
-{
-	const uint64_t week = KVR_SEC(7 * 24 * 3600);
-
-	return opened_ns > KVR_SEC(3600) && value > opened_ns - KVR_SEC(3600) &&
-	       value < opened_ns + week;
-}
-
 const char *
 kvr_field_value(
     const struct kvr_place *p, const void *self, uint64_t opened_ns, char *ret, size_t cap)
@@ -123,13 +113,12 @@ kvr_field_value(
 		snprintf(ret, cap, "%" PRIx64, value);
 	} else if (f->kind == KVR_FIELD_OP && value > UINT32_MAX) {
 		snprintf(ret, cap, "%" PRIu32 ".%" PRIu64, (uint32_t)value, value >> 32);
-	} else if (f->kind == KVR_FIELD_NS && value == UINT64_MAX) {
+	} else if (f->kind == KVR_FIELD_AT && value == UINT64_MAX) {
 		snprintf(ret, cap, "never");
+	} else if (f->kind == KVR_FIELD_AT && value != 0) {
+		snprintf(ret, cap, "at %.3f ms", (double)(int64_t)(value - opened_ns) / 1e6);
 	} else if (f->kind == KVR_FIELD_NS && value != 0) {
-		bool instant = is_instant(value, opened_ns);
-
-		snprintf(ret, cap, "%s%.3f ms", instant ? "at " : "",
-		    (double)(int64_t)(instant ? value - opened_ns : value) / 1e6);
+		snprintf(ret, cap, "%.3f ms", (double)value / 1e6);
 	} else {
 		snprintf(ret, cap, "%" PRIu64, value);
 	}

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct kvr_replay {
 	const struct kvr_trace_view *view;
 	uint64_t at;
 	uint64_t n_steps;
+	uint64_t break_at; /* number of a step; 0: none */
 	struct kvr_actor *actor[KVR_ID_N];
 	struct kvr_row *rows;
 	jmp_buf out_of_step;
@@ -46,8 +48,9 @@ add_actor(struct kvr_replay *r, const struct kvr_trace_actor *t, kvr_spec_find_f
 	if (spec == NULL || r->actor[t->id] != NULL)
 		snprintf(what, sizeof(what), "this program has no such actor");
 	else if (spec->self_size != t->self_size)
-		snprintf(what, sizeof(what), "its state had %u bytes then and has %zu in this program",
-		    t->self_size, spec->self_size);
+		snprintf(what, sizeof(what),
+		    "its state had %u bytes then and has %zu in this program", t->self_size,
+		    spec->self_size);
 	else if (kvr_spec_hash(spec) != t->spec_hash && !anyway)
 		snprintf(what, sizeof(what),
 		    "its states or cells are others in this program (%u states then, %u now)",
@@ -133,10 +136,10 @@ differs(const struct kvr_replay *r, enum kvr_replay_what what, const struct kvr_
 	char id[24];
 	va_list args;
 	bool step = rec->kind == KVR_REC_STEP;
-	int n = snprintf(ret->text, sizeof(ret->text), "%s %" PRIu64 ", %s%s%s: ",
-	    step ? "step" : "record", step ? kvr_rec_step(rec)->step : rec->number,
-	    kvr_id_name(a->id, id, sizeof(id)), step ? ", " : "",
-	    step ? kvr_msg_info[kvr_rec_step(rec)->msg.type].name : "");
+	int n = snprintf(ret->text, sizeof(ret->text),
+	    "%s %" PRIu64 ", %s%s%s: ", step ? "step" : "record",
+	    step ? kvr_rec_step(rec)->step : rec->number, kvr_id_name(a->id, id, sizeof(id)),
+	    step ? ", " : "", step ? kvr_msg_info[kvr_rec_step(rec)->msg.type].name : "");
 
 	ret->what = what;
 	ret->actor = a->id;
@@ -165,10 +168,10 @@ compare(const struct kvr_replay *r, const struct kvr_rec_step *s, const struct k
 	ret->digest_now = digest;
 	if (s->after == KVR_STATE_BROKEN)
 		return differs(r, KVR_REPLAY_WHOLE, &s->rec, a, ret,
-		    "same input, other decision: an invariant broke then and holds now, %s -> %s", state_name(a, s->before),
-		    state_name(a, a->state));
+		    "same input, other decision: an invariant broke then and holds now, %s -> %s",
+		    state_name(a, s->before), state_name(a, a->state));
 	if (s->after != a->state)
-		return differs(r, KVR_REPLAY_AFTER, &s->rec, a, ret, 
+		return differs(r, KVR_REPLAY_AFTER, &s->rec, a, ret,
 		    "same input, other decision: %s -> %s then, %s -> %s now",
 		    state_name(a, s->before), state_name(a, s->after), state_name(a, s->before),
 		    state_name(a, a->state));
@@ -205,6 +208,8 @@ step(struct kvr_replay *r, struct kvr_actor *a, const struct kvr_event *ev, uint
 		kvr_on_panic(NULL, NULL);
 		return false;
 	}
+	if (r->out.step == r->break_at)
+		raise(SIGTRAP);
 	*ret_digest = kvr_step(a, ev, &r->out);
 	kvr_on_panic(NULL, NULL);
 	return true;
@@ -236,8 +241,7 @@ replay_step(struct kvr_replay *r, const struct kvr_rec_step *s, struct kvr_repla
 		return compare(r, s, a, digest, ret);
 	if (s->after == KVR_STATE_BROKEN)
 		return KVR_OK;
-	return differs(
-	    r, KVR_REPLAY_BROKEN, &s->rec, a, ret,
+	return differs(r, KVR_REPLAY_BROKEN, &s->rec, a, ret,
 	    "same input, other decision: an invariant breaks now: %s", r->broke);
 }
 
@@ -321,6 +325,14 @@ restore_piece(struct kvr_replay *r, const struct kvr_rec_state *s)
 	if (s->off > size || len > size - s->off)
 		return false;
 	memcpy(into + s->off, s + 1, len);
+	if (s->rec.actor == KVR_ID_NONE)
+		return true;
+	/* Lines that steps touched before: a snapshot of this actor must look at them. */
+	struct kvr_actor *a = r->actor[s->rec.actor];
+
+	a->round = 1;
+	for (uint64_t i = s->off / 64; i < (s->off + len) / 64; i++)
+		a->stamp[i] = 1;
 	return true;
 }
 
@@ -378,6 +390,12 @@ kvr_replay_all(struct kvr_replay *r, uint64_t *ret_steps, struct kvr_replay_diff
 		err = kvr_replay_next(r, ret);
 	*ret_steps = r->n_steps;
 	return err == KVR_E_MISS ? KVR_OK : err;
+}
+
+void
+kvr_replay_break_at(struct kvr_replay *r, uint64_t step)
+{
+	r->break_at = step;
 }
 
 uint64_t

@@ -51,6 +51,12 @@ KVR_MUST_USE enum kvr_err kvr_replay_next(struct kvr_replay *, struct kvr_replay
 KVR_MUST_USE enum kvr_err kvr_replay_all(struct kvr_replay *, uint64_t *ret_steps,
     struct kvr_replay_diff *ret);
 
+/*
+ * SIGTRAP just before the step of this number; a debugger is then one `step` away from its
+ * handler. 0: never.
+ */
+void kvr_replay_break_at(struct kvr_replay *, uint64_t step);
+
 uint64_t kvr_replay_position(const struct kvr_replay *); /* index of the next record */
 /* NULL: no such actor. Its state is good until the next call. */
 const struct kvr_actor *kvr_replay_actor(const struct kvr_replay *, uint16_t id);

@@ -196,8 +196,8 @@ kvr_trace_snapshot(
 	if (!shot->running)
 		begin(t, now_ns);
 	/* Never less than steps write: else it would not come to its end. */
-	uint64_t until = t->ring.written +
-	                 KVR_MAX((uint64_t)SHARE_BYTES, 2 * (t->ring.written - shot->last));
+	uint64_t until =
+	    t->ring.written + KVR_MAX((uint64_t)SHARE_BYTES, 2 * (t->ring.written - shot->last));
 
 	for (uint32_t looks = 0; looks < 8 && shot->actor < n && t->ring.written < until; looks++)
 		share_of_state(t, actors[shot->actor], until);
@@ -210,8 +210,7 @@ kvr_trace_snapshot(
 		shot->due = t->ring.written + 16 * t->ring.bytes;
 		return true;
 	}
-	return shot->actor == n && shot->line == KVR_LEN(t->seen_page) &&
-	       end(t, actors, n, now_ns);
+	return shot->actor == n && shot->line == KVR_LEN(t->seen_page) && end(t, actors, n, now_ns);
 }
 
 void

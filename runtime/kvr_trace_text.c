@@ -234,8 +234,8 @@ put_step(struct line *l, const struct kvr_rec_step *s, kvr_spec_find_fn *find, u
 		put_ms(l, "deadline", m->deadline_ns, opened_ns);
 	put_fields(l, m, opened_ns);
 	if (s->rows_here != 0 && kvr_msg_info[m->type].owner == KVR_OWNER_RECEIVER) {
-		kvr_rows_text((const struct kvr_row *)(const void *)(s + 1), m->n_rows, keys,
-		    sizeof(keys));
+		kvr_rows_text(
+		    (const struct kvr_row *)(const void *)(s + 1), m->n_rows, keys, sizeof(keys));
 		put(l, "%s%s", keys[0] == '\0' ? "" : " keys ", keys);
 	}
 	if (s->n_fx != 0)

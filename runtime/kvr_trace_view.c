@@ -281,8 +281,8 @@ kvr_trace_view_open(const char *path, struct kvr_trace_view **ret, char *why, si
 	if (fd < 0)
 		return fail(KVR_E_DOWN, why, why_cap, "%s: %s", path, strerror(errno));
 	enum kvr_err err = KVR_E_INVALID;
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(struct kvr_trace_head) ||
-	    (uint64_t)st.st_size > bytes_max)
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size < (off_t)sizeof(struct kvr_trace_head) || (uint64_t)st.st_size > bytes_max)
 		snprintf(what, sizeof(what), "is no trace");
 	else
 		err = make_view(read_file, &fd, (uint64_t)st.st_size, ret, what, sizeof(what));

@@ -14,7 +14,7 @@ import command
 # struct kvr_trace_head and struct kvr_rec_step, as far as they are needed here.
 HEAD_BYTES, RING_BYTES = 12, 16
 REC, REC_LEN, REC_SUM, REC_KIND, REC_STEP = "<IIQHHI", 0, 4, 16, 1
-STEP_NOW, STEP_DIGEST = 24, 40
+STEP_NOW, STEP_NUMBER, STEP_DIGEST = 24, 32, 40
 
 
 def hasher():
@@ -84,6 +84,22 @@ class Trace(command.Case):
         early = self.ok("trace", "show", path, "--until", f"{middle}ms").text.splitlines()
         self.assertTrue(0 < len(early) < len(whole))
         self.assertEqual(self.call("trace", "show", path, "--actor", "nobody").status, 1)
+        self.fails(2, "no message 'submitt'", "trace", "show", path, "--msg", "submitt")
+        self.fails(2, "has a state 'upp'", "trace", "show", path, "--state", "upp")
+
+    def test_filters_combine(self):
+        path = self.run_once()[0]
+        lines = self.ok("trace", "show", path, "--actor", "link", "--state", "dialing", "--msg", "dialed").text
+        self.assertEqual(len(lines.splitlines()), 6, "two tiers of three lanes")
+        for line in lines.splitlines():
+            self.assertRegex(line, r"\d link \d\.\d +DIALED +DIALING +-> UP ")
+        whole = self.ok("trace", "show", path).text.splitlines()
+        middle = int(whole[len(whole) // 2].split("]")[1].split()[0])
+        late = self.ok("trace", "show", path, "--from-step", middle, "--actor", "tier 0").text.splitlines()
+        self.assertTrue(all(int(line.split("]")[1].split()[0]) >= middle and " tier 0 " in line for line in late))
+        self.assertEqual(self.call("trace", "show", path, "--from-step", middle, "--until-step", middle - 1).status, 1)
+        effects = self.ok("trace", "show", path, "--msg", "submit", "--effects").text
+        self.assertRegex(effects, r"-> (PART|COPY) to (tier 0|transfer) op 0\.1 part ")
 
     def test_info_has_the_configuration(self):
         text = self.ok("trace", "info", self.run_once()[0]).text
@@ -93,7 +109,13 @@ class Trace(command.Case):
     def test_last(self):
         self.run_once()
         newest = max(self.files("trace"), key=lambda p: p.stat().st_mtime_ns)
-        self.assertEqual(self.ok("trace", "last", self.dir / "trace").text.strip(), str(newest))
+        said = self.ok("trace", "last", self.dir / "trace", "--lines", "7").text
+        self.assertEqual(said.splitlines()[0], str(newest))
+        self.assertIn("closed in order", said)
+        self.assertRegex(said, r"router +CLOSED +[\d.]+  step \d+, STOPPED in CLOSING")
+        self.assertIn("0 operations in flight", said)
+        self.assertEqual(len(said.split("the last 7 lines\n")[1].splitlines()), 7)
+        self.assertEqual(self.ok("trace", "last", newest, "--lines", "7").text, said, "a file by its name")
         (self.dir / "empty").mkdir()
         self.fails(1, "no trace", "trace", "last", self.dir / "empty")
         self.fails(2, "none", "trace", "last", self.dir / "none")
@@ -106,6 +128,7 @@ class Trace(command.Case):
         running.wait(timeout=command.PATIENCE_S)
         (path,) = self.files("trace")
         self.assertGreater(self.ok("trace", "replay", path, "--json").json["steps"], 100)
+        self.assertIn("its process was killed or crashed", self.ok("trace", "last", self.dir / "trace").text)
 
     @unittest.skipIf(hasher() is None, "no libxxhash")
     def test_a_changed_decision_is_found(self):
@@ -121,10 +144,14 @@ class Trace(command.Case):
         number = struct.unpack_from(REC, data, at)[2]
         done = self.call("trace", "replay", path)
         self.assertEqual(done.status, 1, done.err)
-        self.assertIn(f"record {number},", done.text)
-        self.assertIn("digest", done.text)
+        step, = struct.unpack_from("<Q", data, at + STEP_NUMBER)
+        self.assertIn(f": step {step}, ", done.text)
+        self.assertIn("same input, other decision: digest", done.text)
+        self.assertIn("\nthen: ", done.text)
+        self.assertIn("\nnow: ", done.text)
         seen = self.call("trace", "replay", path, "--json").json
         self.assertFalse(seen["same"])
+        self.assertEqual(seen["record"], number)
         self.assertIn("digest", seen["difference"])
 
     def test_a_damaged_record_ends_the_trace(self):

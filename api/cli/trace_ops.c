@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a trace knows of its operations. That one was asked for stands in a record, SUBMIT; that it
+ * was answered is an effect of the router, so it is known where a replay comes.
+ */
+#include "kvr_trace_cmd.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const kind_name[KVR_OP_N] = { "lookup", "get", "put", "remove", "size",
+	"prefetch" };
+
+struct trace_op *
+trace_ops_find(const struct trace_ops *o, uint64_t id)
+{
+	/* The newest ones are asked for most. */
+	for (uint64_t i = o->n; i-- > 0;) {
+		if (o->op[i].id == id)
+			return &o->op[i];
+	}
+	return NULL;
+}
+
+static struct trace_op *
+find_or_add(struct trace_ops *o, uint64_t id, uint64_t first)
+{
+	struct trace_op *op = trace_ops_find(o, id);
+
+	if (op != NULL)
+		return op;
+	if (o->n == o->cap) {
+		uint64_t cap = o->cap == 0 ? 256 : 2 * o->cap;
+		struct trace_op *at = realloc(o->op, cap * sizeof(o->op[0]));
+
+		if (at == NULL)
+			return NULL;
+		o->op = at;
+		o->cap = cap;
+	}
+	op = &o->op[o->n++];
+	*op = (struct trace_op){ .id = id, .first = first, .kind = KVR_OP_N };
+	return op;
+}
+
+static void
+submitted(struct trace_op *op, const struct kvr_rec_step *s)
+{
+	op->asked_ns = s->now_ns;
+	op->deadline_ns = s->msg.deadline_ns;
+	op->n_keys = s->msg.SUBMIT.n;
+	op->flags = s->msg.SUBMIT.flags;
+	op->kind = s->msg.SUBMIT.kind;
+	op->request = s->msg.SUBMIT.request;
+}
+
+static void
+answered(struct trace_op *op, const struct kvr_msg *m, uint64_t now_ns)
+{
+	if (op->n_complete++ == 0)
+		op->answered_ns = now_ns;
+	if ((m->COMPLETE.flags & KVR_DONEB_QUIET) != 0)
+		op->quiet_ns = now_ns;
+	op->err = m->COMPLETE.err;
+	op->n_ok = m->COMPLETE.n_ok;
+	op->bytes = m->COMPLETE.bytes;
+}
+
+bool
+trace_ops_of(const struct trace_model *m, struct trace_ops *ret)
+{
+	*ret = (struct trace_ops){ .n = 0 };
+	for (uint64_t i = 0; i < m->n; i++) {
+		const struct trace_step *s = &m->step[i];
+		struct trace_op *op = NULL;
+
+		if (s->rec->msg.op != 0 && s->rec->rec.actor == KVR_ID_ROUTER) {
+			op = find_or_add(ret, s->rec->msg.op, i);
+			if (op == NULL)
+				return false;
+		}
+		if (op != NULL && s->rec->msg.type == KVR_MSG_SUBMIT)
+			submitted(op, s->rec);
+		for (uint32_t k = 0; k < s->n_fx; k++) {
+			const struct kvr_msg *e = &m->fx[s->fx + k].msg;
+
+			if (e->to != KVR_ID_API || e->op == 0)
+				continue;
+			op = find_or_add(ret, e->op, i);
+			if (op == NULL)
+				return false;
+			if (e->type == KVR_MSG_COMPLETE)
+				answered(op, e, s->rec->now_ns);
+			else if (e->type == KVR_MSG_RELEASE && op->n_release++ == 0)
+				op->released_ns = s->rec->now_ns;
+		}
+	}
+	return true;
+}
+
+void
+trace_ops_free(struct trace_ops *o)
+{
+	free(o->op);
+	*o = (struct trace_ops){ .n = 0 };
+}
+
+const char *
+trace_op_text(const struct trace_op *op, char *ret, size_t cap)
+{
+	if (op->kind >= KVR_OP_N)
+		snprintf(ret, cap, "asked for before the trace begins");
+	else
+		snprintf(ret, cap, "%s of %u key%s", kind_name[op->kind], op->n_keys,
+		    op->n_keys == 1 ? "" : "s");
+	return ret;
+}
+
+const char *
+trace_op_end(const struct trace_model *m, const struct trace_op *op, char *ret, size_t cap)
+{
+	char bytes[32];
+	uint64_t end_ns = trace_end_ns(m);
+
+	if (op->answered_ns == 0) {
+		snprintf(ret, cap, "not answered when the trace ends, %.3f ms after it was asked",
+		    op->asked_ns == 0 ? 0 : (double)(end_ns - op->asked_ns) / 1e6);
+		return ret;
+	}
+	int n = snprintf(ret, cap, "%s, %u of %u keys, %s", kvr_err_name(op->err), op->n_ok,
+	    op->n_keys, cli_bytes(op->bytes, bytes, sizeof(bytes)));
+	if (op->asked_ns != 0)
+		n += snprintf(ret + n, cap - (size_t)n, ", after %.3f ms",
+		    (double)(op->answered_ns - op->asked_ns) / 1e6);
+	if (op->released_ns == 0)
+		snprintf(ret + n, cap - (size_t)n, "; not released when the trace ends");
+	return ret;
+}
+
+/* ---- what it waits for ---- */
+
+/* The last that was seen of a part: who has it since when. */
+struct held {
+	uint32_t part;
+	uint16_t by;
+	uint64_t since_ns, until_ns;
+	char what[16];
+};
+
+static struct held *
+held_of(struct held *held, uint32_t *n, uint32_t part)
+{
+	for (uint32_t i = 0; i < *n; i++) {
+		if (held[i].part == part)
+			return &held[i];
+	}
+	if (*n == TRACE_PARTS_MAX)
+		return NULL;
+	held[*n] = (struct held){ .part = part };
+	return &held[(*n)++];
+}
+
+static void
+forget(struct held *held, uint32_t *n, uint32_t part)
+{
+	for (uint32_t i = 0; i < *n; i++) {
+		if (held[i].part == part)
+			held[i] = held[--*n];
+	}
+}
+
+static void
+note(struct held *h, const struct kvr_msg *m, uint16_t by, uint64_t now_ns)
+{
+	if (h == NULL)
+		return;
+	h->by = by;
+	h->since_ns = now_ns;
+	h->until_ns = m->deadline_ns;
+	snprintf(h->what, sizeof(h->what), "%s", kvr_msg_info[m->type].name);
+}
+
+static uint32_t
+parts_of(const struct trace_model *m, const struct trace_op *op, struct held *held)
+{
+	uint32_t n = 0;
+
+	for (uint64_t i = op->first; i < m->n; i++) {
+		const struct trace_step *s = &m->step[i];
+		const struct kvr_msg *in = &s->rec->msg;
+
+		if (in->op == op->id && in->part != 0 &&
+		    kvr_msg_info[in->type].owner == KVR_OWNER_RECEIVER) {
+			if (s->rec->rec.actor == KVR_ID_ROUTER)
+				forget(held, &n, in->part);
+			else
+				note(held_of(held, &n, in->part), in, s->rec->rec.actor,
+				    s->rec->now_ns);
+		}
+		for (uint32_t k = 0; k < s->n_fx; k++) {
+			const struct kvr_msg *e = &m->fx[s->fx + k].msg;
+
+			if (m->fx[s->fx + k].kind == KVR_FX_SEND && e->op == op->id &&
+			    e->part != 0 && kvr_msg_info[e->type].owner == KVR_OWNER_RECEIVER &&
+			    e->to != KVR_ID_ROUTER)
+				note(held_of(held, &n, e->part), e, e->to, s->rec->now_ns);
+		}
+	}
+	return n;
+}
+
+void
+trace_op_waits(const struct trace_model *m, const struct trace_op *op, const char *indent)
+{
+	struct held held[TRACE_PARTS_MAX];
+	uint64_t end_ns = trace_end_ns(m);
+	uint32_t n = parts_of(m, op, held);
+	char id[24];
+
+	for (uint32_t i = 0; i < n; i++) {
+		printf("%spart %u.%u is with %s since %.3f ms (%.3f ms)", indent,
+		    KVR_PART_SLOT(held[i].part), held[i].part >> 16,
+		    kvr_id_name(held[i].by, id, sizeof(id)), trace_ms(m->head, held[i].since_ns),
+		    (double)(end_ns - held[i].since_ns) / 1e6);
+		if (held[i].until_ns != 0 && held[i].until_ns != UINT64_MAX)
+			printf(", its deadline is at %.3f ms", trace_ms(m->head, held[i].until_ns));
+		printf("\n");
+	}
+}

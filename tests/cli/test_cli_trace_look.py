@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""trace: what it shows to a person who asks what became of something, and lets him walk through a run."""
+
+import re
+import shutil
+import unittest
+
+import command
+
+
+class Look(command.Case):
+    def setUp(self):
+        super().setUp()
+        self.config = self.deploy({"name": "host", "url": "memory://", "capacity": "16MiB"},
+                                  {"name": "disk", "url": "fs://./c", "write": "back"},
+                                  trace={"dir": str(self.dir / "trace"), "size": "4MiB", "keys": True})
+        (self.dir / "value").write_bytes(b"x" * 5000)
+        self.ok("put", "--config", self.config, "a-key", "value", "--raw")
+        self.ok("get", "--config", self.config, "a-key", "-o", "back")
+        self.put, self.get = sorted(self.files("trace"), key=lambda p: p.stat().st_mtime_ns)
+
+    def step(self, path, commands, *more, status=0):
+        done = self.call("trace", "step", path, "--do", commands, *more)
+        self.assertEqual(done.status, status, (done.text, done.err))
+        return done.text
+
+    def numbers(self, text):
+        return [int(n) for n in re.findall(r"^\[ *[\d.]+ ms\] +(\d+) ", text, flags=re.M)]
+
+    def test_follow_tells_every_hop_and_who_had_it(self):
+        text = self.ok("trace", "follow", self.put, "--op", "0.1").text
+        self.assertRegex(text, r"^op 0\.1, put of 1 key: OK, 1 of 1 keys, 4\.9 KiB, after [\d.]+ ms\n")
+        way = re.findall(r"(\w+(?: [\d.]+)?) -> (\w+(?: [\d.]+)?)  (\w+)", text)
+        self.assertEqual(way[0], ("api", "router", "SUBMIT"))
+        for hop in (("tier 1", "link 1.1", "PART"), ("worker 1.1", "link 1.1", "PART_DONE"),
+                    ("router", "api", "COMPLETE"), ("router", "api", "RELEASE")):
+            self.assertIn(hop, way)
+        self.assertLess(way.index(("router", "api", "COMPLETE")), way.index(("router", "api", "RELEASE")))
+        self.assertRegex(text, r"[\d.]+ in worker 1\.1 +\d+      worker 1\.1 -> link 1\.1  PART_DONE .* keys 1 OK")
+        self.assertRegex(text, r"[\d.]+ ms worked on by (worker|copy)")
+        self.fails(2, "follow whom?", "trace", "follow", self.put)
+        self.fails(1, "no such operation", "trace", "follow", self.put, "--op", "77")
+
+    def test_a_key_or_a_request_says_which_operation(self):
+        by_op = self.ok("trace", "follow", self.put, "--op", "0.1").text
+        self.assertEqual(self.ok("trace", "follow", self.put, "--key", "a-key").text, by_op)
+        self.assertEqual(self.call("trace", "follow", self.put, "--key", "b-key").status, 1)
+        self.assertEqual(self.call("trace", "show", self.put, "--request", "nobody's").status, 1)
+        self.assertIn(" of op 0.1: a-key\n", self.ok("trace", "show", self.put, "--key", "a-key").text)
+
+    def test_no_text_of_a_key_unless_asked(self):
+        config = self.deploy({"name": "host", "url": "memory://"}, name="quiet.json",
+                             trace={"dir": str(self.dir / "quiet"), "size": "1MiB"})
+        self.ok("put", "--config", config, "a-secret-key", "value", "--raw")
+        (path,) = self.files("quiet")
+        self.assertNotIn(b"a-secret-key", path.read_bytes())
+        self.assertIn(b"a-key", self.put.read_bytes())
+
+    def test_ops_lists_operations(self):
+        self.assertRegex(self.ok("trace", "ops", self.get).text, r"(?m)^\[ *[\d.]+ ms\] op 0\.\d+, get of 1 key: OK")
+
+    def test_step_goes_on_and_back(self):
+        text = self.step(self.put, "n; n; n; p; p", "--actor", "link 0.1")
+        seen = self.numbers(text)
+        self.assertEqual(len(seen), 5)
+        self.assertEqual([seen[1], seen[0]], seen[3:])
+        self.assertEqual(text.count("places                       0 -> 2"), 2, "the same fields change again")
+        self.assertRegex(text, r"dial_ns +0 -> at [\d.]+ ms")
+        self.step(self.put, "n; p", "--actor", "link 0.1", status=1)
+
+    def test_step_goes_to_a_step_a_state_a_field(self):
+        text = self.step(self.put, "u up; e; w n_parts; s; f flight[0].verb; g 1", "--actor", "link 1", status=1)
+        self.assertRegex(text, r"DIALED +DIALING +-> UP ")
+        self.assertRegex(text, r"-> LINK_STATE to tier 1 err OK.* state UP")
+        self.assertRegex(text, r"n_parts +0 -> 1")
+        self.assertRegex(text, r"state +UP\n")
+        self.assertRegex(text, r"flight\[0\]\.verb +2\n")
+        self.assertIn("no such step among those that are looked at", text, "1 is not a link's")
+        number = self.numbers(text)[0]
+        self.assertEqual(self.numbers(self.step(self.put, f"g {number}")), [number])
+        self.step(self.put, "w nonsense", status=1)
+        self.step(self.put, "u DOWN", "--actor", "metrics", status=1)
+
+    def test_step_takes_commands_from_standard_input(self):
+        done = self.ok("trace", "step", self.put, "--actor", "tier 1", stdin=b"n\n\np\nq\nn\n")
+        self.assertEqual(len(self.numbers(done.text)), 3)
+        self.assertIn("on until it changes", self.ok("trace", "step", self.put, stdin=b"?\n").text)
+
+    def test_a_cut_is_a_trace(self):
+        whole = self.ok("trace", "replay", self.put, "--json").json["steps"]
+        for name, options in (("late", ("--from-step", whole // 2)), ("link", ("--actor", "link")),
+                              ("middle", ("--from-step", 20, "--until-step", 40)), ("report", ("--for-report",))):
+            out = self.dir / f"{name}.kvrt"
+            self.ok("trace", "cut", self.put, *options, "-o", out)
+            steps = self.ok("trace", "replay", out, "--json").json["steps"]
+            self.assertTrue(0 < steps < whole or name == "report", name)
+            self.assertLess(out.stat().st_size, 400_000)
+            lines = [re.sub(r" request \d+", "", line) for line in self.ok("trace", "show", out).text.splitlines()
+                     if " -- " not in line]
+            before = [re.sub(r" request \d+", "", line) for line in self.ok("trace", "show", self.put).text.splitlines()]
+            self.assertEqual(lines, [line for line in before if line in lines], "the same lines, numbers too")
+        report = (self.dir / "report.kvrt").read_bytes()
+        for word in (b"a-key", b"capacity", b"kvr1"):
+            self.assertNotIn(word, report)
+        self.assertIn(b"capacity", (self.dir / "late.kvrt").read_bytes())
+        self.fails(2, "there is no step to keep", "trace", "cut", self.put, "--from-step", "999999", "-o", "none")
+        (self.dir / "piped").write_bytes(self.ok("trace", "cut", self.put, "--actor", "tier 0").out)
+        self.ok("trace", "replay", "piped")
+
+    def test_replay_of_one_actor(self):
+        mine = self.ok("trace", "replay", self.put, "--actor", "link", "--json").json["steps"]
+        self.assertLess(mine, self.ok("trace", "replay", self.put, "--json").json["steps"])
+
+    def test_break_at_needs_a_debugger(self):
+        self.fails(2, "gdb --args", "trace", "replay", self.put, "--break-at", "9")
+
+    @unittest.skipIf(shutil.which("gdb") is None, "no gdb")
+    def test_break_at_stops_before_the_step(self):
+        import subprocess
+        done = subprocess.run(
+            ["gdb", "-nx", "-batch", "-ex", "set debuginfod enabled off", "-ex", "run", "-ex", "bt 6", "--args",
+             command.ARGS.command, "trace", "replay", self.put, "--break-at", "9"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=command.PATIENCE_S, check=False)
+        if "ptrace" in done.stdout and "not permitted" in done.stdout:
+            self.skipTest("no process may be traced here")
+        self.assertIn("SIGTRAP comes before step 9", done.stdout)
+        self.assertIn("received signal SIGTRAP", done.stdout)
+        self.assertIn("kvr_replay", done.stdout)
+
+
+if __name__ == "__main__":
+    command.main()
