@@ -109,8 +109,9 @@ struct kvr_link_config {
 
 struct kvr_transfer_config {
 	uint32_t version, size;
-	uint32_t places; /* parts in the copy worker at a time */
+	uint32_t places;       /* parts in the copy worker at a time, each way */
 	uint32_t n_serde;
+	uint64_t budget_bytes; /* payload bytes in there at a time, each way; one part always may */
 };
 
 struct kvr_metrics_config {

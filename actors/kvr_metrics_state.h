@@ -23,7 +23,7 @@ enum {
 #define X(us, seconds) +1
 	KVR_METRICS_BUCKETS = 1 KVR_METRICS_BOUNDS(X),
 #undef X
-	KVR_METRICS_ERRS = -KVR_E_TOO_SMALL + 1 /* index is the negated error; 0 is OK */
+	KVR_METRICS_ERRS = -KVR_E_DEVICE + 1 /* index is the negated error; 0 is OK */
 };
 
 struct kvr_metrics_times {

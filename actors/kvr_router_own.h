@@ -11,6 +11,7 @@
  *   router_part.c   parts: which keys go together, their rows
  *   router_staging.c  staging slots
  *   router_send.c   a part on its way: to the transfer actor, to its tier
+ *   router_second.c payloads with a slot on each side of a serde
  *   router_result.c what comes back, key by key
  *   router_end.c    deadlines, cancelling, answering, releasing
  */
@@ -192,6 +193,11 @@ void      kvr_router_staging_give(struct step *, uint32_t buf);
 /* A slot with a payload for background writes: from a part to a key, and from a key to the stack. */
 void      kvr_router_keep(struct step *, struct key *, uint32_t *buf);
 void      kvr_router_unkeep(struct step *, struct key *);
+
+/* router_second.c: these send the part on */
+void kvr_router_decode_second(struct step *, uint32_t part_slot);
+void kvr_router_copy_out_second(struct step *, uint32_t part_slot);
+void kvr_router_encode_second(struct step *, uint32_t part_slot);
 
 /* router_result.c */
 void kvr_router_part_done(struct step *);

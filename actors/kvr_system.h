@@ -40,7 +40,8 @@ struct kvr_system_options {
 	uint64_t                 fingerprint; /* of the identity; 0: not compared */
 	uint64_t                 slot_bytes;  /* of a full chunk; 0: not known yet */
 	uint32_t                 n_groups;    /* of a full chunk; at least 1 */
-	uint32_t                 spare;
+	uint32_t                 device_number;
+	const struct kvr_device *device;      /* where payloads may lie beside the host; NULL: nowhere */
 };
 
 /*
@@ -68,6 +69,8 @@ uint32_t kvr_system_tiers(struct kvr_system *, struct kvr_tier_view *ret, uint32
 size_t      kvr_system_metrics(struct kvr_system *, bool json, char *ret, size_t cap);
 const char *kvr_system_trace_path(const struct kvr_system *);
 bool        kvr_system_dead(const struct kvr_system *);
+/* The device driver's words about the last copy that failed; "" if none did. */
+void        kvr_system_device_why(struct kvr_system *, char *ret, size_t cap);
 /* The store's own words about the last error of this part of an operation's work; "" if none. */
 void        kvr_system_why(struct kvr_system *, uint32_t tier, char *ret, size_t cap);
 

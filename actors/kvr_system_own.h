@@ -31,7 +31,8 @@ struct kvr_system {
 	struct kvr_domain *domain;
 	struct kvr_trace  *trace;
 	struct kvr_hand   *serde[KVR_SERDE_MAX];
-	struct kvr_hand   *copy;
+	struct kvr_copy_worker *copy;
+	struct kvr_words   device_words;
 	uint32_t           n_tiers;
 	bool               started; /* the deciders run: they have to be stopped before threads end */
 	struct system_tier tier[KVR_TIERS_MAX];

@@ -13,9 +13,12 @@
 
 #define TRANSFER_MAGIC KVR_MAGIC('C', 'O', 'P', 'Y')
 
-/* Hands are the threads that work on payloads: the copy worker, then the serde workers. */
-enum { HAND_COPY, HAND_SERDE, HANDS = HAND_SERDE + KVR_SERDE_MAX };
-enum { LIST_COPY, LIST_SERDE, LISTS };
+/*
+ * Hands work on payloads: the copy worker, which has two, one for each way, and the serde workers.
+ * The ways know nothing of each other: a get never waits for the copies of puts.
+ */
+enum { HAND_IN, HAND_OUT, HAND_SERDE, HANDS = HAND_SERDE + KVR_SERDE_MAX };
+enum { LIST_IN, LIST_OUT, LIST_SERDE, LISTS };
 /* In a serde worker: one runs, one waits. What waits there cannot be called back. */
 enum { SERDE_PLACES = 2 };
 enum place { PLACE_FREE, PLACE_QUEUED, PLACE_HAND };
@@ -29,7 +32,8 @@ struct job {
 	uint16_t n_rows;
 	uint8_t  type; /* of the message: COPY, ENCODE, DECODE */
 	uint8_t  place, hand;
-	uint8_t  spare[7];
+	uint8_t  list;
+	uint8_t  spare[6];
 };
 _Static_assert(sizeof(struct job) == 64, "one line");
 
@@ -39,7 +43,10 @@ struct transfer {
 	uint32_t continuing, stopped;
 	uint16_t head[LISTS], tail[LISTS]; /* slot + 1 */
 	uint32_t load[HANDS];
-	uint32_t spare[14];
+	uint32_t lost; /* the device: nothing is copied from or to it any more */
+	uint32_t spare32;
+	uint64_t budget, bytes[HAND_SERDE]; /* in each way of the copy worker: at most, and now */
+	uint64_t spare[2];
 	struct job job[KVR_PARTS_MAX];
 };
 _Static_assert(offsetof(struct transfer, job) == 128, "whole lines, no padding");
@@ -48,6 +55,7 @@ _Static_assert(offsetof(struct transfer, job) == 128, "whole lines, no padding")
 enum { PUMP_MAX = KVR_FX_MAX - 4 };
 
 /* transfer_queue.c */
+uint64_t kvr_transfer_bytes(const struct job *); /* of a COPY */
 void kvr_transfer_enqueue(struct transfer *, struct kvr_out *, struct job *);
 void kvr_transfer_drop(struct transfer *, struct kvr_out *, struct job *, int32_t err);
 void kvr_transfer_answer(struct kvr_out *, struct job *, int32_t err, uint32_t took_us);

@@ -8,7 +8,9 @@
 #define KVR_WORKERS_H
 
 #include "kvr_connector.h"
+#include "kvr_device.h"
 #include "kvr_domain.h"
+#include "kvr_log.h"
 #include "kvr_thread.h"
 
 /* The store's own words for the last error of a tier: written by its lanes, read by whoever asks. */
@@ -24,6 +26,10 @@ struct kvr_work {
 	const char        *instance;
 	struct kvr_ledger *ledger;
 	struct kvr_domain *domain;
+	const struct kvr_log *log;
+	/* Whose memory payloads may lie in, beside the host's; NULL: nobody's. */
+	const struct kvr_device *device;
+	uint32_t           device_number;
 };
 
 /* One connector lane: owns one connection of a tier. */
@@ -42,12 +48,19 @@ void kvr_lane_end(struct kvr_lane *);
 /* After HANG_UP. TIMEOUT: it is stuck below the store; the lane has to stay as it is. */
 KVR_MUST_USE enum kvr_err kvr_lane_join(struct kvr_lane *take, uint64_t until_ns);
 
-/* One thread of the serde pool, or the copy worker: ENCODE and DECODE, or COPY. */
+/* One thread of the serde pool: ENCODE and DECODE. */
 struct kvr_hand;
 KVR_MUST_USE enum kvr_err kvr_serde_start(const struct kvr_work *, uint32_t number, struct kvr_hand **ret);
-KVR_MUST_USE enum kvr_err kvr_copy_start(const struct kvr_work *, struct kvr_hand **ret);
 /* Ends after what is in its mailbox. Its work is bounded, so it always ends. */
 void kvr_hand_join(struct kvr_hand *take);
+
+/* The copy worker: COPY. words: of the device's driver, for the last copy that failed. */
+enum { KVR_COPY_PLACES = 4 }; /* parts in there at a time, each way */
+struct kvr_copy_worker;
+KVR_MUST_USE enum kvr_err kvr_copy_start(const struct kvr_work *, struct kvr_words *words,
+    struct kvr_copy_worker **ret);
+/* The same. */
+void kvr_copy_join(struct kvr_copy_worker *take);
 
 /* The codecs of the serde pool; kvr_codec.c is the only file that sees zstd. */
 enum kvr_serde_id { KVR_SERDE_NAIVE = 0, KVR_SERDE_ZSTD = 1 };

@@ -97,6 +97,13 @@ until_of(const struct step *s, const struct op *op)
 	return mine == 0 || mine > left ? op->deadline_ns : s->ev->now_ns + mine;
 }
 
+/* Only the copy worker can reach the payload: it goes through a slot, whatever the tier. */
+static bool
+is_paged(const struct op *op)
+{
+	return (op->flags & KVR_OPF_PAGED) != 0;
+}
+
 static void
 plan_part(const struct step *s, const struct op *op, struct plan *p)
 {
@@ -115,10 +122,12 @@ plan_part(const struct step *s, const struct op *op, struct plan *p)
 	p->serde = p->moves && op->phase != PHASE_SAVE ? t->serde : 0;
 	/* A store that cannot be given up in the middle of a wait never sees the caller's memory. */
 	p->staged = p->moves && (p->serde != 0 || op->phase == PHASE_SAVE || (!t->give_up && op->phase != PHASE_BACK) ||
-	    op->kind == KVR_OP_PREFETCH);
+	    op->kind == KVR_OP_PREFETCH || is_paged(op));
 	if (op->phase == PHASE_BACK && p->serde == 0)
 		p->staged = false; /* it goes out of the slot that it has */
-	p->twice = p->serde != 0 && op->kind == KVR_OP_PREFETCH && op->phase == PHASE_READ;
+	/* What has no span on both sides of the serde: it lies in one slot before and in another after. */
+	p->twice = p->serde != 0 && ((op->kind == KVR_OP_PREFETCH && op->phase == PHASE_READ) ||
+	    (is_paged(op) && op->phase != PHASE_BACK));
 	if (p->serde != 0)
 		p->keys_max = ENCODE_KEYS;
 	/* Small enough that every lane gets two, big enough that a part is worth its messages. */
@@ -165,11 +174,14 @@ take_slot(struct step *s, const struct op *op, const struct plan *p, const struc
 	return kvr_router_staging_take(s, slot_len(me, p, k), op->phase == PHASE_BACK);
 }
 
-/* All are free, and half of them is still too few: waiting would last until its deadline. */
+/*
+ * All are free, and half of them, or those that one key needs at once, are still too few: waiting
+ * would last until its deadline.
+ */
 static bool
 never_fits(const struct router *me, const struct op *op, const struct plan *p)
 {
-	return keeps(op) && p->n == 0 && me->n_slots_free == me->n_slots;
+	return (keeps(op) || p->twice) && p->n == 0 && me->n_slots_free == me->n_slots;
 }
 
 /* This tier will never take or give this key: that is an answer like any other. */
@@ -361,7 +373,7 @@ first_stage(const struct step *s, const struct op *op, const struct plan *p)
 	/* A tier that is known to be sick refuses at once: no need to encode for it. */
 	if (p->verb != KVR_VERB_PUT || !p->staged || s->me->tier[op->tier].state == KVR_TIER_COOLING)
 		return STAGE_TIER;
-	return p->serde != 0 ? STAGE_ENCODE : STAGE_COPY_IN;
+	return p->serde != 0 && !(is_paged(op) && op->phase != PHASE_BACK) ? STAGE_ENCODE : STAGE_COPY_IN;
 }
 
 enum made

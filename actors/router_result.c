@@ -314,27 +314,31 @@ why_over(const struct step *s, const struct part *part)
 	return ending != KVR_OK ? ending : KVR_E_CANCELLED;
 }
 
+/* Neither a caller's memory nor a serde may meet: each has a slot of its own. */
+static bool
+has_second(const struct op *op)
+{
+	return op->kind == KVR_OP_PREFETCH || (op->flags & KVR_OPF_PAGED) != 0;
+}
+
 static bool
 is_staged(const struct step *s)
 {
 	return (s->ev->rows[0].flags & KVR_ROW_STAGED) != 0;
 }
 
-/* A prefetch has no caller's memory: what is decoded goes to the second slot of each key. */
+/* What a tier gave goes on: to its serde, or to the copy worker. */
 static void
-name_second(struct step *s, uint32_t slot)
+pass_on(struct step *s, uint32_t slot, bool decode)
 {
-	struct kvr_row old[KVR_PART_KEYS];
-	const struct part *part = &s->me->part[slot];
+	struct part *part = &s->me->part[slot];
 
-	memcpy(old, s->ev->rows, part->n * sizeof(old[0]));
-	struct kvr_row *rows = kvr_rows(s->out, kvr_part_rows(slot), part->n);
-
-	memcpy(rows, old, part->n * sizeof(old[0]));
-	for (uint32_t i = 0; i < part->n; i++) {
-		rows[i].body.other = s->me->part_buf[slot][KVR_PART_SECOND + i];
-		rows[i].flags |= KVR_ROW_SECOND;
+	if (decode && has_second(&s->me->op[part->op])) {
+		kvr_router_decode_second(s, slot);
+		return;
 	}
+	part->stage = decode ? STAGE_DECODE : STAGE_COPY_OUT;
+	kvr_router_send_part(s, slot);
 }
 
 void
@@ -350,10 +354,7 @@ kvr_router_part_done(struct step *s)
 	if (part->verb == KVR_VERB_GET && is_staged(s) && any_ok(s) &&
 	    (decode || op->kind != KVR_OP_PREFETCH)) {
 		if (!over(part)) {
-			part->stage = decode ? STAGE_DECODE : STAGE_COPY_OUT;
-			if (op->kind == KVR_OP_PREFETCH)
-				name_second(s, slot);
-			kvr_router_send_part(s, slot);
+			pass_on(s, slot, decode);
 			return;
 		}
 		end.hit = why_over(s, part);
@@ -393,9 +394,18 @@ kvr_router_decoded(struct step *s)
 {
 	uint32_t slot = slot_of(s, UINT64_C(1) << STAGE_DECODE);
 
-	int32_t err = s->ev->msg.DECODED.err;
+	struct part *part = &s->me->part[slot];
+	const struct op *op = &s->me->op[part->op];
+	struct end end = { .err = s->ev->msg.DECODED.err, .hit = s->ev->msg.DECODED.err };
 
-	finish(s, slot, (struct end){ .err = err, .hit = err });
+	if (end.err == KVR_OK && (op->flags & KVR_OPF_PAGED) != 0 && any_ok(s)) {
+		if (!over(part)) {
+			kvr_router_copy_out_second(s, slot);
+			return;
+		}
+		end.hit = why_over(s, part);
+	}
+	finish(s, slot, end);
 }
 
 void
@@ -416,6 +426,10 @@ kvr_router_copied(struct step *s)
 		return;
 	}
 	part->borrowed = 0;
+	if (s->me->config.tier[part->tier].serde != 0) {
+		kvr_router_encode_second(s, slot);
+		return;
+	}
 	part->stage = STAGE_TIER;
 	kvr_router_send_part(s, slot);
 }

@@ -34,6 +34,7 @@ send_to_transfer(struct step *s, uint32_t slot, const struct op *op, bool to_cal
 
 	m.COPY.to_caller = to_caller;
 	m.COPY.bytes = part->bytes;
+	m.COPY.device = (op->flags & KVR_OPF_DEVICE) != 0;
 	send(s, KVR_ID_TRANSFER, &m);
 }
 
@@ -50,7 +51,8 @@ kvr_router_send_part(struct step *s, uint32_t slot)
 	switch ((enum stage)part->stage) {
 	case STAGE_ENCODE:
 	case STAGE_DECODE:
-		part->borrowed = part->phase != PHASE_BACK && op->kind != KVR_OP_PREFETCH;
+		part->borrowed = part->phase != PHASE_BACK && op->kind != KVR_OP_PREFETCH &&
+		    (op->flags & KVR_OPF_PAGED) == 0;
 		send_to_serde(s, slot, op, part->stage == STAGE_ENCODE);
 		return;
 	case STAGE_COPY_IN:

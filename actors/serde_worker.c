@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Workers without a resource outside the process: the serde pool, and the copy worker of hosts
- * without a device. A part comes in, each of its rows is worked on, the part goes back.
- */
+/* The serde pool: a part comes in, each of its rows is worked on, the part goes back. */
 #include "kvr_workers.h"
 
 #include <stdio.h>
@@ -13,7 +10,7 @@ struct kvr_hand {
 	const struct kvr_work *work;
 	struct kvr_mailbox    *mailbox;
 	struct kvr_thread     *thread;
-	struct kvr_codec      *codec; /* NULL for the copy worker */
+	struct kvr_codec      *codec;
 	uint16_t               id;
 };
 
@@ -88,31 +85,16 @@ decode_row(struct kvr_hand *hand, struct kvr_row *row, const struct kvr_msg *msg
 }
 
 static void
-copy_row(struct kvr_hand *hand, struct kvr_row *row, bool to_caller)
+reply(struct kvr_hand *hand, const struct kvr_msg *msg, uint64_t since_ns)
 {
-	const struct kvr_ledger *ledger = hand->work->ledger;
-	const struct kvr_key *key = &ledger->keys[row->key];
-	void *slot = kvr_ledger_staging(ledger, row->buf);
-
-	KVR_CHECK(row->len <= key->room || row->err != KVR_OK);
-	if (to_caller && row->err == KVR_OK && row->len > 0)
-		memcpy(key->at, slot, row->len);
-	if (!to_caller && row->len > 0)
-		memcpy(slot, key->at, row->len);
-	if (!to_caller)
-		row->flags |= KVR_ROW_STAGED;
-}
-
-static void
-reply(struct kvr_hand *hand, const struct kvr_msg *msg, uint16_t type, uint64_t since_ns)
-{
-	struct kvr_msg m = { .type = type, .from = hand->id, .to = msg->from, .n_rows = msg->n_rows,
-		.op = msg->op, .cause = msg->cause, .deadline_ns = msg->deadline_ns, .rows = msg->rows, .part = msg->part };
+	struct kvr_msg m = { .type = msg->type == KVR_MSG_ENCODE ? KVR_MSG_ENCODED : KVR_MSG_DECODED,
+		.from = hand->id, .to = msg->from, .n_rows = msg->n_rows, .op = msg->op, .cause = msg->cause,
+		.deadline_ns = msg->deadline_ns, .rows = msg->rows, .part = msg->part };
 	uint64_t us = (kvr_now_ns() - since_ns) / 1000;
 
-	/* ENCODED, DECODED and COPIED have the same fields. */
-	m.COPIED.err = KVR_OK;
-	m.COPIED.took_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+	/* ENCODED and DECODED have the same fields. */
+	m.DECODED.err = KVR_OK;
+	m.DECODED.took_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
 	enum kvr_err err = kvr_domain_post(hand->work->domain, &m);
 	(void)err; /* DEAD and SHUTDOWN: nobody waits for it any more */
 }
@@ -129,13 +111,10 @@ work_on(struct kvr_hand *hand, const struct kvr_msg *msg)
 	for (uint32_t i = 0; i < msg->n_rows; i++) {
 		if (msg->type == KVR_MSG_ENCODE)
 			encode_row(hand, &rows[i], msg);
-		else if (msg->type == KVR_MSG_DECODE)
-			decode_row(hand, &rows[i], msg);
 		else
-			copy_row(hand, &rows[i], msg->COPY.to_caller != 0);
+			decode_row(hand, &rows[i], msg);
 	}
-	reply(hand, msg, msg->type == KVR_MSG_ENCODE ? KVR_MSG_ENCODED :
-	    msg->type == KVR_MSG_DECODE ? KVR_MSG_DECODED : KVR_MSG_COPIED, start_ns);
+	reply(hand, msg, start_ns);
 	return true;
 }
 
@@ -160,8 +139,8 @@ hand_free(struct kvr_hand *hand)
 	free(hand);
 }
 
-static enum kvr_err
-hand_start(const struct kvr_work *work, uint16_t id, const char *what, bool codec, struct kvr_hand **ret)
+enum kvr_err
+kvr_serde_start(const struct kvr_work *work, uint32_t number, struct kvr_hand **ret)
 {
 	struct kvr_hand *hand = calloc(1, sizeof(*hand));
 	char name[96];
@@ -169,38 +148,23 @@ hand_start(const struct kvr_work *work, uint16_t id, const char *what, bool code
 	if (hand == NULL)
 		return KVR_E_NOMEM;
 	hand->work = work;
-	hand->id = id;
-	hand->codec = codec ? kvr_codec_new() : NULL;
-	snprintf(name, sizeof(name), "%s.%s", work->instance, what);
+	hand->id = (uint16_t)(KVR_ID_SERDE + number);
+	hand->codec = kvr_codec_new();
+	snprintf(name, sizeof(name), "%s.serde-%u", work->instance, number);
 	/* Every part there is may wait here at once, and the STOP. */
-	if ((codec && hand->codec == NULL) ||
+	if (hand->codec == NULL ||
 	    kvr_mailbox_open(name, KVR_PARTS_SMALL + 1, NULL, NULL, &hand->mailbox) != KVR_OK) {
 		hand_free(hand);
 		return KVR_E_NOMEM;
 	}
-	kvr_domain_attach(work->domain, id, hand->mailbox);
-	snprintf(name, sizeof(name), "kvr-%s", what);
+	kvr_domain_attach(work->domain, hand->id, hand->mailbox);
+	snprintf(name, sizeof(name), "kvr-serde-%u", number);
 	if (kvr_thread_start(name, hand_main, hand, &hand->thread) != KVR_OK) {
 		hand_free(hand);
 		return KVR_E_NOMEM;
 	}
 	*ret = hand;
 	return KVR_OK;
-}
-
-enum kvr_err
-kvr_serde_start(const struct kvr_work *work, uint32_t number, struct kvr_hand **ret)
-{
-	char what[24];
-
-	snprintf(what, sizeof(what), "serde-%u", number);
-	return hand_start(work, (uint16_t)(KVR_ID_SERDE + number), what, true, ret);
-}
-
-enum kvr_err
-kvr_copy_start(const struct kvr_work *work, struct kvr_hand **ret)
-{
-	return hand_start(work, KVR_ID_COPY, "copy", false, ret);
 }
 
 void

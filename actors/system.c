@@ -17,7 +17,7 @@ stop_threads(struct kvr_system *sys)
 		sys->serde[i] = NULL;
 	}
 	if (sys->copy != NULL)
-		kvr_hand_join(sys->copy);
+		kvr_copy_join(sys->copy);
 	sys->copy = NULL;
 }
 
@@ -43,7 +43,9 @@ open_domain(struct kvr_system *sys)
 
 	if (err != KVR_OK)
 		return err;
-	sys->work = (struct kvr_work){ .instance = sys->instance, .ledger = sys->opt.ledger, .domain = sys->domain };
+	sys->work = (struct kvr_work){ .instance = sys->instance, .ledger = sys->opt.ledger,
+		.domain = sys->domain, .log = sys->opt.log, .device = sys->opt.device,
+		.device_number = sys->opt.device_number };
 	return kvr_system_add_deciders(sys);
 }
 
@@ -61,7 +63,7 @@ serde_threads(const struct kvr_config *c)
 static enum kvr_err
 start_workers(struct kvr_system *sys)
 {
-	enum kvr_err err = kvr_copy_start(&sys->work, &sys->copy);
+	enum kvr_err err = kvr_copy_start(&sys->work, &sys->device_words, &sys->copy);
 	uint32_t n_serde = serde_threads(sys->opt.config);
 
 	for (uint32_t i = 0; i < n_serde && err == KVR_OK; i++)
@@ -120,6 +122,7 @@ kvr_system_open(const struct kvr_system_options *opt, struct kvr_system **ret, c
 		why[0] = '\0';
 	if (sys == NULL)
 		return KVR_E_NOMEM;
+	KVR_CHECK(pthread_mutex_init(&sys->device_words.lock, NULL) == 0);
 	sys->opt = *opt;
 	sys->n_tiers = opt->config->n_tiers;
 	snprintf(sys->instance, sizeof(sys->instance), "%s", opt->instance);
@@ -181,5 +184,6 @@ kvr_system_free(struct kvr_system *take)
 		kvr_domain_free(take->domain);
 	if (take->trace != NULL)
 		kvr_trace_close(take->trace);
+	pthread_mutex_destroy(&take->device_words.lock);
 	free(take);
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { PLACES_COPY = 2, FAULTS_DEFAULT = 5 };
+enum { FAULTS_DEFAULT = 5 };
 static const uint64_t background_ns = KVR_SEC(60), grace_ns = KVR_MS(2), stuck_ns = KVR_SEC(2);
 
 /* One draw for the instance; the deciders' generators are seeded from it in the order of START. */
@@ -131,7 +131,8 @@ kvr_system_start_deciders(struct kvr_system *sys)
 {
 	struct starter s = { .sys = sys, .row = KVR_ROWS_CONFIG, .seed = entropy() };
 	const struct kvr_transfer_config transfer = { .version = 1, .size = sizeof(transfer),
-		.places = PLACES_COPY, .n_serde = sys->opt.config->serde.threads };
+		.places = KVR_COPY_PLACES, .n_serde = sys->opt.config->serde.threads,
+		.budget_bytes = KVR_COPY_PLACES * (uint64_t)KVR_PART_BYTES };
 	const struct kvr_metrics_config metrics = { .version = 1, .size = sizeof(metrics), .n_tiers = sys->n_tiers };
 	enum kvr_err err = start(&s, KVR_ID_METRICS, &metrics, sizeof(metrics), KVR_CONFIG_ROWS(metrics));
 

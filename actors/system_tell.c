@@ -46,6 +46,12 @@ kvr_system_why(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap)
 		ret[0] = '\0';
 }
 
+void
+kvr_system_device_why(struct kvr_system *sys, char *ret, size_t cap)
+{
+	kvr_words_get(&sys->device_words, ret, cap);
+}
+
 static void
 take_state(void *arg, const struct kvr_actor *a)
 {

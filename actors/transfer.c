@@ -4,6 +4,9 @@
  * serdes do. A hand holds few parts at a time; the rest wait here in order of arrival, so that what
  * is called back or late is answered at once and never reaches a hand. Each COPY, ENCODE and DECODE
  * is answered with one COPIED, ENCODED or DECODED.
+ *
+ * A device that is lost stays lost: what waits for it and what comes later is answered DEVICE, which
+ * costs a miss. Copies in the host's memory go on.
  */
 #include "kvr_transfer_own.h"
 
@@ -27,6 +30,7 @@ start(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	me->magic = TRANSFER_MAGIC;
 	me->places = config.places;
 	me->n_serde = config.n_serde;
+	me->budget = config.budget_bytes;
 	return KVR_STAY;
 }
 
@@ -53,6 +57,7 @@ take_in(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 	j->rows = ev->msg.rows;
 	j->n_rows = ev->msg.n_rows;
 	j->type = (uint8_t)ev->msg.type;
+	j->list = j->type != KVR_MSG_COPY ? LIST_SERDE : ev->msg.COPY.to_caller ? LIST_OUT : LIST_IN;
 	memcpy(j->word, ev->msg.word, sizeof(j->word));
 	kvr_transfer_enqueue(me, out, j);
 }
@@ -85,6 +90,9 @@ take_back(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 	KVR_CHECK(me->n_busy > 0 && me->load[j->hand] > 0);
 	me->n_busy--;
 	me->load[j->hand]--;
+	if (j->hand < HAND_SERDE)
+		me->bytes[j->hand] -= kvr_transfer_bytes(j);
+	me->lost |= j->type == KVR_MSG_COPY && ev->msg.COPIED.lost;
 	kvr_transfer_answer(out, j, ev->msg.COPIED.err, ev->msg.COPIED.took_us);
 }
 
@@ -166,6 +174,7 @@ static void
 check_jobs(const struct transfer *me)
 {
 	uint32_t n_queued = 0, load[HANDS] = { 0 }, n_list = 0;
+	uint64_t bytes[HAND_SERDE] = { 0 };
 
 	for (uint32_t i = 0; i < KVR_PARTS_MAX; i++) {
 		const struct job *j = &me->job[i];
@@ -174,6 +183,8 @@ check_jobs(const struct transfer *me)
 		n_queued += j->place == PLACE_QUEUED;
 		if (j->place == PLACE_HAND)
 			load[j->hand]++;
+		if (j->place == PLACE_HAND && j->hand < HAND_SERDE)
+			bytes[j->hand] += kvr_transfer_bytes(j);
 	}
 	for (uint32_t l = 0; l < LISTS; l++) {
 		uint16_t prev = 0;
@@ -182,28 +193,32 @@ check_jobs(const struct transfer *me)
 			const struct job *j = &me->job[link - 1];
 
 			KVR_CHECK(++n_list <= n_queued && j->place == PLACE_QUEUED);
-			KVR_CHECK(j->prev == prev && (j->type == KVR_MSG_COPY) == (l == LIST_COPY));
+			KVR_CHECK(j->prev == prev && j->list == l);
 			prev = link;
 		}
 		KVR_CHECK(me->tail[l] == prev);
 	}
 	KVR_CHECK(n_queued == me->n_queued && n_list == n_queued);
 	KVR_CHECK(memcmp(load, me->load, sizeof(load)) == 0);
+	KVR_CHECK(memcmp(bytes, me->bytes, sizeof(bytes)) == 0);
 }
 
 static void
 check(const void *self, unsigned state, bool full)
 {
 	KVR_SELF(const struct transfer, me, self, TRANSFER_MAGIC);
-	uint32_t n_busy = 0;
+	uint32_t n_busy = 0, waits = 0;
 
-	KVR_CHECK(state < STATES && me->load[HAND_COPY] <= me->places);
+	KVR_CHECK(state < STATES);
 	for (uint32_t i = 0; i < HANDS; i++) {
-		KVR_CHECK(i == HAND_COPY || me->load[i] <= SERDE_PLACES);
+		KVR_CHECK(me->load[i] <= (i < HAND_SERDE ? me->places : SERDE_PLACES));
+		KVR_CHECK(i >= HAND_SERDE || me->bytes[i] <= me->budget || me->load[i] == 1);
 		n_busy += me->load[i];
 	}
+	for (uint32_t l = 0; l < LISTS; l++)
+		waits |= me->head[l];
 	KVR_CHECK(n_busy == me->n_busy && KVR_IMPLIES(me->stopped, me->n_queued + n_busy == 0));
-	KVR_CHECK((me->head[LIST_COPY] == 0 && me->head[LIST_SERDE] == 0) == (me->n_queued == 0));
+	KVR_CHECK((waits == 0) == (me->n_queued == 0));
 	if (full)
 		check_jobs(me);
 }

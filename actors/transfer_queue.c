@@ -4,10 +4,22 @@
 
 #include <string.h>
 
-static uint32_t
-list_of(const struct job *j)
+static bool
+is_for_device(const struct job *j)
 {
-	return j->type == KVR_MSG_COPY ? LIST_COPY : LIST_SERDE;
+	struct kvr_msg msg;
+
+	memcpy(msg.word, j->word, sizeof(msg.word));
+	return j->type == KVR_MSG_COPY && msg.COPY.device != 0;
+}
+
+uint64_t
+kvr_transfer_bytes(const struct job *j)
+{
+	struct kvr_msg msg;
+
+	memcpy(msg.word, j->word, sizeof(msg.word));
+	return msg.COPY.bytes;
 }
 
 static struct job *
@@ -19,7 +31,7 @@ at(struct transfer *me, uint16_t link)
 void
 kvr_transfer_enqueue(struct transfer *me, struct kvr_out *out, struct job *j)
 {
-	uint32_t i = list_of(j);
+	uint32_t i = j->list;
 	struct job *before = at(me, me->tail[i]);
 	uint16_t link = (uint16_t)(j - me->job + 1);
 
@@ -38,7 +50,7 @@ kvr_transfer_enqueue(struct transfer *me, struct kvr_out *out, struct job *j)
 static void
 take_out(struct transfer *me, struct kvr_out *out, struct job *j)
 {
-	uint32_t i = list_of(j);
+	uint32_t i = j->list;
 	struct job *before = at(me, j->prev), *after = at(me, j->next);
 
 	kvr_touch(out, j, sizeof(*j));
@@ -83,14 +95,24 @@ kvr_transfer_drop(struct transfer *me, struct kvr_out *out, struct job *j, int32
 	kvr_transfer_answer(out, j, err, 0);
 }
 
+/* In order, and no more bytes than the budget; one part alone may be longer than that. */
+static bool
+way_is_open(const struct transfer *me, uint32_t way, const struct job *j)
+{
+	if (me->load[way] == 0)
+		return true;
+	return me->load[way] < me->places && kvr_transfer_bytes(j) <= me->budget &&
+	    me->bytes[way] <= me->budget - kvr_transfer_bytes(j);
+}
+
 /* The hand with the least to do that has a place; HANDS: none. */
 static uint32_t
-hand_for(const struct transfer *me, uint32_t list)
+hand_for(const struct transfer *me, const struct job *j)
 {
-	uint32_t best = HAND_SERDE;
+	uint32_t best = HAND_SERDE, way = j->list == LIST_IN ? (uint32_t)HAND_IN : (uint32_t)HAND_OUT;
 
-	if (list == LIST_COPY)
-		return me->load[HAND_COPY] < me->places ? (uint32_t)HAND_COPY : (uint32_t)HANDS;
+	if (j->list != LIST_SERDE)
+		return way_is_open(me, way, j) ? way : (uint32_t)HANDS;
 	for (uint32_t i = 1; i < me->n_serde; i++) {
 		if (me->load[HAND_SERDE + i] < me->load[best])
 			best = HAND_SERDE + i;
@@ -113,11 +135,24 @@ give(struct transfer *me, struct kvr_out *out, struct job *j, uint32_t hand)
 	j->hand = (uint8_t)hand;
 	me->load[hand]++;
 	me->n_busy++;
+	if (hand < HAND_SERDE)
+		me->bytes[hand] += kvr_transfer_bytes(j);
 	memcpy(msg.word, j->word, sizeof(msg.word));
 	kvr_send(out,
-	    hand == HAND_COPY ? (uint16_t)KVR_ID_COPY
+	    hand < HAND_SERDE ? (uint16_t)KVR_ID_COPY
 	                      : (uint16_t)(KVR_ID_SERDE + hand - HAND_SERDE),
 	    &msg);
+}
+
+/* Why it never gets a hand; KVR_OK: it does. */
+static int32_t
+refusal(const struct transfer *me, const struct kvr_event *ev, const struct job *j, bool closed)
+{
+	if (closed)
+		return KVR_E_SHUTDOWN;
+	if (me->lost && is_for_device(j))
+		return KVR_E_DEVICE;
+	return j->deadline_ns != 0 && j->deadline_ns <= ev->now_ns ? KVR_E_TIMEOUT : KVR_OK;
 }
 
 static void
@@ -126,11 +161,11 @@ pump(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, uint3
 {
 	while (me->head[list] != 0 && out->n < PUMP_MAX) {
 		struct job *j = at(me, me->head[list]);
-		bool late = j->deadline_ns != 0 && j->deadline_ns <= ev->now_ns;
-		uint32_t hand = hand_for(me, list);
+		int32_t err = refusal(me, ev, j, closed);
+		uint32_t hand = hand_for(me, j);
 
-		if (closed || late)
-			kvr_transfer_drop(me, out, j, closed ? KVR_E_SHUTDOWN : KVR_E_TIMEOUT);
+		if (err != KVR_OK)
+			kvr_transfer_drop(me, out, j, err);
 		else if (hand < HANDS)
 			give(me, out, j, hand);
 		else

@@ -10,11 +10,10 @@ static enum kvr_err
 check_shape(struct kvr *k, const struct kvr_batch *b)
 {
 	bool moves = b->kind == KVR_GET || b->kind == KVR_PUT;
+	int places = (b->at != NULL) + (b->obj != NULL) + (b->tokens != NULL);
 
 	if (b->kind > KVR_PREFETCH)
 		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: %u is no kind", b->kind);
-	if (b->spare != NULL)
-		return kvr_bad(k, KVR_E_UNSUPPORTED, "kvr_submit: spare is not NULL");
 	if (b->per_chunk > UINT16_MAX)
 		return kvr_bad(
 		    k, KVR_E_TOO_BIG, "kvr_submit: per_chunk %u is more than 65535", b->per_chunk);
@@ -22,10 +21,10 @@ check_shape(struct kvr *k, const struct kvr_batch *b)
 		return KVR_OK;
 	if ((b->key == NULL) == (b->keys == NULL))
 		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: give key or keys, one of them");
-	if (moves && (b->at == NULL) == (b->obj == NULL))
-		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: give at or obj, one of them");
-	if (moves && b->at != NULL && b->len == NULL)
-		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: at without len");
+	if (moves && places != 1)
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: give at, obj or tokens, one of them");
+	if (moves && b->obj == NULL && b->len == NULL)
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: at or tokens without len");
 	if (moves && b->obj != NULL && k->pool == NULL)
 		return kvr_bad(k, KVR_E_UNSUPPORTED, "kvr_submit: a scheduler has no objects");
 	return KVR_OK;
@@ -173,13 +172,17 @@ kvr_batch_objects(struct kvr *k, struct kvr_call *c, bool quiet, bool first)
  * shape of its largest object, of which the others may be part.
  */
 static enum kvr_err
-fill_meta(struct kvr *k, const struct kvr_call *c, const struct kvr_batch *b)
+fill_meta(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
 {
 	struct kvr_ledger_op *op = &k->ledger->ops[c->slot];
 	struct kvr_meta meta;
 	uint64_t bytes;
 
 	memset(op, 0, sizeof(*op));
+	if (b->tokens != NULL) {
+		kvr_tokens_meta(b, &op->meta, &op->meta_bytes);
+		return kvr_tokens_fill(k, c, b);
+	}
 	if (b->layout != NULL) {
 		enum kvr_err err = kvr_layout_read(b->layout, &op->meta, &op->meta_bytes);
 
@@ -239,7 +242,7 @@ fill_place(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b, uint32_
 		at_most = at_most || (b->kind == KVR_GET && b->obj[i] == 0);
 		span.len = at_most ? span.room : span.len;
 	} else {
-		span.at = b->at[i];
+		span.at = b->tokens != NULL ? NULL : b->at[i];
 		span.len = b->len[i];
 	}
 	if (err == KVR_OK && span.len > UINT32_MAX)

@@ -18,12 +18,17 @@ put_back(struct kvr *k, struct kvr_call *c)
 
 	if (c->puts)
 		kvr_puts_drop(k, c);
+	if (c->cache != NULL)
+		atomic_fetch_sub(&c->cache->users, 1);
+	c->cache = NULL;
 	atomic_store(&c->request, 0);
 	pthread_mutex_lock(&k->lock);
 	if (c->n > 0)
 		kvr_range_give(&k->keys, c->first, c->n);
 	if (c->n_text > 0)
 		kvr_range_give(&k->texts, c->text, c->n_text);
+	if (c->n_runs > 0)
+		kvr_range_give(&k->runs, c->run, c->n_runs);
 	atomic_store(&c->word, (gen == 0 ? 1 : gen) << KVR_WORD_GEN);
 	c->next_free = k->free_op;
 	k->free_op = c->slot + 1;
@@ -34,8 +39,8 @@ put_back(struct kvr *k, struct kvr_call *c)
 }
 
 /* What the router released after everybody had been told. */
-static void
-reap(struct kvr *k)
+void
+kvr_call_reap(struct kvr *k)
 {
 	uint32_t at = atomic_exchange(&k->reap, 0);
 
@@ -71,23 +76,33 @@ share(uint32_t limit, uint32_t kind)
 }
 
 static enum kvr_err
-take_slots(struct kvr *k, struct kvr_call *c, uint32_t n, uint32_t n_text)
+take_slots(struct kvr *k, struct kvr_call *c, const struct kvr_need *need)
 {
-	if (n == 0)
+	c->n = need->keys;
+	c->n_text = (uint32_t)((need->text + KVR_TEXT_UNIT - 1) / KVR_TEXT_UNIT);
+	c->n_runs = (need->runs + KVR_RUN_UNIT - 1) / KVR_RUN_UNIT;
+	if (need->keys == 0) {
+		c->n_text = c->n_runs = 0;
 		return KVR_OK;
-	if (!kvr_range_take(&k->keys, n, &c->first))
+	}
+	if (!kvr_range_take(&k->keys, c->n, &c->first))
 		return KVR_E_BUSY;
-	if (!kvr_range_take(&k->texts, n_text, &c->text)) {
-		kvr_range_give(&k->keys, c->first, n);
+	if (!kvr_range_take(&k->texts, c->n_text, &c->text)) {
+		kvr_range_give(&k->keys, c->first, c->n);
+		return KVR_E_BUSY;
+	}
+	if (c->n_runs > 0 && !kvr_range_take(&k->runs, c->n_runs, &c->run)) {
+		kvr_range_give(&k->keys, c->first, c->n);
+		kvr_range_give(&k->texts, c->text, c->n_text);
 		return KVR_E_BUSY;
 	}
 	return KVR_OK;
 }
 
 enum kvr_err
-kvr_call_take(struct kvr *k, uint32_t kind, uint32_t n, uint64_t text_bytes, struct kvr_call **ret)
+kvr_call_take(struct kvr *k, const struct kvr_need *need, struct kvr_call **ret)
 {
-	uint64_t n_text = (text_bytes + KVR_TEXT_UNIT - 1) / KVR_TEXT_UNIT;
+	uint32_t n = need->keys, kind = need->kind;
 	enum kvr_err err = KVR_E_BUSY;
 
 	if (n > share(k->keys_limit, kind))
@@ -95,12 +110,12 @@ kvr_call_take(struct kvr *k, uint32_t kind, uint32_t n, uint64_t text_bytes, str
 		    "kvr_submit: %u keys, and %u is the most for this kind: "
 		    "split the batch or raise limits.keys",
 		    n, share(k->keys_limit, kind));
-	if (n_text > KVR_TEXT_UNITS)
+	if (need->text > KVR_TEXT_MAX)
 		return kvr_bad(k, KVR_E_TOO_BIG,
 		    "kvr_submit: %llu bytes of key text, and %u is the most: "
 		    "split the batch",
-		    (unsigned long long)text_bytes, (unsigned)KVR_TEXT_MAX);
-	reap(k);
+		    (unsigned long long)need->text, (unsigned)KVR_TEXT_MAX);
+	kvr_call_reap(k);
 	pthread_mutex_lock(&k->lock);
 	uint32_t keys = KVR_KEYS_MAX - k->keys.free;
 
@@ -108,12 +123,10 @@ kvr_call_take(struct kvr *k, uint32_t kind, uint32_t n, uint64_t text_bytes, str
 	    keys + n <= share(k->keys_limit, kind)) {
 		struct kvr_call *c = &k->call[k->free_op - 1];
 
-		err = take_slots(k, c, n, (uint32_t)n_text);
+		err = take_slots(k, c, need);
 		if (err == KVR_OK) {
 			k->free_op = c->next_free;
 			k->n_ops++;
-			c->n = n;
-			c->n_text = n == 0 ? 0 : (uint32_t)n_text;
 			c->kind = kind;
 			*ret = c;
 		}
@@ -244,6 +257,8 @@ kvr_call_told(struct kvr *k, struct kvr_call *c, bool last)
 static void
 tell_why(struct kvr *k, const struct kvr_row *row, uint32_t n, struct kvr_done *d)
 {
+	if (d->err == KVR_E_DEVICE && k->system != NULL)
+		kvr_system_device_why(k->system, d->why, sizeof(d->why));
 	if (d->err == KVR_OK || kvr_err_blame(d->err) == KVR_BLAME_NONE || k->system == NULL)
 		return;
 	for (uint32_t i = 0; i < n; i++) {

@@ -142,6 +142,8 @@ kvr_instance_free(struct kvr *k)
 {
 	for (uint32_t i = 0; i < k->n_queues; i++)
 		kvr_queue_free(k->queue[i]);
+	for (uint32_t i = 0; i < KVR_CACHES_MAX; i++)
+		free(k->cache[i]);
 	if (k->system != NULL)
 		kvr_system_free(k->system);
 	kvr_notifier_close(k);
@@ -151,6 +153,7 @@ kvr_instance_free(struct kvr *k)
 	kvr_config_free(k->config);
 	kvr_range_clear(&k->keys);
 	kvr_range_clear(&k->texts);
+	kvr_range_clear(&k->runs);
 	if (k->sides != NULL)
 		munmap(k->sides, KVR_KEYS_MAX * sizeof(k->sides[0]));
 	if (k->chain != NULL)

@@ -33,6 +33,7 @@ kvr_device_take(struct kvr *k, uint64_t until_ns, char *ret_why, size_t cap)
 		    until_ns, why, sizeof(why));
 	if (err == KVR_OK) {
 		k->device = d;
+		k->device_number = d->copy->current();
 		return KVR_OK;
 	}
 	if (must || err == KVR_E_TIMEOUT) {
@@ -44,6 +45,12 @@ kvr_device_take(struct kvr *k, uint64_t until_ns, char *ret_why, size_t cap)
 	k->device = &kvr_device_host;
 	return kvr_device_lock(k->device, k->ledger->staging, k->ledger->staging_bytes, KVR_DEVICE_PIECE,
 	    UINT64_MAX, ret_why, cap);
+}
+
+const struct kvr_device *
+kvr_device_memory(const struct kvr *k)
+{
+	return k->device == &kvr_device_host ? NULL : k->device;
 }
 
 void

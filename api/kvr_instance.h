@@ -8,6 +8,7 @@
  *   keys.c     key texts: checks, rewriting, digests
  *   layout.c   shapes of payloads
  *   range.c    runs of slots               pool.c, obj.c  memory objects
+ *   cache.c    paged caches                tokens.c   tokens of one into runs of slots
  *   call.c     operations: slots, outcomes, who is told
  *   batch.c    a batch into ledger and rows
  *   submit.c   the submission call         wait.c     waiting, cancelling
@@ -42,11 +43,15 @@
 
 #define KVR_INSTANCE_MAGIC KVR_MAGIC('K', 'V', 'R', 'I')
 #define KVR_QUEUE_MAGIC KVR_MAGIC('K', 'V', 'R', 'Q')
+#define KVR_CACHE_MAGIC KVR_MAGIC('K', 'V', 'R', 'C')
 
 enum {
 	KVR_TEXT_UNIT = 64,
 	KVR_TEXT_UNITS = KVR_TEXT_MAX / KVR_TEXT_UNIT,
+	KVR_RUN_UNIT = 16,
+	KVR_RUN_UNITS = KVR_RUNS_MAX / KVR_RUN_UNIT,
 	KVR_QUEUES_MAX = 64,
+	KVR_CACHES_MAX = 64,
 	KVR_PUT_CHAINS = 65536,
 	KVR_FIRST_SLOT = 1048576 /* a new object, before any length is known */
 };
@@ -85,6 +90,8 @@ struct kvr_call {
 	uint32_t         slot, next_free;
 	uint32_t         first, n;  /* key slots; n 0: no slots */
 	uint32_t         text, n_text; /* units of key text */
+	uint32_t         run, n_runs;  /* units of runs */
+	struct kvr_cache *cache;       /* whose tokens are moved; NULL: none */
 	uint32_t         kind, flags, per_chunk;
 	_Atomic uint32_t teller;     /* enum kvr_teller */
 	bool             objects, puts;
@@ -117,6 +124,16 @@ struct kvr_queue {
 	uint32_t        ring[2 * KVR_OPS_MAX]; /* slots; each operation always has its places */
 };
 
+/* Changed by nobody after it was made, but for users. */
+struct kvr_cache {
+	uint32_t         magic;
+	uint32_t         dtype;
+	struct kvr      *kvr;
+	_Atomic uint32_t users; /* operations that name it */
+	struct kvr_pages pages;
+	uint8_t         *base[];
+};
+
 struct kvr_notifier {
 	struct kvr_mailbox *box;
 	struct kvr_thread  *thread;
@@ -143,6 +160,7 @@ struct kvr {
 	struct kvr_system *system;
 	struct kvr_pool   *pool; /* NULL: scheduler */
 	const struct kvr_device *device; /* that has locked the staging arena; NULL: none */
+	uint32_t           device_number; /* the one that was current when it did */
 	bool               parse_keys, rewrite, skip_puts;
 
 	struct kvr_meta layout; /* of a full chunk; n_groups 0: not known. Set once */
@@ -162,7 +180,7 @@ struct kvr {
 	_Atomic uint64_t n_flying, n_finished, n_dropped;
 
 	pthread_mutex_t  lock; /* of the slots */
-	struct kvr_range keys, texts;
+	struct kvr_range keys, texts, runs;
 	uint32_t         n_ops, free_op; /* in use; slot + 1 */
 	uint32_t         ops_limit, keys_limit;
 	struct kvr_side *sides; /* KVR_KEYS_MAX */
@@ -184,6 +202,7 @@ struct kvr {
 	bool              reported;
 	uint32_t          n_queues;
 	struct kvr_queue *queue[KVR_QUEUES_MAX];
+	struct kvr_cache *cache[KVR_CACHES_MAX]; /* NULL: a free place */
 	struct kvr_close_report report;
 };
 
@@ -195,6 +214,8 @@ struct kvr {
 KVR_MUST_USE enum kvr_err kvr_device_take(struct kvr *, uint64_t until_ns, char *ret_why,
     size_t cap);
 void kvr_device_give(struct kvr *);
+/* The device in whose memory payloads may lie; NULL: there is none, all is the host's. */
+const struct kvr_device *kvr_device_memory(const struct kvr *);
 
 /* ---- entry.c ---- */
 bool kvr_forked(void);
@@ -242,8 +263,13 @@ void kvr_puts_drop(struct kvr *, const struct kvr_call *);
 bool kvr_puts_has(struct kvr *, kvr_digest);
 
 /* ---- call.c ---- */
-/* An operation with n key slots and room for n_text bytes of text. BUSY, TOO_BIG. */
-KVR_MUST_USE enum kvr_err kvr_call_take(struct kvr *, uint32_t kind, uint32_t n, uint64_t n_text,
+/* What an operation takes of the tables. */
+struct kvr_need {
+	uint32_t kind, keys, runs;
+	uint64_t text; /* bytes */
+};
+/* An operation with slots for all of that. BUSY, TOO_BIG. */
+KVR_MUST_USE enum kvr_err kvr_call_take(struct kvr *, const struct kvr_need *,
     struct kvr_call **ret);
 /* Nothing was posted for it and nobody knows of it. */
 void   kvr_call_undo(struct kvr *, struct kvr_call *);
@@ -256,6 +282,8 @@ void kvr_call_arrive(struct kvr *, struct kvr_call *, const struct kvr_outcome *
 bool kvr_call_fetch(struct kvr_call *, uint32_t gen, struct kvr_outcome *ret, bool *ret_last);
 void kvr_call_told(struct kvr *, struct kvr_call *, bool last);
 void kvr_call_drop(struct kvr *, struct kvr_call *, bool under_guard);
+/* Operations that were released under the guard give their slots back; any caller may do it. */
+void kvr_call_reap(struct kvr *);
 /* What a caller sees. place: index of the first entry in res. res may be NULL. */
 void kvr_call_tell(struct kvr *, const struct kvr_call *, const struct kvr_outcome *,
     uint32_t place, struct kvr_done *ret, struct kvr_results *res);
@@ -284,6 +312,14 @@ void kvr_batch_objects(struct kvr *, struct kvr_call *, bool quiet, bool first);
 /* The size of a new object for a get. */
 uint64_t kvr_object_size(struct kvr *);
 void     kvr_note_length(struct kvr *, uint64_t len);
+
+/* ---- tokens.c; tokens of a batch are a copy of the caller's ---- */
+KVR_MUST_USE enum kvr_err kvr_tokens_check(struct kvr *, const struct kvr_batch *,
+    uint32_t *ret_runs);
+/* INVALID: the caller has changed his table since. */
+KVR_MUST_USE enum kvr_err kvr_tokens_fill(struct kvr *, struct kvr_call *,
+    const struct kvr_batch *);
+void kvr_tokens_meta(const struct kvr_batch *, struct kvr_meta *ret, uint64_t *ret_bytes);
 
 /* ---- submit.c ---- */
 KVR_MUST_USE enum kvr_err kvr_submit_with(struct kvr *, const struct kvr_batch *,

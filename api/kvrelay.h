@@ -69,6 +69,7 @@ typedef uint64_t kvr_obj; /* a counted memory object; 0: none */
 struct kvr;       /* an instance: tiers, threads, pool, trace. A process may have several */
 struct kvr_queue; /* where completions wait for one reader; has a file descriptor */
 struct kvr_pool;  /* the memory behind objects */
+struct kvr_cache; /* an engine's paged KV cache, described once */
 
 /* ---- errors ---- */
 
@@ -103,7 +104,8 @@ enum kvr_err {
 	KVR_E_UNFINISHED = -26,  /* it goes on */
 	KVR_E_STUCK = -27,       /* a worker hangs below the library: memory may still be touched */
 	KVR_E_CONFIG = -28,      /* the configuration is wrong */
-	KVR_E_TOO_SMALL = -29    /* the caller's array is; nothing was consumed */
+	KVR_E_TOO_SMALL = -29,   /* the caller's array is; nothing was consumed */
+	KVR_E_DEVICE = -30       /* a copy from or to the device failed: treat it as a miss */
 };
 
 /* These five work everywhere, before kvr_open and in a forked child too. Texts are static. */
@@ -358,6 +360,84 @@ struct kvr_obj_info {
 KVR_API KVR_MUST_USE enum kvr_err kvr_obj_look(struct kvr_pool *pool, kvr_obj obj,
     struct kvr_obj_info *ret);
 
+/* ---- paged KV caches: payload where the engine keeps it ---- */
+
+/* DEVICE: of the instance's device (memory.device); UNSUPPORTED where it has none. */
+enum kvr_memory { KVR_MEMORY_HOST, KVR_MEMORY_DEVICE };
+
+enum kvr_cache_order {
+	KVR_CACHE_LAYERS, /* base: one for each layer; its planes lie in there */
+	KVR_CACHE_PLANES, /* base: one for each plane of each layer: K and V of layer 0, then of 1, ... */
+	KVR_CACHE_BLOCKS  /* base: one; a block has all layers, and a layer in it both planes */
+};
+
+/*
+ * One group of layers of one shape. Token t of a block, in layer l and plane p (K is 0, V is 1),
+ * head h: head_size elements side by side at base[...] + l * layer_stride + p * plane_stride +
+ * block * block_stride + t * token_stride + h * head_stride. Strides are bytes; one that is 0 is
+ * that of a dense cache:
+ *
+ *	LAYERS   [plane, block, token, head]         FlashInfer's [block, plane, token, head]: give
+ *	                                             plane_stride (a block) and block_stride (two)
+ *	PLANES   [block, token, head]
+ *	BLOCKS   [block, layer, plane, token, head]
+ *
+ * Heads before tokens in a block: head_stride is block_tokens heads, token_stride one head. With
+ * MLA there is one plane, one head and format KV_MLA. A cache of several groups is several caches,
+ * and a chunk is of one of them.
+ */
+struct kvr_cache_shape {
+	uint32_t     size;
+	uint32_t     order;        /* enum kvr_cache_order */
+	uint32_t     format;       /* of the chunks: KV_2LTD, KV_MLA; of one layer: KV_T2D, KV_2TD */
+	uint32_t     dtype;        /* enum kvr_dtype */
+	uint32_t     n_layers, n_planes, n_heads, head_size; /* of this rank; layers x planes to 1024 */
+	uint32_t     block_tokens; /* tokens of one block; slots without blocks: 1 */
+	uint32_t     n_blocks;     /* that the cache has: a larger number in a table is refused */
+	uint32_t     layerwise;    /* KV_MLA: 1: a chunk has one layer. KV_T2D, KV_2TD have anyway */
+	uint32_t     n_base;       /* as order wants it */
+	uint32_t     memory;       /* enum kvr_memory: where base points */
+	uint32_t     spare;
+	void *const *base;
+	uint64_t     layer_stride, plane_stride, block_stride, token_stride, head_stride;
+};
+
+/*
+ * Lives until kvr_cache_close or kvr_free, and so must the memory. At most 64 of an instance: BUSY.
+ * INVALID: a shape that is none, and the log says which member. UNSUPPORTED: no device. NOMEM.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_cache_open(struct kvr *kvr,
+    const struct kvr_cache_shape *shape, struct kvr_cache **ret);
+/* BUSY: an operation moves tokens of it. No other call may name it meanwhile. NULL is fine. */
+KVR_API enum kvr_err kvr_cache_close(struct kvr_cache *take);
+
+/*
+ * The payload of a batch as tokens of a cache. Key i is a chunk of len[i] bytes, which is a whole
+ * number of tokens, those that begin with token first[i] of the table. What the chunk looks like in
+ * the store is the shape's format and has nothing to do with blocks.
+ *
+ * Chunks of one layer: key i is of layer[i]. A batch for each layer, all submitted at once, has a
+ * completion for each layer, and those of the first layers come first.
+ */
+struct kvr_tokens {
+	uint32_t          size;
+	uint32_t          n; /* entries of slot or of block */
+	struct kvr_cache *cache;
+	/*
+	 * One of these two. slot: where each token lies, block * block_tokens + place in the block.
+	 * A get leaves out tokens with a negative slot; a put has no such. block: the block table,
+	 * token t lies in block[t / block_tokens], at t % block_tokens.
+	 */
+	const int64_t    *slot;
+	const int32_t    *block;
+	const uint32_t   *first; /* one for each key. NULL: each begins where the one before ends */
+	/*
+	 * Formats of one layer. NULL: key i is of layer i % n_layers, and the n_layers keys of a
+	 * chunk share its tokens (per_chunk is n_layers then). With it, first is needed too.
+	 */
+	const uint32_t   *layer;
+};
+
 /* ---- the one submission call ---- */
 
 enum kvr_kind {
@@ -397,7 +477,12 @@ struct kvr_batch {
 	 */
 	kvr_obj                 *obj;
 	const struct kvr_layout *layout; /* with at: of a full chunk. NULL: the instance's */
-	const void              *spare;
+	/*
+	 * GET, PUT: in the place of at and obj, with len. Such payloads go through slots of the
+	 * staging memory, where TOO_BIG is a chunk larger than all of it. A tier
+	 * with a serde needs room for two at a time, else NOMEM.
+	 */
+	const struct kvr_tokens *tokens;
 };
 
 /* The caller's arrays, each may be NULL. Entry done.first + i is key i. */
@@ -461,9 +546,11 @@ struct kvr_opts {
  * BUSY: 1,024 operations or 65,536 keys are in flight, or what the configuration sets; puts get
  * at most three quarters of each, so that lookups and gets always find room. A completion that
  * nobody fetches counts as in flight.
- * TOO_BIG: more keys than could ever be accepted, a key over KVR_KEY_MAX, a payload of 4 GiB.
+ * TOO_BIG: more keys than could ever be accepted, a key over KVR_KEY_MAX, a payload of 4 GiB, more
+ * than 4,194,304 runs of slots.
  * INVALID: an unknown kind or flag, a key that is empty or (KVR_KEYS_LMCACHE) not LMCache's, no
- * place for the payload, a queue of another instance, a deadline that is no instant or KVR_NEVER.
+ * place for the payload, a slot or block that the cache does not have, a queue of another instance,
+ * a deadline that is no instant or KVR_NEVER.
  * STALE: an object that is gone. UNSUPPORTED: objects with a scheduler.
  *
  * With KVR_KEYS_LMCACHE, use_mla and a worker_id that is not 0, every key is rewritten to worker

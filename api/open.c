@@ -153,10 +153,12 @@ make_tables(struct kvr *k, const struct kvr_options *o, uint32_t role)
 	k->chain = map(KVR_PUT_CHAINS * sizeof(k->chain[0]));
 	if (k->ledger == NULL || k->sides == NULL || k->chain == NULL ||
 	    !kvr_range_init(&k->keys, KVR_KEYS_MAX, KVR_KEYS_MAX) ||
-	    !kvr_range_init(&k->texts, KVR_TEXT_UNITS, KVR_TEXT_UNITS))
+	    !kvr_range_init(&k->texts, KVR_TEXT_UNITS, KVR_TEXT_UNITS) ||
+	    !kvr_range_init(&k->runs, KVR_RUN_UNITS, KVR_RUN_UNITS))
 		return KVR_E_NOMEM;
 	kvr_range_give(&k->keys, 0, KVR_KEYS_MAX);
 	kvr_range_give(&k->texts, 0, KVR_TEXT_UNITS);
+	kvr_range_give(&k->runs, 0, KVR_RUN_UNITS);
 	for (uint32_t i = KVR_OPS_MAX; i-- > 0;) {
 		k->call[i].slot = i;
 		k->call[i].next_free = k->free_op;
@@ -193,7 +195,9 @@ start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 		.build = build,
 		.fingerprint = kvr_fingerprint(k->config, who->engine, who->salt),
 		.slot_bytes = k->layout_bytes != 0 ? k->layout_bytes : k->config->memory.slot_bytes,
-		.n_groups = k->header_groups };
+		.n_groups = k->header_groups,
+		.device = kvr_device_memory(k),
+		.device_number = k->device_number };
 	sigset_t before;
 	enum kvr_err err = text == NULL ? KVR_E_NOMEM : KVR_OK;
 

@@ -25,9 +25,11 @@ enum { ALL_FLAGS = KVR_PREFIX | KVR_AT_MOST | KVR_HOLD | KVR_IF_ABSENT | KVR_EAR
 /* What is left of a call when every pointer of the caller's has been looked at. */
 struct order {
 	struct kvr_batch batch;
+	struct kvr_tokens tokens;
 	struct kvr_opts opts;
 	uint32_t flags, teller;
-	uint64_t until_ns, n_text;
+	uint64_t until_ns;
+	struct kvr_need need;
 };
 
 static enum kvr_err
@@ -50,6 +52,30 @@ limit_of(const struct kvr *k, uint32_t kind)
 	return kind == KVR_LOOKUP ? t->lookup_ns : kind == KVR_PUT ? t->put_ns : t->blocking_ns;
 }
 
+/* Tokens are for payloads; in other kinds of operation they are as little looked at as places. */
+static enum kvr_err
+read_tokens(struct kvr *k, struct order *o)
+{
+	struct kvr_batch *b = &o->batch;
+
+	if (b->kind != KVR_GET && b->kind != KVR_PUT)
+		b->tokens = NULL;
+	if (b->tokens == NULL)
+		return KVR_OK;
+	if (!kvr_read_struct(&o->tokens, sizeof(o->tokens), sizeof(o->tokens), b->tokens))
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: size of kvr_tokens is not set");
+	b->tokens = &o->tokens;
+	o->flags |= KVR_OPF_PAGED;
+	return KVR_OK;
+}
+
+/* Checked by then: the cache is one. */
+static uint32_t
+device_flag(const struct kvr_batch *b)
+{
+	return b->tokens != NULL && b->tokens->cache->pages.device ? KVR_OPF_DEVICE : 0;
+}
+
 static enum kvr_err
 read_order(
     struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opts, struct order *o)
@@ -66,7 +92,13 @@ read_order(
 		err = kvr_until(k, "kvr_submit", o->opts.until_ns, limit_of(k, o->batch.kind),
 		    false, &o->until_ns);
 	if (err == KVR_OK)
-		err = kvr_batch_check(k, &o->batch, &o->n_text);
+		err = read_tokens(k, o);
+	if (err == KVR_OK)
+		err = kvr_batch_check(k, &o->batch, &o->need.text);
+	if (err == KVR_OK && o->batch.tokens != NULL)
+		err = kvr_tokens_check(k, &o->batch, &o->need.runs);
+	if (err == KVR_OK)
+		o->flags |= device_flag(&o->batch);
 	return err;
 }
 
@@ -103,7 +135,7 @@ post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns, const char *req
 
 	m.SUBMIT.first = c->first;
 	m.SUBMIT.n = c->n;
-	m.SUBMIT.flags = c->flags & ALL_FLAGS; /* a duplicate that is refused never gets here */
+	m.SUBMIT.flags = c->flags & (ALL_FLAGS | KVR_OPF_PAGED | KVR_OPF_DEVICE); /* a duplicate that is refused never gets here */
 	m.SUBMIT.per_chunk = (uint16_t)c->per_chunk;
 	m.SUBMIT.kind = (uint8_t)c->kind;
 	m.SUBMIT.request = atomic_load(&c->request); /* its hash: the trace knows it, nobody else asks */
@@ -170,7 +202,7 @@ submit(struct kvr *k, struct order *o, kvr_op *ret)
 	uint32_t places = o->teller != KVR_TELL_CALLBACK ? 0 : (o->flags & KVR_EARLY) != 0 ? 2 : 1;
 	struct kvr_call *c = NULL;
 	kvr_op before = ret == NULL ? 0 : *ret;
-	enum kvr_err err = kvr_call_take(k, o->batch.kind, o->batch.n, o->n_text, &c);
+	enum kvr_err err = kvr_call_take(k, &o->need, &c);
 
 	if (err != KVR_OK)
 		return err;
@@ -209,9 +241,13 @@ kvr_submit_with(struct kvr *k, const struct kvr_batch *batch, const struct kvr_o
 
 	if (err != KVR_OK)
 		return err;
+	o.flags = more_flags;
+	o.need = (struct kvr_need){ 0 };
 	err = read_order(k, batch, opts, &o);
 	if (err == KVR_OK) {
-		o.flags = o.opts.flags | more_flags;
+		o.flags |= o.opts.flags;
+		o.need.kind = o.batch.kind;
+		o.need.keys = o.batch.n;
 		o.teller = o.opts.queue != NULL  ? KVR_TELL_QUEUE
 		           : o.opts.done != NULL ? KVR_TELL_CALLBACK
 		                                 : teller;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The seam to a device's driver. What goes through it today is the staging arena: page-locked, a
- * device copies from and to it in one go; not locked, its driver copies through a buffer of its own.
+ * The seam to a device's driver: the staging arena is page-locked through it, so that a device
+ * copies from and to it in one go, and the copy worker copies through it.
  *
  * One device is always there, the host: to it all memory is alike, and it only counts. The others
  * are there when the library was built with them, whether or not the machine has such a device.
@@ -10,6 +10,7 @@
 #define KVR_DEVICE_H
 
 #include "kvr_err.h"
+#include "kvr_pages.h"
 
 /*
  * One registration of 512 GiB is refused by some drivers. Pieces are also what a copy must not
@@ -27,7 +28,37 @@ struct kvr_device {
 	 */
 	KVR_MUST_USE enum kvr_err (*lock)(void *at, uint64_t len, char *why, size_t why_cap);
 	void (*unlock)(void *at, uint64_t len);
+	const struct kvr_copy_ops *copy;
 };
+
+/* IN: from where an engine keeps it into a chunk. OUT: the reverse. Each way is a queue of its own. */
+enum kvr_way { KVR_WAY_IN, KVR_WAY_OUT, KVR_WAYS };
+
+/*
+ * What copies: one thread owns it. Errors are DEVICE, and why begins with the call that failed. lost:
+ * the device will not copy again, only close may follow.
+ */
+struct kvr_copier;
+struct kvr_copy_ops {
+	/* Which of the devices is current on the calling thread. */
+	uint32_t (*current)(void);
+	/* On the thread that will own it. */
+	KVR_MUST_USE enum kvr_err (*open)(
+	    uint32_t number, struct kvr_copier **ret, char *why, size_t why_cap);
+	void (*close)(struct kvr_copier *take); /* waits for what runs; NULL is fine */
+	/* Begins to copy. Chunks lie in the staging arena. It may be over when this returns. */
+	KVR_MUST_USE enum kvr_err (*copy)(struct kvr_copier *, enum kvr_way,
+	    const struct kvr_piece *, uint32_t n, char *why, size_t why_cap);
+	/* What was begun since the last mark, also where that failed, ends with this mark. */
+	KVR_MUST_USE enum kvr_err (*mark)(
+	    struct kvr_copier *, enum kvr_way, char *why, size_t why_cap);
+	/* OK: the oldest mark of this way is reached, and forgotten. UNFINISHED: not yet. */
+	KVR_MUST_USE enum kvr_err (*poll)(
+	    struct kvr_copier *, enum kvr_way, char *why, size_t why_cap);
+	bool (*lost)(const struct kvr_copier *);
+};
+
+enum { KVR_MARKS_MAX = 8 }; /* that may be on their way in one way */
 
 extern const struct kvr_device kvr_device_host;
 /* Refer to it through kvr_device_find: it is not in every build. */

@@ -8,8 +8,10 @@
  * device; on a thread of ours every rank of a node would make a context on device 0.
  */
 #include "kvr_device.h"
+#include "kvr_kernel.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cuda_runtime_api.h>
 
@@ -54,4 +56,251 @@ unlock(void *at, uint64_t len)
 		(void)cudaGetLastError();
 }
 
-const struct kvr_device kvr_device_cuda = { "cuda", count, lock, unlock };
+/* ---- copies ---- */
+
+/*
+ * Pieces of at least BIG bytes go to the copy engines, which move them faster than any kernel and
+ * leave the multiprocessors to the engine's own work; below it what each piece costs there is more
+ * than its bytes, and a kernel takes hundreds at once.
+ */
+enum { BIG = 32768, BATCH = 256 };
+
+struct way {
+	cudaStream_t stream;
+	cudaEvent_t mark[KVR_MARKS_MAX];
+	uint32_t first, n; /* marks that are on their way */
+};
+
+struct kvr_copier {
+	struct way way[KVR_WAYS];
+	bool lost;
+	bool batches; /* cudaMemcpyBatchAsync is there, as far as is known */
+	bool kernels; /* a kernel reaches page-locked memory by the host's addresses */
+	void *to[BATCH], *from[BATCH];
+	size_t len[BATCH];
+	struct kvr_piece small[KVR_KERNEL_PIECES];
+};
+
+static uint32_t
+current(void)
+{
+	int number = 0;
+
+	if (cudaGetDevice(&number) != cudaSuccess)
+		(void)cudaGetLastError();
+	return (uint32_t)number;
+}
+
+/* An error that does not go away is one of the context: its streams answer with it from then on. */
+static enum kvr_err
+failed(struct kvr_copier *c, enum kvr_way way, const char *call, cudaError_t rc, char *why,
+    size_t why_cap)
+{
+	snprintf(why, why_cap, "%s: %s", call, cudaGetErrorString(rc));
+	(void)cudaGetLastError();
+	cudaError_t still = cudaStreamQuery(c->way[way].stream);
+
+	if (still != cudaSuccess && still != cudaErrorNotReady) {
+		(void)cudaGetLastError();
+		c->lost = true;
+	}
+	return KVR_E_DEVICE;
+}
+
+static void
+close_copier(struct kvr_copier *take)
+{
+	if (take == NULL)
+		return;
+	for (uint32_t w = 0; w < KVR_WAYS; w++) {
+		struct way *way = &take->way[w];
+
+		if (way->stream != NULL)
+			(void)cudaStreamSynchronize(way->stream);
+		for (uint32_t i = 0; i < KVR_MARKS_MAX; i++) {
+			if (way->mark[i] != NULL)
+				(void)cudaEventDestroy(way->mark[i]);
+		}
+		if (way->stream != NULL)
+			(void)cudaStreamDestroy(way->stream);
+	}
+	(void)cudaGetLastError();
+	free(take);
+}
+
+/* Streams that know nothing of the default one: the engine's work and ours do not wait for each other. */
+static cudaError_t
+open_way(struct way *way, const char **ret_call)
+{
+	cudaError_t rc = cudaStreamCreateWithFlags(&way->stream, cudaStreamNonBlocking);
+
+	*ret_call = "cudaStreamCreateWithFlags";
+	for (uint32_t i = 0; i < KVR_MARKS_MAX && rc == cudaSuccess; i++) {
+		*ret_call = "cudaEventCreateWithFlags";
+		rc = cudaEventCreateWithFlags(&way->mark[i], cudaEventDisableTiming);
+	}
+	return rc;
+}
+
+static enum kvr_err
+open_copier(uint32_t number, struct kvr_copier **ret, char *why, size_t why_cap)
+{
+	struct kvr_copier *c = calloc(1, sizeof(*c));
+	const char *call = "cudaSetDevice";
+	int same = 0;
+
+	if (c == NULL) {
+		snprintf(why, why_cap, "no memory");
+		return KVR_E_NOMEM;
+	}
+	cudaError_t rc = cudaSetDevice((int)number);
+
+	for (uint32_t w = 0; w < KVR_WAYS && rc == cudaSuccess; w++)
+		rc = open_way(&c->way[w], &call);
+	if (rc == cudaSuccess) {
+		call = "cudaDeviceGetAttribute";
+		rc = cudaDeviceGetAttribute(
+		    &same, cudaDevAttrCanUseHostPointerForRegisteredMem, (int)number);
+	}
+	if (rc != cudaSuccess) {
+		snprintf(why, why_cap, "%s: %s", call, cudaGetErrorString(rc));
+		(void)cudaGetLastError();
+		close_copier(c);
+		return KVR_E_DEVICE;
+	}
+	c->batches = CUDART_VERSION >= 12080;
+	c->kernels = same != 0 && kvr_kernel_here();
+	*ret = c;
+	return KVR_OK;
+}
+
+#if CUDART_VERSION >= 12080
+/* The order of the stream also for what is read: an event that it waits for counts for each piece. */
+static cudaError_t
+copy_batch(struct kvr_copier *c, uint32_t n, cudaStream_t stream)
+{
+	struct cudaMemcpyAttributes how = { .srcAccessOrder = cudaMemcpySrcAccessOrderStream,
+		.flags = cudaMemcpyFlagPreferOverlapWithCompute };
+	size_t first = 0;
+
+#if CUDART_VERSION >= 13000
+	return cudaMemcpyBatchAsync(
+	    c->to, (const void *const *)c->from, c->len, n, &how, &first, 1, stream);
+#else
+	size_t bad;
+
+	return cudaMemcpyBatchAsync(c->to, c->from, c->len, n, &how, &first, 1, &bad, stream);
+#endif
+}
+#endif
+
+/* The n pieces that stand in to, from and len. */
+static enum kvr_err
+copy_big(struct kvr_copier *c, enum kvr_way way, uint32_t n, char *why, size_t why_cap)
+{
+	enum cudaMemcpyKind kind =
+	    way == KVR_WAY_IN ? cudaMemcpyDeviceToHost : cudaMemcpyHostToDevice;
+	cudaStream_t stream = c->way[way].stream;
+
+#if CUDART_VERSION >= 12080
+	if (c->batches && n > 1) {
+		cudaError_t rc = copy_batch(c, n, stream);
+
+		if (rc == cudaSuccess)
+			return KVR_OK;
+		if (rc != cudaErrorCallRequiresNewerDriver && rc != cudaErrorNotSupported)
+			return failed(c, way, "cudaMemcpyBatchAsync", rc, why, why_cap);
+		(void)cudaGetLastError();
+		c->batches = false; /* an older driver than the toolkit: one by one from now on */
+	}
+#endif
+	for (uint32_t i = 0; i < n; i++) {
+		cudaError_t rc = cudaMemcpyAsync(c->to[i], c->from[i], c->len[i], kind, stream);
+
+		if (rc != cudaSuccess)
+			return failed(c, way, "cudaMemcpyAsync", rc, why, why_cap);
+	}
+	return KVR_OK;
+}
+
+static enum kvr_err
+copy_small(struct kvr_copier *c, enum kvr_way way, uint32_t n, char *why, size_t why_cap)
+{
+	int rc = n == 0 ? 0 : kvr_kernel_copy(c->small, n, way == KVR_WAY_IN, c->way[way].stream);
+
+	return rc == 0 ? KVR_OK : failed(c, way, "copy kernel", (cudaError_t)rc, why, why_cap);
+}
+
+static enum kvr_err
+copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint32_t n, char *why,
+    size_t why_cap)
+{
+	uint32_t n_big = 0, n_small = 0;
+	enum kvr_err err = KVR_OK;
+
+	for (uint32_t i = 0; i < n && err == KVR_OK; i++) {
+		bool in = way == KVR_WAY_IN;
+
+		if (c->kernels && piece[i].len < BIG) {
+			c->small[n_small++] = piece[i];
+		} else {
+			c->to[n_big] = in ? piece[i].chunk : piece[i].cache;
+			c->from[n_big] = in ? piece[i].cache : piece[i].chunk;
+			c->len[n_big++] = piece[i].len;
+		}
+		if (n_small == KVR_KERNEL_PIECES) {
+			err = copy_small(c, way, n_small, why, why_cap);
+			n_small = 0;
+		}
+		if (n_big == BATCH) {
+			err = copy_big(c, way, n_big, why, why_cap);
+			n_big = 0;
+		}
+	}
+	if (err == KVR_OK)
+		err = copy_small(c, way, n_small, why, why_cap);
+	return err == KVR_OK ? copy_big(c, way, n_big, why, why_cap) : err;
+}
+
+static enum kvr_err
+mark(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
+{
+	struct way *w = &c->way[way];
+
+	KVR_CHECK(w->n < KVR_MARKS_MAX);
+	cudaError_t rc = cudaEventRecord(w->mark[(w->first + w->n) % KVR_MARKS_MAX], w->stream);
+
+	if (rc == cudaSuccess) {
+		w->n++;
+		return KVR_OK;
+	}
+	/* Nobody would hear of its end, and until then it writes into memory that was lent. */
+	(void)cudaStreamSynchronize(w->stream);
+	return failed(c, way, "cudaEventRecord", rc, why, why_cap);
+}
+
+static enum kvr_err
+poll(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
+{
+	struct way *w = &c->way[way];
+
+	KVR_CHECK(w->n > 0);
+	cudaError_t rc = cudaEventQuery(w->mark[w->first]);
+
+	if (rc == cudaErrorNotReady)
+		return KVR_E_UNFINISHED;
+	w->first = (w->first + 1) % KVR_MARKS_MAX;
+	w->n--;
+	return rc == cudaSuccess ? KVR_OK : failed(c, way, "cudaEventQuery", rc, why, why_cap);
+}
+
+static bool
+lost(const struct kvr_copier *c)
+{
+	return c->lost;
+}
+
+static const struct kvr_copy_ops copy_ops = { current, open_copier, close_copier, copy, mark, poll,
+	lost };
+
+const struct kvr_device kvr_device_cuda = { "cuda", count, lock, unlock, &copy_ops };

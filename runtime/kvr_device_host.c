@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The device that every machine has. It locks nothing: a process's limit of locked memory is small. */
+/*
+ * The device that every machine has, and what the others are measured by: its copies are the
+ * reference. It locks nothing: a process's limit of locked memory is small.
+ */
 #include "kvr_device.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 
 static _Atomic uint64_t bytes;
 static _Atomic uint32_t pieces;
@@ -34,7 +39,81 @@ unlock(void *at, uint64_t len)
 	KVR_CHECK(atomic_fetch_sub(&pieces, 1) >= 1);
 }
 
-const struct kvr_device kvr_device_host = { "host", count, lock, unlock };
+/* ---- copies: over when they return, so a mark is reached as soon as it is made ---- */
+
+struct kvr_copier {
+	uint32_t marks[KVR_WAYS];
+};
+
+static uint32_t
+current(void)
+{
+	return 0;
+}
+
+static enum kvr_err
+open_copier(uint32_t number, struct kvr_copier **ret, char *why, size_t why_cap)
+{
+	(void)number;
+	*ret = calloc(1, sizeof(**ret));
+	if (*ret == NULL && why_cap > 0)
+		why[0] = '\0';
+	return *ret == NULL ? KVR_E_NOMEM : KVR_OK;
+}
+
+static void
+close_copier(struct kvr_copier *take)
+{
+	free(take);
+}
+
+static enum kvr_err
+copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint32_t n, char *why,
+    size_t why_cap)
+{
+	(void)c;
+	(void)why;
+	(void)why_cap;
+	for (uint32_t i = 0; i < n; i++) {
+		bool in = way == KVR_WAY_IN;
+
+		memcpy(in ? piece[i].chunk : piece[i].cache, in ? piece[i].cache : piece[i].chunk,
+		    piece[i].len);
+	}
+	return KVR_OK;
+}
+
+static enum kvr_err
+mark(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
+{
+	(void)why;
+	(void)why_cap;
+	KVR_CHECK(c->marks[way] < KVR_MARKS_MAX);
+	c->marks[way]++;
+	return KVR_OK;
+}
+
+static enum kvr_err
+poll(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
+{
+	(void)why;
+	(void)why_cap;
+	KVR_CHECK(c->marks[way] > 0);
+	c->marks[way]--;
+	return KVR_OK;
+}
+
+static bool
+lost(const struct kvr_copier *c)
+{
+	(void)c;
+	return false;
+}
+
+static const struct kvr_copy_ops copy_ops = { current, open_copier, close_copier, copy, mark, poll,
+	lost };
+
+const struct kvr_device kvr_device_host = { "host", count, lock, unlock, &copy_ops };
 
 uint64_t
 kvr_device_host_bytes(void)

@@ -36,13 +36,15 @@ kvr_ledger_new(uint64_t staging_bytes)
 	}
 	l->keys = map(KVR_KEYS_MAX * sizeof(l->keys[0]));
 	l->ops = map(KVR_OPS_MAX * sizeof(l->ops[0]));
+	l->places = map(KVR_KEYS_MAX * sizeof(l->places[0]));
+	l->runs = map(KVR_RUNS_MAX * sizeof(l->runs[0]));
 	l->texts = map(KVR_TEXT_MAX);
 	l->rows = map(KVR_ROWS_MAX * sizeof(l->rows[0]));
 	l->staging_bytes = (staging_bytes + KVR_PAGE - 1) / KVR_PAGE * KVR_PAGE;
 	if (l->staging_bytes > 0)
 		l->staging = map(l->staging_bytes);
-	if (l->keys == NULL || l->ops == NULL || l->texts == NULL || l->rows == NULL ||
-	    (l->staging_bytes > 0 && l->staging == NULL)) {
+	if (l->keys == NULL || l->ops == NULL || l->places == NULL || l->runs == NULL || l->texts == NULL ||
+	    l->rows == NULL || (l->staging_bytes > 0 && l->staging == NULL)) {
 		kvr_ledger_free(l);
 		return NULL;
 	}
@@ -56,6 +58,8 @@ kvr_ledger_free(struct kvr_ledger *take)
 		return;
 	unmap(take->keys, KVR_KEYS_MAX * sizeof(take->keys[0]));
 	unmap(take->ops, KVR_OPS_MAX * sizeof(take->ops[0]));
+	unmap(take->places, KVR_KEYS_MAX * sizeof(take->places[0]));
+	unmap(take->runs, KVR_RUNS_MAX * sizeof(take->runs[0]));
 	unmap(take->texts, KVR_TEXT_MAX);
 	unmap(take->rows, KVR_ROWS_MAX * sizeof(take->rows[0]));
 	unmap(take->staging, take->staging_bytes);
@@ -70,16 +74,15 @@ static bool
 per_token(
     const struct kvr_meta *meta, uint64_t full_bytes, uint64_t *ret_bytes, uint64_t *ret_tokens)
 {
-	int dim = kvr_meta_token_dim(meta->memfmt);
+	uint64_t tokens = 0;
 
-	if (dim < 0)
-		return false;
-	uint64_t tokens = meta->group[0].dim[dim];
 	for (uint32_t g = 0; g < meta->n_groups; g++) {
 		const struct kvr_shape *s = &meta->group[g];
+		int dim = kvr_shape_token_dim(s, meta->memfmt);
 
-		if ((uint32_t)dim >= s->n_dims || s->dim[dim] != tokens)
+		if (dim < 0 || (g > 0 && s->dim[dim] != tokens))
 			return false;
+		tokens = s->dim[dim];
 	}
 	if (tokens == 0 || full_bytes % tokens != 0)
 		return false;
@@ -103,8 +106,7 @@ kvr_ledger_meta(const struct kvr_ledger *l, uint32_t key, uint64_t len, struct k
 		memset(ret, 0, sizeof(*ret));
 		return false;
 	}
-	int dim = kvr_meta_token_dim(op->meta.memfmt);
 	for (uint32_t g = 0; g < ret->n_groups; g++)
-		ret->group[g].dim[dim] = len / bytes;
+		ret->group[g].dim[kvr_shape_token_dim(&ret->group[g], ret->memfmt)] = len / bytes;
 	return true;
 }

@@ -7,8 +7,8 @@
 #ifndef KVR_LEDGER_H
 #define KVR_LEDGER_H
 
-#include "kvr_meta.h"
 #include "kvr_msg.h"
+#include "kvr_pages.h"
 
 struct kvr_key {
 	void    *at;   /* the caller's memory or an object's; NULL where there is none */
@@ -22,11 +22,23 @@ struct kvr_ledger_op {
 	struct kvr_meta meta;       /* of a full chunk; n_groups 0: plain bytes */
 	uint64_t        meta_bytes; /* bytes of that full chunk */
 	char            request[64]; /* start of the request id, when the trace has texts; else "" */
+	/* Where the payload lies when it is tokens of a paged cache; NULL: at kvr_key.at. */
+	const struct kvr_pages *pages;
+};
+
+/* Which tokens a key is. */
+struct kvr_place {
+	uint32_t run;    /* the first of its runs */
+	uint32_t tokens; /* in its runs */
+	uint32_t layer;  /* of a chunk that has only one */
+	uint32_t spare;
 };
 
 struct kvr_ledger {
 	struct kvr_key       *keys;  /* KVR_KEYS_MAX */
 	struct kvr_ledger_op *ops;   /* KVR_OPS_MAX */
+	struct kvr_place     *places; /* KVR_KEYS_MAX */
+	struct kvr_run       *runs;  /* KVR_RUNS_MAX */
 	char                 *texts; /* KVR_TEXT_MAX */
 	struct kvr_row       *rows;  /* KVR_ROWS_MAX: the row table of kvr_msg.h */
 	uint8_t              *staging; /* base of the staging arena; row.buf - 1 is a page of it */

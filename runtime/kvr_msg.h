@@ -87,7 +87,9 @@ enum kvr_op_flag {
 	KVR_OPF_IF_ABSENT = 8,
 	KVR_OPF_EARLY = 16,
 	KVR_OPF_FORCE = 32,
-	KVR_OPF_DUP_ERROR = 64 /* a key that is being put already is KVR_E_DUPLICATE at once */
+	KVR_OPF_DUP_ERROR = 64, /* a key that is being put already is KVR_E_DUPLICATE at once */
+	KVR_OPF_PAGED = 128,    /* the payload is no span: only the copy worker can reach it */
+	KVR_OPF_DEVICE = 256    /* and lies in a device's memory */
 };
 
 enum kvr_done_bit { KVR_DONEB_QUIET = 1, KVR_DONEB_HELD = 2, KVR_DONEB_DUPLICATE = 4, KVR_DONEB_DEGRADED = 8 };
@@ -148,8 +150,8 @@ enum kvr_count {
 	X(ENCODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
 	X(DECODE,      NAMED, RECEIVER, uint32_t serde; uint32_t slot_pages;) \
 	X(DECODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
-	X(COPY,        NAMED, RECEIVER, uint32_t to_caller; uint32_t bytes;) \
-	X(COPIED,      IN,    RECEIVER, int32_t err; uint32_t took_us;) \
+	X(COPY,        NAMED, RECEIVER, uint32_t to_caller; uint32_t bytes; uint32_t device; uint32_t spare;) \
+	X(COPIED,      IN,    RECEIVER, int32_t err; uint32_t took_us; uint32_t lost; uint32_t spare;) \
 	/* connections */ \
 	X(DIAL,        NONE,  SAME,     uint32_t probe; uint32_t spare;) \
 	X(DIALED,      NONE,  SAME,     int32_t err; uint32_t took_us;) \

@@ -82,7 +82,8 @@ costs(void)
 	struct kvr_config_costs c = { .op_bytes =
 		                          sizeof(struct kvr_call) + sizeof(struct kvr_ledger_op),
 		.key_bytes =
-		    sizeof(struct kvr_key) + sizeof(struct kvr_side) + KVR_TEXT_MAX / KVR_KEYS_MAX,
+		    sizeof(struct kvr_key) + sizeof(struct kvr_side) + sizeof(struct kvr_place) +
+		    KVR_TEXT_MAX / KVR_KEYS_MAX + KVR_RUNS_MAX / KVR_KEYS_MAX * sizeof(struct kvr_run),
 		.row_bytes = sizeof(struct kvr_row),
 		.tier_bytes = kvr_actor_bytes(&kvr_tier_spec),
 		.lane_bytes = kvr_actor_bytes(&kvr_link_spec) +

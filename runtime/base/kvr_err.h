@@ -44,7 +44,8 @@
 	X(UNFINISHED,  -26, KEEP,  NONE,  1, "the operation goes on") \
 	X(STUCK,       -27, KEEP,  LANE,  0, "a worker is stuck below the library") \
 	X(CONFIG,      -28, KEEP,  NONE,  0, "the configuration is wrong") \
-	X(TOO_SMALL,   -29, KEEP,  NONE,  0, "the caller's array is too small")
+	X(TOO_SMALL,   -29, KEEP,  NONE,  0, "the caller's array is too small") \
+	X(DEVICE,      -30, KEEP,  NONE,  0, "a copy from or to the device failed")
 
 /* The facade includes the public header first, which declares the same names and numbers. */
 #ifndef KVRELAY_H

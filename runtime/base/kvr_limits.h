@@ -16,6 +16,7 @@ enum {
 	KVR_SERDE_MAX = 8,       /* threads of the serde pool */
 	KVR_STAGING_MAX = 4096,  /* staging slots */
 	KVR_TEXT_MAX = 16777216, /* bytes of key text in flight */
+	KVR_RUNS_MAX = 4194304,  /* runs of cache slots in flight, of 8 bytes each */
 
 	/*
 	 * A part is what one lane does at a time: up to 16 keys or 8 MiB of one operation for one

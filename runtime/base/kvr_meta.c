@@ -91,8 +91,8 @@ kvr_meta_bytes(const struct kvr_meta *meta, uint64_t *ret_bytes)
 	return KVR_OK;
 }
 
-int
-kvr_meta_token_dim(uint32_t memfmt)
+static int
+token_dim(uint32_t memfmt)
 {
 	switch (memfmt) {
 	case KVR_MEMFMT_KV_2LTD:
@@ -123,19 +123,20 @@ plain_dtype(uint32_t code)
 	return code == KVR_DTYPE_HALF ? (uint32_t)KVR_DTYPE_FLOAT16 : code;
 }
 
-/* Layerwise MLA objects have no layer dim, so there tokens stand further to the front. */
-static int
-token_dim(uint32_t memfmt, uint32_t n_dims)
+int
+kvr_shape_token_dim(const struct kvr_shape *s, uint32_t memfmt)
 {
-	int dim = kvr_meta_token_dim(memfmt);
+	int dim = token_dim(memfmt);
 
-	return dim == 2 && n_dims < KVR_DIMS ? (int)n_dims - 2 : dim;
+	if (dim == 2 && s->n_dims < KVR_DIMS)
+		dim = (int)s->n_dims - 2;
+	return dim < (int)s->n_dims ? dim : -1;
 }
 
 static bool
 shape_fits(const struct kvr_shape *want, const struct kvr_shape *found, uint32_t memfmt)
 {
-	int free_dim = token_dim(memfmt, want->n_dims);
+	int free_dim = kvr_shape_token_dim(want, memfmt);
 
 	if (plain_dtype(want->dtype) != plain_dtype(found->dtype) || want->n_dims != found->n_dims)
 		return false;

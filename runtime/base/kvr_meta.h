@@ -82,8 +82,11 @@ const char *kvr_memfmt_name(uint32_t code); /* NULL when unknown */
  */
 KVR_MUST_USE enum kvr_err kvr_meta_bytes(const struct kvr_meta *, uint64_t *ret_bytes);
 
-/* Which dimension counts tokens: 2 of KV_2LTD and KV_MLA, 0 of KV_T2D, 1 of KV_2TD; -1: none. */
-int kvr_meta_token_dim(uint32_t memfmt);
+/*
+ * Which dimension counts tokens: 2 of KV_2LTD and KV_MLA, 0 of KV_T2D, 1 of KV_2TD; -1: none. One
+ * layer of KV_MLA has no dim for layers, so there tokens stand further to the front.
+ */
+int kvr_shape_token_dim(const struct kvr_shape *, uint32_t memfmt);
 
 bool kvr_meta_same(const struct kvr_meta *, const struct kvr_meta *);
 

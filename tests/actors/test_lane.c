@@ -176,7 +176,7 @@ START_TEST(an_error_that_keeps_the_stream_cannot_end_it)
 {
 	struct lane_bed *b = lane_new();
 
-	for (int32_t err = -1; err >= KVR_E_TOO_SMALL; err--) {
+	for (int32_t err = -1; err >= KVR_E_DEVICE; err--) {
 		lane_act(b, ACT_OK, ACT_OK, KVR_OK);
 		lane_connect(b);
 		lane_act(b, ACT_OK, ACT_FAIL, (enum kvr_err)err);

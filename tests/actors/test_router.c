@@ -292,6 +292,8 @@ random_submit(struct bed *b)
 	enum kvr_op_kind kind = (enum kvr_op_kind)(kvr_rand(&b->rand) % KVR_OP_N);
 	uint64_t deadline_ns = KVR_MS(1 + kvr_rand(&b->rand) % 50);
 
+	if ((kind == KVR_OP_GET || kind == KVR_OP_PUT) && kvr_rand(&b->rand) % 3 == 0)
+		flags |= KVR_OPF_PAGED;
 	for (uint32_t i = 0; i < n; i++)
 		some[i] = (uint32_t)(kvr_rand(&b->rand) % 60);
 	bed_submit(b, kind, some, n, flags, deadline_ns);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { PLACES = 2, SERDES = 2, SERDE_PLACES = 2, COPY_NS = 1000 };
+enum { PLACES = 2, SERDES = 2, SERDE_PLACES = 2, COPY_NS = 1000, BUDGET = 1000 };
 
 static struct kvr_sim *sim;
 static uint32_t answers[KVR_PARTS_MAX], n_answers, n_stopped;
@@ -37,7 +37,8 @@ static void
 open_sim(void)
 {
 	const struct kvr_transfer_config config = {
-		.version = 1, .size = sizeof(config), .places = PLACES, .n_serde = SERDES
+		.version = 1, .size = sizeof(config), .places = PLACES, .n_serde = SERDES,
+		.budget_bytes = BUDGET
 	};
 
 	sim = kvr_sim_new(

@@ -110,7 +110,7 @@ describe_operations(void)
 	AT(kvr_batch, len);
 	AT(kvr_batch, obj);
 	AT(kvr_batch, layout);
-	AT(kvr_batch, spare);
+	AT(kvr_batch, tokens);
 	SIZE(kvr_opts);
 	AT(kvr_opts, size);
 	AT(kvr_opts, flags);
@@ -120,6 +120,42 @@ describe_operations(void)
 	AT(kvr_opts, done);
 	AT(kvr_opts, done_arg);
 	AT(kvr_opts, request);
+}
+
+static void
+describe_caches(void)
+{
+	SIZE(kvr_cache_shape);
+	AT(kvr_cache_shape, size);
+	AT(kvr_cache_shape, order);
+	AT(kvr_cache_shape, format);
+	AT(kvr_cache_shape, dtype);
+	AT(kvr_cache_shape, n_layers);
+	AT(kvr_cache_shape, n_planes);
+	AT(kvr_cache_shape, n_heads);
+	AT(kvr_cache_shape, head_size);
+	AT(kvr_cache_shape, block_tokens);
+	AT(kvr_cache_shape, n_blocks);
+	AT(kvr_cache_shape, layerwise);
+	AT(kvr_cache_shape, n_base);
+	AT(kvr_cache_shape, memory);
+	AT(kvr_cache_shape, spare);
+	AT(kvr_cache_shape, base);
+	AT(kvr_cache_shape, layer_stride);
+	AT(kvr_cache_shape, plane_stride);
+	AT(kvr_cache_shape, block_stride);
+	AT(kvr_cache_shape, token_stride);
+	AT(kvr_cache_shape, head_stride);
+	SIZE(kvr_tokens);
+	AT(kvr_tokens, size);
+	AT(kvr_tokens, n);
+	AT(kvr_tokens, cache);
+	AT(kvr_tokens, slot);
+	AT(kvr_tokens, block);
+	AT(kvr_tokens, first);
+	AT(kvr_tokens, layer);
+	VALUE(KVR_CACHE_BLOCKS);
+	VALUE(KVR_MEMORY_DEVICE);
 }
 
 static void
@@ -151,7 +187,7 @@ describe_outcomes(void)
 	VALUE(KVR_GET);
 	VALUE(KVR_PUT);
 	VALUE(KVR_DONE_QUIET);
-	VALUE(KVR_E_TOO_SMALL);
+	VALUE(KVR_E_DEVICE);
 	VALUE(KVR_WHY_MAX);
 	VALUE(KVR_DIMS_MAX);
 	VALUE(KVR_DRAIN);
@@ -163,6 +199,7 @@ main(void)
 	describe_keys();
 	describe_instances();
 	describe_operations();
+	describe_caches();
 	describe_outcomes();
 	return 0;
 }

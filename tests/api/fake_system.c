@@ -334,6 +334,13 @@ kvr_system_dead(const struct kvr_system *s)
 }
 
 void
+kvr_system_device_why(struct kvr_system *s, char *ret, size_t cap)
+{
+	(void)s;
+	snprintf(ret, cap, "the driver's words");
+}
+
+void
 kvr_system_why(struct kvr_system *s, uint32_t tier, char *ret, size_t cap)
 {
 	(void)s;

@@ -47,9 +47,18 @@ Health = struct("kvr_health", ("size", U32), ("ok", U32), ("n_tiers", U32), ("n_
 ObjInfo = struct("kvr_obj_info", ("size", U32), ("format", U32), ("n_groups", U32), ("refs", U32),
                  ("pins", U32), ("spare", U32), ("at", P), ("len", U64), ("room", U64),
                  ("group", c.POINTER(Group)))
+CacheShape = struct("kvr_cache_shape", ("size", U32), ("order", U32), ("format", U32), ("dtype", U32),
+                    ("n_layers", U32), ("n_planes", U32), ("n_heads", U32), ("head_size", U32),
+                    ("block_tokens", U32), ("n_blocks", U32), ("layerwise", U32), ("n_base", U32),
+                    ("memory", U32), ("spare", U32), ("base", c.POINTER(P)), ("layer_stride", U64),
+                    ("plane_stride", U64), ("block_stride", U64), ("token_stride", U64),
+                    ("head_stride", U64))
+Tokens = struct("kvr_tokens", ("size", U32), ("n", U32), ("cache", P), ("slot", c.POINTER(I64)),
+                ("block", c.POINTER(I32)), ("first", c.POINTER(U32)), ("layer", c.POINTER(U32)))
 Batch = struct("kvr_batch", ("size", U32), ("kind", U32), ("n", U32), ("per_chunk", U32),
                ("key", c.POINTER(TEXT)), ("keys", TEXT), ("at", c.POINTER(P)), ("len", c.POINTER(U64)),
-               ("obj", c.POINTER(U64)), ("layout", c.POINTER(Layout)), ("spare", P))
+               ("obj", c.POINTER(U64)), ("layout", c.POINTER(Layout)),
+               ("tokens", c.POINTER(Tokens)))
 Results = struct("kvr_results", ("size", U32), ("cap", U32), ("need", U32), ("spare", U32),
                  ("err", c.POINTER(I32)), ("len", c.POINTER(U64)), ("tier", c.POINTER(U32)))
 Done = struct("kvr_done", ("size", U32), ("kind", U32), ("flags", U32), ("err", I32), ("op", U64),
@@ -58,10 +67,11 @@ Done = struct("kvr_done", ("size", U32), ("kind", U32), ("flags", U32), ("err", 
 DONE = c.CFUNCTYPE(None, P, c.POINTER(Done), c.POINTER(Results))
 Opts = struct("kvr_opts", ("size", U32), ("flags", U32), ("until_ns", U64), ("tag", U64), ("queue", P),
               ("done", DONE), ("done_arg", P), ("request", TEXT))
-STRUCTS = [Group, Layout, KeyParts, Identity, Options, CloseReport, Health, ObjInfo, Batch, Results,
-           Done, Opts]
-VALUES = {"KVR_LOOKUP": 0, "KVR_GET": 1, "KVR_PUT": 2, "KVR_DONE_QUIET": 1, "KVR_E_TOO_SMALL": -29,
-          "KVR_WHY_MAX": 112, "KVR_DIMS_MAX": 4, "KVR_DRAIN": 0}
+STRUCTS = [Group, Layout, KeyParts, Identity, Options, CloseReport, Health, ObjInfo, CacheShape, Tokens,
+           Batch, Results, Done, Opts]
+VALUES = {"KVR_LOOKUP": 0, "KVR_GET": 1, "KVR_PUT": 2, "KVR_DONE_QUIET": 1, "KVR_E_DEVICE": -30,
+          "KVR_WHY_MAX": 112, "KVR_DIMS_MAX": 4, "KVR_DRAIN": 0, "KVR_CACHE_BLOCKS": 2,
+          "KVR_MEMORY_DEVICE": 1}
 LOOKUP, GET, PUT = 0, 1, 2
 OK, MISS = 0, -1
 
@@ -155,6 +165,35 @@ class Life(unittest.TestCase):
         done, errs, found = run(GET, 3)
         self.assertEqual(found, [len(v) for v in values])
         self.assertEqual([p.raw for p in places], values)
+
+    def test_tokens_of_a_paged_cache(self):
+        blocks, tokens, layers, row = 8, 16, 2, 4 * 2 * 2  # 4 heads of 2 elements of 2 bytes
+        lib = self.lib
+        lib.kvr_cache_open.argtypes = [P, c.POINTER(CacheShape), c.POINTER(P)]
+        memory = [c.create_string_buffer(os.urandom(2 * blocks * tokens * row)) for _ in range(layers)]
+        before = [m.raw for m in memory]
+        base = (P * layers)(*[c.addressof(m) for m in memory])
+        shape = sized(CacheShape, format=1, dtype=3, n_layers=layers, n_planes=2, n_heads=4,
+                      head_size=2, block_tokens=tokens, n_blocks=blocks, n_base=layers, base=base)
+        cache = P()
+        self.assertEqual(lib.kvr_cache_open(self.kvr, shape, cache), OK)
+        table = sized(Tokens, n=3, cache=cache, block=(I32 * 3)(5, 0, 2))
+        lens = (U64 * 1)(3 * tokens * row * 2 * layers)
+
+        def run(kind):
+            batch = sized(Batch, kind=kind, n=1, keys=b"paged", len=lens, tokens=c.pointer(table))
+            return lib.kvr_run(self.kvr, batch, None, None, None)
+
+        self.assertEqual(run(PUT), OK)
+        for m in memory:
+            c.memset(m, 0, len(before[0]))
+        self.assertEqual(run(GET), OK)
+        size = tokens * row
+        for layer, old in zip(memory, before):
+            for i in range(2 * blocks):
+                mine = i % blocks in (5, 0, 2)
+                got = layer.raw[i * size:(i + 1) * size]
+                self.assertEqual(got, old[i * size:(i + 1) * size] if mine else bytes(size), i)
 
     def test_a_callback(self):
         heard = []

@@ -12,7 +12,7 @@
 enum { OPS = 64 };
 #define MEMORY "{\"limits\":{\"ops\":64},\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
 
-enum { LAST = -KVR_E_TOO_SMALL };
+enum { LAST = -KVR_E_DEVICE };
 static bool seen[LAST + 1];
 
 static void
@@ -32,7 +32,7 @@ of_stores(struct kvr *k)
 {
 	const int32_t said[] = { KVR_E_DOWN, KVR_E_PROTO, KVR_E_CORRUPT, KVR_E_IDENTITY,
 		KVR_E_PARTIAL, KVR_E_NOSPACE, KVR_E_AUTH, KVR_E_REFUSED, KVR_E_LENGTH,
-		KVR_E_EXISTS };
+		KVR_E_EXISTS, KVR_E_DEVICE };
 	int32_t err = 0;
 	struct kvr_results r = { .size = sizeof(r), .cap = 1, .err = &err };
 	struct kvr_done d = { .size = sizeof(d) };

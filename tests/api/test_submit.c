@@ -136,8 +136,6 @@ START_TEST(wrong_calls_are_named)
 		                     .key = key,
 		                     .at = place,
 		                     .len = huge } },
-		{ KVR_E_UNSUPPORTED,
-		    { .size = size, .kind = KVR_LOOKUP, .n = 1, .key = key, .spare = at } },
 		{ KVR_E_STALE, { .size = size,
 		                   .kind = KVR_GET,
 		                   .n = 1,

@@ -6,11 +6,11 @@
 
 START_TEST(every_error_has_a_name_and_a_text)
 {
-	for (int32_t e = 0; e >= KVR_E_TOO_SMALL; e--) {
+	for (int32_t e = 0; e >= KVR_E_DEVICE; e--) {
 		ck_assert_str_ne(kvr_err_name(e), "?");
 		ck_assert_str_ne(kvr_err_text(e), "");
 	}
-	ck_assert_str_eq(kvr_err_name(KVR_E_TOO_SMALL - 1), "?");
+	ck_assert_str_eq(kvr_err_name(KVR_E_DEVICE - 1), "?");
 	ck_assert_str_eq(kvr_err_name(1), "?");
 	ck_assert_str_eq(kvr_err_name(INT32_MIN), "?");
 }

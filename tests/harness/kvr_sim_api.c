@@ -74,6 +74,7 @@ write_keys(struct kvr_sim *sim, const struct kvr_sim_ask *ask, uint32_t first, u
 		KVR_CHECK(ask->names[i] != 0);
 		*key =
 		    (struct sim_key){ .name = ask->names[i], .number = number, .room = ask->len };
+		key->paged = (ask->flags & KVR_OPF_PAGED) != 0;
 		if (ask->kind == KVR_OP_PUT)
 			key->memory = kvr_sim_content(key->name);
 		*row = (struct kvr_row){ .len = ask->len, .key = first + i, .err = KVR_PENDING };

@@ -15,13 +15,22 @@ kvr_sim_api_name(const struct kvr_sim *sim, uint32_t key)
 }
 
 static uint64_t *
-memory_of(struct kvr_sim *sim, const struct kvr_row *row)
+lent_memory(struct kvr_sim *sim, const struct kvr_row *row)
 {
 	struct sim_key *key = &sim->api->keys[row->key];
 
 	if (key->name == 0 || key->quiet)
 		kvr_sim_broken(sim, "a caller's memory is touched that is not lent any more");
 	return &key->memory;
+}
+
+/* A span of the caller's, for whoever is not the copy worker. */
+static uint64_t *
+memory_of(struct kvr_sim *sim, const struct kvr_row *row)
+{
+	if (sim->api->keys[row->key].paged)
+		kvr_sim_broken(sim, "somebody takes a paged cache for a span of memory");
+	return lent_memory(sim, row);
 }
 
 static uint64_t *
@@ -91,10 +100,12 @@ decode(struct kvr_sim *sim, struct kvr_row *row)
 static void
 copy(struct kvr_sim *sim, struct kvr_row *row, bool to_caller)
 {
-	if (to_caller && row->err == KVR_OK) {
-		*memory_of(sim, row) = *stage_of(sim, row->buf);
+	if (to_caller && row->err == KVR_OK && row->len > sim->api->keys[row->key].room) {
+		row->err = KVR_E_LENGTH;
+	} else if (to_caller && row->err == KVR_OK) {
+		*lent_memory(sim, row) = *stage_of(sim, row->buf);
 	} else if (!to_caller) {
-		*stage_of(sim, row->buf) = *memory_of(sim, row);
+		*stage_of(sim, row->buf) = *lent_memory(sim, row);
 		row->flags |= KVR_ROW_STAGED;
 	}
 }

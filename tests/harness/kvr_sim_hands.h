@@ -9,6 +9,7 @@ struct sim_key {
 	uint64_t name, memory; /* name 0: free; memory: what stands in the caller's */
 	uint32_t number, room;
 	bool     quiet;
+	bool     paged; /* nobody but the copy worker can reach it */
 };
 
 struct sim_asked {

@@ -17,7 +17,8 @@ kvr_sim_instance_defaults(struct kvr_sim_instance *in, uint32_t n_tiers)
 		.background_ns = KVR_SEC(60),
 		.grace_ns = KVR_MS(2) };
 	in->transfer = (struct kvr_transfer_config){
-		.version = 1, .size = sizeof(in->transfer), .places = 2, .n_serde = 2
+		.version = 1, .size = sizeof(in->transfer), .places = 2, .n_serde = 2,
+		.budget_bytes = KVR_MIB(16)
 	};
 	for (uint32_t t = 0; t < n_tiers; t++) {
 		in->router.tier[t] = (struct kvr_router_tier){

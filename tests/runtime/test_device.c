@@ -49,7 +49,7 @@ driver_unlock(void *at, uint64_t len)
 	driver.bad_unlock = true;
 }
 
-static const struct kvr_device fake = { "fake", driver_count, driver_lock, driver_unlock };
+static const struct kvr_device fake = { "fake", driver_count, driver_lock, driver_unlock, NULL };
 
 static void
 reset(uint32_t fail_at)

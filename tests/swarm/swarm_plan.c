@@ -112,6 +112,7 @@ swarm_plan_draw(struct swarm *s, uint64_t seed)
 	draw_router(d, &s->in.router);
 	s->in.transfer.places = (uint32_t)swarm_pick(d, 1, 2);
 	s->in.transfer.n_serde = (uint32_t)swarm_pick(d, 1, 4);
+	s->in.transfer.budget_bytes = swarm_pick(d, 0, 2) * KVR_KIB(40);
 	for (uint32_t t = 0; t < s->in.router.n_tiers; t++) {
 		draw_tier(d, &s->in.tier[t], &s->in.link[t]);
 		draw_router_tier(d, &s->in.router.tier[t], s->in.tier[t].n_links);

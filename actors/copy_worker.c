@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The copy worker: payloads between where an engine keeps them and staging slots. One thread, two
+ * ways, and in each way parts end in the order in which they came. It begins what arrives and asks
+ * what has ended; only a device's copies are still on their way in between.
+ *
+ * How long one part can take is bounded by its bytes, so nothing here looks at deadlines: a part
+ * whose time is over is finished, for its memory is quiet only then.
+ */
+#include "kvr_workers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Pieces that are handed over at once, and how often a device is asked whether it is done. */
+enum { PIECES = 512, POLL_US = 20 };
+
+enum { ON_HOST, ON_DEVICE, SIDES };
+
+/* A part whose copies have begun. */
+struct flight {
+	struct kvr_msg msg;
+	uint64_t start_ns;
+	int32_t err;
+};
+
+struct copy_queue {
+	struct flight flight[KVR_COPY_PLACES];
+	uint32_t first, n;
+};
+_Static_assert((int)KVR_COPY_PLACES <= (int)KVR_MARKS_MAX, "every part has a mark");
+
+struct side {
+	const struct kvr_copy_ops *ops; /* NULL: there is no such memory here */
+	struct kvr_copier *copier;      /* NULL: it could not be opened, or is lost */
+	struct copy_queue queue[KVR_WAYS];
+	char why[112]; /* the driver's words for the last failure */
+};
+
+struct kvr_copy_worker {
+	const struct kvr_work *work;
+	struct kvr_words *words;
+	struct kvr_mailbox *mailbox;
+	struct kvr_thread *thread;
+	struct side side[SIDES];
+	struct kvr_piece piece[PIECES];
+};
+
+/* ---- what is copied ---- */
+
+/* Copies a row's pieces; LENGTH where they are no whole tokens or do not fit. */
+static int32_t
+copy_row(struct kvr_copy_worker *w, struct side *side, struct kvr_row *row, enum kvr_way way)
+{
+	const struct kvr_ledger *ledger = w->work->ledger;
+	const struct kvr_key *key = &ledger->keys[row->key];
+	const struct kvr_place *place = &ledger->places[row->key];
+	const struct kvr_pages *pages = ledger->ops[key->op].pages;
+	uint8_t *slot = kvr_ledger_staging(ledger, row->buf);
+
+	if (row->len > key->room)
+		return KVR_E_LENGTH;
+	if (pages == NULL) {
+		const struct kvr_piece whole = { .cache = key->at, .chunk = slot, .len = row->len };
+
+		return row->len == 0 ? KVR_OK
+		                     : side->ops->copy(side->copier, way, &whole, 1, side->why,
+		                           sizeof(side->why));
+	}
+	uint64_t tokens = row->len / kvr_pages_token(pages);
+	struct kvr_walk walk = { .pages = pages,
+		.runs = &ledger->runs[place->run],
+		.tokens = tokens,
+		.layer = place->layer,
+		.chunk = slot };
+	enum kvr_err err = KVR_OK;
+	uint32_t n;
+
+	/* A stored value of any length may get here, and a table that its owner changed meanwhile. */
+	if (row->len % kvr_pages_token(pages) != 0 || tokens > place->tokens)
+		return KVR_E_LENGTH;
+	while (err == KVR_OK && (n = kvr_walk_next(&walk, w->piece, PIECES)) > 0)
+		err = side->ops->copy(side->copier, way, w->piece, n, side->why, sizeof(side->why));
+	return err;
+}
+
+/* An error of the device is the part's; the others are a row's own. */
+static int32_t
+copy_rows(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *msg)
+{
+	struct kvr_row *rows = &w->work->ledger->rows[msg->rows];
+	bool out = msg->COPY.to_caller != 0;
+
+	for (uint32_t i = 0; i < msg->n_rows; i++) {
+		if (out && rows[i].err != KVR_OK)
+			continue;
+		int32_t err = copy_row(w, side, &rows[i], out ? KVR_WAY_OUT : KVR_WAY_IN);
+
+		if (err == KVR_E_DEVICE)
+			return err;
+		if (err != KVR_OK)
+			rows[i].err = (int8_t)err;
+		if (!out)
+			rows[i].flags |= KVR_ROW_STAGED;
+	}
+	return KVR_OK;
+}
+
+/* ---- parts ---- */
+
+static void
+reply(struct kvr_copy_worker *w, const struct side *side, const struct flight *f)
+{
+	const struct kvr_msg *msg = &f->msg;
+	bool lost = side->copier == NULL || side->ops->lost(side->copier);
+	struct kvr_msg m = { .type = KVR_MSG_COPIED,
+		.from = KVR_ID_COPY,
+		.to = msg->from,
+		.n_rows = msg->n_rows,
+		.op = msg->op,
+		.cause = msg->cause,
+		.deadline_ns = msg->deadline_ns,
+		.rows = msg->rows,
+		.part = msg->part };
+	uint64_t us = (kvr_now_ns() - f->start_ns) / 1000;
+
+	if (f->err == KVR_E_DEVICE) {
+		kvr_words_set(w->words, side->why);
+		kvr_log(w->work->log, WARN, msg->op, "copy: %s%s", side->why,
+		    lost ? "; the device is given up, what it holds is a miss from now on" : "");
+	}
+	m.COPIED.err = f->err;
+	m.COPIED.took_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+	m.COPIED.lost = lost;
+	enum kvr_err err = kvr_domain_post(w->work->domain, &m);
+	(void)err; /* DEAD and SHUTDOWN: nobody waits for it any more */
+}
+
+static void
+begin(struct kvr_copy_worker *w, const struct kvr_msg *msg)
+{
+	struct side *side = &w->side[msg->COPY.device != 0 ? ON_DEVICE : ON_HOST];
+	enum kvr_way way = msg->COPY.to_caller != 0 ? KVR_WAY_OUT : KVR_WAY_IN;
+	struct copy_queue *q = &side->queue[way];
+	struct flight f = { .msg = *msg, .start_ns = kvr_now_ns(), .err = KVR_E_DEVICE };
+
+	if (side->copier == NULL) { /* side->why says why it was not opened */
+		reply(w, side, &f);
+		return;
+	}
+	f.err = copy_rows(w, side, msg);
+	/* Also after a failure: what was begun before it may still be running into this memory. */
+	if (side->ops->mark(side->copier, way, side->why, sizeof(side->why)) != KVR_OK) {
+		f.err = KVR_E_DEVICE;
+		reply(w, side, &f);
+		return;
+	}
+	KVR_CHECK(q->n < KVR_COPY_PLACES);
+	q->flight[(q->first + q->n++) % KVR_COPY_PLACES] = f;
+}
+
+/* Answers what has ended, oldest first. */
+static void
+look(struct kvr_copy_worker *w, struct side *side, enum kvr_way way)
+{
+	struct copy_queue *q = &side->queue[way];
+
+	while (q->n > 0) {
+		struct flight *f = &q->flight[q->first];
+		enum kvr_err err = side->ops->poll(side->copier, way, side->why, sizeof(side->why));
+
+		if (err == KVR_E_UNFINISHED)
+			return;
+		if (err != KVR_OK)
+			f->err = err;
+		reply(w, side, f);
+		q->first = (q->first + 1) % KVR_COPY_PLACES;
+		q->n--;
+	}
+}
+
+/* True while something is on its way. */
+static bool
+look_all(struct kvr_copy_worker *w)
+{
+	bool busy = false;
+
+	for (uint32_t i = 0; i < SIDES; i++) {
+		for (uint32_t way = 0; way < KVR_WAYS; way++) {
+			look(w, &w->side[i], (enum kvr_way)way);
+			busy = busy || w->side[i].queue[way].n > 0;
+		}
+	}
+	return busy;
+}
+
+static void
+open_side(struct kvr_copy_worker *w, uint32_t i, const struct kvr_device *device, uint32_t number)
+{
+	struct side *side = &w->side[i];
+
+	side->ops = device->copy;
+	if (side->ops->open(number, &side->copier, side->why, sizeof(side->why)) == KVR_OK)
+		return;
+	side->copier = NULL;
+	kvr_log(w->work->log, WARN, 0, "copy: %s cannot be used: %s", device->name, side->why);
+}
+
+static void
+copy_main(void *arg)
+{
+	struct kvr_copy_worker *w = arg;
+	struct kvr_msg msg;
+	bool busy = false, stop = false;
+
+	open_side(w, ON_HOST, &kvr_device_host, 0);
+	if (w->work->device != NULL)
+		open_side(w, ON_DEVICE, w->work->device, w->work->device_number);
+	while (!stop || busy) {
+		uint64_t until_ns = busy ? kvr_now_ns() + POLL_US * UINT64_C(1000) : UINT64_MAX;
+
+		if (kvr_mailbox_take(w->mailbox, until_ns, &msg) == KVR_OK) {
+			stop = stop || msg.type == KVR_MSG_STOP;
+			if (msg.type == KVR_MSG_COPY)
+				begin(w, &msg);
+		}
+		busy = look_all(w);
+	}
+	for (uint32_t i = 0; i < SIDES; i++) {
+		if (w->side[i].copier != NULL)
+			w->side[i].ops->close(w->side[i].copier);
+	}
+}
+
+/* ---- life ---- */
+
+static void
+copy_free(struct kvr_copy_worker *w)
+{
+	if (w->mailbox != NULL)
+		kvr_mailbox_close(w->mailbox);
+	free(w);
+}
+
+enum kvr_err
+kvr_copy_start(const struct kvr_work *work, struct kvr_words *words, struct kvr_copy_worker **ret)
+{
+	struct kvr_copy_worker *w = calloc(1, sizeof(*w));
+	char name[96];
+
+	if (w == NULL)
+		return KVR_E_NOMEM;
+	w->work = work;
+	w->words = words;
+	snprintf(name, sizeof(name), "%s.copy", work->instance);
+	/* All that the transfer actor gives out at a time, and the STOP. */
+	if (kvr_mailbox_open(name, KVR_WAYS * KVR_COPY_PLACES + 1, NULL, NULL, &w->mailbox) !=
+	    KVR_OK) {
+		copy_free(w);
+		return KVR_E_NOMEM;
+	}
+	kvr_domain_attach(work->domain, KVR_ID_COPY, w->mailbox);
+	if (kvr_thread_start("kvr-copy", copy_main, w, &w->thread) != KVR_OK) {
+		copy_free(w);
+		return KVR_E_NOMEM;
+	}
+	*ret = w;
+	return KVR_OK;
+}
+
+void
+kvr_copy_join(struct kvr_copy_worker *take)
+{
+	const struct kvr_msg stop = { .type = KVR_MSG_STOP };
+
+	KVR_CHECK(kvr_mailbox_post(take->mailbox, &stop) == KVR_OK);
+	KVR_CHECK(kvr_thread_join(take->thread, UINT64_MAX) == KVR_OK);
+	copy_free(take);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Paged KV caches as engines keep them, and the walk that turns a chunk and its tokens into pieces
+ * to copy: gathered out of the cache before a put, scattered into it after a get.
+ *
+ *   slot    where one token lies: block * block_tokens + its place in the block. One slot number
+ *           means one place in every layer and plane.
+ *   run     tokens of a chunk whose slots follow each other
+ *   piece   bytes that lie side by side in the cache and in the chunk: as long as can be
+ *
+ * Pure arithmetic: nothing here touches the cache or the chunk, so it is the same for host memory
+ * and for a device's.
+ */
+#ifndef KVR_PAGES_H
+#define KVR_PAGES_H
+
+#include "kvr_meta.h"
+
+#define KVR_NO_SLOT UINT32_MAX
+
+enum { KVR_PAGES_PLACES_MAX = 1024 }; /* layers times planes */
+
+struct kvr_pages {
+	uint32_t n_layers, n_planes, n_heads;
+	uint32_t block_tokens, n_blocks;
+	uint32_t memfmt; /* of the chunk: KV_2LTD, KV_MLA, KV_T2D, KV_2TD */
+	bool layerwise;  /* a chunk has one layer */
+	bool device;     /* base points into memory of a device */
+	uint64_t head_bytes;
+	uint64_t block_stride, token_stride, head_stride; /* bytes from one to the next */
+	uint8_t *const *base; /* block 0 of layer l and plane p: base[l * n_planes + p] */
+};
+
+/* Bytes of one token in one layer and plane. */
+static inline uint64_t
+kvr_pages_row(const struct kvr_pages *p)
+{
+	return p->n_heads * p->head_bytes;
+}
+
+/* Bytes that one token takes in a chunk. */
+static inline uint64_t
+kvr_pages_token(const struct kvr_pages *p)
+{
+	return kvr_pages_row(p) * p->n_planes * (p->layerwise ? 1 : p->n_layers);
+}
+
+/* The shape of a chunk of that many tokens, of elements of this dtype. */
+void kvr_pages_meta(
+    const struct kvr_pages *, uint32_t dtype, uint64_t tokens, struct kvr_meta *ret);
+
+struct kvr_run {
+	uint32_t
+	    slot; /* of the first; KVR_NO_SLOT: these tokens have no place and are passed over */
+	uint32_t n;
+};
+
+/* Collects the runs of one chunk after the other. at NULL: counts them only. */
+struct kvr_runs {
+	struct kvr_run *at;
+	uint32_t n, cap;
+	struct kvr_run
+	    last; /* at[n - 1], which may still grow; n 0 in it: the next begins a new one */
+};
+
+/* False: no room is left. A new chunk begins with last.n set to 0. */
+KVR_MUST_USE bool kvr_runs_add(struct kvr_runs *, uint32_t slot, uint32_t n);
+
+struct kvr_piece {
+	uint8_t *cache, *chunk;
+	uint64_t len;
+};
+
+/* Where a walk stands. Set the upper part, the rest to zero. */
+struct kvr_walk {
+	const struct kvr_pages *pages;
+	const struct kvr_run *runs; /* at least tokens in all; more are not looked at */
+	uint64_t tokens;
+	uint32_t layer; /* the chunk's, where it has only one */
+	uint8_t *chunk;
+
+	uint32_t outer, inner, head, run, in_run;
+	uint64_t token;
+	struct kvr_piece held; /* found, and not handed out yet; len 0: none */
+};
+
+/* The next pieces, in the order of the chunk: at most cap, 0 at the end. cap is at least 1. */
+uint32_t kvr_walk_next(struct kvr_walk *, struct kvr_piece *ret, uint32_t cap);
+
+#endif
