@@ -63,14 +63,15 @@ KVR_MUST_USE enum kvr_err kvr_copy_start(const struct kvr_work *, struct kvr_wor
 void kvr_copy_join(struct kvr_copy_worker *take);
 
 /* The codecs of the serde pool; kvr_codec.c is the only file that sees zstd. */
-enum kvr_serde_id { KVR_SERDE_NAIVE = 0, KVR_SERDE_ZSTD = 1 };
+/* As they stand in sealed values. */
+enum kvr_serde_id { KVR_SERDE_NAIVE = 0, KVR_SERDE_ZSTD = 1, KVR_SERDE_PLANES = 2 };
 
 struct kvr_codec; /* contexts and scratch of one thread */
 struct kvr_codec *kvr_codec_new(void);
 void              kvr_codec_free(struct kvr_codec *take);
 /*
  * 0: it does not get shorter than raw, or not into cap: store it as it is. dtype_bytes 2: the bytes
- * of each element are separated first, for their high bytes are alike.
+ * of each element are separated first, for their high bytes are alike; planes codes nothing else.
  */
 size_t kvr_codec_encode(struct kvr_codec *, enum kvr_serde_id, uint32_t dtype_bytes,
     struct kvr_const_span raw, struct kvr_span into);

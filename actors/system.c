@@ -49,22 +49,11 @@ open_domain(struct kvr_system *sys)
 	return kvr_system_add_deciders(sys);
 }
 
-/* Without a tier that has a serde its threads would only wait: `config check` does not count them. */
-static uint32_t
-serde_threads(const struct kvr_config *c)
-{
-	for (uint32_t t = 0; t < c->n_tiers; t++) {
-		if (c->tier[t].serde == KVR_CONFIG_SERDE_ZSTD)
-			return c->serde.threads;
-	}
-	return 0;
-}
-
 static enum kvr_err
 start_workers(struct kvr_system *sys)
 {
 	enum kvr_err err = kvr_copy_start(&sys->work, &sys->device_words, &sys->copy);
-	uint32_t n_serde = serde_threads(sys->opt.config);
+	uint32_t n_serde = kvr_config_serde_threads(sys->opt.config);
 
 	for (uint32_t i = 0; i < n_serde && err == KVR_OK; i++)
 		err = kvr_serde_start(&sys->work, i, &sys->serde[i]);

@@ -90,6 +90,20 @@ start_tier(struct starter *s, uint32_t tier)
 	return start(s, KVR_ID_TIER_OF(tier), &c, sizeof(c), KVR_CONFIG_ROWS(c));
 }
 
+/* The number that stands in sealed values; kivi stores payloads as they are. */
+static uint32_t
+serde_id(uint32_t serde)
+{
+	switch (serde) {
+	case KVR_CONFIG_SERDE_ZSTD:
+		return KVR_SERDE_ZSTD;
+	case KVR_CONFIG_SERDE_PLANES:
+		return KVR_SERDE_PLANES;
+	default:
+		return KVR_SERDE_NAIVE;
+	}
+}
+
 static void
 router_tier(const struct kvr_system *sys, uint32_t number, struct kvr_router_tier *ret)
 {
@@ -97,7 +111,7 @@ router_tier(const struct kvr_system *sys, uint32_t number, struct kvr_router_tie
 	const struct kvr_config_tier *c = t->config;
 
 	ret->timeout_ns = c->timeout_ns;
-	ret->serde = c->serde == KVR_CONFIG_SERDE_ZSTD ? KVR_SERDE_ZSTD : KVR_SERDE_NAIVE;
+	ret->serde = serde_id(c->serde);
 	ret->write = c->write == KVR_CONFIG_WRITE_THROUGH ? KVR_WRITE_THROUGH :
 	    c->write == KVR_CONFIG_WRITE_BACK ? KVR_WRITE_BACK : KVR_WRITE_NEVER;
 	/* A tier that is never written is not promoted to either. */

@@ -16,7 +16,7 @@ kvr_version(void)
 bool
 kvr_has(const char *feature)
 {
-	static const char *const always[] = { "naive", "kivi", "zstd", "estimate", "lmcache",
+	static const char *const always[] = { "naive", "kivi", "zstd", "planes", "estimate", "lmcache",
 		"sealed", "bare" };
 
 	if (feature == NULL)

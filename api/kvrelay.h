@@ -113,7 +113,7 @@ KVR_API const char *kvr_err_name(int32_t err); /* "TIMEOUT"; "?" for a number no
 KVR_API const char *kvr_err_text(int32_t err); /* "the deadline passed" */
 KVR_API bool        kvr_err_may_pass(int32_t err); /* the same call may succeed later */
 KVR_API uint32_t    kvr_version(void);             /* major << 16 | minor << 8 | patch */
-/* A URL scheme ("redis", "fs"), a serde ("zstd") or a part of this interface ("estimate"). */
+/* A URL scheme ("redis", "fs"), a serde ("zstd", "planes") or a part of this interface ("estimate"). */
 KVR_API bool kvr_has(const char *feature);
 
 /* ---- what a payload is ---- */

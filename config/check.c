@@ -223,11 +223,11 @@ check_format(struct kvr_load *load, uint32_t i)
 		return;
 	}
 	/* The other formats have no place that says how a payload was encoded. */
-	if (tier->serde == KVR_CONFIG_SERDE_ZSTD && tier->format != KVR_CONFIG_FORMAT_SEALED &&
+	if (kvr_config_serde_encodes(tier->serde) && tier->format != KVR_CONFIG_FORMAT_SEALED &&
 	    tier->format != KVR_CONFIG_FORMAT_DEFAULT)
 		PLACE_ERROR(load, in_tier(i, "serde"),
-		    "tiers.%s: serde \"zstd\" needs the format \"sealed\"; this tier has \"%s\"",
-		    tier->name, kvr_config_format_name(tier->format));
+		    "tiers.%s: serde \"%s\" needs the format \"sealed\"; this tier has \"%s\"",
+		    tier->name, kvr_config_serde_name(tier->serde), kvr_config_format_name(tier->format));
 }
 
 static void

@@ -23,7 +23,12 @@ enum kvr_config_format {
 	KVR_CONFIG_FORMAT_SEALED
 };
 
-enum kvr_config_serde { KVR_CONFIG_SERDE_NAIVE, KVR_CONFIG_SERDE_ZSTD, KVR_CONFIG_SERDE_KIVI };
+enum kvr_config_serde {
+	KVR_CONFIG_SERDE_NAIVE,
+	KVR_CONFIG_SERDE_ZSTD,
+	KVR_CONFIG_SERDE_KIVI,
+	KVR_CONFIG_SERDE_PLANES
+};
 enum kvr_config_write { KVR_CONFIG_WRITE_THROUGH, KVR_CONFIG_WRITE_BACK, KVR_CONFIG_WRITE_NEVER };
 enum kvr_config_promote { KVR_CONFIG_PROMOTE_HIT, KVR_CONFIG_PROMOTE_NEVER };
 enum kvr_config_panic { KVR_CONFIG_PANIC_POISON, KVR_CONFIG_PANIC_ABORT };
@@ -253,6 +258,10 @@ size_t kvr_config_sum(const struct kvr_config *, const struct kvr_config_costs *
 /* For checks and messages of the layers above. */
 const char *kvr_config_format_name(uint32_t format);
 const char *kvr_config_serde_name(uint32_t serde);
+/* Whether it changes payloads: then a tier needs the sealed format, and the process serde threads. */
+bool kvr_config_serde_encodes(uint32_t serde);
+/* Without a tier whose serde encodes they would only wait, so there are none. */
+uint32_t kvr_config_serde_threads(const struct kvr_config *);
 /* The versions of the libraries at run time; that for YAML may be "left out". */
 const char *kvr_json_library(void);
 const char *kvr_yaml_library(void);

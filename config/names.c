@@ -29,3 +29,19 @@ kvr_config_serde_name(uint32_t serde)
 {
 	return choice_name("serde", serde);
 }
+
+bool
+kvr_config_serde_encodes(uint32_t serde)
+{
+	return serde == KVR_CONFIG_SERDE_ZSTD || serde == KVR_CONFIG_SERDE_PLANES;
+}
+
+uint32_t
+kvr_config_serde_threads(const struct kvr_config *cfg)
+{
+	for (uint32_t t = 0; t < cfg->n_tiers; t++) {
+		if (kvr_config_serde_encodes(cfg->tier[t].serde))
+			return cfg->serde.threads;
+	}
+	return 0;
+}

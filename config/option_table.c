@@ -19,6 +19,7 @@ static const struct kvr_choice formats[] = {
 static const struct kvr_choice serdes[] = {
 	{ "naive", KVR_CONFIG_SERDE_NAIVE },
 	{ "zstd", KVR_CONFIG_SERDE_ZSTD },
+	{ "planes", KVR_CONFIG_SERDE_PLANES },
 	{ "kivi", KVR_CONFIG_SERDE_KIVI },
 	{ NULL, 0 },
 };
@@ -193,7 +194,7 @@ const struct kvr_option kvr_option_table[] = {
 	TIER("format", CHOICE, IN(format), "default", NULL, 0, 0, formats,
 	    "layout of stored values; default is sealed where the store can hold it"),
 	TIER("serde", CHOICE, IN(serde), "naive", NULL, 0, 0, serdes,
-	    "how payloads are encoded; zstd needs the sealed format"),
+	    "how payloads are encoded; zstd and planes need the sealed format"),
 	TIER("lanes.control", COUNT, IN(lanes.control), "1", NULL, 1, KVR_LANES_MAX - 1, NULL,
 	    "connections for lookups and removals"),
 	TIER("lanes.bulk", COUNT, IN(lanes.bulk), "2", NULL, 1, KVR_LANES_MAX - 1, NULL,

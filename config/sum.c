@@ -59,27 +59,17 @@ lanes_of(const struct kvr_config *cfg)
 	return n;
 }
 
-static uint64_t
-serde_threads(const struct kvr_config *cfg)
-{
-	for (uint32_t i = 0; i < cfg->n_tiers; i++) {
-		if (cfg->tier[i].serde == KVR_CONFIG_SERDE_ZSTD)
-			return cfg->serde.threads;
-	}
-	return 0;
-}
-
 static void
 thread_terms(struct sum *s, const struct kvr_config *cfg, const struct kvr_config_costs *costs)
 {
 	bool listens = cfg->metrics.listen != NULL;
-	uint64_t own = lanes_of(cfg) + serde_threads(cfg) + costs->fixed_threads;
+	uint64_t own = lanes_of(cfg) + kvr_config_serde_threads(cfg) + costs->fixed_threads;
 
 	s->threads = own + costs->queue_threads;
 	kvr_out(&s->out,
-	    "  threads %" PRIu64 ": %" PRIu64 " lanes, %" PRIu64 " serde, %u of the runtime, %u of "
+	    "  threads %" PRIu64 ": %" PRIu64 " lanes, %" PRIu32 " serde, %u of the runtime, %u of "
 	    "the queues%s\n",
-	    s->threads, lanes_of(cfg), serde_threads(cfg), costs->fixed_threads,
+	    s->threads, lanes_of(cfg), kvr_config_serde_threads(cfg), costs->fixed_threads,
 	    costs->queue_threads, listens ? " (which serve metrics too)" : "");
 	counted(s, "stacks", own, "threads, reserved,", costs->stack_bytes);
 }

@@ -170,9 +170,10 @@ static const char *
 serde_text(uint32_t serde, char *ret, size_t cap)
 {
 	snprintf(ret, cap,
-	    serde == KVR_SERDE_NAIVE  ? "naive"
-	    : serde == KVR_SERDE_ZSTD ? "zstd"
-	                              : "serde %u",
+	    serde == KVR_SERDE_NAIVE    ? "naive"
+	    : serde == KVR_SERDE_ZSTD   ? "zstd"
+	    : serde == KVR_SERDE_PLANES ? "planes"
+	                                : "serde %u",
 	    serde);
 	return ret;
 }

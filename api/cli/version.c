@@ -20,8 +20,8 @@ static const struct {
 	{ "libyaml", kvr_yaml_library },
 };
 
-static const char *const features[] = { "lmcache", "bare", "sealed", "naive", "zstd", "kivi",
-	"estimate" };
+static const char *const features[] = { "lmcache", "bare", "sealed", "naive", "zstd", "planes",
+	"kivi", "estimate" };
 
 static void
 list(bool json, const char *name, const char *const *words, size_t n)

@@ -3,67 +3,20 @@
 #include "kvr_workers.h"
 
 #include "kvr_check.h"
+#include "kvr_codec_bed.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { GUARD = 64 };
-
-static uint64_t
-draw(uint64_t *seed)
-{
-	uint64_t z = *seed += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	return z ^ (z >> 27);
-}
-
-static uint8_t *
-room(size_t len)
-{
-	uint8_t *at = malloc(len + GUARD);
-
-	ck_assert_ptr_nonnull(at);
-	memset(at, 0xa5, len + GUARD);
-	return at;
-}
-
-static void
-check_guard(const uint8_t *at, size_t len)
-{
-	for (size_t i = 0; i < GUARD; i++)
-		ck_assert_msg(at[len + i] == 0xa5, "byte %zu behind %zu was written", i, len);
-}
-
-static uint8_t *
-load(const char *name, size_t *ret_len)
-{
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/../data/%s", KVR_GOLDEN, name);
-	FILE *f = fopen(path, "rb");
-
-	ck_assert_msg(f != NULL, "%s is not there", path);
-	fseek(f, 0, SEEK_END);
-	*ret_len = (size_t)ftell(f);
-	rewind(f);
-	uint8_t *at = malloc(*ret_len);
-
-	ck_assert_ptr_nonnull(at);
-	ck_assert_uint_eq(fread(at, 1, *ret_len, f), *ret_len);
-	fclose(f);
-	return at;
-}
 
 /* Encodes and decodes; 0: stored raw. */
 static size_t
 round_trip(struct kvr_codec *codec, const uint8_t *raw, size_t len, uint32_t dtype_bytes)
 {
-	uint8_t *into = room(len), *back = room(len);
+	uint8_t *into = bed_room(len), *back = bed_room(len);
 	size_t n = kvr_codec_encode(codec, KVR_SERDE_ZSTD, dtype_bytes,
 	    (struct kvr_const_span){ raw, len }, (struct kvr_span){ into, len });
 
-	check_guard(into, len);
+	bed_check_guard(into, len);
 	ck_assert_uint_le(n, len == 0 ? 0 : len - 1); /* what does not shrink is not encoded */
 	if (n > 0) {
 		ck_assert_int_eq(kvr_codec_decode(codec, KVR_SERDE_ZSTD,
@@ -71,7 +24,7 @@ round_trip(struct kvr_codec *codec, const uint8_t *raw, size_t len, uint32_t dty
 		    KVR_OK);
 		ck_assert_int_eq(memcmp(raw, back, len), 0);
 	}
-	check_guard(back, len);
+	bed_check_guard(back, len);
 	free(into);
 	free(back);
 	return n;
@@ -85,7 +38,7 @@ START_TEST(kv_data_shrinks_and_planes_help)
 	ck_assert_ptr_nonnull(codec);
 	for (size_t i = 0; i < KVR_LEN(names); i++) {
 		size_t len;
-		uint8_t *raw = load(names[i], &len);
+		uint8_t *raw = bed_load(names[i], &len);
 		size_t plain = round_trip(codec, raw, len, 1),
 		       planes = round_trip(codec, raw, len, 2);
 
@@ -108,7 +61,7 @@ START_TEST(every_length_comes_back)
 	uint32_t raw = 0, encoded = 0;
 
 	for (size_t i = 0; i < sizeof(soft); i++) {
-		hard[i] = (uint8_t)draw(&seed);
+		hard[i] = (uint8_t)bed_draw(&seed);
 		soft[i] = i % 2 == 0 ? (uint8_t)(hard[i] & 3) : 0x3c;
 	}
 	for (size_t len = 0; len <= sizeof(soft); len += len < 300 ? 1 : 61) {
@@ -133,11 +86,11 @@ START_TEST(little_room_is_no_fault)
 	for (size_t i = 0; i < sizeof(soft); i++)
 		soft[i] = (uint8_t)(i / 50);
 	for (size_t cap = 0; cap < 600; cap++) {
-		uint8_t *into = room(cap), back[2000];
+		uint8_t *into = bed_room(cap), back[2000];
 		size_t n = kvr_codec_encode(codec, KVR_SERDE_ZSTD, 2,
 		    (struct kvr_const_span){ soft, sizeof(soft) }, (struct kvr_span){ into, cap });
 
-		check_guard(into, cap);
+		bed_check_guard(into, cap);
 		ck_assert_uint_le(n, cap);
 		if (n > 0) {
 			fitted++;
@@ -160,12 +113,12 @@ START_TEST(one_codec_takes_all_sizes_in_any_order)
 {
 	struct kvr_codec *codec = kvr_codec_new();
 	size_t len;
-	uint8_t *raw = load("kv_minilm_bf16.bin", &len);
+	uint8_t *raw = bed_load("kv_minilm_bf16.bin", &len);
 	uint64_t seed = 11;
 
 	for (int i = 0; i < 60; i++) {
-		size_t n = 1 + (size_t)(draw(&seed) % (len - 1)),
-		       at = (size_t)(draw(&seed) % (len - n + 1));
+		size_t n = 1 + (size_t)(bed_draw(&seed) % (len - 1)),
+		       at = (size_t)(bed_draw(&seed) % (len - n + 1));
 
 		round_trip(codec, raw + at, n, i % 3 == 0 ? 1 : 2);
 	}
@@ -178,32 +131,31 @@ END_TEST
 static int32_t
 decode_bad(struct kvr_codec *codec, const uint8_t *stored, size_t n, size_t raw_len)
 {
-	uint8_t *copy = malloc(n == 0 ? 1 : n), *back = room(raw_len);
+	uint8_t *copy = malloc(n == 0 ? 1 : n), *back = bed_room(raw_len);
 
 	ck_assert_ptr_nonnull(copy);
 	memcpy(copy, stored, n); /* of exactly that size, so that reading past it is seen */
 	int32_t err = kvr_codec_decode(
 	    codec, KVR_SERDE_ZSTD, (struct kvr_const_span){ copy, n }, back, raw_len);
 
-	check_guard(back, raw_len);
+	bed_check_guard(back, raw_len);
 	free(copy);
 	free(back);
 	return err;
 }
 
-START_TEST(damage_is_corrupt_and_never_overruns)
-{
-	struct kvr_codec *codec = kvr_codec_new();
-	enum { LEN = 6000 };
-	uint8_t soft[LEN], into[LEN];
-	uint64_t seed = 7;
+enum { LEN = 6000 };
 
-	for (size_t i = 0; i < LEN; i++)
-		soft[i] = i % 2 == 0 ? (uint8_t)draw(&seed) : (uint8_t)(0x3c + (draw(&seed) & 1));
-	size_t n = kvr_codec_encode(codec, KVR_SERDE_ZSTD, 2, (struct kvr_const_span){ soft, LEN },
+/* Changed, cut short or claimed to be of another length. */
+static void
+damage(struct kvr_codec *codec, const uint8_t *raw, uint32_t layout)
+{
+	uint8_t into[LEN];
+	size_t n = kvr_codec_encode(codec, KVR_SERDE_ZSTD, 2, (struct kvr_const_span){ raw, LEN },
 	    (struct kvr_span){ into, LEN });
 
 	ck_assert_uint_gt(n, 0);
+	ck_assert_uint_eq(into[0], layout);
 	for (size_t cut = 0; cut < n; cut++)
 		ck_assert_int_eq(decode_bad(codec, into, cut, LEN), KVR_E_CORRUPT);
 	/* The other lengths that a header may claim. */
@@ -221,24 +173,98 @@ START_TEST(damage_is_corrupt_and_never_overruns)
 		ck_assert(err == KVR_E_CORRUPT || err == KVR_OK);
 		into[i] = was;
 	}
-	/* An unknown layout, rubbish, and what is no encoding at all. */
-	uint8_t was = into[0];
+	/* Read as another layout, known or not. Plain and 2 are one frame of everything, 3 is not. */
+	for (uint32_t as = 0; as < 256; as++) {
+		bool fits = as == layout || (layout == 2 && as == 0);
 
-	for (uint32_t layout = 0; layout < 256; layout++) {
-		into[0] = (uint8_t)layout;
-		int32_t err = decode_bad(codec, into, n, LEN);
-
-		ck_assert(layout == 0 || layout == 2 ? err == KVR_OK : err == KVR_E_CORRUPT);
+		into[0] = (uint8_t)as;
+		ck_assert_int_eq(decode_bad(codec, into, n, LEN), fits ? KVR_OK : KVR_E_CORRUPT);
 	}
-	into[0] = was;
+}
+
+START_TEST(damage_is_corrupt_and_never_overruns)
+{
+	struct kvr_codec *codec = kvr_codec_new();
+	uint8_t soft[LEN], into[100];
+	uint64_t seed = 7;
+
+	for (size_t i = 0; i < LEN; i++)
+		soft[i] = (uint8_t)(bed_draw(&seed) & (i % 2 == 0 ? 0xff : 0x81)) | (i % 2 == 0 ? 0 : 0x3c);
+	damage(codec, soft, 3);
+	for (size_t i = 0; i < LEN; i++)
+		soft[i] &= 0x3f;
+	damage(codec, soft, 2);
 	for (int i = 0; i < 2000; i++) {
 		for (size_t k = 0; k < 100; k++)
-			into[k] = (uint8_t)draw(&seed);
-		into[0] = i % 2 == 0 ? 0 : 2;
+			into[k] = (uint8_t)bed_draw(&seed);
+		into[0] = (uint8_t)"\0\2\3"[i % 3];
 		if (i % 4 >= 2)
 			memcpy(into + 1, "\x28\xb5\x2f\xfd", 4);
 		ck_assert_int_eq(decode_bad(codec, into, 100, LEN), KVR_E_CORRUPT);
 	}
+	kvr_codec_free(codec);
+}
+END_TEST
+
+/* Low bytes as they are, the tail as it is, then the high ones: stored values depend on this order. */
+START_TEST(the_layout_of_high_bytes_is_fixed)
+{
+	enum { ELEMENTS = 256, TAIL = 3, RAW = 2 * ELEMENTS + TAIL };
+	struct kvr_codec *codec = kvr_codec_new();
+	uint8_t raw[RAW], into[RAW], high[RAW];
+
+	/* 0x3f80 is 1.0, whose exponent is 127; all low bytes once. */
+	for (size_t i = 0; i < ELEMENTS; i++) {
+		raw[2 * i] = (uint8_t)(0x80 | i / 2);
+		raw[2 * i + 1] = (uint8_t)(0x3f | (i & 1) << 7);
+	}
+	memcpy(raw + 2 * ELEMENTS, "abc", TAIL);
+	size_t n = kvr_codec_encode(codec, KVR_SERDE_ZSTD, 2, (struct kvr_const_span){ raw, RAW },
+	    (struct kvr_span){ into, RAW });
+
+	ck_assert_uint_gt(n, 0);
+	ck_assert_uint_eq(into[0], 3);
+	for (size_t i = 0; i < ELEMENTS; i++)
+		ck_assert_uint_eq(into[1 + i], i);
+	ck_assert_int_eq(memcmp(into + 1 + ELEMENTS, "abc", TAIL), 0);
+	/* What follows is a frame of its own: read as a plain one it is the exponents. */
+	into[ELEMENTS + TAIL] = 0;
+	ck_assert_int_eq(kvr_codec_decode(codec, KVR_SERDE_ZSTD,
+	                     (struct kvr_const_span){ into + ELEMENTS + TAIL, n - ELEMENTS - TAIL },
+	                     high, ELEMENTS),
+	    KVR_OK);
+	for (size_t i = 0; i < ELEMENTS; i++)
+		ck_assert_uint_eq(high[i], 127);
+	kvr_codec_free(codec);
+}
+END_TEST
+
+/* The serde "planes" is for elements of two bytes; what it stores is in kvr_planes.h and its own test. */
+START_TEST(planes_go_by_the_width_of_an_element)
+{
+	struct kvr_codec *codec = kvr_codec_new();
+	size_t len;
+	uint8_t *raw = bed_load("kv_minilm_tail_bf16.bin", &len), *into = bed_room(len), *back = bed_room(len);
+	const struct kvr_const_span from = { raw, len };
+	const struct kvr_span to = { into, len };
+
+	ck_assert_uint_eq(kvr_codec_encode(codec, KVR_SERDE_PLANES, 1, from, to), 0);
+	ck_assert_uint_eq(kvr_codec_encode(codec, KVR_SERDE_PLANES, 4, from, to), 0);
+	size_t n = kvr_codec_encode(codec, KVR_SERDE_PLANES, 2, from, to);
+
+	ck_assert_uint_gt(n, 0);
+	ck_assert_uint_lt(n, len * 3 / 4);
+	const struct kvr_const_span stored = { into, n };
+
+	ck_assert_int_eq(kvr_codec_decode(codec, KVR_SERDE_PLANES, stored, back, len), KVR_OK);
+	ck_assert_int_eq(memcmp(raw, back, len), 0);
+	ck_assert_int_eq(kvr_codec_decode(codec, KVR_SERDE_PLANES, stored, back, len - 1), KVR_E_CORRUPT);
+	ck_assert_int_eq(kvr_codec_decode(codec, KVR_SERDE_ZSTD, stored, back, len), KVR_E_CORRUPT);
+	bed_check_guard(into, len);
+	bed_check_guard(back, len);
+	free(raw);
+	free(into);
+	free(back);
 	kvr_codec_free(codec);
 }
 END_TEST
@@ -292,4 +318,5 @@ END_TEST
 KVR_CHECK_MAIN("actors.codec", kv_data_shrinks_and_planes_help, every_length_comes_back,
     little_room_is_no_fault, one_codec_takes_all_sizes_in_any_order,
     damage_is_corrupt_and_never_overruns, the_layout_of_planes_is_fixed,
+    the_layout_of_high_bytes_is_fixed, planes_go_by_the_width_of_an_element,
     naive_is_a_copy_and_others_are_unknown)

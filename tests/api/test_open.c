@@ -192,7 +192,7 @@ END_TEST
 
 START_TEST(features_and_errors)
 {
-	ck_assert(kvr_has("redis") && kvr_has("fs") && kvr_has("memory") && kvr_has("zstd"));
+	ck_assert(kvr_has("redis") && kvr_has("fs") && kvr_has("memory") && kvr_has("zstd") && kvr_has("planes"));
 	ck_assert(!kvr_has("gopher") && !kvr_has("") && !kvr_has(NULL));
 	ck_assert_uint_eq(
 	    kvr_version(), KVR_VERSION_MAJOR << 16 | KVR_VERSION_MINOR << 8 | KVR_VERSION_PATCH);

@@ -52,6 +52,18 @@ class Stat(command.Case):
         self.assertIn("by zstd", text)
         self.assertIn("no checksum", text)
 
+    def test_planes_and_what_another_serde_reads_of_them(self):
+        config = self.deploy({"name": "here", "url": "fs://./a", "serde": "planes"})
+        key = self.put(config)
+        here, = self.ok("stat", "--config", config, "--json", "--verify", key).json["tiers"]
+        self.assertEqual((here["given"], here["serde"], here["verified"]), (4096, "planes", "OK"))
+        self.assertLess(here["stored"], 3100)
+        self.assertIn("by planes", self.ok("stat", "--config", config, key).text)
+        # A tier that now writes another serde still reads what is there.
+        other = self.deploy({"name": "here", "url": "fs://./a", "serde": "zstd"})
+        self.ok("get", "--config", other, key, "-o", self.dir / "out")
+        self.assertEqual((self.dir / "out").read_bytes(), bytes(4096))
+
     def test_nobody_has_it(self):
         config = self.deploy({"name": "here", "url": "fs://./a"})
         done = self.call("stat", "--config", config, "k")

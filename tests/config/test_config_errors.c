@@ -184,8 +184,11 @@ static const struct wrong wrong_stores[] = {
 	    "Python "
 	    "pickle; use \"zstd\" with the format \"sealed\", or \"naive\"" },
 	{ ONE("\"url\":\"memory://\",\"serde\":\"planes\""),
-	    "text:1:49: tiers.a.serde cannot be \"planes\"; it is one of: naive, zstd, "
-	    "kivi" },
+	    "text:1:49: tiers.a: serde \"planes\" needs the format \"sealed\"; this tier has "
+	    "\"bare\"" },
+	{ ONE("\"url\":\"memory://\",\"serde\":\"flat\""),
+	    "text:1:49: tiers.a.serde cannot be \"flat\"; it is one of: naive, zstd, "
+	    "planes, kivi" },
 	{ ONE("\"url\":\"memory://\",\"format\":\"lmcache\""),
 	    "text:1:50: tiers.a: a store of the scheme \"memory\" cannot hold the format "
 	    "\"lmcache\"; it can hold \"bare\", \"sealed\"" },

@@ -73,7 +73,7 @@ check_config(struct kvr_config *cfg, const char *last, bool elsewhere)
 		KVR_CHECK(t->lanes.control >= 1 && t->lanes.bulk >= 1);
 		KVR_CHECK(t->lanes.control + t->lanes.bulk <= KVR_LANES_MAX);
 		KVR_CHECK(
-		    t->serde != KVR_CONFIG_SERDE_ZSTD || t->format == KVR_CONFIG_FORMAT_SEALED);
+		    !kvr_config_serde_encodes(t->serde) || t->format == KVR_CONFIG_FORMAT_SEALED);
 	}
 	KVR_CHECK(cfg->limits.ops <= KVR_OPS_MAX && cfg->limits.keys <= KVR_KEYS_MAX);
 	kvr_config_show(cfg, text, sizeof(text));
