@@ -127,6 +127,52 @@ START_TEST(a_put_with_write_back_through_a_serde)
 }
 END_TEST
 
+START_TEST(a_paged_put_and_get_through_a_serde)
+{
+	small(1);
+	in.router.tier[0].serde = 1;
+	begin();
+	kvr_sim_note(in.sim, "copied, encoded, stored");
+	uint32_t put = ask(KVR_OP_PUT, KVR_OPF_PAGED, 2, KVR_SEC(1));
+
+	pass(KVR_MS(10));
+	is_over(put, KVR_OK, 2);
+	ck_assert_int_eq(kvr_sim_has(in.sim, 0, names[1]), 2049); /* encoded */
+	kvr_sim_note(in.sim, "fetched, decoded, copied");
+	uint32_t get = ask(KVR_OP_GET, KVR_OPF_PAGED, 2, KVR_SEC(1));
+
+	pass(KVR_MS(10));
+	is_over(get, KVR_OK, 2);
+	end("router_paged");
+}
+END_TEST
+
+/* Its memory is lost with it: what was to go there is a miss with a reason, and the host goes on. */
+START_TEST(a_device_that_is_lost)
+{
+	small(1);
+	begin();
+	uint32_t put = ask(KVR_OP_PUT, KVR_OPF_PAGED | KVR_OPF_DEVICE, 2, KVR_SEC(1));
+
+	pass(KVR_MS(10));
+	is_over(put, KVR_OK, 2);
+	in.hands->lost = true;
+	kvr_sim_note(in.sim, "the device is gone when the payload is there");
+	uint32_t get = ask(KVR_OP_GET, KVR_OPF_PAGED | KVR_OPF_DEVICE, 2, KVR_SEC(1));
+
+	pass(KVR_MS(10));
+	is_over(get, KVR_E_DEVICE, 0);
+	kvr_sim_note(in.sim, "a put is answered at once, one from the host's memory is stored");
+	put = ask(KVR_OP_PUT, KVR_OPF_PAGED | KVR_OPF_DEVICE, 1, KVR_SEC(1));
+	uint32_t host = ask(KVR_OP_PUT, 0, 4, KVR_SEC(1));
+
+	pass(KVR_MS(10));
+	is_over(put, KVR_E_DEVICE, 0);
+	is_over(host, KVR_E_DEVICE, 3); /* of the first key the put above was told */
+	end("router_device_lost");
+}
+END_TEST
+
 START_TEST(a_deadline_that_calls_parts_back)
 {
 	small(2);
@@ -267,7 +313,8 @@ START_TEST(an_abort_ends_all_at_once)
 }
 END_TEST
 
-KVR_CHECK_MAIN("actors.router_life", a_put_and_a_get, a_get_through_two_tiers_with_promotion,
+KVR_CHECK_MAIN("actors.router_life", a_paged_put_and_get_through_a_serde, a_device_that_is_lost,
+    a_put_and_a_get, a_get_through_two_tiers_with_promotion,
     a_put_with_write_back_through_a_serde, a_deadline_that_calls_parts_back,
     puts_of_keys_that_are_being_put, a_tier_that_dies_and_recovers,
     cancelled_while_it_runs_and_after, a_drain_finishes_what_was_accepted,

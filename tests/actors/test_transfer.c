@@ -7,6 +7,7 @@
 enum { PLACES = 2, SERDES = 2, SERDE_PLACES = 2, COPY_NS = 1000, BUDGET = 1000 };
 
 static struct kvr_sim *sim;
+static struct kvr_sim_hands *hands;
 static uint32_t answers[KVR_PARTS_MAX], n_answers, n_stopped;
 static int32_t err_of[KVR_PARTS_MAX];
 static uint32_t order[KVR_PARTS_MAX];
@@ -34,7 +35,7 @@ outside(void *arg, struct kvr_sim *s, const struct kvr_msg *msg)
 }
 
 static void
-open_sim(void)
+open_with(bool transcript)
 {
 	const struct kvr_transfer_config config = {
 		.version = 1, .size = sizeof(config), .places = PLACES, .n_serde = SERDES,
@@ -42,24 +43,48 @@ open_sim(void)
 	};
 
 	sim = kvr_sim_new(
-	    &(struct kvr_sim_options){ .seed = 1, .verify_every = 1, .outside = outside });
-	kvr_sim_callers(sim)->min_ns = COPY_NS;
+	    &(struct kvr_sim_options){
+	        .seed = 1, .verify_every = 1, .transcript = transcript, .outside = outside });
+	hands = kvr_sim_callers(sim);
+	hands->min_ns = COPY_NS;
 	kvr_sim_add(sim, KVR_ID_TRANSFER, &kvr_transfer_spec);
 	kvr_sim_start(sim, KVR_ID_TRANSFER, &config, sizeof(config), 0);
 }
 
+static void
+open_sim(void)
+{
+	open_with(false);
+}
+
 /* Parts of no rows: what is done to them is the hands' business, here it is about order. */
+static void
+post_work(struct kvr_msg msg, enum kvr_msg_type type, uint32_t slot, uint64_t deadline_ns)
+{
+	msg.type = (uint16_t)type;
+	msg.from = KVR_ID_ROUTER;
+	msg.deadline_ns = deadline_ns;
+	msg.part = slot | 1U << 16;
+	msg.rows = kvr_part_rows(msg.part);
+	kind[slot] = type;
+	kvr_sim_post(sim, KVR_ID_TRANSFER, &msg);
+}
+
 static void
 work(enum kvr_msg_type type, uint32_t slot, uint64_t deadline_ns)
 {
-	struct kvr_msg msg = { .type = (uint16_t)type,
-		.from = KVR_ID_ROUTER,
-		.deadline_ns = deadline_ns,
-		.part = slot | 1U << 16 };
+	post_work((struct kvr_msg){ 0 }, type, slot, deadline_ns);
+}
 
-	kind[slot] = type;
-	msg.rows = kvr_part_rows(msg.part);
-	kvr_sim_post(sim, KVR_ID_TRANSFER, &msg);
+static void
+copy_of(uint32_t slot, bool out, uint32_t bytes, bool device)
+{
+	struct kvr_msg msg = { 0 };
+
+	msg.COPY.to_caller = out;
+	msg.COPY.bytes = bytes;
+	msg.COPY.device = device;
+	post_work(msg, KVR_MSG_COPY, slot, KVR_SEC(1));
 }
 
 static void
@@ -176,6 +201,77 @@ START_TEST(serdes_share_the_work_and_what_waits_for_them_can_be_called_back)
 }
 END_TEST
 
+static void
+expect_and_close(const char *name, uint32_t n)
+{
+	send(KVR_MSG_STOP, 0);
+	kvr_sim_run(sim, KVR_SEC(2));
+	ck_assert_uint_eq(n_stopped, 1);
+	kvr_sim_expect(sim, name);
+	close_sim(n);
+}
+
+/* Gets have a way of their own: puts that fill theirs do not make them wait. */
+START_TEST(each_way_is_in_order_and_knows_nothing_of_the_other)
+{
+	open_with(true);
+	kvr_sim_note(sim, "puts fill their way, gets come later and go first; a put that waits is called back");
+	for (uint32_t i = 0; i < 5; i++)
+		copy_of(i, false, 100, false);
+	copy_of(5, true, 100, false);
+	copy_of(6, true, 100, true);
+	kvr_sim_run(sim, 0);
+	ck_assert_uint_eq(kvr_sim_seen(sim, KVR_ID_COPY, KVR_MSG_COPY), 2 * PLACES);
+	send(KVR_MSG_PART_CANCEL, 4);
+	send(KVR_MSG_PART_CANCEL, 0); /* runs: it is over when it is over */
+	kvr_sim_run(sim, KVR_SEC(1));
+	for (uint32_t i = 0; i < 7; i++)
+		ck_assert_int_eq(err_of[i], i == 4 ? KVR_E_CANCELLED : KVR_OK);
+	expect_and_close("transfer_ways", 7);
+}
+END_TEST
+
+/* The bytes of a way are bounded too; a part that is longer than the bound goes alone. */
+START_TEST(a_way_holds_no_more_bytes_than_its_budget)
+{
+	open_with(true);
+	kvr_sim_note(sim, "600 and 400 of 1000 go together, the next 600 waits for the first, 5000 for all");
+	copy_of(0, false, 600, false);
+	copy_of(1, false, 400, false);
+	copy_of(2, false, 600, false);
+	copy_of(3, false, 5000, false);
+	copy_of(4, false, 1, false);
+	kvr_sim_run(sim, 0);
+	ck_assert_uint_eq(kvr_sim_seen(sim, KVR_ID_COPY, KVR_MSG_COPY), 2);
+	kvr_sim_run(sim, KVR_SEC(1));
+	for (uint32_t i = 0; i < 5; i++)
+		ck_assert_uint_eq(order[i], i);
+	expect_and_close("transfer_budget", 5);
+}
+END_TEST
+
+/* What waits for a device that is lost, and what comes later, is answered at once; the host goes on. */
+START_TEST(a_lost_device_answers_for_all_that_need_it)
+{
+	open_with(true);
+	hands->lost = true;
+	kvr_sim_note(sim, "the first two find it lost, the third never gets there, the fourth is the host's");
+	for (uint32_t i = 0; i < 3; i++)
+		copy_of(i, true, 100, true);
+	copy_of(3, true, 100, false);
+	kvr_sim_run(sim, KVR_MS(1));
+	ck_assert_uint_eq(kvr_sim_seen(sim, KVR_ID_COPY, KVR_MSG_COPY), 3);
+	kvr_sim_note(sim, "later, the other way");
+	copy_of(4, false, 100, true);
+	copy_of(5, false, 100, false);
+	kvr_sim_run(sim, KVR_SEC(1));
+	ck_assert_uint_eq(kvr_sim_seen(sim, KVR_ID_COPY, KVR_MSG_COPY), 4);
+	for (uint32_t i = 0; i < 6; i++)
+		ck_assert_int_eq(err_of[i], i == 3 || i == 5 ? KVR_OK : KVR_E_DEVICE);
+	expect_and_close("transfer_lost", 6);
+}
+END_TEST
+
 START_TEST(the_end_of_an_idle_one_is_at_once)
 {
 	open_sim();
@@ -189,4 +285,6 @@ END_TEST
 KVR_CHECK_MAIN("actors.transfer", copies_go_in_order_two_at_a_time,
     what_is_late_or_cancelled_never_reaches_the_worker,
     serdes_share_the_work_and_what_waits_for_them_can_be_called_back,
+    each_way_is_in_order_and_knows_nothing_of_the_other,
+    a_way_holds_no_more_bytes_than_its_budget, a_lost_device_answers_for_all_that_need_it,
     the_end_waits_for_the_worker_and_answers_the_rest, the_end_of_an_idle_one_is_at_once)

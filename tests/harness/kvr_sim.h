@@ -130,6 +130,8 @@ struct kvr_sim_hands { /* serde and copy workers */
 	uint64_t min_ns, max_ns;
 	uint32_t raw;      /* chances of 1024: a payload that does not shrink */
 	uint32_t corrupts; /* one that cannot be decoded */
+	uint32_t breaks;   /* a copy of the device's that fails */
+	bool     lost;     /* the device: none of its copies works any more */
 };
 
 struct kvr_sim_hands *kvr_sim_callers(struct kvr_sim *); /* makes them */

@@ -110,6 +110,21 @@ copy(struct kvr_sim *sim, struct kvr_row *row, bool to_caller)
 	}
 }
 
+/* A copy of the device's that fails leaves the rows as they were: nobody knows what has arrived. */
+static bool
+breaks(struct kvr_sim *sim, const struct kvr_msg *msg, struct kvr_msg *answer)
+{
+	const struct kvr_sim_hands *hands = &sim->api->hands;
+
+	if (msg->type != KVR_MSG_COPY || msg->COPY.device == 0)
+		return false;
+	if (!hands->lost && (hands->breaks == 0 || !kvr_sim_chance(sim, hands->breaks)))
+		return false;
+	answer->COPIED.err = KVR_E_DEVICE;
+	answer->COPIED.lost = hands->lost;
+	return true;
+}
+
 void
 kvr_sim_api_serve(struct kvr_sim *sim, const struct kvr_msg *msg)
 {
@@ -122,7 +137,9 @@ kvr_sim_api_serve(struct kvr_sim *sim, const struct kvr_msg *msg)
 
 	if (kvr_sim_holder_of(sim, msg->part) != msg->to)
 		kvr_sim_broken(sim, "a serde or copy worker has a part that it does not hold");
-	for (uint32_t i = 0; i < msg->n_rows; i++) {
+	bool broken = breaks(sim, msg, &answer);
+
+	for (uint32_t i = 0; i < msg->n_rows && !broken; i++) {
 		struct kvr_row *row = &sim->rows[msg->rows + i];
 
 		if (msg->type == KVR_MSG_ENCODE)

@@ -20,7 +20,7 @@ FLAGS = ["-std=c11", "-O2", "-D_GNU_SOURCE", "-fno-strict-aliasing", "-w"]
 INCLUDES = ["actors", "runtime", "runtime/base", "connectors/table", "tests/harness",
             "tests/swarm", "tests/actors"]
 SWARM = ["actors/router*.c", "actors/tier*.c", "actors/link*.c", "actors/transfer*.c",
-         "actors/metrics.c", "actors/specs.c", "runtime/kvr_actor.c", "runtime/kvr_msg.c",
+         "actors/metrics.c", "actors/metrics_fields.c", "actors/specs.c", "runtime/kvr_actor.c", "runtime/kvr_msg.c",
          "runtime/kvr_trace*.c", "runtime/kvr_replay*.c", "runtime/base/*.c",
          "tests/harness/kvr_sim*.c"]
 
@@ -51,6 +51,10 @@ MUTANTS = [
     ("a put that its deadline ended stays in the table",
      "\tif ((k->flags & KEY_OWNER) == 0)\n\t\treturn;\n\tKVR_CHECK(k->dup",
      "\tif ((k->flags & KEY_OWNER) == 0 || k->err == KVR_E_TIMEOUT)\n\t\treturn;\n\tKVR_CHECK(k->dup"),
+    ("a store is handed a paged cache as a span",
+     "op->kind == KVR_OP_PREFETCH || is_paged(op));", "op->kind == KVR_OP_PREFETCH);"),
+    ("what goes to a paged cache is as long as it was encoded",
+     "\t\trows[i].len = rows[i].body.raw_len;\n", ""),
     ("a payload that was not copied out is a hit",
      "\tif (r->err == KVR_OK)\n\t\treturn end->hit;", "\tif (r->err == KVR_OK)\n\t\treturn KVR_OK;"),
     ("a put waits for itself when it names a key twice",

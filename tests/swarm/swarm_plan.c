@@ -155,6 +155,8 @@ swarm_plan_faults(struct swarm *s)
 	s->in.hands->max_ns = swarm_pick(d, 1000, most_ns);
 	s->in.hands->raw = trouble(d, 1024);
 	s->in.hands->corrupts = trouble(d, 200);
+	s->in.hands->breaks = trouble(d, 200);
+	s->in.hands->lost = one_in(d, 16);
 	for (uint32_t t = 0; t < s->in.router.n_tiers; t++) {
 		struct kvr_sim_store *store = kvr_sim_store(s->in.sim, t);
 		bool good = one_in(d, 4);
@@ -172,7 +174,7 @@ swarm_plan_faults(struct swarm *s)
 void
 swarm_plan_well(struct swarm *s)
 {
-	s->in.hands->raw = s->in.hands->corrupts = 0;
+	s->in.hands->raw = s->in.hands->corrupts = s->in.hands->breaks = 0;
 	for (uint32_t t = 0; t < s->in.router.n_tiers; t++) {
 		struct kvr_sim_store *store = kvr_sim_store(s->in.sim, t);
 		bool down = store->down;

@@ -43,7 +43,9 @@ swarm_name(const struct kvr_sim_answer *a)
 	    a->flags & KVR_OPF_IF_ABSENT ? " IF_ABSENT" : "",
 	    a->flags & KVR_OPF_EARLY ? " EARLY" : "",
 	    a->flags & KVR_OPF_DUP_ERROR ? " DUP_ERROR" : "",
-	    a->flags & KVR_OPF_PAGED ? " PAGED" : "");
+	    a->flags & KVR_OPF_DEVICE      ? " DEVICE"
+		: a->flags & KVR_OPF_PAGED ? " PAGED"
+		                           : "");
 	return text;
 }
 
@@ -228,6 +230,8 @@ check_row(const struct swarm *s, const struct kvr_sim_answer *a, const struct sw
 		swarm_broken(s, "DUPLICATE for one who did not ask for it");
 	if (row->err == KVR_E_EXISTS && a->kind != KVR_OP_PUT)
 		swarm_broken(s, "EXISTS for something that is no put");
+	if (row->err == KVR_E_DEVICE && (row->flags & KVR_ROW_DUP) == 0 && (a->flags & KVR_OPF_DEVICE) == 0)
+		swarm_broken(s, "%s: DEVICE, and no device has to do with it", swarm_name(a));
 	if (ok && reads(a->kind) && row->where >= s->in.router.n_tiers)
 		swarm_broken(s, "a hit, and no tier is named");
 	if (row->err == KVR_E_MISS && a->kind == KVR_OP_PUT)
