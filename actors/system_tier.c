@@ -101,6 +101,7 @@ kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t 
 		.free_floor = c->free_floor_bytes, .ttl_ms = c->ttl_ns / 1000000U,
 		.connect_ns = sys->opt.config->timeouts.connect_ns, .prefix = c->prefix,
 		.no_chunk_meta = !c->save_chunk_meta, .tmp_dir = c->tmp_dir,
+		.direct = c->direct,
 		.slot_bytes = sys->opt.slot_bytes,
 		.tls = { .ca = c->tls.ca, .cert = c->tls.cert, .key = c->tls.key,
 		    .server_name = c->tls.server_name,
@@ -115,6 +116,8 @@ kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t 
 		t->ops = kvr_connector_audit();
 	enum kvr_err err = t->ops->open(&opts, &t->store, cause, sizeof(cause));
 
+	if (err == KVR_OK && cause[0] != '\0')
+		kvr_log(sys->opt.log, WARN, 0, "tier %s: %s", c->name, cause);
 	if (err != KVR_OK) {
 		t->store = NULL;
 		snprintf(why, why_cap, "tier \"%s\" (%s): %s", c->name, url, cause[0] != '\0' ? cause : kvr_err_text(err));

@@ -231,6 +231,8 @@ const struct kvr_option kvr_option_table[] = {
 	TIER("prefix", TEXT, IN(prefix), "", NULL, 0, 0, NULL, "put before every stored key"),
 	TIER("tmp_dir", TEXT, IN(tmp_dir), "", NULL, 0, 0, NULL,
 	    "fs: directory below the tier's own in which files are written before they are named"),
+	TIER("direct", BOOL, IN(direct), "false", NULL, 0, 0, NULL,
+	    "fs: files are read and written past the page cache (O_DIRECT), where that works"),
 	TIER("save_chunk_meta", BOOL, IN(save_chunk_meta), "true", NULL, 0, 0, NULL,
 	    "fs in LMCache's format: a header in front of each payload"),
 	TIER("tls.ca", PATH, IN(tls.ca), "", NULL, 0, 0, NULL,

@@ -125,9 +125,10 @@ kvr_fault_open(const struct kvr_store_opts *opts, struct kvr_store **ret, char *
 {
 	struct kvr_store *s = calloc(1, sizeof(*s));
 
-	snprintf(why, why_cap, "no memory for a store that fails on purpose");
-	if (s == NULL)
+	if (s == NULL) {
+		snprintf(why, why_cap, "no memory for a store that fails on purpose");
 		return KVR_E_NOMEM;
+	}
 	s->magic = KVR_FAULT_STORE_MAGIC;
 	enum kvr_err err = open_inner(s, opts, why, why_cap);
 	if (err == KVR_OK)

@@ -72,6 +72,8 @@ look_around(struct kvr_store *s, char *why, size_t why_cap)
 		return err;
 	err = kvr_fs_probe(s, dir, why, why_cap);
 	s->local = kvr_fs_is_local(dir, s->n_dirs);
+	if (err == KVR_OK)
+		kvr_fs_probe_direct(s, dir, why, why_cap);
 	kvr_fs_close_dirs(s, dir);
 	return err;
 }
@@ -96,8 +98,6 @@ open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why,
 	}
 	kvr_fs_lock_open(&s->lock);
 	s->magic = KVR_FS_STORE_MAGIC;
-	if (why_cap > 0)
-		why[0] = '\0';
 	*ret = s;
 	return KVR_OK;
 }
@@ -127,6 +127,7 @@ hang_up(struct kvr_connector *take)
 	kvr_fs_close_dirs(take->store, take->dir);
 	take->magic = 0;
 	free(take->scratch);
+	free(take->stage);
 	free(take);
 }
 
@@ -142,20 +143,24 @@ dial(struct kvr_store *s, uint64_t until_ns, struct kvr_kick *kick, struct kvr_c
 	}
 	struct kvr_connector *c = calloc(1, sizeof(*c));
 	uint8_t *scratch = c == NULL ? NULL : aligned_alloc(64, KVR_FRAME_SCRATCH);
-	if (scratch == NULL) {
-		free(c);
+	uint8_t *stage = s->direct ? aligned_alloc(KVR_FS_ALIGN, KVR_FS_STAGE) : NULL;
+	if (scratch == NULL || (s->direct && stage == NULL)) {
 		snprintf(why, why_cap, "tier %s: no memory for a lane", s->tier);
-		return KVR_E_NOMEM;
+		err = KVR_E_NOMEM;
+	} else {
+		err = kvr_fs_open_dirs(s, c->dir, why, why_cap);
+	}
+	if (err != KVR_OK) {
+		free(stage);
+		free(scratch);
+		free(c);
+		return err;
 	}
 	c->magic = KVR_FS_LANE_MAGIC;
 	c->store = s;
 	c->kick = kick;
 	c->scratch = scratch;
-	if ((err = kvr_fs_open_dirs(s, c->dir, why, why_cap)) != KVR_OK) {
-		free(scratch);
-		free(c);
-		return err;
-	}
+	c->stage = stage;
 	if ((err = kvr_fs_scan_on(c, until_ns, why, why_cap)) != KVR_OK) {
 		hang_up(c);
 		return err;

@@ -134,6 +134,7 @@ kvr_fs_configure(
 	set_format(s, opts);
 	s->capacity = opts->capacity == 0 ? UINT64_MAX : opts->capacity;
 	s->free_floor = opts->free_floor;
+	s->direct = opts->direct;
 	s->indexed = opts->capacity != 0 || opts->free_floor != 0;
 	s->prefix_len = opts->prefix == NULL ? 0 : (uint32_t)strlen(opts->prefix);
 	if (s->prefix_len > 0)
@@ -280,6 +281,45 @@ kvr_fs_probe(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why, size_
 		}
 	}
 	return KVR_OK;
+}
+
+/* One block, written as the values are: some file systems open so and refuse the write. */
+static int
+try_direct(struct kvr_store *s, int tmp_fd)
+{
+	char     name[KVR_FS_TMP_LEN];
+	uint8_t *block = aligned_alloc(KVR_FS_ALIGN, KVR_FS_ALIGN);
+	int      error = 0;
+
+	if (block == NULL)
+		return ENOMEM;
+	memset(block, 0, KVR_FS_ALIGN);
+	kvr_fs_tmp_name(s, name);
+	int fd = openat(tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_DIRECT, FILE_MODE);
+	if (fd < 0 || write(fd, block, KVR_FS_ALIGN) < 0)
+		error = errno;
+	if (fd >= 0)
+		close(fd);
+	(void)unlinkat(tmp_fd, name, 0);
+	free(block);
+	return error;
+}
+
+void
+kvr_fs_probe_direct(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why, size_t why_cap)
+{
+	if (why_cap > 0)
+		why[0] = '\0';
+	for (uint32_t i = 0; s->direct && i < s->n_dirs; i++) {
+		int error = try_direct(s, dir[i].tmp_fd);
+		/* A full disk says nothing about how it can be read. */
+		if (error == 0 || error == ENOSPC || error == EDQUOT)
+			continue;
+		s->direct = false;
+		snprintf(why, why_cap,
+		    "%s does not take direct I/O (%s): files go through the page cache",
+		    s->path[i], strerror(error));
+	}
 }
 
 /*

@@ -22,19 +22,22 @@ name_item(struct kvr_connector *c, const struct kvr_item *item, struct kvr_fs_na
 	return err;
 }
 
-/* A descriptor and the length, or a negative status in ret_status. */
-static int
-open_file(struct kvr_connector *c, const struct kvr_fs_name *name, uint64_t *ret_len,
+/* The beginning of a file and its length, or fd -1 and the item's status. */
+static struct kvr_fs_flow
+open_file(struct kvr_connector *c, const struct kvr_fs_name *name, bool direct, uint64_t *ret_len,
     int32_t *ret_status)
 {
-	int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (direct ? O_DIRECT : 0);
 	int fd = openat(c->dir[name->dir].fd, name->text, flags);
+	struct kvr_fs_flow none = { .fd = -1 };
 	struct stat st;
 
+	if (fd < 0 && errno == EINVAL && direct)
+		return open_file(c, name, false, ret_len, ret_status);
 	if (fd < 0 && errno == ENOENT) {
 		kvr_fs_gone(c, name);
 		*ret_status = KVR_E_MISS;
-		return -1;
+		return none;
 	}
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		*ret_status = kvr_fs_blame(c, "open", name->text, errno);
@@ -44,40 +47,17 @@ open_file(struct kvr_connector *c, const struct kvr_fs_name *name, uint64_t *ret
 		*ret_status = KVR_E_REFUSED;
 	} else {
 		*ret_len = (uint64_t)st.st_size;
-		return fd;
+		return (struct kvr_fs_flow){ .fd = fd, .direct = direct };
 	}
 	if (fd >= 0)
 		close(fd);
-	return -1;
-}
-
-/* All of span from offset at. CORRUPT: the file ends before it. */
-static int32_t
-read_span(struct kvr_connector *c, int fd, const struct kvr_fs_name *name, uint8_t *to, size_t len,
-    uint64_t at)
-{
-	while (len > 0) {
-		ssize_t n = pread(fd, to, len, (off_t)at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return kvr_fs_blame(c, "read", name->text, errno);
-		if (n == 0) {
-			snprintf(c->why, sizeof(c->why), "%s became shorter while it was read",
-			    name->text);
-			return KVR_E_CORRUPT;
-		}
-		to += n;
-		len -= (size_t)n;
-		at += (uint64_t)n;
-	}
-	return KVR_OK;
+	return none;
 }
 
 /* KVR_OK: ret_status is the item's. Else the batch ends here. */
 static enum kvr_err
-read_value(struct kvr_connector *c, int fd, const struct kvr_fs_name *name, uint64_t len,
-    struct kvr_item *item, uint64_t until_ns, int32_t *ret_status)
+read_value(struct kvr_connector *c, struct kvr_fs_flow *flow, const struct kvr_fs_name *name,
+    uint64_t len, struct kvr_item *item, uint64_t until_ns, int32_t *ret_status)
 {
 	struct kvr_frame frame;
 	struct kvr_span  span;
@@ -87,7 +67,7 @@ read_value(struct kvr_connector *c, int fd, const struct kvr_fs_name *name, uint
 	kvr_frame_in_begin(&frame, &c->store->rules, item, c->scratch, len);
 	while (frame.err == KVR_OK &&
 	    (span = kvr_frame_in_next(&frame, KVR_FS_SLICE)).len > 0) {
-		if ((status = read_span(c, fd, name, span.at, span.len, at)) != KVR_OK) {
+		if ((status = kvr_fs_flow_in(c, flow, name, span.at, span.len)) != KVR_OK) {
 			*ret_status = status;
 			return KVR_OK;
 		}
@@ -112,12 +92,14 @@ kvr_fs_get(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
 	struct kvr_fs_name name;
 	uint64_t           len = 0;
 	int32_t            status = name_item(c, item, &name);
-	int                fd = status == KVR_OK ? open_file(c, &name, &len, &status) : -1;
+	struct kvr_fs_flow flow = { .fd = -1 };
 	enum kvr_err       err = KVR_OK;
 
-	if (fd >= 0) {
-		err = read_value(c, fd, &name, len, item, until_ns, &status);
-		close(fd);
+	if (status == KVR_OK)
+		flow = open_file(c, &name, c->store->direct, &len, &status);
+	if (flow.fd >= 0) {
+		err = read_value(c, &flow, &name, len, item, until_ns, &status);
+		close(flow.fd);
 		if (err == KVR_OK && status == KVR_OK)
 			kvr_fs_used(c, &name, len);
 	}
@@ -130,13 +112,15 @@ kvr_fs_stat(struct kvr_connector *c, struct kvr_item *item)
 	struct kvr_fs_name name;
 	uint64_t           len = 0;
 	int32_t            status = name_item(c, item, &name);
-	int                fd = status == KVR_OK ? open_file(c, &name, &len, &status) : -1;
 
-	if (fd < 0)
+	if (status != KVR_OK)
+		return status;
+	struct kvr_fs_flow flow = open_file(c, &name, false, &len, &status);
+	if (flow.fd < 0)
 		return status;
 	size_t have = KVR_MIN(len, KVR_SEAL_HEAD_FS);
-	status = read_span(c, fd, &name, c->scratch, have, 0);
-	close(fd);
+	status = kvr_fs_flow_in(c, &flow, &name, c->scratch, have);
+	close(flow.fd);
 	if (status != KVR_OK)
 		return status;
 	return kvr_frame_stat(&c->store->rules, item, c->scratch, have, len);

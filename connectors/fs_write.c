@@ -28,38 +28,32 @@ hold(int fd)
 	return fstat(fd, &st) == 0 && st.st_nlink > 0;
 }
 
-static int
+/* fd -1: errno says why. */
+static struct kvr_fs_flow
 open_tmp(struct kvr_connector *c, uint32_t dir, char ret_name[KVR_FS_TMP_LEN])
 {
+	int  flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	bool direct = c->store->direct;
+
 	for (int i = 0; i < NAMES_TRIED; i++) {
 		kvr_fs_tmp_name(c->store, ret_name);
-		int fd = openat(c->dir[dir].tmp_fd, ret_name,
-		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+		int fd = openat(c->dir[dir].tmp_fd, ret_name, flags | (direct ? O_DIRECT : 0),
+		    FILE_MODE);
 		if (fd >= 0 && hold(fd))
-			return fd;
+			return (struct kvr_fs_flow){ .fd = fd, .direct = direct };
+		if (fd < 0 && errno == EINVAL && direct) {
+			/* Some file systems make the file before they refuse it. */
+			(void)unlinkat(c->dir[dir].tmp_fd, ret_name, 0);
+			direct = false;
+			continue;
+		}
 		if (fd < 0 && errno != EEXIST)
-			return -1;
+			return (struct kvr_fs_flow){ .fd = -1 };
 		if (fd >= 0)
 			close(fd);
 	}
 	errno = EEXIST;
-	return -1;
-}
-
-static int32_t
-write_span(struct kvr_connector *c, int fd, const struct kvr_fs_name *name, const uint8_t *from,
-    size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, from, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return kvr_fs_blame(c, "write", name->text, errno);
-		from += n;
-		len -= (size_t)n;
-	}
-	return KVR_OK;
+	return (struct kvr_fs_flow){ .fd = -1 };
 }
 
 /*
@@ -78,7 +72,7 @@ flush(struct kvr_connector *c, int fd, const struct kvr_fs_name *name)
 
 /* KVR_OK: ret_status says whether all is written. Else the batch ends here. */
 static enum kvr_err
-write_value(struct kvr_connector *c, int fd, const struct kvr_fs_name *name,
+write_value(struct kvr_connector *c, struct kvr_fs_flow *flow, const struct kvr_fs_name *name,
     struct kvr_frame *frame, uint64_t until_ns, int32_t *ret_status)
 {
 	struct kvr_const_span span;
@@ -86,7 +80,7 @@ write_value(struct kvr_connector *c, int fd, const struct kvr_fs_name *name,
 	int32_t               status = KVR_OK;
 
 	while (status == KVR_OK && (span = kvr_frame_out_next(frame, KVR_FS_SLICE)).len > 0) {
-		status = write_span(c, fd, name, span.at, span.len);
+		status = kvr_fs_flow_out(c, flow, name, span.at, span.len);
 		if ((looked += span.len) >= KVR_STOP_SLICE) {
 			enum kvr_err err = kvr_stop(c->kick, until_ns);
 			if (err != KVR_OK)
@@ -94,7 +88,9 @@ write_value(struct kvr_connector *c, int fd, const struct kvr_fs_name *name,
 			looked = 0;
 		}
 	}
-	*ret_status = status == KVR_OK ? flush(c, fd, name) : status;
+	if (status == KVR_OK)
+		status = kvr_fs_flow_end(c, flow, name);
+	*ret_status = status == KVR_OK ? flush(c, flow->fd, name) : status;
 	return KVR_OK;
 }
 
@@ -104,19 +100,19 @@ write_file(struct kvr_connector *c, const struct kvr_fs_name *name, struct kvr_f
     uint64_t len, uint64_t until_ns, int32_t *ret_status)
 {
 	char tmp_name[KVR_FS_TMP_LEN];
-	int  fd = open_tmp(c, name->dir, tmp_name);
+	struct kvr_fs_flow flow = open_tmp(c, name->dir, tmp_name);
 
-	if (fd < 0) {
+	if (flow.fd < 0) {
 		*ret_status = kvr_fs_blame(c, "make a file for", name->text, errno);
 		return KVR_OK;
 	}
 	int32_t      status = KVR_OK;
-	enum kvr_err err = write_value(c, fd, name, frame, until_ns, &status);
+	enum kvr_err err = write_value(c, &flow, name, frame, until_ns, &status);
 	if (err == KVR_OK && status == KVR_OK)
 		status = kvr_fs_commit(c, tmp_name, name, len);
 	if (err != KVR_OK || status != KVR_OK)
 		(void)unlinkat(c->dir[name->dir].tmp_fd, tmp_name, 0);
-	close(fd); /* after rename or unlink: the lock goes with it */
+	close(flow.fd); /* after rename or unlink: the lock goes with it */
 	*ret_status = status;
 	return err;
 }

@@ -10,6 +10,7 @@
  *   fs_scan.c   what lies in the directories when we come: files to count, leftovers to remove
  *   fs_read.c   GET, STAT, EXISTS
  *   fs_write.c  PUT
+ *   fs_flow.c   the bytes of one file, through the page cache or past it
  *
  * One chunk is one file, in one flat directory, or in several of which the key picks one. A file
  * appears by rename, so a reader sees a whole value, old or new. Nothing is ever fsynced: this is a
@@ -38,6 +39,10 @@ enum {
 
 /* Read, written and hashed at once: small enough to be in cache still when it is hashed. */
 #define KVR_FS_SLICE ((size_t)KVR_KIB(256))
+
+/* What a direct call is aligned to: the largest block that disks have. */
+#define KVR_FS_ALIGN ((size_t)KVR_KIB(4))
+#define KVR_FS_STAGE ((size_t)KVR_MIB(1))
 
 /* Both descriptors are a lane's own, so that a directory that was removed heals by redialling. */
 struct kvr_fs_dir {
@@ -84,6 +89,7 @@ struct kvr_store {
 	uint64_t    free_floor;
 	bool        local;      /* every directory is on a file system of this machine */
 	bool        indexed;    /* there is a capacity or a floor, so somebody has to count */
+	bool        direct;     /* files are moved past the page cache */
 	uint64_t    seed;       /* makes temporary names ours alone, also among machines */
 	_Atomic uint64_t tmp_count;
 
@@ -98,6 +104,7 @@ struct kvr_connector {
 	struct kvr_store *store;
 	struct kvr_kick  *kick;
 	uint8_t          *scratch;
+	uint8_t          *stage; /* KVR_FS_STAGE bytes, aligned; NULL unless direct */
 	struct kvr_fs_dir dir[KVR_FS_DIRS_MAX];
 	char              why[384];
 };
@@ -109,6 +116,23 @@ struct kvr_fs_name {
 	char     text[KVR_FS_NAME_MAX + 1];
 };
 
+/* One file, from its beginning to its end. */
+struct kvr_fs_flow {
+	int      fd;
+	bool     direct;
+	uint64_t at;   /* bytes moved, those that are only staged not among them when writing */
+	size_t   held; /* in the lane's stage */
+	size_t   taken; /* of these; reading */
+};
+
+/* fs_flow.c. The status of the item: KVR_OK, or what the disk said. Nothing here can be kicked. */
+int32_t kvr_fs_flow_out(struct kvr_connector *, struct kvr_fs_flow *, const struct kvr_fs_name *,
+    const uint8_t *from, size_t len);
+int32_t kvr_fs_flow_end(
+    struct kvr_connector *, struct kvr_fs_flow *, const struct kvr_fs_name *); /* of out */
+int32_t kvr_fs_flow_in(struct kvr_connector *, struct kvr_fs_flow *, const struct kvr_fs_name *,
+    uint8_t *to, size_t len);
+
 /* fs_config.c */
 enum kvr_err kvr_fs_configure(
     struct kvr_store *, const struct kvr_store_opts *, char *why, size_t why_cap);
@@ -119,6 +143,9 @@ enum kvr_err kvr_fs_open_dirs(
 void kvr_fs_close_dirs(const struct kvr_store *, struct kvr_fs_dir *);
 /* Whether one may write there: makes a file and removes it. */
 enum kvr_err kvr_fs_probe(
+    struct kvr_store *, const struct kvr_fs_dir *, char *why, size_t why_cap);
+/* Takes s->direct back where one directory refuses it; then why has a remark, else "". */
+void kvr_fs_probe_direct(
     struct kvr_store *, const struct kvr_fs_dir *, char *why, size_t why_cap);
 bool kvr_fs_is_local(const struct kvr_fs_dir *, uint32_t n);
 

@@ -68,6 +68,8 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct why *
 		return bad(w, "capacity, free_floor: an LMCache server has no limit to set");
 	if (o->tmp_dir != NULL)
 		return bad(w, "tmp_dir: is for file tiers");
+	if (o->direct)
+		return bad(w, "direct: is for file tiers");
 	/* It becomes part of the model's name, which is all that stands before the first '@'. */
 	if (strlen(prefix) >= KVR_LM_KEY_MAX || strchr(prefix, '@') != NULL)
 		return bad(w, "prefix: at most %u bytes without '@' on lm", KVR_LM_KEY_MAX - 1);

@@ -60,8 +60,8 @@ check_opts(const struct kvr_store_opts *opts, char *why, size_t why_cap)
 		wrong = "a memory tier speaks no TLS; take the tls settings out";
 	else if (opts->ttl_ms != 0)
 		wrong = "a memory tier has no ttl: it evicts at capacity; take it out";
-	else if (opts->free_floor != 0 || opts->tmp_dir != NULL || opts->no_chunk_meta)
-		wrong = "free_floor, tmp_dir and save_chunk_meta belong to fs://; take them out";
+	else if (opts->free_floor != 0 || opts->tmp_dir != NULL || opts->no_chunk_meta || opts->direct)
+		wrong = "free_floor, tmp_dir, direct and save_chunk_meta belong to fs://; take them out";
 	else if (opts->prefix != NULL && strlen(opts->prefix) > PREFIX_LEN_MAX)
 		wrong = "the prefix is longer than 256 bytes";
 	if (wrong == NULL)

@@ -130,6 +130,8 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_r
 		return kvr_redis_bad(w, "free_floor: is for file tiers");
 	if (o->tmp_dir != NULL)
 		return kvr_redis_bad(w, "tmp_dir: is for file tiers");
+	if (o->direct)
+		return kvr_redis_bad(w, "direct: is for file tiers");
 	if (strlen(prefix) > KVR_REDIS_PREFIX_MAX)
 		return kvr_redis_bad(w, "prefix: longer than %u bytes", KVR_REDIS_PREFIX_MAX);
 	if (o->ttl_ms > INT64_MAX / 2)

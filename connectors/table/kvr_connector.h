@@ -181,6 +181,7 @@ struct kvr_store_opts {
 	/* LMCache's fs options. */
 	bool        no_chunk_meta;   /* save_chunk_meta false: no header in front of the payload */
 	const char *tmp_dir;         /* relative directory for temporary files; NULL: none */
+	bool        direct;          /* a file tier's files past the page cache, where that works */
 	uint64_t    slot_bytes;      /* a full chunk, where a header-less read has to know it */
 	struct kvr_tls_opts tls;
 	struct kvr_sentinel_opts sentinel;
@@ -200,7 +201,10 @@ struct kvr_connector_ops {
 	uint32_t           formats; /* KVR_FORMAT_BITs it can hold */
 	uint32_t           format_tier, format_url; /* defaults: in a tier, by --url or remote_url */
 
-	/* KVR_E_CONFIG or KVR_E_TOO_BIG with a sentence in why: what is wrong and what to do. */
+	/*
+	 * KVR_E_CONFIG or KVR_E_TOO_BIG with a sentence in why: what is wrong and what to do. With
+	 * KVR_OK text in why is a remark for whoever runs this: it works, and not as was asked.
+	 */
 	enum kvr_err (*open)(
 	    const struct kvr_store_opts *, struct kvr_store **ret, char *why, size_t why_cap);
 	void (*close)(struct kvr_store *take); /* after every hang_up; NULL is fine */

@@ -2,6 +2,8 @@
 #include "kvr_fs_disk.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -18,6 +20,8 @@ int     __real_fstatvfs(int fd, struct statvfs *ret);
 int     __wrap_fstatvfs(int fd, struct statvfs *ret);
 int     __real_unlinkat(int fd, const char *name, int flags);
 int     __wrap_unlinkat(int fd, const char *name, int flags);
+int     __real_openat(int fd, const char *name, int flags, ...);
+int     __wrap_openat(int fd, const char *name, int flags, ...);
 
 static bool
 interrupted(void)
@@ -39,6 +43,17 @@ is_disk(int fd)
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* True: it is to be refused. */
+static bool
+past_the_cache(int fd)
+{
+	if ((fcntl(fd, F_GETFL) & O_DIRECT) == 0)
+		return false;
+	kvr_fs_disk.direct_calls++;
+	errno = EINVAL;
+	return kvr_fs_disk.refuses_writes;
+}
+
 ssize_t
 __wrap_write(int fd, const void *at, size_t len)
 {
@@ -49,6 +64,8 @@ __wrap_write(int fd, const void *at, size_t len)
 		errno = EINTR;
 		return -1;
 	}
+	if (past_the_cache(fd))
+		return -1;
 	if (kvr_fs_disk.write_errno != 0 && kvr_fs_disk.in-- <= 0) {
 		errno = kvr_fs_disk.write_errno;
 		return -1;
@@ -68,6 +85,8 @@ __wrap_pread(int fd, void *at, size_t len, off_t offset)
 		errno = EINTR;
 		return -1;
 	}
+	if (past_the_cache(fd))
+		return -1;
 	if (kvr_fs_disk.read_errno != 0 && kvr_fs_disk.in-- <= 0) {
 		errno = kvr_fs_disk.read_errno == -1 ? 0 : kvr_fs_disk.read_errno;
 		return kvr_fs_disk.read_errno == -1 ? 0 : -1;
@@ -100,4 +119,19 @@ __wrap_unlinkat(int fd, const char *name, int flags)
 			kvr_fs_disk.write_errno = 0;
 	}
 	return err;
+}
+
+int
+__wrap_openat(int fd, const char *name, int flags, ...)
+{
+	va_list args;
+
+	if ((flags & O_DIRECT) != 0 && kvr_fs_disk.refuses_direct) {
+		errno = EINVAL;
+		return -1;
+	}
+	va_start(args, flags);
+	mode_t mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
+	va_end(args);
+	return __real_openat(fd, name, flags, mode);
 }

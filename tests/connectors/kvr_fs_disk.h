@@ -21,6 +21,9 @@ struct kvr_fs_disk {
 	uint64_t    frees_per_file; /* what an eviction adds to it */
 	bool        heals_when_evicted;
 	void      (*after_write)(void);
+	bool        refuses_direct; /* opens of O_DIRECT are EINVAL */
+	bool        refuses_writes; /* direct reads and writes are EINVAL */
+	_Atomic int direct_calls;   /* reads and writes past the page cache, so far */
 	_Atomic int writes;         /* to regular files, so far */
 };
 

@@ -35,6 +35,13 @@ begin_split(struct kvr_store_opts *opts)
 }
 
 static void
+begin_direct(struct kvr_store_opts *opts)
+{
+	begin(opts);
+	opts->direct = true;
+}
+
+static void
 begin_headless(struct kvr_store_opts *opts)
 {
 	begin(opts);
@@ -57,6 +64,8 @@ const struct kvr_subject kvr_subjects[] = {
 	{ FS("fs sealed, counted", KVR_FORMAT_SEALED, begin_counted), .any_key = true,
 	    .keeps_shape = true, .keeps_raw = true },
 	{ FS("fs sealed, split", KVR_FORMAT_SEALED, begin_split), .any_key = true,
+	    .keeps_shape = true, .keeps_raw = true },
+	{ FS("fs sealed, direct", KVR_FORMAT_SEALED, begin_direct), .any_key = true,
 	    .keeps_shape = true, .keeps_raw = true },
 	{ FS("fs bare", KVR_FORMAT_BARE, begin) },
 	{ FS("fs lmcache", KVR_FORMAT_LMCACHE, begin), .keeps_shape = true },

@@ -75,7 +75,8 @@ check_entry(const struct kvr_golden *entry, bool with_header)
 }
 
 static void
-check_set(const char *set_name, const char *url_format, bool no_chunk_meta, const char *tmp_dir)
+check_set_so(const char *set_name, const char *url_format, bool no_chunk_meta,
+    const char *tmp_dir, bool direct)
 {
 	struct kvr_golden       *doc = kvr_golden_open("fs_layout.json");
 	const struct kvr_golden *set = kvr_golden_get(kvr_golden_get(doc, "sets"), set_name);
@@ -85,6 +86,7 @@ check_set(const char *set_name, const char *url_format, bool no_chunk_meta, cons
 	snprintf(bed.url, sizeof(bed.url), url_format, bed.dir, bed.dir);
 	bed.opts.no_chunk_meta = no_chunk_meta;
 	bed.opts.tmp_dir = tmp_dir;
+	bed.opts.direct = direct;
 	kvr_fs_bed_open(&bed);
 	KVR_GOLDEN_EACH(entry, kvr_golden_get(set, "entries")) {
 		check_entry(entry, !no_chunk_meta);
@@ -95,6 +97,14 @@ check_set(const char *set_name, const char *url_format, bool no_chunk_meta, cons
 	ck_assert_uint_eq(kvr_dir_count(bed.dir, ".tmp"), 0);
 	kvr_fs_bed_remove(&bed);
 	kvr_golden_close(doc);
+}
+
+/* Through the page cache and past it. */
+static void
+check_set(const char *set_name, const char *url_format, bool no_chunk_meta, const char *tmp_dir)
+{
+	check_set_so(set_name, url_format, no_chunk_meta, tmp_dir, false);
+	check_set_so(set_name, url_format, no_chunk_meta, tmp_dir, true);
 }
 
 START_TEST(lmcache_files_are_the_same_byte_by_byte)
