@@ -11,6 +11,7 @@
  */
 #include "kvr_connectors.h"
 #include "kvr_fault.h"
+#include "kvr_pause.h"
 #include "kvr_resp.h"
 #include "kvr_stop.h"
 
@@ -44,20 +45,10 @@ say_fault(struct kvr_connector *c, enum kvr_err err, const struct kvr_fault *f)
 	    c->store->path);
 }
 
-/* KVR_OK: the time is over. It may last longer than the batch; then the batch's end comes first. */
-static enum kvr_err
-sleep_for(struct kvr_connector *c, uint64_t ns, uint64_t until_ns)
-{
-	uint64_t end_ns = kvr_now_ns() + ns;
-	enum kvr_err err = kvr_stream_wait(-1, 0, KVR_MIN(end_ns, until_ns), c->kick);
-
-	return err == KVR_E_TIMEOUT && end_ns < until_ns ? KVR_OK : err;
-}
-
 static enum kvr_err
 hang(struct kvr_connector *c, const struct kvr_fault *f, uint64_t until_ns)
 {
-	return say_fault(c, kvr_stream_wait(-1, 0, until_ns, c->kick), f);
+	return say_fault(c, kvr_pause(c->kick, UINT64_MAX, until_ns), f);
 }
 
 static enum kvr_err
@@ -149,7 +140,7 @@ before(struct kvr_connector *c, const struct kvr_fault_met *met, uint64_t until_
 	if (delay == NULL)
 		return KVR_OK;
 	uint64_t more = kvr_fault_draw(c->store) % (delay->most - delay->least + 1);
-	enum kvr_err err = sleep_for(c, delay->least + more, until_ns);
+	enum kvr_err err = kvr_pause(c->kick, kvr_now_ns() + delay->least + more, until_ns);
 	return err == KVR_OK ? KVR_OK : say_fault(c, err, delay);
 }
 
@@ -185,7 +176,7 @@ drip(struct kvr_connector *c, const struct kvr_fault *f, enum kvr_verb verb, str
 			continue;
 		uint64_t len = verb == KVR_VERB_GET || verb == KVR_VERB_PUT ? items[i].span.len : 0;
 		uint64_t ns = len / f->least * KVR_SEC(1) + len % f->least * KVR_SEC(1) / f->least;
-		err = sleep_for(c, ns, until_ns);
+		err = kvr_pause(c->kick, kvr_now_ns() + ns, until_ns);
 		if (err != KVR_OK)
 			return say_fault(c, err, f);
 		err = pass(c, verb, &items[i], 1, until_ns);

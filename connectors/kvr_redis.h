@@ -44,6 +44,7 @@ struct kvr_redis_sentinels;
 struct kvr_store {
 	uint32_t magic;
 	bool     is_unix, is_tls;
+	bool     resp3; /* HELLO 3 */
 	uint16_t port;
 	uint32_t db;
 	uint32_t lm_head_len; /* LMCACHE: bytes of a header */

@@ -2,6 +2,7 @@
 /* From an address to a connection that has signed in. */
 #include "kvr_redis.h"
 #include "kvr_control.h"
+#include "kvr_resp3.h"
 #include "kvr_stream_tls.h"
 
 #include <stdio.h>
@@ -37,12 +38,31 @@ kvr_redis_login(struct kvr_sock *s, const char *user, const char *password)
 	return kvr_redis_demand(s, 2, (const char *const[]){ "AUTH", password }, KVR_E_AUTH);
 }
 
+/* RESP3, and the password in the same breath. */
+static enum kvr_err
+hello(struct kvr_connector *c)
+{
+	char text[256];
+	enum kvr_err err =
+	    kvr_resp3_hello(&c->s, c->store->user, c->store->password, text, sizeof(text));
+	if (err != KVR_OK || text[0] == '\0')
+		return err;
+	/* "ERR unknown command" or "NOPROTO": a server before RESP3. */
+	bool old = strncmp(text, "ERR ", 4) == 0 || strncmp(text, "NOPROTO", 7) == 0;
+	if (old && strstr(text, "max number") == NULL)
+		return kvr_stream_fail(&c->s, KVR_E_CONFIG,
+		    "HELLO: %s; this server does not speak RESP3, take protocol=3 out", text);
+	err = (enum kvr_err)kvr_resp_error(text, strlen(text));
+	return kvr_stream_fail(&c->s, err, "HELLO: %s", text);
+}
+
 static enum kvr_err
 sign_in(struct kvr_connector *c)
 {
 	const struct kvr_store *store = c->store;
 	char db[12];
-	enum kvr_err err = kvr_redis_login(&c->s, store->user, store->password);
+	enum kvr_err err =
+	    store->resp3 ? hello(c) : kvr_redis_login(&c->s, store->user, store->password);
 	if (err == KVR_OK && store->db > 0) {
 		snprintf(db, sizeof(db), "%u", store->db);
 		err =

@@ -58,10 +58,12 @@ option(const struct kvr_url_option *o, const struct kvr_redis_scheme *scheme, st
 {
 	if (kvr_redis_tls_option(s, o->name))
 		return KVR_OK;
-	if (strcmp(o->name, "protocol") == 0 && strcmp(o->value, "2") == 0)
-		return KVR_OK;
-	if (strcmp(o->name, "protocol") == 0)
-		return kvr_redis_bad(w, "option protocol: only 2 is spoken here");
+	if (strcmp(o->name, "protocol") == 0) {
+		s->resp3 = strcmp(o->value, "3") == 0;
+		if (s->resp3 || strcmp(o->value, "2") == 0)
+			return KVR_OK;
+		return kvr_redis_bad(w, "option protocol: 2 or 3");
+	}
 	if (strcmp(o->name, "service") == 0 && by_sentinels(scheme)) {
 		memcpy(given->service, o->value, sizeof(given->service));
 		return KVR_OK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The window of one step, and what all verbs need to write requests and read replies. */
 #include "kvr_redis.h"
+#include "kvr_resp3.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -67,7 +68,9 @@ read_one(struct kvr_connector *c, const struct kvr_redis_step *step, struct wind
 {
 	struct kvr_resp reply;
 	uint32_t i = w->to_read.i, part = w->to_read.part;
-	enum kvr_err err = kvr_resp_read(&c->s, &reply);
+	char room[KVR_RESP3_TEXT];
+	enum kvr_err err = c->store->resp3 ? kvr_resp3_read(&c->s, room, &reply)
+	                                   : kvr_resp_read(&c->s, &reply);
 	if (err == KVR_OK)
 		err = step->reply(c, &items[i], &c->note[i], part, &reply);
 	if (err != KVR_OK)

@@ -10,6 +10,7 @@ endfunction()
 
 kvr_redis_test(connectors.redis test_redis.c)
 kvr_redis_test(connectors.redis_faults test_redis_faults.c)
+kvr_redis_test(connectors.redis_resp3 test_redis_resp3.c)
 kvr_redis_test(connectors.redis_golden test_redis_golden.c)
 kvr_redis_test(connectors.fault test_fault.c)
 target_sources(test_connectors_fault PRIVATE tmp_dir.c)

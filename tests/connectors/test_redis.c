@@ -325,7 +325,7 @@ START_TEST(what_is_not_understood_is_refused_by_name)
 	} urls[] = { { "redis://h/x", "database" }, { "redis://h?db=-1", "db" },
 		{ "redis://h/1?db=2", "1 in the path" },
 		{ "redis://h?socket_timeout=5", "socket_timeout" },
-		{ "redis://h?protocol=3", "protocol" }, { "redis://a,b", "one host" },
+		{ "redis://h?protocol=4", "protocol" }, { "redis://a,b", "one host" },
 		{ "redis://user@h", "password" }, { "resp://h", "scheme" },
 		{ "unix://host/x", "host" }, { "unix://", "path" }, { "unix:///", "path" },
 		{ "redis://h/%zz", "hex" } };

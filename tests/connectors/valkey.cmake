@@ -3,7 +3,7 @@
 kvr_redis_test(connectors.valkey test_valkey.c)
 set_tests_properties(connectors.valkey PROPERTIES LABELS "redis;valkey")
 
-foreach(t IN ITEMS redis redis_golden valkey conformance_redis conformance_valkey)
+foreach(t IN ITEMS redis redis_golden redis_resp3 valkey conformance_redis conformance_valkey)
   add_test(NAME connectors.${t}_on_valkey COMMAND test_connectors_${t}
     WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
   set_tests_properties(connectors.${t}_on_valkey PROPERTIES LABELS "valkey;twin" TIMEOUT 300

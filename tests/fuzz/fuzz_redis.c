@@ -12,7 +12,7 @@
 #include "kvr_fuzz.h"
 #include "kvr_redis.h"
 
-enum { ITEMS = 3, LEN = 8, ROOM = 64, GUARD = 0x5A, FORMATS = 3 };
+enum { ITEMS = 3, LEN = 8, ROOM = 64, GUARD = 0x5A, FORMATS = 5 };
 
 static const char *const keys[ITEMS] = { "m@1@0@0@half", "m@1@0@1@half", "m@1@0@2@half" };
 static const enum kvr_verb verbs[] = { KVR_VERB_EXISTS, KVR_VERB_GET, KVR_VERB_STAT, KVR_VERB_PUT,
@@ -30,6 +30,10 @@ static struct kvr_store stores[FORMATS] = {
 	    .window_bytes = 4096,
 	    .lm_head_len = 28,
 	    .rules = { .format = KVR_FORMAT_LMCACHE, .n_groups = 1 } },
+	{ .kind = &kvr_redis_kind_redis, .window_bytes = 4096, .resp3 = true,
+	    .rules = { .format = KVR_FORMAT_SEALED, .seal_head = KVR_SEAL_HEAD } },
+	{ .kind = &kvr_redis_kind_redis, .window_bytes = 4096, .resp3 = true,
+	    .rules = { .format = KVR_FORMAT_BARE } },
 };
 
 static void
@@ -98,6 +102,8 @@ kvr_fuzz_seed(size_t i, uint8_t *ret)
 		    "$3\r\nabc\r\n$8\r\n12345678\r\n"),
 		SEED("\15+OK\r\n+OK\r\n-READONLY x\r\n+OK\r\n-OOM x\r\n:2\r\n"),
 		SEED("\16:2\r\n:0\r\n-MOVED 1 a:1\r\n"),
+		SEED("\20>2\r\n+a\r\n:1\r\n_\r\n|1\r\n+k\r\n%1\r\n+a\r\n#t\r\n!5\r\nOOM x\r\n_\r\n"),
+		SEED("\25$8\r\n12345678\r\n_\r\n!9\r\nLOADING x\r\n"),
 #undef SEED
 	};
 	if (i == KVR_LEN(seeds))
