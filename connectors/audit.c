@@ -58,7 +58,7 @@ open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why,
 		return err;
 	}
 	s->magic = STORE_MAGIC;
-	s->ops = opts->faults != NULL ? kvr_connector_rehearse() : opts->faults != NULL ? kvr_connector_rehearse() : kvr_connector_find(opts->url);
+	s->ops = opts->faults != NULL ? kvr_connector_rehearse() : kvr_connector_find(opts->url);
 	KVR_CHECK(s->ops != NULL && opts->audit.line != NULL);
 	s->tier = opts->tier;
 	s->opts = opts->audit;
