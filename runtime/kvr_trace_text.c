@@ -58,6 +58,13 @@ static const char *const link_state[KVR_LINK_STATES] = { "DOWN", "DIALING", "HAL
 static const char *const tier_state[KVR_TIER_STATES] = { "OPENING", "UP", "COOLING", "PROBING",
 	"CLOSED" };
 
+static const char *const blame_name[] = { "none", "key", "lane", "store" };
+static const char *const count_name[KVR_COUNT_N] = {
+#define X(name, text) [KVR_COUNT_##name] = #name,
+	KVR_COUNT_TABLE(X)
+#undef X
+};
+
 /* Fields whose numbers have names. type: only in this message; KVR_MSG_N: in each. */
 static const struct {
 	const char *field;
@@ -68,6 +75,8 @@ static const struct {
 	{ "kind", KVR_MSG_N, KVR_OP_N, op_kind },
 	{ "verb", KVR_MSG_N, KVR_LEN(verb_name), verb_name },
 	{ "cls", KVR_MSG_N, KVR_CLASS_N, class_name },
+	{ "blame", KVR_MSG_N, KVR_LEN(blame_name), blame_name },
+	{ "what", KVR_MSG_COUNT, KVR_COUNT_N, count_name },
 	{ "state", KVR_MSG_LINK_STATE, KVR_LINK_STATES, link_state },
 	{ "state", KVR_MSG_TIER_STATE, KVR_TIER_STATES, tier_state },
 };

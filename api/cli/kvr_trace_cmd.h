@@ -7,6 +7,7 @@
  *   trace_filter.c   which steps are meant
  *   trace_model.c    all steps with what they asked for, by a replay
  *   trace_ops.c      the operations of a trace, and what has become of each
+ *   trace_arrows.c   messages, for drawings
  *   trace_show.c     show, info        trace_last.c     last, ops
  *   trace_follow.c   follow            trace_stat.c     stat
  *   trace_replay.c   replay            trace_step.c     step
@@ -87,6 +88,27 @@ bool trace_is_actor(const char *wanted, uint16_t id);
 /* "7": all operations that had this slot; "7.2": one of them. */
 bool trace_is_op(const char *wanted, uint64_t op);
 
+/* By --op, --request and --key alone. */
+bool trace_is_wanted_op(const struct trace_cmd *, uint64_t op);
+
+/* ---- messages, for drawings ---- */
+
+struct trace_arrow {
+	const struct trace_step *step; /* that received it; of one that went outside: that sent it */
+	const struct kvr_msg *msg;
+	uint64_t now_ns;
+	bool     arrives; /* at a decider */
+};
+
+struct trace_arrows {
+	struct trace_arrow *at;
+	uint64_t n, cap;
+};
+
+/* False: no memory. */
+bool trace_arrows_of(const struct trace_cmd *, const struct trace_model *, struct trace_arrows *ret);
+void trace_arrows_free(struct trace_arrows *);
+
 /* ---- operations ---- */
 
 
@@ -144,7 +166,7 @@ void trace_effects(const struct kvr_replay *, const struct kvr_trace_head *, con
 typedef int trace_fn(struct trace_cmd *, const struct kvr_trace_view *, const char *path);
 trace_fn trace_show, trace_info, trace_follow, trace_replay, trace_step_run, trace_draw, trace_check,
     trace_stat, trace_cut, trace_bless, trace_last_of, trace_list_ops;
-int trace_chrome(struct trace_cmd *, struct trace_model *);
+int trace_chrome(struct trace_cmd *, const struct trace_model *, FILE *to);
 int trace_diff(struct trace_cmd *);
 int trace_states(struct trace_cmd *);
 int trace_watch(struct trace_cmd *);

@@ -129,6 +129,13 @@ trace_filter_ready(struct trace_cmd *c, const struct kvr_trace_view *view)
 	return true;
 }
 
+bool
+trace_is_wanted_op(const struct trace_cmd *c, uint64_t op)
+{
+	return (c->op == NULL || trace_is_op(c->op, op)) &&
+	       ((c->request == NULL && c->key == NULL) || is_chosen(op));
+}
+
 static bool
 is_in_state(const struct trace_cmd *c, const struct kvr_rec_step *s)
 {
@@ -169,9 +176,7 @@ trace_is_wanted(
 
 	return is_in_time(c, h, s->now_ns) &&
 	       (c->actor == NULL || trace_is_actor(c->actor, r->actor)) &&
-	       (c->op == NULL || trace_is_op(c->op, s->msg.op)) &&
-	       (c->state == NULL || is_in_state(c, s)) &&
-	       ((c->request == NULL && c->key == NULL) || is_chosen(s->msg.op)) &&
+	       trace_is_wanted_op(c, s->msg.op) && (c->state == NULL || is_in_state(c, s)) &&
 	       (c->msg == NULL || strcasecmp(kvr_msg_info[s->msg.type].name, c->msg) == 0) &&
 	       (c->step_from == 0 || s->step >= c->step_from) &&
 	       (c->step_until == 0 || s->step <= c->step_until);

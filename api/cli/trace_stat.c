@@ -43,9 +43,9 @@ add(struct table *t, const struct trace_model *m, uint64_t i)
 
 		if (fx->kind != KVR_FX_SEND || !trace_is_decider(fx->msg.to))
 			continue;
-		uint64_t *now = &t->waiting[fx->msg.to];
+		uint64_t now = ++t->waiting[fx->msg.to];
 
-		t->waiting_max[fx->msg.to] = KVR_MAX(t->waiting_max[fx->msg.to], ++*now);
+		t->waiting_max[fx->msg.to] = KVR_MAX(t->waiting_max[fx->msg.to], now);
 	}
 }
 

@@ -20,7 +20,7 @@
 
 #include "kvr_router_own.h"
 #include "kvr_sim_instance.h"
-#include "kvr_trace.h"
+#include "kvr_tape.h"
 
 enum swarm_stop { SWARM_GOES_ON, SWARM_DRAIN, SWARM_ABORT, SWARM_DRAIN_THEN_ABORT };
 
@@ -51,17 +51,11 @@ struct swarm_call {
 	uint64_t waited_ns;  /* a worker gave a part back then that it had not begun; 0: none */
 };
 
-struct swarm_tape {
-	struct kvr_trace *trace; /* NULL: not recorded */
-	struct kvr_event  running;
-	struct kvr_row    rows[KVR_SLICE_KEYS];
-};
-
 struct swarm {
 	struct swarm_plan plan;
 	struct kvr_sim_instance in;
 	struct kvr_sim_watch watch;
-	struct swarm_tape tape;
+	struct kvr_tape tape;
 	struct swarm_call *calls; /* by the simulator's number */
 	uint32_t cap_calls;
 	uint32_t number[KVR_OPS_MAX]; /* of the call that has this operation's slot */
@@ -107,10 +101,6 @@ void swarm_tables_check(struct swarm *);
 void swarm_tables_empty(struct swarm *);
 
 /* swarm_tape.c */
-void swarm_tape_open(struct swarm *);
-void swarm_tape_before(struct swarm *, const struct kvr_event *);
-void swarm_tape_after(struct swarm *, const struct kvr_actor *, uint32_t before, uint64_t digest,
-    const struct kvr_out *);
 /* Replays what was recorded; a difference is broken. */
 void swarm_tape_replay(struct swarm *);
 void swarm_tape_close(struct swarm *);

@@ -157,7 +157,7 @@ before(void *arg, struct kvr_sim *sim, const struct kvr_event *ev)
 	if (ev->msg.type == KVR_MSG_PART_DONE && ev->msg.from >= KVR_ID_WORKER)
 		excuse(s, ev);
 	(void)sim;
-	swarm_tape_before(s, ev);
+	kvr_tape_before(&s->tape, ev);
 }
 
 static void
@@ -174,7 +174,7 @@ after(void *arg, struct kvr_sim *sim, const struct kvr_actor *a, uint32_t state_
 		if (fx->kind == KVR_FX_SEND && fx->msg.type == KVR_MSG_COMPLETE)
 			is_prompt(s, &fx->msg);
 	}
-	swarm_tape_after(s, a, state_before, digest, out);
+	kvr_tape_after(&s->tape, s->in.sim, a, state_before, digest, out);
 }
 
 void

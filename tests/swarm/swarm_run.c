@@ -24,8 +24,8 @@ begin(struct swarm *s, bool record)
 	                                  .transcript = s->show,
 	                                  .watch = &s->watch });
 	swarm_plan_faults(s);
-	if (record)
-		swarm_tape_open(s);
+	if (record && !kvr_tape_open(&s->tape, s->in.sim, s->plan.ring_bytes, "swarm"))
+		swarm_broken(s, "no trace");
 	kvr_sim_instance_start(&s->in);
 	kvr_sim_run(s->in.sim, 1000); /* at 0 nothing is asked: 0 says never */
 }

@@ -12,64 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t
-actors_of(const struct swarm *s, const struct kvr_actor **ret)
-{
-	uint32_t n = 0;
-
-	for (uint32_t id = 0; id < KVR_ID_N; id++) {
-		if (s->in.sim->decider[id].present)
-			ret[n++] = &s->in.sim->decider[id].actor;
-	}
-	return n;
-}
-
-void
-swarm_tape_open(struct swarm *s)
-{
-	const struct kvr_trace_options options = {
-		.dir = "none", .size = s->plan.ring_bytes, .instance = "swarm"
-	};
-	const struct kvr_actor *actors[KVR_ID_N];
-	char why[256] = "";
-
-	if (kvr_trace_open(&options, &s->tape.trace, why, sizeof(why)) != KVR_OK)
-		swarm_broken(s, "no trace: %s", why);
-	uint32_t n = actors_of(s, actors);
-
-	kvr_trace_actors(s->tape.trace, actors, n);
-}
-
-void
-swarm_tape_before(struct swarm *s, const struct kvr_event *ev)
-{
-	struct swarm_tape *t = &s->tape;
-
-	t->running = *ev;
-	if (t->trace == NULL || !kvr_trace_wants_rows(&ev->msg))
-		return;
-	KVR_CHECK(ev->msg.n_rows <= KVR_SLICE_KEYS);
-	memcpy(t->rows, ev->rows, ev->msg.n_rows * sizeof(t->rows[0]));
-	t->running.rows = t->rows;
-}
-
-void
-swarm_tape_after(struct swarm *s, const struct kvr_actor *a, uint32_t before, uint64_t digest,
-    const struct kvr_out *out)
-{
-	const struct kvr_actor *actors[KVR_ID_N];
-	struct swarm_tape *t = &s->tape;
-
-	if (t->trace == NULL)
-		return;
-	kvr_trace_step(t->trace, a, &t->running, before, digest, out);
-	if (kvr_trace_wants_snapshot(t->trace)) {
-		uint32_t n = actors_of(s, actors);
-
-		kvr_trace_snapshot(t->trace, actors, n, kvr_sim_now(s->in.sim));
-	}
-}
-
 /* A ring that did not come round is as good with its unwritten end cut off, and sooner copied. */
 static struct kvr_trace_view *
 view_of(const struct swarm *s)
@@ -128,8 +70,7 @@ swarm_tape_replay(struct swarm *s)
 bool
 swarm_tape_keep(struct swarm *s, const char *path, const char *why)
 {
-	struct swarm_tape *t = &s->tape;
-	uint64_t len = 0;
+	struct kvr_tape *t = &s->tape;
 
 	if (t->trace == NULL)
 		return false;
@@ -138,14 +79,7 @@ swarm_tape_keep(struct swarm *s, const char *path, const char *why)
 
 		kvr_trace_broken(t->trace, a, &t->running, a->state, s->in.sim->steps, why);
 	}
-	const void *bytes = kvr_trace_bytes(t->trace, &len);
-	FILE *f = fopen(path, "wb");
-
-	if (f == NULL)
-		return false;
-	bool ok = fwrite(bytes, 1, len, f) == len;
-
-	return fclose(f) == 0 && ok;
+	return kvr_trace_save(t->trace, path);
 }
 
 void
