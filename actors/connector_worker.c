@@ -5,6 +5,8 @@
  */
 #include "kvr_workers.h"
 
+#include "kvr_stats.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +36,8 @@ kvr_words_set(struct kvr_words *w, const char *text)
 {
 	pthread_mutex_lock(&w->lock);
 	snprintf(w->text, sizeof(w->text), "%s", text);
+	if (w->shown != NULL)
+		kvr_stats_words_set(w->shown, w->text);
 	pthread_mutex_unlock(&w->lock);
 }
 

@@ -117,7 +117,8 @@ struct kvr_transfer_config {
 struct kvr_metrics_config {
 	uint32_t version, size;
 	uint32_t n_tiers;
-	uint32_t spare;
+	uint32_t n_bounds;
+	uint32_t bound_us[KVR_BOUNDS_MAX + 1]; /* of histograms, rising: see kvr_stats_bounds */
 };
 
 /* START's rows are these bytes, filled up to whole rows with zeros. */

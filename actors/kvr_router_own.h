@@ -14,6 +14,7 @@
  *   router_second.c payloads with a slot on each side of a serde
  *   router_result.c what comes back, key by key
  *   router_end.c    deadlines, cancelling, answering, releasing
+ *   router_stats.c  what is seen of it from outside
  */
 #ifndef KVR_ROUTER_OWN_H
 #define KVR_ROUTER_OWN_H

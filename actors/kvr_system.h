@@ -65,8 +65,11 @@ struct kvr_tier_view {
 	char        why[112]; /* the store's own words for the last error */
 };
 uint32_t kvr_system_tiers(struct kvr_system *, struct kvr_tier_view *ret, uint32_t cap);
-/* Prometheus text or JSON; bytes needed, NUL included. */
-size_t      kvr_system_metrics(struct kvr_system *, bool json, char *ret, size_t cap);
+struct kvr_stats;
+/* A copy of the statistics, all of one moment. */
+void        kvr_system_stats(struct kvr_system *, struct kvr_stats *ret);
+/* For the readers of the page: an invariant broke. */
+void        kvr_system_show_dead(struct kvr_system *);
 const char *kvr_system_trace_path(const struct kvr_system *);
 bool        kvr_system_dead(const struct kvr_system *);
 /* The device driver's words about the last copy that failed; "" if none did. */

@@ -5,12 +5,15 @@
  *   system.c         open and close
  *   system_tier.c    a tier of the configuration: its store, its lanes
  *   system_start.c   the configuration of each decider, as START's rows
- *   system_tell.c    states, words, metrics, log lines
+ *   system_tell.c    states, words, log lines
+ *   system_stats.c   the page of statistics
  */
 #ifndef KVR_SYSTEM_OWN_H
 #define KVR_SYSTEM_OWN_H
 
 #include "kvr_actors.h"
+#include "kvr_page.h"
+#include "kvr_stats.h"
 #include "kvr_system.h"
 #include "kvr_workers.h"
 
@@ -30,6 +33,8 @@ struct kvr_system {
 	struct kvr_work    work;
 	struct kvr_domain *domain;
 	struct kvr_trace  *trace;
+	struct kvr_page    page;
+	struct kvr_stats  *stats; /* in the page */
 	struct kvr_hand   *serde[KVR_SERDE_MAX];
 	struct kvr_copy_worker *copy;
 	struct kvr_words   device_words;
@@ -53,5 +58,9 @@ KVR_MUST_USE enum kvr_err kvr_system_start_deciders(struct kvr_system *);
 
 /* system_tell.c */
 void kvr_system_watch(void *arg, const struct kvr_actor *, uint32_t before, const struct kvr_event *);
+
+/* system_stats.c */
+KVR_MUST_USE enum kvr_err kvr_system_stats_open(struct kvr_system *);
+void kvr_system_after(void *arg, const struct kvr_actor *);
 
 #endif

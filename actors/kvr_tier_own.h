@@ -8,6 +8,7 @@
  *   tier_give.c   the pump: gives parts to links, answers those that cannot go
  *   tier_lane.c   lanes and the breaker: dial, faults, cooling, the probe
  *   tier_check.c  what must always hold
+ *   tier_stats.c  what is seen of it from outside
  */
 #ifndef KVR_TIER_OWN_H
 #define KVR_TIER_OWN_H
@@ -97,6 +98,15 @@ kvr_tier_alive(const struct lane *lane)
 	return !lane->stuck && (lane->state == KVR_LINK_UP || lane->state == KVR_LINK_DIALING);
 }
 
+/* What a part's time here was beyond its work in a lane: the queue, and the hops between threads. */
+static inline uint16_t
+kvr_tier_waited(uint64_t now_ns, const struct part *p, uint32_t took_us)
+{
+	uint64_t all_us = (now_ns - p->queued_ns) / 1000;
+
+	return kvr_short_us(all_us > took_us ? all_us - took_us : 0);
+}
+
 /* tier_done.c */
 void kvr_tier_done(struct tier *, const struct kvr_event *, struct kvr_out *, struct part *);
 
@@ -110,7 +120,8 @@ struct part *kvr_tier_next(struct tier *, struct lane **ret_lane);
 /* tier_give.c */
 void kvr_tier_pump(struct tier *, const struct kvr_event *, struct kvr_out *);
 /* Answers a part that waits, and frees it. */
-void kvr_tier_drop(struct tier *, struct kvr_out *, struct part *, int32_t err);
+void kvr_tier_drop(struct tier *, const struct kvr_event *, struct kvr_out *, struct part *,
+    int32_t err);
 void kvr_tier_sweep_at(struct tier *, struct kvr_out *, uint64_t deadline_ns);
 void kvr_tier_count(const struct tier *, struct kvr_out *, enum kvr_count, uint32_t n);
 

@@ -14,9 +14,11 @@
 #include "kvr_thread.h"
 
 /* The store's own words for the last error of a tier: written by its lanes, read by whoever asks. */
+struct kvr_stats_words;
 struct kvr_words {
 	pthread_mutex_t lock;
 	char            text[112];
+	struct kvr_stats_words *shown; /* a copy for other processes; NULL: none */
 };
 void kvr_words_set(struct kvr_words *, const char *text);
 void kvr_words_get(struct kvr_words *, char *ret, size_t cap);

@@ -34,6 +34,26 @@ kvr_link_tell(struct link *me, struct kvr_out *out, enum kvr_link_state state, i
 		    .was_up = was_up } });
 }
 
+static void
+tell_metrics(const struct link *me, struct kvr_out *out, enum kvr_stage_kind stage, int32_t err,
+    uint32_t took_us)
+{
+	kvr_send(out, KVR_ID_METRICS,
+	    &(struct kvr_msg){ .type = KVR_MSG_STAGE_STAT,
+		.STAGE_STAT = { .stage = (uint8_t)stage,
+		    .tier = (uint8_t)me->tier,
+		    .err = (int8_t)err,
+		    .took_us = took_us } });
+}
+
+/* A store that has no ping says nothing of itself by refusing one. */
+static void
+tell_pong(const struct link *me, const struct kvr_event *ev, struct kvr_out *out)
+{
+	if (ev->msg.PONG.err != KVR_E_UNSUPPORTED)
+		tell_metrics(me, out, KVR_STAGE_PING, ev->msg.PONG.err, ev->msg.PONG.took_us);
+}
+
 /* One timer for all that is owed: the earliest. */
 void
 kvr_link_watch(struct link *me, struct kvr_out *out, uint64_t until_ns)
@@ -137,20 +157,20 @@ dialed(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	kvr_touch(out, me, sizeof(*me));
 	me->dial_ns = 0;
 	kvr_link_heard(me, ev, out);
-	if (err != KVR_OK) {
-		kvr_link_tell(me, out, KVR_LINK_DOWN, err, KVR_BLAME_STORE, false);
-		return KVR_LINK_DOWN;
-	}
-	if (me->probe) {
+	enum kvr_link_state next = err != KVR_OK ? KVR_LINK_DOWN :
+	    me->probe                            ? KVR_LINK_HALF_OPEN :
+						   KVR_LINK_UP;
+
+	if (next == KVR_LINK_HALF_OPEN)
 		send_ping(me, ev, out);
-		return KVR_LINK_HALF_OPEN;
-	}
-	kvr_link_tell(me, out, KVR_LINK_UP, KVR_OK, KVR_BLAME_NONE, false);
-	return KVR_LINK_UP;
+	else
+		kvr_link_tell(me, out, next, err, err != KVR_OK ? KVR_BLAME_STORE : KVR_BLAME_NONE, false);
+	tell_metrics(me, out, KVR_STAGE_DIAL, err, ev->msg.DIALED.took_us);
+	return next;
 }
 
 static unsigned
-pong_half_open(void *self, const struct kvr_event *ev, struct kvr_out *out)
+first_pong(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct link, me, self, LINK_MAGIC);
 	int32_t err = ev->msg.PONG.err;
@@ -169,7 +189,7 @@ pong_half_open(void *self, const struct kvr_event *ev, struct kvr_out *out)
 
 /* Of an idle connection. */
 static unsigned
-pong_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
+idle_pong(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct link, me, self, LINK_MAGIC);
 	int32_t err = ev->msg.PONG.err;
@@ -191,6 +211,24 @@ pong_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	}
 	kvr_link_tell(me, out, KVR_LINK_UP, err, kvr_err_blame(err), true);
 	return KVR_STAY;
+}
+
+static unsigned
+pong_half_open(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	unsigned next = first_pong(self, ev, out);
+
+	tell_pong(self, ev, out);
+	return next;
+}
+
+static unsigned
+pong_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	unsigned next = idle_pong(self, ev, out);
+
+	tell_pong(self, ev, out);
+	return next;
 }
 
 /* Of a connection that is gone. */

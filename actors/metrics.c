@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counts what routers and tiers say happened. It answers nobody and knows no time: a scrape reads
- * a copy of its state.
+ * Counts what the other deciders say happened. It answers nobody: a scrape reads a copy of its
+ * state, and other processes read the state itself.
  */
 #include "kvr_metrics_state.h"
 
@@ -9,36 +9,45 @@
 
 #define METRICS_MAGIC KVR_MAGIC('M', 'E', 'T', 'R')
 
-_Static_assert(sizeof(struct kvr_metrics_state) ==
-	64 + KVR_OP_N * sizeof(struct kvr_metrics_op) + KVR_COUNT_N * 8 +
-	    KVR_TIERS_MAX * sizeof(struct kvr_metrics_tier),
+_Static_assert(sizeof(struct kvr_metrics_state) == 64 + (KVR_BOUNDS_MAX + 1) * 4 +
+	KVR_OP_N * sizeof(struct kvr_metrics_op) + KVR_STAGE_DIAL * sizeof(struct kvr_metrics_stage) +
+	KVR_COUNT_N * 8 + KVR_TIERS_MAX * sizeof(struct kvr_metrics_tier),
     "no padding");
 
 enum { ONLY, STATES };
 static const char *const state_name[STATES] = { "COUNTING" };
 
-static const uint32_t bound_us[KVR_METRICS_BUCKETS - 1] = {
-#define X(us, seconds) us,
-	KVR_METRICS_BOUNDS(X)
-#undef X
-};
-
 static void
-took(struct kvr_metrics_times *times, uint32_t took_us)
+add(struct kvr_out *out, uint64_t *to, uint64_t n)
 {
-	uint32_t i = 0;
+	kvr_touch(out, to, sizeof(*to));
+	*to += n;
+}
 
-	while (i < KVR_METRICS_BUCKETS - 1 && took_us > bound_us[i])
-		i++;
-	times->bucket[i]++;
-	times->sum_us += took_us;
+/* Only the two words that change are touched: what a step touches is hashed twice. */
+static void
+took(const struct kvr_metrics_state *me, struct kvr_out *out, struct kvr_metrics_times *times,
+    uint32_t took_us)
+{
+	uint32_t low = 0, high = me->n_bounds;
+
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+
+		if (took_us > me->bound_us[mid])
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	add(out, &times->bucket[low], 1);
+	add(out, &times->sum_us, took_us);
 }
 
 /* An error that is not in the list would be a bug elsewhere; it is counted as the first one. */
 static uint32_t
 index_of(int32_t err)
 {
-	return err > 0 || err < KVR_E_TOO_SMALL ? (uint32_t)-KVR_E_PROTO : (uint32_t)-err;
+	return err > 0 || -err >= KVR_METRICS_ERRS ? (uint32_t)-KVR_E_PROTO : (uint32_t)-err;
 }
 
 static unsigned
@@ -50,9 +59,15 @@ start(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	KVR_CHECK(ev->rows != NULL && ev->msg.n_rows == KVR_CONFIG_ROWS(struct kvr_metrics_config));
 	memcpy(&config, ev->rows, sizeof(config));
 	KVR_CHECK(config.size == sizeof(config) && config.n_tiers <= KVR_TIERS_MAX);
-	kvr_touch(out, me, 64);
+	KVR_CHECK(config.n_bounds <= KVR_BOUNDS_MAX);
+	kvr_touch(out, me, offsetof(struct kvr_metrics_state, op));
 	me->magic = METRICS_MAGIC;
 	me->n_tiers = config.n_tiers;
+	me->n_bounds = config.n_bounds;
+	for (uint32_t i = 0; i < config.n_bounds; i++) {
+		KVR_CHECK(i == 0 || config.bound_us[i] > config.bound_us[i - 1]);
+		me->bound_us[i] = config.bound_us[i];
+	}
 	return KVR_STAY;
 }
 
@@ -63,12 +78,14 @@ op_stat(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	KVR_CHECK(ev->msg.OP_STAT.kind < KVR_OP_N);
 	struct kvr_metrics_op *op = &me->op[ev->msg.OP_STAT.kind];
 
-	kvr_touch(out, op, sizeof(*op));
+	kvr_touch(out, op, offsetof(struct kvr_metrics_op, result));
 	op->keys += ev->msg.OP_STAT.n;
 	op->keys_ok += ev->msg.OP_STAT.n_ok;
 	op->bytes += ev->msg.OP_STAT.bytes;
-	op->result[index_of(ev->msg.OP_STAT.err)]++;
-	took(&op->times, ev->msg.OP_STAT.took_us);
+	op->with_bytes += ev->msg.OP_STAT.bytes > 0;
+	op->none_ok += ev->msg.OP_STAT.n_ok == 0;
+	add(out, &op->result[index_of(ev->msg.OP_STAT.err)], 1);
+	took(me, out, &op->times, ev->msg.OP_STAT.took_us);
 	return KVR_STAY;
 }
 
@@ -79,24 +96,47 @@ part_stat(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	uint32_t ok = ev->msg.PART_STAT.n_ok, miss = ev->msg.PART_STAT.n_miss;
 	uint32_t n = ev->msg.PART_STAT.n;
 
-	KVR_CHECK(ev->msg.PART_STAT.tier < KVR_TIERS_MAX && ev->msg.PART_STAT.verb < KVR_VERB_PING);
+	KVR_CHECK(ev->msg.PART_STAT.tier < KVR_TIERS_MAX && ev->msg.PART_STAT.verb < KVR_METRICS_VERBS);
 	KVR_CHECK(ok + miss <= n);
-	struct kvr_metrics_verb *verb =
-	    &me->tier[ev->msg.PART_STAT.tier].verb[ev->msg.PART_STAT.verb];
+	struct kvr_metrics_tier *tier = &me->tier[ev->msg.PART_STAT.tier];
+	struct kvr_metrics_verb *verb = &tier->verb[ev->msg.PART_STAT.verb];
 	uint32_t err = index_of(ev->msg.PART_STAT.err);
 
-	kvr_touch(out, verb, sizeof(*verb));
+	kvr_touch(out, verb, offsetof(struct kvr_metrics_verb, error));
 	verb->parts++;
 	verb->keys += n;
 	verb->ok += ok;
 	verb->miss += miss;
 	verb->bytes += ev->msg.PART_STAT.bytes;
-	if (ev->msg.PART_STAT.dropped) {
-		verb->dropped[err] += n - ok - miss;
-	} else {
-		verb->error[err] += n - ok - miss;
-		took(&verb->times, ev->msg.PART_STAT.took_us);
-	}
+	if (n > ok + miss)
+		add(out, ev->msg.PART_STAT.dropped ? &verb->dropped[err] : &verb->error[err],
+		    n - ok - miss);
+	if (!ev->msg.PART_STAT.dropped)
+		took(me, out, &verb->times, ev->msg.PART_STAT.took_us);
+	took(me, out, &tier->wait, kvr_long_us(ev->msg.PART_STAT.waited));
+	return KVR_STAY;
+}
+
+static unsigned
+stage_stat(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct kvr_metrics_state, me, self, METRICS_MAGIC);
+	uint32_t tier = ev->msg.STAGE_STAT.tier, kind = ev->msg.STAGE_STAT.stage;
+	struct kvr_metrics_stage *stage;
+
+	KVR_CHECK(kind < KVR_STAGE_N && (tier < KVR_TIERS_MAX) == (kind >= KVR_STAGE_DIAL));
+	if (kind == KVR_STAGE_DIAL)
+		stage = &me->tier[tier].dial;
+	else if (kind == KVR_STAGE_PING)
+		stage = &me->tier[tier].ping;
+	else
+		stage = &me->stage[kind];
+	kvr_touch(out, stage, offsetof(struct kvr_metrics_stage, times));
+	stage->n++;
+	stage->failed += ev->msg.STAGE_STAT.err != KVR_OK;
+	stage->last_us = ev->msg.STAGE_STAT.took_us;
+	stage->last_err = ev->msg.STAGE_STAT.err;
+	took(me, out, &stage->times, ev->msg.STAGE_STAT.took_us);
 	return KVR_STAY;
 }
 
@@ -110,8 +150,7 @@ count(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	uint64_t *n = tier < KVR_TIERS_MAX ? &me->tier[tier].count[ev->msg.COUNT.what] :
 					     &me->count[ev->msg.COUNT.what];
 
-	kvr_touch(out, n, sizeof(*n));
-	*n += ev->msg.COUNT.n;
+	add(out, n, ev->msg.COUNT.n);
 	return KVR_STAY;
 }
 
@@ -148,7 +187,7 @@ check(const void *self, unsigned state, bool full)
 	KVR_SELF(const struct kvr_metrics_state, me, self, METRICS_MAGIC);
 	KVR_CHECK(state == ONLY);
 	for (uint32_t t = 0; t < KVR_TIERS_MAX && full; t++) {
-		for (uint32_t v = 0; v < KVR_VERB_PING; v++) {
+		for (uint32_t v = 0; v < KVR_METRICS_VERBS; v++) {
 			const struct kvr_metrics_verb *verb = &me->tier[t].verb[v];
 			uint64_t sum = verb->ok + verb->miss;
 
@@ -166,6 +205,7 @@ static const struct kvr_cell table[STATES][KVR_MSG_N] = {
 		ON(OP_STAT, op_stat),
 		ON(PART_STAT, part_stat),
 		ON(COUNT, count),
+		ON(STAGE_STAT, stage_stat),
 		ON(TIER_STATE, tier_state),
 		ON(STOP, stop),
 	},

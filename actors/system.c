@@ -37,6 +37,7 @@ open_domain(struct kvr_system *sys)
 {
 	const struct kvr_domain_options opt = { .name = sys->instance, .ledger = sys->opt.ledger,
 		.trace = sys->trace, .texts = sys->opt.config->trace.keys, .outside = sys->opt.outside, .watch = kvr_system_watch,
+		.after = kvr_system_after,
 		.arg = sys->opt.arg, .watch_arg = sys,
 		.poison = sys->opt.config->on_panic == KVR_CONFIG_PANIC_POISON };
 	enum kvr_err err = kvr_domain_open(&opt, &sys->domain);
@@ -85,6 +86,8 @@ open_all(struct kvr_system *sys, char *why, size_t why_cap)
 			return err;
 	}
 	err = open_trace(sys, why, why_cap);
+	if (err == KVR_OK)
+		err = kvr_system_stats_open(sys);
 	if (err == KVR_OK)
 		err = open_domain(sys);
 	if (err == KVR_OK)
@@ -171,6 +174,7 @@ kvr_system_free(struct kvr_system *take)
 		kvr_system_tier_close(take, t);
 	if (take->domain != NULL)
 		kvr_domain_free(take->domain);
+	kvr_page_close(&take->page);
 	if (take->trace != NULL)
 		kvr_trace_close(take->trace);
 	pthread_mutex_destroy(&take->device_words.lock);

@@ -30,7 +30,7 @@ kvr_system_add_deciders(struct kvr_system *sys)
 	if (err == KVR_OK)
 		err = kvr_domain_add(sys->domain, KVR_ID_TRANSFER, &kvr_transfer_spec);
 	if (err == KVR_OK)
-		err = kvr_domain_add(sys->domain, KVR_ID_METRICS, &kvr_metrics_spec);
+		err = kvr_domain_add_at(sys->domain, KVR_ID_METRICS, &kvr_metrics_spec, &sys->stats->metrics);
 	for (uint32_t t = 0; t < sys->n_tiers && err == KVR_OK; t++) {
 		err = kvr_domain_add(sys->domain, KVR_ID_TIER_OF(t), &kvr_tier_spec);
 		for (uint32_t l = 0; l < sys->tier[t].n_lanes && err == KVR_OK; l++)
@@ -147,7 +147,9 @@ kvr_system_start_deciders(struct kvr_system *sys)
 	const struct kvr_transfer_config transfer = { .version = 1, .size = sizeof(transfer),
 		.places = KVR_COPY_PLACES, .n_serde = sys->opt.config->serde.threads,
 		.budget_bytes = KVR_COPY_PLACES * (uint64_t)KVR_PART_BYTES };
-	const struct kvr_metrics_config metrics = { .version = 1, .size = sizeof(metrics), .n_tiers = sys->n_tiers };
+	struct kvr_metrics_config metrics = { .version = 1, .size = sizeof(metrics), .n_tiers = sys->n_tiers };
+
+	metrics.n_bounds = kvr_stats_bounds(sys->opt.config, metrics.bound_us);
 	enum kvr_err err = start(&s, KVR_ID_METRICS, &metrics, sizeof(metrics), KVR_CONFIG_ROWS(metrics));
 
 	if (err == KVR_OK)

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an instance says of itself: states, words of stores, metrics, log lines. */
+/* What an instance says of itself: states, words of stores, log lines. */
 #include "kvr_system_own.h"
 
-#include "kvr_metrics_state.h"
-
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* A line per change of a tier, for that is what changes what callers see; lanes at debug. */
@@ -76,29 +73,6 @@ kvr_system_tiers(struct kvr_system *sys, struct kvr_tier_view *ret, uint32_t cap
 		kvr_system_why(sys, t, v->why, sizeof(v->why));
 	}
 	return sys->n_tiers;
-}
-
-static void
-take_metrics(void *arg, const struct kvr_actor *a)
-{
-	memcpy(arg, a->self, sizeof(struct kvr_metrics_state));
-}
-
-size_t
-kvr_system_metrics(struct kvr_system *sys, bool json, char *ret, size_t cap)
-{
-	const char *names[KVR_TIERS_MAX];
-	struct kvr_metrics_state *state = malloc(sizeof(*state));
-
-	if (state == NULL)
-		return 0;
-	for (uint32_t t = 0; t < sys->n_tiers; t++)
-		names[t] = sys->tier[t].config->name;
-	kvr_domain_look(sys->domain, take_metrics, state, KVR_ID_METRICS);
-	size_t n = kvr_metrics_text(state, names, sys->n_tiers, json, ret, cap);
-
-	free(state);
-	return n;
 }
 
 const char *

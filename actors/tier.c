@@ -141,7 +141,7 @@ part_cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	kvr_touch(out, p, sizeof(*p));
 	p->reason = (int8_t)(reason == KVR_OK ? KVR_E_CANCELLED : reason);
 	if (p->place == PLACE_QUEUED) {
-		kvr_tier_drop(me, out, p, p->reason);
+		kvr_tier_drop(me, ev, out, p, p->reason);
 	} else {
 		msg.PART_CANCEL.lane = p->lane;
 		kvr_send(out, KVR_ID_LINK_OF(me->config.tier, p->lane), &msg);

@@ -17,7 +17,8 @@ kvr_tier_count(const struct tier *me, struct kvr_out *out, enum kvr_count what, 
 }
 
 void
-kvr_tier_drop(struct tier *me, struct kvr_out *out, struct part *p, int32_t err)
+kvr_tier_drop(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct part *p,
+    int32_t err)
 {
 	struct kvr_msg done = { .type = KVR_MSG_PART_DONE,
 		.n_rows = p->n_rows,
@@ -40,6 +41,7 @@ kvr_tier_drop(struct tier *me, struct kvr_out *out, struct part *p, int32_t err)
 		    .dropped = p->retried == 0,
 		    .n = p->n_rows,
 		    .n_ok = p->n_ok,
+		    .waited = kvr_tier_waited(ev->now_ns, p, 0),
 		    .bytes = p->moved } };
 
 	kvr_tier_unlink(me, out, p);
@@ -79,7 +81,7 @@ sweep(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 			if (expired(p, ev->now_ns)) {
 				if (out->n >= PUMP_MAX)
 					return false;
-				kvr_tier_drop(me, out, p, KVR_E_TIMEOUT);
+				kvr_tier_drop(me, ev, out, p, KVR_E_TIMEOUT);
 			} else if (p->deadline_ns != 0) {
 				next_ns = KVR_MIN(next_ns, p->deadline_ns);
 			}
@@ -132,7 +134,7 @@ dispatch(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 		if (out->n >= PUMP_MAX)
 			return false;
 		if (expired(p, ev->now_ns))
-			kvr_tier_drop(me, out, p, KVR_E_TIMEOUT);
+			kvr_tier_drop(me, ev, out, p, KVR_E_TIMEOUT);
 		else
 			give(me, ev, out, p, lane);
 	}
@@ -140,13 +142,13 @@ dispatch(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 }
 
 static bool
-answer_all(struct tier *me, struct kvr_out *out, int32_t err)
+answer_all(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, int32_t err)
 {
 	for (uint32_t i = 0; i < LISTS; i++) {
 		while (me->list[i].head != 0) {
 			if (out->n >= PUMP_MAX)
 				return false;
-			kvr_tier_drop(me, out, &me->part[me->list[i].head - 1], err);
+			kvr_tier_drop(me, ev, out, &me->part[me->list[i].head - 1], err);
 		}
 	}
 	me->sweeping = 0;
@@ -159,11 +161,11 @@ kvr_tier_pump(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 	bool ready = true;
 
 	if (me->state == KVR_TIER_CLOSED) {
-		ready = answer_all(me, out, KVR_E_SHUTDOWN);
+		ready = answer_all(me, ev, out, KVR_E_SHUTDOWN);
 	} else if (me->state == KVR_TIER_COOLING || me->state == KVR_TIER_PROBING) {
 		/* A probe belongs to the cool-down: a store that swallows it must not cost callers
 		 * their deadlines, and one that is back answers it in a round trip. */
-		ready = answer_all(me, out, KVR_E_DOWN);
+		ready = answer_all(me, ev, out, KVR_E_DOWN);
 	} else {
 		if (me->sweeping)
 			ready = sweep(me, ev, out);

@@ -82,6 +82,21 @@ work_closed(void *self, const struct kvr_event *ev, struct kvr_out *out)
 }
 
 static void
+tell_metrics(struct kvr_out *out, uint8_t type, const struct kvr_event *ev)
+{
+	enum kvr_stage_kind stage = type == KVR_MSG_COPY     ? KVR_STAGE_COPY
+	                            : type == KVR_MSG_ENCODE ? KVR_STAGE_ENCODE
+	                                                     : KVR_STAGE_DECODE;
+
+	kvr_send(out, KVR_ID_METRICS,
+	    &(struct kvr_msg){ .type = KVR_MSG_STAGE_STAT,
+		.STAGE_STAT = { .stage = (uint8_t)stage,
+		    .tier = KVR_TIERS_MAX,
+		    .err = (int8_t)ev->msg.COPIED.err,
+		    .took_us = ev->msg.COPIED.took_us } });
+}
+
+static void
 take_back(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 {
 	struct job *j = job_of(me, ev, out);
@@ -90,10 +105,13 @@ take_back(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 	KVR_CHECK(me->n_busy > 0 && me->load[j->hand] > 0);
 	me->n_busy--;
 	me->load[j->hand]--;
+	uint8_t type = j->type;
+
 	if (j->hand < HAND_SERDE)
 		me->bytes[j->hand] -= kvr_transfer_bytes(j);
 	me->lost |= j->type == KVR_MSG_COPY && ev->msg.COPIED.lost;
 	kvr_transfer_answer(out, j, ev->msg.COPIED.err, ev->msg.COPIED.took_us);
+	tell_metrics(out, type, ev);
 }
 
 static unsigned

@@ -215,6 +215,8 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 		kvr_pace_note(k, c, o);
 	if (quiet) {
 		atomic_fetch_sub(&k->n_flying, 1);
+		if (c->kind == KVR_PUT)
+			atomic_fetch_sub_explicit(&k->n_putting, c->n, memory_order_relaxed);
 		if (atomic_load(&k->life) != KVR_LIFE_OPEN)
 			atomic_fetch_add(o->err == KVR_E_CANCELLED || o->err == KVR_E_SHUTDOWN
 			                     ? &k->n_dropped
@@ -342,6 +344,7 @@ kvr_outside(void *arg, const struct kvr_msg *m, const struct kvr_row *rows)
 	if (m->type == KVR_MSG_STOPPED) {
 		if (m->from == KVR_ID_NONE) {
 			atomic_store(&k->dead, 1);
+			kvr_system_show_dead(k->system);
 			kvr_notifier_bury(k);
 		}
 		atomic_store(&k->stopped, 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How an instance is doing: health, metrics, lines for the log, and what a get would take. */
+/* How an instance is doing: its health, and what a get would take. */
 #include "kvr_instance.h"
 
 #include <stdio.h>
@@ -65,21 +65,6 @@ kvr_health(struct kvr *k, struct kvr_health *ret)
 	h.ok = h.why[0] == '\0' && h.n_up == h.n_tiers;
 	memcpy(ret, &h, sizeof(h));
 	return KVR_OK;
-}
-
-size_t
-kvr_metrics(struct kvr *k, bool json, char *ret, size_t cap)
-{
-	if (ret == NULL)
-		cap = 0;
-	if (cap > 0)
-		ret[0] = '\0';
-	if (kvr_enter(k) != KVR_OK)
-		return 0;
-	size_t need = kvr_system_metrics(k->system, json, ret, cap);
-
-	kvr_leave(k);
-	return need;
 }
 
 /* ---- the pace of gets ---- */

@@ -17,6 +17,7 @@
  *   puts.c     which keys are being put
  *   lmcache.c  LMCache's methods           lmget.c    those that bring objects
  *   health.c   how it is doing             lmtext.c   key texts by their parts
+ *   metrics.c  its statistics as text      endpoint.c the same over HTTP
  *   device.c   whose page-locked memory staging is
  *
  * Locks, each taken alone or in this order: the domain's guard (held by whoever calls outside),
@@ -32,9 +33,11 @@
 #include "kvrelay.h"
 
 #include "kvr_lmkey.h"
+#include "kvr_http.h"
 #include "kvr_log.h"
 #include "kvr_pool.h"
 #include "kvr_range.h"
+#include "kvr_stats.h"
 #include "kvr_system.h"
 #include "kvr_thread.h"
 
@@ -178,6 +181,10 @@ struct kvr {
 	_Atomic uint32_t deaf; /* the router is gone and its operations are being ended */
 	_Atomic uint32_t inside;              /* calls behind the gate; futex of kvr_close */
 	_Atomic uint64_t n_flying, n_finished, n_dropped;
+	_Atomic uint64_t n_putting; /* keys of puts that are not complete */
+	_Atomic uint64_t refused[KVR_OP_N][KVR_METRICS_ERRS]; /* operations that no router saw */
+	uint32_t role;   /* enum kvr_role */
+	struct kvr_http *http; /* NULL: no endpoint */
 
 	pthread_mutex_t  lock; /* of the slots */
 	struct kvr_range keys, texts, runs;
@@ -354,6 +361,17 @@ void     kvr_instance_free(struct kvr *take);
 /* ---- open.c ---- */
 /* Of what a sealed value must agree on beside its shape; 0: nothing was said. */
 uint64_t kvr_fingerprint(const struct kvr_config *, const char *engine, const char *salt);
+
+/* ---- endpoint.c ---- */
+/* Opens what metrics.listen says; without it nothing. CONFIG: an address that cannot be. */
+KVR_MUST_USE enum kvr_err kvr_endpoint_open(struct kvr *, char *ret_why, size_t cap);
+void kvr_endpoint_close(struct kvr *);
+
+/* ---- metrics.c ---- */
+/* An operation that no router saw, and why. */
+void kvr_refused(struct kvr *, uint32_t kind, int32_t err);
+/* The text, for free(); NULL: no memory. Bytes without the NUL. */
+char *kvr_metrics_take(struct kvr *, enum kvr_stats_form, size_t *ret_len);
 
 /* ---- health.c ---- */
 /* No tier takes operations, not even to let them wait for a connection. */

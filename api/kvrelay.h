@@ -697,11 +697,20 @@ struct kvr_health {
 /* ret->size must be set. Works after kvr_close, with ok 0. */
 KVR_API enum kvr_err kvr_health(struct kvr *kvr, struct kvr_health *ret);
 
+enum kvr_metrics_form {
+	KVR_METRICS_PROMETHEUS,  /* text format 0.0.4 */
+	KVR_METRICS_OPENMETRICS, /* 1.0.0 */
+	KVR_METRICS_JSON         /* one object: family to type, help and samples */
+};
+
 /*
- * Prometheus text or one JSON object, cut at cap and always ended by a NUL; returns the bytes that
- * all of it needs, NUL included, and 0 where an error would be answered.
+ * Everything that is counted, as it is at one moment: kvrelay's own families and LMCache's names.
+ * Cut at cap and always ended by a NUL; returns the bytes that all of it needs, NUL included, and 0
+ * where an error would be answered. Works after kvr_close, and of an instance that died: those are
+ * the last numbers. It costs a copy of some 50 KiB and the text, so ask every few seconds, not with
+ * every request.
  */
-KVR_API size_t kvr_metrics(struct kvr *kvr, bool json, char *ret, size_t cap);
+KVR_API size_t kvr_metrics_snapshot(struct kvr *kvr, uint32_t form, char *ret, size_t cap);
 
 /*
  * How long a get of n keys with these bytes would take now: the round trip and the bandwidth of

@@ -213,6 +213,8 @@ start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 			err = kvr_system_open(&o, &k->system, ret_why, cap);
 		if (err == KVR_OK)
 			err = kvr_notifier_start(k);
+		if (err == KVR_OK)
+			err = kvr_endpoint_open(k, ret_why, cap);
 		kvr_signals_restore(&before);
 	}
 	free(text);
@@ -224,6 +226,7 @@ static void
 give_up(struct kvr *k)
 {
 	atomic_store(&k->life, KVR_LIFE_CLOSING);
+	kvr_endpoint_close(k);
 	if (k->system != NULL && kvr_join_system(k, kvr_now_ns() + KVR_SEC(2)) > 0)
 		return; /* stays in memory: a thread of it hangs */
 	KVR_CHECK(kvr_notifier_stop(k, UINT64_MAX));
@@ -247,11 +250,7 @@ open_all(struct kvr *k, const struct kvr_options *o, uint64_t until_ns, char *re
 	if (err != KVR_OK)
 		return err;
 	k->log.level = (enum kvr_log_level)k->config->log.level;
-	if (k->config->metrics.listen != NULL)
-		kvr_say(k, KVR_LOG_WARN,
-		    "metrics.listen is %s, and nothing listens there in this version: "
-		    "call kvr_metrics",
-		    k->config->metrics.listen);
+	k->role = who.role;
 	set_mla(k, who.keys);
 	err = make_tables(k, o, who.role);
 	if (err == KVR_OK) {

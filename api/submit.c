@@ -151,6 +151,8 @@ complete_here(struct kvr *k, struct kvr_call *c)
 	struct kvr_outcome o = { .flags = KVR_DONE_QUIET, .end_ns = kvr_now_ns() };
 
 	kvr_call_sum(k, c, &o);
+	if (o.err != KVR_OK)
+		kvr_refused(k, c->kind, o.err);
 	kvr_call_arrive(k, c, &o);
 	c->released = true; /* there is no router who would */
 	kvr_call_drop(k, c, false);
@@ -165,6 +167,8 @@ launch(struct kvr *k, struct kvr_call *c, const struct order *o)
 	atomic_store(&c->holds, 2);
 	atomic_fetch_add(&k->n_flying, 1);
 	c->puts = c->kind == KVR_PUT && !here;
+	if (c->kind == KVR_PUT)
+		atomic_fetch_add_explicit(&k->n_putting, c->n, memory_order_relaxed);
 	if (c->kind == KVR_GET)
 		atomic_fetch_add(&k->pace.ahead, c->bytes);
 	if (c->puts && !kvr_puts_add(k, c, (c->flags & KVR_OPF_DUP_ERROR) != 0)) {
@@ -179,6 +183,8 @@ launch(struct kvr *k, struct kvr_call *c, const struct order *o)
 			kvr_puts_drop(k, c);
 		if (c->kind == KVR_GET)
 			atomic_fetch_sub(&k->pace.ahead, c->bytes);
+		if (c->kind == KVR_PUT)
+			atomic_fetch_sub_explicit(&k->n_putting, c->n, memory_order_relaxed);
 		atomic_fetch_sub(&k->n_flying, 1);
 		atomic_store(&c->holds, 0);
 	}
@@ -253,6 +259,8 @@ kvr_submit_with(struct kvr *k, const struct kvr_batch *batch, const struct kvr_o
 		                                 : teller;
 		err = submit(k, &o, ret);
 	}
+	if (err != KVR_OK && batch != NULL)
+		kvr_refused(k, batch->kind, err);
 	kvr_leave(k);
 	return err;
 }

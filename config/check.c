@@ -147,6 +147,7 @@ kvr_derive(struct kvr_load *load)
 	for (uint32_t i = 0; i < cfg->n_tiers; i++)
 		derive_tier(load, i);
 	kvr_derive_layout(load);
+	kvr_derive_buckets(load);
 	kvr_fill_rank(load);
 }
 

@@ -15,6 +15,8 @@
 #include "kvr_limits.h"
 #include "kvr_meta.h"
 
+#define KVR_CONFIG_BUCKETS_MAX 20U
+
 /* The config layer does not see the connector table, so it names formats itself. */
 enum kvr_config_format {
 	KVR_CONFIG_FORMAT_DEFAULT, /* only for a scheme that the config layer has no row for */
@@ -137,7 +139,9 @@ struct kvr_config {
 		uint32_t threads;
 	} serde;
 	struct {
-		const char *listen; /* "host:port" or "unix:/path", may hold {rank}; NULL: off */
+		const char *listen; /* "host:port" or "unix:/path"; NULL: off */
+		const char *buckets; /* as written; NULL: the default bounds of histograms */
+		uint32_t n_buckets, bucket_us[KVR_CONFIG_BUCKETS_MAX]; /* made from it, rising */
 	} metrics;
 	struct {
 		const char *dir; /* absolute; NULL: the per-user folder in shared memory */

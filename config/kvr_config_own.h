@@ -134,6 +134,7 @@ const char *kvr_absolute_path(struct kvr_load *, const struct kvr_origin *, cons
 bool kvr_assign_shape(struct kvr_load *, const char *path, const struct kvr_value *);
 bool kvr_assign_groups(struct kvr_load *, const char *path, const struct kvr_value *);
 void kvr_derive_layout(struct kvr_load *);
+void kvr_derive_buckets(struct kvr_load *); /* buckets.c */
 
 /* The two forms of a file. */
 void kvr_read_tiers_form(struct kvr_load *, const struct kvr_node *root);

@@ -166,7 +166,10 @@ const struct kvr_option kvr_option_table[] = {
 	    "threads that encode and decode; none is started where no tier needs one"),
 
 	ROW("metrics.listen", LISTEN, AT(metrics.listen), "off", "off", 0, 0, NULL,
-	    "host:port or unix:/path of /metrics and /healthz; {rank} is replaced"),
+	    "address:port or unix:/path of /metrics, /healthz, /readyz, /statusz; {rank} is replaced, and "
+	    "a port may be counted up: 127.0.0.1:9477+{rank}"),
+	ROW("metrics.buckets", TEXT, AT(metrics.buckets), "", NULL, 0, 0, NULL,
+	    "upper bounds of kvrelay's histograms, such as \"1ms 5ms 25ms 100ms 1s\"; at most 20"),
 	ROW("trace.dir", PATH, AT(trace.dir), "auto", "auto", 0, 0, NULL,
 	    "directory of trace files; auto is a folder of this user in shared memory"),
 	ROW("trace.size", SIZE, AT(trace.size_bytes), "16MiB", NULL, MIB, 4096 * MIB, NULL,

@@ -62,15 +62,15 @@ lanes_of(const struct kvr_config *cfg)
 static void
 thread_terms(struct sum *s, const struct kvr_config *cfg, const struct kvr_config_costs *costs)
 {
-	bool listens = cfg->metrics.listen != NULL;
-	uint64_t own = lanes_of(cfg) + kvr_config_serde_threads(cfg) + costs->fixed_threads;
+	uint32_t fixed = costs->fixed_threads + (cfg->metrics.listen != NULL ? 1 : 0);
+	uint64_t own = lanes_of(cfg) + kvr_config_serde_threads(cfg) + fixed;
 
 	s->threads = own + costs->queue_threads;
 	kvr_out(&s->out,
 	    "  threads %" PRIu64 ": %" PRIu64 " lanes, %" PRIu32 " serde, %u of the runtime, %u of "
-	    "the queues%s\n",
-	    s->threads, lanes_of(cfg), kvr_config_serde_threads(cfg), costs->fixed_threads,
-	    costs->queue_threads, listens ? " (which serve metrics too)" : "");
+	    "the queues\n",
+	    s->threads, lanes_of(cfg), kvr_config_serde_threads(cfg), fixed,
+	    costs->queue_threads);
 	counted(s, "stacks", own, "threads, reserved,", costs->stack_bytes);
 }
 

@@ -91,7 +91,7 @@ take_listen(struct kvr_take *t)
 	colon = strrchr(text, ':');
 	if (strncmp(text, "unix:/", 6) != 0 &&
 	    (colon == NULL || colon == text || colon[1] == '\0' ||
-	        strspn(colon + 1, "0123456789{rank}") != strlen(colon + 1))) {
+	        strspn(colon + 1, "0123456789+{rank}") != strlen(colon + 1))) {
 		TAKE_ERROR(t, "%s is %s; it must be \"host:port\", \"unix:/path\" or \"off\"",
 		    t->path, kvr_quoted(text, quoted));
 		return false;

@@ -62,6 +62,12 @@ kvr_domain_open(const struct kvr_domain_options *opt, struct kvr_domain **ret)
 enum kvr_err
 kvr_domain_add(struct kvr_domain *d, uint16_t id, const struct kvr_spec *spec)
 {
+	return kvr_domain_add_at(d, id, spec, NULL);
+}
+
+enum kvr_err
+kvr_domain_add_at(struct kvr_domain *d, uint16_t id, const struct kvr_spec *spec, void *self)
+{
 	KVR_CHECK(atomic_load(&d->life) == KVR_LIFE_NEW && id < KVR_ID_N && d->actor[id] == NULL);
 	struct kvr_actor *a = calloc(1, sizeof(*a));
 	void *bytes = mmap(NULL, kvr_actor_bytes(spec), PROT_READ | PROT_WRITE,
@@ -74,7 +80,10 @@ kvr_domain_add(struct kvr_domain *d, uint16_t id, const struct kvr_spec *spec)
 		return KVR_E_NOMEM;
 	}
 	kvr_actor_init(a, spec, id, bytes);
+	if (self != NULL)
+		a->self = self;
 	d->actor[id] = a;
+	d->mapped[id] = bytes;
 	return KVR_OK;
 }
 
@@ -135,7 +144,7 @@ kvr_domain_free(struct kvr_domain *take)
 	for (uint32_t id = 0; id < KVR_ID_N; id++) {
 		if (take->actor[id] == NULL)
 			continue;
-		munmap(take->actor[id]->self, kvr_actor_bytes(take->actor[id]->spec));
+		munmap(take->mapped[id], kvr_actor_bytes(take->actor[id]->spec));
 		free(take->actor[id]);
 	}
 	kvr_timers_free(take->timers);

@@ -37,6 +37,9 @@ typedef void kvr_outside_fn(void *arg, const struct kvr_msg *, const struct kvr_
 /* A link or a tier changed its state: the shell makes a log line of it. Under the guard. */
 typedef void kvr_watch_fn(void *arg, const struct kvr_actor *, uint32_t state_before, const struct kvr_event *);
 
+/* After each step of any decider, for what the shell shows of states. Under the guard; it only reads. */
+typedef void kvr_after_fn(void *arg, const struct kvr_actor *);
+
 struct kvr_domain_options {
 	const char        *name; /* of the instance, unique in the process */
 	struct kvr_ledger *ledger;
@@ -44,8 +47,9 @@ struct kvr_domain_options {
 	bool               texts; /* of keys and requests, from the ledger, go into the trace */
 	kvr_outside_fn    *outside;
 	kvr_watch_fn      *watch;
+	kvr_after_fn      *after;
 	void              *arg; /* of outside */
-	void              *watch_arg;
+	void              *watch_arg; /* of watch and after */
 	bool               poison; /* a broken invariant marks the domain dead instead of aborting */
 	struct kvr_world   world;
 };
@@ -53,6 +57,9 @@ struct kvr_domain_options {
 KVR_MUST_USE enum kvr_err kvr_domain_open(const struct kvr_domain_options *, struct kvr_domain **ret);
 /* Before start. Memory for the decider's state is mapped, zero, and freed with the domain. */
 KVR_MUST_USE enum kvr_err kvr_domain_add(struct kvr_domain *, uint16_t id, const struct kvr_spec *);
+/* The same, with zero bytes of the caller's as its state, which outlive the domain. */
+KVR_MUST_USE enum kvr_err kvr_domain_add_at(struct kvr_domain *, uint16_t id, const struct kvr_spec *,
+    void *self);
 /* Before start: where messages to this worker go. */
 void kvr_domain_attach(struct kvr_domain *, uint16_t id, struct kvr_mailbox *);
 /*

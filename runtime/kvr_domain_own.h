@@ -83,6 +83,7 @@ struct kvr_domain {
 
 	uint32_t                 n_actors;
 	struct kvr_actor        *actor[KVR_ID_N];
+	void                    *mapped[KVR_ID_N]; /* states and what stands beside them */
 	struct kvr_actor        *in_order[KVR_ID_N]; /* n_actors, by id */
 	struct kvr_domain_worker worker[KVR_ID_N];
 

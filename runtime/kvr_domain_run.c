@@ -191,6 +191,8 @@ step_one(struct kvr_domain *d)
 		d->opt.watch(d->opt.watch_arg, a, before, &was);
 		d->in_step = true;
 	}
+	if (d->opt.after != NULL)
+		d->opt.after(d->opt.watch_arg, a);
 	obey(d, a);
 }
 

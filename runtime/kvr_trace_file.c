@@ -115,9 +115,8 @@ drop_old(int dir, uint32_t keep)
 
 /* ---- the directory ---- */
 
-/* -1: why says what is wrong with it. */
-static int
-open_dir(const char *asked, char *path, size_t path_cap, char *why, size_t why_cap)
+int
+kvr_trace_dir_open(const char *asked, char *path, size_t path_cap, char *why, size_t why_cap)
 {
 	bool own = asked == NULL || strcmp(asked, "auto") == 0;
 	struct stat st;
@@ -208,7 +207,7 @@ map_file(const struct kvr_trace_options *opt, uint64_t extra, struct kvr_trace_f
     size_t why_cap)
 {
 	char path[192], name[NAME_CAP] = "";
-	int dir = open_dir(opt->dir, path, sizeof(path), why, why_cap);
+	int dir = kvr_trace_dir_open(opt->dir, path, sizeof(path), why, why_cap);
 
 	if (dir < 0)
 		return false;

@@ -13,6 +13,12 @@ struct kvr_trace_file {
 };
 
 /*
+ * The directory of an instance's files, made if it is not there: what asked names; NULL or "auto"
+ * for this user's folder in /dev/shm. -1: why says what is wrong with it.
+ */
+int kvr_trace_dir_open(const char *asked, char *ret_path, size_t path_cap, char *why, size_t why_cap);
+
+/*
  * Maps extra + ring bytes; the ring is what shrinks when there is not enough. why: "" when all is
  * as it was asked for. NOMEM: not even anonymous memory.
  */

@@ -24,9 +24,8 @@ LAYERS = ("runtime", "connectors", "config", "actors", "api")
 ROOTS = LAYERS + ("tests", "scripts", ".ci")
 
 # One third-party library, one file of the library that sees it: swapping it is then one file.
-# nng has two, the mailbox and the HTTP endpoint.
 THIRD_PARTY = {
-    "nng": (r"nng/", 2),
+    "nng": (r"nng/", 1),
     "hiredis": (r"hiredis/", 1),
     "zstd": (r"(zstd|zdict)", 1),
     "cJSON": (r"(cjson/|cJSON)", 1),

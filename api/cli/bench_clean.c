@@ -29,11 +29,11 @@ static char *
 metrics_text(struct kvr *kvr)
 {
 	size_t need =
-	    kvr_metrics(kvr, false, NULL, 0) + 4096; /* counters grow by digits meanwhile */
+	    kvr_metrics_snapshot(kvr, KVR_METRICS_PROMETHEUS, NULL, 0) + 4096; /* counters grow by digits meanwhile */
 	char *text = malloc(need);
 
 	if (text != NULL)
-		kvr_metrics(kvr, false, text, need);
+		kvr_metrics_snapshot(kvr, KVR_METRICS_PROMETHEUS, text, need);
 	return text;
 }
 

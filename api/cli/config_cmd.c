@@ -94,7 +94,7 @@ costs(void)
 	size_t stack = 0;
 
 	c.fixed_bytes = kvr_actor_bytes(&kvr_router_spec) + kvr_actor_bytes(&kvr_transfer_spec) +
-	                kvr_actor_bytes(&kvr_metrics_spec) + sizeof(struct kvr) +
+	                kvr_actor_bytes(&kvr_metrics_spec) + sizeof(struct kvr_stats) + sizeof(struct kvr) +
 	                (KVR_ROWS_MAX - KVR_KEYS_MAX) * sizeof(struct kvr_row);
 	c.fixed_bytes -= sizeof(((struct kvr *)NULL)->call);
 	if (pthread_attr_init(&attr) == 0) {

@@ -30,6 +30,7 @@ enum {
 	KVR_PART_BYTES = 8388608,
 
 	KVR_SLICE_KEYS = 1024, /* keys of one operation that one step looks at */
+	KVR_BOUNDS_MAX = 63,   /* bounds of one histogram */
 	KVR_PAGE = 4096        /* unit and alignment of staging memory */
 };
 

@@ -82,7 +82,8 @@ outside(void *arg, struct kvr_sim *sim, const struct kvr_msg *msg)
 	} else if (msg->to == KVR_ID_ROUTER && msg->type == KVR_MSG_STOPPED) {
 		stopped(rig);
 	} else {
-		KVR_CHECK(msg->to == KVR_ID_METRICS && msg->type == KVR_MSG_TIER_STATE);
+		KVR_CHECK(msg->to == KVR_ID_METRICS &&
+		    (msg->type == KVR_MSG_TIER_STATE || msg->type == KVR_MSG_STAGE_STAT));
 	}
 }
 

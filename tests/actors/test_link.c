@@ -151,7 +151,8 @@ START_TEST(a_probe_has_to_be_answered_by_the_store)
 	step(&a, (struct kvr_msg){ .type = KVR_MSG_DIALED });
 	ck_assert_uint_eq(a.actor.state, KVR_LINK_HALF_OPEN);
 	(void)sent(&a, 0, WORKER, KVR_MSG_PING);
-	ck_assert_uint_eq(n_sent(&a), 1);
+	(void)sent(&a, 1, KVR_ID_METRICS, KVR_MSG_STAGE_STAT);
+	ck_assert_uint_eq(n_sent(&a), 2);
 	step(&a, (struct kvr_msg){ .type = KVR_MSG_PONG, .PONG.err = KVR_E_TIMEOUT });
 	ck_assert_uint_eq(a.actor.state, KVR_LINK_DOWN);
 	ck_assert_int_eq(sent(&a, 0, TIER, KVR_MSG_LINK_STATE)->LINK_STATE.was_up, 0);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_check.h"
-#include "kvr_metrics_state.h"
+#include "kvr_config.h"
 #include "kvr_sim.h"
+#include "kvr_stats.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
 static struct kvr_sim *sim;
-static const char *const names[] = { "host", "a \"far\"\\ one\n" };
+static struct kvr_config config;
+static struct kvr_stats stats;
 static char text[1 << 20];
 
 static void
@@ -22,13 +24,19 @@ outside(void *arg, struct kvr_sim *s, const struct kvr_msg *msg)
 static void
 open_sim(void)
 {
-	const struct kvr_metrics_config config = {
-		.version = 1, .size = sizeof(config), .n_tiers = 2
+	struct kvr_metrics_config metrics = {
+		.version = 1, .size = sizeof(metrics), .n_tiers = 2
 	};
 
+	config = (struct kvr_config){ .n_tiers = 2 };
+	config.tier[0].name = "host";
+	config.tier[1].name = "a \"far\"\\ one\n";
+	metrics.n_bounds = kvr_stats_bounds(&config, metrics.bound_us);
 	sim = kvr_sim_new(&(struct kvr_sim_options){ .verify_every = 1, .outside = outside });
 	kvr_sim_add(sim, KVR_ID_METRICS, &kvr_metrics_spec);
-	kvr_sim_start(sim, KVR_ID_METRICS, &config, sizeof(config), 0);
+	kvr_sim_start(sim, KVR_ID_METRICS, &metrics, sizeof(metrics), 0);
+	memset(&stats, 0, sizeof(stats));
+	stats.tier[0].n_lanes = stats.tier[1].n_lanes = 2;
 }
 
 static void
@@ -38,16 +46,20 @@ tell(const struct kvr_msg *msg)
 	kvr_sim_run(sim, 0);
 }
 
-static const struct kvr_metrics_state *
-state(void)
+static size_t
+text_of(enum kvr_stats_form form, char *ret, size_t cap)
 {
-	return kvr_sim_actor(sim, KVR_ID_METRICS)->self;
+	struct kvr_stats_more more = { .role = "worker", .why = "", .ready = 1 };
+
+	more.refused[KVR_OP_PUT][-KVR_E_BUSY] = 17;
+	memcpy(&stats.metrics, kvr_sim_actor(sim, KVR_ID_METRICS)->self, sizeof(stats.metrics));
+	return kvr_stats_text(&stats, &config, &more, form, ret, cap);
 }
 
 static size_t
-render(bool json)
+render(enum kvr_stats_form form)
 {
-	size_t n = kvr_metrics_text(state(), names, 2, json, text, sizeof(text));
+	size_t n = text_of(form, text, sizeof(text));
 
 	ck_assert_uint_eq(n, strlen(text) + 1);
 	return n;
@@ -62,30 +74,45 @@ has_line(const char *line)
 	    "no line %s", line);
 }
 
+/* What is no count and is not zero here. */
+static bool
+is_one(const char *line)
+{
+	static const char *const one[] = { "kvrelay_build_info", "kvrelay_ready",
+		"kvrelay_canary_ok", "kvrelay_tier_unverified",
+		"kvrelay_operations_refused_total{kind=\"put\",reason=\"BUSY\"} 17" };
+
+	for (size_t i = 0; i < KVR_LEN(one); i++) {
+		if (strncmp(line, one[i], strlen(one[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
 START_TEST(every_series_is_there_from_the_start_at_zero)
 {
 	uint32_t lines = 0, before;
 
 	open_sim();
-	render(false);
+	render(KVR_STATS_PROMETHEUS);
 	for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-		ck_assert_int_eq(
-		    strncmp(line, line[0] == '#' ? "# " : "kvrelay_", line[0] == '#' ? 2 : 8), 0);
-		if (line[0] == '#')
-			continue;
 		const char *value = strrchr(line, ' ') + 1;
 
+		if (line[0] == '#')
+			continue;
+		ck_assert(strncmp(line, "kvrelay_", 8) == 0 || strncmp(line, "lmcache:", 8) == 0);
 		lines++;
-		if (strstr(line, "tier_state{") != NULL && strstr(line, "\"opening\"") != NULL)
-			ck_assert_str_eq(value, "1");
-		else
+		if (strstr(line, "_state{") != NULL && strstr(value, "1") == value)
+			ck_assert_msg(strstr(line, "\"opening\"") != NULL ||
+			                  strstr(line, "\"down\"") != NULL, "%s", line);
+		else if (!is_one(line))
 			ck_assert_msg(strspn(value, "0.") == strlen(value), "%s", line);
 	}
 	before = lines;
 	for (uint8_t v = 0; v < KVR_VERB_PING; v++)
 		tell(&(struct kvr_msg){ .type = KVR_MSG_PART_STAT,
 		    .PART_STAT = { .tier = 1, .verb = v, .err = KVR_E_PROTO, .n = 1 } });
-	render(false);
+	render(KVR_STATS_PROMETHEUS);
 	lines = 0;
 	for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
 		lines += line[0] != '#';
@@ -104,6 +131,7 @@ START_TEST(parts_and_operations_are_counted)
 	        .n = 16,
 	        .n_ok = 9,
 	        .n_miss = 3,
+	        .waited = kvr_short_us(70001),
 	        .took_us = 1000,
 	        .bytes = 12345678901 } });
 	tell(&(struct kvr_msg){ .type = KVR_MSG_PART_STAT,
@@ -122,8 +150,12 @@ START_TEST(parts_and_operations_are_counted)
 	    .COUNT = { .what = KVR_COUNT_DEADLINE, .tier = KVR_NOWHERE, .n = 2 } });
 	tell(&(struct kvr_msg){ .type = KVR_MSG_TIER_STATE,
 	    .TIER_STATE = { .tier = 0, .state = KVR_TIER_UP, .links_up = 3 } });
+	tell(&(struct kvr_msg){ .type = KVR_MSG_STAGE_STAT,
+	    .STAGE_STAT = { .stage = KVR_STAGE_PING, .tier = 1, .err = KVR_E_TIMEOUT, .took_us = 2500 } });
+	tell(&(struct kvr_msg){ .type = KVR_MSG_STAGE_STAT,
+	    .STAGE_STAT = { .stage = KVR_STAGE_ENCODE, .tier = KVR_TIERS_MAX, .took_us = 400 } });
 	tell(&(struct kvr_msg){ .type = KVR_MSG_STOP });
-	render(false);
+	render(KVR_STATS_PROMETHEUS);
 #define FAR "tier=\"a \\\"far\\\"\\\\ one\\n\",verb=\"get\""
 	has_line("kvrelay_tier_keys_total{" FAR "} 21");
 	has_line("kvrelay_tier_keys_ok_total{" FAR "} 9");
@@ -135,6 +167,12 @@ START_TEST(parts_and_operations_are_counted)
 	has_line("kvrelay_tier_part_seconds_bucket{" FAR ",le=\"0.001\"} 1");
 	has_line("kvrelay_tier_part_seconds_bucket{" FAR ",le=\"+Inf\"} 1");
 	has_line("kvrelay_tier_part_seconds_sum{" FAR "} 0.001000");
+	/* 70,001 microseconds went through 12 bits: 69,984. */
+	has_line("kvrelay_tier_wait_seconds_sum{tier=\"a \\\"far\\\"\\\\ one\\n\"} 0.069984");
+	has_line("kvrelay_ping_failed_total{tier=\"a \\\"far\\\"\\\\ one\\n\"} 1");
+	has_line("kvrelay_stage_seconds_bucket{stage=\"encode\",le=\"0.00025\"} 0");
+	has_line("kvrelay_stage_seconds_bucket{stage=\"encode\",le=\"0.0005\"} 1");
+	has_line("kvrelay_operations_refused_total{kind=\"put\",reason=\"BUSY\"} 17");
 	has_line("kvrelay_operations_total{kind=\"put\",result=\"PARTIAL\"} 1");
 	has_line("kvrelay_operation_keys_ok_total{kind=\"put\"} 6");
 	has_line("kvrelay_operation_seconds_sum{kind=\"put\"} 1.500001");
@@ -149,12 +187,97 @@ START_TEST(parts_and_operations_are_counted)
 }
 END_TEST
 
+#define LM "{model_name=\"\",worker_id=\"0\",role=\"worker\",served_model_name=\"\""
+
+/* Names, labels, units and buckets that a dashboard made for LMCache asks for. */
+START_TEST(lmcache_finds_its_names)
+{
+	static const char *const ms[] = { "1", "5", "10", "20", "40", "60", "80", "100", "250",
+		"500", "750", "1000", "2500", "5000", "7500", "10000", "+Inf" };
+	static const char *const s[] = { "0.00001", "0.00002", "0.00004", "0.00008", "0.00016",
+		"0.00032", "0.00064", "0.00128", "0.00256", "0.00512", "0.01024", "0.02048",
+		"0.04096", "0.08192", "0.16384", "0.32768", "0.65536", "1.31072", "2.62144",
+		"5.24288", "+Inf" };
+	char line[256];
+
+	open_sim();
+	tell(&(struct kvr_msg){ .type = KVR_MSG_OP_STAT,
+	    .OP_STAT = { .kind = KVR_OP_GET, .n = 4, .n_ok = 3, .err = KVR_E_MISS, .bytes = 300, .took_us = 20480 } });
+	tell(&(struct kvr_msg){ .type = KVR_MSG_OP_STAT,
+	    .OP_STAT = { .kind = KVR_OP_GET, .n = 4, .err = KVR_E_TIMEOUT, .took_us = 750001 } });
+	tell(&(struct kvr_msg){ .type = KVR_MSG_OP_STAT, .OP_STAT = { .kind = KVR_OP_LOOKUP, .n = 4, .err = KVR_E_MISS } });
+	tell(&(struct kvr_msg){ .type = KVR_MSG_STAGE_STAT,
+	    .STAGE_STAT = { .stage = KVR_STAGE_PING, .tier = 1, .err = KVR_E_TIMEOUT, .took_us = 2500 } });
+	render(KVR_STATS_PROMETHEUS);
+	for (size_t i = 0; i < KVR_LEN(ms); i++) {
+		snprintf(line, sizeof(line), "lmcache:remote_time_to_get_bucket" LM ",le=\"%s\"} %d",
+		    ms[i], i < 4 ? 0 : i < 11 ? 1 : 2);
+		has_line(line);
+	}
+	for (size_t i = 0; i < KVR_LEN(s); i++) {
+		snprintf(line, sizeof(line),
+		    "lmcache:remote_backend_batched_get_blocking_time_bucket" LM ",le=\"%s\"} %d", s[i],
+		    i < 11 ? 0 : i < 17 ? 1 : 2);
+		has_line(line);
+	}
+	has_line("lmcache:remote_time_to_get_sum" LM "} 770.481000");
+	has_line("lmcache:remote_time_to_get_count" LM "} 2");
+	has_line("lmcache:num_remote_read_requests_total" LM "} 1");
+	has_line("lmcache:num_remote_read_bytes_total" LM "} 300");
+	has_line("lmcache:get_blocking_failed_count" LM "} 1");
+	has_line("lmcache:lookup_0_hit_requests_total" LM "} 1");
+	has_line("lmcache:remote_ping_error_code" LM "} -1");
+	has_line("lmcache:remote_ping_latency" LM "} 2.500000");
+	has_line("lmcache:remote_ping_errors_total" LM "} 1");
+	kvr_sim_free(sim);
+}
+END_TEST
+
+/* The same samples; families of counters lose their suffix, bounds have their point, and an end. */
+START_TEST(openmetrics_has_its_own_rules)
+{
+	open_sim();
+	render(KVR_STATS_OPENMETRICS);
+	has_line("# TYPE kvrelay_operations counter");
+	has_line("kvrelay_operations_total{kind=\"put\",result=\"OK\"} 0");
+	has_line("kvrelay_operation_seconds_bucket{kind=\"put\",le=\"1.0\"} 0");
+	has_line("lmcache:remote_time_to_put_bucket" LM ",le=\"1000.0\"} 0");
+	ck_assert_str_eq(text + strlen(text) - 6, "# EOF\n");
+	kvr_sim_free(sim);
+}
+END_TEST
+
+/* metrics.buckets replaces kvrelay's bounds and leaves LMCache's as they are. */
+START_TEST(bounds_of_histograms_may_be_others)
+{
+	struct kvr_metrics_config metrics = { .version = 1, .size = sizeof(metrics), .n_tiers = 2 };
+
+	open_sim();
+	kvr_sim_free(sim);
+	config.metrics.n_buckets = 2;
+	config.metrics.bucket_us[0] = 333;
+	config.metrics.bucket_us[1] = 1000;
+	metrics.n_bounds = kvr_stats_bounds(&config, metrics.bound_us);
+	sim = kvr_sim_new(&(struct kvr_sim_options){ .verify_every = 1, .outside = outside });
+	kvr_sim_add(sim, KVR_ID_METRICS, &kvr_metrics_spec);
+	kvr_sim_start(sim, KVR_ID_METRICS, &metrics, sizeof(metrics), 0);
+	tell(&(struct kvr_msg){ .type = KVR_MSG_OP_STAT, .OP_STAT = { .kind = KVR_OP_PUT, .took_us = 334 } });
+	render(KVR_STATS_PROMETHEUS);
+	has_line("kvrelay_operation_seconds_bucket{kind=\"put\",le=\"0.000333\"} 0");
+	has_line("kvrelay_operation_seconds_bucket{kind=\"put\",le=\"0.001\"} 1");
+	has_line("kvrelay_operation_seconds_bucket{kind=\"put\",le=\"+Inf\"} 1");
+	ck_assert_ptr_null(strstr(text, "kvrelay_operation_seconds_bucket{kind=\"put\",le=\"0.0005\"}"));
+	has_line("lmcache:remote_time_to_put_bucket" LM ",le=\"1\"} 1");
+	kvr_sim_free(sim);
+}
+END_TEST
+
 START_TEST(json_says_the_same)
 {
 	open_sim();
 	tell(&(struct kvr_msg){
 	    .type = KVR_MSG_COUNT, .COUNT = { .what = KVR_COUNT_RETRIED, .tier = 1, .n = 42 } });
-	render(true);
+	render(KVR_STATS_JSON);
 	cJSON *json = cJSON_Parse(text);
 
 	ck_assert_ptr_nonnull(json);
@@ -164,7 +287,7 @@ START_TEST(json_says_the_same)
 	ck_assert_str_eq(cJSON_GetObjectItem(family, "type")->valuestring, "counter");
 	cJSON_ArrayForEach(sample, cJSON_GetObjectItem(family, "samples"))
 	{
-		if (strcmp(cJSON_GetObjectItem(sample, "tier")->valuestring, names[1]) != 0)
+		if (strcmp(cJSON_GetObjectItem(sample, "tier")->valuestring, config.tier[1].name) != 0)
 			continue;
 		found = true;
 		ck_assert_int_eq(cJSON_GetObjectItem(sample, "value")->valueint, 42);
@@ -172,7 +295,7 @@ START_TEST(json_says_the_same)
 	ck_assert(found);
 	ck_assert_int_eq(cJSON_GetArraySize(cJSON_GetObjectItem(
 	                     cJSON_GetObjectItem(json, "operation_seconds"), "samples")),
-	    KVR_OP_N * (KVR_METRICS_BUCKETS + 2));
+	    KVR_OP_N * (17 + 3));
 	cJSON_Delete(json);
 	kvr_sim_free(sim);
 }
@@ -184,12 +307,12 @@ START_TEST(too_little_room_is_said_and_kept)
 	static char whole[1 << 20], some[1 << 20];
 
 	open_sim();
-	size_t need = kvr_metrics_text(state(), names, 2, false, whole, sizeof(whole));
+	size_t need = text_of(KVR_STATS_PROMETHEUS, whole, sizeof(whole));
 	const size_t caps[] = { 0, 1, 2, 100, need - 1, need };
 
 	for (size_t i = 0; i < KVR_LEN(caps); i++) {
 		memset(some, 'x', sizeof(some));
-		ck_assert_uint_eq(kvr_metrics_text(state(), names, 2, false, some, caps[i]), need);
+		ck_assert_uint_eq(text_of(KVR_STATS_PROMETHEUS, some, caps[i]), need);
 		ck_assert_int_eq(some[caps[i]], 'x');
 		if (caps[i] > 0) {
 			ck_assert_uint_eq(strlen(some), caps[i] - 1);
@@ -201,4 +324,5 @@ START_TEST(too_little_room_is_said_and_kept)
 END_TEST
 
 KVR_CHECK_MAIN("actors.metrics", every_series_is_there_from_the_start_at_zero,
-    parts_and_operations_are_counted, json_says_the_same, too_little_room_is_said_and_kept)
+    parts_and_operations_are_counted, lmcache_finds_its_names, openmetrics_has_its_own_rules,
+    bounds_of_histograms_may_be_others, json_says_the_same, too_little_room_is_said_and_kept)

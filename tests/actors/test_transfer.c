@@ -8,7 +8,7 @@ enum { PLACES = 2, SERDES = 2, SERDE_PLACES = 2, COPY_NS = 1000, BUDGET = 1000 }
 
 static struct kvr_sim *sim;
 static struct kvr_sim_hands *hands;
-static uint32_t answers[KVR_PARTS_MAX], n_answers, n_stopped;
+static uint32_t answers[KVR_PARTS_MAX], n_answers, n_stopped, n_timed;
 static int32_t err_of[KVR_PARTS_MAX];
 static uint32_t order[KVR_PARTS_MAX];
 static enum kvr_msg_type kind[KVR_PARTS_MAX];
@@ -20,6 +20,11 @@ outside(void *arg, struct kvr_sim *s, const struct kvr_msg *msg)
 
 	(void)arg;
 	(void)s;
+	if (msg->to == KVR_ID_METRICS) {
+		ck_assert_uint_eq(msg->type, KVR_MSG_STAGE_STAT);
+		n_timed++;
+		return;
+	}
 	ck_assert_uint_eq(msg->to, KVR_ID_ROUTER);
 	if (msg->type == KVR_MSG_STOPPED) {
 		n_stopped++;
@@ -123,6 +128,7 @@ START_TEST(copies_go_in_order_two_at_a_time)
 	kvr_sim_run(sim, 0);
 	ck_assert_uint_eq(kvr_sim_seen(sim, KVR_ID_COPY, KVR_MSG_COPY), PLACES);
 	kvr_sim_run(sim, KVR_SEC(1));
+	ck_assert_uint_eq(n_timed, 100);
 	for (uint32_t i = 0; i < 100; i++) {
 		ck_assert_uint_eq(order[i], i);
 		ck_assert_int_eq(err_of[i], KVR_OK);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_fake_system.h"
 
+#include "kvr_stats.h"
 #include "kvr_system.h"
 #include "kvr_thread.h"
 
@@ -312,12 +313,17 @@ kvr_system_tiers(struct kvr_system *s, struct kvr_tier_view *ret, uint32_t cap)
 	return 1;
 }
 
-size_t
-kvr_system_metrics(struct kvr_system *s, bool json, char *ret, size_t cap)
+void
+kvr_system_stats(struct kvr_system *s, struct kvr_stats *ret)
 {
-	return (size_t)snprintf(
-	           ret, cap, json ? "{\"submits\":%u}" : "submits %u\n", s->n_submits) +
-	       1;
+	ret->metrics.n_tiers = 1;
+	ret->metrics.op[KVR_OP_GET].keys = s->n_submits;
+}
+
+void
+kvr_system_show_dead(struct kvr_system *s)
+{
+	(void)s;
 }
 
 const char *

@@ -78,7 +78,7 @@ child_calls(struct bed *b)
 	CHILD(kvr_remove(b->k, key, false, 0));
 	CHILD(kvr_set_layout(b->k, NULL));
 	CHILD(kvr_health(b->k, &h));
-	CHILD_SAYS(kvr_metrics(b->k, true, NULL, 0) == 0);
+	CHILD_SAYS(kvr_metrics_snapshot(b->k, KVR_METRICS_JSON, NULL, 0) == 0);
 	CHILD(kvr_estimate(b->k, 1, 1, &ns));
 	CHILD(kvr_close(b->k, 0, KVR_ABORT, NULL));
 	kvr_free(b->k);

@@ -234,14 +234,14 @@ START_TEST(health_metrics_and_estimate)
 	ck_assert_uint_gt(ns, 0);
 	ck_assert_uint_gt(more, 20 * ns);
 	ERR(kvr_estimate(k, 1, 1, NULL), KVR_E_INVALID);
-	size_t need = kvr_metrics(k, false, NULL, 0);
+	size_t need = kvr_metrics_snapshot(k, KVR_METRICS_PROMETHEUS, NULL, 0);
 	ck_assert_uint_gt(need, sizeof(text));
-	ck_assert_uint_eq(kvr_metrics(k, false, text, sizeof(text)), need);
+	ck_assert_uint_eq(kvr_metrics_snapshot(k, KVR_METRICS_PROMETHEUS, text, sizeof(text)), need);
 	ck_assert_uint_eq(strlen(text), sizeof(text) - 1);
 	char *all = malloc(need);
-	ck_assert_uint_eq(kvr_metrics(k, false, all, need), need);
+	ck_assert_uint_eq(kvr_metrics_snapshot(k, KVR_METRICS_PROMETHEUS, all, need), need);
 	ck_assert_uint_eq(strlen(all), need - 1);
-	ck_assert_uint_gt(kvr_metrics(k, true, all, need), 2);
+	ck_assert_uint_gt(kvr_metrics_snapshot(k, KVR_METRICS_JSON, all, need), 2);
 	ck_assert_int_eq(all[0], '{');
 	free(all);
 	free(value);

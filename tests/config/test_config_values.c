@@ -166,7 +166,7 @@ START_TEST(its_last_tier_and_what_is_around_are_too)
 	ck_assert_uint_eq(t->breaker.faults, 7);
 	ck_assert_uint_eq(t->breaker.backoff_min_ns, KVR_MS(50));
 	ck_assert_uint_eq(t->breaker.backoff_max_ns, KVR_SEC(5));
-	ck_assert_str_eq(cfg->metrics.listen, "127.0.0.1:94{rank}");
+	ck_assert_str_eq(cfg->metrics.listen, "127.0.0.1:943");
 	ck_assert_str_eq(cfg->trace.dir, "/tmp/t");
 	ck_assert_uint_eq(cfg->trace.size_bytes, KVR_MIB(1));
 	ck_assert(cfg->trace.keys);

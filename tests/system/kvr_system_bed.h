@@ -44,8 +44,16 @@ struct kvr *bed_open(const char *format, ...) __attribute__((format(printf, 1, 2
 /* The second gives the sentence of kvr_open. */
 enum kvr_err bed_try(struct kvr **ret, char *why, size_t why_cap, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* Drains, and wants nothing left: no thread, no memory in use, no operation. */
+/*
+ * Drains, and wants nothing left: no thread, no memory in use, no operation; and that every key
+ * that a tier was asked for has been counted once, as ok, miss, error or dropped.
+ */
 void bed_close(struct kvr *take);
+/*
+ * The sum of all samples of a family ("tier_keys_error_total") whose labels begin like this
+ * ("tier=\"a\",verb=\"get\""); "": of all.
+ */
+uint64_t bed_metric(struct kvr *, const char *family, const char *labels);
 /* The lines that instances logged so far and that contain text. */
 int bed_logged(const char *text);
 

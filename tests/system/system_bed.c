@@ -140,6 +140,86 @@ bed_try(struct kvr **ret, char *why, size_t why_cap, const char *format, ...)
 	return err;
 }
 
+/* ---- metrics ---- */
+
+static char *
+metrics_text(struct kvr *kvr)
+{
+	/* A counter may get a digit longer between two calls. */
+	size_t need = kvr_metrics_snapshot(kvr, KVR_METRICS_PROMETHEUS, NULL, 0) + 4096;
+	char *text = malloc(need);
+
+	MUST(text != NULL && need > 4096, "no metrics");
+	kvr_metrics_snapshot(kvr, KVR_METRICS_PROMETHEUS, text, need);
+	return text;
+}
+
+static uint64_t
+sum_of(const char *text, const char *family, const char *labels)
+{
+	char begin[256];
+	uint64_t sum = 0;
+	int n = snprintf(begin, sizeof(begin), "\nkvrelay_%s%s%s", family, labels[0] != '\0' ? "{" : "", labels);
+
+	for (const char *at = text; (at = strstr(at, begin)) != NULL;) {
+		at += n;
+		if (labels[0] == '\0' && *at != '{' && *at != ' ')
+			continue; /* a longer name */
+		const char *end = strchr(at, '\n');
+
+		while (end[-1] != ' ')
+			end--;
+		sum += strtoull(end, NULL, 10);
+	}
+	return sum;
+}
+
+uint64_t
+bed_metric(struct kvr *kvr, const char *family, const char *labels)
+{
+	char *text = metrics_text(kvr);
+	uint64_t sum = sum_of(text, family, labels);
+
+	free(text);
+	return sum;
+}
+
+/* attempted = ok + miss + error{reason} + dropped{reason}, of each tier and verb. */
+static void
+conserved(struct kvr *kvr)
+{
+	static const char begin[] = "\nkvrelay_tier_keys_total{";
+	static const char *const none[] = { "tier_queued_parts", "tier_parts_in_lanes", "parts_in_flight",
+		"operations_in_flight", "puts_in_flight", "staging_used_bytes", "staging_kept_bytes" };
+	char *text = metrics_text(kvr);
+	int rows = 0;
+
+	for (const char *at = text; (at = strstr(at, begin)) != NULL; rows++) {
+		char labels[160];
+		const char *end = strstr(at, "} ");
+
+		at += sizeof(begin) - 1;
+		MUST(end != NULL && end - at < (int)sizeof(labels), "labels");
+		snprintf(labels, sizeof(labels), "%.*s", (int)(end - at), at);
+		uint64_t keys = strtoull(end + 2, NULL, 10), ok = sum_of(text, "tier_keys_ok_total", labels),
+			 miss = sum_of(text, "tier_keys_miss_total", labels),
+			 error = sum_of(text, "tier_keys_error_total", labels),
+			 dropped = sum_of(text, "tier_keys_dropped_total", labels);
+
+		MUST(keys == ok + miss + error + dropped,
+		    "%s: %llu keys are not %llu ok, %llu miss, %llu error, %llu dropped", labels,
+		    (unsigned long long)keys, (unsigned long long)ok, (unsigned long long)miss,
+		    (unsigned long long)error, (unsigned long long)dropped);
+	}
+	MUST(rows > 0 && rows % 5 == 0, "%d rows of tiers and verbs", rows);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		uint64_t left = sum_of(text, none[i], "");
+
+		MUST(left == 0, "%s is still %llu", none[i], (unsigned long long)left);
+	}
+	free(text);
+}
+
 void
 bed_close(struct kvr *take)
 {
@@ -152,6 +232,7 @@ bed_close(struct kvr *take)
 	OK(kvr_health(take, &h));
 	MUST(h.in_flight == 0 && h.not_quiet == 0, "%llu operations, %llu keys",
 	    (unsigned long long)h.in_flight, (unsigned long long)h.not_quiet);
+	conserved(take);
 	kvr_free(take);
 }
 

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The statistics of an instance: one struct of plain data, in a page that other processes may map.
+ * `kvrelay top` reads it there, and a scrape takes a copy of it.
+ *
+ * Who writes: whoever steps the deciders, under the domain's guard, each number when it changes.
+ * The metrics actor's state lies in here; what is seen of router and tiers is put in after each of
+ * their steps. Words are the exception: a lane writes them when its store has said something, with
+ * `seq` odd meanwhile.
+ *
+ * Who reads in another process takes no lock: each aligned word of 8 bytes is whole, but two of
+ * them may be of two different steps. So a sum may be off by what one step adds.
+ */
+#ifndef KVR_STATS_H
+#define KVR_STATS_H
+
+#include "kvr_metrics_state.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#define KVR_STATS_MAGIC UINT64_C(0x315354415453564b) /* "KVSTATS1" */
+enum { KVR_STATS_VERSION = 1, KVR_STATS_NAME = 40, KVR_STATS_WHY = 112 };
+
+struct kvr_config;
+
+struct kvr_stats_lane {
+	uint64_t bytes;    /* payload in it */
+	uint32_t state;    /* enum kvr_link_state */
+	uint32_t n_parts;
+	uint32_t stuck;
+	uint32_t spare;
+};
+
+/* What is seen of a tier. */
+struct kvr_stats_tier {
+	uint64_t oldest_ns; /* when the part came that waits longest; 0: none waits */
+	uint64_t bytes;     /* payload in all lanes */
+	uint64_t backoff_ns;
+	uint32_t n_queued, n_in_lanes;
+	uint32_t n_lanes, faults;
+	struct kvr_stats_lane lane[KVR_LANES_MAX];
+};
+
+/* What is seen of the router. */
+struct kvr_stats_router {
+	uint32_t n_ops, n_parts;
+	uint32_t slot_pages; /* of one staging slot; 0: not decided yet */
+	uint32_t n_slots, n_slots_free, n_slots_back; /* back: kept for what is written after an answer */
+};
+
+struct kvr_stats_words {
+	_Atomic uint32_t seq; /* odd while text is being written */
+	char text[KVR_STATS_WHY];
+	uint32_t spare;
+};
+
+struct kvr_stats_head {
+	uint64_t magic;
+	uint32_t version, bytes; /* of the whole struct: a reader of another version leaves it alone */
+	uint32_t pid, n_tiers;
+	uint64_t opened_mono_ns, opened_real_ns;
+	int32_t  rank;           /* -1: not known */
+	uint32_t spare;
+	uint64_t canary_ns;      /* its period; 0: off */
+	char     version_text[24], instance[32], model[96], listen[128], trace[320];
+	struct {
+		char name[KVR_STATS_NAME];
+		char url[152]; /* without its password */
+		uint32_t format, write; /* of the configuration */
+	} tier[KVR_TIERS_MAX];
+};
+
+struct kvr_stats {
+	struct kvr_stats_head   head; /* written once, before anybody can look */
+	_Atomic uint32_t        dead; /* 1: an invariant broke */
+	struct kvr_stats_words  words[KVR_TIERS_MAX];
+	struct kvr_stats_router router;
+	struct kvr_stats_tier   tier[KVR_TIERS_MAX];
+	_Alignas(64) struct kvr_metrics_state metrics;
+};
+
+/* One writer at a time. The reader gets a text that is whole; false: it was being written. */
+static inline void
+kvr_stats_words_set(struct kvr_stats_words *w, const char text[KVR_STATS_WHY])
+{
+	uint32_t seq = atomic_load_explicit(&w->seq, memory_order_relaxed);
+
+	/* Pairs with the two loads of seq in kvr_stats_words_get. */
+	atomic_store_explicit(&w->seq, seq + 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	memcpy(w->text, text, KVR_STATS_WHY);
+	atomic_store_explicit(&w->seq, seq + 2, memory_order_release);
+}
+
+static inline bool
+kvr_stats_words_get(const struct kvr_stats_words *w, char ret[KVR_STATS_WHY])
+{
+	uint32_t seq = atomic_load_explicit(&w->seq, memory_order_acquire);
+
+	memcpy(ret, w->text, KVR_STATS_WHY);
+	ret[KVR_STATS_WHY - 1] = '\0';
+	atomic_thread_fence(memory_order_acquire);
+	return seq % 2 == 0 && atomic_load_explicit(&w->seq, memory_order_relaxed) == seq;
+}
+
+/* Of a decider's state, under the guard; zeros before its START. */
+void kvr_tier_stats(const void *tier_self, struct kvr_stats_tier *ret);
+void kvr_router_stats(const void *router_self, struct kvr_stats_router *ret);
+
+/* Bounds of histograms, rising: kvrelay's own, or those of metrics.buckets, and all of LMCache's. */
+uint32_t kvr_stats_bounds(const struct kvr_config *, uint32_t ret_us[KVR_BOUNDS_MAX]);
+
+/* What the facade knows beside it. */
+struct kvr_stats_more {
+	uint64_t n_flying;  /* operations that are not complete */
+	uint64_t n_puts;    /* keys that are being put */
+	uint64_t not_quiet;
+	uint64_t objects_limit, objects_bytes, n_objects; /* of the callers' pool */
+	uint64_t staging_limit;
+	uint64_t refused[KVR_OP_N][KVR_METRICS_ERRS]; /* operations that no router saw */
+	uint32_t healthy, ready;
+	const char *role, *why;
+	uint64_t now_ns;
+};
+
+enum kvr_stats_form { KVR_STATS_PROMETHEUS, KVR_STATS_OPENMETRICS, KVR_STATS_JSON };
+
+/*
+ * All of it as text, NUL-terminated when it fits; bytes needed, NUL included. Every series is there
+ * from the start, at zero. Names of tiers may be any bytes.
+ */
+size_t kvr_stats_text(const struct kvr_stats *, const struct kvr_config *,
+    const struct kvr_stats_more *, enum kvr_stats_form, char *ret, size_t cap);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files that write statistics as text say to each other.
+ *
+ *   stats_writer.c   families and samples, in Prometheus text, OpenMetrics or JSON
+ *   stats_text.c     kvrelay's own set: tiers, operations, histograms
+ *   stats_now.c      and its gauges: what is at this moment
+ *   stats_lmcache.c  LMCache's names
+ *   stats_bounds.c   the bounds of all histograms
+ */
+#ifndef KVR_STATS_OWN_H
+#define KVR_STATS_OWN_H
+
+#include "kvr_config.h"
+#include "kvr_stats.h"
+
+enum { KVR_LABELS = 5 };
+
+struct kvr_label {
+	const char *name, *value; /* name NULL: the end */
+};
+
+struct kvr_writer {
+	char *at;
+	size_t cap, len; /* len: bytes that all of it needs */
+	enum kvr_stats_form form;
+	const char *prefix; /* of names: "kvrelay_", "lmcache:" */
+	const char *family; /* without prefix and without _total */
+	bool counter, first_family, first_sample;
+};
+
+struct kvr_walk {
+	struct kvr_writer w;
+	const struct kvr_stats *s;
+	const struct kvr_config *config;
+	const struct kvr_stats_more *more;
+	const char *tier[KVR_TIERS_MAX];
+	struct {
+		uint32_t n, us[KVR_BOUNDS_MAX];
+	} own; /* bounds that kvrelay's histograms show */
+};
+
+/* A family: its samples follow. type: "counter", "gauge", "histogram". */
+void kvr_family(struct kvr_writer *, const char *name, const char *type, const char *help);
+void kvr_put_u64(struct kvr_writer *, const struct kvr_label *, uint64_t n);
+void kvr_put_i64(struct kvr_writer *, const struct kvr_label *, int64_t n);
+/* micros of a unit: 1,500,000 is "1.500000". */
+void kvr_put_micros(struct kvr_writer *, const struct kvr_label *, uint64_t micros);
+/*
+ * The histogram at these bounds, each of which is one of the state's. unit_us: microseconds of one
+ * unit (1000000: seconds, 1000: milliseconds).
+ */
+void kvr_put_times(struct kvr_writer *, const struct kvr_label *, const struct kvr_metrics_state *,
+    const struct kvr_metrics_times *, const uint32_t *bound_us, uint32_t n_bounds, uint32_t unit_us);
+void kvr_writer_begin(struct kvr_writer *);
+size_t kvr_writer_end(struct kvr_writer *);
+
+void kvr_stats_traffic(struct kvr_walk *);
+void kvr_stats_now(struct kvr_walk *);
+void kvr_stats_lmcache(struct kvr_walk *);
+
+/* Bounds that LMCache's histograms have, in microseconds, rising; and those of kvrelay's own. */
+#define KVR_BOUNDS_MS_N 16U
+#define KVR_BOUNDS_S_N 20U
+extern const uint32_t kvr_bounds_ms[KVR_BOUNDS_MS_N], kvr_bounds_s[KVR_BOUNDS_S_N];
+uint32_t kvr_stats_own_bounds(const struct kvr_config *, uint32_t ret_us[KVR_BOUNDS_MAX]);
+
+#endif

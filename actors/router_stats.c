@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is seen of the router from outside, after each of its steps. */
+#include "kvr_router_own.h"
+#include "kvr_stats.h"
+
+void
+kvr_router_stats(const void *self, struct kvr_stats_router *ret)
+{
+	const struct router *me = self;
+
+	if (me->magic != ROUTER_MAGIC)
+		return;
+	*ret = (struct kvr_stats_router){ .n_ops = me->n_ops,
+		.n_parts = me->n_parts,
+		.slot_pages = me->slot_pages,
+		.n_slots = me->n_slots,
+		.n_slots_free = me->n_slots_free,
+		.n_slots_back = me->n_slots_back };
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is seen of a tier from outside, after each of its steps: so it costs a few stores. */
+#include "kvr_stats.h"
+#include "kvr_tier_own.h"
+
+static uint64_t
+oldest(const struct tier *me)
+{
+	uint64_t at_ns = 0;
+
+	/* Each list is in order of arrival. */
+	for (uint32_t i = 0; i < LISTS && me->n_queued > 0; i++) {
+		uint16_t head = me->list[i].head;
+
+		if (head != 0 && (at_ns == 0 || me->part[head - 1].queued_ns < at_ns))
+			at_ns = me->part[head - 1].queued_ns;
+	}
+	return at_ns;
+}
+
+void
+kvr_tier_stats(const void *self, struct kvr_stats_tier *ret)
+{
+	const struct tier *me = self;
+
+	if (me->magic != TIER_MAGIC)
+		return;
+	ret->oldest_ns = oldest(me);
+	ret->bytes = me->bytes;
+	ret->backoff_ns = me->backoff_ns;
+	ret->n_queued = me->n_queued;
+	ret->n_in_lanes = me->n_parts;
+	ret->n_lanes = me->config.n_links;
+	ret->faults = me->faults;
+	for (uint32_t i = 0; i < me->config.n_links; i++) {
+		const struct lane *lane = &me->lane[i];
+
+		ret->lane[i].bytes = lane->bytes;
+		ret->lane[i].state = lane->state;
+		ret->lane[i].n_parts = lane->n_parts;
+		ret->lane[i].stuck = lane->stuck;
+	}
+}
