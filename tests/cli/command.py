@@ -112,7 +112,8 @@ class Case(unittest.TestCase):
         return path
 
     def files(self, under):
-        return sorted(p for p in (self.dir / under).rglob("*") if p.is_file())
+        """What a person sees there: a page of statistics is hidden."""
+        return sorted(p for p in (self.dir / under).rglob("[!.]*") if p.is_file())
 
 
 def free_port():
