@@ -39,6 +39,7 @@ class Setup(unittest.TestCase):
         self.program("apt-get", APT_GET)
         self.program("id", "#!/bin/sh\necho 0\n")
         self.have(BUILD + " libxxhash-dev")
+        self.program("promtool", "#!/bin/sh\n")
         # Only these: what is not in here is not there, sudo for one.
         for tool in ("bash", "env", "sh", "grep", "cat"):
             os.symlink(shutil.which(tool), self.dir / tool)
@@ -130,6 +131,31 @@ class Setup(unittest.TestCase):
         # Neither without tests nor when only asked what is missing.
         self.assertNotIn("valkey", self.run_setup()[1])
         self.assertNotIn("valkey", self.run_setup("--tests", "--list")[1])
+
+    def test_promtool_is_optional(self):
+        self.have_all()
+        self.program("valkey-server", "#!/bin/sh\n")
+        (self.dir / "promtool").unlink()
+        code, out, _ = self.run_setup("--tests")
+        self.assertEqual(code, 0, out)
+        self.assertIn("goes on without promtool", out)
+        self.assertNotIn("promtool", self.run_setup()[1])
+        self.assertNotIn("promtool", self.run_setup("--tests", "--list")[1])
+
+    def test_promtool_alone_is_taken_out_of_its_package(self):
+        self.have_all()
+        self.program("valkey-server", "#!/bin/sh\n")
+        (self.dir / "promtool").unlink()
+        for tool in ("mkdir", "rm", "ln", "head"):
+            os.symlink(shutil.which(tool), self.dir / tool)
+        self.program("mktemp", '#!/bin/sh\nmkdir -p "$STRAW/work" && echo "$STRAW/work"\n')
+        self.program("dpkg-deb", '#!/bin/sh\necho "dpkg-deb $1" >>"$STRAW/calls"\n')
+        self.program("install", f'#!/bin/sh\necho "install $4" >>"$STRAW/calls"\n'
+                                f'ln -s /bin/true "$STRAW/promtool"\n')
+        code, out, calls = self.run_setup("--tests")
+        self.assertEqual(code, 0, out)
+        self.assertIn("setup-promtool: done", out)
+        self.assertIn("download prometheus\ndpkg-deb -x\ninstall /usr/local/bin/promtool\n", calls)
 
     def test_valkey_of_the_release_itself(self):
         self.have_all()

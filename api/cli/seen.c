@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading the pages: each is copied once, word by word, and looked at in the copy. */
+#include "kvr_seen.h"
+
+#include "kvr_page.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct reader {
+	struct seen *seen;
+	uint64_t pid;
+	bool no_memory;
+};
+
+/* Its writer does not stop for us, but it writes whole words. */
+static void
+copy_words(void *to, const void *from, size_t bytes)
+{
+	const uint64_t *f = from;
+	uint64_t *t = to;
+
+	for (size_t i = 0; i < bytes / sizeof(*t); i++)
+		t[i] = __atomic_load_n(&f[i], __ATOMIC_RELAXED);
+}
+
+static void
+judge(struct seen_page *p)
+{
+	const struct kvr_stats *s = &p->s;
+
+	if (!p->alive) {
+		snprintf(p->why, sizeof(p->why),
+		    "it has ended without a close; kvrelay trace last shows its last steps");
+		return;
+	}
+	if (atomic_load(&s->dead) != 0) {
+		snprintf(p->why, sizeof(p->why), "%s", kvr_err_text(KVR_E_DEAD));
+		return;
+	}
+	for (uint32_t t = 0; t < s->head.n_tiers && p->why[0] == '\0'; t++) {
+		const struct kvr_metrics_tier *m = &s->metrics.tier[t];
+		const char *words = s->words[t].text, *name = s->head.tier[t].name;
+
+		if (m->state != KVR_TIER_UP)
+			snprintf(p->why, sizeof(p->why), "tier %s is %s: %s", name,
+			    seen_tier_state(m->state),
+			    words[0] != '\0' ? words : "not connected yet");
+		else if (m->canary.err != KVR_OK)
+			snprintf(p->why, sizeof(p->why), "tier %s: its canary: %s", name,
+			    kvr_err_name(m->canary.err));
+	}
+}
+
+static void
+see(void *arg, const char *path, bool alive, const void *at, size_t bytes)
+{
+	struct reader *r = arg;
+	const struct kvr_stats *from = at;
+
+	(void)path;
+	if (bytes < sizeof(from->head) || from->head.magic != KVR_STATS_MAGIC)
+		return; /* being made */
+	if (from->head.version != KVR_STATS_VERSION || from->head.bytes != sizeof(*from) ||
+	    bytes < sizeof(*from) || from->head.n_tiers > KVR_TIERS_MAX) {
+		r->seen->n_others++;
+		return;
+	}
+	if (r->seen->n == SEEN_MAX || (r->pid != 0 && r->pid != from->head.pid))
+		return;
+	struct seen_page *p = calloc(1, sizeof(*p));
+
+	r->no_memory = r->no_memory || p == NULL;
+	if (p == NULL)
+		return;
+	copy_words(&p->s, from, sizeof(*from));
+	for (uint32_t t = 0; t < from->head.n_tiers; t++) {
+		for (int i = 0; i < 100; i++) {
+			if (kvr_stats_words_get(&from->words[t], p->s.words[t].text))
+				break;
+		}
+	}
+	p->alive = alive;
+	p->at_ns = kvr_now_ns();
+	judge(p);
+	r->seen->page[r->seen->n++] = p;
+}
+
+bool
+seen_read(const struct cli *cli, const char *dir, uint64_t pid, struct seen *ret)
+{
+	struct reader r = { .seen = ret, .pid = pid };
+	char path[200];
+
+	*ret = (struct seen){ .n = 0 };
+	if (kvr_page_each(dir, see, &r) < 0 && errno != ENOENT) {
+		cli_fail(cli, "%s: %s", kvr_page_dir(dir, path, sizeof(path)), strerror(errno));
+		return false;
+	}
+	if (!r.no_memory)
+		return true;
+	seen_drop(ret);
+	cli_fail(cli, "no memory");
+	return false;
+}
+
+void
+seen_drop(struct seen *s)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		free(s->page[i]);
+	s->n = 0;
+}
+
+const char *
+seen_tier_state(uint32_t state)
+{
+	static const char *const name[KVR_TIER_STATES] = { "opening", "up", "cooling", "probing",
+		"closed" };
+
+	return state < KVR_TIER_STATES ? name[state] : "?";
+}
+
+const char *
+seen_lane_state(uint32_t state)
+{
+	static const char *const name[KVR_LINK_STATES] = { "down", "dialing", "half open", "up",
+		"closed" };
+
+	return state < KVR_LINK_STATES ? name[state] : "?";
+}
+
+const char *
+seen_age(uint64_t ns, char *ret, size_t cap)
+{
+	double s = (double)ns / 1e9;
+
+	if (s < 100)
+		snprintf(ret, cap, "%.1f s", s);
+	else if (s < 6000)
+		snprintf(ret, cap, "%.0f min", s / 60);
+	else
+		snprintf(ret, cap, "%.1f h", s / 3600);
+	return ret;
+}
