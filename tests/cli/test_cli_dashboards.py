@@ -33,7 +33,7 @@ class Dashboards(command.Case):
             for target in panel["targets"]:
                 yield panel["title"], target["expr"]
         rules = (self.folder / "kvrelay-alerts.yml").read_text()
-        alerts = re.findall(r"- alert: (\w+)\n +expr: (?:\|\n((?: {12}.*\n)+)|(.*)\n)", rules)
+        alerts = re.findall(r"- alert: (\w+)\n +expr: (?:\|\n((?: {10,}.*\n)+)|(.*)\n)", rules)
         self.assertEqual(len(alerts), rules.count("- alert:"))
         for name, block, line in alerts:
             yield name, block or line

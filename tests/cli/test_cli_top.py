@@ -78,12 +78,13 @@ class Top(command.Case):
         self.assertEqual(self.seen(), [])
 
     def test_a_store_that_is_down(self):
-        config = self.deploy({"name": "far", "url": f"unix://{self.dir}/nobody.sock"}, name="far.json")
-        process = self.start("bench", "--chunks", "100000", "--size", "64KiB", "--config", config)
+        config = self.deploy({"name": "host", "url": "memory://", "capacity": "64MiB"},
+                             {"name": "far", "url": f"unix://{self.dir}/nobody.sock", "write": "never"}, name="far.json")
+        process = self.start(*LONG, config)
         self.wait(lambda: self.seen() and "nobody.sock" in self.seen()[0]["why"], process)
-        text = self.call("top", "--once", "--every", "50ms", "--dir", self.trace).text
-        if process.poll() is None:
-            self.assertRegex(text, r"last error: .*nobody\.sock")
+        text = self.ok("top", "--once", "--every", "50ms", "--dir", self.trace).text
+        self.assertRegex(text, r"last error: .*nobody\.sock")
+        self.assertRegex(text, r"(?m)^process \d+ kvr1, up .*: tier far is (cooling|probing|opening): ")
 
     def test_it_ends_when_it_is_told(self):
         process = self.start("top", "--every", "50ms", "--dir", self.dir / "none")
