@@ -208,6 +208,7 @@ static const struct {
 	[KVR_MSG_OP_STAT] = { { ROUTER, METRICS } },
 	[KVR_MSG_COUNT] = { { DECIDERS, METRICS } },
 	[KVR_MSG_PART_STAT] = { { TIER | ROUTER, METRICS } },
+	[KVR_MSG_STAGE_STAT] = { { LINK | TRANSFER, METRICS } },
 };
 
 static uint8_t
