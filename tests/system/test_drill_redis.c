@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A Redis server that is there and does not do what it is asked: loading, busy with a script, a
+ * replica, full, forbidding, a cluster without slots, evicting what it has just announced. Each
+ * gives the outcome that the README says, no wrong byte, and service again without a restart.
+ */
+#include "kvr_redis_raw.h"
+#include "kvr_redis_server.h"
+#include "kvr_system_bed.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+KVR_NEEDS_REDIS
+
+enum { KEYS = 24, EACH = 3000, BUDGET_MS = 2000, LIMIT_MS = 60000 };
+
+static const char *const tier = "{'memory':{'staging':'16MiB','objects':'4MiB'},'timeouts':"
+                                "{'connect':'500ms'},'trace':{'dir':'none'},'tiers':["
+                                "{'name':'far','url':'%s','format':'%s','breaker':{'faults':3,"
+                                "'backoff_min':'10ms','backoff_max':'100ms'}}]}";
+
+struct drill {
+	struct kvr_redis_server *server;
+	struct kvr_raw   *raw; /* who does it to the server */
+	struct kvr       *kvr;
+	struct bed_batch *b;
+};
+
+static struct drill
+drill_open(const char *const *args, const char *url_format)
+{
+	struct drill d = { .server = kvr_redis_server_start(NULL, args) };
+	char url[128];
+
+	snprintf(url, sizeof(url), url_format, d.server->port);
+	d.raw = kvr_raw_open(d.server->port, NULL);
+	d.b = bed_batch_new("drill", KEYS, EACH);
+	d.kvr = bed_open(tier, url, "sealed");
+	return d;
+}
+
+static void
+drill_close(struct drill *d)
+{
+	bed_close(d->kvr);
+	bed_batch_free(d->b);
+	kvr_raw_close(d->raw);
+	kvr_redis_server_stop(d->server);
+}
+
+static void
+raw_ok(struct drill *d, const char *line)
+{
+	struct kvr_raw_reply r = kvr_raw(d->raw, line);
+
+	MUST(r.kind == '+' || r.kind == ':', "%s: %s", line, (const char *)r.bytes);
+}
+
+/*
+ * Until the store's own word is in the answer. bed_run compares what is OK; what is not has to be
+ * one of the errors that a store which does not serve may give.
+ */
+static void
+is_told(struct drill *d, uint32_t kind, int32_t err, const char *word)
+{
+	for (uint64_t until_ns = bed_in_ms(LIMIT_MS);;) {
+		(void)!bed_run(d->kvr, d->b, kind, 0, bed_in_ms(BUDGET_MS));
+		bool told = strstr(d->b->done.why, word) != NULL;
+
+		for (uint32_t i = 0; i < d->b->n; i++) {
+			int32_t e = d->b->err[i];
+
+			MUST(e == err || e == KVR_OK || e == KVR_E_DOWN || e == KVR_E_TIMEOUT ||
+			         e == KVR_E_REFUSED, "%s: %s", kvr_err_name(e), d->b->done.why);
+			told = told && (e == err || e == KVR_E_DOWN);
+		}
+		if (told)
+			return;
+		MUST(bed_now_ns() < until_ns, "nobody says %s: %s", word, d->b->done.why);
+	}
+}
+
+/* Every key whole, without anything that the caller does for it; gives the time that it took. */
+static void
+heals(struct drill *d, uint32_t kind, const char *what)
+{
+	uint64_t from_ns = bed_now_ns(), until_ns = bed_in_ms(LIMIT_MS);
+
+	while (bed_run(d->kvr, d->b, kind, 0, bed_in_ms(BUDGET_MS)) != KVR_OK)
+		MUST(bed_now_ns() < until_ns, "%s: it stays %s: %s", what,
+		    kvr_err_name(d->b->done.err), d->b->done.why);
+	printf("%s: whole again after %.1f ms\n", what, (double)(bed_now_ns() - from_ns) / 1e6);
+}
+
+START_TEST(a_server_that_loads_its_data)
+{
+	static const char *const slow[] = { "--key-load-delay", "20000",
+		"--loading-process-events-interval-bytes", "1024", NULL };
+	struct drill d = drill_open(NULL, "redis://127.0.0.1:%u");
+	char file[128];
+
+	OK(bed_run(d.kvr, d.b, KVR_PUT, 0, 0));
+	raw_ok(&d, "SAVE");
+	d.server->args = slow;
+	kvr_redis_server_restart(d.server);
+	is_told(&d, KVR_GET, KVR_E_REFUSED, "LOADING");
+	heals(&d, KVR_GET, "loading");
+	OK(bed_run(d.kvr, d.b, KVR_PUT, 0, 0));
+	snprintf(file, sizeof(file), "%s/dump.rdb", d.server->dir);
+	unlink(file);
+	drill_close(&d);
+}
+END_TEST
+
+static void *
+run_for_ever(void *arg)
+{
+	const struct kvr_redis_server *server = arg;
+	struct kvr_raw *raw = kvr_raw_open(server->port, NULL);
+	const struct kvr_raw_word words[] = { { "EVAL", 4 }, { "while true do end", 17 },
+		{ "0", 1 } };
+
+	/* Comes back when it is killed. */
+	MUST(kvr_raw_words(raw, words, 3).kind == '-', "it ended by itself");
+	kvr_raw_close(raw);
+	return NULL;
+}
+
+START_TEST(a_server_that_is_busy_with_a_script)
+{
+	static const char *const args[] = { "--lua-time-limit", "5", NULL };
+	struct drill d = drill_open(args, "redis://127.0.0.1:%u");
+	pthread_t thread;
+
+	OK(bed_run(d.kvr, d.b, KVR_PUT, 0, 0));
+	MUST(pthread_create(&thread, NULL, run_for_ever, d.server) == 0, "no thread");
+	is_told(&d, KVR_GET, KVR_E_REFUSED, "BUSY");
+	is_told(&d, KVR_PUT, KVR_E_REFUSED, "BUSY");
+	raw_ok(&d, "SCRIPT KILL");
+	pthread_join(thread, NULL);
+	heals(&d, KVR_GET, "busy");
+	heals(&d, KVR_PUT, "busy, puts");
+	drill_close(&d);
+}
+END_TEST
+
+START_TEST(a_server_that_became_a_replica)
+{
+	struct drill d = drill_open(NULL, "redis://127.0.0.1:%u");
+
+	OK(bed_run(d.kvr, d.b, KVR_PUT, 0, 0));
+	/* Of nobody: it keeps what it has. */
+	raw_ok(&d, "REPLICAOF 127.0.0.1 1");
+	is_told(&d, KVR_PUT, KVR_E_REFUSED, "READONLY");
+	heals(&d, KVR_GET, "read-only, gets");
+	raw_ok(&d, "CONFIG SET replica-serve-stale-data no");
+	is_told(&d, KVR_GET, KVR_E_REFUSED, "MASTERDOWN");
+	raw_ok(&d, "REPLICAOF NO ONE");
+	heals(&d, KVR_GET, "master again");
+	heals(&d, KVR_PUT, "master again, puts");
+	drill_close(&d);
+}
+END_TEST
+
+START_TEST(a_server_that_is_full)
+{
+	struct drill d = drill_open(NULL, "redis://127.0.0.1:%u");
+
+	OK(bed_run(d.kvr, d.b, KVR_PUT, 0, 0));
+	raw_ok(&d, "CONFIG SET maxmemory-policy noeviction");
+	raw_ok(&d, "CONFIG SET maxmemory 1");
+	is_told(&d, KVR_PUT, KVR_E_NOSPACE, "OOM");
+	heals(&d, KVR_GET, "full, gets");
+	raw_ok(&d, "CONFIG SET maxmemory 0");
+	heals(&d, KVR_PUT, "emptied");
+	drill_close(&d);
+}
+END_TEST
+
+START_TEST(a_user_who_may_not)
+{
+	struct drill d = { .server = kvr_redis_server_start(NULL, NULL) };
+	char url[128];
+
+	d.raw = kvr_raw_open(d.server->port, NULL);
+	d.b = bed_batch_new("drill", KEYS, EACH);
+	raw_ok(&d, "ACL SETUSER kv on >token ~* +@all");
+	snprintf(url, sizeof(url), "redis://kv:token@127.0.0.1:%u", d.server->port);
+	d.kvr = bed_open(tier, url, "sealed");
+	OK(bed_run(d.kvr, d.b, KVR_PUT, 0, 0));
+	raw_ok(&d, "ACL SETUSER kv -set");
+	is_told(&d, KVR_PUT, KVR_E_AUTH, "NOPERM");
+	heals(&d, KVR_GET, "no SET, gets");
+	raw_ok(&d, "ACL SETUSER kv +set -get");
+	is_told(&d, KVR_GET, KVR_E_AUTH, "NOPERM");
+	/* Nobody of that name any more: connections end, and new ones are not let in. */
+	raw_ok(&d, "ACL DELUSER kv");
+	is_told(&d, KVR_GET, KVR_E_AUTH, "WRONGPASS");
+	raw_ok(&d, "ACL SETUSER kv on >token ~* +@all");
+	heals(&d, KVR_GET, "user again");
+	heals(&d, KVR_PUT, "user again, puts");
+	drill_close(&d);
+}
+END_TEST
+
+START_TEST(a_node_of_a_cluster_that_serves_no_slot)
+{
+	static const char *const args[] = { "--cluster-enabled", "yes", NULL };
+	struct drill d = drill_open(args, "redis://127.0.0.1:%u");
+	char file[128];
+
+	is_told(&d, KVR_PUT, KVR_E_REFUSED, "CLUSTERDOWN");
+	raw_ok(&d, "CLUSTER ADDSLOTSRANGE 0 16383");
+	heals(&d, KVR_PUT, "slots");
+	heals(&d, KVR_GET, "slots, gets");
+	snprintf(file, sizeof(file), "%s/nodes.conf", d.server->dir);
+	unlink(file);
+	drill_close(&d);
+}
+END_TEST
+
+/* Between the lookup and the load some values go. What is there is whole, what is not is a miss. */
+static void
+evicted(const char *format, const char *behind)
+{
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
+	struct kvr_raw *raw = kvr_raw_open(server->port, NULL);
+	struct kvr *kvr = bed_open(tier, server->url, format);
+	struct bed_batch *b = bed_batch_new("drill", KEYS, EACH);
+	char line[128];
+
+	for (uint32_t first = 0; first < KEYS; first += 5) {
+		OK(bed_run(kvr, b, KVR_PUT, 0, 0));
+		OK(bed_run(kvr, b, KVR_LOOKUP, 0, 0));
+		MUST(b->done.prefix == KEYS, "%u", b->done.prefix);
+		for (uint32_t i = first; i < KEYS; i += 7) {
+			snprintf(line, sizeof(line), "DEL %s%s", b->key[i], behind);
+			MUST(kvr_raw(raw, line).n == 1, "%s", line);
+		}
+		ERR(bed_run(kvr, b, KVR_GET, 0, 0), KVR_E_MISS);
+		MUST(b->done.prefix == first, "%u of %u", b->done.prefix, first);
+		for (uint32_t i = 0; i < KEYS; i++)
+			ERR(b->err[i], i >= first && (i - first) % 7 == 0 ? KVR_E_MISS : KVR_OK);
+	}
+	bed_close(kvr);
+	bed_batch_free(b);
+	kvr_raw_close(raw);
+	kvr_redis_server_stop(server);
+}
+
+START_TEST(values_that_go_between_lookup_and_load)
+{
+	evicted("sealed", "@kvr%1");
+	evicted("bare", "");
+	evicted("lmcache", "kv_bytes");
+	evicted("lmcache", "metadata");
+}
+END_TEST
+
+KVR_CHECK_MAIN("system.drill_redis", a_server_that_loads_its_data,
+    a_server_that_is_busy_with_a_script, a_server_that_became_a_replica, a_server_that_is_full,
+    a_user_who_may_not, a_node_of_a_cluster_that_serves_no_slot,
+    values_that_go_between_lookup_and_load)
