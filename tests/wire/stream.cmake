@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # URLs, streams, dialling and RESP.
-foreach(noun IN ITEMS url stream dial resp resp3 fault_script)
+foreach(noun IN ITEMS url stream dial dial_six resp resp3 fault_script)
   kvr_test(wire.${noun} SOURCES test_${noun}.c LAYERS base wire
     LIBS PkgConfig::HIREDIS PkgConfig::XXHASH ${CMAKE_DL_LIBS} LABELS unit)
   target_include_directories(test_wire_${noun} PRIVATE ${PROJECT_SOURCE_DIR}/connectors/table)
+endforeach()
+foreach(noun IN ITEMS dial dial_six)
+  target_sources(test_wire_${noun} PRIVATE names.c)
 endforeach()
 if(kvr_tls)
   kvr_test(wire.stream_tls SOURCES test_stream_tls.c ../harness/kvr_test_ca.c

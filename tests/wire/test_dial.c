@@ -1,75 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Dialling and name resolution. This file's getaddrinfo takes the place of the C library's, so that
- * a name can have the addresses that a case needs, or hang until the test lets it go.
- */
+/* Dialling and name resolution; names.c says which names there are. */
+#include "kvr_names.h"
 #include "kvr_resolve.h"
 #include "kvr_stream.h"
 #include "kvr_check.h"
 
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <errno.h>
-#include <netdb.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-static int stuck_fd = -1; /* readable: hanging look-ups may go on */
-static _Atomic int n_stuck;
-
-typedef int look_up_fn(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-
-static int
-chain(look_up_fn *real, const char *const *names, const char *port, const struct addrinfo *hints,
-    struct addrinfo **ret)
-{
-	struct addrinfo **at = ret;
-	for (; *names != NULL; names++) {
-		int rc = real(*names, port, hints, at);
-		if (rc != 0)
-			return rc;
-		at = &(*at)->ai_next;
-	}
-	return 0;
-}
-
-int
-getaddrinfo(const char *name, const char *port, const struct addrinfo *hints, struct addrinfo **ret)
-{
-	look_up_fn *real;
-	void *found = dlsym(RTLD_NEXT, "getaddrinfo");
-	memcpy(&real, &found, sizeof(real));
-	if ((hints->ai_flags & AI_NUMERICHOST) != 0)
-		return real(name, port, hints, ret);
-	struct addrinfo numeric = *hints;
-	numeric.ai_flags |= AI_NUMERICHOST;
-	if (strcmp(name, "two.test") == 0)
-		return chain(real, (const char *const[]){ "127.0.0.2", "127.0.0.1", NULL }, port,
-		    &numeric, ret);
-	if (strcmp(name, "mixed.test") == 0)
-		return chain(real, (const char *const[]){ "127.0.0.2", "127.0.0.3", "::1", NULL },
-		    port, &numeric, ret);
-	if (strcmp(name, "stuck.test") == 0) {
-		struct pollfd p = { .fd = stuck_fd, .events = POLLIN };
-		atomic_fetch_add(&n_stuck, 1);
-		while (poll(&p, 1, -1) < 0)
-			;
-		atomic_fetch_sub(&n_stuck, 1);
-		return real("127.0.0.1", port, &numeric, ret);
-	}
-	if (strcmp(name, "broken.test") == 0) {
-		errno = ENETDOWN;
-		return EAI_SYSTEM;
-	}
-	return EAI_NONAME;
-}
 
 static uint64_t
 in(uint64_t ns)
@@ -145,7 +95,7 @@ START_TEST(a_stuck_resolver_is_left_behind_and_bounded)
 	char why[200] = "";
 	uint64_t one = 1;
 	struct kvr_kick kick = { .fd = eventfd(0, EFD_NONBLOCK), .current = 1 };
-	stuck_fd = eventfd(0, EFD_NONBLOCK);
+	kvr_names_stuck_fd = eventfd(0, EFD_NONBLOCK);
 	atomic_store(&kick.target, 1);
 	for (uint32_t i = 0; i < KVR_RESOLVE_THREADS; i++) {
 		bool by_kick = i % 2 == 0;
@@ -159,14 +109,14 @@ START_TEST(a_stuck_resolver_is_left_behind_and_bounded)
 	ck_assert_ptr_nonnull(strstr(why, "hang"));
 	ck_assert_int_eq(
 	    kvr_resolve("127.0.0.1", 1, in(KVR_SEC(9)), NULL, &a, why, sizeof(why)), KVR_OK);
-	ck_assert_int_eq(write(stuck_fd, &one, sizeof(one)), sizeof(one));
+	ck_assert_int_eq(write(kvr_names_stuck_fd, &one, sizeof(one)), sizeof(one));
 	/* The threads end when they come to it; then there is room again. */
 	enum kvr_err err = KVR_E_DOWN;
 	for (uint64_t end_ns = in(KVR_SEC(60)); err != KVR_OK && kvr_now_ns() < end_ns;
 	     sched_yield())
 		err = kvr_resolve("stuck.test", 1, in(KVR_SEC(60)), NULL, &a, why, sizeof(why));
 	ck_assert_int_eq(err, KVR_OK);
-	while (atomic_load(&n_stuck) > 0)
+	while (atomic_load(&kvr_names_n_stuck) > 0)
 		sched_yield();
 	close(kick.fd);
 }
@@ -273,7 +223,59 @@ START_TEST(unix_sockets_are_dialled_by_path)
 }
 END_TEST
 
+static int
+option_of(int fd, int level, int name)
+{
+	int       value = -1;
+	socklen_t len = sizeof(value);
+	ck_assert_int_eq(getsockopt(fd, level, name, &value, &len), 0);
+	return value;
+}
+
+START_TEST(a_connection_is_kept_alive_and_not_delayed)
+{
+	static struct kvr_sock s;
+	uint16_t port = 0;
+	int fd = listener("127.0.0.1", &port, 16);
+	ck_assert_int_eq(
+	    kvr_stream_dial_tcp(&s, "127.0.0.1", port, in(KVR_SEC(60)), NULL), KVR_OK);
+	ck_assert_int_ne(option_of(s.fd, IPPROTO_TCP, TCP_NODELAY), 0);
+	ck_assert_int_ne(option_of(s.fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+	/* A host that vanished is noticed within half a minute, and not after the kernel's two hours. */
+	ck_assert_int_le(option_of(s.fd, IPPROTO_TCP, TCP_KEEPIDLE) +
+	        option_of(s.fd, IPPROTO_TCP, TCP_KEEPINTVL) * option_of(s.fd, IPPROTO_TCP, TCP_KEEPCNT),
+	    30);
+	ck_assert_int_ne(fcntl(s.fd, F_GETFD) & FD_CLOEXEC, 0);
+	kvr_stream_hang_up(&s);
+	close(fd);
+}
+END_TEST
+
+/* With its default action SIGPIPE would end this process, and Check would say so. */
+START_TEST(a_peer_that_is_gone_is_an_error_and_no_signal)
+{
+	static struct kvr_sock s;
+	static uint8_t block[65536];
+	uint16_t port = 0;
+	int fd = listener("127.0.0.1", &port, 16);
+	ck_assert(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+	ck_assert_int_eq(
+	    kvr_stream_dial_tcp(&s, "127.0.0.1", port, in(KVR_SEC(60)), NULL), KVR_OK);
+	close(accept(fd, NULL, NULL));
+	enum kvr_err err = kvr_stream_begin(&s, in(KVR_SEC(60)), 64);
+	for (int i = 0; i < 10000 && err == KVR_OK; i++) {
+		err = kvr_stream_lend(&s, block, sizeof(block));
+		if (err == KVR_OK)
+			err = kvr_stream_flush(&s);
+	}
+	ck_assert_int_eq(err, KVR_E_DOWN);
+	kvr_stream_hang_up(&s);
+	close(fd);
+}
+END_TEST
+
 KVR_CHECK_MAIN("wire.dial", numeric_addresses_need_no_look_up, a_name_that_is_not_there_says_so,
     a_stuck_resolver_is_left_behind_and_bounded, a_refused_address_gives_way_to_the_next,
     an_address_that_does_not_answer_loses_its_head_start, all_addresses_refused_is_down,
-    unix_sockets_are_dialled_by_path)
+    unix_sockets_are_dialled_by_path, a_connection_is_kept_alive_and_not_delayed,
+    a_peer_that_is_gone_is_an_error_and_no_signal)
