@@ -87,18 +87,22 @@ by_use(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+/* Some of a million too: all at once would carry a dial past its deadline. */
 static enum kvr_err
-enter_all(struct kvr_store *s)
+enter_some(struct kvr_store *s)
 {
 	struct kvr_fs_scan *scan = &s->scan;
-	enum kvr_err        err = KVR_OK;
 
-	if (scan->n_found > 0)
+	if (!scan->sorted && scan->n_found > 0)
 		qsort(scan->found, scan->n_found, sizeof(scan->found[0]), by_use);
-	for (uint64_t i = 0; err == KVR_OK && i < scan->n_found; i++)
-		if (!kvr_fs_enter(s, scan->found[i].dir, scan->found[i].name, scan->found[i].len))
-			err = KVR_E_NOMEM;
-	return err;
+	scan->sorted = true;
+	for (int n = 0; n < NAMES_AT_ONCE && scan->entered < scan->n_found; n++) {
+		const struct kvr_fs_found *x = &scan->found[scan->entered];
+		if (!kvr_fs_enter(s, x->dir, x->name, x->len))
+			return KVR_E_NOMEM;
+		scan->entered++;
+	}
+	return KVR_OK;
 }
 
 static void
@@ -176,8 +180,8 @@ some_names(struct kvr_connector *c)
 		err = one_name(s);
 	}
 	if (err == KVR_OK && scan->dir == s->n_dirs) {
-		err = enter_all(s);
-		if (err == KVR_OK) {
+		err = enter_some(s);
+		if (err == KVR_OK && scan->entered == scan->n_found) {
 			free_found(scan);
 			scan->done = true;
 		}

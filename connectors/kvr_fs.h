@@ -66,6 +66,8 @@ struct kvr_fs_scan {
 	uint64_t removed;  /* leftovers */
 	struct kvr_fs_found *found; /* files to sort by age before they enter the index */
 	uint64_t n_found, found_cap;
+	bool     sorted;
+	uint64_t entered; /* of found, in the index */
 };
 
 struct kvr_fs_lock {
