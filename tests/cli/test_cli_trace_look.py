@@ -12,8 +12,9 @@ import command
 class Look(command.Case):
     def setUp(self):
         super().setUp()
-        self.config = self.deploy({"name": "host", "url": "memory://", "capacity": "16MiB"},
-                                  {"name": "disk", "url": "fs://./c", "write": "back"},
+        lanes = {"control": 1, "bulk": 1}  # one for payloads: it is known which one has them
+        self.config = self.deploy({"name": "host", "url": "memory://", "capacity": "16MiB", "lanes": lanes},
+                                  {"name": "disk", "url": "fs://./c", "write": "back", "lanes": lanes},
                                   trace={"dir": str(self.dir / "trace"), "size": "4MiB", "keys": True})
         (self.dir / "value").write_bytes(b"x" * 5000)
         self.ok("put", "--config", self.config, "a-key", "value", "--raw")
