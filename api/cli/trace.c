@@ -36,7 +36,8 @@ unknown(struct trace_cmd *c, const char *verb)
 		n += (size_t)snprintf(
 		    all + n, sizeof(all) - n, "%s%s", i == 0 ? "" : ", ", verbs[i].name);
 	if (verb == NULL)
-		return cli_fail(&c->cli, "usage: kvrelay trace VERB FILE; the verbs are %s", all);
+		return cli_fail(
+		    &c->cli, "usage: kvrelay trace VERB [FILE or FOLDER]; the verbs are %s", all);
 	return cli_fail(&c->cli, "no '%s'; there is %s", verb, all);
 }
 
@@ -49,15 +50,13 @@ with_view(struct trace_cmd *c, trace_fn *run)
 	struct kvr_trace_view *view;
 	int status = CLI_ERROR;
 
-	if (run == trace_last_of && (path == NULL || trace_is_folder(path))) {
+	if (c->n_args > 1)
+		return cli_fail(&c->cli, "one trace at a time: '%s' is too much", c->args[1]);
+	if (path == NULL || trace_is_folder(path)) {
 		if (!trace_newest(c, path, found, sizeof(found), &status))
 			return status;
 		path = found;
 	}
-	if (path == NULL)
-		return cli_fail(&c->cli, "which trace? 'kvrelay trace last' names the newest one");
-	if (c->n_args > 1)
-		return cli_fail(&c->cli, "one trace at a time: '%s' is too much", c->args[1]);
 	view = trace_open(c, path);
 	if (view == NULL)
 		return CLI_ERROR;

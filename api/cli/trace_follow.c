@@ -169,7 +169,7 @@ sum_up(struct walk *w)
 	char id[24];
 
 	qsort(w->holder, w->n_holders, sizeof(w->holder[0]), longest_first);
-	for (uint32_t i = 0; i < w->n_holders && i < 4; i++)
+	for (uint32_t i = 0; i < w->n_holders && i < 4 && w->holder[i].ns > 0; i++)
 		printf("  %10.3f ms %s %s, %u time%s\n", (double)w->holder[i].ns / 1e6,
 		    w->holder[i].in ? "worked on by" : "waited in",
 		    kvr_id_name(w->holder[i].id, id, sizeof(id)), w->holder[i].times,

@@ -114,12 +114,12 @@ tell_lines(const struct trace_cmd *c, const struct trace_model *m)
 	char line[KVR_TRACE_LINE];
 
 	for (; first > 0 && left > 0; first--)
-		left -= kvr_trace_view_at(m->view, first - 1)->kind != KVR_REC_STATE;
+		left -= trace_is_wanted(c, m->view, kvr_trace_view_at(m->view, first - 1));
 	printf("\nthe last %" PRIu64 " lines\n", lines - left);
 	for (; first < n; first++) {
 		const struct kvr_rec *r = kvr_trace_view_at(m->view, first);
 
-		if (r->kind != KVR_REC_STATE)
+		if (trace_is_wanted(c, m->view, r))
 			puts(kvr_trace_line(m->head, r, kvr_spec_of, line, sizeof(line)));
 	}
 }

@@ -214,15 +214,13 @@ void
 trace_op_waits(const struct trace_model *m, const struct trace_op *op, const char *indent)
 {
 	struct held held[TRACE_PARTS_MAX];
-	uint64_t end_ns = trace_end_ns(m);
 	uint32_t n = parts_of(m, op, held);
 	char id[24];
 
 	for (uint32_t i = 0; i < n; i++) {
-		printf("%spart %u.%u is with %s since %.3f ms (%.3f ms)", indent,
-		    KVR_PART_SLOT(held[i].part), held[i].part >> 16,
-		    kvr_id_name(held[i].by, id, sizeof(id)), trace_ms(m->head, held[i].since_ns),
-		    (double)(end_ns - held[i].since_ns) / 1e6);
+		printf("%spart %u.%u is with %s since %.3f ms", indent, KVR_PART_SLOT(held[i].part),
+		    held[i].part >> 16, kvr_id_name(held[i].by, id, sizeof(id)),
+		    trace_ms(m->head, held[i].since_ns));
 		if (held[i].until_ns != 0 && held[i].until_ns != UINT64_MAX)
 			printf(", its deadline is at %.3f ms", trace_ms(m->head, held[i].until_ns));
 		printf("\n");
