@@ -55,6 +55,7 @@ struct kvr_sim_store {
 	uint32_t loses;     /* the connection, in the middle of a part */
 	uint32_t garbles;   /* the same with PROTO */
 	uint32_t stalls;    /* silence until the deadline or a kick */
+	uint32_t drips;     /* it goes on, a hundred times slower */
 	uint32_t sticks;    /* silence beyond the deadline, and no kick helps */
 	uint32_t ping_fails;
 	uint32_t corrupts, refuses, evicts, full; /* single keys */
@@ -99,6 +100,8 @@ struct kvr_sim_store *kvr_sim_store(struct kvr_sim *, uint32_t tier);
 void kvr_sim_down(struct kvr_sim *, uint32_t tier, bool down);
 /* Puts a value under a name, as if somebody else had written it. */
 void kvr_sim_stored(struct kvr_sim *, uint32_t tier, uint64_t name, uint32_t len, uint64_t value);
+/* The store has lost it. */
+void kvr_sim_evict(struct kvr_sim *, uint32_t tier, uint64_t name);
 /* Length of what the tier's store has under this name; -1: nothing. */
 int64_t kvr_sim_has(struct kvr_sim *, uint32_t tier, uint64_t name);
 
@@ -111,6 +114,7 @@ struct kvr_sim_ask {
 	uint32_t        kind, flags; /* enum kvr_op_kind, kvr_op_flag */
 	uint32_t        n, len;      /* keys; bytes of each payload or destination */
 	uint32_t        per_chunk;   /* 0: 1 */
+	uint32_t        nomem;       /* GET: chance of 1024 that there was no object for a key */
 	uint64_t        deadline_ns;
 	const uint64_t *names; /* n of them, not 0 */
 };

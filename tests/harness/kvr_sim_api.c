@@ -82,6 +82,8 @@ write_keys(struct kvr_sim *sim, const struct kvr_sim_ask *ask, uint32_t first, u
 		row->where = KVR_NOWHERE;
 		if (ask->flags & KVR_OPF_AT_MOST)
 			row->flags = KVR_ROW_AT_MOST;
+		if (ask->nomem != 0 && kvr_sim_chance(sim, ask->nomem))
+			row->err = KVR_E_NOMEM;
 	}
 }
 

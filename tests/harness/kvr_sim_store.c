@@ -57,6 +57,12 @@ kvr_sim_stored(struct kvr_sim *sim, uint32_t tier, uint64_t name, uint32_t len, 
 	v->value = value;
 }
 
+void
+kvr_sim_evict(struct kvr_sim *sim, uint32_t tier, uint64_t name)
+{
+	kvr_sim_value(sim, tier, name)->present = false;
+}
+
 int64_t
 kvr_sim_has(struct kvr_sim *sim, uint32_t tier, uint64_t name)
 {

@@ -111,6 +111,8 @@ begin_part(struct kvr_sim *sim, uint32_t worker)
 	bool stalls = kvr_sim_chance(sim, s->stalls);
 	uint32_t some = (uint32_t)kvr_sim_rand(sim, msg->n_rows);
 
+	if (s->drips != 0 && kvr_sim_chance(sim, s->drips))
+		takes_ns *= 100;
 	w->n_rows = msg->n_rows;
 	w->outcome = KVR_OK;
 	if (s->down || w->epoch != t->epoch || loses || garbles) {

@@ -32,13 +32,14 @@ struct swarm_plan {
 	uint32_t big;              /* chance of 1024: a call of hundreds or thousands of keys */
 	uint32_t len[3];
 	uint32_t other_len; /* chance of 1024: another length than most values have */
-	uint32_t cancels, outages, strangers; /* chances of 1024 per round */
+	uint32_t cancels, outages, strangers, evictions; /* chances of 1024 per round */
+	uint32_t nomem; /* chance of 1024 per key of a get: the pool had no object for it */
 	uint64_t patience_ns; /* longest deadline */
 	uint64_t pause_ns;    /* longest time between two rounds */
 	uint64_t hop_ns;
 	uint64_t ring_bytes; /* of the trace */
 	enum swarm_stop stop;
-	uint32_t stop_round;
+	uint32_t stop_round, stop_step; /* after so many steps of that round */
 };
 
 /* What the rules know of a call beyond the answer. */
@@ -60,6 +61,7 @@ struct swarm {
 	uint32_t cap_calls;
 	uint32_t number[KVR_OPS_MAX]; /* of the call that has this operation's slot */
 	uint64_t instant_ns, n_instant; /* steps at one instant */
+	uint64_t stop_at_step;
 	uint64_t stopped_ns; /* when an abort was asked for; 0: never */
 	bool     in_step, show;
 };

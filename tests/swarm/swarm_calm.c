@@ -5,7 +5,7 @@
  */
 #include "kvr_swarm.h"
 
-enum { CALM_CALLS = 16, SHAKE_ROUNDS = 10, CROWD_CALLS = 10, CROWD_KEYS = 24 };
+enum { CALM_CALLS = 16, SHAKE_ROUNDS = 10, CROWD_CALLS = 6, CROWD_KEYS = 16 };
 
 static bool
 all_released(void *arg)

@@ -68,6 +68,7 @@ ask_any(struct swarm *s)
 
 	ask.kind = kind == KVR_OP_N ? KVR_OP_PUT : kind > KVR_OP_N ? KVR_OP_GET : (uint32_t)kind;
 	ask.flags = draw_flags(s, (enum kvr_op_kind)ask.kind);
+	ask.nomem = ask.kind == KVR_OP_GET ? s->plan.nomem : 0;
 	ask.len = draw_len(s);
 	ask.per_chunk = (uint32_t)draw(s, 0, 3);
 	ask.deadline_ns = draw_deadline(s);
@@ -101,6 +102,20 @@ stranger(struct swarm *s)
 	kvr_sim_stored(s->in.sim, (uint32_t)tier, name, len, kvr_sim_content(name));
 }
 
+/* What a lookup has found may be gone before it is read. */
+static void
+evict(struct swarm *s)
+{
+	uint64_t n = draw(s, 1, s->plan.n_names);
+
+	for (; n > 0; n--) {
+		uint64_t tier = draw(s, 0, s->in.router.n_tiers - 1);
+		uint64_t name = draw(s, 1, s->plan.n_names);
+
+		kvr_sim_evict(s->in.sim, (uint32_t)tier, name);
+	}
+}
+
 static void
 outage(struct swarm *s)
 {
@@ -110,11 +125,23 @@ outage(struct swarm *s)
 	kvr_sim_down(s->in.sim, (uint32_t)tier, down);
 }
 
+static bool
+at_stop_step(void *arg)
+{
+	const struct swarm *s = arg;
+
+	return kvr_sim_steps(s->in.sim) >= s->stop_at_step;
+}
+
+/* Between any two steps, also of one operation. */
 static void
 stop(struct swarm *s)
 {
 	bool abort = s->plan.stop == SWARM_ABORT;
 
+	s->stop_at_step = kvr_sim_steps(s->in.sim) + s->plan.stop_step;
+	(void)kvr_sim_run_until(
+	    s->in.sim, kvr_sim_now(s->in.sim) + s->plan.pause_ns, at_stop_step, s);
 	kvr_sim_instance_stop(&s->in, !abort);
 	if (s->plan.stop == SWARM_DRAIN_THEN_ABORT) {
 		kvr_sim_run(s->in.sim, kvr_sim_now(s->in.sim) + draw(s, 0, s->plan.pause_ns));
@@ -138,6 +165,8 @@ swarm_chaos(struct swarm *s)
 			cancel_any(s);
 		if (kvr_sim_chance(s->in.sim, s->plan.strangers))
 			stranger(s);
+		if (kvr_sim_chance(s->in.sim, s->plan.evictions))
+			evict(s);
 		if (kvr_sim_chance(s->in.sim, s->plan.outages))
 			outage(s);
 		if (stopped && i == s->plan.stop_round)

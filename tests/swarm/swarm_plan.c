@@ -93,10 +93,13 @@ draw_callers(uint64_t *d, struct swarm_plan *p)
 	p->cancels = trouble(d, 300);
 	p->outages = trouble(d, 120);
 	p->strangers = trouble(d, 300);
+	p->evictions = trouble(d, 600);
+	p->nomem = trouble(d, 200);
 	p->patience_ns = KVR_MS(patience_ms[swarm_pick(d, 0, 3)]);
 	p->pause_ns = KVR_MS(swarm_pick(d, 1, 60));
 	p->stop = (enum swarm_stop)(one_in(d, 4) ? swarm_pick(d, 1, 3) : SWARM_GOES_ON);
 	p->stop_round = (uint32_t)swarm_pick(d, 0, p->rounds - 1);
+	p->stop_step = (uint32_t)swarm_pick(d, 0, 100);
 }
 
 void
@@ -135,6 +138,7 @@ draw_store(uint64_t *d, struct kvr_sim_store *store)
 	store->loses = trouble(d, 300);
 	store->garbles = trouble(d, 200);
 	store->stalls = trouble(d, 200);
+	store->drips = trouble(d, 200);
 	store->sticks = one_in(d, 2) ? trouble(d, 100) : 0;
 	store->ping_fails = trouble(d, 500);
 	store->corrupts = trouble(d, 200);
