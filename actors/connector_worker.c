@@ -22,6 +22,7 @@ struct kvr_lane {
 	struct kvr_connector *connector; /* NULL: none */
 	struct kvr_kick       kick;
 	uint64_t              dials;
+	uint64_t              salt; /* of the key that it probes with */
 
 	/* Parts that were cancelled before they began: written under the domain's guard. */
 	_Atomic uint32_t cancelled[CANCELLED_MAX];
@@ -153,12 +154,19 @@ ping(struct kvr_lane *lane, const struct kvr_msg *msg)
 	struct kvr_msg reply = { .type = KVR_MSG_PONG, .op = msg->op, .cause = msg->cause };
 	uint64_t start_ns = kvr_now_ns();
 	int32_t err = KVR_E_DOWN;
+	bool ended;
 
 	if (lane->connector != NULL) {
 		lane->kick.current = UINT64_C(1) << 63 | ++lane->dials;
-		err = lane->opt.ops->run(lane->connector, KVR_VERB_PING, NULL, 0, msg->deadline_ns);
-		if (err != KVR_OK && err != KVR_E_UNSUPPORTED) {
+		if (msg->PING.deep) {
+			err = kvr_probe(lane->opt.ops, lane->connector, lane->salt, msg->deadline_ns, &ended);
+		} else {
+			err = lane->opt.ops->run(lane->connector, KVR_VERB_PING, NULL, 0, msg->deadline_ns);
+			ended = err != KVR_OK && err != KVR_E_UNSUPPORTED;
+		}
+		if (err != KVR_OK && err != KVR_E_UNSUPPORTED)
 			kvr_words_set(lane->opt.words, lane->opt.ops->why(lane->connector));
+		if (ended) {
 			err = as_end(err);
 			hang_up(lane);
 		}
@@ -347,6 +355,9 @@ kvr_lane_start(const struct kvr_lane_options *opt, struct kvr_lane **ret)
 	if (lane == NULL)
 		return KVR_E_NOMEM;
 	lane->opt = *opt;
+	const uint64_t who[2] = { kvr_now_ns(), (uint64_t)getpid() << 32 | opt->tier << 8 | opt->lane };
+
+	lane->salt = kvr_hash64(who, sizeof(who));
 	lane->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	snprintf(name, sizeof(name), "%s.lane.%u.%u", opt->work->instance, opt->tier, opt->lane);
 	/* Parts and a cancel for each, a dial, a ping, a hang-up: all that a link can have sent. */

@@ -96,6 +96,12 @@ struct kvr_tier_config {
 	uint64_t connect_ns;    /* longest time for one dial */
 	uint64_t ping_ns;       /* an idle tier is pinged this often; 0: never */
 	uint64_t seed;
+	/* LMCache's health check, which only its flat form has: see tier_health.c. */
+	uint64_t health_ns;      /* between two checks; 0: there is none */
+	uint64_t health_ping_ns; /* longest time of a ping or a probe */
+	uint64_t health_wait_ns; /* after too many failed gets */
+	uint32_t health_failed;  /* failed gets between two checks that are too many */
+	uint32_t spare;
 };
 
 struct kvr_link_config {

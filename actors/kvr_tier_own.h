@@ -7,6 +7,7 @@
  *   tier_queue.c  lists of waiting parts, and who is next
  *   tier_give.c   the pump: gives parts to links, answers those that cannot go
  *   tier_lane.c   lanes and the breaker: dial, faults, cooling, the probe
+ *   tier_health.c LMCache's health check, the second gate
  *   tier_check.c  what must always hold
  *   tier_stats.c  what is seen of it from outside
  */
@@ -19,7 +20,7 @@
 
 #define TIER_MAGIC KVR_MAGIC('T', 'I', 'E', 'R')
 
-enum { TIMER_SWEEP, TIMER_COOL, TIMER_REDIAL, TIMER_PING, TIMERS };
+enum { TIMER_SWEEP, TIMER_COOL, TIMER_REDIAL, TIMER_PING, TIMER_HEALTH, TIMERS };
 enum { LIST_RETRY = KVR_CLASS_N, LISTS };
 enum place { PLACE_FREE, PLACE_QUEUED, PLACE_LINK };
 
@@ -54,6 +55,17 @@ struct list {
 	uint16_t head, tail; /* slot + 1 */
 };
 
+struct tier_health {
+	uint64_t failed_ns; /* too many gets had failed then; 0: not so */
+	uint64_t last_op;   /* the last one that failed */
+	uint32_t failures;  /* since the last check */
+	uint32_t asking;    /* what for: a ping, a probe; 0: nothing */
+	uint32_t lane;      /* that was asked */
+	uint32_t shut;      /* 1: nothing is given to the store */
+	int32_t  code;      /* of the last ping: 0, -1 late, -2 failed */
+	int32_t  last_err;
+};
+
 struct tier {
 	uint32_t magic, state; /* the actor's state, for functions below the handlers */
 	uint32_t n_queued, n_parts; /* n_parts: in links */
@@ -71,13 +83,15 @@ struct tier {
 	uint32_t gen[TIMERS];
 	uint32_t told_state, told_links; /* what TIER_STATE said last */
 	struct list list[LISTS];
+	uint32_t spare32;
 	struct kvr_tier_config config;
-	uint64_t spare64[2];
+	struct tier_health health;
+	uint64_t spare64[8];
 	struct lane lane[KVR_LANES_MAX];
 	struct part part[KVR_PARTS_MAX];
 };
 _Static_assert(offsetof(struct tier, lane) % 64 == 0, "a lane is one line");
-_Static_assert(sizeof(struct kvr_tier_config) == 88, "no padding: it is read from rows");
+_Static_assert(sizeof(struct kvr_tier_config) == 120, "no padding: it is read from rows");
 
 /*
  * Effects of a step: a handler asks for at most KVR_LANES_MAX + 4 (dials, stops), the pump stops
@@ -133,6 +147,21 @@ void kvr_tier_link_state(struct tier *, const struct kvr_event *, struct kvr_out
 void kvr_tier_cooled(struct tier *, const struct kvr_event *, struct kvr_out *);
 void kvr_tier_redial(struct tier *, const struct kvr_event *, struct kvr_out *);
 void kvr_tier_ping(struct tier *, const struct kvr_event *, struct kvr_out *);
+
+/* tier_health.c */
+void kvr_tier_health_start(struct tier *, const struct kvr_event *, struct kvr_out *);
+void kvr_tier_health_check(struct tier *, const struct kvr_event *, struct kvr_out *);
+void kvr_tier_health_note(struct tier *, const struct part *, int32_t err);
+void kvr_tier_health_heard(struct tier *, const struct lane *, int32_t err);
+void kvr_tier_health_up(struct tier *, const struct kvr_event *, struct kvr_out *);
+void kvr_tier_health_lost(struct tier *, const struct lane *);
+
+/* What others hear: behind either gate it is the same. */
+static inline uint32_t
+kvr_tier_seen(const struct tier *me)
+{
+	return me->health.shut && me->state == KVR_TIER_UP ? KVR_TIER_COOLING : me->state;
+}
 
 /* tier_check.c */
 void kvr_tier_check(const void *self, unsigned state, bool full);

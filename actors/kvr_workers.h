@@ -50,6 +50,13 @@ void kvr_lane_end(struct kvr_lane *);
 /* After HANG_UP. TIMEOUT: it is stuck below the store; the lane has to stay as it is. */
 KVR_MUST_USE enum kvr_err kvr_lane_join(struct kvr_lane *take, uint64_t until_ns);
 
+/*
+ * A value makes the round trip, under a key that only this salt has. Returns what the store said;
+ * ended: the connection is over, as after run().
+ */
+int32_t kvr_probe(const struct kvr_connector_ops *, struct kvr_connector *, uint64_t salt,
+    uint64_t until_ns, bool *ret_ended);
+
 /* One thread of the serde pool: ENCODE and DECODE. */
 struct kvr_hand;
 KVR_MUST_USE enum kvr_err kvr_serde_start(const struct kvr_work *, uint32_t number, struct kvr_hand **ret);

@@ -117,14 +117,15 @@ start(void *self, const struct kvr_event *ev, struct kvr_out *out)
 }
 
 static void
-send_ping(struct link *me, const struct kvr_event *ev, struct kvr_out *out)
+send_ping(struct link *me, const struct kvr_event *ev, struct kvr_out *out, uint64_t timeout_ns,
+    uint32_t deep)
 {
 	/* One is enough: whoever asked twice gets the answer to the first. */
 	if (me->ping_ns != 0)
 		return;
-	me->ping_ns = kvr_link_later(ev->now_ns, me->connect_ns);
+	me->ping_ns = kvr_link_later(ev->now_ns, timeout_ns == 0 ? me->connect_ns : timeout_ns);
 	kvr_link_to_worker(me, out,
-	    &(struct kvr_msg){ .type = KVR_MSG_PING, .deadline_ns = me->ping_ns });
+	    &(struct kvr_msg){ .type = KVR_MSG_PING, .deadline_ns = me->ping_ns, .PING.deep = deep });
 	kvr_link_watch(me, out, me->ping_ns);
 }
 
@@ -162,7 +163,7 @@ dialed(void *self, const struct kvr_event *ev, struct kvr_out *out)
 						   KVR_LINK_UP;
 
 	if (next == KVR_LINK_HALF_OPEN)
-		send_ping(me, ev, out);
+		send_ping(me, ev, out, 0, 0);
 	else
 		kvr_link_tell(me, out, next, err, err != KVR_OK ? KVR_BLAME_STORE : KVR_BLAME_NONE, false);
 	tell_metrics(me, out, KVR_STAGE_DIAL, err, ev->msg.DIALED.took_us);
@@ -247,7 +248,7 @@ ping(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct link, me, self, LINK_MAGIC);
 	kvr_touch(out, me, sizeof(*me));
-	send_ping(me, ev, out);
+	send_ping(me, ev, out, ev->msg.PING.timeout_ns, ev->msg.PING.deep);
 	return KVR_STAY;
 }
 

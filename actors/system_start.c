@@ -84,8 +84,14 @@ start_tier(struct starter *s, uint32_t tier)
 
 	if (c.faults == 0)
 		c.faults = FAULTS_DEFAULT;
-	if (all->flat) /* one attempt every 10 s, and a ping in between */
-		c.ping_ns = all->lmcache.ping_interval_ns;
+	if (all->flat) {
+		c.ping_ns = c.health_ns = all->lmcache.ping_interval_ns;
+		c.health_ping_ns = all->lmcache.ping_timeout_ns;
+		c.health_wait_ns = all->lmcache.waiting_time_for_recovery_ns;
+		c.health_failed = KVR_MAX(all->lmcache.get_blocking_failed_threshold, 1U);
+	}
+	/* The two alike are LMCache's rule: attempts at a fixed distance, 10 s there. */
+	c.fixed_backoff = c.backoff_min_ns == c.backoff_max_ns;
 	c.seed = kvr_rand(&s->seed);
 	return start(s, KVR_ID_TIER_OF(tier), &c, sizeof(c), KVR_CONFIG_ROWS(c));
 }

@@ -19,12 +19,12 @@ finish(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, uint32_
 	uint32_t n_stopped = 0;
 
 	kvr_tier_pump(me, ev, out);
-	if (me->told_state != me->state + 1 || me->told_links != me->links_up) {
-		me->told_state = me->state + 1; /* 0: nothing said yet */
+	if (me->told_state != kvr_tier_seen(me) + 1 || me->told_links != me->links_up) {
+		me->told_state = kvr_tier_seen(me) + 1; /* 0: nothing said yet */
 		me->told_links = me->links_up;
 		msg.TIER_STATE.err = me->why;
 		msg.TIER_STATE.tier = (uint8_t)me->config.tier;
-		msg.TIER_STATE.state = (uint8_t)me->state;
+		msg.TIER_STATE.state = (uint8_t)kvr_tier_seen(me);
 		msg.TIER_STATE.links_up = (uint16_t)me->links_up;
 		kvr_send(out, KVR_ID_ROUTER, &msg);
 		kvr_send(out, KVR_ID_METRICS, &msg);
@@ -62,6 +62,7 @@ start(void *self, const struct kvr_event *ev, struct kvr_out *out)
 		kvr_tier_dial(me, out, &me->lane[i], false);
 	if (config->ping_ns != 0)
 		kvr_later(out, TIMER_PING, ++me->gen[TIMER_PING], ev->now_ns + config->ping_ns);
+	kvr_tier_health_start(me, ev, out);
 	return finish(me, ev, out, KVR_TIER_OPENING);
 }
 
@@ -179,6 +180,8 @@ timer(void *self, const struct kvr_event *ev, struct kvr_out *out)
 		kvr_tier_redial(me, ev, out);
 	} else if (which == TIMER_PING) {
 		kvr_tier_ping(me, ev, out);
+	} else if (which == TIMER_HEALTH) {
+		kvr_tier_health_check(me, ev, out);
 	}
 	return finish(me, ev, out, before);
 }

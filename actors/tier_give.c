@@ -45,6 +45,8 @@ kvr_tier_drop(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, 
 		    .bytes = p->moved } };
 
 	kvr_tier_unlink(me, out, p);
+	if (err == KVR_E_TIMEOUT)
+		kvr_tier_health_note(me, p, err);
 	memset(p, 0, sizeof(*p));
 	kvr_send(out, KVR_ID_ROUTER, &done);
 	kvr_send(out, KVR_ID_METRICS, &stat);
@@ -162,7 +164,7 @@ kvr_tier_pump(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 
 	if (me->state == KVR_TIER_CLOSED) {
 		ready = answer_all(me, ev, out, KVR_E_SHUTDOWN);
-	} else if (me->state == KVR_TIER_COOLING || me->state == KVR_TIER_PROBING) {
+	} else if (me->state == KVR_TIER_COOLING || me->state == KVR_TIER_PROBING || me->health.shut) {
 		/* A probe belongs to the cool-down: a store that swallows it must not cost callers
 		 * their deadlines, and one that is back answers it in a round trip. */
 		ready = answer_all(me, ev, out, KVR_E_DOWN);

@@ -28,6 +28,7 @@ kvr_tier_dial(struct tier *me, struct kvr_out *out, struct lane *lane, bool prob
 	lane->state = KVR_LINK_DIALING;
 	lane->redial_ns = 0;
 	lane->ping_ns = 0;
+	kvr_tier_health_lost(me, lane);
 	kvr_send(out, link_id(me, lane),
 	    &(struct kvr_msg){ .type = KVR_MSG_DIAL, .DIAL.probe = probe });
 }
@@ -190,7 +191,7 @@ kvr_tier_cooled(struct tier *me, const struct kvr_event *ev, struct kvr_out *out
 }
 
 static void
-up(struct tier *me, struct kvr_out *out, struct lane *lane)
+up(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct lane *lane)
 {
 	if (lane->conn != 0)
 		kvr_tier_count(me, out, KVR_COUNT_RECONNECT, 1);
@@ -205,6 +206,7 @@ up(struct tier *me, struct kvr_out *out, struct lane *lane)
 		me->why = KVR_OK;
 		dial_all(me, out);
 	}
+	kvr_tier_health_up(me, ev, out);
 }
 
 static void
@@ -260,6 +262,8 @@ kvr_tier_link_state(struct tier *me, const struct kvr_event *ev, struct kvr_out 
 
 	KVR_CHECK(ev->msg.LINK_STATE.lane < me->config.n_links);
 	kvr_touch(out, lane, sizeof(*lane));
+	if (err != KVR_E_STUCK && lane->state == KVR_LINK_UP && !lane->stuck)
+		kvr_tier_health_heard(me, lane, err);
 	if (err == KVR_E_STUCK) {
 		stuck(me, ev, out, lane);
 	} else if (ev->msg.LINK_STATE.state == KVR_LINK_UP) {
@@ -268,7 +272,7 @@ kvr_tier_link_state(struct tier *me, const struct kvr_event *ev, struct kvr_out 
 		if (err != KVR_OK)
 			kvr_tier_fault(me, ev, out, err); /* an idle ping was refused */
 		else if (lane->state == KVR_LINK_DIALING)
-			up(me, out, lane);
+			up(me, ev, out, lane);
 	} else if (err == KVR_OK) {
 		lane->stuck = 0; /* and what it was late with follows */
 		if (lane->state == KVR_LINK_DOWN && me->state == KVR_TIER_UP)

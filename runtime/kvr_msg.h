@@ -177,7 +177,8 @@ enum kvr_count {
 	/* connections */ \
 	X(DIAL,        NONE,  SAME,     uint32_t probe; uint32_t spare;) \
 	X(DIALED,      NONE,  SAME,     int32_t err; uint32_t took_us;) \
-	X(PING,        NONE,  SAME,     uint64_t spare64;) \
+	/* deep: a value makes the round trip; timeout_ns 0: as long as a dial may take */ \
+	X(PING,        NONE,  SAME,     uint64_t timeout_ns; uint32_t deep; uint32_t spare;) \
 	X(PONG,        NONE,  SAME,     int32_t err; uint32_t took_us;) \
 	X(HANG_UP,     NONE,  SAME,     uint64_t spare64;) \
 	X(LINK_STATE,  NONE,  SAME,     int32_t err; uint8_t lane; uint8_t state; uint8_t blame; uint8_t was_up;) \

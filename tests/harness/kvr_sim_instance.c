@@ -117,7 +117,8 @@ kvr_sim_instance_is_up(const struct kvr_sim_instance *in)
 	for (uint32_t t = 0; t < in->router.n_tiers; t++) {
 		const struct tier *tier = kvr_sim_actor(in->sim, KVR_ID_TIER_OF(t))->self;
 
-		if (tier->state != KVR_TIER_UP || tier->links_up != tier->config.n_links)
+		if (tier->state != KVR_TIER_UP || tier->links_up != tier->config.n_links ||
+		    tier->health.shut)
 			return false;
 	}
 	return true;

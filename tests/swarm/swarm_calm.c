@@ -31,8 +31,11 @@ comes_up(struct swarm *s)
 	for (uint32_t t = 0; t < s->in.router.n_tiers; t++) {
 		const struct kvr_tier_config *c = &s->in.tier[t];
 
-		longest_ns = KVR_MAX(
-		    longest_ns, c->backoff_max_ns + c->backoff_max_ns / 8 + 2 * c->connect_ns);
+		uint64_t gate_ns = c->health_ns == 0 ? 0
+		    : c->health_wait_ns + 3 * c->health_ns + 2 * c->health_ping_ns;
+
+		longest_ns = KVR_MAX(longest_ns,
+		    c->backoff_max_ns + c->backoff_max_ns / 8 + 2 * c->connect_ns + gate_ns);
 	}
 	if (!kvr_sim_run_until(
 	        s->in.sim, kvr_sim_now(s->in.sim) + longest_ns + KVR_MS(10), is_up, s))

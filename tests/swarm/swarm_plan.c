@@ -39,6 +39,12 @@ draw_tier(uint64_t *d, struct kvr_tier_config *c, struct kvr_link_config *link)
 	uint64_t ping_ms = swarm_pick(d, 20, 500);
 
 	c->ping_ns = pings ? KVR_MS(ping_ms) : 0;
+	bool checks = one_in(d, 4);
+
+	c->health_ns = checks ? KVR_MS(swarm_pick(d, 20, 500)) : 0;
+	c->health_ping_ns = KVR_MS(swarm_pick(d, 5, 300));
+	c->health_wait_ns = KVR_MS(swarm_pick(d, 10, 1000));
+	c->health_failed = (uint32_t)swarm_pick(d, 1, 10);
 	c->connect_ns = link->connect_ns = KVR_MS(swarm_pick(d, 5, 300));
 	c->backoff_max_ns = KVR_MS(swarm_pick(d, 100, 2000));
 	c->seed = kvr_rand(d);
