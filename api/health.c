@@ -43,7 +43,7 @@ kvr_health(struct kvr *k, struct kvr_health *ret)
 
 	if (err != KVR_OK)
 		return err;
-	if (ret == NULL || ret->size < sizeof(*ret))
+	if (ret == NULL || ret->size < offsetof(struct kvr_health, recompute))
 		return kvr_bad(k, KVR_E_INVALID, "kvr_health: size of kvr_health is not set");
 	struct kvr_health h = { .size = ret->size,
 		.n_tiers = k->config->n_tiers,
@@ -63,7 +63,9 @@ kvr_health(struct kvr *k, struct kvr_health *ret)
 	else if (atomic_load(&k->life) != KVR_LIFE_OPEN)
 		snprintf(h.why, sizeof(h.why), "%s", kvr_err_text(KVR_E_SHUTDOWN));
 	h.ok = h.why[0] == '\0' && h.n_up == h.n_tiers;
-	memcpy(ret, &h, sizeof(h));
+	h.recompute = k->config->flat && h.n_up < h.n_tiers &&
+	              k->config->lmcache.fallback == KVR_CONFIG_RECOMPUTE;
+	memcpy(ret, &h, KVR_MIN((size_t)ret->size, sizeof(h)));
 	return KVR_OK;
 }
 

@@ -693,6 +693,11 @@ struct kvr_health {
 	uint64_t in_flight; /* operations that are not complete */
 	uint64_t not_quiet; /* keys whose memory is in use */
 	char     why[KVR_WHY_MAX]; /* the tier that is not up and its store's own words; "" */
+	/*
+	 * 1: a store of LMCache's flat form is bypassed and fallback_policy is "recompute": with it
+	 * an engine leaves its own caches out too, until this is 0 again. The library does not.
+	 */
+	uint32_t recompute, spare;
 };
 /* ret->size must be set. Works after kvr_close, with ok 0. */
 KVR_API enum kvr_err kvr_health(struct kvr *kvr, struct kvr_health *ret);

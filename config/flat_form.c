@@ -60,6 +60,7 @@ unit_of(enum kvr_flat_kind kind)
 	case KVR_FLAT_GIB:
 		return "GiB";
 	case KVR_FLAT_TEXT:
+	case KVR_FLAT_POLICY:
 	case KVR_FLAT_BOOL:
 	case KVR_FLAT_COUNT:
 	case KVR_FLAT_PLUGIN:
@@ -81,7 +82,7 @@ rewrite(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_
 
 	if (key->kind == KVR_FLAT_BOOL)
 		return kvr_flat_is_true(node) ? "true" : "false";
-	if (key->kind == KVR_FLAT_TEXT)
+	if (key->kind == KVR_FLAT_TEXT || key->kind == KVR_FLAT_POLICY)
 		return node->text;
 	len = snprintf(text, sizeof(text), "%s%s", node->text, unit_of(key->kind));
 	if (len >= (int)sizeof(text))
@@ -114,6 +115,15 @@ assign_member(struct kvr_load *load, const struct kvr_flat_key *key, const struc
 
 	if (key->kind == KVR_FLAT_BOOL) {
 		*(bool *)(void *)at = value->text[0] == 't';
+		return;
+	}
+	if (key->kind == KVR_FLAT_POLICY) {
+		bool local = strcmp(value->text, "local_cpu") == 0;
+
+		if (!local && strcmp(value->text, "recompute") != 0)
+			kvr_load_warn(load, &value->origin,
+			    "%s is neither recompute nor local_cpu; recompute is used", key->name);
+		*(uint32_t *)(void *)at = local ? KVR_CONFIG_LOCAL_CPU : KVR_CONFIG_RECOMPUTE;
 		return;
 	}
 	if (key->kind == KVR_FLAT_SECONDS && kvr_parse_duration(value->text, &n, &huge) && !huge) {
@@ -231,6 +241,7 @@ read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct k
 			kvr_load_error(load, &at, "%s is not supported: %s", node->key, key->why);
 		return;
 	case KVR_FLAT_TEXT:
+	case KVR_FLAT_POLICY:
 	case KVR_FLAT_BOOL:
 	case KVR_FLAT_COUNT:
 	case KVR_FLAT_SECONDS:

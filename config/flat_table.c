@@ -153,7 +153,8 @@ const struct kvr_flat_key kvr_flat_table[] = {
 	    "sagemaker_hyperpod_*", true, "options of this store stand in the query of its URL"),
 	ENGINE_EXTRA("save_only_first_rank"),
 	ENGINE_EXTRA("first_rank_max_local_cpu_size"),
-	ENGINE_EXTRA("fallback_policy"),
+	LMCACHE("fallback_policy", true, POLICY, fallback, "recompute",
+	    "what the engine does while the store is bypassed: recompute or local_cpu"),
 	ENGINE_EXTRA("force_store_wait"),
 };
 

@@ -119,6 +119,8 @@ struct kvr_config_tier {
 	const char *password_env;
 };
 
+enum kvr_config_fallback { KVR_CONFIG_RECOMPUTE, KVR_CONFIG_LOCAL_CPU };
+
 /* LMCache's own knobs, in force only when `flat` is set. */
 struct kvr_config_lmcache {
 	bool save_unfull_chunk;
@@ -126,6 +128,7 @@ struct kvr_config_lmcache {
 	uint64_t ping_timeout_ns, ping_interval_ns;
 	uint32_t get_blocking_failed_threshold;
 	uint64_t waiting_time_for_recovery_ns;
+	uint32_t fallback; /* enum kvr_config_fallback: the engine's business, told by kvr_health */
 };
 
 struct kvr_config {

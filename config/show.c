@@ -173,6 +173,8 @@ show_lmcache(struct kvr_text_out *out, const struct kvr_config_lmcache *lm)
 	    out, "lmcache.get_blocking_failed_threshold %u\n", lm->get_blocking_failed_threshold);
 	kvr_out(out, "lmcache.waiting_time_for_recovery %s\n",
 	    kvr_duration_text(lm->waiting_time_for_recovery_ns, c));
+	kvr_out(out, "lmcache.fallback_policy %s\n",
+	    lm->fallback == KVR_CONFIG_LOCAL_CPU ? "local_cpu" : "recompute");
 }
 
 size_t

@@ -83,6 +83,8 @@ describe_instances(void)
 	AT(kvr_health, in_flight);
 	AT(kvr_health, not_quiet);
 	AT(kvr_health, why);
+	AT(kvr_health, recompute);
+	AT(kvr_health, spare);
 }
 
 static void

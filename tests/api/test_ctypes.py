@@ -43,7 +43,8 @@ Options = struct("kvr_options", ("size", U32), ("n_set", U32), ("config_file", T
 CloseReport = struct("kvr_close_report", ("size", U32), ("stuck_threads", U32), ("finished", U64),
                      ("dropped", U64), ("not_quiet", U64))
 Health = struct("kvr_health", ("size", U32), ("ok", U32), ("n_tiers", U32), ("n_up", U32),
-                ("in_flight", U64), ("not_quiet", U64), ("why", c.c_char * 112))
+                ("in_flight", U64), ("not_quiet", U64), ("why", c.c_char * 112),
+                ("recompute", U32), ("spare", U32))
 ObjInfo = struct("kvr_obj_info", ("size", U32), ("format", U32), ("n_groups", U32), ("refs", U32),
                  ("pins", U32), ("spare", U32), ("at", P), ("len", U64), ("room", U64),
                  ("group", c.POINTER(Group)))

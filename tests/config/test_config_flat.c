@@ -206,6 +206,22 @@ START_TEST(plugins_are_tiers_in_the_order_of_the_list)
 }
 END_TEST
 
+START_TEST(a_policy_that_is_none_is_recompute_and_said)
+{
+	struct kvr_said said;
+	struct kvr_config *cfg =
+	    parse("{\"remote_url\":\"fs://h:1/d\",\"extra_config\":{\"fallback_policy\":\"local_cpu\"}}", &said);
+
+	ck_assert_uint_eq(cfg->lmcache.fallback, KVR_CONFIG_LOCAL_CPU);
+	ck_assert_str_eq(said.text, "");
+	kvr_config_free(cfg);
+	cfg = parse("{\"remote_url\":\"fs://h:1/d\",\"extra_config\":{\"fallback_policy\":\"none\"}}", &said);
+	ck_assert_uint_eq(cfg->lmcache.fallback, KVR_CONFIG_RECOMPUTE);
+	ck_assert_ptr_nonnull(strstr(said.text, "neither recompute nor local_cpu"));
+	kvr_config_free(cfg);
+}
+END_TEST
+
 START_TEST(layers_have_headers)
 {
 	struct kvr_said said;
@@ -330,5 +346,5 @@ KVR_CHECK_MAIN("config.flat", a_url_alone_gives_lmcaches_defaults,
     every_key_is_mapped_in_its_own_units, groups_of_the_tier_form_may_stand_beside,
     valkey_and_resp_have_options_of_their_own, what_has_no_effect_is_a_warning,
     the_service_of_the_sentinels_is_a_variable_or_redismaster,
-    layers_have_headers, plugins_are_tiers_in_the_order_of_the_list, an_audit_is_the_real_store_and_what_is_told_of_it,
+    a_policy_that_is_none_is_recompute_and_said, layers_have_headers, plugins_are_tiers_in_the_order_of_the_list, an_audit_is_the_real_store_and_what_is_told_of_it,
     what_would_be_wrong_to_ignore_is_an_error)
