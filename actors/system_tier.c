@@ -75,6 +75,22 @@ audit_of(const struct kvr_config_tier *c)
 	return KVR_AUDIT_OFF;
 }
 
+static struct kvr_hyperpod_opts
+hyperpod_of(const struct kvr_config_tier *c)
+{
+	return (struct kvr_hyperpod_opts){ .bucket = c->hyperpod.bucket,
+		.shared_memory_name = c->hyperpod.shared_memory_name,
+		.max_concurrent_requests = c->hyperpod.max_concurrent_requests,
+		.max_connections = c->hyperpod.max_connections,
+		.max_connections_per_host = c->hyperpod.max_connections_per_host,
+		.put_stream_chunk = (uint32_t)c->hyperpod.put_stream_chunk_bytes,
+		.timeout_ms = c->hyperpod.timeout_ns / 1000000U,
+		.lease_wait_ms = c->hyperpod.lease_wait_ns / 1000000U,
+		.lease_ttl_ms = c->hyperpod.lease_ttl_ns / 1000000U,
+		.max_lease_bytes = c->hyperpod.max_lease_bytes,
+		.use_https = c->hyperpod.use_https };
+}
+
 enum kvr_err
 kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t why_cap)
 {
@@ -103,6 +119,7 @@ kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t 
 		.no_chunk_meta = !c->save_chunk_meta, .tmp_dir = c->tmp_dir,
 		.direct = c->direct,
 		.slot_bytes = sys->opt.slot_bytes,
+		.hyperpod = hyperpod_of(c),
 		.tls = { .ca = c->tls.ca, .cert = c->tls.cert, .key = c->tls.key,
 		    .server_name = c->tls.server_name,
 		    .no_verify = c->tls.verify == KVR_CONFIG_VERIFY_OFF },

@@ -25,9 +25,11 @@ kvr_has(const char *feature)
 		if (strcmp(feature, always[i]) == 0)
 			return true;
 	}
-	/* The scheme is known to every build: one without TLS says what to do about it. */
+	/* The scheme is known to every build: one that cannot speak to it says what to do. */
 	if (strcmp(feature, "tls") == 0 || strcmp(feature, "rediss") == 0)
 		return kvr_connector_has_tls();
+	if (strcmp(feature, "http") == 0 || strcmp(feature, "sagemaker-hyperpod") == 0)
+		return kvr_connector_has_http();
 	if (strcmp(feature, "cuda") == 0)
 		return kvr_device_find("cuda") != NULL;
 	for (const char *const *scheme = kvr_connector_schemes(); *scheme != NULL; scheme++) {

@@ -2,7 +2,7 @@
 # What leaves the build: both libraries, the command, and the two ways of finding them.
 # Included by the root when the facade is there.
 set(kvr_third_party nng::nng PkgConfig::HIREDIS PkgConfig::ZSTD PkgConfig::CJSON PkgConfig::XXHASH Threads::Threads
-  ${kvr_cuda} ${kvr_tls} ${kvr_yaml})
+  ${kvr_cuda} ${kvr_tls} ${kvr_curl} ${kvr_yaml})
 
 set(kvr_objects)
 foreach(layer IN LISTS KVR_LAYERS)
@@ -73,6 +73,11 @@ string(REGEX REPLACE "/$" "" KVR_PC_UP "${KVR_PC_UP}")
 set(KVR_PC_TLS)
 if(kvr_tls)
   set(KVR_PC_TLS ", openssl")
+endif()
+# Not by its module: a static link asks that for all that libcurl itself is made of.
+set(KVR_PC_CURL)
+if(kvr_curl)
+  set(KVR_PC_CURL "-lcurl ")
 endif()
 set(KVR_PC_YAML)
 if(kvr_yaml)

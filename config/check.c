@@ -239,7 +239,7 @@ check_tls(struct kvr_load *load, uint32_t i)
 		{ "tls.cert", "ssl_certfile" }, { "tls.key", "ssl_keyfile" },
 		{ "tls.verify", "ssl_cert_reqs" }, { "tls.server_name", "ssl_check_hostname" } };
 	const struct kvr_config_tier *tier = &load->cfg->tier[i];
-	bool speaks = kvr_scheme_speaks_tls(tier->url);
+	bool speaks = kvr_scheme_speaks_tls(tier->url) || kvr_tier_speaks_https(tier);
 	const char *reqs = speaks ? url_option(tier->url, "ssl_cert_reqs") : NULL;
 
 	for (size_t k = 0; k < KVR_LEN(keys); k++) {
@@ -325,6 +325,7 @@ check_tier(struct kvr_load *load, uint32_t i)
 	check_login(load, i);
 	check_tls(load, i);
 	check_sentinel(load, i);
+	kvr_check_store(load, i);
 	check_format(load, i);
 	check_faults(load, i);
 	if (tier->lanes.control + tier->lanes.bulk > KVR_LANES_MAX)

@@ -59,6 +59,10 @@ unit_of(enum kvr_flat_kind kind)
 		return "ms";
 	case KVR_FLAT_GIB:
 		return "GiB";
+	case KVR_FLAT_MIB:
+		return "MiB";
+	case KVR_FLAT_BYTES:
+		return "B";
 	case KVR_FLAT_TEXT:
 	case KVR_FLAT_POLICY:
 	case KVR_FLAT_BOOL:
@@ -247,6 +251,8 @@ read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct k
 	case KVR_FLAT_SECONDS:
 	case KVR_FLAT_MILLIS:
 	case KVR_FLAT_GIB:
+	case KVR_FLAT_MIB:
+	case KVR_FLAT_BYTES:
 	default:
 		break;
 	}

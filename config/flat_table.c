@@ -29,6 +29,8 @@
 	{                                                                                          \
 		name, true, false, KVR_FLAT_##kind, option, 0, scheme, NULL, why                   \
 	}
+#define HYPERPOD(name, kind, option, why)                                                          \
+	EXTRA_FOR("sagemaker-hyperpod", "sagemaker_hyperpod_" name, kind, "hyperpod." option, why)
 #define LMCACHE(name, extra, kind, member, def, why)                                               \
 	{                                                                                          \
 		name, extra, false, KVR_FLAT_##kind, NULL,                                         \
@@ -149,8 +151,19 @@ const struct kvr_flat_key kvr_flat_table[] = {
 	PLUGIN("remote_storage_plugin.*", true, "base_path of fs and redis_url of redis, by their names"),
 	IGNORED("histogram_bucket_*", true, "the buckets of histograms are fixed"),
 	IGNORED("local_cpu.pinned_align_bytes", true, "memory is aligned to 4096 bytes"),
-	IGNORED(
-	    "sagemaker_hyperpod_*", true, "options of this store stand in the query of its URL"),
+	HYPERPOD("bucket", TEXT, "bucket", "the bucket"),
+	HYPERPOD("shared_memory_name", TEXT, "shared_memory_name", "the daemon's shared memory"),
+	HYPERPOD("max_concurrent_requests", COUNT, "max_concurrent_requests", "puts in flight, and "
+	    "as many others"),
+	HYPERPOD("max_connections", COUNT, "max_connections", "limits the requests in flight too"),
+	HYPERPOD("max_connections_per_host", COUNT, "max_connections_per_host", "the same"),
+	HYPERPOD("timeout_ms", MILLIS, "timeout", "of one request"),
+	HYPERPOD("lease_wait_timeout_ms", MILLIS, "lease_wait", "how long a lease is waited for"),
+	HYPERPOD("lease_ttl_s", SECONDS, "lease_ttl", "time of a lease"),
+	HYPERPOD("lease_ttl_ms", MILLIS, "lease_ttl", "the same in milliseconds"),
+	HYPERPOD("put_stream_chunk_bytes", BYTES, "put_stream_chunk", "how much is sent at a time"),
+	HYPERPOD("use_https", BOOL, "use_https", "speak TLS"),
+	HYPERPOD("max_lease_size_mb", MIB, "max_lease_size", "longer objects are not read"),
 	ENGINE_EXTRA("save_only_first_rank"),
 	ENGINE_EXTRA("first_rank_max_local_cpu_size"),
 	LMCACHE("fallback_policy", true, POLICY, fallback, "recompute",

@@ -114,6 +114,14 @@ struct kvr_config_tier {
 	const char *faults; /* script of a rehearsed outage; NULL: none */
 	uint32_t audit;            /* enum kvr_config_audit */
 	const char *audit_exclude; /* "exists,stat"; NULL: nothing */
+	struct {
+		const char *bucket, *shared_memory_name; /* NULL: those of the URL or LMCache's */
+		uint64_t timeout_ns, lease_wait_ns, lease_ttl_ns; /* lease_wait 0: from the others */
+		uint64_t max_lease_bytes;                         /* 0: none */
+		uint64_t put_stream_chunk_bytes;
+		uint32_t max_concurrent_requests, max_connections, max_connections_per_host;
+		bool use_https;
+	} hyperpod; /* sagemaker-hyperpod only */
 
 	/* Which variable held the password; only for messages. */
 	const char *password_env;

@@ -159,6 +159,9 @@ void kvr_fill_rank(struct kvr_load *);
 void kvr_check_rank(struct kvr_load *);
 /* Defaults that depend on other values, then everything that takes more than one value to check. */
 void kvr_derive(struct kvr_load *);
+/* check_store.c */
+void kvr_check_store(struct kvr_load *, uint32_t tier);
+bool kvr_tier_speaks_https(const struct kvr_config_tier *);
 void kvr_check_whole(struct kvr_load *);
 
 #endif

@@ -14,6 +14,8 @@ enum kvr_flat_kind {
 	KVR_FLAT_MILLIS,
 	KVR_FLAT_GIB,
 	KVR_FLAT_POLICY,  /* recompute or local_cpu; another one is a warning */
+	KVR_FLAT_MIB,
+	KVR_FLAT_BYTES,
 	KVR_FLAT_TTL,     /* two keys that make one value */
 	KVR_FLAT_PLUGIN,  /* of remote_storage_plugins */
 	KVR_FLAT_AUDIT,   /* of audit://, which is made of several */

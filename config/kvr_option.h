@@ -42,7 +42,7 @@ struct kvr_option {
 	const char *help; /* one sentence, no full stop */
 };
 
-#define KVR_OPTIONS_MAX 80U
+#define KVR_OPTIONS_MAX 96U
 extern const struct kvr_option kvr_option_table[];
 extern const uint32_t kvr_option_count;
 

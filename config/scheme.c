@@ -27,7 +27,7 @@
 	X("blackhole", ALL, SEALED, LMCACHE)                                                       \
 	X("mock", CAN_BARE, BARE, BARE)                                                            \
 	X("eic", CAN_LMCACHE, LMCACHE, LMCACHE)                                                    \
-	X("sagemaker-hyperpod", CAN_LMCACHE, LMCACHE, LMCACHE)
+	X("sagemaker-hyperpod", CAN_LMCACHE | CAN_BARE, LMCACHE, LMCACHE)
 
 static const struct kvr_scheme schemes[] = {
 #define X(name, formats, tier, url)                                                                \

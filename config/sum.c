@@ -59,17 +59,32 @@ lanes_of(const struct kvr_config *cfg)
 	return n;
 }
 
+/* One that gives leases back, where there are any. */
+static uint64_t
+store_threads(const struct kvr_config *cfg)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < cfg->n_tiers; i++)
+		n += kvr_scheme_is(cfg->tier[i].url, "sagemaker-hyperpod");
+	return n;
+}
+
 static void
 thread_terms(struct sum *s, const struct kvr_config *cfg, const struct kvr_config_costs *costs)
 {
 	uint32_t fixed = costs->fixed_threads + (cfg->metrics.listen != NULL ? 1 : 0);
-	uint64_t own = lanes_of(cfg) + kvr_config_serde_threads(cfg) + fixed;
+	uint64_t of_stores = store_threads(cfg);
+	uint64_t own = lanes_of(cfg) + kvr_config_serde_threads(cfg) + of_stores + fixed;
+	char stores[40] = "";
 
 	s->threads = own + costs->queue_threads;
+	if (of_stores > 0)
+		snprintf(stores, sizeof(stores), " %" PRIu64 " of stores,", of_stores);
 	kvr_out(&s->out,
-	    "  threads %" PRIu64 ": %" PRIu64 " lanes, %" PRIu32 " serde, %u of the runtime, %u of "
-	    "the queues\n",
-	    s->threads, lanes_of(cfg), kvr_config_serde_threads(cfg), fixed,
+	    "  threads %" PRIu64 ": %" PRIu64 " lanes, %" PRIu32 " serde,%s %u of the runtime, %u "
+	    "of the queues\n",
+	    s->threads, lanes_of(cfg), kvr_config_serde_threads(cfg), stores, fixed,
 	    costs->queue_threads);
 	counted(s, "stacks", own, "threads, reserved,", costs->stack_bytes);
 }

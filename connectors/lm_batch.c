@@ -86,20 +86,6 @@ send_get(struct kvr_connector *c, struct kvr_item *item)
 	return send_ask(c, KVR_LM_GET, NULL, item);
 }
 
-static void
-feed_head(struct kvr_frame *frame, const uint8_t *head)
-{
-	size_t left = KVR_LM_HEAD_LEN;
-	while (left > 0) {
-		struct kvr_span span = kvr_frame_in_next(frame, left);
-		KVR_CHECK(span.len > 0 && span.len <= left);
-		memcpy(span.at, head, span.len);
-		kvr_frame_in_got(frame, span.len);
-		head += span.len;
-		left -= span.len;
-	}
-}
-
 static enum kvr_err
 payload_in(struct kvr_connector *c, uint64_t len)
 {
@@ -141,7 +127,7 @@ get_answered(struct kvr_connector *c, struct kvr_item *item, const struct kvr_lm
 	}
 	kvr_frame_in_begin(
 	    &c->frame, &c->store->rules, item, c->scratch, KVR_LM_HEAD_LEN + tell->len);
-	feed_head(&c->frame, tell->head);
+	kvr_frame_in_copy(&c->frame, tell->head, KVR_LM_HEAD_LEN);
 	enum kvr_err err = after_head(c, item, tell->len, payload_in);
 	if (err != KVR_OK)
 		return err;

@@ -18,6 +18,7 @@ static const struct kvr_connector_ops *const stores[] = {
 	&kvr_lm_ops,
 	&kvr_blackhole_ops,
 	&kvr_mock_ops,
+	&kvr_hyperpod_ops,
 };
 
 enum { SCHEMES_MAX = 32, SCHEME_LEN_MAX = 32 };

@@ -164,6 +164,19 @@ struct kvr_audit_opts {
 	void *arg;
 };
 
+/* How a HyperPod daemon is spoken with. Zeros and NULLs: LMCache's defaults. */
+struct kvr_hyperpod_opts {
+	const char *bucket, *shared_memory_name;
+	uint32_t    max_concurrent_requests; /* of all lanes: so many puts, so many others */
+	uint32_t    max_connections, max_connections_per_host;
+	uint32_t    put_stream_chunk; /* bytes of a body that are sent at a time */
+	uint64_t    timeout_ms;       /* of one request */
+	uint64_t    lease_wait_ms;    /* how long the daemon may wait for a key that it has not */
+	uint64_t    lease_ttl_ms;
+	uint64_t    max_lease_bytes;  /* longer objects are not read; 0: no limit */
+	bool        use_https;
+};
+
 /* All texts live as long as the store. What a store does not know it must refuse, not ignore. */
 struct kvr_store_opts {
 	const char *tier; /* its name, for messages */
@@ -189,6 +202,7 @@ struct kvr_store_opts {
 	const char *faults; /* path of a script; for kvr_connector_rehearse alone */
 
 	struct kvr_audit_opts audit; /* read by kvr_connector_audit() alone */
+	struct kvr_hyperpod_opts hyperpod;
 };
 
 struct kvr_store;
@@ -252,7 +266,8 @@ const struct kvr_connector_ops *kvr_connector_rehearse(void);
 const struct kvr_connector_ops *kvr_connector_audit(void);
 /* NULL-terminated, for messages and for the checker of configurations. */
 const char *const *kvr_connector_schemes(void);
-/* Whether this build can speak TLS. */
+/* Whether this build can speak TLS; whether it can speak HTTP. */
 bool kvr_connector_has_tls(void);
+bool kvr_connector_has_http(void);
 
 #endif

@@ -368,6 +368,19 @@ kvr_frame_in_got(struct kvr_frame *f, size_t n)
 		seal_tail_in(f);
 }
 
+void
+kvr_frame_in_copy(struct kvr_frame *f, const uint8_t *from, size_t len)
+{
+	while (len > 0) {
+		struct kvr_span span = kvr_frame_in_next(f, len);
+		KVR_CHECK(span.len > 0 && span.len <= len);
+		memcpy(span.at, from, span.len);
+		kvr_frame_in_got(f, span.len);
+		from += span.len;
+		len -= span.len;
+	}
+}
+
 int32_t
 kvr_frame_in_end(struct kvr_frame *f)
 {

@@ -83,6 +83,8 @@ void kvr_frame_in_begin(struct kvr_frame *, const struct kvr_frame_rules *, stru
 /* Where the next bytes belong; len 0 at the end. Asking again without _got answers the same. */
 struct kvr_span kvr_frame_in_next(struct kvr_frame *, size_t max);
 void kvr_frame_in_got(struct kvr_frame *, size_t n);
+/* The same for bytes that are there already: a head that was read before. */
+void kvr_frame_in_copy(struct kvr_frame *, const uint8_t *from, size_t len);
 /*
  * After the last byte: KVR_OK, LENGTH, CORRUPT, IDENTITY, or TOO_BIG for a sealed value that no
  * writer of ours makes. LENGTH too when the value did not come to its end. Fills item->len,

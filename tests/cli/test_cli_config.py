@@ -88,7 +88,7 @@ class Config(command.Case):
         self.fails(2, "--ranks", "config", "check", "x", "--ranks", "0")
 
     def test_the_examples_are_valid(self):
-        env = {"RANK": "0", "KVRELAY_REVISION": "r1", "KVRELAY_DIR": str(self.dir),
+        env = {"RANK": "0", "NODE_IP": "127.0.0.1", "KVRELAY_REVISION": "r1", "KVRELAY_DIR": str(self.dir),
                "KV_PASSWORD": "p", "KV_SENTINEL_PASSWORD": "s"}
         examples = sorted((command.ARGS.source / "config" / "examples").glob("*.json"))
         self.assertGreaterEqual(len(examples), 5)

@@ -40,6 +40,7 @@ kvr_test_env(void *arg, const char *name)
 		{ "KV_SENTINEL_PASSWORD", "hunter3" },
 		{ "KVRELAY_DIR", "/var/cache/kvrelay" },
 		{ "KVRELAY_REVISION", "rev-1" },
+		{ "NODE_IP", "10.0.0.7" },
 	};
 
 	(void)arg;

@@ -166,6 +166,7 @@ START_TEST(numbers_out_of_range)
 }
 END_TEST
 
+#define HYPERPOD "\"url\":\"sagemaker-hyperpod://h:1\","
 static const struct wrong wrong_stores[] = {
 	{ ONE("\"url\":\"reddis://x:1\""), "text:1:29: tiers.a.url: no store has the "
 	                                   "scheme \"reddis\"; nearest: \"redis\"" },
@@ -198,6 +199,17 @@ static const struct wrong wrong_stores[] = {
 	{ ONE("\"url\":\"lm://h:1\",\"serde\":\"zstd\""),
 	    "text:1:48: tiers.a: serde \"zstd\" needs the format \"sealed\"; this tier has "
 	    "\"lmcache\"" },
+	{ ONE(REDIS "\"hyperpod\":{\"bucket\":\"b\"}"),
+	    "text:1:64: tiers.a: hyperpod.bucket means nothing here: only sagemaker-hyperpod:// "
+	    "reads it" },
+	{ ONE(HYPERPOD "\"hyperpod\":{\"timeout\":\"99ms\"}"),
+	    "text:1:78: tiers.a.hyperpod.timeout is 99ms; it must be between 100ms and 1d" },
+	{ ONE(HYPERPOD "\"tls\":{\"ca\":\"/ca\"}"),
+	    "text:1:68: tiers.a: tls.ca means nothing here: only a rediss:// or valkeys:// URL "
+	    "speaks TLS" },
+	{ ONE(HYPERPOD "\"format\":\"sealed\""),
+	    "text:1:65: tiers.a: a store of the scheme \"sagemaker-hyperpod\" cannot hold the "
+	    "format \"sealed\"; it can hold \"lmcache\", \"bare\"" },
 	{ ONE(REDIS "\"tmp_dir\":\"../x\""),
 	    "text:1:53: tiers.a: tmp_dir must be a directory below the tier's own" },
 };

@@ -78,6 +78,18 @@ START_TEST(files_with_zstd)
 }
 END_TEST
 
+START_TEST(hyperpod)
+{
+	struct kvr_config *cfg = load("hyperpod.json");
+
+	ck_assert_str_eq(cfg->tier[1].url, "sagemaker-hyperpod://10.0.0.7:9200");
+	ck_assert_uint_eq(cfg->tier[1].format, KVR_CONFIG_FORMAT_LMCACHE);
+	ck_assert_str_eq(cfg->tier[1].hyperpod.shared_memory_name, "ai_toolkit_cache");
+	ck_assert_uint_eq(cfg->tier[1].hyperpod.lease_wait_ns, KVR_MS(200));
+	kvr_config_free(cfg);
+}
+END_TEST
+
 START_TEST(lmcache)
 {
 	struct kvr_config *cfg = load("lmcache.json");
@@ -106,7 +118,7 @@ START_TEST(no_example_is_forgotten)
 		}
 	}
 	closedir(dir);
-	ck_assert_int_eq(n, 7);
+	ck_assert_int_eq(n, 8);
 }
 END_TEST
 
@@ -163,4 +175,4 @@ START_TEST(help_names_every_option_with_its_default)
 END_TEST
 
 KVR_CHECK_MAIN("config.examples", embedded, redis, redis_over_tls, two_tiers, files_with_zstd,
-    lmcache, no_example_is_forgotten, the_schema_is_up_to_date, help_names_every_option_with_its_default)
+    hyperpod, lmcache, no_example_is_forgotten, the_schema_is_up_to_date, help_names_every_option_with_its_default)

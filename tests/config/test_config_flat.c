@@ -129,6 +129,49 @@ START_TEST(valkey_and_resp_have_options_of_their_own)
 }
 END_TEST
 
+START_TEST(hyperpods_keys_have_their_own_units)
+{
+	struct kvr_said said;
+	struct kvr_config *cfg = parse("{\"remote_url\":\"sagemaker-hyperpod://$NODE_IP:9200\"}", &said);
+
+	ck_assert_str_eq(said.text, "");
+	ck_assert_str_eq(cfg->tier[0].url, "sagemaker-hyperpod://$NODE_IP:9200");
+	ck_assert_uint_eq(cfg->tier[0].format, KVR_CONFIG_FORMAT_LMCACHE);
+	ck_assert_ptr_null(cfg->tier[0].hyperpod.bucket);
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.timeout_ns, KVR_SEC(5));
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.lease_ttl_ns, KVR_SEC(30));
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.max_concurrent_requests, 100);
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.put_stream_chunk_bytes, 65536);
+	kvr_config_free(cfg);
+
+	cfg = parse("{\"remote_url\":\"sagemaker-hyperpod://h:1\",\"extra_config\":{"
+	            "\"sagemaker_hyperpod_bucket\":\"b\","
+	            "\"sagemaker_hyperpod_shared_memory_name\":\"ai_toolkit_cache\","
+	            "\"sagemaker_hyperpod_max_concurrent_requests\":50,"
+	            "\"sagemaker_hyperpod_max_connections\":40,"
+	            "\"sagemaker_hyperpod_max_connections_per_host\":30,"
+	            "\"sagemaker_hyperpod_timeout_ms\":700,"
+	            "\"sagemaker_hyperpod_lease_wait_timeout_ms\":600,"
+	            "\"sagemaker_hyperpod_lease_ttl_s\":2.5,"
+	            "\"sagemaker_hyperpod_put_stream_chunk_bytes\":1024,"
+	            "\"sagemaker_hyperpod_use_https\":true,"
+	            "\"sagemaker_hyperpod_max_lease_size_mb\":3}}", &said);
+	ck_assert_str_eq(said.text, "");
+	ck_assert_str_eq(cfg->tier[0].hyperpod.bucket, "b");
+	ck_assert_str_eq(cfg->tier[0].hyperpod.shared_memory_name, "ai_toolkit_cache");
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.max_concurrent_requests, 50);
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.max_connections, 40);
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.max_connections_per_host, 30);
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.timeout_ns, KVR_MS(700));
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.lease_wait_ns, KVR_MS(600));
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.lease_ttl_ns, KVR_MS(2500));
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.put_stream_chunk_bytes, 1024);
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.max_lease_bytes, KVR_MIB(3));
+	ck_assert(cfg->tier[0].hyperpod.use_https);
+	kvr_config_free(cfg);
+}
+END_TEST
+
 START_TEST(what_has_no_effect_is_a_warning)
 {
 	struct kvr_said said;
@@ -344,7 +387,7 @@ END_TEST
 
 KVR_CHECK_MAIN("config.flat", a_url_alone_gives_lmcaches_defaults,
     every_key_is_mapped_in_its_own_units, groups_of_the_tier_form_may_stand_beside,
-    valkey_and_resp_have_options_of_their_own, what_has_no_effect_is_a_warning,
+    valkey_and_resp_have_options_of_their_own, hyperpods_keys_have_their_own_units, what_has_no_effect_is_a_warning,
     the_service_of_the_sentinels_is_a_variable_or_redismaster,
     a_policy_that_is_none_is_recompute_and_said, layers_have_headers, plugins_are_tiers_in_the_order_of_the_list, an_audit_is_the_real_store_and_what_is_told_of_it,
     what_would_be_wrong_to_ignore_is_an_error)

@@ -23,6 +23,8 @@ struct kvr_subject {
 	                           * reader takes; but what it takes is whole */
 	bool        outlives;     /* what is stored is there again after close and open */
 	bool        no_delete;    /* DEL is UNSUPPORTED */
+	bool        keeps_first;  /* a put of a key that is there is OK and changes nothing */
+	bool        no_empty;     /* a put of no bytes is UNSUPPORTED */
 	const char *key_tail;     /* put behind each key that is none of LMCache's; or NULL */
 	const char *peer_awaits;  /* network stores: ends what a client says first; or NULL */
 	/* Makes the place and fills what open() needs beyond format and tier. */

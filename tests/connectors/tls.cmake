@@ -12,7 +12,7 @@ endfunction()
 kvr_test(connectors.tls_none SOURCES test_tls_none.c
   ${PROJECT_SOURCE_DIR}/connectors/wire/kvr_tls_lib_none.c
   $<FILTER:$<TARGET_OBJECTS:kvr_wire>,EXCLUDE,kvr_tls_lib>
-  LAYERS base connectors LIBS ${libs} LABELS unit tls)
+  LAYERS base connectors LIBS ${libs} ${kvr_curl} LABELS unit tls)
 foreach(dir IN ITEMS connectors/table connectors/wire runtime/base)
   target_include_directories(test_connectors_tls_none PRIVATE ${PROJECT_SOURCE_DIR}/${dir})
 endforeach()

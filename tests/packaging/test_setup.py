@@ -29,7 +29,7 @@ echo "sudo $1" >>"$STRAW/calls"
 exec "$@"
 """
 BUILD = "gcc libc6-dev cmake ninja-build pkg-config libnng-dev libhiredis-dev libzstd-dev libcjson-dev" \
-    " libyaml-dev libssl-dev"
+    " libyaml-dev libssl-dev libcurl4-openssl-dev"
 
 
 class Setup(unittest.TestCase):
@@ -64,7 +64,7 @@ class Setup(unittest.TestCase):
         return done.returncode, done.stdout, calls.read_text() if calls.exists() else ""
 
     def test_nothing_to_do(self):
-        self.assertEqual(self.run_setup(), (0, "setup: all 12 packages are there\n", ""))
+        self.assertEqual(self.run_setup(), (0, "setup: all 13 packages are there\n", ""))
 
     def test_update_then_install_what_is_missing_only(self):
         self.have(BUILD)
@@ -74,7 +74,7 @@ class Setup(unittest.TestCase):
         self.assertTrue(update.endswith(" update"), update)
         self.assertTrue(install.endswith(" install --no-install-recommends libxxhash-dev"), install)
         self.assertIn("done, 1 packages installed", out)
-        self.assertEqual(self.run_setup()[0:2], (0, "setup: all 12 packages are there\n"))
+        self.assertEqual(self.run_setup()[0:2], (0, "setup: all 13 packages are there\n"))
 
     def test_an_install_that_did_not_install(self):
         self.have(BUILD)

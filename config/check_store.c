@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options that belong to one kind of store mean nothing beside another. */
+#include "kvr_config_own.h"
+
+#include <string.h>
+
+bool
+kvr_tier_speaks_https(const struct kvr_config_tier *tier)
+{
+	return kvr_scheme_is(tier->url, "sagemaker-hyperpod") &&
+	       (tier->hyperpod.use_https || strstr(tier->url, "://https://") != NULL);
+}
+
+void
+kvr_check_store(struct kvr_load *load, uint32_t tier)
+{
+	static const struct {
+		const char *group, *scheme;
+	} stores[] = { { "hyperpod.", "sagemaker-hyperpod" } };
+
+	for (uint32_t i = 0; i < kvr_option_count; i++) {
+		struct kvr_place place = { &kvr_option_table[i], (int32_t)tier };
+		const char *path = place.option->path;
+
+		if (!place.option->in_tier ||
+		    kvr_place_origin(load->cfg, place)->kind == KVR_FROM_DEFAULT)
+			continue;
+		for (size_t s = 0; s < KVR_LEN(stores); s++) {
+			if (strncmp(path, stores[s].group, strlen(stores[s].group)) == 0 &&
+			    !kvr_scheme_is(load->cfg->tier[tier].url, stores[s].scheme))
+				kvr_load_error(load, kvr_place_origin(load->cfg, place),
+				    "tiers.%s: %s means nothing here: only %s:// reads it",
+				    load->cfg->tier[tier].name, path, stores[s].scheme);
+		}
+	}
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Leases that have to be given back, and one thread of the store that does it. So a lane answers as
+ * soon as it has copied, and one that is cancelled or late leaves nothing behind: what it has asked
+ * for and not yet got it hands on with its connections, for only their answer tells the id.
+ *
+ * A release that fails is tried again until the lease would have ended by itself. Nobody waits for
+ * any of this but kvr_hp_owed_free, and that a moment.
+ *
+ * A daemon that has started again may give the same ids to others, whose lease would then end under
+ * their copy. So what was owed to the one before is forgotten: its shared memory is another file.
+ */
+#include "kvr_hyperpod.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OWED_MAX = 4096, LINES_MAX = 32, AT_ONCE = 32, PATH = 1024 };
+_Static_assert(3 * KVR_HP_ID_MAX + 32 < PATH, "every id fits");
+
+#define TURN_NS KVR_MS(10)   /* longest wait of the thread while something is under way */
+#define RETRY_NS KVR_MS(100) /* after a release that failed */
+#define GRACE_NS KVR_MS(300) /* how long kvr_hp_owed_free waits */
+
+struct owed {
+	struct kvr_hp_term term;
+	char id[KVR_HP_ID_MAX + 1];
+};
+
+struct kvr_hp_owed {
+	const struct kvr_store *store;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	/* Under lock. */
+	bool started, stop, knows_where;
+	uint32_t first, n, n_lines;
+	struct owed ring[OWED_MAX];
+	struct kvr_hp_line *lines;
+	struct kvr_addrs where;
+	/* The thread's own. */
+	struct kvr_http *http;
+	struct owed out[AT_ONCE]; /* by the number of its exchange */
+	uint32_t n_out;
+	uint64_t rest_until_ns;
+};
+
+/* ---- lines ---- */
+
+void
+kvr_hp_line_free(struct kvr_hp_line *take)
+{
+	if (take == NULL)
+		return;
+	kvr_http_free(take->http);
+	free(take);
+}
+
+static enum kvr_err
+http_new(const struct kvr_store *s, const struct kvr_addrs *addrs, uint32_t at_once,
+    struct kvr_http **ret)
+{
+	char why[128];
+	const struct kvr_http_opts opts = { .host = s->host, .port = s->port, .addrs = addrs,
+		.agent = KVR_HP_AGENT, .accept_encoding = "gzip, deflate",
+		.tls = s->https ? &s->tls : NULL, .connect_ns = s->connect_ns,
+		.idle_ns = KVR_SEC(30), .at_once = at_once, .piece = s->piece };
+	return kvr_http_new(&opts, ret, why, sizeof(why));
+}
+
+struct kvr_hp_line *
+kvr_hp_line_new(const struct kvr_store *s, const struct kvr_addrs *addrs, uint32_t at_once)
+{
+	struct kvr_hp_line *line = calloc(1, sizeof(*line) + at_once * sizeof(line->note[0]));
+	if (line == NULL)
+		return NULL;
+	line->at_once = at_once;
+	if (http_new(s, addrs, at_once, &line->http) != KVR_OK) {
+		free(line);
+		return NULL;
+	}
+	return line;
+}
+
+/* ---- the thread ---- */
+
+/* Whether leases of this line can still come. */
+static bool
+turn_line(struct kvr_hp_owed *o, struct kvr_hp_line *line)
+{
+	struct kvr_http_answer answer;
+	struct kvr_hp_lease lease;
+	const char *why;
+	bool flies = false;
+	/* TIMEOUT: nothing has come in this turn. */
+	(void)!kvr_http_wait(line->http, kvr_now_ns() + TURN_NS, NULL);
+	for (int32_t i; (i = kvr_http_next(line->http)) >= 0; kvr_http_end(line->http, i)) {
+		kvr_http_answer(line->http, i, &answer);
+		if (!line->note[i].lease || answer.err != KVR_OK || answer.status != 200)
+			continue;
+		(void)!kvr_hp_lease_read(answer.body, &lease, &why);
+		if (lease.id[0] != '\0')
+			(void)!kvr_hp_owe(o, lease.id, &line->note[i].term);
+	}
+	for (uint32_t i = 0; i < line->at_once; i++)
+		flies |= kvr_http_in_flight(line->http, (int32_t)i);
+	return flies;
+}
+
+static void
+turn_lines(struct kvr_hp_owed *o)
+{
+	pthread_mutex_lock(&o->lock);
+	struct kvr_hp_line *line = o->lines;
+	o->lines = NULL;
+	o->n_lines = 0;
+	pthread_mutex_unlock(&o->lock);
+	for (struct kvr_hp_line *next; line != NULL; line = next) {
+		next = line->next;
+		if (turn_line(o, line))
+			kvr_hp_owed_adopt(o, line);
+		else
+			kvr_hp_line_free(line);
+	}
+}
+
+static bool
+take_owed(struct kvr_hp_owed *o, struct owed *ret)
+{
+	bool some = false;
+	pthread_mutex_lock(&o->lock);
+	while (o->n > 0 && !some) {
+		*ret = o->ring[o->first];
+		o->first = (o->first + 1) % OWED_MAX;
+		o->n--;
+		some = kvr_now_ns() < ret->term.end_ns &&
+		    kvr_hp_file_is(&ret->term.file, o->store->segment);
+	}
+	pthread_mutex_unlock(&o->lock);
+	return some;
+}
+
+static void
+send_releases(struct kvr_hp_owed *o)
+{
+	struct kvr_http_ask ask = { .method = KVR_HTTP_POST, .type = KVR_HP_TYPE,
+		.limit_ns = KVR_SEC(5) };
+	struct owed owed;
+	char path[PATH];
+	while (o->n_out < AT_ONCE && take_owed(o, &owed)) {
+		kvr_hp_release_path(owed.id, path);
+		ask.path = path;
+		int32_t i = kvr_http_start(o->http, &ask);
+		if (i < 0) {
+			(void)!kvr_hp_owe(o, owed.id, &owed.term);
+			o->rest_until_ns = kvr_now_ns() + RETRY_NS;
+			return;
+		}
+		o->out[i] = owed;
+		o->n_out++;
+	}
+}
+
+static void
+read_releases(struct kvr_hp_owed *o)
+{
+	struct kvr_http_answer answer;
+	(void)!kvr_http_wait(o->http, kvr_now_ns() + TURN_NS, NULL);
+	for (int32_t i; (i = kvr_http_next(o->http)) >= 0; kvr_http_end(o->http, i)) {
+		kvr_http_answer(o->http, i, &answer);
+		o->n_out--;
+		/* 404: it has ended by itself. */
+		if (answer.err == KVR_OK && (answer.status == 200 || answer.status == 404))
+			continue;
+		(void)!kvr_hp_owe(o, o->out[i].id, &o->out[i].term);
+		o->rest_until_ns = kvr_now_ns() + RETRY_NS;
+	}
+}
+
+/* False: there is nothing to do, or the time for it is over. */
+static bool
+wait_for_work(struct kvr_hp_owed *o, uint64_t *stop_ns)
+{
+	pthread_mutex_lock(&o->lock);
+	while (!o->stop && o->n == 0 && o->lines == NULL && o->n_out == 0)
+		pthread_cond_wait(&o->more, &o->lock);
+	bool work = o->n > 0 || o->lines != NULL || o->n_out > 0;
+	if (o->stop && *stop_ns == 0) {
+		*stop_ns = kvr_now_ns() + GRACE_NS;
+		o->rest_until_ns = 0; /* one more try, at once */
+	}
+	bool rests = o->n_out == 0 && o->lines == NULL && kvr_now_ns() < o->rest_until_ns;
+	/* A daemon that does not take them now is not waited for. */
+	bool over = o->stop && (!work || rests || kvr_now_ns() >= *stop_ns);
+	if (rests && !over) {
+		struct timespec at;
+		clock_gettime(CLOCK_MONOTONIC, &at);
+		at.tv_nsec += (long)TURN_NS;
+		at.tv_sec += at.tv_nsec / 1000000000;
+		at.tv_nsec %= 1000000000;
+		pthread_cond_timedwait(&o->more, &o->lock, &at);
+	}
+	pthread_mutex_unlock(&o->lock);
+	return !over;
+}
+
+static void *
+owed_main(void *arg)
+{
+	struct kvr_hp_owed *o = arg;
+	uint64_t stop_ns = 0;
+	while (wait_for_work(o, &stop_ns)) {
+		turn_lines(o);
+		if (o->http == NULL && http_new(o->store, &o->where, AT_ONCE, &o->http) != KVR_OK)
+			o->rest_until_ns = kvr_now_ns() + RETRY_NS;
+		if (o->http == NULL)
+			continue;
+		if (kvr_now_ns() >= o->rest_until_ns)
+			send_releases(o);
+		if (o->n_out > 0)
+			read_releases(o);
+	}
+	return NULL;
+}
+
+/* ---- for the lanes ---- */
+
+/* With the first lease: a store that is only written to needs no thread. Under lock. */
+static bool
+start(struct kvr_hp_owed *o)
+{
+	sigset_t all, before;
+	if (o->started)
+		return true;
+	/* Signals belong to the host process: none may be delivered on a thread of ours. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	o->started = pthread_create(&o->thread, NULL, owed_main, o) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (o->started)
+		pthread_setname_np(o->thread, "kvr-hp-owed");
+	return o->started;
+}
+
+bool
+kvr_hp_owe(struct kvr_hp_owed *o, const char *id, const struct kvr_hp_term *term)
+{
+	pthread_mutex_lock(&o->lock);
+	bool room = o->n < OWED_MAX && start(o);
+	if (room) {
+		struct owed *owed = &o->ring[(o->first + o->n++) % OWED_MAX];
+		owed->term = *term;
+		memcpy(owed->id, id, strlen(id) + 1);
+		pthread_cond_signal(&o->more);
+	}
+	pthread_mutex_unlock(&o->lock);
+	return room;
+}
+
+void
+kvr_hp_owed_adopt(struct kvr_hp_owed *o, struct kvr_hp_line *take)
+{
+	pthread_mutex_lock(&o->lock);
+	bool room = o->n_lines < LINES_MAX && start(o);
+	if (room) {
+		take->next = o->lines;
+		o->lines = take;
+		o->n_lines++;
+		pthread_cond_signal(&o->more);
+	}
+	pthread_mutex_unlock(&o->lock);
+	if (!room)
+		kvr_hp_line_free(take);
+}
+
+void
+kvr_hp_owed_where(struct kvr_hp_owed *o, const struct kvr_addrs *addrs)
+{
+	pthread_mutex_lock(&o->lock);
+	if (!o->knows_where)
+		o->where = *addrs;
+	o->knows_where = true;
+	pthread_mutex_unlock(&o->lock);
+}
+
+struct kvr_hp_owed *
+kvr_hp_owed_new(const struct kvr_store *store)
+{
+	pthread_condattr_t attr;
+	struct kvr_hp_owed *o = calloc(1, sizeof(*o));
+	if (o == NULL)
+		return NULL;
+	o->store = store;
+	KVR_CHECK(pthread_mutex_init(&o->lock, NULL) == 0);
+	KVR_CHECK(pthread_condattr_init(&attr) == 0);
+	KVR_CHECK(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+	KVR_CHECK(pthread_cond_init(&o->more, &attr) == 0);
+	pthread_condattr_destroy(&attr);
+	return o;
+}
+
+void
+kvr_hp_owed_free(struct kvr_hp_owed *take)
+{
+	if (take == NULL)
+		return;
+	pthread_mutex_lock(&take->lock);
+	take->stop = true;
+	pthread_cond_signal(&take->more);
+	pthread_mutex_unlock(&take->lock);
+	if (take->started)
+		pthread_join(take->thread, NULL);
+	for (struct kvr_hp_line *line = take->lines, *next; line != NULL; line = next) {
+		next = line->next;
+		kvr_hp_line_free(line);
+	}
+	kvr_http_free(take->http);
+	pthread_cond_destroy(&take->more);
+	pthread_mutex_destroy(&take->lock);
+	free(take);
+}
