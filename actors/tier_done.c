@@ -11,7 +11,11 @@ struct tally {
 	uint64_t bytes;
 };
 
-/* What the rows say. A full store is nobody's fault: what is in it can still be read. */
+/*
+ * What the rows say. A full store is nobody's fault: what is in it can still be read. A row that
+ * is DOWN in a part that is OK is that of one dead node among many: it must not open the breaker
+ * over the others.
+ */
 static struct tally
 tally(const struct kvr_event *ev)
 {
@@ -39,7 +43,8 @@ tally(const struct kvr_event *ev)
 			t.err = row->err;
 		t.n_bad += row->err == KVR_E_CORRUPT;
 		t.n_key += blame == KVR_BLAME_KEY;
-		t.n_store += blame >= KVR_BLAME_LANE && row->err != KVR_E_NOSPACE;
+		t.n_store += blame >= KVR_BLAME_LANE && row->err != KVR_E_NOSPACE &&
+		    row->err != KVR_E_DOWN;
 	}
 	return t;
 }

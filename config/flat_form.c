@@ -69,6 +69,7 @@ unit_of(enum kvr_flat_kind kind)
 	case KVR_FLAT_COUNT:
 	case KVR_FLAT_PLUGIN:
 	case KVR_FLAT_AUDIT:
+	case KVR_FLAT_SCHEME:
 	case KVR_FLAT_ENGINE:
 	case KVR_FLAT_IGNORED:
 	case KVR_FLAT_REFUSED:
@@ -193,7 +194,7 @@ fits_store(struct kvr_load *load, const struct kvr_flat_key *key, const struct k
 {
 	const char *url = load->cfg->tier[0].url;
 
-	if (key->scheme == NULL || url == NULL || kvr_scheme_is(url, key->scheme))
+	if (key->scheme == NULL || url == NULL || kvr_scheme_is_kind(url, key->scheme))
 		return true;
 	kvr_load_warn(load, at, "%s has no effect: only %s:// reads it", key->name, key->scheme);
 	return false;
@@ -235,6 +236,7 @@ read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct k
 		return;
 	case KVR_FLAT_ENGINE:
 	case KVR_FLAT_TTL:
+	case KVR_FLAT_SCHEME:
 		return;
 	case KVR_FLAT_IGNORED:
 		if (!off)
@@ -349,6 +351,37 @@ read_ttl(struct kvr_load *load, const struct kvr_node *extra)
 	assign(load, key, ttl == NULL || ttl->kind == KVR_TREE_NULL ? &day : ttl);
 }
 
+static const struct kvr_node *
+scheme_word(struct kvr_load *load, const struct kvr_node *extra, const char *name)
+{
+	const struct kvr_node *node = kvr_tree_child(extra, name);
+
+	if (node == NULL || node->text == NULL || node->kind == KVR_TREE_NULL)
+		return NULL;
+	struct kvr_origin at = kvr_origin_of_key(load, node);
+
+	return fits_store(load, kvr_flat_find(true, name), &at) ? node : NULL;
+}
+
+/* After all other keys, for what they mean depends on the scheme as it was given. */
+static void
+read_scheme(struct kvr_load *load, const struct kvr_node *extra)
+{
+	struct kvr_config_tier *tier = &load->cfg->tier[0];
+	const struct kvr_node *mode = scheme_word(load, extra, "valkey_mode");
+	const struct kvr_node *tls = scheme_word(load, extra, "tls_enable");
+	const char *secure = tls != NULL && kvr_flat_is_true(tls) ? "s" : "";
+	const char *many = mode != NULL && strcmp(mode->text, "cluster") == 0 ? "-cluster" : "";
+	char url[1024];
+
+	if (tier->url == NULL || !kvr_scheme_is(tier->url, "valkey"))
+		return;
+	int len = snprintf(url, sizeof(url), "valkey%s%s%s", secure, many, tier->url + 6);
+
+	if (len < (int)sizeof(url))
+		tier->url = kvr_arena_text(&load->cfg->own->arena, url, (size_t)len);
+}
+
 static void
 read_extra(struct kvr_load *load, const struct kvr_node *extra)
 {
@@ -363,6 +396,7 @@ read_extra(struct kvr_load *load, const struct kvr_node *extra)
 	}
 	read_level(load, extra, true);
 	read_ttl(load, extra);
+	read_scheme(load, extra);
 }
 
 const struct kvr_node *

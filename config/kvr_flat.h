@@ -19,6 +19,7 @@ enum kvr_flat_kind {
 	KVR_FLAT_TTL,     /* two keys that make one value */
 	KVR_FLAT_PLUGIN,  /* of remote_storage_plugins */
 	KVR_FLAT_AUDIT,   /* of audit://, which is made of several */
+	KVR_FLAT_SCHEME,  /* what the scheme of the URL says here */
 	KVR_FLAT_ENGINE,  /* the engine's own, nothing to do with remote stores */
 	KVR_FLAT_IGNORED, /* of remote stores, without effect here: a warning says `why` */
 	KVR_FLAT_REFUSED  /* an error when it is set: ignoring it would be wrong */

@@ -82,8 +82,11 @@ const char *const *kvr_scheme_names(void);
 /* Length of the scheme before "://", 0 when there is none. */
 size_t kvr_scheme_len(const char *url);
 bool kvr_scheme_is(const char *url, const char *scheme);
+/* Or one that adds TLS or a cluster to it: "valkeys-cluster" is of the kind "valkey". */
+bool kvr_scheme_is_kind(const char *url, const char *scheme);
 bool kvr_scheme_speaks_tls(const char *url);
 bool kvr_scheme_asks_sentinels(const char *url);
+bool kvr_scheme_is_cluster(const char *url);
 /* Where user and password stand: between "://" and '@'. False: the URL has no such part. */
 bool kvr_url_login(const char *url, size_t len, size_t *ret_from, size_t *ret_to);
 /* The name of a key or query parameter whose value must not be printed. */

@@ -20,8 +20,11 @@
 	X("redis-sentinel", ALL, SEALED, LMCACHE)                                                  \
 	X("rediss-sentinel", ALL, SEALED, LMCACHE)                                                 \
 	X("redis-cluster", ALL, SEALED, LMCACHE)                                                   \
+	X("rediss-cluster", ALL, SEALED, LMCACHE)                                                  \
 	X("valkey", ALL, SEALED, LMCACHE)                                                          \
 	X("valkeys", ALL, SEALED, LMCACHE)                                                         \
+	X("valkey-cluster", ALL, SEALED, LMCACHE)                                                  \
+	X("valkeys-cluster", ALL, SEALED, LMCACHE)                                                 \
 	X("resp", CAN_BARE, BARE, BARE)                                                            \
 	X("lm", CAN_LMCACHE, LMCACHE, LMCACHE)                                                     \
 	X("blackhole", ALL, SEALED, LMCACHE)                                                       \
@@ -67,6 +70,25 @@ kvr_scheme_find(const char *url)
 			return &schemes[i];
 	}
 	return NULL;
+}
+
+bool
+kvr_scheme_is_cluster(const char *url)
+{
+	size_t len = kvr_scheme_len(url);
+
+	return len > 8 && memcmp(url + len - 8, "-cluster", 8) == 0;
+}
+
+bool
+kvr_scheme_is_kind(const char *url, const char *scheme)
+{
+	size_t len = strlen(scheme), all = kvr_scheme_len(url);
+
+	if (all < len || memcmp(url, scheme, len) != 0)
+		return false;
+	len += all > len && url[len] == 's';
+	return all == len || (kvr_scheme_is_cluster(url) && all == len + strlen("-cluster"));
 }
 
 bool

@@ -59,11 +59,22 @@ lanes_of(const struct kvr_config *cfg)
 	return n;
 }
 
-/* One that gives leases back, where there are any. */
+static uint64_t
+cluster_lanes_of(const struct kvr_config *cfg)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < cfg->n_tiers; i++)
+		if (kvr_scheme_is_cluster(cfg->tier[i].url))
+			n += cfg->tier[i].lanes.control + cfg->tier[i].lanes.bulk;
+	return n;
+}
+
+/* One that gives leases back, and those that talk to nodes beside a lane, where there are any. */
 static uint64_t
 store_threads(const struct kvr_config *cfg)
 {
-	uint64_t n = 0;
+	uint64_t n = cluster_lanes_of(cfg) * KVR_CLUSTER_HELPERS;
 
 	for (uint32_t i = 0; i < cfg->n_tiers; i++)
 		n += kvr_scheme_is(cfg->tier[i].url, "sagemaker-hyperpod");
@@ -119,6 +130,9 @@ kvr_config_sum(const struct kvr_config *cfg, const struct kvr_config_costs *cost
 	counted(&s, "rows", cfg->limits.keys, "rows", costs->row_bytes);
 	counted(&s, "tiers", cfg->n_tiers, "tiers", costs->tier_bytes);
 	counted(&s, "lanes", lanes_of(cfg), "lanes", costs->lane_bytes);
+	if (cluster_lanes_of(cfg) > 0)
+		counted(&s, "nodes", cluster_lanes_of(cfg) * KVR_CLUSTER_NODES,
+		    "connections of clusters at most,", KVR_CLUSTER_NODE_BYTES);
 	term(&s, "runtime", costs->fixed_bytes, "tables of fixed size");
 	term(&s, "trace", cfg->trace.size_bytes,
 	    "ring, in shared memory unless trace.dir says else");

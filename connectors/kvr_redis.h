@@ -33,6 +33,7 @@ struct kvr_redis_kind {
 	bool expires;             /* TTL */
 	bool in_seconds;          /* TTL as EX, rounded up, as other clients of that store set it */
 	bool drops_orphans;       /* a header without payload is deleted by whoever finds it */
+	bool tags;                /* in a cluster LMCache's two names have a hash tag, so one slot */
 };
 
 extern const struct kvr_redis_kind kvr_redis_kind_redis, kvr_redis_kind_resp,
@@ -40,6 +41,8 @@ extern const struct kvr_redis_kind kvr_redis_kind_redis, kvr_redis_kind_resp,
 
 struct kvr_tls;
 struct kvr_redis_sentinels;
+struct kvr_redis_map;
+struct kvr_cluster_lane;
 
 struct kvr_store {
 	uint32_t magic;
@@ -53,6 +56,7 @@ struct kvr_store {
 	const struct kvr_redis_kind *kind;
 	struct kvr_tls *tls; /* NULL: plain */
 	struct kvr_redis_sentinels *sentinels; /* they know host and port; NULL: we do */
+	struct kvr_redis_map *map; /* of a cluster: which node has which slot; NULL: one server */
 	struct kvr_frame_rules rules;
 	char  prefix[KVR_REDIS_PREFIX_MAX + 1];
 	char  where[320]; /* host and port, or the path: for messages */
@@ -60,13 +64,25 @@ struct kvr_store {
 	char  host[256];       /* or the path of a Unix socket */
 };
 
+/* Why a step has to be done again for an item, somewhere else or later. */
+enum kvr_redis_redirect {
+	KVR_REDIS_STAYS,
+	KVR_REDIS_MOVED, /* its slot belongs to another node, for good */
+	KVR_REDIS_ASK,   /* this once another node has to be asked */
+	KVR_REDIS_AGAIN, /* half of its keys have moved already */
+	KVR_REDIS_SICK   /* this node cannot serve now */
+};
+
 /* What a step has to remember of an item. */
 struct kvr_redis_note {
-	uint32_t parts; /* requests of the running step */
-	uint16_t head_len;
-	uint8_t  go;    /* for the plan of the next step, a value of that step's file */
-	uint8_t  spare;
-	int32_t  err;   /* what the item will get when the next step is through */
+	uint32_t parts, left; /* requests of the running step; without reply */
+	uint8_t  go;       /* for the plan of the next step, a value of that step's file */
+	uint8_t  asking;   /* 1: each request follows an ASKING */
+	uint8_t  redirect; /* enum kvr_redis_redirect */
+	uint8_t  to;       /* MOVED, ASK: the node of the map that was named */
+	int32_t  err;      /* what the item will get when the next step is through */
+	uint32_t spare;
+	uint64_t total;    /* STAT: bytes of the payload's value */
 };
 
 struct kvr_connector {
@@ -74,11 +90,14 @@ struct kvr_connector {
 	bool     signed_out; /* the server takes no command any more without AUTH */
 	struct kvr_store *store;
 	uint8_t *scratch;
-	uint8_t *heads; /* LMCACHE: KVR_REDIS_GROUP headers of lm_head_len bytes */
+	uint8_t *heads; /* LMCACHE: headers of lm_head_len bytes, one per note */
 	struct kvr_frame frame;
 	uint64_t frame_total;
-	struct kvr_redis_note note[KVR_REDIS_GROUP];
+	struct kvr_redis_note *note; /* KVR_REDIS_GROUP; of the batch's items in their order */
 	char why[256];
+	const struct kvr_url_host *peer; /* a node of a cluster: what it was dialed as */
+	uint8_t redirect, redirect_to; /* of the last reply: see kvr_redis_odd_reply */
+	struct kvr_cluster_lane *cluster; /* connections to its nodes, s is none; NULL: s is one */
 	struct kvr_sock s;
 };
 
@@ -100,15 +119,36 @@ struct kvr_redis_step {
 enum kvr_err kvr_redis_step(
     struct kvr_connector *, const struct kvr_redis_step *, struct kvr_item *, uint32_t n);
 
-/* The verbs, over one group. */
-enum kvr_err kvr_redis_exists(struct kvr_connector *, struct kvr_item *, uint32_t n);
-enum kvr_err kvr_redis_del(struct kvr_connector *, struct kvr_item *, uint32_t n);
-enum kvr_err kvr_redis_stat(struct kvr_connector *, struct kvr_item *, uint32_t n);
-enum kvr_err kvr_redis_get(struct kvr_connector *, struct kvr_item *, uint32_t n);
-enum kvr_err kvr_redis_put(struct kvr_connector *, struct kvr_item *, uint32_t n);
-
 /* The names under which a chunk lies. VALUE: what holds the payload; MARK: what says it exists. */
 enum kvr_redis_name { KVR_REDIS_VALUE, KVR_REDIS_MARK };
+
+/*
+ * A verb is a few steps over a group, each for all its items; in a cluster a step asks for one
+ * name.
+ */
+struct kvr_redis_plan {
+	uint32_t n;
+	struct {
+		const struct kvr_redis_step *step;
+		enum kvr_redis_name name;
+	} phase[4];
+};
+typedef const struct kvr_redis_plan *kvr_redis_verb(const struct kvr_store *);
+kvr_redis_verb kvr_redis_exists, kvr_redis_del, kvr_redis_stat, kvr_redis_get, kvr_redis_put;
+/* By enum kvr_verb; NULL: PING. */
+extern kvr_redis_verb *const kvr_redis_verbs[KVR_VERB_N];
+/* All steps of a verb, over a connection to the one server that there is. */
+enum kvr_err kvr_redis_run(
+    struct kvr_connector *, enum kvr_verb, struct kvr_item *, uint32_t n);
+
+/* A name and its parts, of at most KVR_REDIS_NAME_MAX bytes together. */
+#define KVR_REDIS_NAME_MAX (KVR_REDIS_PREFIX_MAX + KVR_KEY_LEN_MAX + 32U)
+struct kvr_redis_named {
+	struct kvr_const_span part[5];
+	size_t len;
+};
+void kvr_redis_name_of(const struct kvr_store *, const struct kvr_item *, enum kvr_redis_name,
+    struct kvr_redis_named *ret);
 enum kvr_err kvr_redis_put_name(
     struct kvr_connector *, const struct kvr_item *, enum kvr_redis_name);
 /* "VERB name", the whole of most commands; argc counts more words that the caller adds. */
@@ -117,13 +157,28 @@ enum kvr_err kvr_redis_put_verb(struct kvr_connector *, const char *verb, uint32
 
 /*
  * A reply of another kind than was hoped for. An error reply: what it means, in *ret_err; the
- * answer is KVR_OK. Any other kind ends the stream.
+ * answer is KVR_OK. Any other kind ends the stream. One that sends us to another node of a cluster
+ * is left in c->redirect, and from there comes to the item's note: whatever the step makes of the
+ * error is then undone by whoever does the step again.
  */
 enum kvr_err kvr_redis_odd_reply(
     struct kvr_connector *, const char *verb, const struct kvr_resp *, int32_t *ret_err);
 /* The payload of a bulk reply into the frame, and the CR LF behind it. */
 enum kvr_err kvr_redis_bulk_to_frame(struct kvr_connector *, uint64_t len);
 enum kvr_err kvr_redis_bulk_skip(struct kvr_connector *, uint64_t len);
+
+/* redis_cluster.c. Leaves in c->redirect what the error reply of a node means for the step. */
+void kvr_redis_redirected(struct kvr_connector *, const struct kvr_resp *);
+
+/* An equal share of the time that is left, so that no silent peer uses up that of the others. */
+uint64_t kvr_redis_share(uint64_t until_ns, uint32_t n);
+
+/*
+ * redis.c. A connector that is not connected yet. With notes: for itself; without: those who use it
+ * bring theirs.
+ */
+struct kvr_connector *kvr_redis_connector_new(struct kvr_store *, bool with_notes);
+void kvr_redis_connector_free(struct kvr_connector *take); /* NULL is fine */
 
 /* Parses opts; redis_open.c. */
 enum kvr_err kvr_redis_open(const struct kvr_redis_kind *, const struct kvr_store_opts *,

@@ -10,7 +10,7 @@ struct kvr_redis_why {
 	size_t cap;
 };
 
-enum kvr_redis_how { KVR_REDIS_SERVER, KVR_REDIS_UNIX, KVR_REDIS_SENTINELS };
+enum kvr_redis_how { KVR_REDIS_SERVER, KVR_REDIS_UNIX, KVR_REDIS_SENTINELS, KVR_REDIS_CLUSTER };
 
 struct kvr_redis_scheme {
 	const char *name;
@@ -37,8 +37,14 @@ enum kvr_err kvr_redis_database(
 enum kvr_err kvr_redis_one_of(
     const char *opt, const char *url, const char *what, char **ret, const struct kvr_redis_why *);
 
-/* redis_sentinel.c. After the place and the options of the URL; service: that of the URL, or NULL. */
+/*
+ * redis_sentinel.c. After the place and the options of the URL; service: that of the URL, or
+ * NULL.
+ */
 enum kvr_err kvr_redis_sentinels(const struct kvr_url *, const struct kvr_store_opts *,
     const char *service, struct kvr_store *, const struct kvr_redis_why *);
+/* redis_cluster.c. The map, with the URL's hosts to ask for it. */
+enum kvr_err kvr_redis_cluster_open(
+    const struct kvr_url *, struct kvr_store *, const struct kvr_redis_why *);
 
 #endif

@@ -9,7 +9,7 @@
  * decider above knows whether another dial is worth it.
  */
 #include "kvr_connectors.h"
-#include "kvr_redis.h"
+#include "kvr_redis_cluster.h"
 #include "kvr_control.h"
 #include "kvr_stream_tls.h"
 
@@ -48,33 +48,37 @@ resp_open(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why, 
 	return open_kind(&kvr_redis_kind_resp, opts, ret, why, why_cap);
 }
 
-static void
-hang_up(struct kvr_connector *take)
+void
+kvr_redis_connector_free(struct kvr_connector *take)
 {
 	if (take == NULL)
 		return;
 	KVR_CHECK(take->magic == LANE_MAGIC);
+	kvr_redis_cluster_hang_up(take);
 	kvr_stream_hang_up(&take->s);
 	take->magic = 0;
 	free(take->scratch);
 	free(take->heads);
+	free(take->note);
 	free(take);
 }
 
-static struct kvr_connector *
-lane_new(struct kvr_store *store)
+struct kvr_connector *
+kvr_redis_connector_new(struct kvr_store *store, bool with_notes)
 {
 	struct kvr_connector *c = calloc(1, sizeof(*c));
+	size_t heads = with_notes ? (size_t)KVR_REDIS_GROUP * store->lm_head_len : 0;
 	if (c == NULL)
 		return NULL;
 	c->magic = LANE_MAGIC;
 	c->store = store;
 	c->s.fd = -1;
 	c->scratch = aligned_alloc(64, KVR_FRAME_SCRATCH);
-	if (store->lm_head_len > 0)
-		c->heads = malloc((size_t)KVR_REDIS_GROUP * store->lm_head_len);
-	if (c->scratch == NULL || (store->lm_head_len > 0 && c->heads == NULL)) {
-		hang_up(c);
+	c->note = with_notes ? calloc(KVR_REDIS_GROUP, sizeof(*c->note)) : NULL;
+	c->heads = heads > 0 ? malloc(heads) : NULL;
+	if (c->scratch == NULL || (with_notes && c->note == NULL) ||
+	    (heads > 0 && c->heads == NULL)) {
+		kvr_redis_connector_free(c);
 		return NULL;
 	}
 	return c;
@@ -84,11 +88,19 @@ static enum kvr_err
 connect_lane(struct kvr_connector *c, uint64_t until_ns, struct kvr_kick *kick)
 {
 	const struct kvr_store *store = c->store;
+	if (store->map != NULL)
+		return kvr_redis_cluster_dial(c, until_ns, kick);
 	if (store->sentinels != NULL)
 		return kvr_redis_connect_master(c, until_ns, kick);
 	if (store->is_unix)
 		return kvr_redis_connect_unix(c, until_ns, kick);
 	return kvr_redis_connect(c, store->host, store->port, until_ns, kick);
+}
+
+static const char *
+why_of(const struct kvr_connector *c)
+{
+	return c->s.err != KVR_OK ? c->s.why : c->why;
 }
 
 static enum kvr_err
@@ -98,7 +110,7 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
 	KVR_CHECK(store->magic == STORE_MAGIC);
 	uint64_t own_ns = kvr_now_ns() + store->connect_ns;
 	uint64_t end_ns = store->connect_ns > 0 ? KVR_MIN(until_ns, own_ns) : until_ns;
-	struct kvr_connector *c = lane_new(store);
+	struct kvr_connector *c = kvr_redis_connector_new(store, store->map == NULL);
 	if (c == NULL) {
 		snprintf(why, why_cap, "%s: no memory for a connection", store->where);
 		return KVR_E_NOMEM;
@@ -114,22 +126,30 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
 	/* It has heard us and hung up: so does a server that waits for a handshake. */
 	bool maybe_tls = err == KVR_E_DOWN && c->s.moved > 0 && store->tls == NULL &&
 	                 !store->is_unix && store->kind->tls_scheme != NULL;
-	snprintf(why, why_cap, "%s: %s%s%s%s", store->where, c->s.why,
+	snprintf(why, why_cap, "%s: %s%s%s%s", store->where, why_of(c),
 	    maybe_tls ? "; if this is a TLS port, write " : "",
 	    maybe_tls ? store->kind->tls_scheme : "", maybe_tls ? "://" : "");
-	hang_up(c);
+	kvr_redis_connector_free(c);
 	return err;
 }
 
-typedef enum kvr_err verb_fn(struct kvr_connector *, struct kvr_item *, uint32_t n);
-
-static verb_fn *const verb_table[KVR_VERB_N] = {
+kvr_redis_verb *const kvr_redis_verbs[KVR_VERB_N] = {
 	[KVR_VERB_EXISTS] = kvr_redis_exists,
 	[KVR_VERB_GET] = kvr_redis_get,
 	[KVR_VERB_PUT] = kvr_redis_put,
 	[KVR_VERB_DEL] = kvr_redis_del,
 	[KVR_VERB_STAT] = kvr_redis_stat,
 };
+
+enum kvr_err
+kvr_redis_run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_t n)
+{
+	const struct kvr_redis_plan *plan = kvr_redis_verbs[verb](c->store);
+	enum kvr_err err = KVR_OK;
+	for (uint32_t i = 0; i < plan->n && err == KVR_OK; i++)
+		err = kvr_redis_step(c, plan->phase[i].step, items, n);
+	return err;
+}
 
 static void
 refuse_bad_keys(struct kvr_item *items, uint32_t n)
@@ -141,11 +161,26 @@ refuse_bad_keys(struct kvr_item *items, uint32_t n)
 }
 
 static enum kvr_err
+run_cluster(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_t n,
+    uint64_t until_ns)
+{
+	if (verb == KVR_VERB_PING)
+		return kvr_redis_cluster_ping(c, until_ns);
+	refuse_bad_keys(items, n);
+	enum kvr_err err = kvr_cluster_run(c->cluster, verb, items, n, until_ns);
+	if (c->why[0] == '\0' && err != KVR_OK)
+		snprintf(c->why, sizeof(c->why), "%s", kvr_err_text(err));
+	return err;
+}
+
+static enum kvr_err
 run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_t n,
     uint64_t until_ns)
 {
 	KVR_CHECK(c->magic == LANE_MAGIC && verb < KVR_VERB_N);
 	c->why[0] = '\0';
+	if (c->cluster != NULL)
+		return run_cluster(c, verb, items, n, until_ns);
 	enum kvr_err err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
 	if (err == KVR_OK && kvr_stream_held(&c->s) > 0)
 		err = kvr_stream_fail(
@@ -154,49 +189,44 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 		return kvr_redis_demand(&c->s, 1, (const char *const[]){ "PING" }, KVR_E_REFUSED);
 	refuse_bad_keys(items, n);
 	for (uint32_t at = 0; at < n && err == KVR_OK; at += KVR_REDIS_GROUP)
-		err = verb_table[verb](c, items + at, KVR_MIN(n - at, KVR_REDIS_GROUP));
+		err = kvr_redis_run(c, verb, items + at, KVR_MIN(n - at, KVR_REDIS_GROUP));
 	/* All items have their status, but the connection is of no use any more. */
 	if (err == KVR_OK && c->signed_out)
 		err = kvr_stream_fail(&c->s, KVR_E_AUTH, "%s", c->why);
 	return err;
 }
 
-static const char *
-why(const struct kvr_connector *c)
-{
-	return c->s.err != KVR_OK ? c->s.why : c->why;
-}
-
 static const char *const redis_schemes[] = { "redis", "rediss", "unix", "redis-sentinel",
 	"rediss-sentinel", NULL };
+static const char *const redis_cluster_schemes[] = { "redis-cluster", "rediss-cluster", NULL };
+static const char *const valkey_cluster_schemes[] = { "valkey-cluster", "valkeys-cluster", NULL };
 static const char *const valkey_schemes[] = { "valkey", "valkeys", NULL };
 static const char *const resp_schemes[] = { "resp", NULL };
 
-#define BARE   KVR_FORMAT_BIT(KVR_FORMAT_BARE)
-#define ALL    (BARE | KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_SEALED))
-#define CAPS   (KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP))
-#define SHARED .close = kvr_redis_close, .dial = dial, .hang_up = hang_up, .run = run, .why = why
+#define BARE KVR_FORMAT_BIT(KVR_FORMAT_BARE)
+#define ALL  (BARE | KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_SEALED))
+#define CAPS (KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP))
+#define SHARED                                                                                     \
+	.close = kvr_redis_close, .dial = dial, .hang_up = kvr_redis_connector_free, .run = run,   \
+	.why = why_of
+#define HOLDS_ALL                                                                                  \
+	.caps = CAPS | KVR_CAP(TTL), .formats = ALL, .format_tier = KVR_FORMAT_SEALED,             \
+	.format_url = KVR_FORMAT_LMCACHE, SHARED
 
 const struct kvr_connector_ops kvr_redis_ops = {
-	.name = "redis",
-	.schemes = redis_schemes,
-	.caps = CAPS | KVR_CAP(TTL),
-	.formats = ALL,
-	.format_tier = KVR_FORMAT_SEALED,
-	.format_url = KVR_FORMAT_LMCACHE,
-	.open = redis_open,
-	SHARED,
+	.name = "redis", .schemes = redis_schemes, .open = redis_open, HOLDS_ALL
+};
+
+const struct kvr_connector_ops kvr_redis_cluster_ops = {
+	.name = "redis-cluster", .schemes = redis_cluster_schemes, .open = redis_open, HOLDS_ALL
 };
 
 const struct kvr_connector_ops kvr_valkey_ops = {
-	.name = "valkey",
-	.schemes = valkey_schemes,
-	.caps = CAPS | KVR_CAP(TTL),
-	.formats = ALL,
-	.format_tier = KVR_FORMAT_SEALED,
-	.format_url = KVR_FORMAT_LMCACHE,
-	.open = valkey_open,
-	SHARED,
+	.name = "valkey", .schemes = valkey_schemes, .open = valkey_open, HOLDS_ALL
+};
+
+const struct kvr_connector_ops kvr_valkey_cluster_ops = {
+	.name = "valkey-cluster", .schemes = valkey_cluster_schemes, .open = valkey_open, HOLDS_ALL
 };
 
 const struct kvr_connector_ops kvr_resp_ops = {

@@ -77,6 +77,13 @@ sign_in(struct kvr_connector *c)
 	return err;
 }
 
+uint64_t
+kvr_redis_share(uint64_t until_ns, uint32_t n)
+{
+	uint64_t now_ns = kvr_now_ns();
+	return until_ns > now_ns ? now_ns + (until_ns - now_ns) / n : until_ns;
+}
+
 static enum kvr_err
 end(struct kvr_connector *c, enum kvr_err err)
 {

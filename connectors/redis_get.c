@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GET_IN_FLIGHT = 8 }; /* of small values; what is larger is bounded by the window */
+enum { GET_IN_FLIGHT = 8 };         /* of small values; what is larger is bounded by the window */
 enum { NOTHING, HAS_HEAD, ORPHAN }; /* note.go */
 
 /* What a sealed value with room payload bytes has at most: no other key text fits this key. */
@@ -138,8 +138,8 @@ reply_length(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_no
 }
 
 static enum kvr_err
-reply_piece(struct kvr_connector *c, struct kvr_redis_note *note, uint32_t part,
-    const struct kvr_resp *r)
+reply_piece(
+    struct kvr_connector *c, struct kvr_redis_note *note, uint32_t part, const struct kvr_resp *r)
 {
 	uint64_t from = (part - 1) * KVR_REDIS_PIECE;
 	uint64_t left = c->frame_total > from ? c->frame_total - from : 0;
@@ -263,8 +263,8 @@ reply_payload(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_n
 	(void)part;
 	if (r->kind == KVR_RESP_BULK) {
 		uint64_t len = (uint64_t)r->n;
-		kvr_frame_in_begin(&c->frame, &c->store->rules, item, c->scratch,
-		    c->store->lm_head_len + len);
+		kvr_frame_in_begin(
+		    &c->frame, &c->store->rules, item, c->scratch, c->store->lm_head_len + len);
 		feed_head(c, head_of(c, note));
 		err = kvr_redis_bulk_to_frame(c, len);
 		if (err == KVR_OK)
@@ -308,8 +308,8 @@ reply_orphan(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_no
 	return r->kind == KVR_RESP_INTEGER ? KVR_OK : kvr_redis_odd_reply(c, "DEL", r, &ignored);
 }
 
-static const struct kvr_redis_step value_step = { plan_value, send_value, reply_value,
-	weight_value, GET_IN_FLIGHT, KVR_STREAM_AHEAD };
+static const struct kvr_redis_step value_step = { plan_value, send_value, reply_value, weight_value,
+	GET_IN_FLIGHT, KVR_STREAM_AHEAD };
 static const struct kvr_redis_step sealed_step = { plan_sealed, send_sealed, reply_sealed,
 	weight_sealed, GET_IN_FLIGHT, KVR_STREAM_AHEAD };
 static const struct kvr_redis_step head_step = { plan_head, send_head, reply_head, NULL,
@@ -319,17 +319,20 @@ static const struct kvr_redis_step payload_step = { plan_payload, send_value, re
 static const struct kvr_redis_step orphan_step = { plan_orphan, send_orphan, reply_orphan, NULL,
 	KVR_REDIS_GROUP, KVR_STREAM_IN };
 
-enum kvr_err
-kvr_redis_get(struct kvr_connector *c, struct kvr_item *items, uint32_t n)
+const struct kvr_redis_plan *
+kvr_redis_get(const struct kvr_store *store)
 {
-	if (c->store->rules.format == KVR_FORMAT_BARE)
-		return kvr_redis_step(c, &value_step, items, n);
-	if (c->store->rules.format == KVR_FORMAT_SEALED)
-		return kvr_redis_step(c, &sealed_step, items, n);
-	enum kvr_err err = kvr_redis_step(c, &head_step, items, n);
-	if (err == KVR_OK)
-		err = kvr_redis_step(c, &payload_step, items, n);
-	if (err != KVR_OK || !c->store->kind->drops_orphans)
-		return err;
-	return kvr_redis_step(c, &orphan_step, items, n);
+	static const struct kvr_redis_plan bare = { 1, { { &value_step, KVR_REDIS_VALUE } } };
+	static const struct kvr_redis_plan sealed = { 1, { { &sealed_step, KVR_REDIS_VALUE } } };
+	/* The last step is for those who clean up behind others. */
+	static const struct kvr_redis_plan lmcache[2] = {
+		{ 2, { { &head_step, KVR_REDIS_MARK }, { &payload_step, KVR_REDIS_VALUE } } },
+		{ 3, { { &head_step, KVR_REDIS_MARK }, { &payload_step, KVR_REDIS_VALUE },
+		         { &orphan_step, KVR_REDIS_MARK } } }
+	};
+	if (store->rules.format == KVR_FORMAT_BARE)
+		return &bare;
+	if (store->rules.format == KVR_FORMAT_SEALED)
+		return &sealed;
+	return &lmcache[store->kind->drops_orphans];
 }

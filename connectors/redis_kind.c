@@ -29,6 +29,7 @@ const struct kvr_redis_kind kvr_redis_kind_valkey = { .scheme = "valkey",
 	.formats = ALL,
 	.databases = true,
 	.expires = true,
-	.in_seconds = true };
+	.in_seconds = true,
+	.tags = true };
 
 const struct kvr_redis_kind kvr_redis_kind_resp = { .scheme = "resp", .formats = BARE };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a URL and options to a store; every word that is not understood is refused by name. */
+#include "kvr_redis_map.h"
 #include "kvr_redis_url.h"
 #include "kvr_stream_tls.h"
 
@@ -31,6 +32,12 @@ struct given {
 };
 
 static bool
+has_databases(const struct kvr_store *s)
+{
+	return s->kind->databases && s->map == NULL;
+}
+
+static bool
 by_sentinels(const struct kvr_redis_scheme *scheme)
 {
 	return scheme->how == KVR_REDIS_SENTINELS;
@@ -60,6 +67,8 @@ option(const struct kvr_url_option *o, const struct kvr_redis_scheme *scheme, st
 		return KVR_OK;
 	if (strcmp(o->name, "protocol") == 0) {
 		s->resp3 = strcmp(o->value, "3") == 0;
+		if (s->resp3 && s->map != NULL)
+			return kvr_redis_bad(w, "option protocol: with a cluster only 2 is spoken");
 		if (s->resp3 || strcmp(o->value, "2") == 0)
 			return KVR_OK;
 		return kvr_redis_bad(w, "option protocol: 2 or 3");
@@ -68,12 +77,12 @@ option(const struct kvr_url_option *o, const struct kvr_redis_scheme *scheme, st
 		memcpy(given->service, o->value, sizeof(given->service));
 		return KVR_OK;
 	}
-	if (strcmp(o->name, "db") == 0 && s->kind->databases)
+	if (strcmp(o->name, "db") == 0 && has_databases(s))
 		return option_db(o, s, given, w);
 	return kvr_redis_bad(w,
 	    "option \"%s\" is not known; known: %s%sprotocol. Time limits are set by the timeouts "
 	    "of the configuration",
-	    o->name, s->kind->databases ? "db, " : "", by_sentinels(scheme) ? "service, " : "");
+	    o->name, has_databases(s) ? "db, " : "", by_sentinels(scheme) ? "service, " : "");
 }
 
 static enum kvr_err
@@ -230,6 +239,7 @@ kvr_redis_close(struct kvr_store *take)
 	kvr_redis_wipe(take->user);
 	kvr_redis_wipe(take->password);
 	kvr_redis_sentinels_free(take->sentinels);
+	kvr_redis_map_free(take->map);
 	kvr_tls_close(take->tls);
 	take->magic = 0;
 	free(take);

@@ -15,6 +15,10 @@ static const struct kvr_redis_scheme schemes[] = {
 	{ "unix", &kvr_redis_kind_redis, KVR_REDIS_UNIX, false },
 	{ "redis-sentinel", &kvr_redis_kind_redis, KVR_REDIS_SENTINELS, false },
 	{ "rediss-sentinel", &kvr_redis_kind_redis, KVR_REDIS_SENTINELS, true },
+	{ "redis-cluster", &kvr_redis_kind_redis, KVR_REDIS_CLUSTER, false },
+	{ "rediss-cluster", &kvr_redis_kind_redis, KVR_REDIS_CLUSTER, true },
+	{ "valkey-cluster", &kvr_redis_kind_valkey, KVR_REDIS_CLUSTER, false },
+	{ "valkeys-cluster", &kvr_redis_kind_valkey, KVR_REDIS_CLUSTER, true },
 	{ "valkey", &kvr_redis_kind_valkey, KVR_REDIS_SERVER, false },
 	{ "valkeys", &kvr_redis_kind_valkey, KVR_REDIS_SERVER, true },
 	{ "resp", &kvr_redis_kind_resp, KVR_REDIS_SERVER, false },
@@ -111,6 +115,21 @@ place_sentinels(const struct kvr_url *u, const struct kvr_redis_scheme *scheme, 
 	return KVR_OK;
 }
 
+static enum kvr_err
+place_cluster(const struct kvr_url *u, const struct kvr_redis_scheme *scheme, struct kvr_store *s,
+    const struct kvr_redis_why *w)
+{
+	if (u->n_hosts == 0)
+		return kvr_redis_bad(w, "%s: names no node; write %s://host:port,host:port",
+		    scheme->name, scheme->name);
+	if (has_path(u))
+		return kvr_redis_bad(w,
+		    "path \"%.40s\": a cluster has no databases; end the URL with a port", u->path);
+	snprintf(s->where, sizeof(s->where), "%s://%s:%u%s", scheme->name, u->host[0].name,
+	    u->host[0].port != 0 ? u->host[0].port : PORT_DEFAULT, u->n_hosts > 1 ? ",..." : "");
+	return kvr_redis_cluster_open(u, s, w);
+}
+
 enum kvr_err
 kvr_redis_place(const struct kvr_url *u, const struct kvr_redis_scheme *scheme, struct kvr_store *s,
     const char **ret_db_given, const struct kvr_redis_why *w)
@@ -121,6 +140,8 @@ kvr_redis_place(const struct kvr_url *u, const struct kvr_redis_scheme *scheme, 
 		return place_unix(u, s, w);
 	case KVR_REDIS_SENTINELS:
 		return place_sentinels(u, scheme, s, w);
+	case KVR_REDIS_CLUSTER:
+		return place_cluster(u, scheme, s, w);
 	case KVR_REDIS_SERVER:
 		break;
 	}

@@ -77,8 +77,8 @@ put_spans(struct kvr_connector *c, const struct kvr_item *item, uint64_t len)
 		    kvr_frame_out_next(&c->frame, (size_t)KVR_MIN(len, KVR_STREAM_SLICE));
 		KVR_CHECK(span.len > 0 && span.len <= len);
 		len -= span.len;
-		err = is_payload(item, span) ? kvr_stream_lend(&c->s, span.at, span.len) :
-		                               kvr_stream_copy(&c->s, span.at, span.len);
+		err = is_payload(item, span) ? kvr_stream_lend(&c->s, span.at, span.len)
+		                             : kvr_stream_copy(&c->s, span.at, span.len);
 	}
 	return err;
 }
@@ -209,14 +209,40 @@ send_undo(
 }
 
 static enum kvr_err
-reply_undo(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
+send_undo_value(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+{
+	(void)note;
+	(void)part;
+	return kvr_redis_put_verb(c, "DEL", 2, item, KVR_REDIS_VALUE);
+}
+
+static enum kvr_err
+send_undo_head(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+{
+	(void)note;
+	(void)part;
+	return kvr_redis_put_verb(c, "DEL", 2, item, KVR_REDIS_MARK);
+}
+
+/* That something could not be deleted does not change what became of the put. */
+static enum kvr_err
+reply_undo_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
     uint32_t part, const struct kvr_resp *r)
 {
 	int32_t ignored;
-	enum kvr_err err = KVR_OK;
+	(void)item;
+	(void)note;
 	(void)part;
-	if (r->kind != KVR_RESP_INTEGER)
-		err = kvr_redis_odd_reply(c, "DEL", r, &ignored);
+	return r->kind == KVR_RESP_INTEGER ? KVR_OK : kvr_redis_odd_reply(c, "DEL", r, &ignored);
+}
+
+static enum kvr_err
+reply_undo(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
+    uint32_t part, const struct kvr_resp *r)
+{
+	enum kvr_err err = reply_undo_value(c, item, note, part, r);
 	if (err == KVR_OK)
 		kvr_item_done(item, note->err);
 	return err;
@@ -230,14 +256,26 @@ static const struct kvr_redis_step head_step = { plan_head, send_head, reply_hea
 	PUT_IN_FLIGHT, KVR_STREAM_IN };
 static const struct kvr_redis_step undo_step = { plan_undo, send_undo, reply_undo, NULL,
 	PUT_IN_FLIGHT, KVR_STREAM_IN };
+static const struct kvr_redis_step undo_value_step = { plan_undo, send_undo_value, reply_undo_value,
+	NULL, PUT_IN_FLIGHT, KVR_STREAM_IN };
+static const struct kvr_redis_step undo_head_step = { plan_undo, send_undo_head, reply_undo, NULL,
+	PUT_IN_FLIGHT, KVR_STREAM_IN };
 
-enum kvr_err
-kvr_redis_put(struct kvr_connector *c, struct kvr_item *items, uint32_t n)
+const struct kvr_redis_plan *
+kvr_redis_put(const struct kvr_store *store)
 {
-	if (c->store->rules.format != KVR_FORMAT_LMCACHE)
-		return kvr_redis_step(c, &value_step, items, n);
-	enum kvr_err err = kvr_redis_step(c, &payload_step, items, n);
-	if (err == KVR_OK)
-		err = kvr_redis_step(c, &head_step, items, n);
-	return err == KVR_OK ? kvr_redis_step(c, &undo_step, items, n) : err;
+	static const struct kvr_redis_plan whole = { 1, { { &value_step, KVR_REDIS_VALUE } } };
+	static const struct kvr_redis_plan two = { 3,
+		{ { &payload_step, KVR_REDIS_VALUE }, { &head_step, KVR_REDIS_MARK },
+		    { &undo_step, KVR_REDIS_MARK } } };
+	/*
+	 * The payload goes first: its node has just answered. When that of the header is the one
+	 * that fails, a header without payload is left, which is a miss.
+	 */
+	static const struct kvr_redis_plan apart = { 4,
+		{ { &payload_step, KVR_REDIS_VALUE }, { &head_step, KVR_REDIS_MARK },
+		    { &undo_value_step, KVR_REDIS_VALUE }, { &undo_head_step, KVR_REDIS_MARK } } };
+	if (store->rules.format != KVR_FORMAT_LMCACHE)
+		return &whole;
+	return store->map == NULL ? &two : &apart;
 }

@@ -174,22 +174,14 @@ connect_to(struct search *search, const struct master *m, uint64_t until_ns)
 	return err;
 }
 
-/* An equal share of the time that is left, so that no silent peer uses up that of the others. */
-static uint64_t
-share(uint64_t until_ns, uint32_t n)
-{
-	uint64_t now_ns = kvr_now_ns();
-	return until_ns > now_ns ? now_ns + (until_ns - now_ns) / n : until_ns;
-}
-
 static enum kvr_err
 by_sentinel(struct search *search, uint32_t i, uint32_t n_left)
 {
 	struct master m = { .port = 0 };
-	enum kvr_err err = ask_sentinel(search, i, share(search->until_ns, n_left + 1), &m);
+	enum kvr_err err = ask_sentinel(search, i, kvr_redis_share(search->until_ns, n_left + 1), &m);
 	if (err != KVR_OK)
 		return err;
-	return connect_to(search, &m, share(search->until_ns, n_left));
+	return connect_to(search, &m, kvr_redis_share(search->until_ns, n_left));
 }
 
 enum kvr_err

@@ -5,7 +5,7 @@
 /* So many that their replies fit the read buffer while we still write: see kvr_stream.h. */
 enum { SMALL_REPLY = 64, STAT_HEAD_REPLY = KVR_SEAL_HEAD + 32 };
 enum { SMALL_IN_FLIGHT = 512, STAT_IN_FLIGHT = KVR_STREAM_IN / STAT_HEAD_REPLY };
-_Static_assert(SMALL_IN_FLIGHT * SMALL_REPLY <= KVR_STREAM_IN, "replies fit the buffer");
+_Static_assert(SMALL_IN_FLIGHT *SMALL_REPLY <= KVR_STREAM_IN, "replies fit the buffer");
 
 static uint32_t
 plan_one(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
@@ -42,15 +42,19 @@ send_exists(
 	return kvr_redis_put_verb(c, "EXISTS", 2, item, KVR_REDIS_MARK);
 }
 
-enum kvr_err
-kvr_redis_exists(struct kvr_connector *c, struct kvr_item *items, uint32_t n)
+#define SMALL(p, s, r)                                                                             \
+	{                                                                                          \
+		.plan = (p), .send = (s), .reply = (r), .in_flight_max = SMALL_IN_FLIGHT,          \
+		.fill_max = KVR_STREAM_IN                                                          \
+	}
+
+const struct kvr_redis_plan *
+kvr_redis_exists(const struct kvr_store *store)
 {
-	static const struct kvr_redis_step step = { .plan = plan_one,
-		.send = send_exists,
-		.reply = reply_count,
-		.in_flight_max = SMALL_IN_FLIGHT,
-		.fill_max = KVR_STREAM_IN };
-	return kvr_redis_step(c, &step, items, n);
+	static const struct kvr_redis_step step = SMALL(plan_one, send_exists, reply_count);
+	static const struct kvr_redis_plan plan = { 1, { { &step, KVR_REDIS_MARK } } };
+	(void)store;
+	return &plan;
 }
 
 /* Both keys of a chunk in one command: another client never sees one without the other. */
@@ -64,15 +68,64 @@ send_del(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *
 	return err == KVR_OK && two ? kvr_redis_put_name(c, item, KVR_REDIS_VALUE) : err;
 }
 
-enum kvr_err
-kvr_redis_del(struct kvr_connector *c, struct kvr_item *items, uint32_t n)
+/* One key after the other, where they lie on different nodes: the mark first, so that whoever reads
+ * in between finds nothing. */
+
+static enum kvr_err
+send_del_mark(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
 {
-	static const struct kvr_redis_step step = { .plan = plan_one,
-		.send = send_del,
-		.reply = reply_count,
-		.in_flight_max = SMALL_IN_FLIGHT,
-		.fill_max = KVR_STREAM_IN };
-	return kvr_redis_step(c, &step, items, n);
+	(void)note;
+	(void)part;
+	return kvr_redis_put_verb(c, "DEL", 2, item, KVR_REDIS_MARK);
+}
+
+static enum kvr_err
+send_del_value(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+{
+	(void)note;
+	(void)part;
+	return kvr_redis_put_verb(c, "DEL", 2, item, KVR_REDIS_VALUE);
+}
+
+static enum kvr_err
+reply_del_mark(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
+    uint32_t part, const struct kvr_resp *r)
+{
+	(void)item;
+	(void)part;
+	if (r->kind != KVR_RESP_INTEGER)
+		return kvr_redis_odd_reply(c, "DEL", r, &note->err);
+	note->err = r->n > 0 ? KVR_OK : KVR_E_MISS;
+	return KVR_OK;
+}
+
+static enum kvr_err
+reply_del_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
+    uint32_t part, const struct kvr_resp *r)
+{
+	int32_t mark = note->err;
+	enum kvr_err err = reply_del_mark(c, item, note, part, r);
+	/* OK when there was something; but an error says more than that there was nothing. */
+	if (err == KVR_OK)
+		kvr_item_done(item, mark == KVR_E_MISS        ? note->err
+		                    : note->err == KVR_E_MISS ? mark
+		                                              : KVR_MIN(mark, note->err));
+	return err;
+}
+
+const struct kvr_redis_plan *
+kvr_redis_del(const struct kvr_store *store)
+{
+	static const struct kvr_redis_step one = SMALL(plan_one, send_del, reply_count);
+	static const struct kvr_redis_step mark = SMALL(plan_one, send_del_mark, reply_del_mark);
+	static const struct kvr_redis_step value = SMALL(plan_one, send_del_value, reply_del_value);
+	static const struct kvr_redis_plan plan = { 1, { { &one, KVR_REDIS_MARK } } };
+	static const struct kvr_redis_plan apart = { 2,
+		{ { &mark, KVR_REDIS_MARK }, { &value, KVR_REDIS_VALUE } } };
+	bool two = store->rules.format == KVR_FORMAT_LMCACHE;
+	return two && store->map != NULL ? &apart : &plan;
 }
 
 /* Two requests: the length of the value, then what says whether and what it is. */
@@ -114,15 +167,15 @@ stat_head(struct kvr_connector *c, struct kvr_item *item, const struct kvr_redis
 		err = kvr_redis_bulk_skip(c, bulk_len - have);
 	if (err != KVR_OK)
 		return err;
-	uint64_t total = c->frame_total + (lm ? have : 0);
-	bool gone = c->frame_total == 0 && !lm;
+	uint64_t total = note->total + (lm ? have : 0);
+	bool gone = note->total == 0 && !lm;
 	*ret_err = note->err;
 	if (*ret_err == KVR_OK)
 		*ret_err =
 		    gone ? KVR_E_MISS
 		         : kvr_frame_stat(&store->rules, item, c->scratch, (size_t)have, total);
 	/* A header whose payload was evicted; a read would find nothing either. */
-	if (lm && c->frame_total == 0 && *ret_err != KVR_OK && note->err == KVR_OK)
+	if (lm && note->total == 0 && *ret_err != KVR_OK && note->err == KVR_OK)
 		*ret_err = KVR_E_MISS;
 	return KVR_OK;
 }
@@ -135,7 +188,7 @@ reply_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 	enum kvr_err err = KVR_OK;
 	bool is_int = r->kind == KVR_RESP_INTEGER && r->n >= 0;
 	if (part == STAT_LENGTH && is_int) {
-		c->frame_total = (uint64_t)r->n;
+		note->total = (uint64_t)r->n;
 		return KVR_OK;
 	}
 	if (part == STAT_LENGTH)
@@ -145,8 +198,9 @@ reply_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 	else if (r->kind == KVR_RESP_NIL || (is_int && r->n == 0))
 		end = KVR_E_MISS;
 	else if (is_int)
-		end = note->err != KVR_OK ? note->err :
-		    kvr_frame_stat(&c->store->rules, item, c->scratch, 0, c->frame_total);
+		end = note->err != KVR_OK
+		          ? note->err
+		          : kvr_frame_stat(&c->store->rules, item, c->scratch, 0, note->total);
 	else
 		err = kvr_redis_odd_reply(c, "GETRANGE, GET or EXISTS", r, &end);
 	if (err == KVR_OK)
@@ -154,13 +208,41 @@ reply_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 	return err;
 }
 
-enum kvr_err
-kvr_redis_stat(struct kvr_connector *c, struct kvr_item *items, uint32_t n)
+/* The same two, apart. */
+
+static uint32_t
+plan_length(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
 {
-	static const struct kvr_redis_step step = { .plan = plan_stat,
-		.send = send_stat,
-		.reply = reply_stat,
-		.in_flight_max = STAT_IN_FLIGHT,
-		.fill_max = KVR_STREAM_IN };
-	return kvr_redis_step(c, &step, items, n);
+	note->err = KVR_OK;
+	return plan_one(c, item, note);
+}
+
+static enum kvr_err
+send_head(
+    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
+{
+	return send_stat(c, item, note, part + STAT_HEAD);
+}
+
+static enum kvr_err
+reply_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
+    uint32_t part, const struct kvr_resp *r)
+{
+	return reply_stat(c, item, note, part + STAT_HEAD, r);
+}
+
+const struct kvr_redis_plan *
+kvr_redis_stat(const struct kvr_store *store)
+{
+	static const struct kvr_redis_step both = { plan_stat, send_stat, reply_stat, NULL,
+		STAT_IN_FLIGHT, KVR_STREAM_IN };
+	static const struct kvr_redis_step length = { plan_length, send_stat, reply_stat, NULL,
+		SMALL_IN_FLIGHT, KVR_STREAM_IN };
+	static const struct kvr_redis_step head = { plan_one, send_head, reply_head, NULL,
+		STAT_IN_FLIGHT, KVR_STREAM_IN };
+	static const struct kvr_redis_plan plan = { 1, { { &both, KVR_REDIS_MARK } } };
+	static const struct kvr_redis_plan apart = { 2,
+		{ { &length, KVR_REDIS_VALUE }, { &head, KVR_REDIS_MARK } } };
+	bool two = store->rules.format == KVR_FORMAT_LMCACHE;
+	return two && store->map != NULL ? &apart : &plan;
 }

@@ -45,6 +45,27 @@ room(const struct kvr_connector *c, const struct kvr_redis_step *step, const str
 	return w->bytes + next <= c->store->window_bytes;
 }
 
+/*
+ * A node takes one command for a slot that is on its way to it, and then forgets that it was
+ * asked.
+ */
+static enum kvr_err
+ask_first(struct kvr_connector *c)
+{
+	enum kvr_err err = kvr_resp_put_array(&c->s, 1);
+	return err == KVR_OK ? kvr_resp_put(&c->s, "ASKING", 6) : err;
+}
+
+static enum kvr_err
+read_asking(struct kvr_connector *c)
+{
+	struct kvr_resp reply;
+	enum kvr_err err = kvr_resp_read(&c->s, &reply);
+	if (err != KVR_OK || reply.kind == KVR_RESP_STATUS || reply.kind == KVR_RESP_ERROR)
+		return err; /* after an error the command itself fails, and says why */
+	return kvr_stream_fail(&c->s, KVR_E_PROTO, "a reply of the wrong kind to ASKING");
+}
+
 static enum kvr_err
 send_window(struct kvr_connector *c, const struct kvr_redis_step *step, struct window *w,
     struct kvr_item *items, uint32_t n)
@@ -52,7 +73,11 @@ send_window(struct kvr_connector *c, const struct kvr_redis_step *step, struct w
 	while (room(c, step, w, items)) {
 		uint32_t i = w->to_send.i, part = w->to_send.part;
 		w->bytes += weight(step, &items[i], part);
-		enum kvr_err err = step->send(c, &items[i], &c->note[i], part);
+		enum kvr_err err = KVR_OK;
+		if (c->note[i].asking)
+			err = ask_first(c);
+		if (err == KVR_OK)
+			err = step->send(c, &items[i], &c->note[i], part);
 		if (err != KVR_OK)
 			return err;
 		w->left_to_send--;
@@ -68,13 +93,22 @@ read_one(struct kvr_connector *c, const struct kvr_redis_step *step, struct wind
 {
 	struct kvr_resp reply;
 	uint32_t i = w->to_read.i, part = w->to_read.part;
+	struct kvr_redis_note *note = &c->note[i];
 	char room[KVR_RESP3_TEXT];
-	enum kvr_err err = c->store->resp3 ? kvr_resp3_read(&c->s, room, &reply)
-	                                   : kvr_resp_read(&c->s, &reply);
+	enum kvr_err err = note->asking ? read_asking(c) : KVR_OK;
 	if (err == KVR_OK)
-		err = step->reply(c, &items[i], &c->note[i], part, &reply);
+		err = c->store->resp3 ? kvr_resp3_read(&c->s, room, &reply)
+		                      : kvr_resp_read(&c->s, &reply);
+	c->redirect = KVR_REDIS_STAYS;
+	if (err == KVR_OK)
+		err = step->reply(c, &items[i], note, part, &reply);
 	if (err != KVR_OK)
 		return err;
+	if (c->redirect != KVR_REDIS_STAYS) {
+		note->redirect = c->redirect;
+		note->to = c->redirect_to;
+	}
+	note->left--;
 	w->bytes -= weight(step, &items[i], part);
 	w->left_to_read--;
 	w->to_read.part++;
@@ -89,7 +123,7 @@ kvr_redis_step(
 	struct window w = { 0 };
 	KVR_CHECK(n <= KVR_REDIS_GROUP);
 	for (uint32_t i = 0; i < n; i++) {
-		c->note[i].parts = step->plan(c, &items[i], &c->note[i]);
+		c->note[i].parts = c->note[i].left = step->plan(c, &items[i], &c->note[i]);
 		w.left_to_send += c->note[i].parts;
 	}
 	w.left_to_read = w.left_to_send;
@@ -111,24 +145,37 @@ kvr_redis_step(
 	return err;
 }
 
-enum kvr_err
-kvr_redis_put_name(
-    struct kvr_connector *c, const struct kvr_item *item, enum kvr_redis_name which)
+void
+kvr_redis_name_of(const struct kvr_store *store, const struct kvr_item *item,
+    enum kvr_redis_name which, struct kvr_redis_named *ret)
 {
-	const struct kvr_store *store = c->store;
-	const char *suffix = "";
+	const char *suffix = "", *before = "";
 	if (store->rules.format == KVR_FORMAT_SEALED)
 		suffix = KVR_SEAL_SUFFIX;
 	else if (store->rules.format == KVR_FORMAT_LMCACHE)
 		suffix = which == KVR_REDIS_VALUE ? store->kind->value : store->kind->mark;
-	size_t suffix_len = strlen(suffix);
-	enum kvr_err err = kvr_resp_put_head(&c->s, store->prefix_len + item->key_len + suffix_len);
-	if (err == KVR_OK)
-		err = kvr_stream_copy(&c->s, store->prefix, store->prefix_len);
-	if (err == KVR_OK)
-		err = kvr_stream_copy(&c->s, item->key, item->key_len);
-	if (err == KVR_OK)
-		err = kvr_stream_copy(&c->s, suffix, suffix_len);
+	const char *behind = "";
+	if (store->rules.format == KVR_FORMAT_LMCACHE && store->map != NULL && store->kind->tags) {
+		before = "{";
+		behind = "}";
+	}
+	*ret = (struct kvr_redis_named){
+		.part = { { store->prefix, store->prefix_len }, { before, strlen(before) },
+		    { item->key, item->key_len }, { behind, strlen(behind) },
+		    { suffix, strlen(suffix) } }
+	};
+	for (size_t i = 0; i < KVR_LEN(ret->part); i++)
+		ret->len += ret->part[i].len;
+}
+
+enum kvr_err
+kvr_redis_put_name(struct kvr_connector *c, const struct kvr_item *item, enum kvr_redis_name which)
+{
+	struct kvr_redis_named name;
+	kvr_redis_name_of(c->store, item, which, &name);
+	enum kvr_err err = kvr_resp_put_head(&c->s, name.len);
+	for (size_t i = 0; i < KVR_LEN(name.part) && err == KVR_OK; i++)
+		err = kvr_stream_copy(&c->s, name.part[i].at, name.part[i].len);
 	return err == KVR_OK ? kvr_stream_copy(&c->s, "\r\n", 2) : err;
 }
 
@@ -149,13 +196,15 @@ kvr_redis_odd_reply(
 	if (r->kind != KVR_RESP_ERROR)
 		return kvr_stream_fail(&c->s, KVR_E_PROTO, "a reply of the wrong kind to %s", verb);
 	/*
-	 * What was a master is one no more. The next dial finds the new one, and what has no reply yet
-	 * is asked of that; from this one nothing that is worth having will come.
+	 * What was a master is one no more. The next dial finds the new one, and what has no
+	 * reply yet is asked of that; from this one nothing that is worth having will come.
 	 */
 	if (c->store->sentinels != NULL && kvr_resp_is_code(r, "READONLY"))
-		return kvr_stream_fail(&c->s, KVR_E_DOWN, "%s: %.*s", verb,
-		    (int)KVR_MIN(r->text_len, 120U), r->text);
+		return kvr_stream_fail(
+		    &c->s, KVR_E_DOWN, "%s: %.*s", verb, (int)KVR_MIN(r->text_len, 120U), r->text);
 	*ret_err = kvr_resp_error(r->text, r->text_len);
+	if (c->store->map != NULL)
+		kvr_redis_redirected(c, r);
 	if (kvr_resp_is_code(r, "NOAUTH"))
 		c->signed_out = true;
 	snprintf(

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Replies with parts inside (ROLE, SENTINEL, CLUSTER SLOTS), read part by part as they come. Nothing
- * is allocated, so what a peer claims to send costs nothing until it sends it.
+ * Replies with parts inside (ROLE, SENTINEL, CLUSTER SLOTS), read part by part as they come.
+ * Nothing is allocated, so what a peer claims to send costs nothing until it sends it.
  */
 #ifndef KVR_NEST_H
 #define KVR_NEST_H

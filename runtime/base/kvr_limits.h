@@ -13,6 +13,9 @@ enum {
 	KVR_KEYS_MAX = 65536,    /* keys of all operations in flight; also the longest batch */
 	KVR_TIERS_MAX = 8,
 	KVR_LANES_MAX = 16,      /* per tier */
+	KVR_CLUSTER_HELPERS = 7, /* threads beside a lane of a cluster: it talks to 8 nodes at once */
+	KVR_CLUSTER_NODES = 32,  /* masters of one cluster; a lane connects to those it needs */
+	KVR_CLUSTER_NODE_BYTES = 131072, /* of one such connection at most */
 	KVR_SERDE_MAX = 8,       /* threads of the serde pool */
 	KVR_STAGING_MAX = 4096,  /* staging slots */
 	KVR_TEXT_MAX = 16777216, /* bytes of key text in flight */

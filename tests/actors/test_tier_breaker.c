@@ -140,6 +140,7 @@ START_TEST(what_counts_as_a_fault)
 		{ "broken seals", offsetof(struct kvr_sim_store, corrupts), 0, KVR_VERB_GET },
 		{ "a full store", offsetof(struct kvr_sim_store, full), 0, KVR_VERB_PUT },
 		{ "refusals", offsetof(struct kvr_sim_store, refuses), 5, KVR_VERB_GET },
+		{ "a node of many", offsetof(struct kvr_sim_store, node_down), 0, KVR_VERB_GET },
 		{ "lost connections", offsetof(struct kvr_sim_store, loses), 5, KVR_VERB_DEL },
 		{ "rubbish", offsetof(struct kvr_sim_store, garbles), 5, KVR_VERB_DEL },
 		{ "callers' deadlines", offsetof(struct kvr_sim_store, stalls), 0, KVR_VERB_GET },

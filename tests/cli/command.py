@@ -116,10 +116,12 @@ class Case(unittest.TestCase):
         return sorted(p for p in (self.dir / under).rglob("[!.]*") if p.is_file())
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def free_port(below=65536):
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            if s.getsockname()[1] < below:
+                return s.getsockname()[1]
 
 
 class Redis:
@@ -128,13 +130,13 @@ class Redis:
     port=True: on a free port of the loopback device too. conf: its configuration file.
     """
 
-    def __init__(self, *options, port=False, conf=None, program="redis-server"):
+    def __init__(self, *options, port=False, below=65536, conf=None):
         self.dir = Path(tempfile.mkdtemp(prefix="kvr-redis-"))
         self.sock = self.dir / "sock"
         self.url = f"unix://{self.sock}"
-        self.port = free_port() if port else 0
+        self.port = free_port(below) if port else 0
         self.process = subprocess.Popen(
-            [program] + [str(conf)] * (conf is not None) +
+            ["redis-server"] + [str(conf)] * (conf is not None) +
             ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.sock), "--save", "",
              "--appendonly", "no", "--dir", str(self.dir), *options],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

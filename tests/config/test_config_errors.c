@@ -173,8 +173,9 @@ static const struct wrong wrong_stores[] = {
 	{ ONE("\"url\":\"gopher://x:1\""),
 	    "text:1:29: tiers.a.url: no store has the scheme \"gopher\"; there are: "
 	    "memory, fs, "
-	    "redis, rediss, unix, redis-sentinel, rediss-sentinel, redis-cluster, valkey, valkeys, "
-	    "resp, lm, blackhole, mock, eic, sagemaker-hyperpod" },
+	    "redis, rediss, unix, redis-sentinel, rediss-sentinel, redis-cluster, rediss-cluster, "
+	    "valkey, valkeys, valkey-cluster, valkeys-cluster, resp, lm, blackhole, mock, eic, "
+	    "sagemaker-hyperpod" },
 	{ ONE("\"url\":\"user:secret@host\""), "text:1:29: tiers.a.url has no scheme; a "
 	                                       "URL looks like \"redis://host:6379\"" },
 	{ ONE("\"url\":\"memory://\",\"serde\":\"zstd\""),

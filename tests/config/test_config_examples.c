@@ -118,7 +118,7 @@ START_TEST(no_example_is_forgotten)
 		}
 	}
 	closedir(dir);
-	ck_assert_int_eq(n, 8);
+	ck_assert_int_eq(n, 9);
 }
 END_TEST
 

@@ -172,6 +172,40 @@ START_TEST(hyperpods_keys_have_their_own_units)
 }
 END_TEST
 
+/* One scheme there, four here. */
+START_TEST(a_cluster_and_tls_of_valkey_are_schemes)
+{
+	static const char *const rows[][2] = {
+		{ "\"valkey_mode\":\"cluster\"", "valkey-cluster://u:p@h:1,i:2" },
+		{ "\"valkey_mode\":\"standalone\",\"tls_enable\":true", "valkeys://u:p@h:1,i:2" },
+		{ "\"tls_enable\":\"true\",\"valkey_mode\":\"cluster\",\"valkey_num_workers\":4",
+		    "valkeys-cluster://u:p@h:1,i:2" },
+		{ "\"tls_enable\":false,\"valkey_mode\":null", "valkey://u:p@h:1,i:2" },
+	};
+	struct kvr_said said;
+	char text[256];
+
+	for (size_t i = 0; i < KVR_LEN(rows); i++) {
+		snprintf(text, sizeof(text), "{\"remote_url\":\"valkey://u:p@h:1,i:2\","
+		    "\"extra_config\":{%s}}", rows[i][0]);
+		struct kvr_config *cfg = parse(text, &said);
+
+		ck_assert_str_eq(cfg->tier[0].url, rows[i][1]);
+		ck_assert_str_eq(said.text, "");
+		ck_assert_uint_eq(cfg->tier[0].format, KVR_CONFIG_FORMAT_LMCACHE);
+		kvr_config_free(cfg);
+	}
+	struct kvr_config *cfg = parse("{\"remote_url\":\"valkeys-cluster://h:1\","
+	    "\"extra_config\":{\"valkey_num_workers\":4}}", &said);
+
+	ck_assert_str_eq(said.text, "");
+	kvr_config_free(cfg);
+	cfg = parse("{\"remote_url\":\"redis://h:1\",\"extra_config\":{\"tls_enable\":true}}", &said);
+	ck_assert_ptr_nonnull(strstr(said.text, "only valkey:// reads it"));
+	kvr_config_free(cfg);
+}
+END_TEST
+
 START_TEST(what_has_no_effect_is_a_warning)
 {
 	struct kvr_said said;
@@ -338,10 +372,6 @@ static const struct {
 	    "text:1:44: extra_config must be an object, not a number" },
 	{ "{\"remote_url\":\"redis://h:1\",\"extra_config\":{\"ping_timeout\":\"x\"}}",
 	    "text:1:60: ping_timeout must be a number of seconds" },
-	{ "{\"remote_url\":\"valkey://h:1\",\"extra_config\":{\"tls_enable\":true}}",
-	    "text:1:46: tls_enable is not supported: use a rediss:// URL; without it "
-	    "everything "
-	    "is sent readable" },
 	{ "{\"remote_url\":\"redis://h:1\",\"trace\":{\"sise\":1}}",
 	    "text:1:38: unknown key \"sise\"; nearest valid name: \"size\"" },
 	{ "{\"remote_storage_plugins\":[\"gcs\"]}",
@@ -352,8 +382,9 @@ static const struct {
 	{ "{\"remote_url\":\"s3://bucket\"}",
 	    "text:1:15: remote_url: no store has the scheme \"s3\"; there are: memory, "
 	    "fs, "
-	    "redis, rediss, unix, redis-sentinel, rediss-sentinel, redis-cluster, valkey, valkeys, "
-	    "resp, lm, blackhole, mock, eic, sagemaker-hyperpod" },
+	    "redis, rediss, unix, redis-sentinel, rediss-sentinel, redis-cluster, rediss-cluster, "
+	    "valkey, valkeys, valkey-cluster, valkeys-cluster, resp, lm, blackhole, mock, eic, "
+	    "sagemaker-hyperpod" },
 };
 
 START_TEST(the_service_of_the_sentinels_is_a_variable_or_redismaster)
@@ -387,7 +418,8 @@ END_TEST
 
 KVR_CHECK_MAIN("config.flat", a_url_alone_gives_lmcaches_defaults,
     every_key_is_mapped_in_its_own_units, groups_of_the_tier_form_may_stand_beside,
-    valkey_and_resp_have_options_of_their_own, hyperpods_keys_have_their_own_units, what_has_no_effect_is_a_warning,
+    valkey_and_resp_have_options_of_their_own, a_cluster_and_tls_of_valkey_are_schemes,
+    hyperpods_keys_have_their_own_units, what_has_no_effect_is_a_warning,
     the_service_of_the_sentinels_is_a_variable_or_redismaster,
     a_policy_that_is_none_is_recompute_and_said, layers_have_headers, plugins_are_tiers_in_the_order_of_the_list, an_audit_is_the_real_store_and_what_is_told_of_it,
     what_would_be_wrong_to_ignore_is_an_error)

@@ -11,8 +11,9 @@
 
 #include "kvr_fuzz.h"
 #include "kvr_redis.h"
+#include "kvr_redis_map.h"
 
-enum { ITEMS = 3, LEN = 8, ROOM = 64, GUARD = 0x5A, FORMATS = 5 };
+enum { ITEMS = 3, LEN = 8, ROOM = 64, GUARD = 0x5A, FORMATS = 7 };
 
 static const char *const keys[ITEMS] = { "m@1@0@0@half", "m@1@0@1@half", "m@1@0@2@half" };
 static const enum kvr_verb verbs[] = { KVR_VERB_EXISTS, KVR_VERB_GET, KVR_VERB_STAT, KVR_VERB_PUT,
@@ -34,7 +35,32 @@ static struct kvr_store stores[FORMATS] = {
 	    .rules = { .format = KVR_FORMAT_SEALED, .seal_head = KVR_SEAL_HEAD } },
 	{ .kind = &kvr_redis_kind_redis, .window_bytes = 4096, .resp3 = true,
 	    .rules = { .format = KVR_FORMAT_BARE } },
+	/* Nodes of a cluster: with a map, see set_up. */
+	{ .kind = &kvr_redis_kind_redis, .window_bytes = 4096,
+	    .rules = { .format = KVR_FORMAT_SEALED, .seal_head = KVR_SEAL_HEAD } },
+	{ .kind = &kvr_redis_kind_redis,
+	    .window_bytes = 4096,
+	    .lm_head_len = 28,
+	    .rules = { .format = KVR_FORMAT_LMCACHE, .n_groups = 1 } },
 };
+enum { FIRST_NODE = 5 };
+static const struct kvr_url_host node = { "127.0.0.1", 1 };
+
+__attribute__((constructor)) static void
+set_up(void)
+{
+	for (int i = FIRST_NODE; i < FORMATS; i++) {
+		stores[i].map = kvr_redis_map_new(&node, 1);
+		KVR_CHECK(stores[i].map != NULL);
+	}
+}
+
+__attribute__((destructor)) static void
+clean_up(void)
+{
+	for (int i = FIRST_NODE; i < FORMATS; i++)
+		kvr_redis_map_free(stores[i].map);
+}
 
 static void
 item_of(struct kvr_item *item, uint32_t i, struct kvr_meta *meta, uint8_t *at)
@@ -103,6 +129,9 @@ kvr_fuzz_seed(size_t i, uint8_t *ret)
 		SEED("\15+OK\r\n+OK\r\n-READONLY x\r\n+OK\r\n-OOM x\r\n:2\r\n"),
 		SEED("\16:2\r\n:0\r\n-MOVED 1 a:1\r\n"),
 		SEED("\20>2\r\n+a\r\n:1\r\n_\r\n|1\r\n+k\r\n%1\r\n+a\r\n#t\r\n!5\r\nOOM x\r\n_\r\n"),
+		SEED("\31:1\r\n-MOVED 1 127.0.0.1:7000\r\n-ASK 2 :7001\r\n"),
+		SEED("\37-TRYAGAIN x\r\n-CLUSTERDOWN x\r\n$-1\r\n"),
+		SEED("\41+OK\r\n-MOVED 1 h:1\r\n-OOM x\r\n+OK\r\n:1\r\n:1\r\n"),
 		SEED("\25$8\r\n12345678\r\n_\r\n!9\r\nLOADING x\r\n"),
 #undef SEED
 	};
@@ -112,26 +141,6 @@ kvr_fuzz_seed(size_t i, uint8_t *ret)
 		return 0;
 	memcpy(ret, seeds[i].at, seeds[i].len);
 	return seeds[i].len;
-}
-
-static enum kvr_err
-run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items)
-{
-	switch (verb) {
-	case KVR_VERB_EXISTS:
-		return kvr_redis_exists(c, items, ITEMS);
-	case KVR_VERB_GET:
-		return kvr_redis_get(c, items, ITEMS);
-	case KVR_VERB_STAT:
-		return kvr_redis_stat(c, items, ITEMS);
-	case KVR_VERB_PUT:
-		return kvr_redis_put(c, items, ITEMS);
-	case KVR_VERB_DEL:
-	case KVR_VERB_PING:
-	case KVR_VERB_N:
-	default:
-		return kvr_redis_del(c, items, ITEMS);
-	}
 }
 
 static void
@@ -153,6 +162,7 @@ static void
 answer(struct kvr_store *store, enum kvr_verb verb, const uint8_t *at, size_t len)
 {
 	static struct kvr_connector c;
+	static struct kvr_redis_note notes[KVR_REDIS_GROUP];
 	static uint8_t heads[KVR_REDIS_GROUP * 28];
 	uint8_t bytes[ITEMS][ROOM];
 	struct kvr_meta metas[ITEMS] = { 0 };
@@ -165,6 +175,8 @@ answer(struct kvr_store *store, enum kvr_verb verb, const uint8_t *at, size_t le
 	c.store = store;
 	c.scratch = scratch;
 	c.heads = heads;
+	c.note = notes;
+	c.peer = &node;
 	kvr_stream_take(&c.s, pair[0], NULL);
 	(void)!kvr_stream_begin(&c.s, kvr_now_ns() + KVR_SEC(20), KVR_STREAM_AHEAD);
 	memset(bytes, GUARD, sizeof(bytes));
@@ -173,7 +185,7 @@ answer(struct kvr_store *store, enum kvr_verb verb, const uint8_t *at, size_t le
 		if (verb == KVR_VERB_PUT)
 			payload_of(i, bytes[i]);
 	}
-	enum kvr_err err = run(&c, verb, items);
+	enum kvr_err err = kvr_redis_run(&c, verb, items, ITEMS);
 	KVR_CHECK(err == KVR_OK || err == KVR_E_PROTO || err == KVR_E_DOWN);
 	for (uint32_t i = 0; i < ITEMS; i++) {
 		KVR_CHECK(err != KVR_OK || kvr_item_status(&items[i]) != KVR_PENDING);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A master, two replicas and three sentinels that watch them as "mymaster", all real and all on free
- * loopback ports. The data servers want the password "secret", the sentinels "watch". A master that
- * dies is replaced within a second or two.
+ * A master, two replicas and three sentinels that watch them as "mymaster", all real and all on
+ * free loopback ports. The data servers want the password "secret", the sentinels "watch". A
+ * master that dies is replaced within a second or two.
  */
 #ifndef KVR_HARNESS_SENTINEL_SET_H
 #define KVR_HARNESS_SENTINEL_SET_H

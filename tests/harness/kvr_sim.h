@@ -59,6 +59,7 @@ struct kvr_sim_store {
 	uint32_t sticks;    /* silence beyond the deadline, and no kick helps */
 	uint32_t ping_fails;
 	uint32_t corrupts, refuses, evicts, full; /* single keys */
+	uint32_t node_down; /* single keys, of a node of the store that is DOWN while the others live */
 	uint32_t no_ping;   /* 1: PING is UNSUPPORTED */
 	bool     down;      /* nobody listens; set it with kvr_sim_down */
 };

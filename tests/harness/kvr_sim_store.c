@@ -123,8 +123,10 @@ kvr_sim_store_row(struct kvr_sim *sim, uint32_t tier, enum kvr_verb verb, struct
 	bool evicts = kvr_sim_chance(sim, s->evicts);
 	bool corrupts = kvr_sim_chance(sim, s->corrupts);
 
-	if (refuses) {
-		row->err = KVR_E_REFUSED;
+	bool sick = s->node_down > 0 && kvr_sim_chance(sim, s->node_down);
+
+	if (sick || refuses) {
+		row->err = sick ? KVR_E_DOWN : KVR_E_REFUSED;
 		return 0;
 	}
 	if (evicts)

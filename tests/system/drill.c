@@ -8,6 +8,7 @@ enum { CALLERS_MAX = 4, KEYS = 16, EACH = 16384, STREAK = 60, LIMIT_S = 120, LAT
 
 struct kvr_drill {
 	struct kvr *kvr;
+	char name[16];
 	uint64_t budget_ms;
 	pthread_mutex_t lock;
 	pthread_cond_t moved;
@@ -65,7 +66,10 @@ stopped(struct kvr_drill *d, uint32_t *ret_number)
 	return stop;
 }
 
-/* New keys every few turns, so that a value that was never replaced is not what is read all along. */
+/*
+ * New keys every few turns, so that a value that was never replaced is not what is read all
+ * along.
+ */
 static void *
 caller(void *arg)
 {
@@ -74,9 +78,9 @@ caller(void *arg)
 	bool stop = stopped(d, &number);
 
 	while (!stop) {
-		char name[32];
+		char name[48];
 
-		snprintf(name, sizeof(name), "drill-%u-%u", number, turn++);
+		snprintf(name, sizeof(name), "%s-%u-%u", d->name, number, turn++);
 		struct bed_batch *b = bed_batch_new(name, KEYS, EACH);
 
 		for (int i = 0; i < 6 && !stop; i++, stop = stopped(d, NULL)) {
@@ -94,13 +98,14 @@ caller(void *arg)
 }
 
 struct kvr_drill *
-kvr_drill_start(struct kvr *kvr, uint32_t n, uint64_t budget_ms)
+kvr_drill_start(struct kvr *kvr, const char *name, uint32_t n, uint64_t budget_ms)
 {
 	struct kvr_drill *d = calloc(1, sizeof(*d));
 
 	MUST(d != NULL && n <= CALLERS_MAX, "%u callers", n);
 	d->kvr = kvr;
 	d->n = n;
+	snprintf(d->name, sizeof(d->name), "%s", name);
 	d->budget_ms = budget_ms * bed_slowness();
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->moved, NULL);

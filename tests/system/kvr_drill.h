@@ -10,8 +10,9 @@
 
 struct kvr_drill;
 
-/* Each of n callers has keys of its own and a deadline of budget_ms per call. */
-struct kvr_drill *kvr_drill_start(struct kvr *, uint32_t n, uint64_t budget_ms);
+/* Each of n callers has keys of its own, which begin with name, and budget_ms per call. */
+struct kvr_drill *kvr_drill_start(
+    struct kvr *, const char *name, uint32_t n, uint64_t budget_ms);
 
 /* What follows is the event: from now on failures are counted, and timed from here. */
 void kvr_drill_mark(struct kvr_drill *);
@@ -20,7 +21,9 @@ void kvr_drill_wait_bad(struct kvr_drill *);
 /* Until many calls in a row were whole: every key stored, every key a hit. */
 void kvr_drill_wait_good(struct kvr_drill *);
 
-/* Prints what was seen since the mark, and checks that no call came back much after its deadline. */
+/*
+ * Prints what was seen since the mark, and checks that no call came back much after its deadline.
+ */
 void kvr_drill_say(struct kvr_drill *, const char *event);
 void kvr_drill_stop(struct kvr_drill *take);
 /* Keys that did not come back whole since the mark. */

@@ -40,7 +40,7 @@ START_TEST(the_master_dies)
 
 	for (int i = 0; i < FORMATS; i++) {
 		kvr[i] = open_over(set, format[i]);
-		d[i] = kvr_drill_start(kvr[i], 2, 500);
+		d[i] = kvr_drill_start(kvr[i], "drill", 2, 500);
 	}
 	for (int i = 0; i < FORMATS; i++)
 		kvr_drill_wait_good(d[i]);

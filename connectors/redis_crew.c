@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A few threads that belong to one lane and do what it hands out, one job per node. With one thread
+ * for all nodes a node that stops in the middle of a value would hold up the values of the others.
+ * Threads are made when there is first something for them to do, and kept.
+ */
+#include "kvr_redis_cluster.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct kvr_redis_crew {
+	pthread_mutex_t lock;
+	pthread_cond_t work, done;
+	void (*fn)(void *);
+	uint8_t *jobs;
+	size_t size;
+	uint32_t n, next, n_done; /* of the running batch */
+	bool stop;
+	uint32_t n_threads;
+	pthread_t thread[KVR_CLUSTER_HELPERS];
+};
+
+struct kvr_redis_crew *
+kvr_redis_crew_new(void)
+{
+	struct kvr_redis_crew *me = calloc(1, sizeof(*me));
+	if (me == NULL)
+		return NULL;
+	KVR_CHECK(pthread_mutex_init(&me->lock, NULL) == 0);
+	KVR_CHECK(pthread_cond_init(&me->work, NULL) == 0);
+	KVR_CHECK(pthread_cond_init(&me->done, NULL) == 0);
+	return me;
+}
+
+void
+kvr_redis_crew_free(struct kvr_redis_crew *take)
+{
+	if (take == NULL)
+		return;
+	pthread_mutex_lock(&take->lock);
+	take->stop = true;
+	pthread_cond_broadcast(&take->work);
+	pthread_mutex_unlock(&take->lock);
+	for (uint32_t i = 0; i < take->n_threads; i++)
+		pthread_join(take->thread[i], NULL);
+	pthread_cond_destroy(&take->work);
+	pthread_cond_destroy(&take->done);
+	pthread_mutex_destroy(&take->lock);
+	free(take);
+}
+
+/* Under lock, which is let go of while a job runs. False: there was none. */
+static bool
+do_one(struct kvr_redis_crew *me)
+{
+	if (me->next == me->n)
+		return false;
+	void *job = me->jobs + me->next++ * me->size;
+	pthread_mutex_unlock(&me->lock);
+	me->fn(job);
+	pthread_mutex_lock(&me->lock);
+	if (++me->n_done == me->n)
+		pthread_cond_signal(&me->done);
+	return true;
+}
+
+static void *
+thread_main(void *arg)
+{
+	struct kvr_redis_crew *me = arg;
+	pthread_mutex_lock(&me->lock);
+	while (!me->stop)
+		if (!do_one(me))
+			pthread_cond_wait(&me->work, &me->lock);
+	pthread_mutex_unlock(&me->lock);
+	return NULL;
+}
+
+/*
+ * Under lock. Fewer than wanted are fine: the caller works too. Signals belong to the host
+ * process.
+ */
+static void
+grow(struct kvr_redis_crew *me, uint32_t want)
+{
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (me->n_threads < KVR_MIN(want, (uint32_t)KVR_CLUSTER_HELPERS)) {
+		pthread_t *t = &me->thread[me->n_threads];
+		if (pthread_create(t, NULL, thread_main, me) != 0)
+			break;
+		pthread_setname_np(*t, "kvr-cluster");
+		me->n_threads++;
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void
+kvr_redis_crew_run(
+    struct kvr_redis_crew *me, void (*fn)(void *job), void *jobs, size_t size, uint32_t n)
+{
+	if (n == 0)
+		return;
+	pthread_mutex_lock(&me->lock);
+	grow(me, n - 1);
+	me->fn = fn;
+	me->jobs = jobs;
+	me->size = size;
+	me->next = me->n_done = 0;
+	me->n = n;
+	if (n > 1)
+		pthread_cond_broadcast(&me->work);
+	while (do_one(me))
+		;
+	while (me->n_done < me->n)
+		pthread_cond_wait(&me->done, &me->lock);
+	me->n = me->next = 0;
+	pthread_mutex_unlock(&me->lock);
+}

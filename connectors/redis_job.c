@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One step of a batch at one node of a cluster, over the lane's connection to it. */
+#include "kvr_redis_cluster.h"
+
+#include <stdio.h>
+
+void
+kvr_cluster_drop(struct kvr_cluster_lane *lane, uint8_t node)
+{
+	struct kvr_connector *c = lane->node[node].c;
+	if (c != NULL)
+		c->note = NULL; /* the group's, not its own */
+	if (c != NULL)
+		c->heads = NULL;
+	kvr_redis_connector_free(c);
+	lane->node[node].c = NULL;
+}
+
+/* Whether the node is to blame: it was not when somebody else's time was up first. */
+static enum kvr_err
+dial_failed(struct kvr_cluster_lane *lane, uint8_t node, enum kvr_err err, uint64_t since_ns,
+    bool short_of_time)
+{
+	uint64_t now_ns = kvr_now_ns();
+	if (err == KVR_E_CANCELLED)
+		return err;
+	if (err == KVR_E_TIMEOUT && short_of_time) {
+		kvr_redis_map_silent(lane->map, node, now_ns - since_ns, lane->try_ns, now_ns);
+		return err;
+	}
+	kvr_redis_map_bad(lane->map, node, now_ns);
+	return err == KVR_E_AUTH || err == KVR_E_NOMEM ? err : KVR_E_DOWN;
+}
+
+static enum kvr_err
+dial(struct kvr_cluster_lane *lane, uint8_t node, uint64_t until_ns, char *why, size_t why_cap)
+{
+	const struct kvr_url_host *at = &lane->node[node].at;
+	uint64_t now_ns = kvr_now_ns(), own_ns = now_ns + lane->try_ns;
+	struct kvr_connector *c = kvr_redis_connector_new(lane->front->store, false);
+	enum kvr_err err = KVR_E_NOMEM;
+	if (c != NULL)
+		err =
+		    kvr_redis_connect(c, at->name, at->port, KVR_MIN(until_ns, own_ns), lane->kick);
+	if (err == KVR_OK) {
+		c->peer = at;
+		lane->node[node].c = c;
+		lane->node[node].fresh = true;
+		return KVR_OK;
+	}
+	snprintf(why, why_cap, "%.100s:%u: %s", at->name, (unsigned)at->port,
+	    c != NULL ? c->s.why : "no memory for a connection");
+	kvr_redis_connector_free(c);
+	return dial_failed(lane, node, err, now_ns, until_ns < own_ns);
+}
+
+enum kvr_err
+kvr_cluster_connection(struct kvr_cluster_lane *lane, uint8_t node, uint64_t until_ns,
+    struct kvr_connector **ret, char *why, size_t why_cap)
+{
+	struct kvr_cluster_node *n = &lane->node[node];
+	uint32_t gen = 0;
+	enum kvr_err err = KVR_OK;
+	if (!kvr_redis_map_node(lane->map, node, &n->at, &gen)) {
+		snprintf(why, why_cap, "a node that is none any more");
+		return KVR_E_DOWN;
+	}
+	if (n->c != NULL && n->gen != gen)
+		kvr_cluster_drop(lane, node);
+	n->gen = gen;
+	if (n->c == NULL)
+		err = dial(lane, node, until_ns, why, why_cap);
+	*ret = n->c;
+	return err;
+}
+
+static enum kvr_err
+run_step(struct kvr_redis_job *job, struct kvr_connector *c)
+{
+	c->note = job->note;
+	c->heads = job->heads;
+	c->why[0] = '\0';
+	enum kvr_err err = kvr_stream_begin(&c->s, job->until_ns, KVR_STREAM_AHEAD);
+	if (err == KVR_OK && kvr_stream_held(&c->s) > 0)
+		err = kvr_stream_fail(
+		    &c->s, KVR_E_PROTO, "the server sent bytes that nobody asked for");
+	if (err == KVR_OK)
+		err = kvr_redis_step(c, job->step, job->item, job->n);
+	/* All items have their status, but the connection is of no use any more. */
+	if (err == KVR_OK && c->signed_out)
+		err = kvr_stream_fail(&c->s, KVR_E_AUTH, "%s", c->why);
+	return err;
+}
+
+static bool
+any_done(const struct kvr_redis_job *job)
+{
+	for (uint32_t i = 0; i < job->n; i++)
+		if (job->note[i].left < job->note[i].parts)
+			return true;
+	return false;
+}
+
+void
+kvr_redis_job_run(void *at)
+{
+	struct kvr_redis_job *job = at;
+	struct kvr_cluster_lane *lane = job->lane;
+	struct kvr_connector *c = NULL;
+	uint64_t since_ns = kvr_now_ns();
+	job->why[0] = '\0';
+	job->was_fresh = true;
+	job->err =
+	    kvr_cluster_connection(lane, job->node, job->until_ns, &c, job->why, sizeof(job->why));
+	if (job->err != KVR_OK)
+		return;
+	const struct kvr_url_host *host = &lane->node[job->node].at;
+	job->was_fresh = lane->node[job->node].fresh;
+	lane->node[job->node].fresh = false;
+	job->err = run_step(job, c);
+	const char *why = job->err != KVR_OK ? c->s.why : c->why;
+	if (why[0] != '\0')
+		snprintf(job->why, sizeof(job->why), "%.60s:%u: %.170s", host->name,
+		    (unsigned)host->port, why);
+	if (job->err == KVR_OK || any_done(job))
+		kvr_redis_map_good(lane->map, job->node);
+	else if (job->err == KVR_E_TIMEOUT)
+		kvr_redis_map_silent(
+		    lane->map, job->node, kvr_now_ns() - since_ns, lane->try_ns, kvr_now_ns());
+	else
+		kvr_redis_map_want(lane->map);
+	if (job->err != KVR_OK)
+		kvr_cluster_drop(lane, job->node);
+}
