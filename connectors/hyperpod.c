@@ -49,7 +49,7 @@ kvr_hp_fail(struct kvr_connector *c, enum kvr_err err, const char *fmt, ...)
 
 /* Only what a sentence can hold: a page of a proxy has lines and marks. */
 static void
-words(const struct kvr_http_answer *a, char *ret, size_t cap)
+words(const struct kvr_httpc_answer *a, char *ret, size_t cap)
 {
 	const char *from = a->body.at;
 	size_t n = 0;
@@ -59,7 +59,7 @@ words(const struct kvr_http_answer *a, char *ret, size_t cap)
 }
 
 enum kvr_err
-kvr_hp_odd(struct kvr_connector *c, const char *verb, const struct kvr_http_answer *a)
+kvr_hp_odd(struct kvr_connector *c, const char *verb, const struct kvr_httpc_answer *a)
 {
 	static const struct {
 		uint32_t status;
@@ -111,17 +111,17 @@ lane_new(struct kvr_store *store, struct kvr_kick *kick)
 static enum kvr_err
 ask_health(struct kvr_connector *c)
 {
-	const struct kvr_http_ask ask = { .method = KVR_HTTP_GET, .path = "/health",
+	const struct kvr_httpc_ask ask = { .method = KVR_HTTPC_GET, .path = "/health",
 		.limit_ns = c->store->timeout_ns };
-	struct kvr_http_answer a;
-	if (kvr_http_start(c->line->http, &ask) < 0)
+	struct kvr_httpc_answer a;
+	if (kvr_httpc_start(c->line->http, &ask) < 0)
 		return kvr_hp_fail(c, KVR_E_PROTO, "no memory for a request");
-	enum kvr_err err = kvr_http_wait(c->line->http, c->until_ns, c->kick);
+	enum kvr_err err = kvr_httpc_wait(c->line->http, c->until_ns, c->kick);
 	if (err != KVR_OK)
 		return kvr_hp_fail(c, err, "no answer yet to GET /health");
-	int32_t i = kvr_http_next(c->line->http);
+	int32_t i = kvr_httpc_next(c->line->http);
 	KVR_CHECK(i >= 0);
-	kvr_http_answer(c->line->http, i, &a);
+	kvr_httpc_answer(c->line->http, i, &a);
 	if (a.err != KVR_OK)
 		err = kvr_hp_fail(c, a.err, "%s", a.why);
 	else if (a.status == 401 || a.status == 403 || a.status >= 500)
@@ -129,7 +129,7 @@ ask_health(struct kvr_connector *c)
 	else if (a.status != 200 && a.status != 404)
 		err = kvr_hp_fail(c, KVR_E_PROTO,
 		    "GET /health: HTTP %u: is this a HyperPod daemon?", a.status);
-	kvr_http_end(c->line->http, i);
+	kvr_httpc_end(c->line->http, i);
 	/* A daemon that says no to this says it to everything. */
 	return kvr_err_stream(err) == KVR_STREAM_KEEP && err != KVR_OK ? KVR_E_DOWN : err;
 }
@@ -203,7 +203,7 @@ why(const struct kvr_connector *c)
 bool
 kvr_connector_has_http(void)
 {
-	return kvr_http_is_built();
+	return kvr_httpc_is_built();
 }
 
 static const char *const schemes[] = { "sagemaker-hyperpod", NULL };

@@ -49,9 +49,9 @@ ask_lease(struct kvr_connector *c, char *path)
 {
 	uint64_t now_ns = kvr_now_ns(), wait = wait_ms(c, now_ns);
 	kvr_hp_lease_path(path, wait, c->store->ttl_ms);
-	const struct kvr_http_ask ask = { .method = KVR_HTTP_POST, .path = path,
+	const struct kvr_httpc_ask ask = { .method = KVR_HTTPC_POST, .path = path,
 		.type = KVR_HP_TYPE, .limit_ns = KVR_MS(wait) + LEASE_SLACK_NS };
-	int32_t i = kvr_http_start(c->line->http, &ask);
+	int32_t i = kvr_httpc_start(c->line->http, &ask);
 	if (i >= 0) {
 		c->line->note[i].lease = true;
 		c->line->note[i].term = (struct kvr_hp_term){
@@ -63,9 +63,9 @@ ask_lease(struct kvr_connector *c, char *path)
 static int32_t
 ask_put(struct kvr_connector *c, const struct kvr_item *item, char *path)
 {
-	struct kvr_http_ask ask = { .method = KVR_HTTP_PUT, .path = path, .type = KVR_HP_TYPE,
+	struct kvr_httpc_ask ask = { .method = KVR_HTTPC_PUT, .path = path, .type = KVR_HP_TYPE,
 		.limit_ns = c->store->timeout_ns };
-	int32_t i = kvr_http_idle(c->line->http);
+	int32_t i = kvr_httpc_idle(c->line->http);
 	size_t len = 0;
 	if (i < 0)
 		return -1;
@@ -76,14 +76,14 @@ ask_put(struct kvr_connector *c, const struct kvr_item *item, char *path)
 		ask.body[0] = (struct kvr_const_span){ note->head, len };
 	}
 	ask.body[1] = (struct kvr_const_span){ item->span.at, item->span.len };
-	return kvr_http_start(c->line->http, &ask);
+	return kvr_httpc_start(c->line->http, &ask);
 }
 
 /* What cannot be asked is answered before a byte is sent: what is not there is missed. */
 static void
 refuse(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item)
 {
-	char path[KVR_HTTP_URL_MAX];
+	char path[KVR_HTTPC_URL_MAX];
 	uint8_t head[KVR_HP_HEAD_LEN];
 	size_t len = 0;
 	bool put = verb == KVR_VERB_PUT, lmcache = c->store->rules.format == KVR_FORMAT_LMCACHE;
@@ -110,7 +110,7 @@ refuse(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item)
 /* ---- answers ---- */
 
 static enum kvr_err
-put_answered(struct kvr_connector *c, struct kvr_item *item, const struct kvr_http_answer *a)
+put_answered(struct kvr_connector *c, struct kvr_item *item, const struct kvr_httpc_answer *a)
 {
 	enum kvr_err err = KVR_OK;
 	if (a->status != STORED && a->status != STORED_ALREADY)
@@ -124,7 +124,7 @@ put_answered(struct kvr_connector *c, struct kvr_item *item, const struct kvr_ht
 
 static enum kvr_err
 granted(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item,
-    const struct kvr_http_answer *a, const struct kvr_hp_term *term)
+    const struct kvr_httpc_answer *a, const struct kvr_hp_term *term)
 {
 	static const char json[] = "application/json";
 	struct kvr_hp_lease lease;
@@ -145,7 +145,7 @@ granted(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item,
 
 static enum kvr_err
 lease_answered(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item,
-    const struct kvr_http_answer *a, const struct kvr_hp_term *term)
+    const struct kvr_httpc_answer *a, const struct kvr_hp_term *term)
 {
 	if (a->status == 200)
 		return granted(c, verb, item, a, term);
@@ -185,7 +185,7 @@ static enum kvr_err
 send_more(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_t n,
     uint32_t *next)
 {
-	char path[KVR_HTTP_URL_MAX];
+	char path[KVR_HTTPC_URL_MAX];
 	const char *why;
 	for (; *next < n; ++*next) {
 		struct kvr_item *item = &items[*next];
@@ -210,21 +210,21 @@ send_more(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, u
 static enum kvr_err
 read_some(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items)
 {
-	struct kvr_http_answer a;
-	enum kvr_err err = kvr_http_wait(c->line->http, c->until_ns, c->kick);
+	struct kvr_httpc_answer a;
+	enum kvr_err err = kvr_httpc_wait(c->line->http, c->until_ns, c->kick);
 	if (err != KVR_OK)
 		return kvr_hp_fail(c, err, "%u requests were under way", c->in_flight);
-	for (int32_t i; err == KVR_OK && (i = kvr_http_next(c->line->http)) >= 0;) {
+	for (int32_t i; err == KVR_OK && (i = kvr_httpc_next(c->line->http)) >= 0;) {
 		const struct kvr_hp_note *note = &c->line->note[i];
 		struct kvr_item *item = &items[note->item];
-		kvr_http_answer(c->line->http, i, &a);
+		kvr_httpc_answer(c->line->http, i, &a);
 		if (a.err != KVR_OK)
 			err = kvr_hp_fail(c, a.err, "%s", a.why);
 		else if (verb == KVR_VERB_PUT)
 			err = put_answered(c, item, &a);
 		else
 			err = lease_answered(c, verb, item, &a, &note->term);
-		kvr_http_end(c->line->http, i);
+		kvr_httpc_end(c->line->http, i);
 		c->line->note[i].lease = false;
 		came_back(c);
 	}
@@ -276,7 +276,7 @@ kvr_hp_let_go(struct kvr_connector *c)
 	for (uint32_t i = 0; i < line->at_once; i++) {
 		/* A body points into a caller's memory. */
 		if (!line->note[i].lease)
-			kvr_http_end(line->http, (int32_t)i);
+			kvr_httpc_end(line->http, (int32_t)i);
 		flies |= line->note[i].lease;
 	}
 	/* Whatever has come and not been looked at is looked at there. */

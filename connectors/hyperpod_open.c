@@ -164,7 +164,7 @@ numbers(const struct kvr_hyperpod_opts *h, struct kvr_store *s)
 	uint32_t requests = or_default(h->max_concurrent_requests, REQUESTS);
 	requests = KVR_MIN(requests, or_default(h->max_connections, 2 * CONNECTIONS));
 	requests = KVR_MIN(requests, or_default(h->max_connections_per_host, CONNECTIONS));
-	s->at_once = KVR_MIN(requests, KVR_HTTP_AT_ONCE_MAX);
+	s->at_once = KVR_MIN(requests, KVR_HTTPC_AT_ONCE_MAX);
 	s->piece = or_default(h->put_stream_chunk, PIECE);
 	s->timeout_ns = KVR_MS(or_default(h->timeout_ms, TIMEOUT_MS));
 	/* LMCache's client in the process has one number for both. */
@@ -204,7 +204,7 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct why *
 		return bad(w, "tls: only an https:// daemon speaks TLS; set hyperpod.use_https");
 	if (o->tls.server_name != NULL)
 		return bad(w, "tls.server_name: write the name into the URL instead");
-	return kvr_http_check(s->https ? &s->tls : NULL, w->at, w->cap);
+	return kvr_httpc_check(s->https ? &s->tls : NULL, w->at, w->cap);
 }
 
 enum kvr_err

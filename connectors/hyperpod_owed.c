@@ -41,7 +41,7 @@ struct kvr_hp_owed {
 	struct kvr_hp_line *lines;
 	struct kvr_addrs where;
 	/* The thread's own. */
-	struct kvr_http *http;
+	struct kvr_httpc *http;
 	struct owed out[AT_ONCE]; /* by the number of its exchange */
 	uint32_t n_out;
 	uint64_t rest_until_ns;
@@ -54,20 +54,20 @@ kvr_hp_line_free(struct kvr_hp_line *take)
 {
 	if (take == NULL)
 		return;
-	kvr_http_free(take->http);
+	kvr_httpc_free(take->http);
 	free(take);
 }
 
 static enum kvr_err
 http_new(const struct kvr_store *s, const struct kvr_addrs *addrs, uint32_t at_once,
-    struct kvr_http **ret)
+    struct kvr_httpc **ret)
 {
 	char why[128];
-	const struct kvr_http_opts opts = { .host = s->host, .port = s->port, .addrs = addrs,
+	const struct kvr_httpc_opts opts = { .host = s->host, .port = s->port, .addrs = addrs,
 		.agent = KVR_HP_AGENT, .accept_encoding = "gzip, deflate",
 		.tls = s->https ? &s->tls : NULL, .connect_ns = s->connect_ns,
 		.idle_ns = KVR_SEC(30), .at_once = at_once, .piece = s->piece };
-	return kvr_http_new(&opts, ret, why, sizeof(why));
+	return kvr_httpc_new(&opts, ret, why, sizeof(why));
 }
 
 struct kvr_hp_line *
@@ -90,14 +90,14 @@ kvr_hp_line_new(const struct kvr_store *s, const struct kvr_addrs *addrs, uint32
 static bool
 turn_line(struct kvr_hp_owed *o, struct kvr_hp_line *line)
 {
-	struct kvr_http_answer answer;
+	struct kvr_httpc_answer answer;
 	struct kvr_hp_lease lease;
 	const char *why;
 	bool flies = false;
 	/* TIMEOUT: nothing has come in this turn. */
-	(void)!kvr_http_wait(line->http, kvr_now_ns() + TURN_NS, NULL);
-	for (int32_t i; (i = kvr_http_next(line->http)) >= 0; kvr_http_end(line->http, i)) {
-		kvr_http_answer(line->http, i, &answer);
+	(void)!kvr_httpc_wait(line->http, kvr_now_ns() + TURN_NS, NULL);
+	for (int32_t i; (i = kvr_httpc_next(line->http)) >= 0; kvr_httpc_end(line->http, i)) {
+		kvr_httpc_answer(line->http, i, &answer);
 		if (!line->note[i].lease || answer.err != KVR_OK || answer.status != 200)
 			continue;
 		(void)!kvr_hp_lease_read(answer.body, &lease, &why);
@@ -105,7 +105,7 @@ turn_line(struct kvr_hp_owed *o, struct kvr_hp_line *line)
 			(void)!kvr_hp_owe(o, lease.id, &line->note[i].term);
 	}
 	for (uint32_t i = 0; i < line->at_once; i++)
-		flies |= kvr_http_in_flight(line->http, (int32_t)i);
+		flies |= kvr_httpc_in_flight(line->http, (int32_t)i);
 	return flies;
 }
 
@@ -145,14 +145,14 @@ take_owed(struct kvr_hp_owed *o, struct owed *ret)
 static void
 send_releases(struct kvr_hp_owed *o)
 {
-	struct kvr_http_ask ask = { .method = KVR_HTTP_POST, .type = KVR_HP_TYPE,
+	struct kvr_httpc_ask ask = { .method = KVR_HTTPC_POST, .type = KVR_HP_TYPE,
 		.limit_ns = KVR_SEC(5) };
 	struct owed owed;
 	char path[PATH];
 	while (o->n_out < AT_ONCE && take_owed(o, &owed)) {
 		kvr_hp_release_path(owed.id, path);
 		ask.path = path;
-		int32_t i = kvr_http_start(o->http, &ask);
+		int32_t i = kvr_httpc_start(o->http, &ask);
 		if (i < 0) {
 			(void)!kvr_hp_owe(o, owed.id, &owed.term);
 			o->rest_until_ns = kvr_now_ns() + RETRY_NS;
@@ -166,10 +166,10 @@ send_releases(struct kvr_hp_owed *o)
 static void
 read_releases(struct kvr_hp_owed *o)
 {
-	struct kvr_http_answer answer;
-	(void)!kvr_http_wait(o->http, kvr_now_ns() + TURN_NS, NULL);
-	for (int32_t i; (i = kvr_http_next(o->http)) >= 0; kvr_http_end(o->http, i)) {
-		kvr_http_answer(o->http, i, &answer);
+	struct kvr_httpc_answer answer;
+	(void)!kvr_httpc_wait(o->http, kvr_now_ns() + TURN_NS, NULL);
+	for (int32_t i; (i = kvr_httpc_next(o->http)) >= 0; kvr_httpc_end(o->http, i)) {
+		kvr_httpc_answer(o->http, i, &answer);
 		o->n_out--;
 		/* 404: it has ended by itself. */
 		if (answer.err == KVR_OK && (answer.status == 200 || answer.status == 404))
@@ -316,7 +316,7 @@ kvr_hp_owed_free(struct kvr_hp_owed *take)
 		next = line->next;
 		kvr_hp_line_free(line);
 	}
-	kvr_http_free(take->http);
+	kvr_httpc_free(take->http);
 	pthread_cond_destroy(&take->more);
 	pthread_mutex_destroy(&take->lock);
 	free(take);

@@ -11,7 +11,7 @@
 
 /* Every byte of a prefix, a key and a bucket may become three. */
 _Static_assert(3 * (KVR_HP_PREFIX_MAX + KVR_KEY_LEN_MAX + KVR_HP_BUCKET_MAX) + 128 <=
-        KVR_HTTP_URL_MAX,
+        KVR_HTTPC_URL_MAX,
     "every path fits");
 
 static bool

@@ -20,7 +20,7 @@
 #include <sys/types.h>
 
 #include "kvr_frame.h"
-#include "kvr_http.h"
+#include "kvr_httpc.h"
 
 #define KVR_HP_HEAD_LEN 28U
 #define KVR_HP_PREFIX_MAX 256U
@@ -59,7 +59,7 @@ enum kvr_err kvr_hp_open(
 /* ---- hyperpod_path.c: what stands in a request ---- */
 
 /*
- * UNSUPPORTED: a key that HTTP would take for a step in a path. ret holds KVR_HTTP_URL_MAX bytes,
+ * UNSUPPORTED: a key that HTTP would take for a step in a path. ret holds KVR_HTTPC_URL_MAX bytes,
  * which is room for every key and bucket.
  */
 KVR_MUST_USE enum kvr_err kvr_hp_object_path(
@@ -129,7 +129,7 @@ struct kvr_hp_note {
 
 struct kvr_hp_line {
 	struct kvr_hp_line *next;
-	struct kvr_http *http;
+	struct kvr_httpc *http;
 	uint32_t at_once;
 	struct kvr_hp_note note[];
 };
@@ -170,7 +170,7 @@ enum kvr_err kvr_hp_fail(struct kvr_connector *, enum kvr_err, const char *fmt, 
     KVR_PRINTF(3, 4);
 /* What a status other than the hoped for means, and a sentence in c->why. */
 enum kvr_err kvr_hp_odd(
-    struct kvr_connector *, const char *verb, const struct kvr_http_answer *);
+    struct kvr_connector *, const char *verb, const struct kvr_httpc_answer *);
 
 /* hyperpod_batch.c */
 enum kvr_err kvr_hp_run(struct kvr_connector *, enum kvr_verb, struct kvr_item *, uint32_t n);

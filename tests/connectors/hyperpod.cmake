@@ -18,8 +18,8 @@ endfunction()
 kvr_connector_test(connectors.hyperpod_answer unit test_hyperpod_answer.c)
 # In a build with libcurl too: the object that calls it gives way to that of a build without.
 kvr_test(connectors.http_none SOURCES test_http_none.c
-  ${PROJECT_SOURCE_DIR}/connectors/wire/kvr_http_lib_none.c
-  $<FILTER:$<TARGET_OBJECTS:kvr_wire>,EXCLUDE,kvr_http_lib>
+  ${PROJECT_SOURCE_DIR}/connectors/wire/kvr_httpc_lib_none.c
+  $<FILTER:$<TARGET_OBJECTS:kvr_wire>,EXCLUDE,kvr_httpc_lib>
   LAYERS base connectors LIBS ${libs} ${kvr_tls} LABELS unit hyperpod)
 foreach(target IN ITEMS hyperpod_answer http_none)
   foreach(dir IN ITEMS connectors connectors/table connectors/wire runtime/base)

@@ -2,29 +2,29 @@
 /*
  * HTTP/1.1 to one server, as many exchanges at once as the lane wants: each has a connection while
  * it lasts, connections are kept and used again. One thread owns all of it, and nothing here waits
- * but kvr_http_wait.
+ * but kvr_httpc_wait.
  *
- *   i = kvr_http_start(h, &ask)         the request leaves with the next wait
- *   kvr_http_wait(h, until_ns, kick)    until an answer is there
- *   i = kvr_http_next(h)                its number; kvr_http_answer says what came
- *   kvr_http_end(h, i)                  the number is free again
+ *   i = kvr_httpc_start(h, &ask)         the request leaves with the next wait
+ *   kvr_httpc_wait(h, until_ns, kick)    until an answer is there
+ *   i = kvr_httpc_next(h)                its number; kvr_httpc_answer says what came
+ *   kvr_httpc_end(h, i)                  the number is free again
  *
- * kvr_http_lib.c does it with libcurl. A build without it has kvr_http_lib_none.c in its place.
+ * kvr_httpc_lib.c does it with libcurl. A build without it has kvr_httpc_lib_none.c in its place.
  */
-#ifndef KVR_HTTP_H
-#define KVR_HTTP_H
+#ifndef KVR_HTTPC_H
+#define KVR_HTTPC_H
 
 #include "kvr_connector.h"
 #include "kvr_resolve.h"
 
-#define KVR_HTTP_URL_MAX 4096U
-#define KVR_HTTP_BODY_MAX KVR_MIB(1) /* of an answer */
-#define KVR_HTTP_AT_ONCE_MAX 1024U
+#define KVR_HTTPC_URL_MAX 4096U
+#define KVR_HTTPC_BODY_MAX KVR_MIB(1) /* of an answer */
+#define KVR_HTTPC_AT_ONCE_MAX 1024U
 
-struct kvr_http;
+struct kvr_httpc;
 
-/* All but tls is only read while kvr_http_new runs. */
-struct kvr_http_opts {
+/* All but tls is only read while kvr_httpc_new runs. */
+struct kvr_httpc_opts {
 	const char *host;    /* of the URL; IPv6 without brackets */
 	uint16_t    port;
 	const struct kvr_addrs *addrs; /* where host is: nobody looks names up in here */
@@ -33,24 +33,24 @@ struct kvr_http_opts {
 	const struct kvr_tls_opts *tls; /* NULL: plain; server_name is not for here */
 	uint64_t    connect_ns;
 	uint64_t    idle_ns; /* a connection that was idle so long is not used again */
-	uint32_t    at_once; /* exchanges, 1 to KVR_HTTP_AT_ONCE_MAX */
+	uint32_t    at_once; /* exchanges, 1 to KVR_HTTPC_AT_ONCE_MAX */
 	uint32_t    piece;   /* bytes of a body that are taken at a time */
 };
 
-bool kvr_http_is_built(void);
-/* Whether there can be a kvr_http with these files: CONFIG says what is missing. */
-KVR_MUST_USE enum kvr_err kvr_http_check(const struct kvr_tls_opts *, char *why, size_t why_cap);
+bool kvr_httpc_is_built(void);
+/* Whether there can be a kvr_httpc with these files: CONFIG says what is missing. */
+KVR_MUST_USE enum kvr_err kvr_httpc_check(const struct kvr_tls_opts *, char *why, size_t why_cap);
 
 /* NOMEM with a sentence. Connects nothing yet. */
-KVR_MUST_USE enum kvr_err kvr_http_new(
-    const struct kvr_http_opts *, struct kvr_http **ret, char *why, size_t why_cap);
+KVR_MUST_USE enum kvr_err kvr_httpc_new(
+    const struct kvr_httpc_opts *, struct kvr_httpc **ret, char *why, size_t why_cap);
 /* Drops what is in flight. NULL is fine. */
-void kvr_http_free(struct kvr_http *take);
+void kvr_httpc_free(struct kvr_httpc *take);
 
-enum kvr_http_method { KVR_HTTP_GET, KVR_HTTP_POST, KVR_HTTP_PUT };
+enum kvr_httpc_method { KVR_HTTPC_GET, KVR_HTTPC_POST, KVR_HTTPC_PUT };
 
-struct kvr_http_ask {
-	enum kvr_http_method method;
+struct kvr_httpc_ask {
+	enum kvr_httpc_method method;
 	const char *path;    /* from '/' on, encoded; copied */
 	const char *type;    /* Content-Type of PUT and POST; lives as long as the process */
 	/* PUT: one behind the other. What they point to stays until end or free. */
@@ -59,18 +59,18 @@ struct kvr_http_ask {
 };
 
 /* The number that the next exchange will have; -1: at_once are in flight, or no memory. */
-int32_t kvr_http_idle(struct kvr_http *);
+int32_t kvr_httpc_idle(struct kvr_httpc *);
 /* That number; -1 as above. */
-int32_t kvr_http_start(struct kvr_http *, const struct kvr_http_ask *);
+int32_t kvr_httpc_start(struct kvr_httpc *, const struct kvr_httpc_ask *);
 
 /* KVR_OK: an answer is there, or nothing is in flight. TIMEOUT, CANCELLED. kick may be NULL. */
-KVR_MUST_USE enum kvr_err kvr_http_wait(
-    struct kvr_http *, uint64_t until_ns, struct kvr_kick *kick);
+KVR_MUST_USE enum kvr_err kvr_httpc_wait(
+    struct kvr_httpc *, uint64_t until_ns, struct kvr_kick *kick);
 
 /* One that is over and has not been given out; -1: none. */
-int32_t kvr_http_next(struct kvr_http *);
+int32_t kvr_httpc_next(struct kvr_httpc *);
 
-struct kvr_http_answer {
+struct kvr_httpc_answer {
 	enum kvr_err err;    /* OK: an answer came. DOWN, PROTO, AUTH: none did */
 	uint32_t    status;  /* 200 */
 	const char *type;    /* Content-Type; "" */
@@ -78,10 +78,10 @@ struct kvr_http_answer {
 	const char *why;     /* err: what happened, without the server's name */
 };
 
-/* Good until kvr_http_end of this number. */
-void kvr_http_answer(const struct kvr_http *, int32_t i, struct kvr_http_answer *ret);
+/* Good until kvr_httpc_end of this number. */
+void kvr_httpc_answer(const struct kvr_httpc *, int32_t i, struct kvr_httpc_answer *ret);
 /* Gives a number back, also one that is in flight: its connection is then closed. */
-void kvr_http_end(struct kvr_http *, int32_t i);
-bool kvr_http_in_flight(const struct kvr_http *, int32_t i);
+void kvr_httpc_end(struct kvr_httpc *, int32_t i);
+bool kvr_httpc_in_flight(const struct kvr_httpc *, int32_t i);
 
 #endif

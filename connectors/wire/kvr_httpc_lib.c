@@ -10,7 +10,7 @@
  *   redirects   nobody documents one; payload must not go elsewhere.
  *   dot paths   are sent as they are, for a key is not a path.
  */
-#include "kvr_http_part.h"
+#include "kvr_httpc_part.h"
 
 #include <curl/curl.h>
 #include <pthread.h>
@@ -26,15 +26,15 @@ enum state { FREE, FLIES, OVER, OUT };
 struct exchange {
 	CURL *easy;
 	enum state state;
-	enum kvr_http_method method;
+	enum kvr_httpc_method method;
 	CURLcode code;
-	struct kvr_http_out out;
-	struct kvr_http_in in;
+	struct kvr_httpc_out out;
+	struct kvr_httpc_in in;
 	char type[64];
 	char why[CURL_ERROR_SIZE];
 };
 
-struct kvr_http {
+struct kvr_httpc {
 	CURLM *multi;
 	struct curl_slist *headers[3]; /* by method */
 	struct curl_slist *where;
@@ -56,13 +56,13 @@ begin_process(void)
 }
 
 bool
-kvr_http_is_built(void)
+kvr_httpc_is_built(void)
 {
 	return true;
 }
 
 enum kvr_err
-kvr_http_check(const struct kvr_tls_opts *tls, char *why, size_t why_cap)
+kvr_httpc_check(const struct kvr_tls_opts *tls, char *why, size_t why_cap)
 {
 	pthread_once(&once, begin_process);
 	if (once_code != CURLE_OK) {
@@ -75,7 +75,7 @@ kvr_http_check(const struct kvr_tls_opts *tls, char *why, size_t why_cap)
 		snprintf(why, why_cap, "this libcurl has no TLS: https is not possible");
 		return KVR_E_CONFIG;
 	}
-	return kvr_http_files(tls, why, why_cap) ? KVR_OK : KVR_E_CONFIG;
+	return kvr_httpc_files(tls, why, why_cap) ? KVR_OK : KVR_E_CONFIG;
 }
 
 /* ---- what libcurl calls ---- */
@@ -84,7 +84,7 @@ static size_t
 give_body(char *to, size_t size, size_t n, void *arg)
 {
 	struct exchange *x = arg;
-	return kvr_http_out_take(&x->out, to, size * n);
+	return kvr_httpc_out_take(&x->out, to, size * n);
 }
 
 /* A kept connection may turn out to be dead with the first bytes: they are sent again. */
@@ -92,7 +92,7 @@ static int
 go_back(void *arg, curl_off_t to, int origin)
 {
 	struct exchange *x = arg;
-	if (origin != SEEK_SET || to < 0 || (uint64_t)to > kvr_http_out_len(&x->out))
+	if (origin != SEEK_SET || to < 0 || (uint64_t)to > kvr_httpc_out_len(&x->out))
 		return CURL_SEEKFUNC_FAIL;
 	x->out.at = (uint64_t)to;
 	return CURL_SEEKFUNC_OK;
@@ -105,17 +105,17 @@ take_header(char *line, size_t size, size_t n, void *arg)
 	long status = 0;
 	curl_off_t announced = -1;
 	curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (!kvr_http_in_header(&x->in, line, size * n, (uint32_t)status))
+	if (!kvr_httpc_in_header(&x->in, line, size * n, (uint32_t)status))
 		return size * n;
 	curl_easy_getinfo(x->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
-	return kvr_http_in_announced(&x->in, announced) ? size * n : 0;
+	return kvr_httpc_in_announced(&x->in, announced) ? size * n : 0;
 }
 
 static size_t
 take_body(char *from, size_t size, size_t n, void *arg)
 {
 	struct exchange *x = arg;
-	return kvr_http_in_body(&x->in, from, size * n) ? size * n : 0;
+	return kvr_httpc_in_body(&x->in, from, size * n) ? size * n : 0;
 }
 
 /* ---- one exchange ---- */
@@ -148,7 +148,7 @@ set_tls(CURL *easy, const struct kvr_tls_opts *tls)
 
 /* What stays the same for all exchanges that this handle will have. */
 static void
-set_once(struct kvr_http *h, struct exchange *x)
+set_once(struct kvr_httpc *h, struct exchange *x)
 {
 	CURL *e = x->easy;
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
@@ -177,15 +177,15 @@ set_once(struct kvr_http *h, struct exchange *x)
 }
 
 static void
-set_method(struct kvr_http *h, struct exchange *x)
+set_method(struct kvr_httpc *h, struct exchange *x)
 {
 	CURL *e = x->easy;
 	/* Each of the three takes back what the others have set. */
-	if (x->method == KVR_HTTP_PUT) {
+	if (x->method == KVR_HTTPC_PUT) {
 		curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
 		curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE,
-		    (curl_off_t)kvr_http_out_len(&x->out));
-	} else if (x->method == KVR_HTTP_POST) {
+		    (curl_off_t)kvr_httpc_out_len(&x->out));
+	} else if (x->method == KVR_HTTPC_POST) {
 		curl_easy_setopt(e, CURLOPT_UPLOAD, 0L);
 		curl_easy_setopt(e, CURLOPT_POST, 1L);
 		curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, 0L);
@@ -199,7 +199,7 @@ set_method(struct kvr_http *h, struct exchange *x)
 
 /* The list of a method is made with its first exchange: it has one Content-Type for all. */
 static bool
-headers_for(struct kvr_http *h, const struct kvr_http_ask *ask)
+headers_for(struct kvr_httpc *h, const struct kvr_httpc_ask *ask)
 {
 	char line[128];
 	struct curl_slist *list, *more;
@@ -222,7 +222,7 @@ headers_for(struct kvr_http *h, const struct kvr_http_ask *ask)
 }
 
 int32_t
-kvr_http_idle(struct kvr_http *h)
+kvr_httpc_idle(struct kvr_httpc *h)
 {
 	for (uint32_t i = 0; i < h->at_once; i++) {
 		struct exchange *x = &h->exchange[i];
@@ -236,17 +236,17 @@ kvr_http_idle(struct kvr_http *h)
 }
 
 int32_t
-kvr_http_start(struct kvr_http *h, const struct kvr_http_ask *ask)
+kvr_httpc_start(struct kvr_httpc *h, const struct kvr_httpc_ask *ask)
 {
-	char url[KVR_HTTP_URL_MAX + sizeof(h->base)];
-	int32_t i = kvr_http_idle(h);
+	char url[KVR_HTTPC_URL_MAX + sizeof(h->base)];
+	int32_t i = kvr_httpc_idle(h);
 	if (i < 0 || !headers_for(h, ask))
 		return -1;
 	struct exchange *x = &h->exchange[i];
 	x->method = ask->method;
 	x->type[0] = x->why[0] = '\0';
-	x->out = (struct kvr_http_out){ .span = { ask->body[0], ask->body[1] }, .piece = h->piece };
-	kvr_http_in_begin(&x->in);
+	x->out = (struct kvr_httpc_out){ .span = { ask->body[0], ask->body[1] }, .piece = h->piece };
+	kvr_httpc_in_begin(&x->in);
 	set_method(h, x);
 	curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, ms(ask->limit_ns));
 	int len = snprintf(url, sizeof(url), "%s%s", h->base, ask->path);
@@ -259,7 +259,7 @@ kvr_http_start(struct kvr_http *h, const struct kvr_http_ask *ask)
 }
 
 static void
-finish(struct kvr_http *h, struct exchange *x, CURLcode code)
+finish(struct kvr_httpc *h, struct exchange *x, CURLcode code)
 {
 	const char *type = NULL;
 	curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
@@ -270,7 +270,7 @@ finish(struct kvr_http *h, struct exchange *x, CURLcode code)
 }
 
 static uint32_t
-collect(struct kvr_http *h)
+collect(struct kvr_httpc *h)
 {
 	uint32_t n = 0;
 	int left;
@@ -286,7 +286,7 @@ collect(struct kvr_http *h)
 }
 
 enum kvr_err
-kvr_http_wait(struct kvr_http *h, uint64_t until_ns, struct kvr_kick *kick)
+kvr_httpc_wait(struct kvr_httpc *h, uint64_t until_ns, struct kvr_kick *kick)
 {
 	for (;;) {
 		int running = 0;
@@ -307,7 +307,7 @@ kvr_http_wait(struct kvr_http *h, uint64_t until_ns, struct kvr_kick *kick)
 }
 
 int32_t
-kvr_http_next(struct kvr_http *h)
+kvr_httpc_next(struct kvr_httpc *h)
 {
 	for (uint32_t i = 0; i < h->at_once; i++) {
 		if (h->exchange[i].state == OVER) {
@@ -341,17 +341,17 @@ err_of(const struct exchange *x)
 }
 
 void
-kvr_http_answer(const struct kvr_http *h, int32_t i, struct kvr_http_answer *ret)
+kvr_httpc_answer(const struct kvr_httpc *h, int32_t i, struct kvr_httpc_answer *ret)
 {
 	const struct exchange *x = &h->exchange[i];
 	const char *why = x->why[0] != '\0' ? x->why : curl_easy_strerror(x->code);
-	*ret = (struct kvr_http_answer){ .err = err_of(x), .status = x->in.status,
+	*ret = (struct kvr_httpc_answer){ .err = err_of(x), .status = x->in.status,
 		.type = x->type, .body = { x->in.at, x->in.len },
 		.why = x->in.too_long ? "an answer without end" : why };
 }
 
 void
-kvr_http_end(struct kvr_http *h, int32_t i)
+kvr_httpc_end(struct kvr_httpc *h, int32_t i)
 {
 	struct exchange *x = &h->exchange[i];
 	if (x->state == FLIES)
@@ -360,7 +360,7 @@ kvr_http_end(struct kvr_http *h, int32_t i)
 }
 
 bool
-kvr_http_in_flight(const struct kvr_http *h, int32_t i)
+kvr_httpc_in_flight(const struct kvr_httpc *h, int32_t i)
 {
 	return h->exchange[i].state == FLIES;
 }
@@ -369,10 +369,10 @@ kvr_http_in_flight(const struct kvr_http *h, int32_t i)
 
 /* What is told here is not asked of a resolver. */
 static bool
-set_where(struct kvr_http *h, const struct kvr_http_opts *o)
+set_where(struct kvr_httpc *h, const struct kvr_httpc_opts *o)
 {
 	char text[KVR_RESOLVE_MAX * 64 + 300];
-	if (!kvr_http_base(o, h->base, sizeof(h->base)) || !kvr_http_resolved(o, text, sizeof(text)))
+	if (!kvr_httpc_base(o, h->base, sizeof(h->base)) || !kvr_httpc_resolved(o, text, sizeof(text)))
 		return false;
 	if (text[0] != '\0')
 		h->where = curl_slist_append(NULL, text);
@@ -380,15 +380,15 @@ set_where(struct kvr_http *h, const struct kvr_http_opts *o)
 }
 
 enum kvr_err
-kvr_http_new(const struct kvr_http_opts *o, struct kvr_http **ret, char *why, size_t why_cap)
+kvr_httpc_new(const struct kvr_httpc_opts *o, struct kvr_httpc **ret, char *why, size_t why_cap)
 {
-	KVR_CHECK(o->at_once > 0 && o->at_once <= KVR_HTTP_AT_ONCE_MAX);
-	struct kvr_http *h = calloc(1, sizeof(*h) + o->at_once * sizeof(h->exchange[0]));
+	KVR_CHECK(o->at_once > 0 && o->at_once <= KVR_HTTPC_AT_ONCE_MAX);
+	struct kvr_httpc *h = calloc(1, sizeof(*h) + o->at_once * sizeof(h->exchange[0]));
 	if (h != NULL)
 		h->multi = curl_multi_init();
 	if (h == NULL || h->multi == NULL || !set_where(h, o)) {
 		snprintf(why, why_cap, "no memory for HTTP");
-		kvr_http_free(h);
+		kvr_httpc_free(h);
 		return KVR_E_NOMEM;
 	}
 	h->tls = o->tls;
@@ -406,13 +406,13 @@ kvr_http_new(const struct kvr_http_opts *o, struct kvr_http **ret, char *why, si
 }
 
 void
-kvr_http_free(struct kvr_http *take)
+kvr_httpc_free(struct kvr_httpc *take)
 {
 	if (take == NULL)
 		return;
 	for (uint32_t i = 0; i < take->at_once; i++) {
 		struct exchange *x = &take->exchange[i];
-		kvr_http_end(take, (int32_t)i);
+		kvr_httpc_end(take, (int32_t)i);
 		if (x->easy != NULL)
 			curl_easy_cleanup(x->easy);
 		free(x->in.at);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kvr_http_part.h"
+#include "kvr_httpc_part.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,13 +17,13 @@ enum {
 };
 
 uint64_t
-kvr_http_out_len(const struct kvr_http_out *o)
+kvr_httpc_out_len(const struct kvr_httpc_out *o)
 {
 	return o->span[0].len + o->span[1].len;
 }
 
 size_t
-kvr_http_out_take(struct kvr_http_out *o, char *to, size_t max)
+kvr_httpc_out_take(struct kvr_httpc_out *o, char *to, size_t max)
 {
 	size_t have = 0;
 	max = KVR_MIN(max, (size_t)o->piece);
@@ -41,7 +41,7 @@ kvr_http_out_take(struct kvr_http_out *o, char *to, size_t max)
 }
 
 void
-kvr_http_in_begin(struct kvr_http_in *in)
+kvr_httpc_in_begin(struct kvr_httpc_in *in)
 {
 	char *at = in->at;
 	size_t cap = in->cap;
@@ -50,7 +50,7 @@ kvr_http_in_begin(struct kvr_http_in *in)
 		at = NULL;
 		cap = 0;
 	}
-	*in = (struct kvr_http_in){ .at = at, .cap = cap };
+	*in = (struct kvr_httpc_in){ .at = at, .cap = cap };
 }
 
 static bool
@@ -61,7 +61,7 @@ is_named(const char *line, size_t len, const char *name)
 }
 
 bool
-kvr_http_in_header(struct kvr_http_in *in, const char *line, size_t len, uint32_t status)
+kvr_httpc_in_header(struct kvr_httpc_in *in, const char *line, size_t len, uint32_t status)
 {
 	if (in->heads_over || len == 0) /* lines behind a body in pieces */
 		return false;
@@ -76,7 +76,7 @@ kvr_http_in_header(struct kvr_http_in *in, const char *line, size_t len, uint32_
 }
 
 bool
-kvr_http_in_announced(struct kvr_http_in *in, int64_t len)
+kvr_httpc_in_announced(struct kvr_httpc_in *in, int64_t len)
 {
 	/* Such a body ends with the connection, so who waits for it may wait for ever. */
 	in->enough = in->status >= 300 && in->status != 304 && len < 0 && !in->has_coding;
@@ -84,7 +84,7 @@ kvr_http_in_announced(struct kvr_http_in *in, int64_t len)
 }
 
 static bool
-grow(struct kvr_http_in *in, size_t len)
+grow(struct kvr_httpc_in *in, size_t len)
 {
 	size_t cap = KVR_MAX(in->cap, (size_t)FIRST);
 	while (cap < len)
@@ -98,7 +98,7 @@ grow(struct kvr_http_in *in, size_t len)
 }
 
 bool
-kvr_http_in_body(struct kvr_http_in *in, const char *from, size_t len)
+kvr_httpc_in_body(struct kvr_httpc_in *in, const char *from, size_t len)
 {
 	size_t keep = len;
 	in->came += len;
@@ -106,7 +106,7 @@ kvr_http_in_body(struct kvr_http_in *in, const char *from, size_t len)
 		keep = in->len < WORDS_MAX ? KVR_MIN(len, WORDS_MAX - in->len) : 0;
 		in->enough = in->came > DRAIN_MAX;
 	}
-	in->too_long = in->len + keep > KVR_HTTP_BODY_MAX || !grow(in, in->len + keep);
+	in->too_long = in->len + keep > KVR_HTTPC_BODY_MAX || !grow(in, in->len + keep);
 	if (in->enough || in->too_long)
 		return false;
 	if (keep > 0)
@@ -116,7 +116,7 @@ kvr_http_in_body(struct kvr_http_in *in, const char *from, size_t len)
 }
 
 bool
-kvr_http_base(const struct kvr_http_opts *o, char *ret, size_t cap)
+kvr_httpc_base(const struct kvr_httpc_opts *o, char *ret, size_t cap)
 {
 	bool v6 = strchr(o->host, ':') != NULL;
 	int len = snprintf(ret, cap, "%s://%s%s%s:%u", o->tls != NULL ? "https" : "http",
@@ -125,7 +125,7 @@ kvr_http_base(const struct kvr_http_opts *o, char *ret, size_t cap)
 }
 
 bool
-kvr_http_resolved(const struct kvr_http_opts *o, char *ret, size_t cap)
+kvr_httpc_resolved(const struct kvr_httpc_opts *o, char *ret, size_t cap)
 {
 	struct in6_addr any;
 	char text[64];
@@ -146,7 +146,7 @@ kvr_http_resolved(const struct kvr_http_opts *o, char *ret, size_t cap)
 }
 
 bool
-kvr_http_files(const struct kvr_tls_opts *tls, char *why, size_t why_cap)
+kvr_httpc_files(const struct kvr_tls_opts *tls, char *why, size_t why_cap)
 {
 	const char *const files[][2] = { { "tls.ca", tls->ca }, { "tls.cert", tls->cert },
 		{ "tls.key", tls->key } };

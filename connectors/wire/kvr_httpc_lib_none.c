@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In place of kvr_http_lib.c in a build without libcurl: there never is a kvr_http. */
-#include "kvr_http.h"
+/* In place of kvr_httpc_lib.c in a build without libcurl: there never is a kvr_httpc. */
+#include "kvr_httpc.h"
 
 #include <stdio.h>
 
 #define NEVER KVR_WRONG("HTTP in a build that has none")
 
 bool
-kvr_http_is_built(void)
+kvr_httpc_is_built(void)
 {
 	return false;
 }
 
 enum kvr_err
-kvr_http_check(const struct kvr_tls_opts *o, char *why, size_t why_cap)
+kvr_httpc_check(const struct kvr_tls_opts *o, char *why, size_t why_cap)
 {
 	(void)o;
 	snprintf(why, why_cap,
@@ -23,7 +23,7 @@ kvr_http_check(const struct kvr_tls_opts *o, char *why, size_t why_cap)
 }
 
 enum kvr_err
-kvr_http_new(const struct kvr_http_opts *o, struct kvr_http **ret, char *why, size_t why_cap)
+kvr_httpc_new(const struct kvr_httpc_opts *o, struct kvr_httpc **ret, char *why, size_t why_cap)
 {
 	(void)o;
 	(void)ret;
@@ -33,20 +33,20 @@ kvr_http_new(const struct kvr_http_opts *o, struct kvr_http **ret, char *why, si
 }
 
 void
-kvr_http_free(struct kvr_http *take)
+kvr_httpc_free(struct kvr_httpc *take)
 {
 	KVR_CHECK(take == NULL);
 }
 
 int32_t
-kvr_http_idle(struct kvr_http *h)
+kvr_httpc_idle(struct kvr_httpc *h)
 {
 	(void)h;
 	NEVER;
 }
 
 int32_t
-kvr_http_start(struct kvr_http *h, const struct kvr_http_ask *ask)
+kvr_httpc_start(struct kvr_httpc *h, const struct kvr_httpc_ask *ask)
 {
 	(void)h;
 	(void)ask;
@@ -54,7 +54,7 @@ kvr_http_start(struct kvr_http *h, const struct kvr_http_ask *ask)
 }
 
 enum kvr_err
-kvr_http_wait(struct kvr_http *h, uint64_t until_ns, struct kvr_kick *kick)
+kvr_httpc_wait(struct kvr_httpc *h, uint64_t until_ns, struct kvr_kick *kick)
 {
 	(void)h;
 	(void)until_ns;
@@ -63,14 +63,14 @@ kvr_http_wait(struct kvr_http *h, uint64_t until_ns, struct kvr_kick *kick)
 }
 
 int32_t
-kvr_http_next(struct kvr_http *h)
+kvr_httpc_next(struct kvr_httpc *h)
 {
 	(void)h;
 	NEVER;
 }
 
 void
-kvr_http_answer(const struct kvr_http *h, int32_t i, struct kvr_http_answer *ret)
+kvr_httpc_answer(const struct kvr_httpc *h, int32_t i, struct kvr_httpc_answer *ret)
 {
 	(void)h;
 	(void)i;
@@ -79,7 +79,7 @@ kvr_http_answer(const struct kvr_http *h, int32_t i, struct kvr_http_answer *ret
 }
 
 void
-kvr_http_end(struct kvr_http *h, int32_t i)
+kvr_httpc_end(struct kvr_httpc *h, int32_t i)
 {
 	(void)h;
 	(void)i;
@@ -87,7 +87,7 @@ kvr_http_end(struct kvr_http *h, int32_t i)
 }
 
 bool
-kvr_http_in_flight(const struct kvr_http *h, int32_t i)
+kvr_httpc_in_flight(const struct kvr_httpc *h, int32_t i)
 {
 	(void)h;
 	(void)i;
