@@ -166,6 +166,28 @@ put_fields(struct line *l, const struct kvr_msg *m, uint64_t opened_ns)
 	}
 }
 
+void
+kvr_msg_timeless(struct kvr_msg *m)
+{
+	const char *text = kvr_msg_info[m->type].fields;
+	uint8_t *from = (uint8_t *)m->word;
+	struct field f;
+	size_t off = 0;
+
+	m->cause = 0;
+	m->deadline_ns = m->deadline_ns != 0;
+	while (next_field(&text, &f)) {
+		size_t len = strlen(f.name);
+		bool time = len > 3 && (strcmp(f.name + len - 3, "_ns") == 0 ||
+		                           strcmp(f.name + len - 3, "_us") == 0);
+
+		off = (off + f.size - 1) / f.size * f.size;
+		if (time || strcmp(f.name, "seed") == 0)
+			memset(from + off, 0, f.size);
+		off += f.size;
+	}
+}
+
 const char *
 kvr_msg_text(const struct kvr_msg *m, uint64_t opened_ns, char *ret, size_t cap)
 {

@@ -28,6 +28,9 @@ const char *kvr_trace_fx(const struct kvr_fx *, uint64_t opened_ns, char *ret, s
 /* "3 OK, 1 MISS": how the keys of these rows ended; "" when none has. Returns ret. */
 const char *kvr_rows_text(const struct kvr_row *, uint32_t n, char *ret, size_t cap);
 
+/* Without what a clock or chance put into it: instants, durations, the seed, the cause. */
+void kvr_msg_timeless(struct kvr_msg *);
+
 /* The message's own fields: "err TIMEOUT took_us 12". Returns ret. */
 const char *kvr_msg_text(const struct kvr_msg *, uint64_t opened_ns, char *ret, size_t cap);
 

@@ -152,7 +152,8 @@ is_sound(const struct kvr_rec *r, uint64_t room)
 		const struct kvr_rec_step *s = kvr_rec_step(r);
 		uint64_t rows = s->rows_here != 0 ? s->msg.n_rows : 0;
 
-		return s->msg.type < KVR_MSG_N && s->msg.rows < KVR_ROWS_MAX &&
+		return r->actor < KVR_ID_N && s->msg.from < KVR_ID_N && s->msg.to < KVR_ID_N &&
+		       s->msg.type < KVR_MSG_N && s->msg.rows < KVR_ROWS_MAX &&
 		       s->msg.n_rows <= KVR_ROWS_MAX - s->msg.rows &&
 		       r->len == sizeof(*s) + rows * sizeof(struct kvr_row);
 	}

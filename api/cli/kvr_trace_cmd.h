@@ -12,7 +12,7 @@
  *   trace_follow.c   follow            trace_stat.c     stat
  *   trace_replay.c   replay            trace_step.c     step
  *                                    trace_fields.c   fields of states
- *   trace_diff.c     diff              trace_check.c    check
+ *   trace_diff.c     diff              trace_check.c    check; trace_rule.c: one of its rules
  *   trace_draw.c     draw as text or Mermaid; trace_chrome.c: for Perfetto
  *   trace_states.c   states            trace_cut.c      cut, bless
  *   trace_watch.c    watch

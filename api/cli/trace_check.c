@@ -1,37 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* check: are the rules of the house kept in this run? A line a rule; what breaks it, below. */
-#include "kvr_trace_cmd.h"
+#include "kvr_trace_rule.h"
 
 #include "kvr_metrics_state.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOLD_MAX = 5 };
 /* What a busy machine may add to a deadline before somebody must look into it. */
 static const uint64_t slack_ns = KVR_MS(100);
-
-struct rule {
-	const char *name;
-	uint64_t n, broken; /* times that it was looked at, and that it did not hold */
-	char told[TOLD_MAX][200];
-};
-
-static void breaks(struct rule *, const char *format, ...) KVR_PRINTF(2, 3);
-
-static void
-breaks(struct rule *r, const char *format, ...)
-{
-	va_list args;
-
-	if (r->broken++ >= TOLD_MAX)
-		return;
-	va_start(args, format);
-	vsnprintf(r->told[r->broken - 1], sizeof(r->told[0]), format, args);
-	va_end(args);
-}
 
 static bool
 is_closed(const struct kvr_trace_view *view)
@@ -45,8 +23,8 @@ is_closed(const struct kvr_trace_view *view)
 /* ---- answers ---- */
 
 static void
-answers(
-    const struct trace_model *m, const struct trace_ops *ops, struct rule *once, struct rule *late)
+answers(const struct trace_model *m, const struct trace_ops *ops, struct trace_rule *once,
+    struct trace_rule *late)
 {
 	bool closed = is_closed(m->view);
 
@@ -58,10 +36,11 @@ answers(
 			continue;
 		once->n++;
 		if (op->n_complete > most || op->n_release > 1)
-			breaks(once, "op %" PRIu32 ".%" PRIu64 " has %u answers and %u releases",
+			trace_breaks(once,
+			    "op %" PRIu32 ".%" PRIu64 " has %u answers and %u releases",
 			    (uint32_t)op->id, op->id >> 32, op->n_complete, op->n_release);
 		else if (closed && m->why[0] == '\0' && (op->n_complete == 0 || op->n_release == 0))
-			breaks(once,
+			trace_breaks(once,
 			    "op %" PRIu32 ".%" PRIu64 " has %u answers and %u releases when "
 			    "all is closed",
 			    (uint32_t)op->id, op->id >> 32, op->n_complete, op->n_release);
@@ -70,7 +49,7 @@ answers(
 		late->n++;
 		uint64_t until_ns = KVR_MAX(op->deadline_ns, op->asked_ns);
 		if (op->answered_ns > until_ns + slack_ns)
-			breaks(late,
+			trace_breaks(late,
 			    "op %" PRIu32 ".%" PRIu64 " was answered %.3f ms after its deadline",
 			    (uint32_t)op->id, op->id >> 32,
 			    (double)(op->answered_ns - until_ns) / 1e6);
@@ -79,7 +58,7 @@ answers(
 
 /* A worker's answer that is late; only payload and lookups have deadlines of callers. */
 static void
-workers(const struct trace_model *m, struct rule *late)
+workers(const struct trace_model *m, struct trace_rule *late)
 {
 	for (uint64_t i = 0; i < m->n; i++) {
 		const struct kvr_rec_step *s = m->step[i].rec;
@@ -90,7 +69,7 @@ workers(const struct trace_model *m, struct rule *late)
 			continue;
 		late->n++;
 		if (s->now_ns > s->msg.deadline_ns && s->now_ns - s->msg.deadline_ns > slack_ns)
-			breaks(late,
+			trace_breaks(late,
 			    "step %" PRIu64 ": %s gave part %u.%u back %.3f ms after its deadline",
 			    s->step, kvr_id_name(s->msg.from, id, sizeof(id)),
 			    KVR_PART_SLOT(s->msg.part), s->msg.part >> 16,
@@ -106,19 +85,19 @@ struct holder {
 };
 
 static void
-sent(struct holder *all, const struct kvr_msg *m, uint64_t step, struct rule *r)
+sent(struct holder *all, const struct kvr_msg *m, uint64_t step, struct trace_rule *r)
 {
 	struct holder *h = &all[KVR_PART_SLOT(m->part)];
 	char a[24], b[24];
 
 	r->n++;
 	if (h->part == m->part && h->id != m->from)
-		breaks(r, "step %" PRIu64 ": %s sends part %u.%u, which %s has", step,
+		trace_breaks(r, "step %" PRIu64 ": %s sends part %u.%u, which %s has", step,
 		    kvr_id_name(m->from, a, sizeof(a)), KVR_PART_SLOT(m->part), m->part >> 16,
 		    kvr_id_name(h->id, b, sizeof(b)));
 	if (h->part != m->part && h->part != 0 && h->id != KVR_ID_ROUTER)
-		breaks(r, "step %" PRIu64 ": a new part in place %u, whose part %s still has", step,
-		    KVR_PART_SLOT(m->part), kvr_id_name(h->id, b, sizeof(b)));
+		trace_breaks(r, "step %" PRIu64 ": a new part in place %u, whose part %s still has",
+		    step, KVR_PART_SLOT(m->part), kvr_id_name(h->id, b, sizeof(b)));
 	*h = (struct holder){ m->part, m->to };
 }
 
@@ -130,7 +109,7 @@ owned(const struct kvr_msg *m)
 }
 
 static void
-holders(const struct trace_model *m, struct rule *one, struct rule *home)
+holders(const struct trace_model *m, struct trace_rule *one, struct trace_rule *home)
 {
 	static struct holder all[KVR_PARTS_MAX];
 	char id[24];
@@ -154,112 +133,15 @@ holders(const struct trace_model *m, struct rule *one, struct rule *home)
 	for (uint32_t i = 0; i < KVR_PARTS_MAX; i++) {
 		home->n += all[i].part != 0;
 		if (all[i].part != 0 && all[i].id != KVR_ID_ROUTER)
-			breaks(home, "part %u.%u is still with %s", i, all[i].part >> 16,
+			trace_breaks(home, "part %u.%u is still with %s", i, all[i].part >> 16,
 			    kvr_id_name(all[i].id, id, sizeof(id)));
-	}
-}
-
-/* ---- arrows ---- */
-
-enum {
-	API = 1,
-	ROUTER = 2,
-	TRANSFER = 4,
-	METRICS = 8,
-	TIER = 16,
-	LINK = 32,
-	HAND = 64,
-	SELF = 128,
-	DECIDERS = ROUTER | TRANSFER | METRICS | TIER | LINK
-};
-
-/* Who may send what to whom: at most three kinds of pairs a message. */
-static const struct {
-	uint8_t from, to;
-} arrow[KVR_MSG_N][4] = {
-	[KVR_MSG_START] = { { API, DECIDERS } },
-	[KVR_MSG_CONFIG] = { { API, DECIDERS } },
-	[KVR_MSG_STOP] = { { API, ROUTER }, { ROUTER, TIER | TRANSFER | METRICS }, { TIER, LINK } },
-	[KVR_MSG_STOPPED] = { { HAND, LINK }, { LINK, TIER }, { TIER | TRANSFER | METRICS, ROUTER },
-	    { ROUTER, API } },
-	[KVR_MSG_TIMER] = { { DECIDERS, SELF } },
-	[KVR_MSG_CONTINUE] = { { DECIDERS, SELF } },
-	[KVR_MSG_SUBMIT] = { { API, ROUTER } },
-	[KVR_MSG_SLICE] = { { ROUTER, SELF } },
-	[KVR_MSG_CANCEL] = { { API, ROUTER } },
-	[KVR_MSG_COMPLETE] = { { ROUTER, API } },
-	[KVR_MSG_RELEASE] = { { ROUTER, API } },
-	[KVR_MSG_PART] = { { ROUTER, TIER }, { TIER, LINK }, { LINK, HAND } },
-	[KVR_MSG_PART_DONE] = { { HAND, LINK }, { LINK, TIER }, { TIER, ROUTER } },
-	[KVR_MSG_PART_CANCEL] = { { ROUTER, TIER | TRANSFER }, { TIER, LINK }, { LINK, HAND } },
-	[KVR_MSG_ENCODE] = { { ROUTER, TRANSFER }, { TRANSFER, HAND } },
-	[KVR_MSG_ENCODED] = { { HAND, TRANSFER }, { TRANSFER, ROUTER } },
-	[KVR_MSG_DECODE] = { { ROUTER, TRANSFER }, { TRANSFER, HAND } },
-	[KVR_MSG_DECODED] = { { HAND, TRANSFER }, { TRANSFER, ROUTER } },
-	[KVR_MSG_COPY] = { { ROUTER, TRANSFER }, { TRANSFER, HAND } },
-	[KVR_MSG_COPIED] = { { HAND, TRANSFER }, { TRANSFER, ROUTER } },
-	[KVR_MSG_DIAL] = { { TIER, LINK }, { LINK, HAND } },
-	[KVR_MSG_DIALED] = { { HAND, LINK } },
-	[KVR_MSG_PING] = { { TIER, LINK }, { LINK, HAND } },
-	[KVR_MSG_PONG] = { { HAND, LINK }, { LINK, TIER } },
-	[KVR_MSG_HANG_UP] = { { TIER, LINK }, { LINK, HAND } },
-	[KVR_MSG_LINK_STATE] = { { LINK, TIER } },
-	[KVR_MSG_TIER_STATE] = { { TIER, ROUTER | METRICS } },
-	[KVR_MSG_OP_STAT] = { { ROUTER, METRICS } },
-	[KVR_MSG_COUNT] = { { DECIDERS, METRICS } },
-	[KVR_MSG_PART_STAT] = { { TIER | ROUTER, METRICS } },
-	[KVR_MSG_STAGE_STAT] = { { LINK | TRANSFER, METRICS } },
-};
-
-static uint8_t
-kind_of(uint16_t id)
-{
-	if (id <= KVR_ID_API)
-		return API;
-	if (id == KVR_ID_ROUTER)
-		return ROUTER;
-	if (id == KVR_ID_TRANSFER)
-		return TRANSFER;
-	if (id == KVR_ID_METRICS)
-		return METRICS;
-	if (id >= KVR_ID_TIER && id < KVR_ID_LINK)
-		return TIER;
-	return id >= KVR_ID_LINK && id < KVR_ID_WORKER ? LINK : HAND;
-}
-
-static void
-along(const struct kvr_msg *m, uint64_t step, struct rule *r)
-{
-	char from[24], to[24];
-
-	r->n++;
-	for (size_t i = 0; i < KVR_LEN(arrow[0]); i++) {
-		uint8_t ends = arrow[m->type][i].to;
-
-		if ((arrow[m->type][i].from & kind_of(m->from)) != 0 &&
-		    ((ends & kind_of(m->to)) != 0 || (ends == SELF && m->from == m->to)))
-			return;
-	}
-	breaks(r, "step %" PRIu64 ": %s from %s to %s", step, kvr_msg_info[m->type].name,
-	    kvr_id_name(m->from, from, sizeof(from)), kvr_id_name(m->to, to, sizeof(to)));
-}
-
-static void
-arrows(const struct trace_model *m, struct rule *r)
-{
-	for (uint64_t i = 0; i < m->n; i++) {
-		const struct trace_step *s = &m->step[i];
-
-		along(&s->rec->msg, s->rec->step, r);
-		for (uint32_t k = 0; k < s->n_fx; k++)
-			along(&m->fx[s->fx + k].msg, s->rec->step, r);
 	}
 }
 
 /* ---- budgets ---- */
 
 static void
-budgets(const struct trace_model *m, struct rule *r, char *ret, size_t cap)
+budgets(const struct trace_model *m, struct trace_rule *r, char *ret, size_t cap)
 {
 	uint64_t fx = 0, lines = 0;
 	const struct kvr_rec_step *most = NULL, *widest = NULL;
@@ -270,7 +152,7 @@ budgets(const struct trace_model *m, struct rule *r, char *ret, size_t cap)
 
 		r->n++;
 		if (s->rec->n_fx > KVR_FX_MAX || s->touched > KVR_TOUCH_MAX)
-			breaks(r, "step %" PRIu64 ": %u effects, %u lines", s->rec->step,
+			trace_breaks(r, "step %" PRIu64 ": %u effects, %u lines", s->rec->step,
 			    s->rec->n_fx, s->touched);
 		if (most == NULL || s->rec->n_fx > fx) {
 			most = s->rec;
@@ -293,7 +175,7 @@ budgets(const struct trace_model *m, struct rule *r, char *ret, size_t cap)
 /* ---- what the states say at the end ---- */
 
 static void
-conserved(const struct kvr_metrics_state *s, struct rule *r)
+conserved(const struct kvr_metrics_state *s, struct trace_rule *r)
 {
 	for (uint32_t t = 0; t < s->n_tiers; t++) {
 		for (uint32_t v = 0; v < KVR_VERB_PING; v++) {
@@ -304,7 +186,7 @@ conserved(const struct kvr_metrics_state *s, struct rule *r)
 				sum += c->error[e] + c->dropped[e];
 			r->n++;
 			if (sum != c->keys)
-				breaks(r,
+				trace_breaks(r,
 				    "tier %u, verb %u: %" PRIu64 " keys, %" PRIu64
 				    " with an outcome",
 				    t, v, c->keys, sum);
@@ -313,7 +195,7 @@ conserved(const struct kvr_metrics_state *s, struct rule *r)
 }
 
 static void
-is_none(const struct kvr_actor *a, const char *field, struct rule *r)
+is_none(const struct kvr_actor *a, const char *field, struct trace_rule *r)
 {
 	struct kvr_place p;
 	char value[KVR_FIELD_VALUE];
@@ -323,12 +205,12 @@ is_none(const struct kvr_actor *a, const char *field, struct rule *r)
 	r->n++;
 	kvr_field_value(&p, a->self, 0, value, sizeof(value));
 	if (strcmp(value, "0") != 0)
-		breaks(r, "%s: %s is %s", a->spec->name, field, value);
+		trace_breaks(r, "%s: %s is %s", a->spec->name, field, value);
 }
 
 /* Nothing is under way: what is counted as under way must be nothing. */
 static void
-at_home(const struct kvr_replay *r, struct rule *home)
+at_home(const struct kvr_replay *r, struct trace_rule *home)
 {
 	is_none(kvr_replay_actor(r, KVR_ID_ROUTER), "n_ops", home);
 	is_none(kvr_replay_actor(r, KVR_ID_ROUTER), "n_parts", home);
@@ -342,8 +224,8 @@ at_home(const struct kvr_replay *r, struct rule *home)
 }
 
 static void
-states(struct trace_cmd *c, const struct kvr_trace_view *view, struct rule *same, struct rule *law,
-    struct rule *home)
+states(struct trace_cmd *c, const struct kvr_trace_view *view, struct trace_rule *same,
+    struct trace_rule *law, struct trace_rule *home)
 {
 	struct kvr_replay *r = NULL;
 	struct kvr_replay_diff diff;
@@ -352,13 +234,14 @@ states(struct trace_cmd *c, const struct kvr_trace_view *view, struct rule *same
 	enum kvr_err err = kvr_replay_open(view, kvr_spec_of, c->anyway, &r, why, sizeof(why));
 
 	if (err != KVR_OK) {
-		breaks(same, "%s", why);
+		trace_breaks(same, "%s", why);
 		return;
 	}
 	err = kvr_replay_all(r, &steps, &diff);
 	same->n = steps;
 	if (err != KVR_OK)
-		breaks(same, "%s", err == KVR_E_CORRUPT ? diff.text : "it has lost its beginning");
+		trace_breaks(
+		    same, "%s", err == KVR_E_CORRUPT ? diff.text : "it has lost its beginning");
 	const struct kvr_actor *metrics = kvr_replay_actor(r, KVR_ID_METRICS);
 	if (err == KVR_OK && metrics != NULL)
 		conserved(metrics->self, law);
@@ -371,7 +254,7 @@ int
 trace_check(struct trace_cmd *c, const struct kvr_trace_view *view, const char *path)
 {
 	enum { SAME, ONCE, LATE, WORKERS, ONE, HOME, ARROWS, BUDGET, LAW, N };
-	static struct rule rule[N] = {
+	static struct trace_rule rule[N] = {
 		[SAME] = { .name = "every step is decided the same today" },
 		[ONCE] = { .name = "every operation is answered once" },
 		[LATE] = { .name = "no answer comes after its deadline" },
@@ -396,10 +279,10 @@ trace_check(struct trace_cmd *c, const struct kvr_trace_view *view, const char *
 	answers(m, &ops, &rule[ONCE], &rule[LATE]);
 	workers(m, &rule[WORKERS]);
 	holders(m, &rule[ONE], &rule[HOME]);
-	arrows(m, &rule[ARROWS]);
+	trace_rule_arrows(m, &rule[ARROWS]);
 	budgets(m, &rule[BUDGET], most, sizeof(most));
 	for (int i = 0; i < N; i++) {
-		const struct rule *r = &rule[i];
+		const struct trace_rule *r = &rule[i];
 
 		broken += r->broken;
 		printf("%-8s %s (%" PRIu64 " looked at)\n",
@@ -407,10 +290,10 @@ trace_check(struct trace_cmd *c, const struct kvr_trace_view *view, const char *
 		    : r->n == 0   ? "nothing"
 		                  : "ok",
 		    r->name, r->n);
-		for (uint64_t k = 0; k < r->broken && k < TOLD_MAX; k++)
+		for (uint64_t k = 0; k < r->broken && k < TRACE_TOLD_MAX; k++)
 			printf("         %s\n", r->told[k]);
-		if (r->broken > TOLD_MAX)
-			printf("         and %" PRIu64 " more\n", r->broken - TOLD_MAX);
+		if (r->broken > TRACE_TOLD_MAX)
+			printf("         and %" PRIu64 " more\n", r->broken - TRACE_TOLD_MAX);
 	}
 	printf("%s\n", most);
 	trace_ops_free(&ops);

@@ -92,8 +92,10 @@ write_text(struct trace_cmd *c, const struct kvr_trace_view *view, FILE *to)
 		const struct trace_step *s = &m->step[i];
 
 		kvr_trace_line(m->head, &s->rec->rec, kvr_spec_of, line, sizeof(line));
-		*strstr(line, " digest ") = '\0';
-		fprintf(to, "%s\n", line);
+		const char *digest = strstr(line, " digest ");
+		int len = digest == NULL ? (int)strlen(line) : (int)(digest - line);
+
+		fprintf(to, "%.*s\n", len, line);
 		for (uint32_t k = 0; k < s->n_fx; k++)
 			fprintf(to, "%24s%s\n", "-> ",
 			    kvr_trace_fx(

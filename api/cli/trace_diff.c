@@ -81,40 +81,12 @@ close_side(struct side *s)
 
 /* ---- comparing ---- */
 
-/* A message without what a clock or chance put into it. */
 static struct kvr_msg
 timeless(const struct kvr_msg *m)
 {
 	struct kvr_msg t = *m;
 
-	t.cause = 0;
-	t.deadline_ns = m->deadline_ns != 0;
-	switch (m->type) {
-	case KVR_MSG_START:
-		t.START.seed = 0;
-		break;
-	case KVR_MSG_PART:
-		t.PART.queued_ns = 0;
-		break;
-	case KVR_MSG_PART_DONE:
-		t.PART_DONE.took_us = 0;
-		break;
-	case KVR_MSG_ENCODED:
-	case KVR_MSG_DECODED:
-	case KVR_MSG_COPIED:
-	case KVR_MSG_DIALED:
-	case KVR_MSG_PONG:
-		t.DIALED.took_us = 0; /* the same fields in all of them */
-		break;
-	case KVR_MSG_OP_STAT:
-		t.OP_STAT.took_us = 0;
-		break;
-	case KVR_MSG_PART_STAT:
-		t.PART_STAT.took_us = 0;
-		break;
-	default:
-		break;
-	}
+	kvr_msg_timeless(&t);
 	return t;
 }
 

@@ -275,7 +275,7 @@ find_stops(struct stand *s)
 		const struct kvr_rec *r = kvr_trace_view_at(s->view, i);
 
 		if (r->kind == KVR_REC_STEP && kvr_rec_step(r)->after != KVR_STATE_BROKEN &&
-		    trace_is_wanted(s->c, s->view, r))
+		    kvr_replay_actor(s->r, r->actor) != NULL && trace_is_wanted(s->c, s->view, r))
 			s->stop[s->n++] = i;
 	}
 	return s->stop != NULL;

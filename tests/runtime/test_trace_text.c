@@ -78,6 +78,12 @@ START_TEST(a_record_is_one_line_of_fixed_columns)
 	m.OP_STAT.err = KVR_E_MISS;
 	m.OP_STAT.bytes = 1;
 	ck_assert_str_eq(kvr_msg_text(&m, 0, text, sizeof(text)), "kind lookup err MISS bytes 1");
+	m.OP_STAT.took_us = 17;
+	m.deadline_ns = 5;
+	kvr_msg_timeless(&m);
+	ck_assert_uint_eq(m.OP_STAT.took_us, 0);
+	ck_assert_uint_eq(m.deadline_ns, 1); /* that there is one */
+	ck_assert_uint_eq(m.OP_STAT.bytes, 1);
 	kvr_trace_view_free(v);
 	duo_close(&run);
 	kvr_trace_close(t);

@@ -110,6 +110,7 @@ void swarm_tape_close(struct swarm *);
 bool swarm_tape_keep(struct swarm *, const char *path, const char *why);
 
 /* swarm_run.c */
-uint64_t swarm_run(struct swarm *, uint64_t seed, bool record, bool show);
+/* keep: where the trace is put, NULL: it is not. */
+uint64_t swarm_run(struct swarm *, uint64_t seed, bool record, bool show, const char *keep);
 
 #endif

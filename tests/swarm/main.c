@@ -14,7 +14,7 @@
 struct options {
 	uint64_t from, to, jobs;
 	const char *traces; /* directory for traces of runs that broke */
-	bool each, record, show;
+	bool each, record, show, keep;
 };
 
 static struct swarm swarm;
@@ -23,13 +23,14 @@ static const char *program;
 
 static const char usage[] =
     "usage: kvrelay_swarm [--seeds A..B] [--jobs N] [--each] [--no-record] [--show]\n"
-    "                     [--traces DIR]\n"
+    "                     [--traces DIR] [--keep]\n"
     "  --seeds A..B  these runs; default 1..300\n"
     "  --jobs N      in N processes\n"
     "  --each        a line per seed, with the digest of its run\n"
     "  --no-record   runs are not recorded and not replayed\n"
     "  --show        every step of every run, to read\n"
     "  --traces DIR  where the trace of a run that breaks is put; default: here\n"
+    "  --keep        the traces of all others, too\n"
     "The last line has the sum of all digests. Exit: 0, 1: a run broke, 2: usage.\n";
 
 /* Whatever breaks, the command that shows it again is what a person needs first. */
@@ -62,7 +63,8 @@ static uint64_t
 run_seed(uint64_t seed)
 {
 	kvr_on_panic(on_panic, NULL); /* a replay before may have left its own */
-	const uint64_t run[2] = { seed, swarm_run(&swarm, seed, options.record, options.show) };
+	const uint64_t run[2] = { seed, swarm_run(&swarm, seed, options.record, options.show,
+		                            options.keep ? options.traces : NULL) };
 
 	if (options.each)
 		printf("seed %" PRIu64 " digest %016" PRIx64 "\n", seed, run[1]);
@@ -169,6 +171,10 @@ parse(int argc, char **argv)
 		}
 		if (strcmp(argv[i], "--show") == 0) {
 			options.show = true;
+			continue;
+		}
+		if (strcmp(argv[i], "--keep") == 0) {
+			options.keep = true;
 			continue;
 		}
 		if (strcmp(argv[i], "--no-record") == 0) {

@@ -49,8 +49,19 @@ end(struct swarm *s)
 	swarm_rules_end(s);
 }
 
+static void
+keep_trace(struct swarm *s, const char *dir)
+{
+	char path[512];
+
+	kvr_trace_mark(s->tape.trace, KVR_MARK_CLOSED, kvr_sim_now(s->in.sim), "");
+	snprintf(path, sizeof(path), "%s/swarm-%llu.kvrt", dir, (unsigned long long)s->plan.seed);
+	if (!swarm_tape_keep(s, path, ""))
+		swarm_broken(s, "%s: cannot be written", path);
+}
+
 uint64_t
-swarm_run(struct swarm *s, uint64_t seed, bool record, bool show)
+swarm_run(struct swarm *s, uint64_t seed, bool record, bool show, const char *keep)
 {
 	memset(s, 0, sizeof(*s));
 	s->show = show;
@@ -69,6 +80,8 @@ swarm_run(struct swarm *s, uint64_t seed, bool record, bool show)
 		fputs(kvr_sim_text(s->in.sim), stdout);
 	if (record)
 		swarm_tape_replay(s);
+	if (record && keep != NULL)
+		keep_trace(s, keep);
 	swarm_tape_close(s);
 	kvr_sim_free(s->in.sim); /* verified by the rules, while there was a trace to show it */
 	s->in.sim = NULL;

@@ -173,5 +173,63 @@ START_TEST(a_killed_process_is_replayed)
 }
 END_TEST
 
+/* ---- texts ---- */
+
+static uint32_t
+texts_in(const char *path, enum kvr_text_of of, const char *text)
+{
+	struct kvr_trace_view *view;
+	char why[512] = "";
+	uint32_t n = 0;
+
+	MUST(kvr_trace_view_open(path, &view, why, sizeof(why)) == KVR_OK, "%s", why);
+	for (uint64_t i = 0; i < kvr_trace_view_count(view); i++) {
+		const struct kvr_rec *r = kvr_trace_view_at(view, i);
+
+		n += r->kind == KVR_REC_TEXT && kvr_rec_text(r)->of == (uint32_t)of &&
+		     kvr_rec_text(r)->len == strlen(text) &&
+		     memcmp(kvr_rec_text(r) + 1, text, strlen(text)) == 0;
+	}
+	kvr_trace_view_free(view);
+	return n;
+}
+
+static void
+put_for_a_request(const char *keys, uint32_t want)
+{
+	static const char *const key[] = { "first-key", "second-key" };
+	char dir[64], path[512];
+	char value[2][64] = { "a", "b" };
+	void *at[] = { value[0], value[1] };
+	const uint64_t len[] = { sizeof(value[0]), sizeof(value[1]) };
+
+	bed_dir(dir, sizeof(dir));
+	struct kvr *kvr =
+	    bed_open("{'trace':{'dir':'%s','keys':%s},'tiers':[{'name':'ram','url':'memory:"
+	             "//'}]}",
+	        dir, keys);
+	struct kvr_batch put = {
+		.size = sizeof(put), .kind = KVR_PUT, .n = 2, .key = key, .at = at, .len = len
+	};
+	const struct kvr_opts opts = { .size = sizeof(opts), .request = "request-7" };
+	struct kvr_done done = { .size = sizeof(done) };
+
+	MUST(kvr_run(kvr, &put, &opts, &done, NULL) == KVR_OK, "%s", done.why);
+	bed_close(kvr);
+	path_of(dir, path, sizeof(path));
+	MUST(texts_in(path, KVR_TEXT_OF_KEY, key[0]) == want, "key");
+	MUST(texts_in(path, KVR_TEXT_OF_KEY, key[1]) == want, "key");
+	MUST(texts_in(path, KVR_TEXT_OF_REQUEST, "request-7") == want, "request");
+	MUST(replay(path) > 5, "texts do not disturb a replay");
+}
+
+START_TEST(texts_are_recorded_only_when_they_are_asked_for)
+{
+	put_for_a_request("true", 1);
+	put_for_a_request("false", 0);
+}
+END_TEST
+
 KVR_CHECK_MAIN("system.trace_replay", a_run_is_replayed_from_its_beginning,
-    a_run_is_replayed_from_a_snapshot, a_killed_process_is_replayed)
+    a_run_is_replayed_from_a_snapshot, a_killed_process_is_replayed,
+    texts_are_recorded_only_when_they_are_asked_for)
