@@ -18,7 +18,7 @@ static const struct {
 	{ "config", "check|show|import|help|schema", "check or explain a configuration", cli_config },
 	{ "ps", "[--json]", "the instances of this user, and how they are", cli_ps },
 	{ "top", "[--once] [--json]", "live view of their tiers and lanes", cli_top },
-	{ "trace", "show|follow|replay|step|diff|draw|check|ops|stat|states|watch|cut|bless|info|last", "read a trace, or replay it and compare",
+	{ "trace", "VERB [FILE]", "what a run did: last, show, follow, replay, ...; 'kvrelay trace' lists all",
 	    cli_trace },
 	{ "version", "", "versions and what is built in", cli_version },
 };

@@ -5,40 +5,48 @@
 #include <string.h>
 
 static const struct {
-	const char *name;
+	const char *name, *args, *help;
 	trace_fn *run;                    /* of one trace: args[0] is its file */
 	int (*other)(struct trace_cmd *); /* reads its arguments by itself */
 } verbs[] = {
-	{ "show", trace_show, NULL },
-	{ "follow", trace_follow, NULL },
-	{ "replay", trace_replay, NULL },
-	{ "step", trace_step_run, NULL },
-	{ "diff", NULL, trace_diff },
-	{ "draw", trace_draw, NULL },
-	{ "check", trace_check, NULL },
-	{ "ops", trace_list_ops, NULL },
-	{ "stat", trace_stat, NULL },
-	{ "states", NULL, trace_states },
-	{ "watch", NULL, trace_watch },
-	{ "cut", trace_cut, NULL },
-	{ "bless", trace_bless, NULL },
-	{ "info", trace_info, NULL },
-	{ "last", trace_last_of, NULL },
+	{ "last", "[FILE]", "how a run ended, what every actor was doing, what was under way",
+	    trace_last_of, NULL },
+	{ "ops", "[FILE]", "its operations, and what became of each", trace_list_ops, NULL },
+	{ "follow", "[FILE] --op N", "one operation, hop by hop, and how long it waited where",
+	    trace_follow, NULL },
+	{ "show", "[FILE]", "a line a step; all filters combine", trace_show, NULL },
+	{ "draw", "[FILE] --op N", "a sequence as text, Mermaid, or for Perfetto", trace_draw,
+	    NULL },
+	{ "replay", "[FILE]", "is every step decided the same today? else both answers",
+	    trace_replay, NULL },
+	{ "step", "[FILE]", "through a replay, forwards and backwards, with what changes",
+	    trace_step_run, NULL },
+	{ "check", "[FILE]", "are the rules kept?", trace_check, NULL },
+	{ "diff", "FILE FILE", "where do two runs part, and is it the input or the decision?", NULL,
+	    trace_diff },
+	{ "stat", "[FILE]", "messages of each actor: how many, how long under way", trace_stat,
+	    NULL },
+	{ "states", "ACTOR [FILE...]", "its states, and which cells the traces have been in", NULL,
+	    trace_states },
+	{ "watch", "PID|FILE", "the lines of a running process, as they come", NULL, trace_watch },
+	{ "cut", "[FILE] -o FILE", "a part of a trace as a trace", trace_cut, NULL },
+	{ "bless", "FILE -o FILE", "a trace that is kept as a test, and its text", trace_bless,
+	    NULL },
+	{ "info", "[FILE]", "what its head says: build, actors, configuration", trace_info, NULL },
 };
 
 static int
 unknown(struct trace_cmd *c, const char *verb)
 {
-	char all[256] = "";
-	size_t n = 0;
-
+	if (verb != NULL)
+		return cli_fail(&c->cli, "no '%s'; 'kvrelay trace' lists what there is", verb);
+	cli_fail(&c->cli,
+	    "usage: kvrelay trace VERB [FILE or FOLDER] [OPTIONS]; without a file, the "
+	    "newest trace of this user\n");
 	for (size_t i = 0; i < KVR_LEN(verbs); i++)
-		n += (size_t)snprintf(
-		    all + n, sizeof(all) - n, "%s%s", i == 0 ? "" : ", ", verbs[i].name);
-	if (verb == NULL)
-		return cli_fail(
-		    &c->cli, "usage: kvrelay trace VERB [FILE or FOLDER]; the verbs are %s", all);
-	return cli_fail(&c->cli, "no '%s'; there is %s", verb, all);
+		fprintf(stderr, "  %-7s %-16s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
+	fputs("\n'kvrelay trace --help' has the options.\n", stderr);
+	return CLI_ERROR;
 }
 
 /* A folder, or nothing: the newest trace in it. */
