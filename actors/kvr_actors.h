@@ -104,6 +104,18 @@ struct kvr_tier_config {
 	uint32_t spare;
 };
 
+/* What CONFIG changes: TIMEOUT for the router, the others for a tier. */
+enum kvr_setting {
+	KVR_SET_TIMEOUT,
+	KVR_SET_FAULTS,
+	KVR_SET_BACKOFF_MIN,
+	KVR_SET_BACKOFF_MAX,
+	KVR_SET_PING_TIMEOUT,
+	KVR_SET_PING_INTERVAL,
+	KVR_SET_FAILED,
+	KVR_SET_RECOVERY
+};
+
 struct kvr_link_config {
 	uint32_t version, size;
 	uint32_t tier, lane;

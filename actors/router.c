@@ -221,6 +221,18 @@ tier_state(void *self, const struct kvr_event *ev, struct kvr_out *out)
 }
 
 static unsigned
+config(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	struct step s = begin(self, ev, out);
+	uint32_t tier = ev->msg.CONFIG.tier;
+
+	KVR_CHECK(ev->msg.CONFIG.what == KVR_SET_TIMEOUT && tier < s.me->config.n_tiers);
+	kvr_touch(out, &s.me->config.tier[tier], sizeof(s.me->config.tier[tier]));
+	s.me->config.tier[tier].timeout_ns = ev->msg.CONFIG.value;
+	return KVR_STAY;
+}
+
+static unsigned
 stop(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	struct step s = begin(self, ev, out);
@@ -273,6 +285,7 @@ static const struct kvr_cell table[N_STATES][KVR_MSG_N] = {
 		ON(DECODED,    decoded,    TO(CLOSING) | STAY),
 		ON(COPIED,     copied,     TO(CLOSING) | STAY),
 		ON(TIER_STATE, tier_state, STAY),
+		ON(CONFIG,     config,     STAY),
 		ON(STOP,       stop,       TO(CLOSING) | STAY),
 	},
 	[CLOSING] = {
@@ -282,12 +295,14 @@ static const struct kvr_cell table[N_STATES][KVR_MSG_N] = {
 		ON(TIMER,      ignore,     STAY),
 		ON(CONTINUE,   ignore,     STAY),
 		ON(TIER_STATE, tier_state, STAY),
+		ON(CONFIG,     ignore,     STAY),
 	},
 	[CLOSED] = {
 		ON(STOP,       ignore,     STAY),
 		ON(CANCEL,     ignore,     STAY),
 		ON(TIMER,      ignore,     STAY),
 		ON(CONTINUE,   ignore,     STAY),
+		ON(CONFIG,     ignore,     STAY),
 	},
 };
 

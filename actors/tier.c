@@ -187,6 +187,46 @@ timer(void *self, const struct kvr_event *ev, struct kvr_out *out)
 }
 
 static unsigned
+config(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct tier, me, self, TIER_MAGIC);
+	struct kvr_tier_config *c = &me->config;
+	uint64_t value = ev->msg.CONFIG.value;
+
+	kvr_tier_touch(me, out);
+	switch ((enum kvr_setting)ev->msg.CONFIG.what) {
+	case KVR_SET_FAULTS:
+		c->faults = (uint32_t)value;
+		break;
+	/* One comes after the other: between the two they must not stand the wrong way round. */
+	case KVR_SET_BACKOFF_MIN:
+		c->backoff_min_ns = value;
+		c->backoff_max_ns = KVR_MAX(c->backoff_max_ns, value);
+		break;
+	case KVR_SET_BACKOFF_MAX:
+		c->backoff_max_ns = KVR_MAX(c->backoff_min_ns, value);
+		c->fixed_backoff = c->backoff_min_ns == c->backoff_max_ns;
+		break;
+	case KVR_SET_PING_TIMEOUT:
+		c->health_ping_ns = value;
+		break;
+	case KVR_SET_PING_INTERVAL:
+		c->health_ns = value;
+		kvr_tier_health_start(me, ev, out);
+		break;
+	case KVR_SET_FAILED:
+		c->health_failed = (uint32_t)value;
+		break;
+	case KVR_SET_RECOVERY:
+		c->health_wait_ns = value;
+		break;
+	case KVR_SET_TIMEOUT:
+		KVR_WRONG("a setting of the router");
+	}
+	return finish(me, ev, out, me->state);
+}
+
+static unsigned
 go_on(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct tier, me, self, TIER_MAGIC);
@@ -243,7 +283,8 @@ static const char *const state_name[KVR_TIER_STATES] = { "OPENING", "UP", "COOLI
 /* What is the same while the tier lives. A part can open the breaker; only a link closes it. */
 #define ALWAYS(opens) \
 	ON(PART, part, STAY), ON(PART_DONE, part_done, (opens) | STAY), \
-	ON(PART_CANCEL, part_cancel, STAY), ON(CONTINUE, go_on, STAY), ON(STOP, stop, TO(CLOSED))
+	ON(PART_CANCEL, part_cancel, STAY), ON(CONTINUE, go_on, STAY), ON(CONFIG, config, STAY), \
+	ON(STOP, stop, TO(CLOSED))
 
 /* Empty cells are bugs of somebody: START or STOP twice, STOPPED of a link that nobody stopped. */
 static const struct kvr_cell table[KVR_TIER_STATES][KVR_MSG_N] = {
@@ -275,6 +316,7 @@ static const struct kvr_cell table[KVR_TIER_STATES][KVR_MSG_N] = {
 		ON(CONTINUE, go_on, STAY),
 		ON(LINK_STATE, ignore, STAY),
 		ON(TIMER, ignore, STAY),
+		ON(CONFIG, ignore, STAY),
 		ON(STOPPED, stopped, STAY),
 	},
 };

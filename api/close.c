@@ -123,7 +123,7 @@ kvr_close(struct kvr *k, uint64_t until_ns, uint32_t mode, struct kvr_close_repo
 	if (mode > KVR_ABORT || (ret != NULL && ret->size < sizeof(*ret)))
 		return kvr_bad(
 		    k, KVR_E_INVALID, "kvr_close: no such mode, or size of the report is not set");
-	err = kvr_until(k, "kvr_close", until_ns, k->config->timeouts.put_ns, false, &at_ns);
+	err = kvr_until(k, "kvr_close", until_ns, atomic_load(&k->limit.put_ns), false, &at_ns);
 	if (err != KVR_OK)
 		return err;
 	if (atomic_compare_exchange_strong(&k->life, &open, KVR_LIFE_CLOSING)) {
@@ -161,6 +161,7 @@ kvr_instance_free(struct kvr *k)
 		munmap(k->chain, KVR_PUT_CHAINS * sizeof(k->chain[0]));
 	pthread_mutex_destroy(&k->log_lock);
 	pthread_mutex_destroy(&k->lock);
+	pthread_mutex_destroy(&k->change_lock);
 	pthread_mutex_destroy(&k->put_lock);
 	pthread_mutex_destroy(&k->end_lock);
 	pthread_mutex_destroy(&k->join_lock);

@@ -181,6 +181,12 @@ struct kvr {
 	_Atomic uint32_t deaf; /* the router is gone and its operations are being ended */
 	_Atomic uint32_t inside;              /* calls behind the gate; futex of kvr_close */
 	_Atomic uint64_t n_flying, n_finished, n_dropped;
+	struct { /* read at every use; kvr_change writes them */
+		_Atomic uint64_t blocking_ns, lookup_ns, put_ns, put_bytes;
+	} limit;
+	_Atomic uint64_t put_bytes; /* of puts in flight */
+	pthread_mutex_t  change_lock;
+	struct kvr_config now; /* the configuration with all changes; under that lock */
 	_Atomic uint64_t n_putting; /* keys of puts that are not complete */
 	_Atomic uint64_t refused[KVR_OP_N][KVR_METRICS_ERRS]; /* operations that no router saw */
 	uint32_t role;   /* enum kvr_role */
@@ -237,6 +243,8 @@ KVR_MUST_USE enum kvr_err kvr_check_instance(const struct kvr *);
 KVR_MUST_USE enum kvr_err kvr_enter(struct kvr *);
 void                      kvr_leave(struct kvr *);
 /* An instant from what a caller gave. INVALID: a duration. never: KVR_NEVER may pass. */
+/* change.c: what is read at every use, from a configuration. */
+void kvr_limits_set(struct kvr *, const struct kvr_config *);
 KVR_MUST_USE enum kvr_err kvr_until(struct kvr *, const char *call, uint64_t until_ns,
     uint64_t limit_ns, bool never, uint64_t *ret_ns);
 /* A struct of the caller's into one of ours: at least `least` bytes, more only if they are zero. */

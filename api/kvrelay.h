@@ -286,6 +286,17 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_open(const struct kvr_options *options, ui
 KVR_API KVR_MUST_USE enum kvr_err kvr_set_layout(struct kvr *kvr,
     const struct kvr_layout *full_chunk);
 
+/*
+ * Changes what is read at every use, in a running instance: "timeouts.blocking=2s" (and lookup,
+ * put), "limits.put_bytes=1GiB", "tiers.far.timeout=300ms", "tiers.far.breaker.faults=3" (and
+ * backoff_min, backoff_max); in LMCache's flat form also its own names: blocking_timeout_secs,
+ * lookup_timeout_ms, ping_timeout, ping_interval, get_blocking_failed_threshold,
+ * waiting_time_for_recovery. It counts for what is submitted afterwards.
+ * All n or none: CONFIG, and ret_why (as of kvr_open) says which is wrong, or fixed since kvr_open.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_change(struct kvr *kvr, const char *const *set, uint32_t n,
+    char *ret_why, size_t why_cap);
+
 enum kvr_close_mode {
 	KVR_DRAIN, /* what was accepted may finish, write-back included, until until_ns */
 	KVR_ABORT  /* everything ends now, with KVR_E_SHUTDOWN or what had happened by then */

@@ -158,7 +158,7 @@ kvr_batched_get_blocking(struct kvr *k, const char *const *key, uint32_t n, uint
 			    (unsigned)KVR_KEYS_MAX);
 		else
 			err = kvr_until(k, "kvr_batched_get_blocking", until_ns,
-			    k->config->timeouts.blocking_ns, false, &at_ns);
+			    atomic_load(&k->limit.blocking_ns), false, &at_ns);
 		kvr_leave(k);
 	}
 	for (uint32_t i = 0; i < n && ret != NULL && n <= KVR_KEYS_MAX; i++)

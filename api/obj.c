@@ -42,7 +42,7 @@ kvr_alloc(struct kvr_pool *p, const struct kvr_layout *layout, size_t len, uint6
 		return kvr_bad(p->kvr, KVR_E_INVALID,
 		    "kvr_alloc: %zu bytes are no object of that layout", len);
 	err = kvr_until(
-	    p->kvr, "kvr_alloc", until_ns, p->kvr->config->timeouts.blocking_ns, false, &at_ns);
+	    p->kvr, "kvr_alloc", until_ns, atomic_load(&p->kvr->limit.blocking_ns), false, &at_ns);
 	if (err != KVR_OK)
 		return err;
 	return kvr_pool_make(p, &meta, bytes, len, until_ns == KVR_NOW ? 0 : at_ns, ret);

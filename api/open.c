@@ -250,6 +250,8 @@ open_all(struct kvr *k, const struct kvr_options *o, uint64_t until_ns, char *re
 	if (err != KVR_OK)
 		return err;
 	k->log.level = (enum kvr_log_level)k->config->log.level;
+	k->now = *k->config;
+	kvr_limits_set(k, k->config);
 	k->role = who.role;
 	set_mla(k, who.keys);
 	err = make_tables(k, o, who.role);
@@ -285,6 +287,7 @@ make(const struct kvr_options *o)
 	};
 	KVR_CHECK(pthread_mutex_init(&k->log_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->lock, NULL) == 0);
+	KVR_CHECK(pthread_mutex_init(&k->change_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->put_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->end_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->join_lock, NULL) == 0);

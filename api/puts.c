@@ -58,6 +58,7 @@ kvr_puts_add(struct kvr *k, const struct kvr_call *call, bool unique)
 void
 kvr_puts_drop(struct kvr *k, const struct kvr_call *call)
 {
+	atomic_fetch_sub(&k->put_bytes, call->bytes);
 	pthread_mutex_lock(&k->put_lock);
 	for (uint32_t slot = call->first; slot < call->first + call->n; slot++) {
 		struct kvr_side *side = &k->sides[slot];

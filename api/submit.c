@@ -45,11 +45,24 @@ check_opts(struct kvr *k, const struct kvr_opts *o)
 }
 
 static uint64_t
-limit_of(const struct kvr *k, uint32_t kind)
+limit_of(struct kvr *k, uint32_t kind)
 {
-	const struct kvr_config_timeouts *t = &k->config->timeouts;
+	return atomic_load(kind == KVR_LOOKUP ? &k->limit.lookup_ns
+	        : kind == KVR_PUT         ? &k->limit.put_ns
+	                                  : &k->limit.blocking_ns);
+}
 
-	return kind == KVR_LOOKUP ? t->lookup_ns : kind == KVR_PUT ? t->put_ns : t->blocking_ns;
+/* One put alone always fits: a value beyond the limit must not be unstorable. */
+static bool
+weigh(struct kvr *k, const struct kvr_call *c)
+{
+	uint64_t limit = atomic_load(&k->limit.put_bytes);
+	uint64_t before = atomic_fetch_add(&k->put_bytes, c->bytes);
+
+	if (limit == 0 || before == 0 || before + c->bytes <= limit)
+		return true;
+	atomic_fetch_sub(&k->put_bytes, c->bytes);
+	return false;
 }
 
 /* Tokens are for payloads; in other kinds of operation they are as little looked at as places. */
@@ -171,7 +184,11 @@ launch(struct kvr *k, struct kvr_call *c, const struct order *o)
 		atomic_fetch_add_explicit(&k->n_putting, c->n, memory_order_relaxed);
 	if (c->kind == KVR_GET)
 		atomic_fetch_add(&k->pace.ahead, c->bytes);
-	if (c->puts && !kvr_puts_add(k, c, (c->flags & KVR_OPF_DUP_ERROR) != 0)) {
+	if (c->puts && !weigh(k, c)) {
+		c->puts = false;
+		err = KVR_E_BUSY;
+	} else if (c->puts && !kvr_puts_add(k, c, (c->flags & KVR_OPF_DUP_ERROR) != 0)) {
+		atomic_fetch_sub(&k->put_bytes, c->bytes);
 		c->puts = false;
 		err = KVR_E_DUPLICATE;
 	} else if (here)

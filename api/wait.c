@@ -210,7 +210,7 @@ kvr_quiet(struct kvr *k, uint64_t until_ns, uint64_t *ret_left)
 		err = kvr_in_callback()
 		          ? kvr_bad(k, KVR_E_INVALID, "kvr_quiet: a callback may not wait")
 		          : kvr_until(
-		                k, "kvr_quiet", until_ns, k->config->timeouts.put_ns, true, &at_ns);
+		                k, "kvr_quiet", until_ns, atomic_load(&k->limit.put_ns), true, &at_ns);
 	}
 	if (err != KVR_OK)
 		return err;

@@ -176,6 +176,19 @@ assign(struct kvr_load *whole, const struct kvr_flat_key *key, const struct kvr_
 	kvr_assign(load, place_of(key), &value);
 }
 
+bool
+kvr_flat_set(struct kvr_load *load, const char *name, const char *text)
+{
+	const struct kvr_flat_key *key = kvr_flat_find(false, name);
+	const struct kvr_node node = { .kind = KVR_TREE_TEXT, .key = name, .text = text };
+
+	key = key == NULL ? kvr_flat_find(true, name) : key;
+	if (!load->cfg->flat || key == NULL || (key->option == NULL && key->offset == 0))
+		return false;
+	assign(load, key, &node);
+	return true;
+}
+
 /* LMCache's null means "not given"; nothing here is like its null that means "wait for ever". */
 static void
 read_null(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)

@@ -145,6 +145,7 @@ struct kvr_config {
 	struct kvr_config_timeouts timeouts;
 	struct {
 		uint32_t ops, keys;
+		uint64_t put_bytes; /* 0: no limit */
 	} limits;
 	struct {
 		uint32_t threads;

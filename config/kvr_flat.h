@@ -51,6 +51,8 @@ struct kvr_flat_source {
 const struct kvr_node *kvr_flat_child(const struct kvr_flat_source *, const char *key);
 bool kvr_flat_is_true(const struct kvr_node *);
 
+/* One of LMCache's keys, wherever it stands there, in a configuration of its form. False: none. */
+bool kvr_flat_set(struct kvr_load *, const char *name, const char *text);
 /* flat_plugins.c: the stores in their order; none: an error was noted. ret has KVR_TIERS_MAX places. */
 struct kvr_flat_url {
 	const char *name;

@@ -162,6 +162,8 @@ const struct kvr_option kvr_option_table[] = {
 	    "operations in flight; beyond it calls answer BUSY"),
 	ROW("limits.keys", COUNT, AT(limits.keys), "65536", NULL, 64, KVR_KEYS_MAX, NULL,
 	    "keys of all operations in flight"),
+	ROW("limits.put_bytes", SIZE, AT(limits.put_bytes), "none", "none", 1, 64 * TIB, NULL,
+	    "payload bytes of all puts in flight; beyond it one more put answers BUSY"),
 	ROW("serde.threads", COUNT, AT(serde.threads), "2", NULL, 1, KVR_SERDE_MAX, NULL,
 	    "threads that encode and decode; none is started where no tier needs one"),
 

@@ -5,6 +5,7 @@
  * the whole, the struct is copied back (texts live in the arena, so old pointers stay good).
  */
 #include "kvr_override.h"
+#include "kvr_flat.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -64,7 +65,8 @@ kvr_override(struct kvr_load *load, const char *set)
 	memcpy(path, set, (size_t)(is - set));
 	path[is - set] = '\0';
 	if (!kvr_place_find(load->cfg, path, &place, why, sizeof(why))) {
-		kvr_load_error(load, &at, "%s", why);
+		if (!kvr_flat_set(load, path, is + 1))
+			kvr_load_error(load, &at, "%s", why);
 		return;
 	}
 	value.text = kvr_arena_text(&own->arena, is + 1, strlen(is + 1));

@@ -63,7 +63,7 @@ enum {
 	KVR_ROWS_PARTS = KVR_KEYS_MAX,
 	KVR_ROWS_WIDE = KVR_ROWS_PARTS + KVR_PARTS_SMALL * KVR_PART_KEYS,
 	KVR_ROWS_CONFIG = KVR_ROWS_WIDE + KVR_PARTS_WIDE * KVR_WIDE_KEYS,
-	KVR_ROWS_MAX = KVR_ROWS_CONFIG + 1024 /* START and CONFIG carry their struct in rows */
+	KVR_ROWS_MAX = KVR_ROWS_CONFIG + 1024 /* START carries its struct in rows */
 };
 
 /* Where the rows of a part stand. */
@@ -152,7 +152,8 @@ enum kvr_count {
 #define KVR_MSG_TABLE(X) \
 	/* life */ \
 	X(START,       IN,    SAME,     uint64_t seed;) \
-	X(CONFIG,      IN,    SAME,     uint64_t version;) \
+	/* one value of a configuration is another one now; what: enum kvr_setting */ \
+	X(CONFIG,      NONE,  SAME,     uint32_t what; uint32_t tier; uint64_t value;) \
 	X(STOP,        NONE,  SAME,     uint32_t drain; uint32_t spare;) \
 	X(STOPPED,     NONE,  SAME,     uint32_t tier; uint32_t lane;) \
 	X(TIMER,       NONE,  SAME,     uint32_t timer; uint32_t gen;) \

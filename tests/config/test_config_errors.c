@@ -59,7 +59,7 @@ START_TEST(keys_that_do_not_exist_or_are_there_twice)
 		{ "{" MEM ",\"memory\":{\"stagin\":\"1GiB\"}}",
 		    "text:1:53: unknown key \"stagin\"; nearest valid name: \"staging\"" },
 		{ "{" MEM ",\"limits\":{\"zzzzzz\":1}}",
-		    "text:1:53: unknown key \"zzzzzz\"; valid here: ops, keys" },
+		    "text:1:53: unknown key \"zzzzzz\"; valid here: ops, keys, put_bytes" },
 		{ "{" MEM ",\"memory.staging\":\"1GiB\"}",
 		    "text:1:43: unknown key \"memory.staging\"; valid here: engine, memory, "
 		    "timeouts, "
