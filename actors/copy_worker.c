@@ -80,6 +80,9 @@ copy_row(struct kvr_copy_worker *w, struct side *side, struct kvr_row *row, enum
 	/* A stored value of any length may get here, and a table that its owner changed meanwhile. */
 	if (row->len % kvr_pages_token(pages) != 0 || tokens > place->tokens)
 		return KVR_E_LENGTH;
+	if (ledger->ops[key->op].ready != NULL)
+		err = side->ops->await(side->copier, way, ledger->ops[key->op].ready, side->why,
+		    sizeof(side->why));
 	while (err == KVR_OK && (n = kvr_walk_next(&walk, w->piece, PIECES)) > 0)
 		err = side->ops->copy(side->copier, way, w->piece, n, side->why, sizeof(side->why));
 	return err;

@@ -447,6 +447,12 @@ struct kvr_tokens {
 	 * chunk share its tokens (per_chunk is n_layers then). With it, first is needed too.
 	 */
 	const uint32_t   *layer;
+	/*
+	 * Memory of a device: a cudaEvent_t that the engine has recorded behind its last kernel that
+	 * writes or reads these tokens. Copies wait for it on the device, nobody on the host does. It
+	 * must live until the completion. NULL: they may begin now.
+	 */
+	void             *ready;
 };
 
 /* ---- the one submission call ---- */

@@ -9,6 +9,10 @@ foreach(layer IN LISTS KVR_LAYERS)
   list(APPEND kvr_objects $<TARGET_OBJECTS:kvr_${layer}>)
 endforeach()
 
+if(kvr_kernel)
+  list(APPEND kvr_objects ${kvr_kernel})
+endif()
+
 file(GLOB kvr_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/api/kvrelay*.h)
 add_library(kvrelay_shared SHARED ${kvr_objects})
 add_library(kvrelay_static STATIC ${kvr_objects})

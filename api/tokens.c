@@ -165,6 +165,9 @@ check_table(struct kvr *k, const struct kvr_tokens *t)
 	if ((t->slot == NULL) == (t->block == NULL))
 		return kvr_bad(
 		    k, KVR_E_INVALID, "kvr_submit: tokens have slot or block, one of them");
+	if (t->ready != NULL && !c->pages.device)
+		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: ready is an event of a device, and the cache "
+		                                 "is in the host's memory");
 	if (t->layer != NULL && (!c->pages.layerwise || t->first == NULL))
 		return kvr_bad(k, KVR_E_INVALID,
 		    "kvr_submit: layer is for chunks of one layer, and comes with first");
@@ -221,6 +224,7 @@ kvr_tokens_fill(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
 		    k, KVR_E_INVALID, "kvr_submit: the tokens changed while they were read");
 	if (err == KVR_OK) {
 		op->pages = &b->tokens->cache->pages;
+		op->ready = b->tokens->ready;
 		c->cache = b->tokens->cache;
 		atomic_fetch_add(&c->cache->users, 1);
 	}

@@ -46,6 +46,9 @@ struct kvr_copy_ops {
 	KVR_MUST_USE enum kvr_err (*open)(
 	    uint32_t number, struct kvr_copier **ret, char *why, size_t why_cap);
 	void (*close)(struct kvr_copier *take); /* waits for what runs; NULL is fine */
+	/* What is begun after this way has been told so does not begin before the device's event. */
+	KVR_MUST_USE enum kvr_err (*await)(struct kvr_copier *, enum kvr_way, void *event, char *why,
+	    size_t why_cap);
 	/* Begins to copy. Chunks lie in the staging arena. It may be over when this returns. */
 	KVR_MUST_USE enum kvr_err (*copy)(struct kvr_copier *, enum kvr_way,
 	    const struct kvr_piece *, uint32_t n, char *why, size_t why_cap);
@@ -74,6 +77,11 @@ const struct kvr_device *kvr_device_find(const char *name);
 KVR_MUST_USE enum kvr_err kvr_device_lock(const struct kvr_device *, void *at, uint64_t len,
     uint64_t piece, uint64_t until_ns, char *why, size_t why_cap);
 void kvr_device_unlock(const struct kvr_device *, void *at, uint64_t len, uint64_t piece);
+
+/* Brings the pages of [at, at + len) in, by n threads; what stands there stays. */
+void kvr_device_touch(void *at, uint64_t len, uint32_t n_threads);
+/* How many threads are worth it here. */
+uint32_t kvr_device_touchers(uint64_t len);
 
 /* What the host has locked now, in all instances of the process. */
 uint64_t kvr_device_host_bytes(void);

@@ -33,6 +33,7 @@ count(char *why, size_t why_cap)
 static enum kvr_err
 lock(void *at, uint64_t len, char *why, size_t why_cap)
 {
+	kvr_device_touch(at, len, kvr_device_touchers(len));
 	/* Portable: locked for every device, also for those whose context is made later. */
 	cudaError_t rc = cudaHostRegister(at, len, cudaHostRegisterPortable);
 
@@ -64,6 +65,11 @@ unlock(void *at, uint64_t len)
  * than its bytes, and a kernel takes hundreds at once.
  */
 enum { BIG = 32768, BATCH = 256 };
+#ifdef KVR_WITH_KERNEL
+enum { WITH_KERNEL = 1 };
+#else
+enum { WITH_KERNEL = 0 };
+#endif
 
 struct way {
 	cudaStream_t stream;
@@ -78,7 +84,7 @@ struct kvr_copier {
 	bool kernels; /* a kernel reaches page-locked memory by the host's addresses */
 	void *to[BATCH], *from[BATCH];
 	size_t len[BATCH];
-	struct kvr_piece small[KVR_KERNEL_PIECES];
+	struct kvr_kernel_piece small[KVR_KERNEL_PIECES];
 };
 
 static uint32_t
@@ -169,7 +175,7 @@ open_copier(uint32_t number, struct kvr_copier **ret, char *why, size_t why_cap)
 		return KVR_E_DEVICE;
 	}
 	c->batches = CUDART_VERSION >= 12080;
-	c->kernels = same != 0 && kvr_kernel_here();
+	c->kernels = WITH_KERNEL && same != 0;
 	*ret = c;
 	return KVR_OK;
 }
@@ -223,12 +229,19 @@ copy_big(struct kvr_copier *c, enum kvr_way way, uint32_t n, char *why, size_t w
 	return KVR_OK;
 }
 
+/* The n pieces that stand in small. */
 static enum kvr_err
 copy_small(struct kvr_copier *c, enum kvr_way way, uint32_t n, char *why, size_t why_cap)
 {
-	int rc = n == 0 ? 0 : kvr_kernel_copy(c->small, n, way == KVR_WAY_IN, c->way[way].stream);
+	cudaError_t rc = cudaSuccess;
 
-	return rc == 0 ? KVR_OK : failed(c, way, "copy kernel", (cudaError_t)rc, why, why_cap);
+#ifdef KVR_WITH_KERNEL
+	if (n > 0)
+		rc = (cudaError_t)kvr_kernel_copy(c->small, n, c->way[way].stream);
+#else
+	KVR_CHECK(n == 0);
+#endif
+	return rc == cudaSuccess ? KVR_OK : failed(c, way, "the copy kernel", rc, why, why_cap);
 }
 
 static enum kvr_err
@@ -240,12 +253,15 @@ copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint
 
 	for (uint32_t i = 0; i < n && err == KVR_OK; i++) {
 		bool in = way == KVR_WAY_IN;
+		void *to = in ? piece[i].chunk : piece[i].cache;
+		void *from = in ? piece[i].cache : piece[i].chunk;
 
 		if (c->kernels && piece[i].len < BIG) {
-			c->small[n_small++] = piece[i];
+			c->small[n_small++] =
+			    (struct kvr_kernel_piece){ .to = to, .from = from, .len = piece[i].len };
 		} else {
-			c->to[n_big] = in ? piece[i].chunk : piece[i].cache;
-			c->from[n_big] = in ? piece[i].cache : piece[i].chunk;
+			c->to[n_big] = to;
+			c->from[n_big] = from;
 			c->len[n_big++] = piece[i].len;
 		}
 		if (n_small == KVR_KERNEL_PIECES) {
@@ -260,6 +276,14 @@ copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint
 	if (err == KVR_OK)
 		err = copy_small(c, way, n_small, why, why_cap);
 	return err == KVR_OK ? copy_big(c, way, n_big, why, why_cap) : err;
+}
+
+static enum kvr_err
+await(struct kvr_copier *c, enum kvr_way way, void *event, char *why, size_t why_cap)
+{
+	cudaError_t rc = cudaStreamWaitEvent(c->way[way].stream, event, 0);
+
+	return rc == cudaSuccess ? KVR_OK : failed(c, way, "cudaStreamWaitEvent", rc, why, why_cap);
 }
 
 static enum kvr_err
@@ -300,7 +324,13 @@ lost(const struct kvr_copier *c)
 	return c->lost;
 }
 
-static const struct kvr_copy_ops copy_ops = { current, open_copier, close_copier, copy, mark, poll,
-	lost };
+static const struct kvr_copy_ops copy_ops = { .current = current,
+	.open = open_copier,
+	.close = close_copier,
+	.await = await,
+	.copy = copy,
+	.mark = mark,
+	.poll = poll,
+	.lost = lost };
 
 const struct kvr_device kvr_device_cuda = { "cuda", count, lock, unlock, &copy_ops };

@@ -83,6 +83,18 @@ copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint
 	return KVR_OK;
 }
 
+/* There are no events in the host's memory, and the facade lets none through. */
+static enum kvr_err
+await(struct kvr_copier *c, enum kvr_way way, void *event, char *why, size_t why_cap)
+{
+	(void)c;
+	(void)way;
+	(void)event;
+	(void)why;
+	(void)why_cap;
+	KVR_WRONG("an event of no device");
+}
+
 static enum kvr_err
 mark(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
 {
@@ -110,8 +122,14 @@ lost(const struct kvr_copier *c)
 	return false;
 }
 
-static const struct kvr_copy_ops copy_ops = { current, open_copier, close_copier, copy, mark, poll,
-	lost };
+static const struct kvr_copy_ops copy_ops = { .current = current,
+	.open = open_copier,
+	.close = close_copier,
+	.await = await,
+	.copy = copy,
+	.mark = mark,
+	.poll = poll,
+	.lost = lost };
 
 const struct kvr_device kvr_device_host = { "host", count, lock, unlock, &copy_ops };
 

@@ -24,6 +24,7 @@ struct kvr_ledger_op {
 	char            request[64]; /* start of the request id, when the trace has texts; else "" */
 	/* Where the payload lies when it is tokens of a paged cache; NULL: at kvr_key.at. */
 	const struct kvr_pages *pages;
+	void                   *ready; /* event of its device that copies wait for; NULL: none */
 };
 
 /* Which tokens a key is. */

@@ -58,6 +58,7 @@ static struct {
 	_Atomic uint32_t bad_copy, bad_mark, bad_poll; /* so many calls fail */
 	_Atomic uint32_t wait_polls;                   /* so many answer UNFINISHED first */
 	_Atomic uint32_t lost, no_open, n_open, copies;
+	void *_Atomic event; /* that copies wait for */
 } device;
 
 static bool
@@ -138,8 +139,25 @@ device_lost(const struct kvr_copier *c)
 	return atomic_load(&device.lost) != 0;
 }
 
-static const struct kvr_copy_ops ops = { device_current, device_open, device_close, device_copy,
-	device_mark, device_poll, device_lost };
+static enum kvr_err
+device_await(struct kvr_copier *c, enum kvr_way way, void *event, char *why, size_t cap)
+{
+	(void)c;
+	(void)way;
+	(void)why;
+	(void)cap;
+	atomic_store(&device.event, event);
+	return KVR_OK;
+}
+
+static const struct kvr_copy_ops ops = { .current = device_current,
+	.open = device_open,
+	.close = device_close,
+	.await = device_await,
+	.copy = device_copy,
+	.mark = device_mark,
+	.poll = device_poll,
+	.lost = device_lost };
 static const struct kvr_device script = { "script", NULL, NULL, NULL, &ops };
 
 /* ---- the bed ---- */
@@ -358,6 +376,22 @@ START_TEST(each_way_ends_in_order_and_for_itself)
 }
 END_TEST
 
+START_TEST(a_part_waits_for_the_event_of_its_operation)
+{
+	struct bed *b = bed_new(true);
+
+	b->ledger->ops[1].ready = b;
+	atomic_store(&device.done[KVR_WAY_IN], ENDLESS);
+	post(b, 1, 1, VALUE, false, true);
+	is(b, 1, KVR_OK, false);
+	ck_assert_ptr_null(atomic_load(&device.event));
+	post(b, 2, 15, 3 * ROW * PLANES, false, true);
+	is(b, 2, KVR_OK, false);
+	ck_assert_ptr_eq(atomic_load(&device.event), b);
+	bed_free(b);
+}
+END_TEST
+
 START_TEST(a_failure_has_the_calls_name_and_costs_one_part)
 {
 	struct bed *b = bed_new(true);
@@ -427,6 +461,6 @@ START_TEST(the_end_waits_for_what_runs)
 END_TEST
 
 KVR_CHECK_MAIN("actors.copy", spans_and_tokens_are_copied_both_ways,
-    a_length_that_does_not_fit_is_the_rows_own_error, each_way_ends_in_order_and_for_itself,
+    a_length_that_does_not_fit_is_the_rows_own_error, each_way_ends_in_order_and_for_itself, a_part_waits_for_the_event_of_its_operation,
     a_failure_has_the_calls_name_and_costs_one_part, a_lost_device_says_so_and_the_host_goes_on,
     a_device_that_cannot_be_opened_is_a_lost_one, the_end_waits_for_what_runs)

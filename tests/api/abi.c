@@ -156,6 +156,7 @@ describe_caches(void)
 	AT(kvr_tokens, block);
 	AT(kvr_tokens, first);
 	AT(kvr_tokens, layer);
+	AT(kvr_tokens, ready);
 	VALUE(KVR_CACHE_BLOCKS);
 	VALUE(KVR_MEMORY_DEVICE);
 }

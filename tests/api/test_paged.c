@@ -412,6 +412,7 @@ START_TEST(tokens_that_are_said_wrongly_are_refused_in_words)
 	REFUSED("slot or block, one of them", o.tokens.block = block);
 	REFUSED("slot or block, one of them", o.tokens.slot = NULL);
 	REFUSED("comes with first", o.tokens.layer = layer);
+	REFUSED("ready is an event of a device", o.tokens.ready = memory);
 	REFUSED("at, obj or tokens, one of them", o.batch.at = at);
 	REFUSED("tokens without len", o.batch.len = NULL);
 	REFUSED("key 0 has 126 bytes, and a token of that cache 32", o.batch.len = odd);

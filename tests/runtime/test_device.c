@@ -164,5 +164,32 @@ START_TEST(cuda_locks_or_says_why_not)
 }
 END_TEST
 
+/* Pages that nobody has used are there afterwards, and one that was used is as it was. */
+START_TEST(pages_are_touched_by_several_and_keep_what_they_have)
+{
+	enum { PAGES = 301 };
+	static unsigned char there[PAGES];
+	const uint64_t len = PAGES * PAGE;
+	uint8_t *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(at, MAP_FAILED);
+	for (uint32_t n = 0; n < 20; n += 3) {
+		ck_assert_int_eq(madvise(at, len, MADV_DONTNEED), 0);
+		at[100 * PAGE + 7] = 42;
+		kvr_device_touch(at, len, n);
+		ck_assert_int_eq(mincore(at, len, there), 0);
+		for (uint32_t i = 0; i < PAGES; i++)
+			ck_assert_msg((there[i] & 1) != 0, "page %u with %u threads", i, n);
+		ck_assert_uint_eq(at[100 * PAGE + 7], 42);
+		ck_assert_uint_eq(at[100 * PAGE + 8], 0);
+	}
+	kvr_device_touch(at, 0, 4);
+	ck_assert_uint_eq(kvr_device_touchers(1), 0);
+	ck_assert_uint_ge(kvr_device_touchers(UINT64_C(1) << 40), 1);
+	munmap(at, len);
+}
+END_TEST
+
 KVR_CHECK_MAIN("runtime.device", pieces_cover_the_memory_once, a_refused_piece_leaves_none_behind,
-    a_deadline_that_has_passed_locks_nothing, the_host_counts, cuda_locks_or_says_why_not)
+    a_deadline_that_has_passed_locks_nothing, the_host_counts, cuda_locks_or_says_why_not,
+    pages_are_touched_by_several_and_keep_what_they_have)

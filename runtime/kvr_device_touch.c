@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * First touch. A driver that locks fresh memory brings its pages in one by one on the calling thread,
+ * which takes minutes for what an engine calls a pool; several threads do it before.
+ */
+#include "kvr_device.h"
+#include "kvr_limits.h"
+#include "kvr_thread.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+enum { THREADS_MAX = 16 };
+
+struct slice {
+	uint8_t *at;
+	uint64_t len;
+	struct kvr_thread *thread; /* NULL: the caller's own */
+};
+
+static void
+touch(void *arg)
+{
+	const struct slice *s = arg;
+
+	if (s->len == 0 || madvise(s->at, s->len, MADV_POPULATE_WRITE) == 0)
+		return;
+	/* An older kernel. What it finds it leaves, for some of it may have been used before. */
+	for (uint64_t i = 0; i < s->len; i += KVR_PAGE) {
+		volatile uint8_t *byte = s->at + i;
+
+		*byte = *byte;
+	}
+}
+
+void
+kvr_device_touch(void *at, uint64_t len, uint32_t n_threads)
+{
+	struct slice slice[THREADS_MAX] = { 0 };
+	uint64_t pages = (len + KVR_PAGE - 1) / KVR_PAGE;
+
+	n_threads = KVR_MAX(KVR_MIN(n_threads, (uint32_t)THREADS_MAX), 1U);
+	for (uint32_t i = 0; i < n_threads; i++) {
+		uint64_t first = pages * i / n_threads * KVR_PAGE;
+		uint64_t end = KVR_MIN(pages * (i + 1) / n_threads * KVR_PAGE, len);
+
+		slice[i] = (struct slice){ .at = (uint8_t *)at + first, .len = end - first };
+		if (i + 1 == n_threads ||
+		    kvr_thread_start("kvr-touch", touch, &slice[i], &slice[i].thread) != KVR_OK) {
+			slice[i].thread = NULL;
+			touch(&slice[i]);
+		}
+	}
+	for (uint32_t i = 0; i < n_threads; i++) {
+		if (slice[i].thread != NULL)
+			KVR_CHECK(kvr_thread_join(slice[i].thread, UINT64_MAX) == KVR_OK);
+	}
+}
+
+uint32_t
+kvr_device_touchers(uint64_t len)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t worth = len / KVR_MIB(64);
+
+	return (uint32_t)KVR_MIN(KVR_MIN(worth, (uint64_t)THREADS_MAX), (uint64_t)KVR_MAX(cpus, 1));
+}

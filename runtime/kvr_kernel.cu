@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_kernel.h"
+
+#include <cuda_runtime.h>
+#include <string.h>
+
+enum { THREADS = 256 };
+
+struct arguments {
+	struct kvr_kernel_piece piece[KVR_KERNEL_PIECES];
+};
+static_assert(sizeof(struct arguments) <= 4096, "what a launch takes on every driver");
+
+/* All threads of a block together; T is the widest that addresses and length are multiples of. */
+template <typename T>
+static __device__ void
+copy_as(const struct kvr_kernel_piece &p)
+{
+	const T *from = static_cast<const T *>(p.from);
+	T *to = static_cast<T *>(p.to);
+
+	for (uint64_t i = threadIdx.x; i < p.len / sizeof(T); i += THREADS)
+		to[i] = from[i];
+}
+
+/* A block for each piece. */
+static __global__ void
+copy_pieces(const __grid_constant__ struct arguments a)
+{
+	const struct kvr_kernel_piece &p = a.piece[blockIdx.x];
+	uint64_t bits = reinterpret_cast<uint64_t>(p.to) | reinterpret_cast<uint64_t>(p.from) | p.len;
+
+	if (bits % sizeof(uint4) == 0)
+		copy_as<uint4>(p);
+	else if (bits % sizeof(uint32_t) == 0)
+		copy_as<uint32_t>(p);
+	else
+		copy_as<uint8_t>(p);
+}
+
+int
+kvr_kernel_copy(const struct kvr_kernel_piece *piece, uint32_t n, void *stream)
+{
+	struct arguments a;
+
+	memcpy(a.piece, piece, n * sizeof(*piece));
+	copy_pieces<<<n, THREADS, 0, static_cast<cudaStream_t>(stream)>>>(a);
+	return cudaGetLastError();
+}
