@@ -34,8 +34,8 @@ static enum kvr_err
 lock(void *at, uint64_t len, char *why, size_t why_cap)
 {
 	kvr_device_touch(at, len, kvr_device_touchers(len));
-	/* Portable: locked for every device, also for those whose context is made later. */
-	cudaError_t rc = cudaHostRegister(at, len, cudaHostRegisterPortable);
+	/* For every device, also those whose context is made later; and for kernels. */
+	cudaError_t rc = cudaHostRegister(at, len, cudaHostRegisterPortable | cudaHostRegisterMapped);
 
 	if (rc == cudaSuccess)
 		return KVR_OK;

@@ -284,12 +284,20 @@ static const struct kvr_cache_shape small = { .size = sizeof(small),
 enum { MIB = 1 << 20, SMALL_TOKEN = 2 * 2 * 4 * 2, SMALL_BYTES = SMALL_TOKEN * 4 * 8 };
 
 static void
+forget(struct bed_log *log)
+{
+	pthread_mutex_lock(&log->lock);
+	log->text[0] = '\0';
+	pthread_mutex_unlock(&log->lock);
+}
+
+static void
 no_cache(struct kvr *k, const struct kvr_cache_shape *s, enum kvr_err err, struct bed_log *log,
     const char *why)
 {
 	struct kvr_cache *cache = NULL;
 
-	log->text[0] = '\0';
+	forget(log);
 	ERR(kvr_cache_open(k, s, &cache), err);
 	ck_assert_ptr_null(cache);
 	bed_log_has(log, why);
@@ -352,7 +360,7 @@ struct one {
 static void
 refused(struct one *o, enum kvr_err err, const char *why)
 {
-	o->log->text[0] = '\0';
+	forget(o->log);
 	o->batch.tokens = &o->tokens;
 	ERR(kvr_run(o->kvr, &o->batch, NULL, NULL, NULL), err);
 	bed_log_has(o->log, why);

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gpu_bed.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#ifdef KVR_WITH_CUDA
+#include <cuda_runtime_api.h>
+#endif
+
+static const struct kvr_device *device;
+static char name[128];
+
+#define MUST(x)                                                                                    \
+	do {                                                                                       \
+		if (!(x)) {                                                                        \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                    \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+#ifdef KVR_WITH_CUDA
+#define CUDA(x)                                                                                    \
+	do {                                                                                       \
+		cudaError_t rc_ = (x);                                                             \
+		if (rc_ != cudaSuccess) {                                                          \
+			fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #x,                 \
+			    cudaGetErrorString(rc_));                                              \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+static void
+name_device(void)
+{
+	struct cudaDeviceProp prop;
+	int driver = 0;
+
+	CUDA(cudaGetDeviceProperties(&prop, (int)device->copy->current()));
+	CUDA(cudaDriverGetVersion(&driver));
+	snprintf(name, sizeof(name), "%.90s, driver for CUDA %d.%d", prop.name, driver / 1000,
+	    driver % 1000 / 10);
+}
+#else
+/* Never reached: without CUDA there is only the twin. */
+#define CUDA(x) abort()
+
+static void
+name_device(void)
+{
+	abort();
+}
+#endif
+
+void
+gpu_open(int argc, char **argv)
+{
+	char why[128] = "this build has no CUDA";
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--twin") == 0) {
+			device = &kvr_device_host;
+			snprintf(name, sizeof(name), "the host's twin");
+			return;
+		}
+	}
+	device = kvr_device_find("cuda");
+	if (device == NULL || device->count(why, sizeof(why)) == 0) {
+		fprintf(stderr, "not run: no device: %s\n", why);
+		exit(77);
+	}
+	name_device();
+}
+
+bool
+gpu_is_twin(void)
+{
+	return device == &kvr_device_host;
+}
+
+const struct kvr_device *
+gpu_device(void)
+{
+	return device;
+}
+
+const char *
+gpu_name(void)
+{
+	return name;
+}
+
+void *
+gpu_alloc(size_t len)
+{
+	void *at = NULL;
+
+	if (gpu_is_twin())
+		at = malloc(len);
+	else
+		CUDA(cudaMalloc(&at, len));
+	MUST(at != NULL);
+	return at;
+}
+
+void
+gpu_free(void *take)
+{
+	if (gpu_is_twin())
+		free(take);
+	else
+		CUDA(cudaFree(take));
+}
+
+void
+gpu_put(void *at, const void *host, size_t len)
+{
+	if (gpu_is_twin())
+		memcpy(at, host, len);
+	else
+		CUDA(cudaMemcpy(at, host, len, cudaMemcpyHostToDevice));
+}
+
+void
+gpu_fetch(void *host, const void *at, size_t len)
+{
+	if (gpu_is_twin())
+		memcpy(host, at, len);
+	else
+		CUDA(cudaMemcpy(host, at, len, cudaMemcpyDeviceToHost));
+}
+
+void
+gpu_wait(void)
+{
+	if (!gpu_is_twin())
+		CUDA(cudaDeviceSynchronize());
+}
+
+void *
+gpu_pin(size_t len)
+{
+	char why[128] = "";
+	void *at = mmap(
+	    NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	MUST(at != MAP_FAILED);
+	enum kvr_err err =
+	    kvr_device_lock(device, at, len, KVR_DEVICE_PIECE, UINT64_MAX, why, sizeof(why));
+
+	if (err != KVR_OK)
+		fprintf(stderr, "%s\n", why);
+	MUST(err == KVR_OK);
+	return at;
+}
+
+void
+gpu_unpin(void *take, size_t len)
+{
+	kvr_device_unlock(device, take, len, KVR_DEVICE_PIECE);
+	munmap(take, len);
+}
+
+void *
+gpu_fill_later(void *at, int byte, size_t len)
+{
+#ifdef KVR_WITH_CUDA
+	if (!gpu_is_twin()) {
+		cudaStream_t stream;
+		cudaEvent_t event;
+
+		CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+		CUDA(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+		for (int i = 0; i < 200; i++) /* the last one counts, the others take their time */
+			CUDA(cudaMemsetAsync(at, i == 199 ? byte : i, len, stream));
+		CUDA(cudaEventRecord(event, stream));
+		CUDA(cudaStreamDestroy(stream)); /* ends when its work does */
+		return event;
+	}
+#endif
+	memset(at, byte, len);
+	return NULL;
+}
+
+void
+gpu_event_free(void *take)
+{
+	if (take != NULL)
+		CUDA(cudaEventDestroy(take));
+}
+
+void
+gpu_reset(void)
+{
+	CUDA(cudaDeviceReset());
+}
+
+double
+gpu_raw(void *at, void *host, size_t len, uint32_t n, bool in, bool both)
+{
+	uint64_t begin_ns = kvr_now_ns();
+#ifdef KVR_WITH_CUDA
+	if (!gpu_is_twin()) {
+		cudaStream_t way[2];
+		uint8_t *far = at, *near = host;
+
+		CUDA(cudaStreamCreateWithFlags(&way[0], cudaStreamNonBlocking));
+		CUDA(cudaStreamCreateWithFlags(&way[1], cudaStreamNonBlocking));
+		begin_ns = kvr_now_ns();
+		for (uint32_t i = 0; i < n; i++) {
+			if (in || both)
+				CUDA(cudaMemcpyAsync(
+				    near, far, len, cudaMemcpyDeviceToHost, way[0]));
+			if (!in || both)
+				CUDA(cudaMemcpyAsync(far + (both ? len : 0),
+				    near + (both ? len : 0), len, cudaMemcpyHostToDevice, way[1]));
+		}
+		CUDA(cudaStreamSynchronize(way[0]));
+		CUDA(cudaStreamSynchronize(way[1]));
+		double s = (double)(kvr_now_ns() - begin_ns) / 1e9;
+
+		CUDA(cudaStreamDestroy(way[0]));
+		CUDA(cudaStreamDestroy(way[1]));
+		return s;
+	}
+#endif
+	for (uint32_t i = 0; i < n; i++) {
+		if (in || both)
+			memcpy(host, at, len);
+		if (!in || both)
+			memcpy((uint8_t *)at + (both ? len : 0), (uint8_t *)host + (both ? len : 0),
+			    len);
+	}
+	return (double)(kvr_now_ns() - begin_ns) / 1e9;
+}
+
+struct kvr_copier *
+gpu_copier(void)
+{
+	struct kvr_copier *c = NULL;
+	char why[128] = "";
+	enum kvr_err err = device->copy->open(device->copy->current(), &c, why, sizeof(why));
+
+	if (err != KVR_OK)
+		fprintf(stderr, "%s\n", why);
+	MUST(err == KVR_OK);
+	return c;
+}
+
+enum kvr_err
+gpu_copy(struct kvr_copier *c, enum kvr_way way, struct kvr_walk walk, char *why, size_t why_cap)
+{
+	struct kvr_piece piece[300];
+	enum kvr_err err = KVR_OK, end;
+	uint32_t n;
+
+	while (err == KVR_OK && (n = kvr_walk_next(&walk, piece, KVR_LEN(piece))) > 0)
+		err = device->copy->copy(c, way, piece, n, why, why_cap);
+	end = device->copy->mark(c, way, why, why_cap);
+	if (end != KVR_OK)
+		return end;
+	do
+		end = device->copy->poll(c, way, why, why_cap);
+	while (end == KVR_E_UNFINISHED);
+	return err == KVR_OK ? end : err;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A device for tests, or its twin: host memory and the host's copies, which every machine has. So
+ * what these tests claim is tried everywhere, and on a machine with a device for real.
+ *
+ * A program that needs a device and finds none says so and exits with 77: not run. What cannot be
+ * had otherwise ends the test.
+ */
+#ifndef KVR_GPU_BED_H
+#define KVR_GPU_BED_H
+
+#include "kvr_device.h"
+
+/* --twin among the arguments: the twin. */
+void gpu_open(int argc, char **argv);
+bool gpu_is_twin(void);
+const struct kvr_device *gpu_device(void);
+/* Name and driver, for people. */
+const char *gpu_name(void);
+
+void *gpu_alloc(size_t len);
+void gpu_free(void *take);
+void gpu_put(void *device, const void *host, size_t len);
+void gpu_fetch(void *host, const void *device, size_t len);
+void gpu_wait(void); /* for all that was begun by gpu_fill */
+/* Page-locked host memory. */
+void *gpu_pin(size_t len);
+void gpu_unpin(void *take, size_t len);
+
+/* Writes a byte everywhere, behind work that takes a while; the event stands behind it. Twin: NULL. */
+void *gpu_fill_later(void *device, int byte, size_t len);
+void gpu_event_free(void *take);
+/* As somebody else in the process may. Device only. */
+void gpu_reset(void);
+/* The raw copy that others are measured by: seconds for n copies of len bytes, one after the other. */
+double gpu_raw(void *device, void *host, size_t len, uint32_t n, bool in, bool both);
+
+struct kvr_copier *gpu_copier(void);
+/* Copies the pieces of a chunk and waits: what the copy worker does with one row. */
+enum kvr_err gpu_copy(
+    struct kvr_copier *, enum kvr_way, struct kvr_walk, char *why, size_t why_cap);
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A device's copies against the host's, bit for bit: fresh random data, poisoned destinations, every
+ * layout and dtype, odd tables, from one token to 64 MiB; and what a device's errors become.
+ */
+#include "gpu_bed.h"
+
+#include "kvr_check.h"
+#include "kvr_paged_world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { POISON = 0xa5, PINNED = 80 << 20, ERROR_TESTS = 2 };
+
+static struct kvr_copier *copier;
+static uint8_t *pinned;
+
+/* The same cache in the device's memory. */
+struct far {
+	struct kvr_pages pages;
+	uint8_t *base[64];
+	uint8_t *memory;
+};
+
+static void
+far_make(struct far *f, const struct paged_world *w)
+{
+	f->pages = w->pages;
+	f->pages.base = f->base;
+	f->memory = gpu_alloc(w->memory_len);
+	for (uint32_t i = 0; i < w->pages.n_layers * w->pages.n_planes; i++)
+		f->base[i] = f->memory + (w->base[i] - w->memory);
+}
+
+static struct kvr_walk
+walk_of(const struct kvr_pages *pages, const struct paged_world *w, uint8_t *chunk)
+{
+	return (struct kvr_walk){ .pages = pages,
+		.runs = w->runs,
+		.tokens = w->tokens,
+		.layer = w->layer,
+		.chunk = chunk };
+}
+
+/* What the host makes of it, the reference. */
+static void
+on_host(const struct paged_world *w, uint8_t *chunk, bool out)
+{
+	struct kvr_walk walk = walk_of(&w->pages, w, chunk);
+	struct kvr_piece piece;
+
+	while (kvr_walk_next(&walk, &piece, 1) > 0)
+		memcpy(out ? piece.cache : piece.chunk, out ? piece.chunk : piece.cache, piece.len);
+}
+
+static void
+moves(const struct far *f, const struct paged_world *w, enum kvr_way way)
+{
+	char why[128] = "";
+	enum kvr_err err = gpu_copy(copier, way, walk_of(&f->pages, w, pinned), why, sizeof(why));
+
+	ck_assert_msg(err == KVR_OK, "%s: %s", kvr_err_name(err), why);
+}
+
+static void
+like_the_host(struct paged_world *w)
+{
+	uint64_t len = kvr_pages_token(&w->pages) * w->tokens;
+	uint8_t *want = malloc(len + PAGED_GUARD), *back = malloc(w->memory_len);
+	struct far f;
+
+	ck_assert(want != NULL && back != NULL && len + PAGED_GUARD <= PINNED);
+	far_make(&f, w);
+	gpu_put(f.memory, w->memory, w->memory_len);
+	memset(want, POISON, len + PAGED_GUARD);
+	memset(pinned, POISON, len + PAGED_GUARD);
+	on_host(w, want, false);
+	moves(&f, w, KVR_WAY_IN);
+	ck_assert_msg(memcmp(pinned, want, len + PAGED_GUARD) == 0, "gathered, seed %llu",
+	    (unsigned long long)w->seed);
+	paged_scramble(&w->seed, w->memory, w->memory_len);
+	paged_scramble(&w->seed, pinned, len);
+	gpu_put(f.memory, w->memory, w->memory_len);
+	on_host(w, pinned, true);
+	moves(&f, w, KVR_WAY_OUT);
+	gpu_fetch(back, f.memory, w->memory_len);
+	ck_assert_msg(memcmp(back, w->memory, w->memory_len) == 0, "scattered, seed %llu",
+	    (unsigned long long)w->seed);
+	gpu_free(f.memory);
+	free(want);
+	free(back);
+}
+
+START_TEST(every_layout_is_copied_as_the_host_does)
+{
+	for (uint32_t i = 0; i < 300; i++) {
+		struct paged_world w;
+
+		paged_draw_world(&w, i);
+		like_the_host(&w);
+		paged_free(&w);
+	}
+}
+END_TEST
+
+/* Pieces below and above the boundary between kernel and copy engine, and right on it. */
+START_TEST(real_shapes_from_one_token_to_64_mib)
+{
+	static const struct {
+		uint32_t tokens, block, heads;
+		bool heads_first;
+	} of[] = { { 1, 16, 8, false }, { 17, 16, 8, false }, { 256, 8, 8, false },
+		{ 256, 16, 8, false }, { 256, 32, 8, false }, { 255, 16, 8, true },
+		{ 512, 64, 8, false }, { 512, 1, 8, false } };
+
+	for (uint32_t i = 0; i < KVR_LEN(of); i++) {
+		struct paged_world w = { .seed = i + 1, .dtype = KVR_DTYPE_BFLOAT16 };
+
+		w.pages = (struct kvr_pages){ .memfmt = KVR_MEMFMT_KV_2LTD,
+			.n_layers = of[i].heads_first ? 4 : 32,
+			.n_planes = 2,
+			.n_heads = of[i].heads,
+			.head_bytes = 256,
+			.block_tokens = of[i].block,
+			.n_blocks = of[i].tokens / of[i].block + 3 };
+		paged_lay_out(
+		    &w, i % 2 == 0 ? PAGED_PER_LAYER : PAGED_ONE_ALLOCATION, of[i].heads_first, 0);
+		paged_choose_slots(&w, of[i].tokens, of[i].block, false);
+		paged_find_runs(&w);
+		like_the_host(&w);
+		paged_free(&w);
+	}
+}
+END_TEST
+
+/* Eight marks each way without a look in between: all are reached. */
+START_TEST(both_ways_run_at_once)
+{
+	enum { EACH = 1 << 20 };
+	uint8_t *far = gpu_alloc(2 * KVR_MARKS_MAX * (size_t)EACH), *back = malloc(EACH);
+	const struct kvr_copy_ops *ops = gpu_device()->copy;
+	char why[128] = "";
+
+	for (uint32_t i = 0; i < 2 * KVR_MARKS_MAX; i++) {
+		memset(pinned + (size_t)i * EACH, (int)i + 1, EACH);
+		gpu_put(far + (size_t)i * EACH, pinned + (size_t)i * EACH, EACH);
+		memset(pinned + (size_t)i * EACH, i % 2 == 0 ? POISON : (int)i + 101, EACH);
+	}
+	for (uint32_t i = 0; i < 2 * KVR_MARKS_MAX; i++) {
+		const struct kvr_piece p = { .cache = far + (size_t)i * EACH,
+			.chunk = pinned + (size_t)i * EACH,
+			.len = EACH };
+		enum kvr_way way = i % 2 == 0 ? KVR_WAY_IN : KVR_WAY_OUT;
+
+		ck_assert_int_eq(ops->copy(copier, way, &p, 1, why, sizeof(why)), KVR_OK);
+		ck_assert_int_eq(ops->mark(copier, way, why, sizeof(why)), KVR_OK);
+	}
+	for (uint32_t i = 0; i < 2 * KVR_MARKS_MAX; i++) {
+		enum kvr_err err;
+
+		do
+			err = ops->poll(
+			    copier, i % 2 == 0 ? KVR_WAY_IN : KVR_WAY_OUT, why, sizeof(why));
+		while (err == KVR_E_UNFINISHED);
+		ck_assert_int_eq(err, KVR_OK);
+	}
+	for (uint32_t i = 0; i < 2 * KVR_MARKS_MAX; i++) {
+		int want = i % 2 == 0 ? (int)i + 1 : (int)i + 101;
+
+		gpu_fetch(back, far + (size_t)i * EACH, EACH);
+		ck_assert_int_eq(back[0], i % 2 == 0 ? (int)i + 1 : want);
+		ck_assert_int_eq(back[EACH - 1], back[0]);
+		ck_assert_int_eq(pinned[(size_t)i * EACH + EACH / 2], want);
+	}
+	gpu_free(far);
+	free(back);
+}
+END_TEST
+
+/* ---- only a device has these ---- */
+
+START_TEST(a_place_that_is_none_is_an_error_with_the_calls_name)
+{
+	const struct kvr_piece p = { .cache = (uint8_t *)64, .chunk = pinned, .len = 1 << 20 };
+	char why[128] = "";
+	enum kvr_err err = gpu_device()->copy->copy(copier, KVR_WAY_IN, &p, 1, why, sizeof(why));
+
+	ck_assert_int_eq(err, KVR_E_DEVICE);
+	ck_assert_msg(strncmp(why, "cudaMemcpyAsync: ", 17) == 0, "'%s'", why);
+	err = gpu_device()->lock((void *)(uintptr_t)4096, 4096, why, sizeof(why));
+	ck_assert_int_eq(err, KVR_E_NOMEM);
+	ck_assert_msg(strncmp(why, "page-locking 4096 bytes failed: ", 32) == 0, "'%s'", why);
+}
+END_TEST
+
+/* Last: afterwards there is no device for anybody. */
+START_TEST(a_reset_in_the_middle_is_a_lost_device_and_no_hang)
+{
+	uint8_t *far = gpu_alloc(PINNED);
+	const struct kvr_piece p = { .cache = far, .chunk = pinned, .len = PINNED };
+	const struct kvr_copy_ops *ops = gpu_device()->copy;
+	char why[128] = "";
+	enum kvr_err err = ops->copy(copier, KVR_WAY_IN, &p, 1, why, sizeof(why));
+
+	ck_assert_int_eq(err, KVR_OK);
+	ck_assert_int_eq(ops->mark(copier, KVR_WAY_IN, why, sizeof(why)), KVR_OK);
+	gpu_reset();
+	do
+		err = ops->poll(copier, KVR_WAY_IN, why, sizeof(why));
+	while (err == KVR_E_UNFINISHED);
+	err = ops->copy(copier, KVR_WAY_IN, &p, 1, why, sizeof(why));
+	ck_assert_int_eq(err, KVR_E_DEVICE);
+	ck_assert(ops->lost(copier));
+}
+END_TEST
+
+int
+main(int argc, char **argv)
+{
+	const TTest *const tests[] = { every_layout_is_copied_as_the_host_does,
+		real_shapes_from_one_token_to_64_mib, both_ways_run_at_once,
+		a_place_that_is_none_is_an_error_with_the_calls_name,
+		a_reset_in_the_middle_is_a_lost_device_and_no_hang };
+	Suite *suite = suite_create("gpu.copy");
+
+	gpu_open(argc, argv);
+	printf("on %s\n", gpu_name());
+	copier = gpu_copier();
+	pinned = gpu_pin(PINNED);
+	for (size_t i = 0; i < KVR_LEN(tests) - (gpu_is_twin() ? ERROR_TESTS : 0); i++) {
+		TCase *tc = tcase_create("gpu.copy");
+
+		tcase_set_timeout(tc, 240);
+		tcase_add_test(tc, tests[i]);
+		suite_add_tcase(suite, tc);
+	}
+	SRunner *runner = srunner_create(suite);
+
+	/* A context does not survive a fork. */
+	srunner_set_fork_status(runner, CK_NOFORK);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+
+	srunner_free(runner);
+	if (gpu_is_twin()) {
+		gpu_device()->copy->close(copier);
+		gpu_unpin(pinned, PINNED);
+	}
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
