@@ -328,6 +328,9 @@ check_tier(struct kvr_load *load, uint32_t i)
 	kvr_check_store(load, i);
 	check_format(load, i);
 	check_faults(load, i);
+	if (tier->direct && !kvr_scheme_is(tier->url, "fs"))
+		PLACE_ERROR(load, in_tier(i, "direct"),
+		    "tiers.%s: direct means nothing here: only fs:// has files", tier->name);
 	if (tier->lanes.control + tier->lanes.bulk > KVR_LANES_MAX)
 		PLACE_ERROR(load, in_tier(i, "lanes.bulk"),
 		    "tiers.%s: %u control and %u bulk lanes are more than %d", tier->name,

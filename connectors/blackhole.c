@@ -32,8 +32,9 @@ open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why,
 		wrong = "user or password";
 	else if (kvr_tls_given(&opts->tls))
 		wrong = "tls";
-	else if (opts->capacity != 0 || opts->free_floor != 0 || opts->tmp_dir != NULL)
-		wrong = "capacity, free_floor or tmp_dir";
+	else if (opts->capacity != 0 || opts->free_floor != 0 || opts->tmp_dir != NULL ||
+	    opts->direct)
+		wrong = "capacity, free_floor, tmp_dir or direct";
 	if (wrong != NULL) {
 		snprintf(why, why_cap, "tier %s: a black hole has no %s; take it out",
 		    opts->tier != NULL ? opts->tier : "?", wrong);

@@ -192,6 +192,8 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct why *
 		return bad(w, "capacity, free_floor: are settings of the daemon");
 	if (o->tmp_dir != NULL)
 		return bad(w, "tmp_dir: is for file tiers");
+	if (o->direct)
+		return bad(w, "direct: is for file tiers");
 	if (strlen(prefix) > KVR_HP_PREFIX_MAX)
 		return bad(w, "prefix: longer than %u bytes", KVR_HP_PREFIX_MAX);
 	memcpy(s->prefix, prefix, strlen(prefix) + 1);

@@ -52,7 +52,7 @@ open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why,
 
 	if (opts->user != NULL || opts->password != NULL || kvr_tls_given(&opts->tls) ||
 	    opts->capacity != 0 || opts->free_floor != 0 || opts->ttl_ms != 0 ||
-	    opts->tmp_dir != NULL || (opts->prefix != NULL && opts->prefix[0] != '\0')) {
+	    opts->tmp_dir != NULL || opts->direct || (opts->prefix != NULL && opts->prefix[0] != '\0')) {
 		snprintf(why, why_cap,
 		    "tier %s: all that a mock store can be told stands in its URL; take the other "
 		    "settings out",

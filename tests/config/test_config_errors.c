@@ -258,6 +258,8 @@ static const struct wrong contradictions[] = {
 	{ "{\"memory\":{\"slot_size\":\"1MiB\"},\"engine\":{\"kv_dtype\":\"bfloat16\","
 	  "\"kv_shape\":[32,2,256,8,128]}," MEM "}",
 	    "text:1:24: memory.slot_size is 1MiB, a full chunk has 32MiB" },
+	{ ONE("\"url\":\"memory://\",\"direct\":true"),
+	    "text:1:50: tiers.a: direct means nothing here: only fs:// has files" },
 	{ ONE("\"url\":\"memory://\",\"faults\":\"/f\""),
 	    "text:1:50: tiers.a: faults are only for a rehearsal: say \"rehearse\": true beside "
 	    "\"tiers\", or take them out" },

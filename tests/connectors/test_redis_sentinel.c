@@ -273,6 +273,7 @@ START_TEST(what_is_missing_or_means_nothing_is_said)
 	not_opened("redis-sentinel://h:1/mymaster", "?service=NAME for the service");
 	not_opened("redis-sentinel://h:1?service=m&db=x", "not the number of a database");
 	not_opened("redis-sentinel://h:1?service=m&x=1", "known: db, service, protocol");
+	not_opened("redis-sentinel://h:1?service=m&protocol=3", "only 2 is spoken");
 	not_opened("redis://h:1?service=m", "\"service\" is not known");
 	struct kvr_store_opts o = bed_opts("redis://h:1", KVR_FORMAT_SEALED);
 	char why[256] = "";
