@@ -16,7 +16,7 @@ kvr_check_store(struct kvr_load *load, uint32_t tier)
 {
 	static const struct {
 		const char *group, *scheme;
-	} stores[] = { { "hyperpod.", "sagemaker-hyperpod" } };
+	} stores[] = { { "hyperpod.", "sagemaker-hyperpod" }, { "eic.", "eic" } };
 
 	for (uint32_t i = 0; i < kvr_option_count; i++) {
 		struct kvr_place place = { &kvr_option_table[i], (int32_t)tier };

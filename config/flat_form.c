@@ -53,6 +53,7 @@ unit_of(enum kvr_flat_kind kind)
 {
 	switch (kind) {
 	case KVR_FLAT_SECONDS:
+	case KVR_FLAT_TTL_S:
 	case KVR_FLAT_TTL:
 		return "s";
 	case KVR_FLAT_MILLIS:
@@ -89,6 +90,8 @@ rewrite(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_
 		return kvr_flat_is_true(node) ? "true" : "false";
 	if (key->kind == KVR_FLAT_TEXT || key->kind == KVR_FLAT_POLICY)
 		return node->text;
+	if (key->kind == KVR_FLAT_TTL_S && node->text[0] == '-')
+		return "none";
 	len = snprintf(text, sizeof(text), "%s%s", node->text, unit_of(key->kind));
 	if (len >= (int)sizeof(text))
 		return node->text; /* too long to be a number; the parser says so */
@@ -268,6 +271,7 @@ read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct k
 	case KVR_FLAT_GIB:
 	case KVR_FLAT_MIB:
 	case KVR_FLAT_BYTES:
+	case KVR_FLAT_TTL_S:
 	default:
 		break;
 	}

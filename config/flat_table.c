@@ -29,6 +29,10 @@
 	{                                                                                          \
 		name, true, false, KVR_FLAT_##kind, option, 0, scheme, NULL, why                   \
 	}
+#define EIC(name, kind, option, def, why)                                                          \
+	{                                                                                          \
+		name, false, true, KVR_FLAT_##kind, option, 0, "eic", def, why                     \
+	}
 #define HYPERPOD(name, kind, option, why)                                                          \
 	EXTRA_FOR("sagemaker-hyperpod", "sagemaker_hyperpod_" name, kind, "hyperpod." option, why)
 #define LMCACHE(name, extra, kind, member, def, why)                                               \
@@ -79,6 +83,14 @@ const struct kvr_flat_key kvr_flat_table[] = {
 	PLUGIN("remote_storage_plugins", false, "names of stores, \"type\" or \"type.instance\"; fs and redis"),
 	IGNORED("remote_config_url", false, "there is no remote configuration service"),
 	IGNORED("app_id", false, "there is no remote configuration service"),
+	EIC("eic_instance_id", TEXT, "eic.instance_id", NULL, "UUID of the cluster"),
+	EIC("eic_kv_ns", TEXT, "eic.namespace", NULL, "namespace of all keys"),
+	EIC("eic_kv_ttl", TTL_S, "ttl", NULL, "values expire, in seconds; -1: they do not"),
+	EIC("eic_trans_type", COUNT, "eic.trans_type", "3", "0 TCP, 2 RDMA, 3 GDR"),
+	EIC("eic_log_dir", TEXT, "eic.log_dir", NULL, "directory of the SDK's log files"),
+	EIC("eic_log_level", COUNT, "eic.log_level", NULL, "the SDK's own number"),
+	EIC("eic_flag_file", TEXT, "eic.flag_file", NULL, "file of the SDK's flags"),
+	IGNORED("eic_thread_num", false, "it has no effect in LMCache either; see eic_flag_file"),
 	IGNORED("eic_*", false, "settings of the vendor's SDK are read by the SDK itself"),
 
 	ENGINE("use_layerwise"),

@@ -122,6 +122,10 @@ struct kvr_config_tier {
 		uint32_t max_concurrent_requests, max_connections, max_connections_per_host;
 		bool use_https;
 	} hyperpod; /* sagemaker-hyperpod only */
+	struct {
+		const char *library, *instance_id, *ns, *log_dir, *flag_file; /* NULL: not said */
+		uint32_t trans_type, log_level;
+	} eic; /* eic only */
 
 	/* Which variable held the password; only for messages. */
 	const char *password_env;

@@ -11,6 +11,7 @@ enum kvr_flat_kind {
 	KVR_FLAT_BOOL, /* "true" and "1"; all else is false */
 	KVR_FLAT_COUNT,
 	KVR_FLAT_SECONDS,
+	KVR_FLAT_TTL_S, /* seconds, below zero: none */
 	KVR_FLAT_MILLIS,
 	KVR_FLAT_GIB,
 	KVR_FLAT_POLICY,  /* recompute or local_cpu; another one is a warning */

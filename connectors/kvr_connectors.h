@@ -6,7 +6,7 @@
 #include "kvr_connector.h"
 
 extern const struct kvr_connector_ops kvr_memory_ops, kvr_fs_ops, kvr_redis_ops, kvr_valkey_ops,
-    kvr_resp_ops, kvr_lm_ops, kvr_hyperpod_ops, kvr_blackhole_ops, kvr_mock_ops,
+    kvr_resp_ops, kvr_lm_ops, kvr_hyperpod_ops, kvr_eic_ops, kvr_blackhole_ops, kvr_mock_ops,
     kvr_redis_cluster_ops, kvr_valkey_cluster_ops;
 
 /*

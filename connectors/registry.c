@@ -21,6 +21,7 @@ static const struct kvr_connector_ops *const stores[] = {
 	&kvr_blackhole_ops,
 	&kvr_mock_ops,
 	&kvr_hyperpod_ops,
+	&kvr_eic_ops,
 };
 
 enum { SCHEMES_MAX = 32, SCHEME_LEN_MAX = 32 };

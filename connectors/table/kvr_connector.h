@@ -177,6 +177,13 @@ struct kvr_hyperpod_opts {
 	bool        use_https;
 };
 
+/* How EIC's client is made; NULL: not given. */
+struct kvr_eic_opts {
+	const char *library; /* the adapter; NULL: by its name */
+	const char *instance_id, *ns, *log_dir, *flag_file;
+	int32_t     log_level, trans_type;
+};
+
 /* All texts live as long as the store. What a store does not know it must refuse, not ignore. */
 struct kvr_store_opts {
 	const char *tier; /* its name, for messages */
@@ -203,6 +210,7 @@ struct kvr_store_opts {
 
 	struct kvr_audit_opts audit; /* read by kvr_connector_audit() alone */
 	struct kvr_hyperpod_opts hyperpod;
+	struct kvr_eic_opts eic;
 };
 
 struct kvr_store;

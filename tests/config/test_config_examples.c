@@ -90,6 +90,18 @@ START_TEST(hyperpod)
 }
 END_TEST
 
+START_TEST(eic)
+{
+	struct kvr_config *cfg = load("eic.json");
+
+	ck_assert_str_eq(cfg->tier[0].url, "eic://10.0.0.1:12500;10.0.0.2:12500");
+	ck_assert_str_eq(cfg->tier[0].eic.library, "/usr/local/lib/libkvr_eic.so");
+	ck_assert_str_eq(cfg->tier[0].eic.flag_file, "/etc/eic.flags");
+	ck_assert_uint_eq(cfg->tier[0].eic.trans_type, 2);
+	kvr_config_free(cfg);
+}
+END_TEST
+
 START_TEST(lmcache)
 {
 	struct kvr_config *cfg = load("lmcache.json");
@@ -118,7 +130,7 @@ START_TEST(no_example_is_forgotten)
 		}
 	}
 	closedir(dir);
-	ck_assert_int_eq(n, 9);
+	ck_assert_int_eq(n, 10);
 }
 END_TEST
 
@@ -175,4 +187,4 @@ START_TEST(help_names_every_option_with_its_default)
 END_TEST
 
 KVR_CHECK_MAIN("config.examples", embedded, redis, redis_over_tls, two_tiers, files_with_zstd,
-    hyperpod, lmcache, no_example_is_forgotten, the_schema_is_up_to_date, help_names_every_option_with_its_default)
+    hyperpod, eic, lmcache, no_example_is_forgotten, the_schema_is_up_to_date, help_names_every_option_with_its_default)

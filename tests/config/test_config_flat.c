@@ -206,6 +206,32 @@ START_TEST(a_cluster_and_tls_of_valkey_are_schemes)
 }
 END_TEST
 
+START_TEST(eics_keys_stand_at_the_top)
+{
+	struct kvr_said said;
+	struct kvr_config *cfg =
+	    parse("{\"remote_url\":\"eic://h:1;i:2/\",\"eic_instance_id\":\"u\",\"eic_kv_ns\":\"n\","
+	          "\"eic_kv_ttl\":60,\"eic_log_dir\":\"/l\",\"eic_log_level\":2,\"eic_flag_file\":\"/f\","
+	          "\"eic_trans_type\":0}", &said);
+
+	ck_assert_str_eq(said.text, "");
+	ck_assert_str_eq(cfg->tier[0].eic.instance_id, "u");
+	ck_assert_str_eq(cfg->tier[0].eic.ns, "n");
+	ck_assert_str_eq(cfg->tier[0].eic.log_dir, "/l");
+	ck_assert_str_eq(cfg->tier[0].eic.flag_file, "/f");
+	ck_assert_uint_eq(cfg->tier[0].eic.log_level, 2);
+	ck_assert_uint_eq(cfg->tier[0].eic.trans_type, 0);
+	ck_assert_uint_eq(cfg->tier[0].ttl_ns, KVR_SEC(60));
+	kvr_config_free(cfg);
+
+	cfg = parse("{\"remote_url\":\"eic://h:1\",\"eic_kv_ttl\":-1}", &said);
+	ck_assert_str_eq(said.text, "");
+	ck_assert_uint_eq(cfg->tier[0].ttl_ns, 0);
+	ck_assert_uint_eq(cfg->tier[0].eic.trans_type, 3);
+	kvr_config_free(cfg);
+}
+END_TEST
+
 START_TEST(what_has_no_effect_is_a_warning)
 {
 	struct kvr_said said;
@@ -419,7 +445,8 @@ END_TEST
 KVR_CHECK_MAIN("config.flat", a_url_alone_gives_lmcaches_defaults,
     every_key_is_mapped_in_its_own_units, groups_of_the_tier_form_may_stand_beside,
     valkey_and_resp_have_options_of_their_own, a_cluster_and_tls_of_valkey_are_schemes,
-    hyperpods_keys_have_their_own_units, what_has_no_effect_is_a_warning,
+    hyperpods_keys_have_their_own_units,
+    eics_keys_stand_at_the_top, what_has_no_effect_is_a_warning,
     the_service_of_the_sentinels_is_a_variable_or_redismaster,
     a_policy_that_is_none_is_recompute_and_said, layers_have_headers, plugins_are_tiers_in_the_order_of_the_list, an_audit_is_the_real_store_and_what_is_told_of_it,
     what_would_be_wrong_to_ignore_is_an_error)

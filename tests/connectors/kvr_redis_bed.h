@@ -12,7 +12,7 @@
 #include "kvr_connector.h"
 
 extern const struct kvr_connector_ops kvr_redis_ops, kvr_valkey_ops, kvr_resp_ops, kvr_lm_ops,
-    kvr_hyperpod_ops;
+    kvr_hyperpod_ops, kvr_eic_ops;
 
 struct bed {
 	const struct kvr_connector_ops *ops; /* by the scheme of the URL */

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * EIC, eic://host:port[;host:port...]. A chunk is two values: under its key with "_meta" behind it
+ * LMCache's header, whose length field holds the length of the header itself, and under the key the
+ * payload. How long that is follows from dtype and shape.
+ */
+#ifndef KVR_EIC_H
+#define KVR_EIC_H
+
+#include <pthread.h>
+
+#include "kvr_eic_sdk.h"
+#include "kvr_frame.h"
+#include "kvr_lmmeta.h"
+
+#define KVR_EIC_PREFIX_MAX 256U
+#define KVR_EIC_META       "_meta"
+#define KVR_EIC_NAME_MAX   (KVR_EIC_PREFIX_MAX + KVR_KEY_LEN_MAX + sizeof(KVR_EIC_META))
+#define KVR_EIC_GROUP      128U /* chunks of one call; each may be two keys */
+
+struct kvr_store {
+	uint32_t magic;
+	uint32_t n_groups;
+	int64_t  ttl_s; /* -1: none */
+	struct kvr_frame_rules rules;
+	struct kvr_eic_opts opts;
+	const char *ns;
+	char prefix[KVR_EIC_PREFIX_MAX + 1];
+	char endpoint[512];
+	/* Made by the first dial, kept until close. Under lock. */
+	pthread_mutex_t lock;
+	void *library, *client;
+	const struct kvr_eic_sdk *sdk;
+};
+
+struct kvr_connector {
+	uint32_t magic;
+	uint32_t n; /* keys of the call that is made up */
+	struct kvr_store *store;
+	struct kvr_kick *kick;
+	uint64_t until_ns;
+	uint8_t *scratch;
+	struct kvr_frame frame;
+	char why[256];
+	struct kvr_item *item[KVR_EIC_GROUP]; /* of a group, those that go on */
+	const char *key[2 * KVR_EIC_GROUP];
+	struct kvr_eic_buffer buffer[2 * KVR_EIC_GROUP];
+	int32_t code[2 * KVR_EIC_GROUP];
+	uint8_t head[KVR_EIC_GROUP][KVR_LMMETA_BYTES_MAX];
+	char name[2 * KVR_EIC_GROUP][KVR_EIC_NAME_MAX];
+};
+
+/* eic_open.c */
+enum kvr_err kvr_eic_open(
+    const struct kvr_store_opts *, struct kvr_store **ret, char *why, size_t why_cap);
+/* eic_library.c: loads the adapter and makes a client, once. DOWN with a sentence. */
+KVR_MUST_USE enum kvr_err kvr_eic_load(struct kvr_store *, char *why, size_t why_cap);
+void kvr_eic_unload(struct kvr_store *);
+/* eic_batch.c */
+enum kvr_err kvr_eic_run(struct kvr_connector *, enum kvr_verb, struct kvr_item *, uint32_t n);
+
+#endif

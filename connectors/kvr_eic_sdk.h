@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What kvrelay asks of EIC's client library, as a C interface. The vendor's SDK is closed and comes
+ * with its images, so it is spoken to by an adapter: a shared object that includes this header,
+ * links the SDK and exports one function,
+ *
+ *     const struct kvr_eic_sdk *kvr_eic_sdk(void);
+ *
+ * It is loaded when the first connection is made, from the tier's eic.library or by the name
+ * KVR_EIC_LIBRARY from where the loader looks. What the members are to the SDK:
+ *
+ *     open    Client(), InitOption{log_dir, log_level, transport_type, flag_file}, init()
+ *     mset    mset(keys, buffers, SetOption{ns, ttl_second})
+ *     mget    mget(keys, GetOption{ns}, buffers)
+ *     mexist  mexist(keys, ExistOption{ns})
+ *     mdel    mdel(keys, DelOption{ns})
+ *
+ * Calls of one client come from several threads at once; an adapter whose SDK cannot do that locks.
+ * They may block as long as the SDK does: it is never handed a caller's memory, only staging.
+ * Buffers are host memory and not registered.
+ */
+#ifndef KVR_EIC_SDK_H
+#define KVR_EIC_SDK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define KVR_EIC_ABI     1U
+#define KVR_EIC_LIBRARY "libkvr_eic.so"
+
+/* Texts may be NULL: not given. They live as long as the client. */
+struct kvr_eic_options {
+	uint32_t    size; /* of this struct, as kvrelay knows it */
+	int32_t     log_level;
+	int32_t     trans_type;  /* 0 TCP, 2 RDMA, 3 GDR */
+	uint32_t    spare;
+	const char *instance_id; /* UUID of the cluster */
+	const char *endpoint;    /* "host:port;host:port" */
+	const char *log_dir, *flag_file;
+};
+
+/* Of one key, in codes[]. */
+enum kvr_eic_code {
+	KVR_EIC_OK = 0,
+	KVR_EIC_NOT_EXIST = 1,
+	KVR_EIC_NO_SPACE = 2,
+	KVR_EIC_TIMEOUT = 3,
+	KVR_EIC_FAILED = 4 /* any other */
+};
+
+struct kvr_eic_buffer {
+	void    *at;  /* mset: only read */
+	uint64_t len; /* mget: in: room; out: length of the value, of which the room has the start */
+};
+
+struct kvr_eic_sdk {
+	uint32_t abi;  /* KVR_EIC_ABI */
+	uint32_t size; /* of this struct, as the adapter knows it */
+
+	/*
+	 * 0: good. Else why has a sentence. The four batch calls: 0: codes[] has one for each key;
+	 * else the call itself failed and nothing in codes[] counts.
+	 */
+	int (*open)(const struct kvr_eic_options *, void **ret_client, char *why, size_t why_cap);
+	void (*close)(void *client);
+	/* ns: "" is none. ttl_s: -1 is none. Keys end with a NUL. */
+	int (*mset)(void *client, const char *ns, int64_t ttl_s, uint32_t n,
+	    const char *const *keys, const struct kvr_eic_buffer *, int32_t *codes);
+	int (*mget)(void *client, const char *ns, uint32_t n, const char *const *keys,
+	    struct kvr_eic_buffer *, int32_t *codes);
+	int (*mexist)(
+	    void *client, const char *ns, uint32_t n, const char *const *keys, int32_t *codes);
+	int (*mdel)(
+	    void *client, const char *ns, uint32_t n, const char *const *keys, int32_t *codes);
+};
+
+typedef const struct kvr_eic_sdk *kvr_eic_sdk_fn(void);
+
+#endif

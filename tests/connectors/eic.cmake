@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+# The EIC connector over shared objects in place of the vendor's SDK and its adapter.
+foreach(target IN ITEMS kvr_eic_fake kvr_eic_other)
+  add_library(${target} MODULE ../harness/kvr_eic_fake.c)
+  target_include_directories(${target} PRIVATE ../harness ${PROJECT_SOURCE_DIR}/connectors)
+  target_link_libraries(${target} PRIVATE kvr_build Threads::Threads)
+endforeach()
+target_compile_definitions(kvr_eic_other PRIVATE KVR_EIC_FAKE_ABI=99)
+
+function(kvr_eic_test name label)
+  kvr_test(${name} SOURCES ${ARGN} LAYERS ${layers} LIBS ${libs} ${CMAKE_DL_LIBS} LABELS eic ${label})
+  string(REPLACE "." "_" target "test_${name}")
+  foreach(dir IN ITEMS connectors connectors/table connectors/wire runtime/base)
+    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/${dir})
+  endforeach()
+  target_compile_definitions(${target} PRIVATE KVR_EIC_FAKE="$<TARGET_FILE:kvr_eic_fake>"
+    KVR_EIC_OTHER="$<TARGET_FILE:kvr_eic_other>")
+  add_dependencies(${target} kvr_eic_fake kvr_eic_other)
+endfunction()
+
+kvr_eic_test(connectors.conformance_eic conformance subject_eic.c ${conformance})
+kvr_eic_test(connectors.eic "" test_eic.c)

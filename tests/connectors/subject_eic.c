@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* EIC's SDK cannot be had: an in-memory store behind the interface of its adapters. */
+#include "kvr_subject.h"
+
+#include "kvr_connectors.h"
+
+static void
+begin(struct kvr_store_opts *opts)
+{
+	opts->url = "eic://127.0.0.1:12500";
+	opts->eic.library = KVR_EIC_FAKE;
+	opts->eic.ns = "conformance";
+}
+
+static void
+end(void)
+{
+}
+
+/* Every test has a process of its own, so what one stores no other one finds. */
+const struct kvr_subject kvr_subjects[] = {
+	{ .name = "eic lmcache", .ops = &kvr_eic_ops, .format = KVR_FORMAT_LMCACHE, .begin = begin,
+	    .end = end, .any_key = true, .keeps_shape = true, .two_keys = true },
+};
+const int kvr_subjects_n = KVR_LEN(kvr_subjects);
