@@ -88,6 +88,74 @@ tag_of(int node, char *ret, size_t cap)
 	kvr_raw_close(raw);
 }
 
+static void
+config_set(const char *what)
+{
+	for (int i = 0; i < KVR_CLUSTER_MEMBERS; i++) {
+		struct kvr_raw *raw = kvr_cluster_raw(i);
+		char line[96];
+
+		snprintf(line, sizeof(line), "CONFIG SET %s", what);
+		MUST(kvr_raw(raw, line).kind == '+', "%s", line);
+		kvr_raw_close(raw);
+	}
+}
+
+static void
+begin_tagged(struct kvr *over, struct kvr_drill *ret[KVR_CLUSTER_MASTERS])
+{
+	char tag[16];
+
+	for (int i = 0; i < KVR_CLUSTER_MASTERS; i++) {
+		tag_of(i, tag, sizeof(tag));
+		ret[i] = kvr_drill_start(over, tag, 1, 500);
+	}
+	for (int i = 0; i < KVR_CLUSTER_MASTERS; i++)
+		kvr_drill_wait_good(ret[i]);
+	for (int i = 0; i < KVR_CLUSTER_MASTERS; i++)
+		kvr_drill_mark(ret[i]);
+}
+
+static void
+say_tagged(struct kvr_drill *const *at, const char *event)
+{
+	char text[96];
+
+	for (int i = 0; i < KVR_CLUSTER_MASTERS; i++) {
+		snprintf(text, sizeof(text), "cluster, sealed, keys of node %d when %s", i, event);
+		kvr_drill_say(at[i], text);
+	}
+}
+
+/*
+ * A node stands still, and nobody takes over. It costs the deadlines of those who wait for it until
+ * it is known to be silent; then its callers are answered at once, and the others have their lanes
+ * back. It is found again when it goes on.
+ */
+START_TEST(a_node_stands_still)
+{
+	struct kvr_drill *at[KVR_CLUSTER_MASTERS];
+
+	config_set("cluster-node-timeout 600000");
+	begin();
+	begin_tagged(kvr[0], at);
+	kvr_redis_server_pause(kvr_cluster_set->node[1]);
+	kvr_drill_wait_bad(at[1]);
+	kvr_drill_wait_good(at[0]);
+	kvr_drill_wait_good(at[2]);
+	MUST(kvr_drill_bad(at[1]) > 0, "it stands still and nobody notices");
+	say_tagged(at, "1 stands still");
+	kvr_redis_server_resume(kvr_cluster_set->node[1]);
+	for (int i = 0; i < KVR_CLUSTER_MASTERS; i++) {
+		kvr_drill_wait_good(at[i]);
+		kvr_drill_stop(at[i]);
+	}
+	each(kvr_drill_wait_good);
+	end();
+	config_set("cluster-node-timeout 1000");
+}
+END_TEST
+
 /*
  * The nodes go on without one of them. Callers that have nothing to do with it, over the same
  * lanes, do not notice; all others are served again when its replica has taken over.
@@ -95,34 +163,20 @@ tag_of(int node, char *ret, size_t cap)
 START_TEST(a_master_dies)
 {
 	struct kvr_drill *at[KVR_CLUSTER_MASTERS];
-	char text[96];
 
-	for (int i = 0; i < KVR_CLUSTER_MEMBERS; i++) {
-		struct kvr_raw *raw = kvr_cluster_raw(i);
-
-		MUST(kvr_raw(raw, "CONFIG SET cluster-require-full-coverage no").kind == '+', "no");
-		kvr_raw_close(raw);
-	}
+	config_set("cluster-require-full-coverage no");
 	begin();
-	for (int i = 0; i < KVR_CLUSTER_MASTERS; i++) {
-		tag_of(i, text, sizeof(text));
-		at[i] = kvr_drill_start(kvr[0], text, 1, 500);
-	}
+	begin_tagged(kvr[0], at);
 	each(kvr_drill_wait_good);
-	for (int i = 0; i < KVR_CLUSTER_MASTERS; i++)
-		kvr_drill_wait_good(at[i]);
 	each(kvr_drill_mark);
-	for (int i = 0; i < KVR_CLUSTER_MASTERS; i++)
-		kvr_drill_mark(at[i]);
 	kvr_redis_server_kill(kvr_cluster_set->node[0]);
 	each(kvr_drill_wait_bad);
 	each(kvr_drill_wait_good);
 	say("a master is killed");
-	for (int i = 0; i < KVR_CLUSTER_MASTERS; i++) {
+	for (int i = 0; i < KVR_CLUSTER_MASTERS; i++)
 		kvr_drill_wait_good(at[i]);
-		snprintf(
-		    text, sizeof(text), "cluster, sealed, keys of node %d when 0 is killed", i);
-		kvr_drill_say(at[i], text);
+	say_tagged(at, "0 is killed");
+	for (int i = 0; i < KVR_CLUSTER_MASTERS; i++) {
 		MUST((kvr_drill_bad(at[i]) > 0) == (i == 0), "node %d: %llu keys are not whole", i,
 		    (unsigned long long)kvr_drill_bad(at[i]));
 		kvr_drill_stop(at[i]);
@@ -131,4 +185,4 @@ START_TEST(a_master_dies)
 }
 END_TEST
 
-KVR_CHECK_MAIN("system.drill_cluster", slots_move_under_load, a_master_dies)
+KVR_CHECK_MAIN("system.drill_cluster", slots_move_under_load, a_node_stands_still, a_master_dies)
