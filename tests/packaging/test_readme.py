@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The README is held to what it says: its program is built against an installed prefix and run, its
-commands are run, its configurations are checked, and what it names is there.
+"""The README, and the one of the stores, are held to what they say: the program is built against an
+installed prefix and run, commands are run, configurations are checked, and what is named is there.
 """
 
 import argparse
@@ -36,6 +36,8 @@ class Readme(unittest.TestCase):
     def setUpClass(cls):
         cls.root = Path(ARGS.source)
         cls.text = (cls.root / "README.md").read_text(encoding="utf-8")
+        # Links of the second one count from its folder.
+        cls.text += (cls.root / "connectors" / "README.md").read_text(encoding="utf-8").replace("](../", "](")
         cls.blocks = list(FENCE.finditer(cls.text))
         # Indented lines are commands too, and so is what stands between backticks.
         prose = FENCE.sub("", cls.text)
