@@ -14,7 +14,7 @@
 
 KVR_NEEDS_REDIS
 
-enum { KEYS = 1024, LEN_MIN = 200, LEN_MAX = 3000, GETS = 20000, LENGTHS = 29 };
+enum { KEYS = 1024, LEN_MIN = 200, LEN_MAX = 3000, GETS = 10000, LENGTHS = 29 };
 
 /* One instance, its keys, and what lies in its store. */
 struct field {
