@@ -136,6 +136,9 @@ struct kvr_metrics_config {
 	uint32_t version, size;
 	uint32_t n_tiers;
 	uint32_t n_bounds;
+	uint64_t canary_ns;    /* each tier of canary_tiers gets one this often; 0: never */
+	uint32_t canary_tiers; /* a bit each */
+	uint32_t spare;
 	uint32_t bound_us[KVR_BOUNDS_MAX + 1]; /* of histograms, rising: see kvr_stats_bounds */
 };
 

@@ -78,14 +78,27 @@ struct kvr_metrics_tier {
 };
 
 struct kvr_metrics_state {
-	uint32_t magic, n_tiers, n_bounds, spare32;
-	uint64_t spare[6];
+	uint32_t magic, n_tiers, n_bounds;
+	uint32_t canary_tiers; /* a bit each */
+	uint64_t canary_ns;    /* period; 0: never, or no more */
+	uint32_t canary_round; /* 24 bits */
+	uint32_t canary_gen;   /* of its timer */
+	uint32_t canary_runs;  /* tier + 1 that is at it; 0: none */
+	uint32_t spare32;
+	uint64_t spare[3];
 	uint32_t bound_us[KVR_BOUNDS_MAX + 1]; /* n_bounds of them, rising */
 	struct kvr_metrics_op    op[KVR_OP_N];
 	struct kvr_metrics_stage stage[KVR_STAGE_DIAL]; /* that belong to no tier: serdes, copies */
 	uint64_t                 count[KVR_COUNT_N];    /* the same */
 	struct kvr_metrics_tier  tier[KVR_TIERS_MAX];
 };
+
+#define KVR_METRICS_MAGIC KVR_MAGIC('M', 'E', 'T', 'R')
+
+/* metrics_canary.c */
+void     kvr_canary_start(struct kvr_metrics_state *, const struct kvr_event *, struct kvr_out *);
+unsigned kvr_canary_due(void *self, const struct kvr_event *, struct kvr_out *);
+unsigned kvr_canary_done(void *self, const struct kvr_event *, struct kvr_out *);
 
 /* metrics_fields.c */
 extern const struct kvr_fields kvr_metrics_fields;

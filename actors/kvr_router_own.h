@@ -86,7 +86,8 @@ struct op {
 	int8_t   skipped; /* error of a tier that was left out; 0: none */
 	/* A phase that was broken off to write what was kept, and where it goes on afterwards. */
 	uint8_t  rest_phase, rest_tier, rest_tiers;
-	uint8_t  spare[2];
+	uint8_t  only; /* tier + 1 that alone is asked, as background work; 0: all */
+	uint8_t  spare;
 	uint32_t rest_cursor;
 	uint32_t kept; /* staging slots that its keys hold */
 };
@@ -218,6 +219,13 @@ void kvr_router_timer(struct step *);
 void kvr_router_sweep(struct step *);
 void kvr_router_end(struct step *, uint32_t slot, int32_t reason);
 void kvr_router_ended(struct step *, uint32_t slot);
+
+/* The tiers of these that the operation may use. */
+static inline uint8_t
+of_op(const struct op *op, uint32_t tiers)
+{
+	return (uint8_t)(op->only == 0 ? tiers : 1U << (op->only - 1));
+}
 
 static inline struct op *
 op_of(struct step *s, uint32_t slot)

@@ -16,6 +16,8 @@
  *             touches the caller's memory.
  *   RELEASE   exactly once, last: slots and ledger entries may be used again. Later than COMPLETE
  *             when key texts are still needed for write-back or promotion.
+ *   CANARY    from metrics: write, read, compare and delete a value of this tier, by an operation
+ *             whose SUBMIT names it in .only; then CANARY_DONE to metrics.
  *   STOP      drain 1: finish what is accepted, background included; 0: end everything now.
  *             STOPPED from the router: every operation is released, every connection closed.
  */
@@ -41,6 +43,7 @@ struct kvr_system_options {
 	uint64_t                 slot_bytes;  /* of a full chunk; 0: not known yet */
 	uint32_t                 n_groups;    /* of a full chunk; at least 1 */
 	uint32_t                 device_number;
+	uint32_t                 canary;      /* 1: somebody runs what CANARY asks for */
 	const struct kvr_device *device;      /* where payloads may lie beside the host; NULL: nowhere */
 };
 
@@ -62,6 +65,8 @@ void     kvr_system_free(struct kvr_system *take); /* leaks what a stuck thread 
 struct kvr_tier_view {
 	const char *name;
 	uint32_t    state, links_up, n_links, verified; /* state: enum kvr_tier_state */
+	int32_t     canary_err;  /* of the last canary; KVR_OK: it was well, or there was none */
+	uint32_t    canary_step; /* enum kvr_canary_step */
 	char        why[112]; /* the store's own words for the last error */
 };
 uint32_t kvr_system_tiers(struct kvr_system *, struct kvr_tier_view *ret, uint32_t cap);

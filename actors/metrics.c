@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counts what the other deciders say happened. It answers nobody: a scrape reads a copy of its
- * state, and other processes read the state itself.
+ * Counts what the other deciders say happened, and says when a canary is due (metrics_canary.c). It
+ * answers nobody: a scrape reads a copy of its state, and other processes read the state itself.
  */
 #include "kvr_metrics_state.h"
 
 #include <string.h>
-
-#define METRICS_MAGIC KVR_MAGIC('M', 'E', 'T', 'R')
 
 _Static_assert(sizeof(struct kvr_metrics_state) == 64 + (KVR_BOUNDS_MAX + 1) * 4 +
 	KVR_OP_N * sizeof(struct kvr_metrics_op) + KVR_STAGE_DIAL * sizeof(struct kvr_metrics_stage) +
@@ -61,20 +59,23 @@ start(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	KVR_CHECK(config.size == sizeof(config) && config.n_tiers <= KVR_TIERS_MAX);
 	KVR_CHECK(config.n_bounds <= KVR_BOUNDS_MAX);
 	kvr_touch(out, me, offsetof(struct kvr_metrics_state, op));
-	me->magic = METRICS_MAGIC;
+	me->magic = KVR_METRICS_MAGIC;
 	me->n_tiers = config.n_tiers;
 	me->n_bounds = config.n_bounds;
 	for (uint32_t i = 0; i < config.n_bounds; i++) {
 		KVR_CHECK(i == 0 || config.bound_us[i] > config.bound_us[i - 1]);
 		me->bound_us[i] = config.bound_us[i];
 	}
+	me->canary_ns = config.canary_ns;
+	me->canary_tiers = config.canary_tiers;
+	kvr_canary_start(me, ev, out);
 	return KVR_STAY;
 }
 
 static unsigned
 op_stat(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
-	KVR_SELF(struct kvr_metrics_state, me, self, METRICS_MAGIC);
+	KVR_SELF(struct kvr_metrics_state, me, self, KVR_METRICS_MAGIC);
 	KVR_CHECK(ev->msg.OP_STAT.kind < KVR_OP_N);
 	struct kvr_metrics_op *op = &me->op[ev->msg.OP_STAT.kind];
 
@@ -92,7 +93,7 @@ op_stat(void *self, const struct kvr_event *ev, struct kvr_out *out)
 static unsigned
 part_stat(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
-	KVR_SELF(struct kvr_metrics_state, me, self, METRICS_MAGIC);
+	KVR_SELF(struct kvr_metrics_state, me, self, KVR_METRICS_MAGIC);
 	uint32_t ok = ev->msg.PART_STAT.n_ok, miss = ev->msg.PART_STAT.n_miss;
 	uint32_t n = ev->msg.PART_STAT.n;
 
@@ -120,7 +121,7 @@ part_stat(void *self, const struct kvr_event *ev, struct kvr_out *out)
 static unsigned
 stage_stat(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
-	KVR_SELF(struct kvr_metrics_state, me, self, METRICS_MAGIC);
+	KVR_SELF(struct kvr_metrics_state, me, self, KVR_METRICS_MAGIC);
 	uint32_t tier = ev->msg.STAGE_STAT.tier, kind = ev->msg.STAGE_STAT.stage;
 	struct kvr_metrics_stage *stage;
 
@@ -143,7 +144,7 @@ stage_stat(void *self, const struct kvr_event *ev, struct kvr_out *out)
 static unsigned
 count(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
-	KVR_SELF(struct kvr_metrics_state, me, self, METRICS_MAGIC);
+	KVR_SELF(struct kvr_metrics_state, me, self, KVR_METRICS_MAGIC);
 	uint32_t tier = ev->msg.COUNT.tier;
 
 	KVR_CHECK(ev->msg.COUNT.what < KVR_COUNT_N);
@@ -157,7 +158,7 @@ count(void *self, const struct kvr_event *ev, struct kvr_out *out)
 static unsigned
 tier_state(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
-	KVR_SELF(struct kvr_metrics_state, me, self, METRICS_MAGIC);
+	KVR_SELF(struct kvr_metrics_state, me, self, KVR_METRICS_MAGIC);
 	KVR_CHECK(ev->msg.TIER_STATE.tier < KVR_TIERS_MAX);
 	KVR_CHECK(ev->msg.TIER_STATE.state < KVR_TIER_STATES);
 	struct kvr_metrics_tier *tier = &me->tier[ev->msg.TIER_STATE.tier];
@@ -175,8 +176,10 @@ tier_state(void *self, const struct kvr_event *ev, struct kvr_out *out)
 static unsigned
 stop(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
-	(void)self;
+	KVR_SELF(struct kvr_metrics_state, me, self, KVR_METRICS_MAGIC);
 	(void)ev;
+	kvr_touch(out, &me->canary_ns, sizeof(me->canary_ns));
+	me->canary_ns = 0; /* whoever is at it is the last */
 	kvr_send(out, KVR_ID_ROUTER, &(struct kvr_msg){ .type = KVR_MSG_STOPPED });
 	return KVR_STAY;
 }
@@ -184,7 +187,7 @@ stop(void *self, const struct kvr_event *ev, struct kvr_out *out)
 static void
 check(const void *self, unsigned state, bool full)
 {
-	KVR_SELF(const struct kvr_metrics_state, me, self, METRICS_MAGIC);
+	KVR_SELF(const struct kvr_metrics_state, me, self, KVR_METRICS_MAGIC);
 	KVR_CHECK(state == ONLY);
 	for (uint32_t t = 0; t < KVR_TIERS_MAX && full; t++) {
 		for (uint32_t v = 0; v < KVR_METRICS_VERBS; v++) {
@@ -206,6 +209,8 @@ static const struct kvr_cell table[STATES][KVR_MSG_N] = {
 		ON(PART_STAT, part_stat),
 		ON(COUNT, count),
 		ON(STAGE_STAT, stage_stat),
+		ON(TIMER, kvr_canary_due),
+		ON(CANARY_DONE, kvr_canary_done),
 		ON(TIER_STATE, tier_state),
 		ON(STOP, stop),
 	},

@@ -97,6 +97,7 @@ static const struct kvr_field field[] = {
 	KVR_FS(struct router, op, cut, NUM),
 	KVR_FS(struct router, op, early, NUM),
 	KVR_FS(struct router, op, skipped, ERR),
+	KVR_FS(struct router, op, only, NUM),
 	KVR_FS(struct router, op, spare, SPARE),
 	KVR_FS(struct router, op, rest_phase, NUM),
 	KVR_FS(struct router, op, rest_tier, NUM),

@@ -13,6 +13,8 @@
 static enum kvr_class
 class_of(const struct op *op)
 {
+	if (op->only != 0)
+		return KVR_CLASS_BACKGROUND;
 	/* Gives slots back, so it never stands behind those that wait for one. */
 	if (op->phase == PHASE_BACK)
 		return KVR_CLASS_BACKGROUND;

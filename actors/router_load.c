@@ -65,9 +65,9 @@ static void
 load_put(struct step *s, struct op *op, struct key *k, uint32_t slot)
 {
 	uint32_t owner = find_put(s->me, k->digest);
-	uint8_t back = tiers_that(s->me, KVR_WRITE_BACK);
+	uint8_t back = op->only != 0 ? 0 : tiers_that(s->me, KVR_WRITE_BACK);
 
-	if (kvr_router_through(s->me) == 0 && back == 0) { /* nobody would ever settle it */
+	if (op->only == 0 && kvr_router_through(s->me) == 0 && back == 0) { /* nobody would ever settle it */
 		finish_key(op, k, KVR_E_UNSUPPORTED);
 		return;
 	}
@@ -154,10 +154,11 @@ kvr_router_submit(struct step *s, uint32_t slot)
 	KVR_CHECK(op->state == OP_FREE && m->deadline_ns != 0);
 	KVR_CHECK(m->SUBMIT.n > 0 && m->SUBMIT.first < KVR_KEYS_MAX &&
 	    m->SUBMIT.n <= KVR_KEYS_MAX - m->SUBMIT.first && m->SUBMIT.kind < KVR_OP_N);
+	KVR_CHECK(m->SUBMIT.only <= s->me->config.n_tiers);
 	*op = (struct op){ .id = m->op, .deadline_ns = m->deadline_ns, .start_ns = s->ev->now_ns,
 		.first = m->SUBMIT.first, .n = m->SUBMIT.n, .gen = gen, .flags = m->SUBMIT.flags,
 		.per_chunk = m->SUBMIT.per_chunk == 0 ? 1 : m->SUBMIT.per_chunk,
-		.kind = m->SUBMIT.kind, .state = OP_LOADING };
+		.kind = m->SUBMIT.kind, .only = m->SUBMIT.only, .state = OP_LOADING };
 	kvr_touch(s->out, &s->me->n_ops, sizeof(s->me->n_ops));
 	s->me->n_ops++;
 	kvr_later(s->out, slot, gen, m->deadline_ns);

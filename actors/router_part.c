@@ -75,7 +75,7 @@ verb_of(const struct op *op)
 static uint8_t
 class_of(const struct op *op, uint8_t verb)
 {
-	if (op->phase == PHASE_BACK && op->kind != KVR_OP_PREFETCH)
+	if (op->only != 0 || (op->phase == PHASE_BACK && op->kind != KVR_OP_PREFETCH))
 		return KVR_CLASS_BACKGROUND;
 	if (verb == KVR_VERB_PUT)
 		return KVR_CLASS_PUT;

@@ -61,7 +61,7 @@ read_hit(struct step *s, struct op *op, struct key *k, const struct outcome *o)
 	op->pending--;
 	if (op->kind == KVR_OP_GET)
 		op->bytes += o->len;
-	if (op->kind == KVR_OP_GET || op->kind == KVR_OP_PREFETCH) {
+	if (op->only == 0 && (op->kind == KVR_OP_GET || op->kind == KVR_OP_PREFETCH)) {
 		k->back = promotions(s, k, o->tier);
 		if (k->back != 0)
 			op->saving++;
@@ -125,7 +125,7 @@ write_result(struct step *s, struct op *op, struct key *k, const struct outcome 
 	note_tier(k, o->err);
 	if (o->err == KVR_OK && k->tier == UINT8_MAX)
 		k->tier = o->tier;
-	if (k->n_ok + k->n_fail + k->n_miss < (int)n_bits(kvr_router_through(s->me)))
+	if (k->n_ok + k->n_fail + k->n_miss < (int)n_bits(of_op(op, kvr_router_through(s->me))))
 		return;
 	op->bytes += k->n_ok > 0 ? k->len : 0;
 	settle(s, op, k, o->key, k->n_fail == 0 ? KVR_OK : k->n_ok > 0 ? KVR_E_PARTIAL : k->fail);
@@ -135,7 +135,7 @@ static void
 del_result(struct step *s, struct op *op, struct key *k, const struct outcome *o)
 {
 	note_tier(k, o->err);
-	if (k->n_ok + k->n_fail + k->n_miss < (int)s->me->config.n_tiers)
+	if (k->n_ok + k->n_fail + k->n_miss < (op->only != 0 ? 1 : (int)s->me->config.n_tiers))
 		return;
 	settle(s, op, k, o->key, k->n_fail > 0 ? k->fail : k->n_ok > 0 ? KVR_OK : KVR_E_MISS);
 }

@@ -109,10 +109,10 @@ enter(struct step *s, struct op *op, enum phase phase)
 	op->cursor = 0;
 	switch (phase) {
 	case PHASE_ASK:
-		op->tiers = ask_tiers(s->me, op);
+		op->tiers = of_op(op, ask_tiers(s->me, op));
 		break;
 	case PHASE_WRITE:
-		op->tiers = (uint8_t)kvr_router_through(s->me);
+		op->tiers = of_op(op, kvr_router_through(s->me));
 		break;
 	case PHASE_SAVE:
 		op->tiers = 1; /* no tier: one pass over the keys */
@@ -120,7 +120,7 @@ enter(struct step *s, struct op *op, enum phase phase)
 	case PHASE_READ:
 	case PHASE_DEL:
 	case PHASE_BACK:
-		op->tiers = all_tiers(s->me);
+		op->tiers = of_op(op, all_tiers(s->me));
 		break;
 	case PHASE_NONE:
 		op->tiers = 0;

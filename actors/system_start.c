@@ -156,6 +156,12 @@ kvr_system_start_deciders(struct kvr_system *sys)
 	struct kvr_metrics_config metrics = { .version = 1, .size = sizeof(metrics), .n_tiers = sys->n_tiers };
 
 	metrics.n_bounds = kvr_stats_bounds(sys->opt.config, metrics.bound_us);
+	metrics.canary_ns = sys->opt.canary ? sys->opt.config->metrics.canary_ns : 0;
+	/* What is never written has no canary: somebody has said that nothing of ours goes there. */
+	for (uint32_t t = 0; t < sys->n_tiers; t++) {
+		if (sys->opt.config->tier[t].write != KVR_CONFIG_WRITE_NEVER)
+			metrics.canary_tiers |= 1U << t;
+	}
 	enum kvr_err err = start(&s, KVR_ID_METRICS, &metrics, sizeof(metrics), KVR_CONFIG_ROWS(metrics));
 
 	if (err == KVR_OK)

@@ -43,6 +43,7 @@ fill_head(const struct kvr_system *sys, struct kvr_stats_head *h)
 		h->tier[t].format = c->tier[t].format;
 		h->tier[t].write = c->tier[t].write;
 	}
+	h->canary_ns = sys->opt.canary ? c->metrics.canary_ns : 0;
 	h->version = KVR_STATS_VERSION;
 	h->magic = KVR_STATS_MAGIC; /* last: a reader that sees it sees the rest */
 }

@@ -49,6 +49,20 @@ kvr_system_device_why(struct kvr_system *sys, char *ret, size_t cap)
 	kvr_words_get(&sys->device_words, ret, cap);
 }
 
+struct canaries {
+	struct kvr_metrics_canary of[KVR_TIERS_MAX];
+};
+
+static void
+take_canaries(void *arg, const struct kvr_actor *a)
+{
+	const struct kvr_metrics_state *m = a->self;
+	struct canaries *c = arg;
+
+	for (uint32_t t = 0; t < KVR_TIERS_MAX; t++)
+		c->of[t] = m->tier[t].canary;
+}
+
 static void
 take_state(void *arg, const struct kvr_actor *a)
 {
@@ -58,11 +72,15 @@ take_state(void *arg, const struct kvr_actor *a)
 uint32_t
 kvr_system_tiers(struct kvr_system *sys, struct kvr_tier_view *ret, uint32_t cap)
 {
+	struct canaries canary;
+
+	kvr_domain_look(sys->domain, take_canaries, &canary, KVR_ID_METRICS);
 	for (uint32_t t = 0; t < sys->n_tiers && t < cap; t++) {
 		struct kvr_tier_view *v = &ret[t];
 
 		*v = (struct kvr_tier_view){ .name = sys->tier[t].config->name, .n_links = sys->tier[t].n_lanes,
-			.verified = sys->tier[t].format == KVR_FORMAT_SEALED };
+			.verified = sys->tier[t].format == KVR_FORMAT_SEALED,
+			.canary_err = canary.of[t].err, .canary_step = canary.of[t].step };
 		kvr_domain_look(sys->domain, take_state, &v->state, KVR_ID_TIER_OF(t));
 		for (uint32_t l = 0; l < v->n_links; l++) {
 			uint32_t state;

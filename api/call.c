@@ -351,6 +351,10 @@ kvr_outside(void *arg, const struct kvr_msg *m, const struct kvr_row *rows)
 		kvr_futex_wake(&k->stopped);
 		return;
 	}
+	if (m->type == KVR_MSG_CANARY) {
+		kvr_canary_wish(k, m);
+		return;
+	}
 	if (atomic_load(&k->deaf) != 0)
 		return;
 	KVR_CHECK((m->op & UINT32_MAX) < KVR_OPS_MAX);

@@ -75,6 +75,7 @@ close_now(struct kvr *k, uint64_t until_ns, bool drain)
 		k->callback_stuck = true;
 		r->stuck_threads++;
 	}
+	kvr_canary_close(k);
 	kvr_endpoint_close(k);
 	r->size = sizeof(*r);
 	r->finished = atomic_load(&k->n_finished);

@@ -58,6 +58,13 @@ kvr_health(struct kvr *k, struct kvr_health *ret)
 			snprintf(h.why, sizeof(h.why), "tier %.40s: %.60s", view[t].name,
 			    view[t].why[0] != '\0' ? view[t].why : "not connected yet");
 	}
+	/* A tier may be up and still not do what it is for: its words say why. */
+	for (uint32_t t = 0; t < n && h.why[0] == '\0'; t++) {
+		if (view[t].canary_err != KVR_OK)
+			snprintf(h.why, sizeof(h.why), "tier %.32s: canary, %s: %s: %.48s",
+			    view[t].name, kvr_canary_step_name(view[t].canary_step),
+			    kvr_err_name(view[t].canary_err), view[t].why);
+	}
 	if (atomic_load(&k->dead) != 0)
 		snprintf(h.why, sizeof(h.why), "%s", kvr_err_text(KVR_E_DEAD));
 	else if (atomic_load(&k->life) != KVR_LIFE_OPEN)

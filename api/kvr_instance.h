@@ -18,6 +18,7 @@
  *   lmcache.c  LMCache's methods           lmget.c    those that bring objects
  *   health.c   how it is doing             lmtext.c   key texts by their parts
  *   metrics.c  its statistics as text      endpoint.c the same over HTTP
+ *   canary.c   whether a byte makes the round trip
  *   device.c   whose page-locked memory staging is
  *
  * Locks, each taken alone or in this order: the domain's guard (held by whoever calls outside),
@@ -45,6 +46,9 @@
 #include <stdatomic.h>
 
 #define KVR_INSTANCE_MAGIC KVR_MAGIC('K', 'V', 'R', 'I')
+/* In more_flags of kvr_submit_with: the tier + 1 that alone is asked, as background work. */
+#define KVR_ONLY_SHIFT 24
+#define KVR_ONLY(tier) (((tier) + 1U) << KVR_ONLY_SHIFT)
 #define KVR_QUEUE_MAGIC KVR_MAGIC('K', 'V', 'R', 'Q')
 #define KVR_CACHE_MAGIC KVR_MAGIC('K', 'V', 'R', 'C')
 
@@ -191,6 +195,9 @@ struct kvr {
 	_Atomic uint64_t refused[KVR_OP_N][KVR_METRICS_ERRS]; /* operations that no router saw */
 	uint32_t role;   /* enum kvr_role */
 	struct kvr_http *http; /* NULL: no endpoint */
+	struct kvr_thread *canary; /* NULL: none */
+	_Atomic uint32_t canary_bell, canary_wish; /* wish: round << 8 | tier + 1; 0: none yet */
+	_Atomic bool canary_over;
 
 	pthread_mutex_t  lock; /* of the slots */
 	struct kvr_range keys, texts, runs;
@@ -374,6 +381,15 @@ uint64_t kvr_fingerprint(const struct kvr_config *, const char *engine, const ch
 /* Opens what metrics.listen says; without it nothing. CONFIG: an address that cannot be. */
 KVR_MUST_USE enum kvr_err kvr_endpoint_open(struct kvr *, char *ret_why, size_t cap);
 void kvr_endpoint_close(struct kvr *);
+
+/* ---- canary.c ---- */
+KVR_MUST_USE enum kvr_err kvr_canary_open(struct kvr *);
+void kvr_canary_close(struct kvr *);
+/* Under the domain's guard. */
+void kvr_canary_wish(struct kvr *, const struct kvr_msg *);
+/* One value through one tier: where it ended, and how. Blocks until until_ns at most. */
+int32_t kvr_canary_run(struct kvr *, uint32_t tier, uint64_t until_ns, uint32_t *ret_step);
+const char *kvr_canary_step_name(uint32_t step);
 
 /* ---- metrics.c ---- */
 /* An operation that no router saw, and why. */

@@ -195,6 +195,7 @@ start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 		.build = build,
 		.fingerprint = kvr_fingerprint(k->config, who->engine, who->salt),
 		.slot_bytes = k->layout_bytes != 0 ? k->layout_bytes : k->config->memory.slot_bytes,
+		.canary = !k->skip_puts,
 		.n_groups = k->header_groups,
 		.device = kvr_device_memory(k),
 		.device_number = k->device_number };
@@ -214,6 +215,8 @@ start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 		if (err == KVR_OK)
 			err = kvr_notifier_start(k);
 		if (err == KVR_OK)
+			err = kvr_canary_open(k);
+		if (err == KVR_OK)
 			err = kvr_endpoint_open(k, ret_why, cap);
 		kvr_signals_restore(&before);
 	}
@@ -227,6 +230,7 @@ give_up(struct kvr *k)
 {
 	atomic_store(&k->life, KVR_LIFE_CLOSING);
 	kvr_endpoint_close(k);
+	kvr_canary_close(k);
 	if (k->system != NULL && kvr_join_system(k, kvr_now_ns() + KVR_SEC(2)) > 0)
 		return; /* stays in memory: a thread of it hangs */
 	KVR_CHECK(kvr_notifier_stop(k, UINT64_MAX));

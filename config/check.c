@@ -148,6 +148,8 @@ kvr_derive(struct kvr_load *load)
 		derive_tier(load, i);
 	kvr_derive_layout(load);
 	kvr_derive_buckets(load);
+	if (!given(load, in_root("metrics.canary")))
+		cfg->metrics.canary_ns = cfg->metrics.listen != NULL ? KVR_SEC(30) : 0;
 	kvr_fill_rank(load);
 }
 

@@ -156,6 +156,7 @@ struct kvr_config {
 	} serde;
 	struct {
 		const char *listen; /* "host:port" or "unix:/path"; NULL: off */
+		uint64_t canary_ns; /* period; 0: off */
 		const char *buckets; /* as written; NULL: the default bounds of histograms */
 		uint32_t n_buckets, bucket_us[KVR_CONFIG_BUCKETS_MAX]; /* made from it, rising */
 	} metrics;

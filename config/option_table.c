@@ -170,6 +170,9 @@ const struct kvr_option kvr_option_table[] = {
 	ROW("metrics.listen", LISTEN, AT(metrics.listen), "off", "off", 0, 0, NULL,
 	    "address:port or unix:/path of /metrics, /healthz, /readyz, /statusz; {rank} is replaced, and "
 	    "a port may be counted up: 127.0.0.1:9477+{rank}"),
+	ROW("metrics.canary", DURATION, AT(metrics.canary_ns), "off", "off", MS, DAY, NULL,
+	    "how often a value is written to, read from and deleted in each tier that is written; 30s "
+	    "where metrics.listen is set and nothing is said"),
 	ROW("metrics.buckets", TEXT, AT(metrics.buckets), "", NULL, 0, 0, NULL,
 	    "upper bounds of kvrelay's histograms, such as \"1ms 5ms 25ms 100ms 1s\"; at most 20"),
 	ROW("trace.dir", PATH, AT(trace.dir), "auto", "auto", 0, 0, NULL,

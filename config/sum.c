@@ -84,7 +84,8 @@ store_threads(const struct kvr_config *cfg)
 static void
 thread_terms(struct sum *s, const struct kvr_config *cfg, const struct kvr_config_costs *costs)
 {
-	uint32_t fixed = costs->fixed_threads + (cfg->metrics.listen != NULL ? 1 : 0);
+	uint32_t fixed = costs->fixed_threads + (cfg->metrics.listen != NULL ? 1 : 0) +
+	    (cfg->metrics.canary_ns != 0 ? 1 : 0);
 	uint64_t of_stores = store_threads(cfg);
 	uint64_t own = lanes_of(cfg) + kvr_config_serde_threads(cfg) + of_stores + fixed;
 	char stores[40] = "";

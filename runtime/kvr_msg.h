@@ -115,6 +115,9 @@ enum kvr_tier_state { KVR_TIER_OPENING, KVR_TIER_UP, KVR_TIER_COOLING, KVR_TIER_
 	X(RETRIED, "parts sent again after a lost connection") \
 	X(LATE, "parts that came back after their operation was answered")
 
+/* Where a canary ended. */
+enum kvr_canary_step { KVR_CANARY_PUT, KVR_CANARY_GET, KVR_CANARY_COMPARE, KVR_CANARY_REMOVE, KVR_CANARY_STEPS };
+
 /* Stages that are timed by STAGE_STAT. */
 enum kvr_stage_kind { KVR_STAGE_ENCODE, KVR_STAGE_DECODE, KVR_STAGE_COPY, KVR_STAGE_DIAL, KVR_STAGE_PING, KVR_STAGE_N };
 
@@ -159,7 +162,7 @@ enum kvr_count {
 	X(TIMER,       NONE,  SAME,     uint32_t timer; uint32_t gen;) \
 	X(CONTINUE,    NONE,  SAME,     uint32_t what; uint32_t spare;) \
 	/* facade and router; the operation is .op: slot | generation << 32 */ \
-	X(SUBMIT,      IN,    SAME,     uint32_t first; uint32_t n; uint32_t flags; uint16_t per_chunk; uint8_t kind; uint8_t spare; uint64_t request;) \
+	X(SUBMIT,      IN,    SAME,     uint32_t first; uint32_t n; uint32_t flags; uint16_t per_chunk; uint8_t kind; uint8_t only; uint64_t request;) \
 	X(SLICE,       IN,    SAME,     uint32_t first; uint32_t n;) \
 	X(CANCEL,      NONE,  SAME,     int32_t reason; uint32_t spare;) \
 	X(COMPLETE,    NAMED, SAME,     int32_t err; uint32_t flags; uint32_t n_ok; uint32_t prefix; uint64_t bytes;) \
@@ -189,6 +192,9 @@ enum kvr_count {
 	X(COUNT,       NONE,  SAME,     uint32_t what; uint32_t tier; uint64_t n;) \
 	/* one per PART_DONE to the router: n keys = ok + miss + error{err}; never handed out: dropped{err} */ \
 	X(PART_STAT,   NONE,  SAME,     uint8_t tier; uint8_t verb; int8_t err; uint8_t dropped; uint16_t n; uint16_t n_ok; uint16_t n_miss; uint16_t waited; uint32_t took_us; uint64_t bytes;) \
+	/* the canary: metrics say when (to the facade), the facade what became of it */ \
+	X(CANARY,      NONE,  SAME,     uint32_t tier; uint32_t round;) \
+	X(CANARY_DONE, NONE,  SAME,     int32_t err; uint32_t took_us; uint32_t round; uint16_t tier; uint16_t step;) \
 	/* something that took its time outside a part's work; tier: KVR_TIERS_MAX where it belongs to none */ \
 	X(STAGE_STAT,  NONE,  SAME,     uint8_t stage; uint8_t tier; int8_t err; uint8_t spare; uint32_t took_us;)
 

@@ -64,6 +64,8 @@ static const struct {
 	[KVR_MSG_OP_STAT] = { { ROUTER, METRICS } },
 	[KVR_MSG_COUNT] = { { DECIDERS, METRICS } },
 	[KVR_MSG_PART_STAT] = { { TIER | ROUTER, METRICS } },
+	[KVR_MSG_CANARY] = { { METRICS, API } },
+	[KVR_MSG_CANARY_DONE] = { { API, METRICS } },
 	[KVR_MSG_STAGE_STAT] = { { LINK | TRANSFER, METRICS } },
 };
 

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The canary: a small value that is written to one tier, read, compared and deleted, through the
+ * router as everything else. A thread of its own does it when the metrics actor says so; it holds
+ * nothing that a caller needs, so a store that hangs delays the next canary and nothing else.
+ */
+#include "kvr_instance.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CANARY_BYTES = 4096 };
+
+static const uint64_t patience_ns = KVR_SEC(10);
+
+/*
+ * A key that is LMCache's in form, for some stores hold no others, of this instance alone: two
+ * processes that share a store must not read each other's.
+ */
+static void
+make_key(const struct kvr *k, char *ret, size_t cap)
+{
+	struct {
+		char host[64];
+		uint64_t pid, number, opened_ns;
+	} who = { .pid = (uint64_t)getpid(), .number = k->number, .opened_ns = k->opened_ns };
+
+	(void)gethostname(who.host, sizeof(who.host) - 1);
+	snprintf(ret, cap, "kvrelay-canary@1@0@%016llx@uint8",
+	    (unsigned long long)kvr_hash64(&who, sizeof(who)));
+}
+
+static void
+fill(uint8_t *at, uint64_t seed)
+{
+	for (size_t i = 0; i < CANARY_BYTES; i += sizeof(seed)) {
+		uint64_t word = kvr_hash64_seed(&i, sizeof(i), seed);
+
+		memcpy(at + i, &word, sizeof(word));
+	}
+}
+
+static int32_t
+run(struct kvr *k, uint32_t kind, uint32_t tier, const char *key, void *at, uint64_t until_ns)
+{
+	const uint64_t len = CANARY_BYTES;
+	const struct kvr_batch b = { .size = sizeof(b),
+		.kind = kind,
+		.n = 1,
+		.key = &key,
+		.at = at == NULL ? NULL : &at,
+		.len = at == NULL ? NULL : &len };
+	const struct kvr_opts o = { .size = sizeof(o), .until_ns = until_ns };
+	kvr_op op = 0;
+	enum kvr_err err = kvr_submit_with(k, &b, &o, KVR_ONLY(tier), KVR_TELL_WAIT, &op);
+
+	/* The value lies on the stack of whoever asked: it is waited for however late it is. */
+	return err != KVR_OK ? err : kvr_wait_for(k, op, UINT64_MAX, true, NULL, NULL);
+}
+
+int32_t
+kvr_canary_run(struct kvr *k, uint32_t tier, uint64_t until_ns, uint32_t *ret_step)
+{
+	uint8_t written[CANARY_BYTES], got[CANARY_BYTES];
+	char key[80];
+	int32_t err, removed;
+
+	make_key(k, key, sizeof(key));
+	fill(written, kvr_now_ns());
+	memset(got, 0, sizeof(got));
+	*ret_step = KVR_CANARY_PUT;
+	err = run(k, KVR_PUT, tier, key, written, until_ns);
+	if (err != KVR_OK)
+		return err;
+	*ret_step = KVR_CANARY_GET;
+	err = run(k, KVR_GET, tier, key, got, until_ns);
+	if (err == KVR_OK && memcmp(written, got, sizeof(got)) != 0) {
+		*ret_step = KVR_CANARY_COMPARE;
+		err = KVR_E_CORRUPT;
+	}
+	removed = run(k, KVR_REMOVE, tier, key, NULL, until_ns);
+	/* A store that cannot delete keeps one small value, always the same key. */
+	if (err != KVR_OK || removed == KVR_OK || removed == KVR_E_UNSUPPORTED)
+		return err;
+	*ret_step = KVR_CANARY_REMOVE;
+	return removed;
+}
+
+const char *
+kvr_canary_step_name(uint32_t step)
+{
+	static const char *const name[KVR_CANARY_STEPS] = { "put", "get", "compare", "remove" };
+
+	return step < KVR_CANARY_STEPS ? name[step] : "?";
+}
+
+/* ---- the thread ---- */
+
+static void
+serve(struct kvr *k, uint32_t wish)
+{
+	struct kvr_msg m = { .type = KVR_MSG_CANARY_DONE, .from = KVR_ID_API, .to = KVR_ID_METRICS };
+	uint64_t since_ns = kvr_now_ns();
+	uint64_t limit_ns = KVR_MIN(k->config->metrics.canary_ns, patience_ns);
+	uint32_t step, tier = (wish & 0xff) - 1;
+
+	m.CANARY_DONE.err = kvr_canary_run(k, tier, since_ns + KVR_MAX(limit_ns, KVR_MS(100)), &step);
+	m.CANARY_DONE.took_us =
+	    (uint32_t)KVR_MIN((kvr_now_ns() - since_ns) / 1000, (uint64_t)UINT32_MAX);
+	m.CANARY_DONE.round = wish >> 8;
+	m.CANARY_DONE.tier = (uint16_t)tier;
+	m.CANARY_DONE.step = (uint16_t)step;
+	/* What the end of the instance broke off says nothing of the store. */
+	if (m.CANARY_DONE.err == KVR_E_SHUTDOWN || atomic_load(&k->life) != KVR_LIFE_OPEN)
+		return;
+	(void)!kvr_system_post(k->system, &m);
+}
+
+static void
+at_it(void *arg)
+{
+	struct kvr *k = arg;
+	uint32_t done = 0;
+
+	while (!atomic_load(&k->canary_over)) {
+		uint32_t bell = atomic_load(&k->canary_bell), wish = atomic_load(&k->canary_wish);
+
+		if (wish == done) {
+			kvr_sleep_on(&k->canary_bell, bell, UINT64_MAX);
+			continue;
+		}
+		done = wish;
+		serve(k, wish);
+	}
+}
+
+static void
+ring(struct kvr *k)
+{
+	atomic_fetch_add(&k->canary_bell, 1);
+	kvr_wake(&k->canary_bell);
+}
+
+/* There is one at a time: the next is asked for when this one has been answered. */
+void
+kvr_canary_wish(struct kvr *k, const struct kvr_msg *m)
+{
+	atomic_store(&k->canary_wish, m->CANARY.round << 8 | (m->CANARY.tier + 1));
+	ring(k);
+}
+
+enum kvr_err
+kvr_canary_open(struct kvr *k)
+{
+	if (k->config->metrics.canary_ns == 0 || k->skip_puts)
+		return KVR_OK;
+	return kvr_thread_start("kvr-canary", at_it, k, &k->canary);
+}
+
+void
+kvr_canary_close(struct kvr *k)
+{
+	if (k->canary == NULL)
+		return;
+	atomic_store(&k->canary_over, true);
+	ring(k);
+	KVR_CHECK(kvr_thread_join(k->canary, UINT64_MAX) == KVR_OK);
+	k->canary = NULL;
+}
