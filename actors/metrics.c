@@ -114,7 +114,7 @@ part_stat(void *self, const struct kvr_event *ev, struct kvr_out *out)
 		    n - ok - miss);
 	if (!ev->msg.PART_STAT.dropped)
 		took(me, out, &verb->times, ev->msg.PART_STAT.took_us);
-	took(me, out, &tier->wait, kvr_long_us(ev->msg.PART_STAT.waited));
+	took(me, out, &tier->wait, kvr_long_us(ev->msg.PART_STAT.waited_us));
 	return KVR_STAY;
 }
 

@@ -41,7 +41,7 @@ kvr_tier_drop(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, 
 		    .dropped = p->retried == 0,
 		    .n = p->n_rows,
 		    .n_ok = p->n_ok,
-		    .waited = kvr_tier_waited(ev->now_ns, p, 0),
+		    .waited_us = kvr_tier_waited(ev->now_ns, p, 0),
 		    .bytes = p->moved } };
 
 	kvr_tier_unlink(me, out, p);

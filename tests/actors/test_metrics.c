@@ -131,7 +131,7 @@ START_TEST(parts_and_operations_are_counted)
 	        .n = 16,
 	        .n_ok = 9,
 	        .n_miss = 3,
-	        .waited = kvr_short_us(70001),
+	        .waited_us = kvr_short_us(70001),
 	        .took_us = 1000,
 	        .bytes = 12345678901 } });
 	tell(&(struct kvr_msg){ .type = KVR_MSG_PART_STAT,
