@@ -62,6 +62,10 @@ KVR_MUST_USE enum kvr_err kvr_system_post(struct kvr_system *, const struct kvr_
 uint32_t kvr_system_join(struct kvr_system *, uint64_t until_ns);
 void     kvr_system_free(struct kvr_system *take); /* leaks what a stuck thread may touch */
 
+/* What a tier's store is opened with, as far as the configuration says it. */
+struct kvr_store_opts;
+void kvr_store_opts_of(const struct kvr_config *, uint32_t tier, struct kvr_store_opts *ret);
+
 struct kvr_tier_view {
 	const char *name;
 	uint32_t    state, links_up, n_links, verified; /* state: enum kvr_tier_state */

@@ -91,6 +91,31 @@ hyperpod_of(const struct kvr_config_tier *c)
 		.use_https = c->hyperpod.use_https };
 }
 
+void
+kvr_store_opts_of(const struct kvr_config *config, uint32_t number, struct kvr_store_opts *ret)
+{
+	const struct kvr_config_tier *c = &config->tier[number];
+	const struct kvr_connector_ops *ops = kvr_connector_find(c->url);
+
+	*ret = (struct kvr_store_opts){ .tier = c->name, .url = c->url, .user = c->user,
+		.password = c->password, .format = ops == NULL ? c->format : format_of(c, ops),
+		.n_groups = 1, .capacity = c->capacity_bytes, .free_floor = c->free_floor_bytes,
+		.ttl_ms = c->ttl_ns / 1000000U, .connect_ns = config->timeouts.connect_ns,
+		.prefix = c->prefix, .no_chunk_meta = !c->save_chunk_meta, .tmp_dir = c->tmp_dir,
+		.direct = c->direct, .hyperpod = hyperpod_of(c),
+		.eic = { .library = c->eic.library, .instance_id = c->eic.instance_id,
+		    .ns = c->eic.ns, .log_dir = c->eic.log_dir, .flag_file = c->eic.flag_file,
+		    .log_level = (int32_t)c->eic.log_level,
+		    .trans_type = (int32_t)c->eic.trans_type },
+		.tls = { .ca = c->tls.ca, .cert = c->tls.cert, .key = c->tls.key,
+		    .server_name = c->tls.server_name,
+		    .no_verify = c->tls.verify == KVR_CONFIG_VERIFY_OFF },
+		.sentinel = { .service = c->sentinel.service, .user = c->sentinel.user,
+		    .password = c->sentinel.password },
+		.faults = c->faults,
+		.audit = { .mode = audit_of(c), .excluded = verbs_in(c->audit_exclude) } };
+}
+
 enum kvr_err
 kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t why_cap)
 {
@@ -111,28 +136,14 @@ kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t 
 		t->ops = kvr_connector_rehearse();
 	t->n_control = c->lanes.control;
 	t->n_lanes = c->lanes.control + c->lanes.bulk;
-	const struct kvr_store_opts opts = { .tier = c->name, .url = c->url, .user = c->user,
-		.password = c->password, .format = t->format, .n_groups = sys->opt.n_groups,
-		.fingerprint = sys->opt.fingerprint, .capacity = c->capacity_bytes,
-		.free_floor = c->free_floor_bytes, .ttl_ms = c->ttl_ns / 1000000U,
-		.connect_ns = sys->opt.config->timeouts.connect_ns, .prefix = c->prefix,
-		.no_chunk_meta = !c->save_chunk_meta, .tmp_dir = c->tmp_dir,
-		.direct = c->direct,
-		.slot_bytes = sys->opt.slot_bytes,
-		.hyperpod = hyperpod_of(c),
-		.eic = { .library = c->eic.library, .instance_id = c->eic.instance_id,
-		    .ns = c->eic.ns, .log_dir = c->eic.log_dir, .flag_file = c->eic.flag_file,
-		    .log_level = (int32_t)c->eic.log_level,
-		    .trans_type = (int32_t)c->eic.trans_type },
-		.tls = { .ca = c->tls.ca, .cert = c->tls.cert, .key = c->tls.key,
-		    .server_name = c->tls.server_name,
-		    .no_verify = c->tls.verify == KVR_CONFIG_VERIFY_OFF },
-		.sentinel = { .service = c->sentinel.service, .user = c->sentinel.user,
-		    .password = c->sentinel.password },
-		.faults = c->faults,
-		.audit = { .mode = audit_of(c), .excluded = verbs_in(c->audit_exclude),
-		    .line = audit_line, .arg = sys } };
+	struct kvr_store_opts opts;
 
+	kvr_store_opts_of(sys->opt.config, number, &opts);
+	opts.n_groups = sys->opt.n_groups;
+	opts.fingerprint = sys->opt.fingerprint;
+	opts.slot_bytes = sys->opt.slot_bytes;
+	opts.audit.line = audit_line;
+	opts.audit.arg = sys;
 	if (opts.audit.mode != KVR_AUDIT_OFF)
 		t->ops = kvr_connector_audit();
 	enum kvr_err err = t->ops->open(&opts, &t->store, cause, sizeof(cause));

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CANARY_BYTES = 4096 };
+enum { PLAIN_BYTES = 4096 };
 
 static const uint64_t patience_ns = KVR_SEC(10);
 
@@ -32,60 +32,95 @@ make_key(const struct kvr *k, char *ret, size_t cap)
 	    (unsigned long long)kvr_hash64(&who, sizeof(who)));
 }
 
-static void
-fill(uint8_t *at, uint64_t seed)
+/* One token where values have a layout, for what has none is no value of LMCache's there. */
+static uint64_t
+bytes_of(const struct kvr *k)
 {
-	for (size_t i = 0; i < CANARY_BYTES; i += sizeof(seed)) {
+	uint64_t tokens = k->config->engine.chunk_tokens;
+	struct kvr_meta one;
+
+	if (!atomic_load_explicit(&k->has_layout, memory_order_acquire))
+		return PLAIN_BYTES;
+	if (tokens > 0 && k->layout_bytes % tokens == 0 &&
+	    kvr_layout_cut(&k->layout, k->layout_bytes, k->layout_bytes / tokens, &one))
+		return k->layout_bytes / tokens;
+	return k->layout_bytes;
+}
+
+static void
+fill(uint8_t *at, uint64_t len, uint64_t seed)
+{
+	for (uint64_t i = 0; i < len; i += sizeof(seed)) {
 		uint64_t word = kvr_hash64_seed(&i, sizeof(i), seed);
 
-		memcpy(at + i, &word, sizeof(word));
+		memcpy(at + i, &word, KVR_MIN(len - i, (uint64_t)sizeof(word)));
 	}
 }
 
+struct value {
+	char key[80];
+	uint64_t len, until_ns;
+	uint8_t *written, *got;
+};
+
 static int32_t
-run(struct kvr *k, uint32_t kind, uint32_t tier, const char *key, void *at, uint64_t until_ns)
+run(struct kvr *k, uint32_t kind, uint32_t tier, const struct value *v, void *at)
 {
-	const uint64_t len = CANARY_BYTES;
+	const char *key = v->key;
 	const struct kvr_batch b = { .size = sizeof(b),
 		.kind = kind,
 		.n = 1,
 		.key = &key,
 		.at = at == NULL ? NULL : &at,
-		.len = at == NULL ? NULL : &len };
-	const struct kvr_opts o = { .size = sizeof(o), .until_ns = until_ns };
+		.len = at == NULL ? NULL : &v->len };
+	const struct kvr_opts o = { .size = sizeof(o), .until_ns = v->until_ns };
 	kvr_op op = 0;
 	enum kvr_err err = kvr_submit_with(k, &b, &o, KVR_ONLY(tier), KVR_TELL_WAIT, &op);
 
-	/* The value lies on the stack of whoever asked: it is waited for however late it is. */
+	/* The value goes when this is over: it is waited for however late it is. */
 	return err != KVR_OK ? err : kvr_wait_for(k, op, UINT64_MAX, true, NULL, NULL);
 }
 
-int32_t
-kvr_canary_run(struct kvr *k, uint32_t tier, uint64_t until_ns, uint32_t *ret_step)
+static int32_t
+go_round(struct kvr *k, uint32_t tier, const struct value *v, uint32_t *ret_step)
 {
-	uint8_t written[CANARY_BYTES], got[CANARY_BYTES];
-	char key[80];
 	int32_t err, removed;
 
-	make_key(k, key, sizeof(key));
-	fill(written, kvr_now_ns());
-	memset(got, 0, sizeof(got));
 	*ret_step = KVR_CANARY_PUT;
-	err = run(k, KVR_PUT, tier, key, written, until_ns);
+	err = run(k, KVR_PUT, tier, v, v->written);
 	if (err != KVR_OK)
 		return err;
 	*ret_step = KVR_CANARY_GET;
-	err = run(k, KVR_GET, tier, key, got, until_ns);
-	if (err == KVR_OK && memcmp(written, got, sizeof(got)) != 0) {
+	err = run(k, KVR_GET, tier, v, v->got);
+	if (err == KVR_OK && memcmp(v->written, v->got, v->len) != 0) {
 		*ret_step = KVR_CANARY_COMPARE;
 		err = KVR_E_CORRUPT;
 	}
-	removed = run(k, KVR_REMOVE, tier, key, NULL, until_ns);
+	removed = run(k, KVR_REMOVE, tier, v, NULL);
 	/* A store that cannot delete keeps one small value, always the same key. */
 	if (err != KVR_OK || removed == KVR_OK || removed == KVR_E_UNSUPPORTED)
 		return err;
 	*ret_step = KVR_CANARY_REMOVE;
 	return removed;
+}
+
+int32_t
+kvr_canary_run(struct kvr *k, uint32_t tier, uint64_t until_ns, uint32_t *ret_step)
+{
+	struct value v = { .len = bytes_of(k), .until_ns = until_ns };
+	int32_t err = KVR_E_NOMEM;
+
+	*ret_step = KVR_CANARY_PUT;
+	v.written = malloc(v.len);
+	v.got = calloc(1, v.len);
+	if (v.written != NULL && v.got != NULL) {
+		make_key(k, v.key, sizeof(v.key));
+		fill(v.written, v.len, kvr_now_ns());
+		err = go_round(k, tier, &v, ret_step);
+	}
+	free(v.written);
+	free(v.got);
+	return err;
 }
 
 const char *

@@ -267,6 +267,7 @@ const struct kvr_connector_ops kvr_fs_ops = {
 	.close = close_store,
 	.dial = dial,
 	.hang_up = hang_up,
+	.examine = kvr_fs_examine,
 	.run = run,
 	.why = why_of,
 	.store_caps = store_caps,

@@ -76,6 +76,9 @@ struct kvr_fs_lock {
 	bool            held;
 };
 
+/* fs_examine.c */
+void kvr_fs_examine(struct kvr_store *, struct kvr_connector *, const struct kvr_examination *);
+
 struct kvr_store {
 	uint32_t magic;
 	uint32_t n_dirs;

@@ -64,6 +64,9 @@ struct kvr_store {
 	char  host[256];       /* or the path of a Unix socket */
 };
 
+/* redis_examine.c */
+void kvr_redis_examine(struct kvr_store *, struct kvr_connector *, const struct kvr_examination *);
+
 /* Why a step has to be done again for an item, somewhere else or later. */
 enum kvr_redis_redirect {
 	KVR_REDIS_STAYS,

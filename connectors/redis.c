@@ -208,7 +208,7 @@ static const char *const resp_schemes[] = { "resp", NULL };
 #define CAPS (KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP))
 #define SHARED                                                                                     \
 	.close = kvr_redis_close, .dial = dial, .hang_up = kvr_redis_connector_free, .run = run,   \
-	.why = why_of
+	.why = why_of, .examine = kvr_redis_examine
 #define HOLDS_ALL                                                                                  \
 	.caps = CAPS | KVR_CAP(TTL), .formats = ALL, .format_tier = KVR_FORMAT_SEALED,             \
 	.format_url = KVR_FORMAT_LMCACHE, SHARED

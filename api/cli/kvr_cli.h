@@ -70,6 +70,7 @@ int cli_rm(int argc, char **argv);
 int cli_stat(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_config(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
 int cli_ps(int argc, char **argv);
 int cli_top(int argc, char **argv);
 int cli_trace(int argc, char **argv);

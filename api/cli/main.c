@@ -16,6 +16,7 @@ static const struct {
 	{ "bench", "[--chunks N] ...", "write, read back and compare KV chunks; how fast",
 	    cli_bench },
 	{ "config", "check|show|import|help|schema", "check or explain a configuration", cli_config },
+	{ "doctor", "[--json]", "what is wrong with a deployment, and what to do", cli_doctor },
 	{ "ps", "[--json]", "the instances of this user, and how they are", cli_ps },
 	{ "top", "[--once] [--json]", "live view of their tiers and lanes", cli_top },
 	{ "trace", "VERB [FILE]", "what a run did: last, show, follow, replay, ...; 'kvrelay trace' lists all",

@@ -30,7 +30,7 @@ struct stat_cmd {
 	struct cli cli;
 	const char *key;
 	bool verify;
-	uint64_t fingerprint, connect_ns;
+	uint64_t fingerprint;
 	uint32_t n_groups;
 	uint64_t slot_bytes;
 };
@@ -114,30 +114,17 @@ ask(struct kvr_connector *conn, struct seen *s, const struct stat_cmd *c)
 }
 
 static void
-look(const struct stat_cmd *c, struct seen *s)
+look(const struct stat_cmd *c, const struct kvr_config *config, struct seen *s)
 {
-	const struct kvr_config_tier *t = s->config;
-	const struct kvr_store_opts opts = { .tier = t->name,
-		.url = t->url,
-		.user = t->user,
-		.password = t->password,
-		.format = s->format,
-		.n_groups = c->n_groups,
-		.fingerprint = c->fingerprint,
-		.capacity = t->capacity_bytes,
-		.free_floor = t->free_floor_bytes,
-		.ttl_ms = t->ttl_ns / 1000000U,
-		.connect_ns = c->connect_ns,
-		.prefix = t->prefix,
-		.no_chunk_meta = !t->save_chunk_meta,
-		.tmp_dir = t->tmp_dir,
-		.slot_bytes = c->slot_bytes,
-		.tls = { .ca = t->tls.ca, .cert = t->tls.cert, .key = t->tls.key,
-		    .server_name = t->tls.server_name,
-		    .no_verify = t->tls.verify == KVR_CONFIG_VERIFY_OFF } };
+	struct kvr_store_opts opts;
 	struct kvr_connector *conn = NULL;
 	struct kvr_store *store = NULL;
 
+	kvr_store_opts_of(config, (uint32_t)(s->config - config->tier), &opts);
+	opts.format = s->format;
+	opts.n_groups = c->n_groups;
+	opts.fingerprint = c->fingerprint;
+	opts.slot_bytes = c->slot_bytes;
 	s->err = s->ops->open(&opts, &store, s->why, sizeof(s->why));
 	if (s->err != KVR_OK)
 		return;
@@ -275,7 +262,7 @@ each_tier(const struct stat_cmd *c, const struct kvr_config *config)
 			snprintf(s.why, sizeof(s.why),
 			    "a memory tier belongs to the process that opened it");
 		else
-			look(c, &s);
+			look(c, config, &s);
 		if (c->cli.json)
 			tell_json(&s, t == 0);
 		else
@@ -310,7 +297,6 @@ cli_stat(int argc, char **argv)
 	if (cli_deployment(&c.cli, &config) != CLI_OK)
 		return CLI_ERROR;
 	c.fingerprint = kvr_fingerprint(config, NULL, NULL);
-	c.connect_ns = config->timeouts.connect_ns;
 	if (config->engine.layout.n_groups > 0) {
 		c.n_groups = config->engine.layout.n_groups;
 		if (kvr_meta_bytes(&config->engine.layout, &c.slot_bytes) != KVR_OK)

@@ -16,6 +16,7 @@
 
 #include <stdatomic.h>
 
+#include "kvr_finding.h"
 #include "kvr_meta.h"
 
 #define KVR_KEY_LEN_MAX 512U
@@ -254,6 +255,12 @@ struct kvr_connector_ops {
 	 * file system cannot GIVE_UP. NULL: all of caps. Ask through kvr_store_caps.
 	 */
 	uint32_t (*store_caps)(const struct kvr_store *);
+
+	/*
+	 * Tells what a person should know of this store before it is used: limits, rights, versions.
+	 * Read-only, over a connection of its own, which is of no further use. NULL: nothing to tell.
+	 */
+	void (*examine)(struct kvr_store *, struct kvr_connector *, const struct kvr_examination *);
 };
 
 static inline uint32_t

@@ -236,3 +236,11 @@ kvr_stream_tls(struct kvr_sock *s, struct kvr_tls *t, const char *host, uint64_t
 	}
 	return err;
 }
+
+bool
+kvr_stream_tls_days(const struct kvr_sock *s, int64_t *ret_days)
+{
+	const struct carrier *c = s->carrier;
+
+	return s->ops == &tls_ops && kvr_tls_conn_days(c->conn, ret_days);
+}

@@ -32,4 +32,7 @@ void kvr_tls_close(struct kvr_tls *take); /* after the last handshake; NULL is f
 KVR_MUST_USE enum kvr_err kvr_stream_tls(
     struct kvr_sock *s, struct kvr_tls *, const char *host, uint64_t until_ns);
 
+/* Until the server's certificate ends; negative: it has. False: the stream is none of TLS. */
+bool kvr_stream_tls_days(const struct kvr_sock *s, int64_t *ret_days);
+
 #endif

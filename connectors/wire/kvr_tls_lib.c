@@ -456,6 +456,20 @@ kvr_tls_conn_drain(struct kvr_tls_conn *c)
 	return c->out.sys_err != 0 ? last_words(c) : KVR_TLS_WRITE;
 }
 
+bool
+kvr_tls_conn_days(const struct kvr_tls_conn *c, int64_t *ret_days)
+{
+	X509 *cert = SSL_get1_peer_certificate(c->ssl);
+	int days = 0, seconds = 0;
+	bool known = cert != NULL &&
+	             ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert)) == 1;
+
+	X509_free(cert);
+	if (known)
+		*ret_days = days < 0 || seconds < 0 ? days - 1 : days;
+	return known;
+}
+
 enum kvr_tls_fault
 kvr_tls_conn_why(const struct kvr_tls_conn *c, const char **ret_text)
 {

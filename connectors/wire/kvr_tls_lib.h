@@ -54,6 +54,9 @@ enum kvr_tls_step kvr_tls_conn_write(
     struct kvr_tls_conn *, const void *from, size_t len, size_t *ret_n);
 enum kvr_tls_step kvr_tls_conn_drain(struct kvr_tls_conn *);
 
+/* Days until the peer's certificate ends. False: it showed none. */
+bool kvr_tls_conn_days(const struct kvr_tls_conn *, int64_t *ret_days);
+
 /* After OVER. *ret_text lives as long as the connection. */
 enum kvr_tls_fault kvr_tls_conn_why(const struct kvr_tls_conn *, const char **ret_text);
 

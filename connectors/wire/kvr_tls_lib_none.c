@@ -81,6 +81,14 @@ kvr_tls_conn_drain(struct kvr_tls_conn *c)
 	NEVER;
 }
 
+bool
+kvr_tls_conn_days(const struct kvr_tls_conn *c, int64_t *ret_days)
+{
+	(void)c;
+	(void)ret_days;
+	NEVER;
+}
+
 enum kvr_tls_fault
 kvr_tls_conn_why(const struct kvr_tls_conn *c, const char **ret_text)
 {

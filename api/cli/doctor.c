@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * doctor: a deployment from its configuration to a value that makes the round trip. Each line is ok,
+ * warn or fail, and says what to do. Nothing is changed but for the canary, which deletes what it wrote.
+ */
+#include "kvr_doctor.h"
+
+#include "kvr_instance.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static const char *const level_name[] = { "ok", "warn", "fail" };
+static struct doctor *notes_for;
+
+void
+doctor_say(struct doctor *d, enum kvr_finding_level level, const char *topic, const char *advice,
+    const char *fmt, ...)
+{
+	char text[640];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	d->warned += level == KVR_FOUND_WARN;
+	d->failed += level == KVR_FOUND_FAIL;
+	if (d->cli.json) {
+		printf("%s\n  {\"level\": \"%s\", \"where\": ", d->n == 0 ? "" : ",", level_name[level]);
+		cli_json_text(stdout, d->where);
+		printf(", \"topic\": ");
+		cli_json_text(stdout, topic);
+		printf(", \"text\": ");
+		cli_json_text(stdout, text);
+		printf(", \"advice\": ");
+		cli_json_text(stdout, advice == NULL ? "" : advice);
+		printf("}");
+	} else {
+		printf("%-4s  %-10s %-12s %s\n", level_name[level], d->where, topic, text);
+		if (advice != NULL)
+			printf("%*s-> %s\n", 30, "", advice);
+	}
+	d->n++;
+}
+
+void
+doctor_found(void *doctor, const struct kvr_finding *f)
+{
+	doctor_say(doctor, f->level, f->topic, f->advice, "%s", f->text);
+}
+
+/* ---- configuration ---- */
+
+static void
+on_note(void *arg, const struct kvr_config_note *note)
+{
+	char text[512];
+
+	(void)arg;
+	kvr_config_note_print(note, false, text, sizeof(text));
+	doctor_say(notes_for, note->warning ? KVR_FOUND_WARN : KVR_FOUND_FAIL, "config",
+	    "kvrelay config check shows the place", "%s", text);
+}
+
+static struct kvr_config *
+configuration(struct doctor *d)
+{
+	struct kvr_config *config = NULL;
+
+	d->where = "config";
+	notes_for = d;
+	if (cli_deployment_noted(&d->cli, on_note, &config) != CLI_OK)
+		return NULL;
+	doctor_say(d, KVR_FOUND_OK, "config", NULL, "%u tiers", config->n_tiers);
+	d->config = config;
+	if (config->engine.layout.n_groups > 0 &&
+	    kvr_meta_bytes(&config->engine.layout, &d->slot_bytes) != KVR_OK)
+		d->slot_bytes = 0;
+	return config;
+}
+
+/* ---- stores ---- */
+
+static uint64_t
+until(const struct doctor *d)
+{
+	return kvr_now_ns() + (d->cli.timeout_ns != 0 ? d->cli.timeout_ns : KVR_SEC(10));
+}
+
+static void
+connect_to(struct doctor *d, uint32_t t, const struct kvr_connector_ops *ops,
+    struct kvr_store *store)
+{
+	const struct kvr_config_tier *c = &d->config->tier[t];
+	const struct kvr_examination e = { .until_ns = until(d),
+		.slot_bytes = d->slot_bytes,
+		.writes = c->write != KVR_CONFIG_WRITE_NEVER,
+		.expires = c->ttl_ns != 0,
+		.found = doctor_found,
+		.arg = d };
+	struct kvr_connector *conn = NULL;
+	char why[256] = "", url[256];
+	uint64_t since_ns = kvr_now_ns();
+	enum kvr_err err = ops->dial(store, until(d), NULL, &conn, why, sizeof(why));
+
+	kvr_config_redact(c->url, url, sizeof(url));
+	if (err != KVR_OK) {
+		d->down[t] = true;
+		doctor_say(d, KVR_FOUND_FAIL, "connect",
+		    err == KVR_E_AUTH ? "user, password and the rights of this user on the server" :
+					"is it running, is the address right, does a firewall let us through?",
+		    "%s: %s", kvr_err_name(err), why);
+		return;
+	}
+	doctor_say(d, KVR_FOUND_OK, "connect", NULL, "%s in %.1f ms", url,
+	    (double)(kvr_now_ns() - since_ns) / 1e6);
+	since_ns = kvr_now_ns();
+	err = ops->run(conn, KVR_VERB_PING, NULL, 0, until(d));
+	if (err == KVR_OK)
+		doctor_say(d, KVR_FOUND_OK, "ping", NULL, "%.2f ms", (double)(kvr_now_ns() - since_ns) / 1e6);
+	else if (err != KVR_E_UNSUPPORTED)
+		doctor_say(d, KVR_FOUND_FAIL, "ping", NULL, "%s: %s", kvr_err_name(err), ops->why(conn));
+	if (ops->examine != NULL && (err == KVR_OK || err == KVR_E_UNSUPPORTED))
+		ops->examine(store, conn, &e);
+	ops->hang_up(conn);
+}
+
+static void
+tier(struct doctor *d, uint32_t t)
+{
+	const struct kvr_config_tier *c = &d->config->tier[t];
+	const struct kvr_connector_ops *ops = kvr_connector_find(c->url);
+	struct kvr_store *store = NULL;
+	struct kvr_store_opts opts;
+	char why[256] = "";
+
+	d->where = c->name;
+	if (ops == NULL) {
+		doctor_say(d, KVR_FOUND_FAIL, "store", NULL, "no store serves its URL");
+		return;
+	}
+	kvr_store_opts_of(d->config, t, &opts);
+	opts.slot_bytes = d->slot_bytes;
+	if (d->config->engine.layout.n_groups > 0)
+		opts.n_groups = d->config->engine.layout.n_groups;
+	if (ops->open(&opts, &store, why, sizeof(why)) != KVR_OK) {
+		d->down[t] = true;
+		doctor_say(d, KVR_FOUND_FAIL, "store", NULL, "%s", why);
+		return;
+	}
+	if (why[0] != '\0')
+		doctor_say(d, KVR_FOUND_WARN, "store", NULL, "%s", why);
+	if (c->format != KVR_CONFIG_FORMAT_SEALED && strncmp(c->url, "memory:", 7) != 0)
+		doctor_say(d, KVR_FOUND_WARN, "format",
+		    "sealed verifies each value; lmcache and bare are for sharing a store with LMCache",
+		    "%s has no checksum: what is read is not verified", kvr_config_format_name(c->format));
+	connect_to(d, t, ops, store);
+	ops->close(store);
+}
+
+/* ---- the canary ---- */
+
+static void
+silent(void *arg, int level, const char *line)
+{
+	(void)arg;
+	(void)level;
+	(void)line;
+}
+
+/* As an engine would open it, but for what another process may have already. */
+static struct kvr *
+open_instance(struct doctor *d)
+{
+	const char *set[KVR_LEN(d->cli.set) + 2];
+	struct kvr *kvr = NULL;
+	char why[512] = "";
+	struct kvr_options o = { .size = sizeof(o), .set = set, .config_file = d->cli.config,
+		.url = d->cli.url, .log = silent };
+
+	for (; o.n_set < d->cli.n_set; o.n_set++)
+		set[o.n_set] = d->cli.set[o.n_set];
+	set[o.n_set++] = "metrics.listen=off";
+	set[o.n_set++] = "metrics.canary=off";
+	enum kvr_err err = kvr_open(&o, 0, &kvr, why, sizeof(why));
+
+	if (err == KVR_OK)
+		return kvr;
+	doctor_say(d, KVR_FOUND_FAIL, "open", NULL, "%s: %s", kvr_err_name(err), why);
+	return NULL;
+}
+
+static void
+canaries(struct doctor *d)
+{
+	d->where = "instance";
+	struct kvr *kvr = open_instance(d);
+
+	for (uint32_t t = 0; kvr != NULL && t < d->config->n_tiers; t++) {
+		struct kvr_tier_view view[KVR_TIERS_MAX];
+		uint32_t step = 0;
+
+		d->where = d->config->tier[t].name;
+		if (d->config->tier[t].write == KVR_CONFIG_WRITE_NEVER || d->down[t])
+			continue;
+		int32_t err = kvr_canary_run(kvr, t, until(d), &step);
+
+		(void)kvr_system_tiers(kvr->system, view, KVR_TIERS_MAX);
+		if (err == KVR_OK)
+			doctor_say(d, KVR_FOUND_OK, "canary", NULL, "written, read, compared, deleted");
+		else
+			doctor_say(d, KVR_FOUND_FAIL, "canary",
+			    "puts and gets of the engine would fail the same way", "%s: %s: %s",
+			    kvr_canary_step_name(step), kvr_err_name(err),
+			    view[t].why[0] != '\0' ? view[t].why : kvr_err_text(err));
+	}
+	if (kvr == NULL)
+		return;
+	(void)kvr_close(kvr, kvr_now_ns() + KVR_SEC(5), KVR_ABORT, NULL);
+	kvr_free(kvr);
+}
+
+int
+cli_doctor(int argc, char **argv)
+{
+	struct doctor d = { .where = "" };
+	const struct cli_option own[] = {
+		{ "--no-canary", NULL, "write nothing at all", CLI_FLAG, &d.no_canary },
+		{ NULL, NULL, NULL, CLI_FLAG, NULL },
+	};
+	int n = cli_read(&d.cli, own, argc, argv);
+
+	if (n < 0)
+		return CLI_ERROR;
+	if (n != 0)
+		return cli_fail(&d.cli, "it takes no arguments");
+	if ((d.cli.config == NULL) == (d.cli.url == NULL))
+		return cli_fail(&d.cli, "say which deployment: --config FILE or --url URL");
+	printf(d.cli.json ? "{\"findings\": [" : "");
+	struct kvr_config *config = configuration(&d);
+
+	if (config != NULL) {
+		doctor_machine(&d);
+		for (uint32_t t = 0; t < config->n_tiers; t++)
+			tier(&d, t);
+		if (!d.no_canary)
+			canaries(&d);
+		kvr_config_free(config);
+	}
+	if (d.cli.json)
+		printf("\n], \"ok\": %u, \"warned\": %u, \"failed\": %u}\n", d.n - d.warned - d.failed,
+		    d.warned, d.failed);
+	else
+		printf("%u ok, %u to look at, %u wrong\n", d.n - d.warned - d.failed, d.warned, d.failed);
+	return d.failed > 0 || config == NULL ? CLI_ERROR : d.warned > 0 ? CLI_MISS : CLI_OK;
+}

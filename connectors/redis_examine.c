@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a Redis server says of itself that matters to a cache of large values. Read-only: INFO and
+ * CLUSTER INFO. A server that does not let us ask is asked for nothing more.
+ */
+#include "kvr_redis.h"
+#include "kvr_redis_cluster.h"
+#include "kvr_stream_tls.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INFO_MAX = 16384 };
+
+struct look {
+	struct kvr_connector *c;
+	const struct kvr_examination *e;
+	char text[INFO_MAX];
+};
+
+static void KVR_PRINTF(5, 6) tell(const struct look *l, enum kvr_finding_level level,
+    const char *topic, const char *advice, const char *fmt, ...)
+{
+	char text[320];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	l->e->found(l->e->arg,
+	    &(struct kvr_finding){ .level = level, .topic = topic, .text = text, .advice = advice });
+}
+
+/* The reply in l->text, cut to fit; false: an error, whose words are there instead. */
+static bool
+ask(struct look *l, const char *word, const char *argument)
+{
+	struct kvr_sock *s = &l->c->s;
+	struct kvr_resp r;
+	bool bulk = false;
+	enum kvr_err err;
+
+	l->text[0] = '\0';
+	kvr_stream_begin(s, l->e->until_ns, KVR_STREAM_IN);
+	err = kvr_resp_put_array(s, argument == NULL ? 1 : 2);
+	if (err == KVR_OK)
+		err = kvr_resp_put(s, word, strlen(word));
+	if (err == KVR_OK && argument != NULL)
+		err = kvr_resp_put(s, argument, strlen(argument));
+	if (err == KVR_OK)
+		err = kvr_stream_flush(s);
+	if (err == KVR_OK)
+		err = kvr_resp_read(s, &r);
+	if (err == KVR_OK && r.kind == KVR_RESP_BULK) {
+		size_t n = (size_t)KVR_MIN(r.n, (int64_t)INFO_MAX - 1);
+
+		bulk = true;
+		err = kvr_stream_read_all(s, l->text, n);
+		l->text[err == KVR_OK ? n : 0] = '\0';
+		if (err == KVR_OK)
+			err = kvr_stream_skip(s, (uint64_t)r.n - n);
+		if (err == KVR_OK)
+			err = kvr_resp_bulk_end(s);
+	} else if (err == KVR_OK && r.kind == KVR_RESP_ERROR) {
+		snprintf(l->text, sizeof(l->text), "%.*s", (int)KVR_MIN(r.text_len, (size_t)200), r.text);
+	}
+	if (err != KVR_OK)
+		snprintf(l->text, sizeof(l->text), "%s", s->why);
+	return err == KVR_OK && bulk;
+}
+
+/* The value behind "name:", "" when it is not there. */
+static const char *
+value(const struct look *l, const char *name, char *ret, size_t cap)
+{
+	size_t len = strlen(name);
+
+	ret[0] = '\0';
+	for (const char *at = l->text; at != NULL; at = strchr(at, '\n')) {
+		at += *at == '\n';
+		if (strncmp(at, name, len) == 0 && at[len] == ':') {
+			snprintf(ret, cap, "%.*s", (int)strcspn(at + len + 1, "\r\n"), at + len + 1);
+			break;
+		}
+	}
+	return ret;
+}
+
+static void
+version(const struct look *l)
+{
+	char name[40], number[40];
+	bool valkey = value(l, "valkey_version", number, sizeof(number))[0] != '\0';
+
+	snprintf(name, sizeof(name), "%s", valkey ? "Valkey" : "Redis");
+	if (!valkey)
+		value(l, "redis_version", number, sizeof(number));
+	bool old = number[0] != '\0' && strtoul(number, NULL, 10) < 6;
+
+	tell(l, old ? KVR_FOUND_WARN : KVR_FOUND_OK, "version",
+	    old ? "versions before 6 know no users and are not tested with kvrelay" : NULL, "%s %s", name,
+	    number[0] != '\0' ? number : "of a version that it does not tell");
+}
+
+static void
+role(const struct look *l)
+{
+	char text[40], loading[8];
+	bool replica = strcmp(value(l, "role", text, sizeof(text)), "slave") == 0;
+
+	if (replica)
+		tell(l, l->e->writes ? KVR_FOUND_FAIL : KVR_FOUND_OK, "role",
+		    l->e->writes ? "writes are refused here: name the master, or its sentinels" : NULL,
+		    "the server is a replica");
+	if (strcmp(value(l, "loading", loading, sizeof(loading)), "1") == 0)
+		tell(l, KVR_FOUND_WARN, "role", "until it is done everything is refused: wait",
+		    "the server is loading its data");
+}
+
+static void
+memory(const struct look *l)
+{
+	char max[40], used[40], policy[40];
+	double limit = strtod(value(l, "maxmemory", max, sizeof(max)), NULL) / 1048576;
+	double in_use = strtod(value(l, "used_memory", used, sizeof(used)), NULL) / 1048576;
+	bool keeps = strcmp(value(l, "maxmemory_policy", policy, sizeof(policy)), "noeviction") == 0;
+
+	if (!l->e->writes || max[0] == '\0')
+		return;
+	if (limit == 0)
+		tell(l, KVR_FOUND_WARN, "memory",
+		    "CONFIG SET maxmemory: without a limit it grows until the system ends it",
+		    "maxmemory is not set, %.0f MiB are in use", in_use);
+	else if (keeps)
+		tell(l, in_use > 0.95 * limit ? KVR_FOUND_FAIL : KVR_FOUND_WARN, "memory",
+		    "CONFIG SET maxmemory-policy allkeys-lru: with noeviction a full server refuses every put",
+		    "%.0f of %.0f MiB are in use, maxmemory-policy is noeviction", in_use, limit);
+	else if (strncmp(policy, "volatile", 8) == 0 && !l->e->expires)
+		tell(l, KVR_FOUND_WARN, "memory",
+		    "set the tier's ttl, or maxmemory-policy allkeys-lru: only values that expire are evicted",
+		    "maxmemory-policy is %s, and the tier has no ttl", policy);
+	else
+		tell(l, KVR_FOUND_OK, "memory", NULL, "%.0f of %.0f MiB are in use, %s", in_use, limit,
+		    policy);
+}
+
+/* Beyond 4 MiB jemalloc gives a value's pages back to the system, and takes new ones, each time. */
+static void
+allocator(const struct look *l)
+{
+	char name[40];
+
+	if (strncmp(value(l, "mem_allocator", name, sizeof(name)), "jemalloc", 8) != 0)
+		return;
+	if (l->e->slot_bytes > KVR_MIB(4))
+		tell(l, KVR_FOUND_WARN, "allocator",
+		    "start the server with MALLOC_CONF=oversize_threshold:0,dirty_decay_ms:-1,"
+		    "muzzy_decay_ms:-1,lg_extent_max_active_fit:20 (it then keeps its peak of memory)",
+		    "chunks have %.1f MiB, and with %s as it is values beyond 4 MiB may be slow",
+		    (double)l->e->slot_bytes / 1048576, name);
+	else
+		tell(l, KVR_FOUND_OK, "allocator", NULL, "%s", name);
+}
+
+static void
+cluster(struct look *l)
+{
+	char on[8], ok[16], state[16];
+
+	if (strcmp(value(l, "cluster_enabled", on, sizeof(on)), "1") != 0)
+		return;
+	if (!ask(l, "CLUSTER", "INFO"))
+		return;
+	bool whole = strcmp(value(l, "cluster_slots_ok", ok, sizeof(ok)), "16384") == 0 &&
+	             strcmp(value(l, "cluster_state", state, sizeof(state)), "ok") == 0;
+
+	tell(l, whole ? KVR_FOUND_OK : KVR_FOUND_FAIL, "slots",
+	    whole ? NULL : "redis-cli --cluster check tells which slots nobody serves",
+	    "a node of a cluster whose state is %s, %s of 16384 slots are served", state, ok);
+}
+
+static void
+tls(const struct look *l)
+{
+	int64_t days;
+
+	if (!kvr_stream_tls_days(&l->c->s, &days))
+		return;
+	bool soon = days < 14;
+
+	tell(l, days < 0 ? KVR_FOUND_FAIL : soon ? KVR_FOUND_WARN : KVR_FOUND_OK, "certificate",
+	    soon ? "put a new one in its place before that" : NULL, "the server's ends in %lld days",
+	    (long long)days);
+}
+
+static void
+one_server(struct look *l, struct kvr_connector *c, bool with_slots)
+{
+	l->c = c;
+	tls(l);
+	if (!ask(l, "INFO", NULL)) {
+		tell(l, KVR_FOUND_WARN, "INFO",
+		    "allow INFO to this user, so that memory and role can be looked at", "it is refused: %s",
+		    l->text);
+		return;
+	}
+	version(l);
+	role(l);
+	memory(l);
+	allocator(l);
+	if (with_slots)
+		cluster(l);
+}
+
+/* Of a cluster: the nodes that are connected so far, one after the other. */
+void
+kvr_redis_examine(struct kvr_store *store, struct kvr_connector *c, const struct kvr_examination *e)
+{
+	struct look *l = calloc(1, sizeof(*l));
+	bool first = true;
+
+	(void)store;
+	if (l == NULL)
+		return;
+	l->e = e;
+	if (c->cluster == NULL)
+		one_server(l, c, true);
+	for (uint32_t i = 0; c->cluster != NULL && i < KVR_NODES_MAX; i++) {
+		if (c->cluster->node[i].c == NULL)
+			continue;
+		one_server(l, c->cluster->node[i].c, first);
+		first = false;
+	}
+	free(l);
+}

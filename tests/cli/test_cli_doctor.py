@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""doctor over real stores: what is well, what is to be looked at, what is wrong, and what to do."""
+
+import command
+
+
+class Doctor(command.Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = command.Redis()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.redis.stop()
+
+    def setUp(self):
+        super().setUp()
+        self.redis("CONFIG", "SET", "maxmemory", "64mb")
+        self.redis("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        self.redis("FLUSHALL")
+
+    def findings(self, status, *args, **kwargs):
+        done = self.call("doctor", "--json", *args, **kwargs)
+        self.assertEqual(done.status, status, (done.text, done.err))
+        said = done.json
+        self.assertEqual(len(said["findings"]), said["ok"] + said["warned"] + said["failed"])
+        return {(f["where"], f["topic"]): f for f in said["findings"]}
+
+    def level(self, findings, where, topic, level, text=""):
+        f = findings[where, topic]
+        self.assertEqual(f["level"], level, f)
+        self.assertIn(text, f["text"])
+        if level != "ok":
+            self.assertNotEqual(f["advice"], "", f)
+        return f
+
+    def test_all_is_well(self):
+        config = self.deploy({"name": "host", "url": "memory://"},
+                             {"name": "disk", "url": f"fs://{self.dir}/data", "capacity": "64MiB"},
+                             {"name": "far", "url": self.redis.url})
+        (self.dir / "data").mkdir()
+        found = self.findings(0, "--config", config)
+        for tier in "host", "disk", "far":
+            self.level(found, tier, "canary", "ok", "written, read, compared, deleted")
+            self.level(found, tier, "connect", "ok", "ms")
+        self.level(found, "far", "version", "ok", ".")
+        self.level(found, "far", "memory", "ok", "allkeys-lru")
+        self.level(found, "disk", "space", "ok", "GiB free")
+        self.level(found, "machine", "descriptors", "ok")
+        self.level(found, "machine", "trace", "ok", "free")
+        self.assertEqual(self.redis("DBSIZE"), 0)
+        self.assertEqual(self.files("data"), [])
+        text = self.ok("doctor", "--config", config)
+        self.assertRegex(text.text, r"(?m)^ok    far +canary +written, read, compared, deleted$")
+        self.assertRegex(text.text, r"(?m)^\d+ ok, 0 to look at, 0 wrong$")
+
+    def test_what_is_to_be_looked_at(self):
+        self.redis("CONFIG", "SET", "maxmemory", "0")
+        shape = {"kv_dtype": "bfloat16", "kv_shape": [32, 2, 256, 8, 128]}
+        config = self.deploy({"name": "far", "url": self.redis.url, "format": "lmcache"}, engine=shape)
+        found = self.findings(1, "--config", config)
+        self.assertIn("CONFIG SET maxmemory", self.level(found, "far", "memory", "warn")["advice"])
+        self.level(found, "far", "format", "warn", "not verified")
+        self.assertIn("MALLOC_CONF", self.level(found, "far", "allocator", "warn")["advice"])
+        self.redis("CONFIG", "SET", "maxmemory", "64mb")
+        self.redis("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        found = self.findings(1, "--url", self.redis.url)
+        self.assertIn("allkeys-lru", self.level(found, "remote", "memory", "warn", "noeviction")["advice"])
+
+    def test_a_full_store_that_keeps_everything(self):
+        self.redis("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        self.redis("CONFIG", "SET", "maxmemory", "1")
+        found = self.findings(2, "--config", self.deploy({"name": "far", "url": self.redis.url}))
+        self.level(found, "far", "memory", "fail", "noeviction")
+        self.level(found, "far", "canary", "fail", "put: NOSPACE")
+
+    def test_rights_are_found_by_using_them(self):
+        self.redis("ACL", "SETUSER", "reader", "on", ">secret-of-reader", "~*", "+get", "+exists", "+ping", "+getrange")
+        url = self.redis.url
+        config = self.deploy({"name": "far", "url": url, "user": "reader", "password_env": "PW"})
+        done = self.call("doctor", "--config", config, env={"PW": "secret-of-reader"})
+        self.assertEqual(done.status, 2, done.text)
+        self.assertRegex(done.text, r"(?m)^warn  far +INFO +it is refused: NOPERM")
+        self.assertRegex(done.text, r"(?m)^fail  far +canary +put: AUTH: ")
+        done = self.call("doctor", "--config", config, env={"PW": "another-secret"})
+        self.assertEqual(done.status, 2)
+        self.assertRegex(done.text, r"(?m)^fail  far +connect +AUTH: ")
+        for secret in "secret-of-reader", "another-secret":
+            self.assertNotIn(secret, done.text + done.err)
+        self.redis("ACL", "DELUSER", "reader")
+
+    def test_nothing_is_written_when_nothing_may_be(self):
+        before = self.redis("INFO", "commandstats")
+        self.ok("doctor", "--no-canary", "--config", self.deploy({"name": "far", "url": self.redis.url}))
+        after = self.redis("INFO", "commandstats")
+        writes = [l for l in after.split(b"\r\n") if l.startswith((b"cmdstat_set:", b"cmdstat_del:"))]
+        self.assertEqual(writes, [l for l in before.split(b"\r\n") if l.startswith((b"cmdstat_set:", b"cmdstat_del:"))])
+
+    def test_nobody_is_there(self):
+        found = self.findings(2, "--url", f"unix://{self.dir}/none.sock")
+        self.level(found, "remote", "connect", "fail", "none.sock")
+        self.assertNotIn(("remote", "canary"), found)
+        found = self.findings(2, "--url", "fs:///proc/kvrelay-cannot-be")
+        self.assertTrue(any(f["level"] == "fail" for (where, _), f in found.items() if where == "remote"), found)
+
+    def test_a_configuration_that_is_wrong(self):
+        config = self.deploy({"name": "far", "url": "nosuch://x"})
+        found = self.findings(2, "--config", config)
+        self.level(found, "config", "config", "fail", "nosuch")
+        self.fails(2, "say which deployment", "doctor")
+
+
+if __name__ == "__main__":
+    command.needs_redis()
+    command.main(Doctor.__module__)
