@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -80,6 +81,43 @@ class Readme(unittest.TestCase):
             run("sh", "-ec", line.replace("/tmp/", f"{tmp}/"), cwd=clone, env={"PATH": path})
         got = next(l.split(" -o ")[1].split()[0] for l in lines if " -o " in l)
         self.assertEqual((tmp / Path(got).name).read_bytes(), (self.root / "LICENSE").read_bytes())
+
+    @staticmethod
+    def shape(line):
+        """A line of a screen without what differs from run to run."""
+        line = re.sub(r"\d+(?:\.\d+)?(?: (?:us|ms|s|min|h|B|KiB|MiB|GiB))?", "N", line)
+        return re.sub(r" +", " ", re.sub(r"/\S+/", "/", line)).strip().replace(" - ", " N ")
+
+    def screen(self, name, real):
+        known = {self.shape(line) for line in real.splitlines()}
+        for line in self.block(name).splitlines():
+            # What a file system or a machine has is not everywhere the same.
+            if "O_DIRECT" not in line and " mount " not in line and "looked" not in line:
+                self.assertIn(self.shape(line), known, f"{name}: {line}\nreal:\n{real}")
+
+    def test_its_screens_are_what_the_command_shows(self):
+        store = self.dir / "kvrelay-readme"
+        done = subprocess.run([ARGS.command, "doctor", "--url", f"fs://{store}"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, text=True, timeout=120, check=False)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.screen("doctor.txt", done.stdout)
+        config, trace = self.dir / "top.json", self.dir / "shown"
+        config.write_text(json.dumps({"tiers": [
+            {"name": "host", "url": "memory://", "capacity": "64MiB"},
+            {"name": "disk", "url": f"fs://{self.dir}/disk", "capacity": "64MiB"}], "trace": {"dir": str(trace)}}))
+        bench = subprocess.Popen([ARGS.command, "bench", "--config", config, "--chunks", "4000", "--batch", "4"],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            real, until = "", time.monotonic() + 100
+            # Until it writes: both tiers have latencies then.
+            while not re.search(r"(?m)^disk +up +[1-9]", real):
+                self.assertLess(time.monotonic(), until, real)
+                real = subprocess.run([ARGS.command, "top", "--once", "--every", "200ms", "--dir", trace],
+                                      stdout=subprocess.PIPE, text=True, timeout=100, check=False).stdout
+            self.screen("top.txt", real)
+        finally:
+            bench.terminate()
+            bench.wait()
 
     def test_the_configurations(self):
         checked = 0
