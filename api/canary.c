@@ -195,13 +195,19 @@ kvr_canary_open(struct kvr *k)
 	return kvr_thread_start("kvr-canary", at_it, k, &k->canary);
 }
 
+/*
+ * While operations are still taken, so that what is in a store is deleted again; a store that does
+ * not answer by until_ns keeps it. Two may close at once.
+ */
 void
-kvr_canary_close(struct kvr *k)
+kvr_canary_end(struct kvr *k, uint64_t until_ns)
 {
-	if (k->canary == NULL)
-		return;
-	atomic_store(&k->canary_over, true);
-	ring(k);
-	KVR_CHECK(kvr_thread_join(k->canary, UINT64_MAX) == KVR_OK);
-	k->canary = NULL;
+	pthread_mutex_lock(&k->join_lock);
+	if (k->canary != NULL) {
+		atomic_store(&k->canary_over, true);
+		ring(k);
+		if (kvr_thread_join(k->canary, until_ns) == KVR_OK)
+			k->canary = NULL;
+	}
+	pthread_mutex_unlock(&k->join_lock);
 }

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* For a canary to take back what it has put into a store. */
+static const uint64_t canary_ns = KVR_SEC(1);
+
 uint32_t
 kvr_join_system(struct kvr *k, uint64_t until_ns)
 {
@@ -75,7 +78,7 @@ close_now(struct kvr *k, uint64_t until_ns, bool drain)
 		k->callback_stuck = true;
 		r->stuck_threads++;
 	}
-	kvr_canary_close(k);
+	kvr_canary_end(k, UINT64_MAX);
 	kvr_endpoint_close(k);
 	r->size = sizeof(*r);
 	r->finished = atomic_load(&k->n_finished);
@@ -127,6 +130,7 @@ kvr_close(struct kvr *k, uint64_t until_ns, uint32_t mode, struct kvr_close_repo
 	err = kvr_until(k, "kvr_close", until_ns, atomic_load(&k->limit.put_ns), false, &at_ns);
 	if (err != KVR_OK)
 		return err;
+	kvr_canary_end(k, KVR_MIN(at_ns, kvr_now_ns() + canary_ns));
 	if (atomic_compare_exchange_strong(&k->life, &open, KVR_LIFE_CLOSING)) {
 		close_now(k, at_ns, mode == KVR_DRAIN);
 		pthread_mutex_lock(&k->end_lock);

@@ -384,7 +384,7 @@ void kvr_endpoint_close(struct kvr *);
 
 /* ---- canary.c ---- */
 KVR_MUST_USE enum kvr_err kvr_canary_open(struct kvr *);
-void kvr_canary_close(struct kvr *);
+void kvr_canary_end(struct kvr *, uint64_t until_ns);
 /* Under the domain's guard. */
 void kvr_canary_wish(struct kvr *, const struct kvr_msg *);
 /* One value through one tier: where it ended, and how. Blocks until until_ns at most. */

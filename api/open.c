@@ -230,7 +230,7 @@ give_up(struct kvr *k)
 {
 	atomic_store(&k->life, KVR_LIFE_CLOSING);
 	kvr_endpoint_close(k);
-	kvr_canary_close(k);
+	kvr_canary_end(k, UINT64_MAX);
 	if (k->system != NULL && kvr_join_system(k, kvr_now_ns() + KVR_SEC(2)) > 0)
 		return; /* stays in memory: a thread of it hangs */
 	KVR_CHECK(kvr_notifier_stop(k, UINT64_MAX));
