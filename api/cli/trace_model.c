@@ -63,7 +63,8 @@ replay(struct trace_model *m, struct kvr_replay *r)
 		s->n_fx = out->n;
 		s->touched = kvr_replay_actor(r, s->rec->rec.actor)->n_touched;
 		s->known = true;
-		memcpy(m->fx + m->n_fx, out->fx, out->n * sizeof(out->fx[0]));
+		if (out->n > 0)
+			memcpy(m->fx + m->n_fx, out->fx, out->n * sizeof(out->fx[0]));
 		m->n_fx += out->n;
 	}
 	if (err == KVR_E_CORRUPT)
