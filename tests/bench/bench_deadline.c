@@ -177,6 +177,7 @@ measure_all(struct world *w, bool smoke)
 int
 main(int argc, char **argv)
 {
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	bool smoke = argc > 1 && strcmp(argv[1], "--smoke") == 0;
 	struct kvr_redis_server *s;
 	uint64_t worst = 0;
