@@ -35,7 +35,7 @@ put_back(struct kvr *k, struct kvr_call *c)
 	k->n_ops--;
 	pthread_mutex_unlock(&k->lock);
 	if (atomic_load(&c->sleepers) > 0)
-		kvr_futex_wake(&c->word);
+		kvr_wake_all(&c->word);
 }
 
 /* What the router released after everybody had been told. */
@@ -197,7 +197,7 @@ announce(struct kvr *k, struct kvr_call *c, bool quiet)
 	if (quiet)
 		atomic_fetch_or(&c->word, KVR_WORD_TOLD);
 	if (atomic_load(&c->sleepers) > 0)
-		kvr_futex_wake(&c->word);
+		kvr_wake_all(&c->word);
 }
 
 void
@@ -348,7 +348,7 @@ kvr_outside(void *arg, const struct kvr_msg *m, const struct kvr_row *rows)
 			kvr_notifier_bury(k);
 		}
 		atomic_store(&k->stopped, 1);
-		kvr_futex_wake(&k->stopped);
+		kvr_wake_all(&k->stopped);
 		return;
 	}
 	if (m->type == KVR_MSG_CANARY) {

@@ -104,7 +104,7 @@ kvr_leave(struct kvr *k)
 {
 	if (atomic_fetch_sub(&k->inside, 1) == 1 &&
 	    (atomic_load(&k->life) != KVR_LIFE_OPEN || atomic_load(&k->dead) != 0))
-		kvr_futex_wake(&k->inside);
+		kvr_wake_all(&k->inside);
 }
 
 enum kvr_err
@@ -205,11 +205,4 @@ kvr_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t until_ns)
 	/* WAIT_BITSET takes an instant of CLOCK_MONOTONIC, plain WAIT a duration. */
 	syscall(SYS_futex, (uint32_t *)word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, value,
 	    until_ns == UINT64_MAX ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
-}
-
-void
-kvr_futex_wake(_Atomic uint32_t *word)
-{
-	syscall(
-	    SYS_futex, (uint32_t *)word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, NULL, NULL, 0);
 }

@@ -261,7 +261,6 @@ void kvr_say(struct kvr *, enum kvr_log_level, const char *fmt, ...) KVR_PRINTF(
 /* Says it, as an error, and answers err. */
 enum kvr_err kvr_bad(struct kvr *, enum kvr_err err, const char *fmt, ...) KVR_PRINTF(3, 4);
 void kvr_futex_wait(_Atomic uint32_t *, uint32_t value, uint64_t until_ns); /* may return early */
-void kvr_futex_wake(_Atomic uint32_t *);
 
 /* ---- keys.c ---- */
 /*

@@ -77,7 +77,7 @@ kvr_wait_for(struct kvr *k, kvr_op op, uint64_t until_ns, bool quiet, struct kvr
 	kvr_call_tell(k, c, &o, 0, ret, res);
 	/* Others may sleep on an operation that is now over. */
 	if (atomic_load(&c->sleepers) > 0)
-		kvr_futex_wake(&c->word);
+		kvr_wake_all(&c->word);
 	kvr_call_told(k, c, last);
 	return (enum kvr_err)o.err;
 }

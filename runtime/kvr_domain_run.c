@@ -3,9 +3,9 @@
  * Who may run: whoever holds the guard. What runs: the local queue, at most KVR_DOMAIN_STEPS
  * messages each time, so that the thread of a caller is not kept for the work of others.
  *
- * Messages to workers are posted after the guard is free. Posting wakes the worker, which on a busy
- * machine runs at once and answers; were the guard still taken, its answer would have to go through
- * the inbox. Their order is kept all the same: whoever leaves with such messages takes post_lock
+ * Messages to workers are posted after the guard is free, and callers are woken after it. Posting wakes
+ * the worker, which on a busy machine runs at once and answers; were the guard still taken, its answer
+ * would have to go through the inbox, and the next call of a caller would have to sleep. Their order is kept all the same: whoever leaves with such messages takes post_lock
  * while he still has the guard, so the runs post in the order in which they ran.
  */
 #include "kvr_domain_own.h"
@@ -244,6 +244,7 @@ die(struct kvr_domain *d)
 void
 kvr_domain_run(struct kvr_domain *d)
 {
+	kvr_wakes_hold();
 	kvr_on_panic(broken, d);
 	if (_setjmp(d->out_of_step) == 0) {
 		d->in_step = true;
@@ -281,4 +282,5 @@ kvr_domain_leave(struct kvr_domain *d)
 	}
 	if (wake)
 		kvr_wake(&d->bell);
+	kvr_wakes_release(); /* callers last: one that is woken may take this processor */
 }

@@ -66,6 +66,44 @@ kvr_wake(_Atomic uint32_t *word)
 	syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
 }
 
+enum { WAKES_MAX = 16 };
+
+static _Thread_local struct {
+	bool held;
+	uint32_t n;
+	_Atomic uint32_t *word[WAKES_MAX];
+} wakes;
+
+static void
+wake_all(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT32_MAX, NULL, NULL, 0);
+}
+
+void
+kvr_wake_all(_Atomic uint32_t *word)
+{
+	if (wakes.held && wakes.n < WAKES_MAX)
+		wakes.word[wakes.n++] = word;
+	else
+		wake_all(word);
+}
+
+void
+kvr_wakes_hold(void)
+{
+	wakes.held = true;
+}
+
+void
+kvr_wakes_release(void)
+{
+	wakes.held = false;
+	for (uint32_t i = 0; i < wakes.n; i++)
+		wake_all(wakes.word[i]);
+	wakes.n = 0;
+}
+
 bool
 kvr_lock_try(struct kvr_lock *l)
 {

@@ -40,6 +40,16 @@ bool kvr_sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t until_ns);
 void kvr_wake(_Atomic uint32_t *word);
 
 /*
+ * Wakes all sleepers; between hold and release on the same thread it only takes note. For who has a
+ * lock that the woken thread wants next: woken before the lock is free, on a busy machine it runs at
+ * once, sleeps on the lock and has to be woken again. The word is not read, so it does not matter if it
+ * is no more by then.
+ */
+void kvr_wake_all(_Atomic uint32_t *word);
+void kvr_wakes_hold(void);
+void kvr_wakes_release(void);
+
+/*
  * A mutex that can be waited for until an instant, which pthread's can only by a clock that people
  * set. Zero bytes are an open one.
  */
