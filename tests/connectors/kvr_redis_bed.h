@@ -97,18 +97,24 @@ struct load {
 	uint8_t         *bytes;
 };
 
-static inline uint8_t
-load_byte(uint32_t i, size_t at)
+/* By words: a byte at a time would take longer than the server does. No two words are alike. */
+static inline uint64_t
+load_word(uint32_t i, size_t at)
 {
-	return (uint8_t)((i + 1) * 37U + at * 11U + (at >> 8) * 5U + (at >> 16) * 3U);
+	uint64_t x = ((uint64_t)(i + 1) << 40 ^ at) * UINT64_C(0x9e3779b97f4a7c15);
+	return x ^ x >> 29;
 }
 
 static inline void
 load_fill(struct load *l)
 {
-	for (uint32_t i = 0; i < l->n; i++)
-		for (size_t at = 0; at < l->len; at++)
-			((uint8_t *)l->items[i].span.at)[at] = load_byte(i, at);
+	for (uint32_t i = 0; i < l->n; i++) {
+		uint8_t *to = l->items[i].span.at;
+		for (size_t at = 0; at < l->len; at += sizeof(uint64_t)) {
+			uint64_t word = load_word(i, at);
+			memcpy(to + at, &word, KVR_MIN(sizeof(word), l->len - at));
+		}
+	}
 }
 
 static inline void
@@ -142,9 +148,11 @@ static inline bool
 load_same(const struct load *l, uint32_t i)
 {
 	const uint8_t *got = l->items[i].span.at;
-	for (size_t at = 0; at < l->len; at++)
-		if (got[at] != load_byte(i, at))
+	for (size_t at = 0; at < l->len; at += sizeof(uint64_t)) {
+		uint64_t word = load_word(i, at);
+		if (memcmp(got + at, &word, KVR_MIN(sizeof(word), l->len - at)) != 0)
 			return false;
+	}
 	return true;
 }
 
