@@ -197,6 +197,13 @@ write_out(const struct cli *cli, const char *path, const void *at, size_t len)
 }
 
 /* The length first: a chunk of unknown size needs room that is neither wasted nor too small. */
+/* A value was there and was not believed. */
+static bool
+is_mismatch(enum kvr_err err)
+{
+	return err == KVR_E_CORRUPT || err == KVR_E_IDENTITY || err == KVR_E_LENGTH;
+}
+
 static int
 one_key(const struct cli *cli, struct kvr *kvr, enum kvr_kind kind, const char *key, void *at,
     uint64_t *len)
@@ -220,9 +227,11 @@ one_key(const struct cli *cli, struct kvr *kvr, enum kvr_kind kind, const char *
 		fprintf(stderr, "kvrelay %s: %s: no tier has it\n", cli->command, key);
 		return CLI_MISS;
 	}
-	if (err != KVR_OK)
-		return cli_fail(cli, "%s: %s", kvr_err_name(err),
+	if (err != KVR_OK) {
+		int status = cli_fail(cli, "%s: %s", kvr_err_name(err),
 		    done.err != KVR_OK ? why(&done) : kvr_err_text(err));
+		return is_mismatch(err) ? CLI_MISS : status;
+	}
 	*len = found;
 	return CLI_OK;
 }

@@ -79,6 +79,9 @@ class Stat(command.Case):
         done = self.call("stat", "--config", new, "--verify", "--json", key)
         self.assertEqual((done.status, done.json["tiers"][0]["verified"]), (1, "IDENTITY"))
         self.assertIn("IDENTITY", self.call("stat", "--config", new, "--verify", key).text)
+        got = self.call("get", "--config", new, key, "-o", "out")
+        self.assertEqual(got.status, 1)
+        self.assertIn("IDENTITY", got.err)
 
     def test_a_damaged_value(self):
         config = self.deploy({"name": "here", "url": "fs://./a"})
@@ -90,6 +93,9 @@ class Stat(command.Case):
         self.ok("stat", "--config", config, key)
         done = self.call("stat", "--config", config, "--verify", "--json", key)
         self.assertEqual((done.status, done.json["tiers"][0]["verified"]), (1, "CORRUPT"))
+        got = self.call("get", "--config", config, key, "-o", "out")
+        self.assertEqual(got.status, 1)
+        self.assertIn("CORRUPT", got.err)
         with path.open("r+b") as f:
             f.write(b"KVR2")
         done = self.call("stat", "--config", config, "--json", key)
