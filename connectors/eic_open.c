@@ -1,27 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a URL and options to a store. The SDK is not touched before the first dial. */
 #include "kvr_eic.h"
+#include "kvr_why.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct why {
-	char *at;
-	size_t cap;
-};
-
-static enum kvr_err KVR_PRINTF(2, 3) bad(const struct why *w, const char *fmt, ...)
-{
-	if (w->cap > 0) {
-		va_list args;
-		va_start(args, fmt);
-		vsnprintf(w->at, w->cap, fmt, args);
-		va_end(args);
-	}
-	return KVR_E_CONFIG;
-}
 
 /* One "host:port" of the list. */
 static bool
@@ -30,25 +14,27 @@ is_place(const char *at, size_t len)
 	const char *colon = memrchr(at, ':', len);
 	size_t digits = colon != NULL ? len - (size_t)(colon + 1 - at) : 0;
 	return colon != NULL && colon > at && digits > 0 && digits <= 5 &&
-	    strspn(colon + 1, "0123456789") >= digits;
+	       strspn(colon + 1, "0123456789") >= digits;
 }
 
 /* All behind the scheme, but one slash at the end, is the SDK's. */
 static enum kvr_err
-place(const char *url, struct kvr_store *s, const struct why *w)
+place(const char *url, struct kvr_store *s, const struct kvr_why *w)
 {
 	const char *from = strstr(url, "://");
 	size_t len = from != NULL ? strlen(from + 3) : 0;
 	if (len > 0 && from[3 + len - 1] == '/')
 		len--;
 	if (len == 0 || len >= sizeof(s->endpoint))
-		return bad(w, "eic: takes masters and their ports; write eic://host:12500");
+		return kvr_bad(w, "eic: takes masters and their ports; write eic://host:12500");
 	memcpy(s->endpoint, from + 3, len);
 	for (const char *at = s->endpoint;; at++) {
 		size_t n = strcspn(at, ";");
 		if (!is_place(at, n) || strcspn(at, "?#@/") < n)
-			return bad(w, "\"%.60s\" is no host:port; write eic://host:12500, more of "
-			              "them with ';' between", at);
+			return kvr_bad(w,
+			    "\"%.60s\" is no host:port; write eic://host:12500, more of "
+			    "them with ';' between",
+			    at);
 		at += n;
 		if (*at == '\0')
 			return KVR_OK;
@@ -56,44 +42,45 @@ place(const char *url, struct kvr_store *s, const struct why *w)
 }
 
 static enum kvr_err
-settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct why *w)
+settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_why *w)
 {
 	const char *prefix = o->prefix != NULL ? o->prefix : "";
 	if (o->format != KVR_FORMAT_LMCACHE)
-		return bad(w, "format: EIC holds \"lmcache\" only");
+		return kvr_bad(w, "format: EIC holds \"lmcache\" only");
 	if (o->n_groups == 0 || o->n_groups > KVR_GROUPS_MAX)
-		return bad(w, "format lmcache: %u groups; 1 to %u are possible", o->n_groups,
+		return kvr_bad(w, "format lmcache: %u groups; 1 to %u are possible", o->n_groups,
 		    KVR_GROUPS_MAX);
 	if (o->user != NULL || o->password != NULL)
-		return bad(w, "user, password: EIC has none; set eic.instance_id");
+		return kvr_bad(w, "user, password: EIC has none; set eic.instance_id");
 	if (o->capacity > 0 || o->free_floor > 0)
-		return bad(w, "capacity, free_floor: EIC limits itself");
+		return kvr_bad(w, "capacity, free_floor: EIC limits itself");
 	if (o->tmp_dir != NULL)
-		return bad(w, "tmp_dir: is for file tiers");
+		return kvr_bad(w, "tmp_dir: is for file tiers");
 	if (kvr_tls_given(&o->tls))
-		return bad(w, "tls: is for the SDK to do; see eic.flag_file");
+		return kvr_bad(w, "tls: is for the SDK to do; see eic.flag_file");
 	if (strlen(prefix) > KVR_EIC_PREFIX_MAX)
-		return bad(w, "prefix: longer than %u bytes", KVR_EIC_PREFIX_MAX);
+		return kvr_bad(w, "prefix: longer than %u bytes", KVR_EIC_PREFIX_MAX);
 	if (o->ttl_ms / 1000 >= INT32_MAX)
-		return bad(w, "ttl: longer than EIC can count");
+		return kvr_bad(w, "ttl: longer than EIC can count");
 	memcpy(s->prefix, prefix, strlen(prefix) + 1);
 	/* Rounded up: a value must not go before its time. */
 	s->ttl_s = o->ttl_ms > 0 ? (int64_t)((o->ttl_ms + 999) / 1000) : -1;
 	s->n_groups = o->n_groups;
 	s->opts = o->eic;
 	s->ns = o->eic.ns != NULL ? o->eic.ns : "";
-	s->rules = (struct kvr_frame_rules){ .format = KVR_FORMAT_LMCACHE,
-		.n_groups = o->n_groups, .spoil = o->spoil };
+	s->rules = (struct kvr_frame_rules){
+		.format = KVR_FORMAT_LMCACHE, .n_groups = o->n_groups, .spoil = o->spoil
+	};
 	return KVR_OK;
 }
 
 enum kvr_err
 kvr_eic_open(const struct kvr_store_opts *o, struct kvr_store **ret, char *why, size_t why_cap)
 {
-	const struct why w = { why, why_cap };
+	const struct kvr_why w = { why, why_cap };
 	struct kvr_store *s = calloc(1, sizeof(*s));
 	if (s == NULL) {
-		(void)bad(&w, "no memory for a store");
+		(void)kvr_bad(&w, "no memory for a store");
 		return KVR_E_NOMEM;
 	}
 	enum kvr_err err = place(o->url, s, &w);

@@ -6,9 +6,9 @@
  */
 #include "kvr_hyperpod.h"
 #include "kvr_url.h"
+#include "kvr_why.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,25 +24,9 @@
 #define TTL_MS      30000U
 #define WAIT_MP_MS  1000U /* the multi-process client's */
 
-struct why {
-	char *at;
-	size_t cap;
-};
-
-static enum kvr_err KVR_PRINTF(2, 3) bad(const struct why *w, const char *fmt, ...)
-{
-	if (w->cap > 0) {
-		va_list args;
-		va_start(args, fmt);
-		vsnprintf(w->at, w->cap, fmt, args);
-		va_end(args);
-	}
-	return KVR_E_CONFIG;
-}
-
 /* $NAME and ${NAME}. */
 static enum kvr_err
-expand(const char *from, char *ret, size_t cap, const struct why *w)
+expand(const char *from, char *ret, size_t cap, const struct kvr_why *w)
 {
 	char name[64];
 	size_t len = 0;
@@ -53,7 +37,7 @@ expand(const char *from, char *ret, size_t cap, const struct why *w)
 		while (from[0] == '$' && (isalnum((unsigned char)at[n]) || at[n] == '_'))
 			n++;
 		if (len + 1 >= cap || n >= sizeof(name))
-			return bad(w, "the URL, or the name of a variable in it, is too long");
+			return kvr_bad(w, "the URL, or the name of a variable in it, is too long");
 		if (n == 0 || (brace && at[n] != '}')) {
 			ret[len++] = *from++;
 			continue;
@@ -62,9 +46,10 @@ expand(const char *from, char *ret, size_t cap, const struct why *w)
 		name[n] = '\0';
 		const char *value = getenv(name);
 		if (value == NULL)
-			return bad(w, "$%s in the URL: the environment has no such variable", name);
+			return kvr_bad(
+			    w, "$%s in the URL: the environment has no such variable", name);
 		if (strlen(value) >= cap - len)
-			return bad(w, "$%s in the URL: its value is too long", name);
+			return kvr_bad(w, "$%s in the URL: its value is too long", name);
 		len += (size_t)sprintf(ret + len, "%s", value);
 		from = at + n + brace;
 	}
@@ -73,7 +58,7 @@ expand(const char *from, char *ret, size_t cap, const struct why *w)
 }
 
 static enum kvr_err
-read_url(const char *text, struct kvr_url *u, struct kvr_store *s, const struct why *w)
+read_url(const char *text, struct kvr_url *u, struct kvr_store *s, const struct kvr_why *w)
 {
 	char url[1024];
 	enum kvr_err err = expand(text, url, sizeof(url), w);
@@ -81,7 +66,7 @@ read_url(const char *text, struct kvr_url *u, struct kvr_store *s, const struct 
 	if (err != KVR_OK)
 		return err;
 	if (rest != NULL && (strncasecmp(rest + 3, "http://", 7) == 0 ||
-	    strncasecmp(rest + 3, "https://", 8) == 0)) {
+	                        strncasecmp(rest + 3, "https://", 8) == 0)) {
 		s->https = tolower((unsigned char)rest[3 + 4]) == 's';
 		memmove(url, rest + 3, strlen(rest + 3) + 1);
 	}
@@ -89,16 +74,17 @@ read_url(const char *text, struct kvr_url *u, struct kvr_store *s, const struct 
 }
 
 static enum kvr_err
-place(const struct kvr_url *u, struct kvr_store *s, const struct why *w)
+place(const struct kvr_url *u, struct kvr_store *s, const struct kvr_why *w)
 {
 	if (u->n_hosts != 1 || u->host[0].port == 0)
-		return bad(w, "sagemaker-hyperpod: takes one host and its port; write "
-		              "sagemaker-hyperpod://host:9200");
+		return kvr_bad(w, "sagemaker-hyperpod: takes one host and its port; write "
+		                  "sagemaker-hyperpod://host:9200");
 	if (u->has_user || u->has_password)
-		return bad(w, "sagemaker-hyperpod: the daemon has no login; take the user out of "
-		              "the URL");
+		return kvr_bad(w,
+		    "sagemaker-hyperpod: the daemon has no login; take the user out of "
+		    "the URL");
 	if (u->path[0] != '\0' && u->path[1] != '\0')
-		return bad(w, "path \"%.40s\": end the URL with the port", u->path);
+		return kvr_bad(w, "path \"%.40s\": end the URL with the port", u->path);
 	snprintf(s->host, sizeof(s->host), "%s", u->host[0].name);
 	s->port = u->host[0].port;
 	return KVR_OK;
@@ -107,36 +93,40 @@ place(const struct kvr_url *u, struct kvr_store *s, const struct why *w)
 /* One name in the place of another: of the URL when it is there, and then only there. */
 static enum kvr_err
 name(const char *what, const char *opt, const char *url, const char *def, size_t max, char *ret,
-    const struct why *w)
+    const struct kvr_why *w)
 {
 	const char *from = opt != NULL ? opt : url != NULL ? url : def;
 	if (opt != NULL && url != NULL)
-		return bad(w, "%s: given in the URL and as a setting of the tier; keep one", what);
+		return kvr_bad(
+		    w, "%s: given in the URL and as a setting of the tier; keep one", what);
 	if (from[0] == '\0')
-		return bad(w, "%s: cannot be empty; without it nothing could be read", what);
+		return kvr_bad(w, "%s: cannot be empty; without it nothing could be read", what);
 	if (strlen(from) > max || strchr(from, '/') != NULL || from[0] == '.')
-		return bad(w, "%s: \"%.40s\" is no name: at most %zu bytes, no '/', no '.' in "
-		              "front", what, from, max);
+		return kvr_bad(w,
+		    "%s: \"%.40s\" is no name: at most %zu bytes, no '/', no '.' in "
+		    "front",
+		    what, from, max);
 	memcpy(ret, from, strlen(from) + 1);
 	return KVR_OK;
 }
 
 static enum kvr_err
 names(const struct kvr_url *u, const struct kvr_hyperpod_opts *h, struct kvr_store *s,
-    const struct why *w)
+    const struct kvr_why *w)
 {
 	struct kvr_url_option o;
 	char bucket[sizeof(o.value)], shared[sizeof(o.value)], file[256];
 	const char *b = NULL, *m = NULL;
 	enum kvr_err err;
-	for (size_t at = 0;
-	     (err = kvr_url_option_next(u, &at, &o, w->at, w->cap)) == KVR_OK;) {
+	for (size_t at = 0; (err = kvr_url_option_next(u, &at, &o, w->at, w->cap)) == KVR_OK;) {
 		bool is_bucket = strcmp(o.name, "bucket") == 0;
 		if (!is_bucket && strcmp(o.name, "shared_memory_name") != 0)
-			return bad(w, "option \"%s\" is not known; in the URL there may be bucket "
-			              "and shared_memory_name", o.name);
+			return kvr_bad(w,
+			    "option \"%s\" is not known; in the URL there may be bucket "
+			    "and shared_memory_name",
+			    o.name);
 		if ((is_bucket ? b : m) != NULL)
-			return bad(w, "option %s: given twice", o.name);
+			return kvr_bad(w, "option %s: given twice", o.name);
 		char *to = is_bucket ? bucket : shared;
 		memcpy(to, o.value, sizeof(o.value));
 		*(is_bucket ? &b : &m) = to;
@@ -176,48 +166,52 @@ numbers(const struct kvr_hyperpod_opts *h, struct kvr_store *s)
 }
 
 static enum kvr_err
-settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct why *w)
+settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_why *w)
 {
 	const char *prefix = o->prefix != NULL ? o->prefix : "";
 	if (o->format != KVR_FORMAT_LMCACHE && o->format != KVR_FORMAT_BARE)
-		return bad(w, "format: a HyperPod daemon holds \"lmcache\" and \"bare\"");
+		return kvr_bad(w, "format: a HyperPod daemon holds \"lmcache\" and \"bare\"");
 	if (o->format == KVR_FORMAT_LMCACHE && o->n_groups != 1)
-		return bad(w, "sagemaker-hyperpod: its header describes one group of layers, and "
-		              "this model has %u; use the format \"bare\"", o->n_groups);
+		return kvr_bad(w,
+		    "sagemaker-hyperpod: its header describes one group of layers, and "
+		    "this model has %u; use the format \"bare\"",
+		    o->n_groups);
 	if (o->user != NULL || o->password != NULL)
-		return bad(w, "user, password: a HyperPod daemon has no login");
+		return kvr_bad(w, "user, password: a HyperPod daemon has no login");
 	if (o->ttl_ms > 0)
-		return bad(w, "ttl: the daemon itself decides how long it keeps objects");
+		return kvr_bad(w, "ttl: the daemon itself decides how long it keeps objects");
 	if (o->capacity > 0 || o->free_floor > 0)
-		return bad(w, "capacity, free_floor: are settings of the daemon");
+		return kvr_bad(w, "capacity, free_floor: are settings of the daemon");
 	if (o->tmp_dir != NULL)
-		return bad(w, "tmp_dir: is for file tiers");
+		return kvr_bad(w, "tmp_dir: is for file tiers");
 	if (o->direct)
-		return bad(w, "direct: is for file tiers");
+		return kvr_bad(w, "direct: is for file tiers");
 	if (strlen(prefix) > KVR_HP_PREFIX_MAX)
-		return bad(w, "prefix: longer than %u bytes", KVR_HP_PREFIX_MAX);
+		return kvr_bad(w, "prefix: longer than %u bytes", KVR_HP_PREFIX_MAX);
 	memcpy(s->prefix, prefix, strlen(prefix) + 1);
 	s->connect_ns = o->connect_ns;
 	s->rules = (struct kvr_frame_rules){ .format = o->format,
-		.n_groups = o->format == KVR_FORMAT_LMCACHE ? 1 : 0, .spoil = o->spoil };
+		.n_groups = o->format == KVR_FORMAT_LMCACHE ? 1 : 0,
+		.spoil = o->spoil };
 	numbers(&o->hyperpod, s);
 	s->tls = o->tls;
 	if (!s->https && kvr_tls_given(&o->tls))
-		return bad(w, "tls: only an https:// daemon speaks TLS; set hyperpod.use_https");
+		return kvr_bad(
+		    w, "tls: only an https:// daemon speaks TLS; set hyperpod.use_https");
 	if (o->tls.server_name != NULL)
-		return bad(w, "tls.server_name: write the name into the URL instead");
+		return kvr_bad(w, "tls.server_name: write the name into the URL instead");
 	return kvr_httpc_check(s->https ? &s->tls : NULL, w->at, w->cap);
 }
 
 enum kvr_err
 kvr_hp_open(const struct kvr_store_opts *o, struct kvr_store **ret, char *why, size_t why_cap)
 {
-	const struct why w = { why, why_cap };
+	const struct kvr_why w = { why, why_cap };
 	struct kvr_url *url = calloc(1, sizeof(*url));
 	struct kvr_store *s = calloc(1, sizeof(*s));
 	enum kvr_err err = KVR_E_NOMEM;
 	if (url == NULL || s == NULL)
-		(void)bad(&w, "no memory for a store");
+		(void)kvr_bad(&w, "no memory for a store");
 	else if ((err = read_url(o->url, url, s, &w)) == KVR_OK)
 		err = place(url, s, &w);
 	if (err == KVR_OK)
@@ -231,7 +225,7 @@ kvr_hp_open(const struct kvr_store_opts *o, struct kvr_store **ret, char *why, s
 		s->owed = kvr_hp_owed_new(s);
 	}
 	if (err == KVR_OK && s->owed == NULL) {
-		(void)bad(&w, "no memory for a store");
+		(void)kvr_bad(&w, "no memory for a store");
 		err = KVR_E_NOMEM;
 	}
 	if (err == KVR_OK)

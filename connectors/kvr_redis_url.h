@@ -4,11 +4,7 @@
 #define KVR_REDIS_URL_H
 
 #include "kvr_redis.h"
-
-struct kvr_redis_why {
-	char *at;
-	size_t cap;
-};
+#include "kvr_why.h"
 
 enum kvr_redis_how { KVR_REDIS_SERVER, KVR_REDIS_UNIX, KVR_REDIS_SENTINELS, KVR_REDIS_CLUSTER };
 
@@ -22,29 +18,26 @@ struct kvr_redis_scheme {
 /* By the scheme of a URL; NULL: none of ours. */
 const struct kvr_redis_scheme *kvr_redis_scheme_find(const char *name);
 
-/* CONFIG, with a sentence. */
-enum kvr_err KVR_PRINTF(2, 3) kvr_redis_bad(const struct kvr_redis_why *, const char *fmt, ...);
-
 /*
  * redis_place.c: hosts and path. *ret_db_given: where the number of a database was found; it stays
  * as it is when none was.
  */
 enum kvr_err kvr_redis_place(const struct kvr_url *, const struct kvr_redis_scheme *,
-    struct kvr_store *, const char **ret_db_given, const struct kvr_redis_why *);
+    struct kvr_store *, const char **ret_db_given, const struct kvr_why *);
 enum kvr_err kvr_redis_database(
-    const char *text, const char *where, uint32_t *ret, const struct kvr_redis_why *);
+    const char *text, const char *where, uint32_t *ret, const struct kvr_why *);
 /* The one of the two that is there, copied; both are an error. *ret stays NULL without any. */
 enum kvr_err kvr_redis_one_of(
-    const char *opt, const char *url, const char *what, char **ret, const struct kvr_redis_why *);
+    const char *opt, const char *url, const char *what, char **ret, const struct kvr_why *);
 
 /*
  * redis_sentinel.c. After the place and the options of the URL; service: that of the URL, or
  * NULL.
  */
 enum kvr_err kvr_redis_sentinels(const struct kvr_url *, const struct kvr_store_opts *,
-    const char *service, struct kvr_store *, const struct kvr_redis_why *);
+    const char *service, struct kvr_store *, const struct kvr_why *);
 /* redis_cluster.c. The map, with the URL's hosts to ask for it. */
 enum kvr_err kvr_redis_cluster_open(
-    const struct kvr_url *, struct kvr_store *, const struct kvr_redis_why *);
+    const struct kvr_url *, struct kvr_store *, const struct kvr_why *);
 
 #endif

@@ -2,45 +2,30 @@
 /* From a URL and options to a store; what the protocol has no place for is refused by name. */
 #include "kvr_lm.h"
 #include "kvr_url.h"
+#include "kvr_why.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define WINDOW_BYTES KVR_MIB(8)
 
-struct why {
-	char *at;
-	size_t cap;
-};
-
-static enum kvr_err KVR_PRINTF(2, 3) bad(const struct why *w, const char *fmt, ...)
-{
-	if (w->cap > 0) {
-		va_list args;
-		va_start(args, fmt);
-		vsnprintf(w->at, w->cap, fmt, args);
-		va_end(args);
-	}
-	return KVR_E_CONFIG;
-}
-
 static enum kvr_err
-place(const struct kvr_url *u, struct kvr_store *s, const struct why *w)
+place(const struct kvr_url *u, struct kvr_store *s, const struct kvr_why *w)
 {
 	struct kvr_url_option o;
 	size_t at = 0;
 	if (u->n_hosts != 1 || u->host[0].port == 0)
-		return bad(w, "lm: takes one host and its port, which has no default; write "
-		              "lm://host:port");
+		return kvr_bad(w, "lm: takes one host and its port, which has no default; write "
+		                  "lm://host:port");
 	if (u->has_user || u->has_password)
-		return bad(w, "lm: the server has no login; take the user out of the URL");
+		return kvr_bad(w, "lm: the server has no login; take the user out of the URL");
 	if (u->path[0] != '\0' && u->path[1] != '\0')
-		return bad(w, "path \"%.40s\": lm has none; end the URL with the port", u->path);
+		return kvr_bad(
+		    w, "path \"%.40s\": lm has none; end the URL with the port", u->path);
 	enum kvr_err err = kvr_url_option_next(u, &at, &o, w->at, w->cap);
 	if (err == KVR_OK)
-		return bad(w, "option \"%s\" is not known; lm has none", o.name);
+		return kvr_bad(w, "option \"%s\" is not known; lm has none", o.name);
 	if (err != KVR_E_MISS)
 		return err;
 	snprintf(s->host, sizeof(s->host), "%s", u->host[0].name);
@@ -50,47 +35,48 @@ place(const struct kvr_url *u, struct kvr_store *s, const struct why *w)
 }
 
 static enum kvr_err
-settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct why *w)
+settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_why *w)
 {
 	const char *prefix = o->prefix != NULL ? o->prefix : "";
 	if (o->format != KVR_FORMAT_LMCACHE)
-		return bad(w, "format: an LMCache server holds \"lmcache\" only");
+		return kvr_bad(w, "format: an LMCache server holds \"lmcache\" only");
 	if (o->n_groups != 1)
-		return bad(w,
+		return kvr_bad(w,
 		    "lm: its messages describe one group of layers, and this model has "
 		    "%u; use redis or fs",
 		    o->n_groups);
 	if (o->user != NULL || o->password != NULL)
-		return bad(w, "user, password: an LMCache server has no login");
+		return kvr_bad(w, "user, password: an LMCache server has no login");
 	if (o->ttl_ms > 0)
-		return bad(w, "ttl: values of an LMCache server do not expire");
+		return kvr_bad(w, "ttl: values of an LMCache server do not expire");
 	if (o->capacity > 0 || o->free_floor > 0)
-		return bad(w, "capacity, free_floor: an LMCache server has no limit to set");
+		return kvr_bad(w, "capacity, free_floor: an LMCache server has no limit to set");
 	if (o->tmp_dir != NULL)
-		return bad(w, "tmp_dir: is for file tiers");
+		return kvr_bad(w, "tmp_dir: is for file tiers");
 	if (o->direct)
-		return bad(w, "direct: is for file tiers");
+		return kvr_bad(w, "direct: is for file tiers");
 	/* It becomes part of the model's name, which is all that stands before the first '@'. */
 	if (strlen(prefix) >= KVR_LM_KEY_MAX || strchr(prefix, '@') != NULL)
-		return bad(w, "prefix: at most %u bytes without '@' on lm", KVR_LM_KEY_MAX - 1);
+		return kvr_bad(w, "prefix: at most %u bytes without '@' on lm", KVR_LM_KEY_MAX - 1);
 	memcpy(s->prefix, prefix, strlen(prefix) + 1);
 	s->prefix_len = (uint16_t)strlen(prefix);
 	s->connect_ns = o->connect_ns;
 	s->window_bytes = o->window_bytes > 0 ? o->window_bytes : WINDOW_BYTES;
-	s->rules = (struct kvr_frame_rules){ .format = KVR_FORMAT_LMCACHE, .n_groups = 1,
-		.spoil = o->spoil };
+	s->rules = (struct kvr_frame_rules){
+		.format = KVR_FORMAT_LMCACHE, .n_groups = 1, .spoil = o->spoil
+	};
 	return KVR_OK;
 }
 
 enum kvr_err
 kvr_lm_open(const struct kvr_store_opts *o, struct kvr_store **ret, char *why, size_t why_cap)
 {
-	const struct why w = { why, why_cap };
+	const struct kvr_why w = { why, why_cap };
 	struct kvr_url *url = calloc(1, sizeof(*url));
 	struct kvr_store *s = calloc(1, sizeof(*s));
 	enum kvr_err err = KVR_E_NOMEM;
 	if (url == NULL || s == NULL)
-		(void)bad(&w, "no memory for a store");
+		(void)kvr_bad(&w, "no memory for a store");
 	else if ((err = kvr_url_parse(o->url, url, why, why_cap)) == KVR_OK)
 		err = place(url, s, &w);
 	if (err == KVR_OK)

@@ -25,7 +25,7 @@ _Static_assert(sizeof(struct kvr_connector) + KVR_FRAME_SCRATCH <= KVR_CLUSTER_N
 enum { ASKED_MAX = 3 };
 
 enum kvr_err
-kvr_redis_cluster_open(const struct kvr_url *u, struct kvr_store *s, const struct kvr_redis_why *w)
+kvr_redis_cluster_open(const struct kvr_url *u, struct kvr_store *s, const struct kvr_why *w)
 {
 	struct kvr_url_host seed[KVR_URL_HOSTS_MAX];
 	memcpy(seed, u->host, sizeof(seed));
@@ -35,7 +35,7 @@ kvr_redis_cluster_open(const struct kvr_url *u, struct kvr_store *s, const struc
 	s->map = kvr_redis_map_new(seed, u->n_hosts);
 	if (s->map != NULL)
 		return KVR_OK;
-	(void)kvr_redis_bad(w, "no memory for a store");
+	(void)kvr_bad(w, "no memory for a store");
 	return KVR_E_NOMEM;
 }
 

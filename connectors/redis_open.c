@@ -4,7 +4,6 @@
 #include "kvr_redis_url.h"
 #include "kvr_stream_tls.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +13,6 @@
  * build every reply in fresh memory, fewer leave it waiting for us.
  */
 #define WINDOW_BYTES KVR_MIB(8)
-enum kvr_err
-kvr_redis_bad(const struct kvr_redis_why *w, const char *fmt, ...)
-{
-	if (w->cap > 0) {
-		va_list args;
-		va_start(args, fmt);
-		vsnprintf(w->at, w->cap, fmt, args);
-		va_end(args);
-	}
-	return KVR_E_CONFIG;
-}
 
 struct given {
 	const char *db; /* where the number of the database was found; NULL: nowhere yet */
@@ -45,14 +33,14 @@ by_sentinels(const struct kvr_redis_scheme *scheme)
 
 static enum kvr_err
 option_db(const struct kvr_url_option *o, struct kvr_store *s, struct given *given,
-    const struct kvr_redis_why *w)
+    const struct kvr_why *w)
 {
 	uint32_t db = 0;
 	enum kvr_err err = kvr_redis_database(o->value, "option db", &db, w);
 	if (err != KVR_OK)
 		return err;
 	if (given->db != NULL && db != s->db)
-		return kvr_redis_bad(
+		return kvr_bad(
 		    w, "database %u in the %s and %u in option db", s->db, given->db, db);
 	s->db = db;
 	given->db = "option db";
@@ -61,20 +49,19 @@ option_db(const struct kvr_url_option *o, struct kvr_store *s, struct given *giv
 
 static enum kvr_err
 option(const struct kvr_url_option *o, const struct kvr_redis_scheme *scheme, struct kvr_store *s,
-    struct given *given, const struct kvr_redis_why *w)
+    struct given *given, const struct kvr_why *w)
 {
 	if (kvr_redis_tls_option(s, o->name))
 		return KVR_OK;
 	if (strcmp(o->name, "protocol") == 0) {
 		s->resp3 = strcmp(o->value, "3") == 0;
 		if (s->resp3 && s->map != NULL)
-			return kvr_redis_bad(w, "option protocol: with a cluster only 2 is spoken");
+			return kvr_bad(w, "option protocol: with a cluster only 2 is spoken");
 		if (s->resp3 && by_sentinels(scheme))
-			return kvr_redis_bad(
-			    w, "option protocol: with sentinels only 2 is spoken");
+			return kvr_bad(w, "option protocol: with sentinels only 2 is spoken");
 		if (s->resp3 || strcmp(o->value, "2") == 0)
 			return KVR_OK;
-		return kvr_redis_bad(w, "option protocol: 2 or 3");
+		return kvr_bad(w, "option protocol: 2 or 3");
 	}
 	if (strcmp(o->name, "service") == 0 && by_sentinels(scheme)) {
 		memcpy(given->service, o->value, sizeof(given->service));
@@ -82,7 +69,7 @@ option(const struct kvr_url_option *o, const struct kvr_redis_scheme *scheme, st
 	}
 	if (strcmp(o->name, "db") == 0 && has_databases(s))
 		return option_db(o, s, given, w);
-	return kvr_redis_bad(w,
+	return kvr_bad(w,
 	    "option \"%s\" is not known; known: %s%sprotocol. Time limits are set by the timeouts "
 	    "of the configuration",
 	    o->name, has_databases(s) ? "db, " : "", by_sentinels(scheme) ? "service, " : "");
@@ -90,7 +77,7 @@ option(const struct kvr_url_option *o, const struct kvr_redis_scheme *scheme, st
 
 static enum kvr_err
 options(const struct kvr_url *u, const struct kvr_redis_scheme *scheme, struct kvr_store *s,
-    struct given *given, const struct kvr_redis_why *w)
+    struct given *given, const struct kvr_why *w)
 {
 	struct kvr_url_option o;
 	enum kvr_err err = KVR_OK;
@@ -102,17 +89,17 @@ options(const struct kvr_url *u, const struct kvr_redis_scheme *scheme, struct k
 
 enum kvr_err
 kvr_redis_one_of(
-    const char *opt, const char *url, const char *what, char **ret, const struct kvr_redis_why *w)
+    const char *opt, const char *url, const char *what, char **ret, const struct kvr_why *w)
 {
 	const char *from = opt != NULL ? opt : url;
 	if (opt != NULL && url != NULL)
-		return kvr_redis_bad(
+		return kvr_bad(
 		    w, "%s: given in the URL and as a setting of the tier; keep one", what);
 	if (from == NULL)
 		return KVR_OK;
 	*ret = strdup(from);
 	if (*ret == NULL) {
-		(void)kvr_redis_bad(w, "no memory for a store");
+		(void)kvr_bad(w, "no memory for a store");
 		return KVR_E_NOMEM;
 	}
 	return KVR_OK;
@@ -120,7 +107,7 @@ kvr_redis_one_of(
 
 static enum kvr_err
 secrets(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_store *s,
-    const struct kvr_redis_why *w)
+    const struct kvr_why *w)
 {
 	const char *user = u->has_user ? u->user : NULL;
 	const char *password = u->has_password ? u->password : NULL;
@@ -128,39 +115,38 @@ secrets(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 	if (err == KVR_OK)
 		err = kvr_redis_one_of(o->password, password, "password", &s->password, w);
 	if (err == KVR_OK && s->user != NULL && s->password == NULL)
-		return kvr_redis_bad(w,
+		return kvr_bad(w,
 		    "user without a password; write user:password@ in the URL or set password_env");
 	return err;
 }
 
 static enum kvr_err
-settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_redis_why *w)
+settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_why *w)
 {
 	const char *prefix = o->prefix != NULL ? o->prefix : "";
 	if (o->capacity > 0)
-		return kvr_redis_bad(
+		return kvr_bad(
 		    w, "capacity: a Redis server limits itself; set its maxmemory instead");
 	if (o->free_floor > 0)
-		return kvr_redis_bad(w, "free_floor: is for file tiers");
+		return kvr_bad(w, "free_floor: is for file tiers");
 	if (o->tmp_dir != NULL)
-		return kvr_redis_bad(w, "tmp_dir: is for file tiers");
+		return kvr_bad(w, "tmp_dir: is for file tiers");
 	if (o->direct)
-		return kvr_redis_bad(w, "direct: is for file tiers");
+		return kvr_bad(w, "direct: is for file tiers");
 	if (strlen(prefix) > KVR_REDIS_PREFIX_MAX)
-		return kvr_redis_bad(w, "prefix: longer than %u bytes", KVR_REDIS_PREFIX_MAX);
+		return kvr_bad(w, "prefix: longer than %u bytes", KVR_REDIS_PREFIX_MAX);
 	if (o->ttl_ms > INT64_MAX / 2)
-		return kvr_redis_bad(w, "ttl: longer than a Redis server can count");
+		return kvr_bad(w, "ttl: longer than a Redis server can count");
 	if (o->ttl_ms > 0 && !s->kind->expires)
-		return kvr_redis_bad(w,
+		return kvr_bad(w,
 		    "ttl: values of %s do not expire; use redis or valkey, to the same "
 		    "server",
 		    s->kind->scheme);
 	if (o->format > KVR_FORMAT_SEALED || !(s->kind->formats & KVR_FORMAT_BIT(o->format)))
-		return kvr_redis_bad(
-		    w, "format: %s cannot hold number %u", s->kind->scheme, o->format);
+		return kvr_bad(w, "format: %s cannot hold number %u", s->kind->scheme, o->format);
 	if (o->format == KVR_FORMAT_LMCACHE && (o->n_groups == 0 || o->n_groups > KVR_GROUPS_MAX))
-		return kvr_redis_bad(w, "format lmcache: %u groups; 1 to %u are possible",
-		    o->n_groups, KVR_GROUPS_MAX);
+		return kvr_bad(w, "format lmcache: %u groups; 1 to %u are possible", o->n_groups,
+		    KVR_GROUPS_MAX);
 	memcpy(s->prefix, prefix, strlen(prefix) + 1);
 	s->prefix_len = (uint32_t)strlen(prefix);
 	s->ttl_ms = o->ttl_ms;
@@ -178,12 +164,12 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_r
 
 static enum kvr_err
 fill_in(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_store *s,
-    const struct kvr_redis_why *w)
+    const struct kvr_why *w)
 {
 	const struct kvr_redis_scheme *scheme = kvr_redis_scheme_find(u->scheme);
 	struct given given = { 0 };
 	if (scheme == NULL || scheme->kind != s->kind)
-		return kvr_redis_bad(w, "scheme %s: not %s", u->scheme, s->kind->scheme);
+		return kvr_bad(w, "scheme %s: not %s", u->scheme, s->kind->scheme);
 	enum kvr_err err = kvr_redis_place(u, scheme, s, &given.db, w);
 	if (err == KVR_OK)
 		err = options(u, scheme, s, &given, w);
@@ -197,7 +183,7 @@ fill_in(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 		return kvr_redis_sentinels(
 		    u, o, given.service[0] != '\0' ? given.service : NULL, s, w);
 	if (err == KVR_OK && kvr_sentinel_given(&o->sentinel))
-		return kvr_redis_bad(w, "sentinel: only a redis-sentinel:// URL asks sentinels");
+		return kvr_bad(w, "sentinel: only a redis-sentinel:// URL asks sentinels");
 	return err;
 }
 
@@ -205,12 +191,12 @@ enum kvr_err
 kvr_redis_open(const struct kvr_redis_kind *kind, const struct kvr_store_opts *o,
     struct kvr_store **ret, char *why, size_t why_cap)
 {
-	const struct kvr_redis_why w = { why, why_cap };
+	const struct kvr_why w = { why, why_cap };
 	struct kvr_url *url = calloc(1, sizeof(*url));
 	struct kvr_store *s = calloc(1, sizeof(*s));
 	enum kvr_err err = KVR_E_NOMEM;
 	if (url == NULL || s == NULL)
-		(void)kvr_redis_bad(&w, "no memory for a store");
+		(void)kvr_bad(&w, "no memory for a store");
 	else if ((err = kvr_url_parse(o->url, url, why, why_cap)) == KVR_OK) {
 		s->kind = kind;
 		err = fill_in(o, url, s, &w);

@@ -39,11 +39,11 @@ struct search {
 
 enum kvr_err
 kvr_redis_sentinels(const struct kvr_url *u, const struct kvr_store_opts *o, const char *service,
-    struct kvr_store *s, const struct kvr_redis_why *w)
+    struct kvr_store *s, const struct kvr_why *w)
 {
 	struct kvr_redis_sentinels *me = calloc(1, sizeof(*me));
 	if (me == NULL) {
-		(void)kvr_redis_bad(w, "no memory for a store");
+		(void)kvr_bad(w, "no memory for a store");
 		return KVR_E_NOMEM;
 	}
 	s->sentinels = me;
@@ -55,15 +55,15 @@ kvr_redis_sentinels(const struct kvr_url *u, const struct kvr_store_opts *o, con
 	const struct kvr_sentinel_opts *given = &o->sentinel;
 	enum kvr_err err = kvr_redis_one_of(given->service, service, "service", &me->service, w);
 	if (err == KVR_OK && me->service == NULL)
-		return kvr_redis_bad(w, "the service is missing; write ?service=NAME behind the "
-		                        "sentinels, or set sentinel.service");
+		return kvr_bad(w, "the service is missing; write ?service=NAME behind the "
+		                  "sentinels, or set sentinel.service");
 	if (err == KVR_OK)
 		err = kvr_redis_one_of(given->user, NULL, "sentinel.user", &me->user, w);
 	if (err == KVR_OK)
 		err =
 		    kvr_redis_one_of(given->password, NULL, "sentinel.password", &me->password, w);
 	if (err == KVR_OK && me->user != NULL && me->password == NULL)
-		return kvr_redis_bad(w, "sentinel.user without sentinel.password");
+		return kvr_bad(w, "sentinel.user without sentinel.password");
 	return err;
 }
 
@@ -178,7 +178,8 @@ static enum kvr_err
 by_sentinel(struct search *search, uint32_t i, uint32_t n_left)
 {
 	struct master m = { .port = 0 };
-	enum kvr_err err = ask_sentinel(search, i, kvr_redis_share(search->until_ns, n_left + 1), &m);
+	enum kvr_err err =
+	    ask_sentinel(search, i, kvr_redis_share(search->until_ns, n_left + 1), &m);
 	if (err != KVR_OK)
 		return err;
 	return connect_to(search, &m, kvr_redis_share(search->until_ns, n_left));

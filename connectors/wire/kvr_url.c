@@ -1,30 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_url.h"
+#include "kvr_why.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 struct text {
 	const char *at;
-	size_t      len;
+	size_t len;
 };
-
-struct why {
-	char  *at;
-	size_t cap;
-};
-
-static enum kvr_err KVR_PRINTF(2, 3) bad(const struct why *w, const char *fmt, ...)
-{
-	if (w->cap > 0) {
-		va_list args;
-		va_start(args, fmt);
-		vsnprintf(w->at, w->cap, fmt, args);
-		va_end(args);
-	}
-	return KVR_E_CONFIG;
-}
 
 /* Everything up to the first of the bytes in stop; text then begins at that byte. */
 static struct text
@@ -57,7 +41,7 @@ hex_digit(char c)
 }
 
 static enum kvr_err
-decode(struct text from, const char *part, char *to, size_t cap, const struct why *w)
+decode(struct text from, const char *part, char *to, size_t cap, const struct kvr_why *w)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < from.len; i++) {
@@ -67,15 +51,18 @@ decode(struct text from, const char *part, char *to, size_t cap, const struct wh
 			int hi = room ? hex_digit(from.at[i + 1]) : -1;
 			int lo = room ? hex_digit(from.at[i + 2]) : -1;
 			if (hi < 0 || lo < 0)
-				return bad(w, "%s: '%%' needs two hex digits after it; "
-				              "write a percent sign itself as %%25", part);
+				return kvr_bad(w,
+				    "%s: '%%' needs two hex digits after it; "
+				    "write a percent sign itself as %%25",
+				    part);
 			c = hi * 16 + lo;
 			i += 2;
 		}
 		if (c == 0)
-			return bad(w, "%s: holds %%00, and a NUL byte cannot be used there", part);
+			return kvr_bad(
+			    w, "%s: holds %%00, and a NUL byte cannot be used there", part);
 		if (n + 1 >= cap)
-			return bad(w, "%s: longer than %zu bytes", part, cap - 1);
+			return kvr_bad(w, "%s: longer than %zu bytes", part, cap - 1);
 		to[n++] = (char)c;
 	}
 	to[n] = '\0';
@@ -83,37 +70,37 @@ decode(struct text from, const char *part, char *to, size_t cap, const struct wh
 }
 
 static enum kvr_err
-keep(struct text from, const char *part, char *to, size_t cap, const struct why *w)
+keep(struct text from, const char *part, char *to, size_t cap, const struct kvr_why *w)
 {
 	if (from.len >= cap)
-		return bad(w, "%s: longer than %zu bytes", part, cap - 1);
+		return kvr_bad(w, "%s: longer than %zu bytes", part, cap - 1);
 	memcpy(to, from.at, from.len);
 	to[from.len] = '\0';
 	return KVR_OK;
 }
 
 static enum kvr_err
-scheme(struct text *text, struct kvr_url *u, const struct why *w)
+scheme(struct text *text, struct kvr_url *u, const struct kvr_why *w)
 {
 	struct text name = cut(text, ":/?#@");
 	if (text->len < 3 || memcmp(text->at, "://", 3) != 0)
-		return bad(w, "URL has no scheme; write it as scheme://host:port");
+		return kvr_bad(w, "URL has no scheme; write it as scheme://host:port");
 	skip(text, 3);
 	if (name.len == 0)
-		return bad(w, "scheme: empty; write it as scheme://host:port");
+		return kvr_bad(w, "scheme: empty; write it as scheme://host:port");
 	for (size_t i = 0; i < name.len; i++) {
 		char c = name.at[i];
 		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 		bool other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
 		if (!letter && (i == 0 || !other))
-			return bad(
+			return kvr_bad(
 			    w, "scheme: only letters, then letters, digits, '+', '-' and '.'");
 	}
 	return keep(name, "scheme", u->scheme, sizeof(u->scheme), w);
 }
 
 static enum kvr_err
-userinfo(struct text *authority, struct kvr_url *u, const struct why *w)
+userinfo(struct text *authority, struct kvr_url *u, const struct kvr_why *w)
 {
 	size_t at = authority->len;
 	while (at > 0 && authority->at[at - 1] != '@')
@@ -133,7 +120,7 @@ userinfo(struct text *authority, struct kvr_url *u, const struct why *w)
 }
 
 static enum kvr_err
-port(struct text text, const char *host, uint16_t *ret, const struct why *w)
+port(struct text text, const char *host, uint16_t *ret, const struct kvr_why *w)
 {
 	uint32_t n = 0;
 	bool digits = text.len > 0 && text.len <= 5;
@@ -143,7 +130,7 @@ port(struct text text, const char *host, uint16_t *ret, const struct why *w)
 	}
 	/* Without the text: a password with a bare '/' in it would end up here. */
 	if (!digits || n == 0 || n > 65535)
-		return bad(w,
+		return kvr_bad(w,
 		    "port of host \"%s\": not a number from 1 to 65535; a '/', '?', '#' or "
 		    "'%%' in a password must be percent-encoded",
 		    host);
@@ -160,7 +147,7 @@ host_byte(char c, bool bracket)
 }
 
 static enum kvr_err
-one_host(struct text text, struct kvr_url_host *h, uint32_t nth, const struct why *w)
+one_host(struct text text, struct kvr_url_host *h, uint32_t nth, const struct kvr_why *w)
 {
 	struct text name = text;
 	bool bracket = text.len > 0 && text.at[0] == '[';
@@ -168,41 +155,41 @@ one_host(struct text text, struct kvr_url_host *h, uint32_t nth, const struct wh
 		skip(&text, 1);
 		name = cut(&text, "]");
 		if (text.len == 0)
-			return bad(w, "host %u: '[' without ']'", nth);
+			return kvr_bad(w, "host %u: '[' without ']'", nth);
 		skip(&text, 1);
 	} else {
 		name = cut(&text, ":");
 		if (text.len > 1 && memchr(text.at + 1, ':', text.len - 1) != NULL)
-			return bad(w,
+			return kvr_bad(w,
 			    "host %u: more than one ':'; write an IPv6 address in brackets", nth);
 	}
 	if (name.len == 0)
-		return bad(w, "host %u: empty", nth);
+		return kvr_bad(w, "host %u: empty", nth);
 	for (size_t i = 0; i < name.len; i++)
 		if (!host_byte(name.at[i], bracket))
-			return bad(w, "host %u: byte %zu (0x%02x) cannot stand in a host name", nth,
-			    i + 1, (unsigned)(unsigned char)name.at[i]);
+			return kvr_bad(w, "host %u: byte %zu (0x%02x) cannot stand in a host name",
+			    nth, i + 1, (unsigned)(unsigned char)name.at[i]);
 	enum kvr_err err = keep(name, "host", h->name, sizeof(h->name), w);
 	if (err != KVR_OK || text.len == 0)
 		return err;
 	if (text.at[0] != ':')
-		return bad(w, "host %u: only :port may follow ']'", nth);
+		return kvr_bad(w, "host %u: only :port may follow ']'", nth);
 	skip(&text, 1);
 	return port(text, h->name, &h->port, w);
 }
 
 static enum kvr_err
-hosts(struct text text, struct kvr_url *u, const struct why *w)
+hosts(struct text text, struct kvr_url *u, const struct kvr_why *w)
 {
 	enum kvr_err err = KVR_OK;
 	while (text.len > 0 && err == KVR_OK) {
 		if (u->n_hosts == KVR_URL_HOSTS_MAX)
-			return bad(w, "more than %u hosts", KVR_URL_HOSTS_MAX);
+			return kvr_bad(w, "more than %u hosts", KVR_URL_HOSTS_MAX);
 		struct text one = cut(&text, ",");
 		err = one_host(one, &u->host[u->n_hosts], u->n_hosts + 1, w);
 		u->n_hosts++;
 		if (text.len == 1)
-			return bad(w, "a host must follow the last ','");
+			return kvr_bad(w, "a host must follow the last ','");
 		if (text.len > 0)
 			skip(&text, 1);
 	}
@@ -210,7 +197,7 @@ hosts(struct text text, struct kvr_url *u, const struct why *w)
 }
 
 static enum kvr_err
-parse(struct text text, struct kvr_url *u, const struct why *w)
+parse(struct text text, struct kvr_url *u, const struct kvr_why *w)
 {
 	enum kvr_err err = scheme(&text, u, w);
 	if (err != KVR_OK)
@@ -228,17 +215,18 @@ parse(struct text text, struct kvr_url *u, const struct why *w)
 		if ((err = keep(query, "options", u->query, sizeof(u->query), w)) != KVR_OK)
 			return err;
 	}
-	return text.len == 0 ? KVR_OK : bad(w, "a '#' has no meaning here; write it as %%23");
+	return text.len == 0 ? KVR_OK : kvr_bad(w, "a '#' has no meaning here; write it as %%23");
 }
 
 enum kvr_err
 kvr_url_parse(const char *text, struct kvr_url *ret, char *why, size_t why_cap)
 {
-	const struct why w = { why, why_cap };
+	const struct kvr_why w = { why, why_cap };
 	struct text whole = { text, strlen(text) };
 	for (size_t i = 0; i < whole.len; i++)
 		if ((unsigned char)text[i] <= 0x20 || text[i] == 0x7f)
-			return bad(&w, "URL: byte %zu is a blank or a control character", i + 1);
+			return kvr_bad(
+			    &w, "URL: byte %zu is a blank or a control character", i + 1);
 	struct kvr_url url = { 0 };
 	enum kvr_err err = parse(whole, &url, &w);
 	if (err == KVR_OK)
@@ -247,10 +235,10 @@ kvr_url_parse(const char *text, struct kvr_url *ret, char *why, size_t why_cap)
 }
 
 enum kvr_err
-kvr_url_option_next(const struct kvr_url *u, size_t *at, struct kvr_url_option *ret, char *why,
-    size_t why_cap)
+kvr_url_option_next(
+    const struct kvr_url *u, size_t *at, struct kvr_url_option *ret, char *why, size_t why_cap)
 {
-	const struct why w = { why, why_cap };
+	const struct kvr_why w = { why, why_cap };
 	struct text rest = { u->query + *at, strlen(u->query + *at) };
 	while (rest.len > 0 && rest.at[0] == '&')
 		skip(&rest, 1);
@@ -263,7 +251,8 @@ kvr_url_option_next(const struct kvr_url *u, size_t *at, struct kvr_url_option *
 	if (err != KVR_OK)
 		return err;
 	if (value.len == 0)
-		return bad(&w, "option %s: has no value; write %s=value", option.name, option.name);
+		return kvr_bad(
+		    &w, "option %s: has no value; write %s=value", option.name, option.name);
 	skip(&value, 1);
 	if ((err = decode(value, option.name, option.value, sizeof(option.value), &w)) != KVR_OK)
 		return err;
