@@ -331,15 +331,17 @@ read_level(struct kvr_load *load, const struct kvr_node *node, bool extra)
 	}
 }
 
+/* url NULL: those of all stores, before a store is known; else those that only this one has. */
 static void
-assign_defaults(struct kvr_load *load)
+assign_defaults(struct kvr_load *load, const char *url)
 {
 	for (uint32_t i = 0; i < kvr_flat_count; i++) {
 		const struct kvr_flat_key *key = &kvr_flat_table[i];
 		struct kvr_node node = { .kind = KVR_TREE_TEXT, .text = key->def };
 		struct kvr_load quiet = *load;
 
-		if (key->def == NULL)
+		if (key->def == NULL || (key->scheme == NULL) != (url == NULL) ||
+		    (url != NULL && !kvr_scheme_is_kind(url, key->scheme)))
 			continue;
 		quiet.from = KVR_FROM_DEFAULT;
 		assign(&quiet, key, &node);
@@ -468,11 +470,13 @@ kvr_read_flat_form(struct kvr_load *load, const struct kvr_node *root, const str
 	if (kvr_add_tier(load, &at) < 0)
 		return;
 	load->cfg->tier[0].name = url[0].name;
-	assign_defaults(load);
+	assign_defaults(load, NULL);
 	real = kvr_flat_real_url(load, &from, &url[0].node);
 	if (real == NULL)
 		return;
 	read_known(load, kvr_flat_find(false, "remote_url"), real);
+	if (load->cfg->tier[0].url != NULL)
+		assign_defaults(load, load->cfg->tier[0].url);
 	kvr_flat_audit(load, &from, &url[0].node);
 	read_level(load, root, false);
 	if (env != NULL)
