@@ -64,11 +64,13 @@ kvr_call_not_quiet(struct kvr *k)
 {
 	uint64_t n = 0;
 
+	pthread_mutex_lock(&k->lock); /* of n, which whoever takes the slot next writes */
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
 		const struct kvr_call *c = &k->call[i];
 
 		if (atomic_load(&c->holds) != 0 && (atomic_load(&c->word) & KVR_WORD_QUIET) == 0)
 			n += c->n;
 	}
+	pthread_mutex_unlock(&k->lock);
 	return n;
 }

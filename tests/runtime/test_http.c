@@ -15,7 +15,8 @@
 
 static char dir[64], sock[96], why[256];
 static _Atomic int n_bad;
-static char last[320];
+static char last[320]; /* under last_lock: the server says things on its thread */
+static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void
 answer(void *arg, const struct kvr_http_request *r, struct kvr_http_answer *ret)
@@ -36,8 +37,22 @@ static void
 say(void *arg, bool bad, const char *line)
 {
 	(void)arg;
+	pthread_mutex_lock(&last_lock);
 	snprintf(last, sizeof(last), "%s", line);
+	pthread_mutex_unlock(&last_lock);
 	atomic_fetch_add(&n_bad, bad);
+}
+
+/* A copy of what was said last. */
+static const char *
+said(void)
+{
+	static char copy[320];
+
+	pthread_mutex_lock(&last_lock);
+	memcpy(copy, last, sizeof(copy));
+	pthread_mutex_unlock(&last_lock);
+	return copy;
 }
 
 static struct kvr_http *
@@ -143,7 +158,7 @@ START_TEST(an_address_in_use_is_tried_again)
 	struct kvr_http *h = open_unix(), *second = open_at(sock);
 
 	ck_assert_int_eq(atomic_load(&n_bad), 1);
-	ck_assert_ptr_nonnull(strstr(last, "tried again"));
+	ck_assert_ptr_nonnull(strstr(said(), "tried again"));
 	expect("GET /a HTTP/1.1\r\n\r\n", 200, "/a|");
 	kvr_http_close(h);
 	uint64_t until_ns = kvr_now_ns() + KVR_SEC(30);
@@ -199,9 +214,9 @@ START_TEST(addresses_are_written_out)
 		ck_assert_str_ne(why, "");
 	}
 	struct kvr_http *h = open_at("127.0.0.1:0");
-	const char *port = strrchr(last, ':') + 1;
+	const char *port = strrchr(said(), ':') + 1;
 
-	ck_assert_ptr_nonnull(strstr(last, "http://127.0.0.1:"));
+	ck_assert_ptr_nonnull(strstr(said(), "http://127.0.0.1:"));
 	snprintf(sock, sizeof(sock), "%s", port);
 	expect("GET /a HTTP/1.1\r\n\r\n", 200, "/a|");
 	kvr_http_close(h);
