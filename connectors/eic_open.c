@@ -26,12 +26,12 @@ place(const char *url, struct kvr_store *s, const struct kvr_why *w)
 	if (len > 0 && from[3 + len - 1] == '/')
 		len--;
 	if (len == 0 || len >= sizeof(s->endpoint))
-		return kvr_bad(w, "eic: takes masters and their ports; write eic://host:12500");
+		return kvr_refuse(w, "eic: takes masters and their ports; write eic://host:12500");
 	memcpy(s->endpoint, from + 3, len);
 	for (const char *at = s->endpoint;; at++) {
 		size_t n = strcspn(at, ";");
 		if (!is_place(at, n) || strcspn(at, "?#@/") < n)
-			return kvr_bad(w,
+			return kvr_refuse(w,
 			    "\"%.60s\" is no host:port; write eic://host:12500, more of "
 			    "them with ';' between",
 			    at);
@@ -46,22 +46,22 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_w
 {
 	const char *prefix = o->prefix != NULL ? o->prefix : "";
 	if (o->format != KVR_FORMAT_LMCACHE)
-		return kvr_bad(w, "format: EIC holds \"lmcache\" only");
+		return kvr_refuse(w, "format: EIC holds \"lmcache\" only");
 	if (o->n_groups == 0 || o->n_groups > KVR_GROUPS_MAX)
-		return kvr_bad(w, "format lmcache: %u groups; 1 to %u are possible", o->n_groups,
+		return kvr_refuse(w, "format lmcache: %u groups; 1 to %u are possible", o->n_groups,
 		    KVR_GROUPS_MAX);
 	if (o->user != NULL || o->password != NULL)
-		return kvr_bad(w, "user, password: EIC has none; set eic.instance_id");
+		return kvr_refuse(w, "user, password: EIC has none; set eic.instance_id");
 	if (o->capacity > 0 || o->free_floor > 0)
-		return kvr_bad(w, "capacity, free_floor: EIC limits itself");
+		return kvr_refuse(w, "capacity, free_floor: EIC limits itself");
 	if (o->tmp_dir != NULL)
-		return kvr_bad(w, "tmp_dir: is for file tiers");
+		return kvr_refuse(w, "tmp_dir: is for file tiers");
 	if (kvr_tls_given(&o->tls))
-		return kvr_bad(w, "tls: is for the SDK to do; see eic.flag_file");
+		return kvr_refuse(w, "tls: is for the SDK to do; see eic.flag_file");
 	if (strlen(prefix) > KVR_EIC_PREFIX_MAX)
-		return kvr_bad(w, "prefix: longer than %u bytes", KVR_EIC_PREFIX_MAX);
+		return kvr_refuse(w, "prefix: longer than %u bytes", KVR_EIC_PREFIX_MAX);
 	if (o->ttl_ms / 1000 >= INT32_MAX)
-		return kvr_bad(w, "ttl: longer than EIC can count");
+		return kvr_refuse(w, "ttl: longer than EIC can count");
 	memcpy(s->prefix, prefix, strlen(prefix) + 1);
 	/* Rounded up: a value must not go before its time. */
 	s->ttl_s = o->ttl_ms > 0 ? (int64_t)((o->ttl_ms + 999) / 1000) : -1;
@@ -80,7 +80,7 @@ kvr_eic_open(const struct kvr_store_opts *o, struct kvr_store **ret, char *why, 
 	const struct kvr_why w = { why, why_cap };
 	struct kvr_store *s = calloc(1, sizeof(*s));
 	if (s == NULL) {
-		(void)kvr_bad(&w, "no memory for a store");
+		(void)kvr_refuse(&w, "no memory for a store");
 		return KVR_E_NOMEM;
 	}
 	enum kvr_err err = place(o->url, s, &w);

@@ -37,7 +37,8 @@ expand(const char *from, char *ret, size_t cap, const struct kvr_why *w)
 		while (from[0] == '$' && (isalnum((unsigned char)at[n]) || at[n] == '_'))
 			n++;
 		if (len + 1 >= cap || n >= sizeof(name))
-			return kvr_bad(w, "the URL, or the name of a variable in it, is too long");
+			return kvr_refuse(
+			    w, "the URL, or the name of a variable in it, is too long");
 		if (n == 0 || (brace && at[n] != '}')) {
 			ret[len++] = *from++;
 			continue;
@@ -46,10 +47,10 @@ expand(const char *from, char *ret, size_t cap, const struct kvr_why *w)
 		name[n] = '\0';
 		const char *value = getenv(name);
 		if (value == NULL)
-			return kvr_bad(
+			return kvr_refuse(
 			    w, "$%s in the URL: the environment has no such variable", name);
 		if (strlen(value) >= cap - len)
-			return kvr_bad(w, "$%s in the URL: its value is too long", name);
+			return kvr_refuse(w, "$%s in the URL: its value is too long", name);
 		len += (size_t)sprintf(ret + len, "%s", value);
 		from = at + n + brace;
 	}
@@ -77,14 +78,14 @@ static enum kvr_err
 place(const struct kvr_url *u, struct kvr_store *s, const struct kvr_why *w)
 {
 	if (u->n_hosts != 1 || u->host[0].port == 0)
-		return kvr_bad(w, "sagemaker-hyperpod: takes one host and its port; write "
-		                  "sagemaker-hyperpod://host:9200");
+		return kvr_refuse(w, "sagemaker-hyperpod: takes one host and its port; write "
+		                     "sagemaker-hyperpod://host:9200");
 	if (u->has_user || u->has_password)
-		return kvr_bad(w,
+		return kvr_refuse(w,
 		    "sagemaker-hyperpod: the daemon has no login; take the user out of "
 		    "the URL");
 	if (u->path[0] != '\0' && u->path[1] != '\0')
-		return kvr_bad(w, "path \"%.40s\": end the URL with the port", u->path);
+		return kvr_refuse(w, "path \"%.40s\": end the URL with the port", u->path);
 	snprintf(s->host, sizeof(s->host), "%s", u->host[0].name);
 	s->port = u->host[0].port;
 	return KVR_OK;
@@ -97,12 +98,12 @@ name(const char *what, const char *opt, const char *url, const char *def, size_t
 {
 	const char *from = opt != NULL ? opt : url != NULL ? url : def;
 	if (opt != NULL && url != NULL)
-		return kvr_bad(
+		return kvr_refuse(
 		    w, "%s: given in the URL and as a setting of the tier; keep one", what);
 	if (from[0] == '\0')
-		return kvr_bad(w, "%s: cannot be empty; without it nothing could be read", what);
+		return kvr_refuse(w, "%s: cannot be empty; without it nothing could be read", what);
 	if (strlen(from) > max || strchr(from, '/') != NULL || from[0] == '.')
-		return kvr_bad(w,
+		return kvr_refuse(w,
 		    "%s: \"%.40s\" is no name: at most %zu bytes, no '/', no '.' in "
 		    "front",
 		    what, from, max);
@@ -121,12 +122,12 @@ names(const struct kvr_url *u, const struct kvr_hyperpod_opts *h, struct kvr_sto
 	for (size_t at = 0; (err = kvr_url_option_next(u, &at, &o, w->at, w->cap)) == KVR_OK;) {
 		bool is_bucket = strcmp(o.name, "bucket") == 0;
 		if (!is_bucket && strcmp(o.name, "shared_memory_name") != 0)
-			return kvr_bad(w,
+			return kvr_refuse(w,
 			    "option \"%s\" is not known; in the URL there may be bucket "
 			    "and shared_memory_name",
 			    o.name);
 		if ((is_bucket ? b : m) != NULL)
-			return kvr_bad(w, "option %s: given twice", o.name);
+			return kvr_refuse(w, "option %s: given twice", o.name);
 		char *to = is_bucket ? bucket : shared;
 		memcpy(to, o.value, sizeof(o.value));
 		*(is_bucket ? &b : &m) = to;
@@ -170,24 +171,24 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_w
 {
 	const char *prefix = o->prefix != NULL ? o->prefix : "";
 	if (o->format != KVR_FORMAT_LMCACHE && o->format != KVR_FORMAT_BARE)
-		return kvr_bad(w, "format: a HyperPod daemon holds \"lmcache\" and \"bare\"");
+		return kvr_refuse(w, "format: a HyperPod daemon holds \"lmcache\" and \"bare\"");
 	if (o->format == KVR_FORMAT_LMCACHE && o->n_groups != 1)
-		return kvr_bad(w,
+		return kvr_refuse(w,
 		    "sagemaker-hyperpod: its header describes one group of layers, and "
 		    "this model has %u; use the format \"bare\"",
 		    o->n_groups);
 	if (o->user != NULL || o->password != NULL)
-		return kvr_bad(w, "user, password: a HyperPod daemon has no login");
+		return kvr_refuse(w, "user, password: a HyperPod daemon has no login");
 	if (o->ttl_ms > 0)
-		return kvr_bad(w, "ttl: the daemon itself decides how long it keeps objects");
+		return kvr_refuse(w, "ttl: the daemon itself decides how long it keeps objects");
 	if (o->capacity > 0 || o->free_floor > 0)
-		return kvr_bad(w, "capacity, free_floor: are settings of the daemon");
+		return kvr_refuse(w, "capacity, free_floor: are settings of the daemon");
 	if (o->tmp_dir != NULL)
-		return kvr_bad(w, "tmp_dir: is for file tiers");
+		return kvr_refuse(w, "tmp_dir: is for file tiers");
 	if (o->direct)
-		return kvr_bad(w, "direct: is for file tiers");
+		return kvr_refuse(w, "direct: is for file tiers");
 	if (strlen(prefix) > KVR_HP_PREFIX_MAX)
-		return kvr_bad(w, "prefix: longer than %u bytes", KVR_HP_PREFIX_MAX);
+		return kvr_refuse(w, "prefix: longer than %u bytes", KVR_HP_PREFIX_MAX);
 	memcpy(s->prefix, prefix, strlen(prefix) + 1);
 	s->connect_ns = o->connect_ns;
 	s->rules = (struct kvr_frame_rules){ .format = o->format,
@@ -196,10 +197,10 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_w
 	numbers(&o->hyperpod, s);
 	s->tls = o->tls;
 	if (!s->https && kvr_tls_given(&o->tls))
-		return kvr_bad(
+		return kvr_refuse(
 		    w, "tls: only an https:// daemon speaks TLS; set hyperpod.use_https");
 	if (o->tls.server_name != NULL)
-		return kvr_bad(w, "tls.server_name: write the name into the URL instead");
+		return kvr_refuse(w, "tls.server_name: write the name into the URL instead");
 	return kvr_httpc_check(s->https ? &s->tls : NULL, w->at, w->cap);
 }
 
@@ -211,7 +212,7 @@ kvr_hp_open(const struct kvr_store_opts *o, struct kvr_store **ret, char *why, s
 	struct kvr_store *s = calloc(1, sizeof(*s));
 	enum kvr_err err = KVR_E_NOMEM;
 	if (url == NULL || s == NULL)
-		(void)kvr_bad(&w, "no memory for a store");
+		(void)kvr_refuse(&w, "no memory for a store");
 	else if ((err = read_url(o->url, url, s, &w)) == KVR_OK)
 		err = place(url, s, &w);
 	if (err == KVR_OK)
@@ -225,7 +226,7 @@ kvr_hp_open(const struct kvr_store_opts *o, struct kvr_store **ret, char *why, s
 		s->owed = kvr_hp_owed_new(s);
 	}
 	if (err == KVR_OK && s->owed == NULL) {
-		(void)kvr_bad(&w, "no memory for a store");
+		(void)kvr_refuse(&w, "no memory for a store");
 		err = KVR_E_NOMEM;
 	}
 	if (err == KVR_OK)

@@ -16,16 +16,16 @@ place(const struct kvr_url *u, struct kvr_store *s, const struct kvr_why *w)
 	struct kvr_url_option o;
 	size_t at = 0;
 	if (u->n_hosts != 1 || u->host[0].port == 0)
-		return kvr_bad(w, "lm: takes one host and its port, which has no default; write "
-		                  "lm://host:port");
+		return kvr_refuse(w, "lm: takes one host and its port, which has no default; write "
+		                     "lm://host:port");
 	if (u->has_user || u->has_password)
-		return kvr_bad(w, "lm: the server has no login; take the user out of the URL");
+		return kvr_refuse(w, "lm: the server has no login; take the user out of the URL");
 	if (u->path[0] != '\0' && u->path[1] != '\0')
-		return kvr_bad(
+		return kvr_refuse(
 		    w, "path \"%.40s\": lm has none; end the URL with the port", u->path);
 	enum kvr_err err = kvr_url_option_next(u, &at, &o, w->at, w->cap);
 	if (err == KVR_OK)
-		return kvr_bad(w, "option \"%s\" is not known; lm has none", o.name);
+		return kvr_refuse(w, "option \"%s\" is not known; lm has none", o.name);
 	if (err != KVR_E_MISS)
 		return err;
 	snprintf(s->host, sizeof(s->host), "%s", u->host[0].name);
@@ -39,25 +39,26 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_w
 {
 	const char *prefix = o->prefix != NULL ? o->prefix : "";
 	if (o->format != KVR_FORMAT_LMCACHE)
-		return kvr_bad(w, "format: an LMCache server holds \"lmcache\" only");
+		return kvr_refuse(w, "format: an LMCache server holds \"lmcache\" only");
 	if (o->n_groups != 1)
-		return kvr_bad(w,
+		return kvr_refuse(w,
 		    "lm: its messages describe one group of layers, and this model has "
 		    "%u; use redis or fs",
 		    o->n_groups);
 	if (o->user != NULL || o->password != NULL)
-		return kvr_bad(w, "user, password: an LMCache server has no login");
+		return kvr_refuse(w, "user, password: an LMCache server has no login");
 	if (o->ttl_ms > 0)
-		return kvr_bad(w, "ttl: values of an LMCache server do not expire");
+		return kvr_refuse(w, "ttl: values of an LMCache server do not expire");
 	if (o->capacity > 0 || o->free_floor > 0)
-		return kvr_bad(w, "capacity, free_floor: an LMCache server has no limit to set");
+		return kvr_refuse(w, "capacity, free_floor: an LMCache server has no limit to set");
 	if (o->tmp_dir != NULL)
-		return kvr_bad(w, "tmp_dir: is for file tiers");
+		return kvr_refuse(w, "tmp_dir: is for file tiers");
 	if (o->direct)
-		return kvr_bad(w, "direct: is for file tiers");
+		return kvr_refuse(w, "direct: is for file tiers");
 	/* It becomes part of the model's name, which is all that stands before the first '@'. */
 	if (strlen(prefix) >= KVR_LM_KEY_MAX || strchr(prefix, '@') != NULL)
-		return kvr_bad(w, "prefix: at most %u bytes without '@' on lm", KVR_LM_KEY_MAX - 1);
+		return kvr_refuse(
+		    w, "prefix: at most %u bytes without '@' on lm", KVR_LM_KEY_MAX - 1);
 	memcpy(s->prefix, prefix, strlen(prefix) + 1);
 	s->prefix_len = (uint16_t)strlen(prefix);
 	s->connect_ns = o->connect_ns;
@@ -76,7 +77,7 @@ kvr_lm_open(const struct kvr_store_opts *o, struct kvr_store **ret, char *why, s
 	struct kvr_store *s = calloc(1, sizeof(*s));
 	enum kvr_err err = KVR_E_NOMEM;
 	if (url == NULL || s == NULL)
-		(void)kvr_bad(&w, "no memory for a store");
+		(void)kvr_refuse(&w, "no memory for a store");
 	else if ((err = kvr_url_parse(o->url, url, why, why_cap)) == KVR_OK)
 		err = place(url, s, &w);
 	if (err == KVR_OK)

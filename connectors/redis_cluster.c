@@ -35,7 +35,7 @@ kvr_redis_cluster_open(const struct kvr_url *u, struct kvr_store *s, const struc
 	s->map = kvr_redis_map_new(seed, u->n_hosts);
 	if (s->map != NULL)
 		return KVR_OK;
-	(void)kvr_bad(w, "no memory for a store");
+	(void)kvr_refuse(w, "no memory for a store");
 	return KVR_E_NOMEM;
 }
 

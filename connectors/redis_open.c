@@ -40,7 +40,7 @@ option_db(const struct kvr_url_option *o, struct kvr_store *s, struct given *giv
 	if (err != KVR_OK)
 		return err;
 	if (given->db != NULL && db != s->db)
-		return kvr_bad(
+		return kvr_refuse(
 		    w, "database %u in the %s and %u in option db", s->db, given->db, db);
 	s->db = db;
 	given->db = "option db";
@@ -56,12 +56,12 @@ option(const struct kvr_url_option *o, const struct kvr_redis_scheme *scheme, st
 	if (strcmp(o->name, "protocol") == 0) {
 		s->resp3 = strcmp(o->value, "3") == 0;
 		if (s->resp3 && s->map != NULL)
-			return kvr_bad(w, "option protocol: with a cluster only 2 is spoken");
+			return kvr_refuse(w, "option protocol: with a cluster only 2 is spoken");
 		if (s->resp3 && by_sentinels(scheme))
-			return kvr_bad(w, "option protocol: with sentinels only 2 is spoken");
+			return kvr_refuse(w, "option protocol: with sentinels only 2 is spoken");
 		if (s->resp3 || strcmp(o->value, "2") == 0)
 			return KVR_OK;
-		return kvr_bad(w, "option protocol: 2 or 3");
+		return kvr_refuse(w, "option protocol: 2 or 3");
 	}
 	if (strcmp(o->name, "service") == 0 && by_sentinels(scheme)) {
 		memcpy(given->service, o->value, sizeof(given->service));
@@ -69,7 +69,7 @@ option(const struct kvr_url_option *o, const struct kvr_redis_scheme *scheme, st
 	}
 	if (strcmp(o->name, "db") == 0 && has_databases(s))
 		return option_db(o, s, given, w);
-	return kvr_bad(w,
+	return kvr_refuse(w,
 	    "option \"%s\" is not known; known: %s%sprotocol. Time limits are set by the timeouts "
 	    "of the configuration",
 	    o->name, has_databases(s) ? "db, " : "", by_sentinels(scheme) ? "service, " : "");
@@ -93,13 +93,13 @@ kvr_redis_one_of(
 {
 	const char *from = opt != NULL ? opt : url;
 	if (opt != NULL && url != NULL)
-		return kvr_bad(
+		return kvr_refuse(
 		    w, "%s: given in the URL and as a setting of the tier; keep one", what);
 	if (from == NULL)
 		return KVR_OK;
 	*ret = strdup(from);
 	if (*ret == NULL) {
-		(void)kvr_bad(w, "no memory for a store");
+		(void)kvr_refuse(w, "no memory for a store");
 		return KVR_E_NOMEM;
 	}
 	return KVR_OK;
@@ -115,7 +115,7 @@ secrets(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 	if (err == KVR_OK)
 		err = kvr_redis_one_of(o->password, password, "password", &s->password, w);
 	if (err == KVR_OK && s->user != NULL && s->password == NULL)
-		return kvr_bad(w,
+		return kvr_refuse(w,
 		    "user without a password; write user:password@ in the URL or set password_env");
 	return err;
 }
@@ -125,27 +125,28 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_w
 {
 	const char *prefix = o->prefix != NULL ? o->prefix : "";
 	if (o->capacity > 0)
-		return kvr_bad(
+		return kvr_refuse(
 		    w, "capacity: a Redis server limits itself; set its maxmemory instead");
 	if (o->free_floor > 0)
-		return kvr_bad(w, "free_floor: is for file tiers");
+		return kvr_refuse(w, "free_floor: is for file tiers");
 	if (o->tmp_dir != NULL)
-		return kvr_bad(w, "tmp_dir: is for file tiers");
+		return kvr_refuse(w, "tmp_dir: is for file tiers");
 	if (o->direct)
-		return kvr_bad(w, "direct: is for file tiers");
+		return kvr_refuse(w, "direct: is for file tiers");
 	if (strlen(prefix) > KVR_REDIS_PREFIX_MAX)
-		return kvr_bad(w, "prefix: longer than %u bytes", KVR_REDIS_PREFIX_MAX);
+		return kvr_refuse(w, "prefix: longer than %u bytes", KVR_REDIS_PREFIX_MAX);
 	if (o->ttl_ms > INT64_MAX / 2)
-		return kvr_bad(w, "ttl: longer than a Redis server can count");
+		return kvr_refuse(w, "ttl: longer than a Redis server can count");
 	if (o->ttl_ms > 0 && !s->kind->expires)
-		return kvr_bad(w,
+		return kvr_refuse(w,
 		    "ttl: values of %s do not expire; use redis or valkey, to the same "
 		    "server",
 		    s->kind->scheme);
 	if (o->format > KVR_FORMAT_SEALED || !(s->kind->formats & KVR_FORMAT_BIT(o->format)))
-		return kvr_bad(w, "format: %s cannot hold number %u", s->kind->scheme, o->format);
+		return kvr_refuse(
+		    w, "format: %s cannot hold number %u", s->kind->scheme, o->format);
 	if (o->format == KVR_FORMAT_LMCACHE && (o->n_groups == 0 || o->n_groups > KVR_GROUPS_MAX))
-		return kvr_bad(w, "format lmcache: %u groups; 1 to %u are possible", o->n_groups,
+		return kvr_refuse(w, "format lmcache: %u groups; 1 to %u are possible", o->n_groups,
 		    KVR_GROUPS_MAX);
 	memcpy(s->prefix, prefix, strlen(prefix) + 1);
 	s->prefix_len = (uint32_t)strlen(prefix);
@@ -169,7 +170,7 @@ fill_in(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 	const struct kvr_redis_scheme *scheme = kvr_redis_scheme_find(u->scheme);
 	struct given given = { 0 };
 	if (scheme == NULL || scheme->kind != s->kind)
-		return kvr_bad(w, "scheme %s: not %s", u->scheme, s->kind->scheme);
+		return kvr_refuse(w, "scheme %s: not %s", u->scheme, s->kind->scheme);
 	enum kvr_err err = kvr_redis_place(u, scheme, s, &given.db, w);
 	if (err == KVR_OK)
 		err = options(u, scheme, s, &given, w);
@@ -183,7 +184,7 @@ fill_in(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 		return kvr_redis_sentinels(
 		    u, o, given.service[0] != '\0' ? given.service : NULL, s, w);
 	if (err == KVR_OK && kvr_sentinel_given(&o->sentinel))
-		return kvr_bad(w, "sentinel: only a redis-sentinel:// URL asks sentinels");
+		return kvr_refuse(w, "sentinel: only a redis-sentinel:// URL asks sentinels");
 	return err;
 }
 
@@ -196,7 +197,7 @@ kvr_redis_open(const struct kvr_redis_kind *kind, const struct kvr_store_opts *o
 	struct kvr_store *s = calloc(1, sizeof(*s));
 	enum kvr_err err = KVR_E_NOMEM;
 	if (url == NULL || s == NULL)
-		(void)kvr_bad(&w, "no memory for a store");
+		(void)kvr_refuse(&w, "no memory for a store");
 	else if ((err = kvr_url_parse(o->url, url, why, why_cap)) == KVR_OK) {
 		s->kind = kind;
 		err = fill_in(o, url, s, &w);

@@ -44,7 +44,7 @@ kvr_redis_database(const char *text, const char *where, uint32_t *ret, const str
 		n = n * 10 + (uint32_t)(text[i] - '0');
 	}
 	if (!digits || n > DB_MAX)
-		return kvr_bad(w, "%s: \"%.40s\" is not the number of a database", where, text);
+		return kvr_refuse(w, "%s: \"%.40s\" is not the number of a database", where, text);
 	*ret = n;
 	return KVR_OK;
 }
@@ -59,13 +59,13 @@ static enum kvr_err
 place_unix(const struct kvr_url *u, struct kvr_store *s, const struct kvr_why *w)
 {
 	if (u->n_hosts > 0)
-		return kvr_bad(
+		return kvr_refuse(
 		    w, "unix: takes no host; write unix:///path/to.sock with three slashes");
 	if (!has_path(u))
-		return kvr_bad(
+		return kvr_refuse(
 		    w, "unix: path of the socket is missing; write unix:///path/to.sock");
 	if (strlen(u->path) > kvr_stream_unix_path_max())
-		return kvr_bad(w, "unix: path of the socket is longer than %zu bytes",
+		return kvr_refuse(w, "unix: path of the socket is longer than %zu bytes",
 		    kvr_stream_unix_path_max());
 	s->is_unix = true;
 	snprintf(s->host, sizeof(s->host), "%.255s", u->path);
@@ -78,8 +78,8 @@ place_tcp(const struct kvr_url *u, const struct kvr_redis_scheme *scheme, struct
     const char **ret_db_given, const struct kvr_why *w)
 {
 	if (u->n_hosts > 1)
-		return kvr_bad(w, "%s: takes one host; several are for a cluster or for sentinels",
-		    scheme->name);
+		return kvr_refuse(w,
+		    "%s: takes one host; several are for a cluster or for sentinels", scheme->name);
 	const struct kvr_url_host *h = &u->host[0];
 	snprintf(s->host, sizeof(s->host), "%s", u->n_hosts > 0 ? h->name : "localhost");
 	s->port = u->n_hosts > 0 && h->port != 0 ? h->port : PORT_DEFAULT;
@@ -88,8 +88,9 @@ place_tcp(const struct kvr_url *u, const struct kvr_redis_scheme *scheme, struct
 	if (!has_path(u))
 		return KVR_OK;
 	if (!s->kind->databases)
-		return kvr_bad(w, "path \"%.40s\": %s has no databases; end the URL with the port",
-		    u->path, scheme->name);
+		return kvr_refuse(w,
+		    "path \"%.40s\": %s has no databases; end the URL with the port", u->path,
+		    scheme->name);
 	*ret_db_given = "path";
 	return kvr_redis_database(u->path + 1, "path", &s->db, w);
 }
@@ -100,10 +101,10 @@ place_sentinels(const struct kvr_url *u, const struct kvr_redis_scheme *scheme, 
     const struct kvr_why *w)
 {
 	if (u->n_hosts == 0)
-		return kvr_bad(w, "%s: names no sentinel; write %s://host:port,host:port",
+		return kvr_refuse(w, "%s: names no sentinel; write %s://host:port,host:port",
 		    scheme->name, scheme->name);
 	if (has_path(u))
-		return kvr_bad(w,
+		return kvr_refuse(w,
 		    "path \"%.40s\": means nothing here; write ?service=NAME for the service and "
 		    "?db=N for a database",
 		    u->path);
@@ -117,10 +118,10 @@ place_cluster(const struct kvr_url *u, const struct kvr_redis_scheme *scheme, st
     const struct kvr_why *w)
 {
 	if (u->n_hosts == 0)
-		return kvr_bad(w, "%s: names no node; write %s://host:port,host:port", scheme->name,
-		    scheme->name);
+		return kvr_refuse(w, "%s: names no node; write %s://host:port,host:port",
+		    scheme->name, scheme->name);
 	if (has_path(u))
-		return kvr_bad(w,
+		return kvr_refuse(w,
 		    "path \"%.40s\": a cluster has no databases; end the URL with a port", u->path);
 	snprintf(s->where, sizeof(s->where), "%s://%s:%u%s", scheme->name, u->host[0].name,
 	    u->host[0].port != 0 ? u->host[0].port : PORT_DEFAULT, u->n_hosts > 1 ? ",..." : "");

@@ -43,7 +43,7 @@ kvr_redis_sentinels(const struct kvr_url *u, const struct kvr_store_opts *o, con
 {
 	struct kvr_redis_sentinels *me = calloc(1, sizeof(*me));
 	if (me == NULL) {
-		(void)kvr_bad(w, "no memory for a store");
+		(void)kvr_refuse(w, "no memory for a store");
 		return KVR_E_NOMEM;
 	}
 	s->sentinels = me;
@@ -55,15 +55,15 @@ kvr_redis_sentinels(const struct kvr_url *u, const struct kvr_store_opts *o, con
 	const struct kvr_sentinel_opts *given = &o->sentinel;
 	enum kvr_err err = kvr_redis_one_of(given->service, service, "service", &me->service, w);
 	if (err == KVR_OK && me->service == NULL)
-		return kvr_bad(w, "the service is missing; write ?service=NAME behind the "
-		                  "sentinels, or set sentinel.service");
+		return kvr_refuse(w, "the service is missing; write ?service=NAME behind the "
+		                     "sentinels, or set sentinel.service");
 	if (err == KVR_OK)
 		err = kvr_redis_one_of(given->user, NULL, "sentinel.user", &me->user, w);
 	if (err == KVR_OK)
 		err =
 		    kvr_redis_one_of(given->password, NULL, "sentinel.password", &me->password, w);
 	if (err == KVR_OK && me->user != NULL && me->password == NULL)
-		return kvr_bad(w, "sentinel.user without sentinel.password");
+		return kvr_refuse(w, "sentinel.user without sentinel.password");
 	return err;
 }
 

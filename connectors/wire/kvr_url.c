@@ -51,7 +51,7 @@ decode(struct text from, const char *part, char *to, size_t cap, const struct kv
 			int hi = room ? hex_digit(from.at[i + 1]) : -1;
 			int lo = room ? hex_digit(from.at[i + 2]) : -1;
 			if (hi < 0 || lo < 0)
-				return kvr_bad(w,
+				return kvr_refuse(w,
 				    "%s: '%%' needs two hex digits after it; "
 				    "write a percent sign itself as %%25",
 				    part);
@@ -59,10 +59,10 @@ decode(struct text from, const char *part, char *to, size_t cap, const struct kv
 			i += 2;
 		}
 		if (c == 0)
-			return kvr_bad(
+			return kvr_refuse(
 			    w, "%s: holds %%00, and a NUL byte cannot be used there", part);
 		if (n + 1 >= cap)
-			return kvr_bad(w, "%s: longer than %zu bytes", part, cap - 1);
+			return kvr_refuse(w, "%s: longer than %zu bytes", part, cap - 1);
 		to[n++] = (char)c;
 	}
 	to[n] = '\0';
@@ -73,7 +73,7 @@ static enum kvr_err
 keep(struct text from, const char *part, char *to, size_t cap, const struct kvr_why *w)
 {
 	if (from.len >= cap)
-		return kvr_bad(w, "%s: longer than %zu bytes", part, cap - 1);
+		return kvr_refuse(w, "%s: longer than %zu bytes", part, cap - 1);
 	memcpy(to, from.at, from.len);
 	to[from.len] = '\0';
 	return KVR_OK;
@@ -84,16 +84,16 @@ scheme(struct text *text, struct kvr_url *u, const struct kvr_why *w)
 {
 	struct text name = cut(text, ":/?#@");
 	if (text->len < 3 || memcmp(text->at, "://", 3) != 0)
-		return kvr_bad(w, "URL has no scheme; write it as scheme://host:port");
+		return kvr_refuse(w, "URL has no scheme; write it as scheme://host:port");
 	skip(text, 3);
 	if (name.len == 0)
-		return kvr_bad(w, "scheme: empty; write it as scheme://host:port");
+		return kvr_refuse(w, "scheme: empty; write it as scheme://host:port");
 	for (size_t i = 0; i < name.len; i++) {
 		char c = name.at[i];
 		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 		bool other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
 		if (!letter && (i == 0 || !other))
-			return kvr_bad(
+			return kvr_refuse(
 			    w, "scheme: only letters, then letters, digits, '+', '-' and '.'");
 	}
 	return keep(name, "scheme", u->scheme, sizeof(u->scheme), w);
@@ -130,7 +130,7 @@ port(struct text text, const char *host, uint16_t *ret, const struct kvr_why *w)
 	}
 	/* Without the text: a password with a bare '/' in it would end up here. */
 	if (!digits || n == 0 || n > 65535)
-		return kvr_bad(w,
+		return kvr_refuse(w,
 		    "port of host \"%s\": not a number from 1 to 65535; a '/', '?', '#' or "
 		    "'%%' in a password must be percent-encoded",
 		    host);
@@ -155,25 +155,26 @@ one_host(struct text text, struct kvr_url_host *h, uint32_t nth, const struct kv
 		skip(&text, 1);
 		name = cut(&text, "]");
 		if (text.len == 0)
-			return kvr_bad(w, "host %u: '[' without ']'", nth);
+			return kvr_refuse(w, "host %u: '[' without ']'", nth);
 		skip(&text, 1);
 	} else {
 		name = cut(&text, ":");
 		if (text.len > 1 && memchr(text.at + 1, ':', text.len - 1) != NULL)
-			return kvr_bad(w,
+			return kvr_refuse(w,
 			    "host %u: more than one ':'; write an IPv6 address in brackets", nth);
 	}
 	if (name.len == 0)
-		return kvr_bad(w, "host %u: empty", nth);
+		return kvr_refuse(w, "host %u: empty", nth);
 	for (size_t i = 0; i < name.len; i++)
 		if (!host_byte(name.at[i], bracket))
-			return kvr_bad(w, "host %u: byte %zu (0x%02x) cannot stand in a host name",
-			    nth, i + 1, (unsigned)(unsigned char)name.at[i]);
+			return kvr_refuse(w,
+			    "host %u: byte %zu (0x%02x) cannot stand in a host name", nth, i + 1,
+			    (unsigned)(unsigned char)name.at[i]);
 	enum kvr_err err = keep(name, "host", h->name, sizeof(h->name), w);
 	if (err != KVR_OK || text.len == 0)
 		return err;
 	if (text.at[0] != ':')
-		return kvr_bad(w, "host %u: only :port may follow ']'", nth);
+		return kvr_refuse(w, "host %u: only :port may follow ']'", nth);
 	skip(&text, 1);
 	return port(text, h->name, &h->port, w);
 }
@@ -184,12 +185,12 @@ hosts(struct text text, struct kvr_url *u, const struct kvr_why *w)
 	enum kvr_err err = KVR_OK;
 	while (text.len > 0 && err == KVR_OK) {
 		if (u->n_hosts == KVR_URL_HOSTS_MAX)
-			return kvr_bad(w, "more than %u hosts", KVR_URL_HOSTS_MAX);
+			return kvr_refuse(w, "more than %u hosts", KVR_URL_HOSTS_MAX);
 		struct text one = cut(&text, ",");
 		err = one_host(one, &u->host[u->n_hosts], u->n_hosts + 1, w);
 		u->n_hosts++;
 		if (text.len == 1)
-			return kvr_bad(w, "a host must follow the last ','");
+			return kvr_refuse(w, "a host must follow the last ','");
 		if (text.len > 0)
 			skip(&text, 1);
 	}
@@ -215,7 +216,8 @@ parse(struct text text, struct kvr_url *u, const struct kvr_why *w)
 		if ((err = keep(query, "options", u->query, sizeof(u->query), w)) != KVR_OK)
 			return err;
 	}
-	return text.len == 0 ? KVR_OK : kvr_bad(w, "a '#' has no meaning here; write it as %%23");
+	return text.len == 0 ? KVR_OK
+	                     : kvr_refuse(w, "a '#' has no meaning here; write it as %%23");
 }
 
 enum kvr_err
@@ -225,7 +227,7 @@ kvr_url_parse(const char *text, struct kvr_url *ret, char *why, size_t why_cap)
 	struct text whole = { text, strlen(text) };
 	for (size_t i = 0; i < whole.len; i++)
 		if ((unsigned char)text[i] <= 0x20 || text[i] == 0x7f)
-			return kvr_bad(
+			return kvr_refuse(
 			    &w, "URL: byte %zu is a blank or a control character", i + 1);
 	struct kvr_url url = { 0 };
 	enum kvr_err err = parse(whole, &url, &w);
@@ -251,7 +253,7 @@ kvr_url_option_next(
 	if (err != KVR_OK)
 		return err;
 	if (value.len == 0)
-		return kvr_bad(
+		return kvr_refuse(
 		    &w, "option %s: has no value; write %s=value", option.name, option.name);
 	skip(&value, 1);
 	if ((err = decode(value, option.name, option.value, sizeof(option.value), &w)) != KVR_OK)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 enum kvr_err
-kvr_bad(const struct kvr_why *w, const char *fmt, ...)
+kvr_refuse(const struct kvr_why *w, const char *fmt, ...)
 {
 	if (w->cap > 0) {
 		va_list args;

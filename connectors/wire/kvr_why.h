@@ -12,6 +12,6 @@ struct kvr_why {
 };
 
 /* CONFIG, for a function that gives up in the line that says why. */
-enum kvr_err KVR_PRINTF(2, 3) kvr_bad(const struct kvr_why *, const char *fmt, ...);
+enum kvr_err KVR_PRINTF(2, 3) kvr_refuse(const struct kvr_why *, const char *fmt, ...);
 
 #endif
