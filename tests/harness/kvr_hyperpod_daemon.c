@@ -26,7 +26,7 @@
 enum { PIECE = 65536, TEXT_MAX = 1 << 20, CONNECTIONS_MAX = 128, CAPACITY = 512 << 20 };
 
 struct kvr_hyperpod_page *page;
-static pthread_mutex_t deviation_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t text_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic unsigned connected;
 
 void
@@ -42,13 +42,13 @@ void
 deviation(const char *fmt, ...)
 {
 	va_list args;
-	pthread_mutex_lock(&deviation_lock);
+	pthread_mutex_lock(&text_lock);
 	va_start(args, fmt);
 	if (atomic_load(&page->deviations) == 0)
 		vsnprintf(page->first_deviation, sizeof(page->first_deviation), fmt, args);
 	va_end(args);
 	atomic_fetch_add(&page->deviations, 1);
-	pthread_mutex_unlock(&deviation_lock);
+	pthread_mutex_unlock(&text_lock);
 }
 
 struct connection {
@@ -231,8 +231,11 @@ serve_one(struct connection *c)
 		deviation("a request that nobody documents: %.100s", heads);
 		return plain(c, 400) && 0;
 	}
-	if (ask.verb != OTHER)
+	if (ask.verb != OTHER) {
+		pthread_mutex_lock(&text_lock);
 		memcpy(page->last[ask.verb], heads, strlen(heads) + 1);
+		pthread_mutex_unlock(&text_lock);
+	}
 	switch (ask.verb) {
 	case PUT:
 		return put(c, &ask);
