@@ -148,8 +148,12 @@ START_TEST(a_sick_tier_does_not_slow_down_the_other)
 	printf("hit in the near tier: %.1f us, with a sick far tier %.1f us\n",
 	    (double)well_ns / 1e3, (double)sick_ns / 1e3);
 	MUST(sick_ns < 4 * well_ns + 1000000, "%llu ns", (unsigned long long)sick_ns);
-	for (int i = 0; i < 16; i++)
-		ERR(kvr_cancel(kvr, op[i]), KVR_OK);
+	for (int i = 0; i < 16; i++) {
+		enum kvr_err err = kvr_cancel(kvr, op[i]);
+
+		/* On a slow machine the tier's timeout has ended it before. */
+		MUST(err == KVR_OK || err == KVR_E_STALE, "%s", kvr_err_name(err));
+	}
 	for (int i = 0; i < 16; i++) {
 		enum kvr_err err = kvr_wait(kvr, op[i], 0, NULL, NULL);
 
