@@ -173,8 +173,9 @@ cluster(struct look *l)
 		return;
 	if (!ask(l, "CLUSTER", "INFO"))
 		return;
-	bool whole = strcmp(value(l, "cluster_slots_ok", ok, sizeof(ok)), "16384") == 0 &&
-	             strcmp(value(l, "cluster_state", state, sizeof(state)), "ok") == 0;
+	value(l, "cluster_slots_ok", ok, sizeof(ok));
+	value(l, "cluster_state", state, sizeof(state));
+	bool whole = strcmp(ok, "16384") == 0 && strcmp(state, "ok") == 0;
 
 	tell(l, whole ? KVR_FOUND_OK : KVR_FOUND_FAIL, "slots",
 	    whole ? NULL : "redis-cli --cluster check tells which slots nobody serves",

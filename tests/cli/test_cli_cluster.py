@@ -21,16 +21,20 @@ class Cluster(command.Case):
             node("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
             node("CLUSTER", "ADDSLOTS", *range(SLOTS * i // 3, SLOTS * (i + 1) // 3))
             cls.nodes[0]("CLUSTER", "MEET", "127.0.0.1", node.port)
-        until = time.monotonic() + command.PATIENCE_S
-        while not all(cls.is_ready(node) for node in cls.nodes):
-            if time.monotonic() > until:
-                raise AssertionError("the nodes do not find each other")
+        cls.wait_for(cls.is_ready)
         cls.url = f"redis-cluster://127.0.0.1:{cls.nodes[1].port}"
 
     @classmethod
     def tearDownClass(cls):
         for node in cls.nodes:
             node.stop()
+
+    @classmethod
+    def wait_for(cls, is_so):
+        until = time.monotonic() + command.PATIENCE_S
+        while not all(is_so(node) for node in cls.nodes):
+            if time.monotonic() > until:
+                raise AssertionError(f"not so on every node: {is_so.__name__}")
 
     @staticmethod
     def is_ready(node):
@@ -52,6 +56,29 @@ class Cluster(command.Case):
         self.assertEqual(self.ok("get", "--url", url, "k").out, b"payload")
         self.ok("rm", "--url", url, "k")
         self.assertEqual([node("DBSIZE") for node in self.nodes], [0, 0, 0])
+
+    def test_doctor_sees_slots_that_nobody_serves(self):
+        def is_down(node):
+            return b"cluster_state:fail" in node("CLUSTER", "INFO")
+
+        url = self.url.replace("//", "//:pw@")
+        well = self.call("doctor", "--url", url, "--json")
+        self.assertEqual(self.slots(well)["level"], "ok", well.text)
+        self.assertIn("16384 of 16384", self.slots(well)["text"])
+        for node in self.nodes:
+            node("CLUSTER", "DELSLOTS", 7)
+        self.wait_for(is_down)
+        done = self.call("doctor", "--url", url, "--json")
+        self.assertEqual(done.status, 2, done.text)
+        self.assertEqual(self.slots(done)["level"], "fail")
+        self.assertIn("state is fail, 16383 of 16384", self.slots(done)["text"])
+        self.assertIn("redis-cli --cluster check", self.slots(done)["advice"])
+        self.nodes[0]("CLUSTER", "ADDSLOTS", 7)
+        self.wait_for(self.is_ready)
+
+    @staticmethod
+    def slots(done):
+        return next(f for f in done.json["findings"] if f["topic"] == "slots")
 
 
 if __name__ == "__main__":
