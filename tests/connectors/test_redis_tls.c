@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rediss:// against a real server: what goes through, whom it believes, and what it says if not. */
+#include "kvr_finding.h"
 #include "kvr_tls_bed.h"
 
 static const uint32_t formats[] = { KVR_FORMAT_LMCACHE, KVR_FORMAT_BARE, KVR_FORMAT_SEALED };
@@ -37,6 +38,32 @@ START_TEST(password_and_database_go_through_it)
 	bed_down(&b);
 	snprintf(url, sizeof(url), "REDISS://:no@localhost:%u", server->port);
 	tls_refused(&opts, KVR_E_AUTH, "WRONGPASS");
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+static void
+keep_certificate(void *arg, const struct kvr_finding *f)
+{
+	if (strcmp(f->topic, "certificate") == 0)
+		snprintf(arg, 128, "%d %s", (int)f->level, f->text);
+}
+
+/* It was signed for two days, which is soon over. */
+START_TEST(an_examination_tells_when_the_certificate_ends)
+{
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, NULL);
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
+	char said[128] = "", want[128];
+	struct bed b;
+	bed_up(&b, &opts);
+	const struct kvr_examination look = {
+		.until_ns = bed_in(BED_LONG), .found = keep_certificate, .arg = said
+	};
+	b.ops->examine(b.store, b.lane, &look);
+	snprintf(want, sizeof(want), "%d the server's ends in 1 days", (int)KVR_FOUND_WARN);
+	ck_assert_str_eq(said, want);
+	bed_down(&b);
 	kvr_tls_server_stop(server);
 }
 END_TEST
@@ -312,7 +339,7 @@ START_TEST(a_key_with_a_passphrase_is_refused_and_nobody_is_asked)
 END_TEST
 
 KVR_CHECK_MAIN("connectors.redis_tls", values_of_all_sizes_come_back_in_every_format,
-    password_and_database_go_through_it,
+    password_and_database_go_through_it, an_examination_tells_when_the_certificate_ends,
     valkeys_is_valkey_over_tls, sentinels_are_asked_over_tls, only_a_server_of_a_known_ca_is_believed,
     a_directory_of_cas_and_a_bundle_will_do, an_expired_certificate_is_named_with_its_date,
     the_certificate_must_name_the_host, an_address_is_not_a_name,
