@@ -65,6 +65,8 @@ class Cluster(command.Case):
         well = self.call("doctor", "--url", url, "--json")
         self.assertEqual(self.slots(well)["level"], "ok", well.text)
         self.assertIn("16384 of 16384", self.slots(well)["text"])
+        self.addCleanup(self.wait_for, self.is_ready)
+        self.addCleanup(self.nodes[0], "CLUSTER", "ADDSLOTS", 7)
         for node in self.nodes:
             node("CLUSTER", "DELSLOTS", 7)
         self.wait_for(is_down)
@@ -73,8 +75,6 @@ class Cluster(command.Case):
         self.assertEqual(self.slots(done)["level"], "fail")
         self.assertIn("state is fail, 16383 of 16384", self.slots(done)["text"])
         self.assertIn("redis-cli --cluster check", self.slots(done)["advice"])
-        self.nodes[0]("CLUSTER", "ADDSLOTS", 7)
-        self.wait_for(self.is_ready)
 
     @staticmethod
     def slots(done):
