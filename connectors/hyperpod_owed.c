@@ -20,9 +20,10 @@
 enum { OWED_MAX = 4096, LINES_MAX = 32, AT_ONCE = 32, PATH = 1024 };
 _Static_assert(3 * KVR_HP_ID_MAX + 32 < PATH, "every id fits");
 
-#define TURN_NS KVR_MS(10)   /* longest wait of the thread while something is under way */
-#define RETRY_NS KVR_MS(100) /* after a release that failed */
-#define GRACE_NS KVR_MS(300) /* how long kvr_hp_owed_free waits */
+#define TURN_NS      KVR_MS(10)  /* longest wait of the thread while something is under way */
+#define RETRY_NS     KVR_MS(100) /* after a release that failed */
+#define GRACE_NS     KVR_MS(300) /* how long kvr_hp_owed_free waits for the next answer */
+#define GRACE_MAX_NS KVR_SEC(2)  /* and for all of them */
 
 struct owed {
 	struct kvr_hp_term term;
@@ -45,6 +46,7 @@ struct kvr_hp_owed {
 	struct owed out[AT_ONCE]; /* by the number of its exchange */
 	uint32_t n_out;
 	uint64_t rest_until_ns;
+	uint64_t stop_ns, end_ns; /* of the grace; 0: it is not to stop */
 };
 
 /* ---- lines ---- */
@@ -63,10 +65,16 @@ http_new(const struct kvr_store *s, const struct kvr_addrs *addrs, uint32_t at_o
     struct kvr_httpc **ret)
 {
 	char why[128];
-	const struct kvr_httpc_opts opts = { .host = s->host, .port = s->port, .addrs = addrs,
-		.agent = KVR_HP_AGENT, .accept_encoding = "gzip, deflate",
-		.tls = s->https ? &s->tls : NULL, .connect_ns = s->connect_ns,
-		.idle_ns = KVR_SEC(30), .at_once = at_once, .piece = s->piece };
+	const struct kvr_httpc_opts opts = { .host = s->host,
+		.port = s->port,
+		.addrs = addrs,
+		.agent = KVR_HP_AGENT,
+		.accept_encoding = "gzip, deflate",
+		.tls = s->https ? &s->tls : NULL,
+		.connect_ns = s->connect_ns,
+		.idle_ns = KVR_SEC(30),
+		.at_once = at_once,
+		.piece = s->piece };
 	return kvr_httpc_new(&opts, ret, why, sizeof(why));
 }
 
@@ -86,6 +94,14 @@ kvr_hp_line_new(const struct kvr_store *s, const struct kvr_addrs *addrs, uint32
 
 /* ---- the thread ---- */
 
+/* A daemon that answers is waited for, however slow the machine is. */
+static void
+progress(struct kvr_hp_owed *o)
+{
+	if (o->stop_ns != 0)
+		o->stop_ns = KVR_MIN(kvr_now_ns() + GRACE_NS, o->end_ns);
+}
+
 /* Whether leases of this line can still come. */
 static bool
 turn_line(struct kvr_hp_owed *o, struct kvr_hp_line *line)
@@ -103,6 +119,7 @@ turn_line(struct kvr_hp_owed *o, struct kvr_hp_line *line)
 		(void)!kvr_hp_lease_read(answer.body, &lease, &why);
 		if (lease.id[0] != '\0')
 			(void)!kvr_hp_owe(o, lease.id, &line->note[i].term);
+		progress(o);
 	}
 	for (uint32_t i = 0; i < line->at_once; i++)
 		flies |= kvr_httpc_in_flight(line->http, (int32_t)i);
@@ -136,7 +153,7 @@ take_owed(struct kvr_hp_owed *o, struct owed *ret)
 		o->first = (o->first + 1) % OWED_MAX;
 		o->n--;
 		some = kvr_now_ns() < ret->term.end_ns &&
-		    kvr_hp_file_is(&ret->term.file, o->store->segment);
+		       kvr_hp_file_is(&ret->term.file, o->store->segment);
 	}
 	pthread_mutex_unlock(&o->lock);
 	return some;
@@ -145,8 +162,9 @@ take_owed(struct kvr_hp_owed *o, struct owed *ret)
 static void
 send_releases(struct kvr_hp_owed *o)
 {
-	struct kvr_httpc_ask ask = { .method = KVR_HTTPC_POST, .type = KVR_HP_TYPE,
-		.limit_ns = KVR_SEC(5) };
+	struct kvr_httpc_ask ask = {
+		.method = KVR_HTTPC_POST, .type = KVR_HP_TYPE, .limit_ns = KVR_SEC(5)
+	};
 	struct owed owed;
 	char path[PATH];
 	while (o->n_out < AT_ONCE && take_owed(o, &owed)) {
@@ -172,8 +190,10 @@ read_releases(struct kvr_hp_owed *o)
 		kvr_httpc_answer(o->http, i, &answer);
 		o->n_out--;
 		/* 404: it has ended by itself. */
-		if (answer.err == KVR_OK && (answer.status == 200 || answer.status == 404))
+		if (answer.err == KVR_OK && (answer.status == 200 || answer.status == 404)) {
+			progress(o);
 			continue;
+		}
 		(void)!kvr_hp_owe(o, o->out[i].id, &o->out[i].term);
 		o->rest_until_ns = kvr_now_ns() + RETRY_NS;
 	}
@@ -181,19 +201,20 @@ read_releases(struct kvr_hp_owed *o)
 
 /* False: there is nothing to do, or the time for it is over. */
 static bool
-wait_for_work(struct kvr_hp_owed *o, uint64_t *stop_ns)
+wait_for_work(struct kvr_hp_owed *o)
 {
 	pthread_mutex_lock(&o->lock);
 	while (!o->stop && o->n == 0 && o->lines == NULL && o->n_out == 0)
 		pthread_cond_wait(&o->more, &o->lock);
 	bool work = o->n > 0 || o->lines != NULL || o->n_out > 0;
-	if (o->stop && *stop_ns == 0) {
-		*stop_ns = kvr_now_ns() + GRACE_NS;
+	if (o->stop && o->stop_ns == 0) {
+		o->stop_ns = kvr_now_ns() + GRACE_NS;
+		o->end_ns = kvr_now_ns() + GRACE_MAX_NS;
 		o->rest_until_ns = 0; /* one more try, at once */
 	}
 	bool rests = o->n_out == 0 && o->lines == NULL && kvr_now_ns() < o->rest_until_ns;
 	/* A daemon that does not take them now is not waited for. */
-	bool over = o->stop && (!work || rests || kvr_now_ns() >= *stop_ns);
+	bool over = o->stop && (!work || rests || kvr_now_ns() >= o->stop_ns);
 	if (rests && !over) {
 		struct timespec at;
 		clock_gettime(CLOCK_MONOTONIC, &at);
@@ -210,8 +231,7 @@ static void *
 owed_main(void *arg)
 {
 	struct kvr_hp_owed *o = arg;
-	uint64_t stop_ns = 0;
-	while (wait_for_work(o, &stop_ns)) {
+	while (wait_for_work(o)) {
 		turn_lines(o);
 		if (o->http == NULL && http_new(o->store, &o->where, AT_ONCE, &o->http) != KVR_OK)
 			o->rest_until_ns = kvr_now_ns() + RETRY_NS;
