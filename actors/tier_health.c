@@ -50,13 +50,16 @@ idle_lane(struct tier *me)
 	return NULL;
 }
 
-static void
+/* False: nobody has time. */
+static bool
 ask(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, uint32_t what)
 {
 	struct lane *lane = idle_lane(me);
 
-	if (lane == NULL || me->health.asking != ASK_NONE)
-		return;
+	if (me->health.asking != ASK_NONE)
+		return true;
+	if (lane == NULL)
+		return false;
 	kvr_touch(out, lane, sizeof(*lane));
 	lane->ping_ns = ev->now_ns + me->config.health_ping_ns;
 	me->health.asking = what;
@@ -64,6 +67,21 @@ ask(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, uint32_t w
 	kvr_send(out, KVR_ID_LINK_OF(me->config.tier, me->health.lane),
 	    &(struct kvr_msg){ .type = KVR_MSG_PING,
 		.PING = { .deep = what == ASK_PROBE, .timeout_ns = me->config.health_ping_ns } });
+	return true;
+}
+
+/*
+ * The breaker asks all lanes too. With the same interval it does so in the same instant every time,
+ * and a gate that waited for its own next interval would stay shut for ever.
+ */
+static void
+again_soon(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
+{
+	uint64_t most_ns = KVR_MIN(me->config.health_ping_ns, me->config.health_ns / 2);
+
+	kvr_touch(out, &me->rand, sizeof(me->rand));
+	kvr_later(out, TIMER_HEALTH, ++me->gen[TIMER_HEALTH],
+	    ev->now_ns + 1 + kvr_rand(&me->rand) % (most_ns + 1));
 }
 
 void
@@ -71,6 +89,7 @@ kvr_tier_health_check(struct tier *me, const struct kvr_event *ev, struct kvr_ou
 {
 	struct tier_health *h = &me->health;
 	uint32_t failures = h->failures;
+	bool asked = true;
 
 	h->failures = 0;
 	kvr_tier_health_start(me, ev, out);
@@ -78,14 +97,16 @@ kvr_tier_health_check(struct tier *me, const struct kvr_event *ev, struct kvr_ou
 		return; /* the breaker has it */
 	if (h->failed_ns != 0) {
 		if (ev->now_ns - h->failed_ns > me->config.health_wait_ns)
-			ask(me, ev, out, ASK_PROBE);
+			asked = ask(me, ev, out, ASK_PROBE);
 	} else if (failures >= me->config.health_failed) {
 		h->failed_ns = ev->now_ns;
 		h->shut = 1;
 		me->why = h->last_err;
 	} else {
-		ask(me, ev, out, ASK_PING);
+		asked = ask(me, ev, out, ASK_PING);
 	}
+	if (h->shut && !asked)
+		again_soon(me, ev, out);
 }
 
 /* LMCache's codes of a ping. */
@@ -121,7 +142,7 @@ void
 kvr_tier_health_up(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 {
 	if (me->health.shut && me->health.failed_ns == 0 && me->state == KVR_TIER_UP)
-		ask(me, ev, out, ASK_PING);
+		(void)!ask(me, ev, out, ASK_PING);
 }
 
 /* The lane is dialled again: what it was asked is never answered. */

@@ -188,6 +188,24 @@ START_TEST(recovery_waits_longer_than_the_window_and_for_the_probe)
 }
 END_TEST
 
+/* With one interval for both, the breaker asks every lane in the instant of every check. */
+START_TEST(a_gate_finds_a_lane_also_where_the_breaker_asks_all)
+{
+	kvr_rig_defaults(&rig);
+	set_health(&rig.tier);
+	rig.tier.ping_ns = rig.tier.health_ns;
+	kvr_rig_open(&rig, &(struct kvr_sim_options){ .seed = 1, .verify_every = 1 });
+	pass(KVR_MS(500));
+	fail_gets(5);
+	pass(KVR_SEC(2));
+	ck_assert(tier()->health.shut);
+	pass(rig.tier.health_wait_ns + 3 * rig.tier.health_ns);
+	ck_assert(!tier()->health.shut);
+	ck_assert_int_eq(get_now(), KVR_OK);
+	close_all();
+}
+END_TEST
+
 START_TEST(what_failed_meanwhile_does_not_count_afterwards)
 {
 	open_rig();
@@ -287,7 +305,7 @@ START_TEST(a_tier_that_is_bypassed_is_not_asked)
 }
 END_TEST
 
-KVR_CHECK_MAIN("actors.health", a_ping_has_three_codes, a_store_that_cannot_be_pinged_is_well,
+KVR_CHECK_MAIN("actors.health", a_ping_has_three_codes, a_gate_finds_a_lane_also_where_the_breaker_asks_all, a_store_that_cannot_be_pinged_is_well,
     failures_count_and_misses_do_not, recovery_waits_longer_than_the_window_and_for_the_probe,
     what_failed_meanwhile_does_not_count_afterwards, one_sick_tier_leaves_the_others_alone,
     a_tier_that_is_bypassed_is_not_asked)
