@@ -215,6 +215,7 @@ void kvr_router_key_result(struct step *, const struct outcome *);
 uint32_t kvr_router_through(const struct router *);
 
 /* router_end.c */
+void kvr_router_eased(struct step *, uint32_t slot);
 void kvr_router_timer(struct step *);
 void kvr_router_sweep(struct step *);
 void kvr_router_end(struct step *, uint32_t slot, int32_t reason);

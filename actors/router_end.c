@@ -345,6 +345,21 @@ kvr_router_end(struct step *s, uint32_t slot, int32_t reason)
 	kvr_router_ended(s, slot);
 }
 
+/*
+ * Somebody who had the caller's memory is back. If he was the last one, and later than the grace,
+ * those whose payload lies in staging are not waited for any longer: their worker may be stuck.
+ */
+void
+kvr_router_eased(struct step *s, uint32_t slot)
+{
+	const struct op *op = &s->me->op[slot];
+
+	if (op->state != OP_ENDING || op->parts == 0 || !is_quiet(s->me, slot))
+		return;
+	kvr_later(s->out, slot, op->gen, s->ev->now_ns + s->me->config.grace_ns);
+	s->room--;
+}
+
 /* The deadline, or the grace after it: whoever can be answered without their memory is. */
 void
 kvr_router_timer(struct step *s)

@@ -284,8 +284,12 @@ finish(struct step *s, uint32_t slot, struct end end)
 		count(s, KVR_COUNT_LATE, part->tier, 1);
 	else if (part->phase == PHASE_BACK)
 		count_back(s, op, part, n_ok);
+	bool borrowed = part->borrowed;
+
 	op->parts--;
 	kvr_router_retire(s, slot);
+	if (borrowed)
+		kvr_router_eased(s, op_slot);
 	kvr_router_turn(s, op_slot);
 }
 
