@@ -4,6 +4,7 @@
  * finding out what a deployment costs without a store, and for switching one off by its URL alone.
  */
 #include "kvr_connectors.h"
+#include "kvr_settings.h"
 #include "kvr_stop.h"
 
 #include <stdio.h>
@@ -26,20 +27,11 @@ struct kvr_connector {
 static enum kvr_err
 open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why, size_t why_cap)
 {
-	const char *wrong = NULL;
+	const struct kvr_why w = { why, why_cap };
+	enum kvr_err err = kvr_settings_only(opts, KVR_TAKES(TTL), NULL, &w);
 
-	if (opts->user != NULL || opts->password != NULL)
-		wrong = "user or password";
-	else if (kvr_tls_given(&opts->tls))
-		wrong = "tls";
-	else if (opts->capacity != 0 || opts->free_floor != 0 || opts->tmp_dir != NULL ||
-	    opts->direct)
-		wrong = "capacity, free_floor, tmp_dir or direct";
-	if (wrong != NULL) {
-		snprintf(why, why_cap, "tier %s: a black hole has no %s; take it out",
-		    opts->tier != NULL ? opts->tier : "?", wrong);
-		return KVR_E_CONFIG;
-	}
+	if (err != KVR_OK)
+		return err;
 	struct kvr_store *s = calloc(1, sizeof(*s));
 
 	if (s == NULL) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a URL and options to a store. The SDK is not touched before the first dial. */
 #include "kvr_eic.h"
-#include "kvr_why.h"
+#include "kvr_settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,20 +44,20 @@ place(const char *url, struct kvr_store *s, const struct kvr_why *w)
 static enum kvr_err
 settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_why *w)
 {
+	static const char *const no[KVR_SETTING_N] = {
+		[KVR_SETTING_LOGIN] = "EIC has none; set eic.instance_id",
+		[KVR_SETTING_TLS] = "is for the SDK to do; see eic.flag_file",
+		[KVR_SETTING_CAPACITY] = "EIC limits itself",
+	};
 	const char *prefix = o->prefix != NULL ? o->prefix : "";
 	if (o->format != KVR_FORMAT_LMCACHE)
 		return kvr_refuse(w, "format: EIC holds \"lmcache\" only");
 	if (o->n_groups == 0 || o->n_groups > KVR_GROUPS_MAX)
 		return kvr_refuse(w, "format lmcache: %u groups; 1 to %u are possible", o->n_groups,
 		    KVR_GROUPS_MAX);
-	if (o->user != NULL || o->password != NULL)
-		return kvr_refuse(w, "user, password: EIC has none; set eic.instance_id");
-	if (o->capacity > 0 || o->free_floor > 0)
-		return kvr_refuse(w, "capacity, free_floor: EIC limits itself");
-	if (o->tmp_dir != NULL)
-		return kvr_refuse(w, "tmp_dir: is for file tiers");
-	if (kvr_tls_given(&o->tls))
-		return kvr_refuse(w, "tls: is for the SDK to do; see eic.flag_file");
+	enum kvr_err err = kvr_settings_only(o, KVR_TAKES(TTL), no, w);
+	if (err != KVR_OK)
+		return err;
 	if (strlen(prefix) > KVR_EIC_PREFIX_MAX)
 		return kvr_refuse(w, "prefix: longer than %u bytes", KVR_EIC_PREFIX_MAX);
 	if (o->ttl_ms / 1000 >= INT32_MAX)

@@ -6,7 +6,7 @@
  */
 #include "kvr_hyperpod.h"
 #include "kvr_url.h"
-#include "kvr_why.h"
+#include "kvr_settings.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -169,6 +169,11 @@ numbers(const struct kvr_hyperpod_opts *h, struct kvr_store *s)
 static enum kvr_err
 settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_why *w)
 {
+	static const char *const no[KVR_SETTING_N] = {
+		[KVR_SETTING_LOGIN] = "a HyperPod daemon has no login",
+		[KVR_SETTING_TTL] = "the daemon itself decides how long it keeps objects",
+		[KVR_SETTING_CAPACITY] = "is a setting of the daemon",
+	};
 	const char *prefix = o->prefix != NULL ? o->prefix : "";
 	if (o->format != KVR_FORMAT_LMCACHE && o->format != KVR_FORMAT_BARE)
 		return kvr_refuse(w, "format: a HyperPod daemon holds \"lmcache\" and \"bare\"");
@@ -177,16 +182,9 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_w
 		    "sagemaker-hyperpod: its header describes one group of layers, and "
 		    "this model has %u; use the format \"bare\"",
 		    o->n_groups);
-	if (o->user != NULL || o->password != NULL)
-		return kvr_refuse(w, "user, password: a HyperPod daemon has no login");
-	if (o->ttl_ms > 0)
-		return kvr_refuse(w, "ttl: the daemon itself decides how long it keeps objects");
-	if (o->capacity > 0 || o->free_floor > 0)
-		return kvr_refuse(w, "capacity, free_floor: are settings of the daemon");
-	if (o->tmp_dir != NULL)
-		return kvr_refuse(w, "tmp_dir: is for file tiers");
-	if (o->direct)
-		return kvr_refuse(w, "direct: is for file tiers");
+	enum kvr_err err = kvr_settings_only(o, KVR_TAKES(TLS), no, w);
+	if (err != KVR_OK)
+		return err;
 	if (strlen(prefix) > KVR_HP_PREFIX_MAX)
 		return kvr_refuse(w, "prefix: longer than %u bytes", KVR_HP_PREFIX_MAX);
 	memcpy(s->prefix, prefix, strlen(prefix) + 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a URL and options to a store; what the protocol has no place for is refused by name. */
 #include "kvr_lm.h"
+#include "kvr_settings.h"
 #include "kvr_url.h"
-#include "kvr_why.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +37,11 @@ place(const struct kvr_url *u, struct kvr_store *s, const struct kvr_why *w)
 static enum kvr_err
 settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_why *w)
 {
+	static const char *const no[KVR_SETTING_N] = {
+		[KVR_SETTING_LOGIN] = "an LMCache server has no login",
+		[KVR_SETTING_TTL] = "values of an LMCache server do not expire",
+		[KVR_SETTING_CAPACITY] = "an LMCache server has no limit to set",
+	};
 	const char *prefix = o->prefix != NULL ? o->prefix : "";
 	if (o->format != KVR_FORMAT_LMCACHE)
 		return kvr_refuse(w, "format: an LMCache server holds \"lmcache\" only");
@@ -45,16 +50,9 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_w
 		    "lm: its messages describe one group of layers, and this model has "
 		    "%u; use redis or fs",
 		    o->n_groups);
-	if (o->user != NULL || o->password != NULL)
-		return kvr_refuse(w, "user, password: an LMCache server has no login");
-	if (o->ttl_ms > 0)
-		return kvr_refuse(w, "ttl: values of an LMCache server do not expire");
-	if (o->capacity > 0 || o->free_floor > 0)
-		return kvr_refuse(w, "capacity, free_floor: an LMCache server has no limit to set");
-	if (o->tmp_dir != NULL)
-		return kvr_refuse(w, "tmp_dir: is for file tiers");
-	if (o->direct)
-		return kvr_refuse(w, "direct: is for file tiers");
+	enum kvr_err err = kvr_settings_only(o, 0, no, w);
+	if (err != KVR_OK)
+		return err;
 	/* It becomes part of the model's name, which is all that stands before the first '@'. */
 	if (strlen(prefix) >= KVR_LM_KEY_MAX || strchr(prefix, '@') != NULL)
 		return kvr_refuse(

@@ -2,6 +2,7 @@
 /* From a URL and options to a store; every word that is not understood is refused by name. */
 #include "kvr_redis_map.h"
 #include "kvr_redis_url.h"
+#include "kvr_settings.h"
 #include "kvr_stream_tls.h"
 
 #include <stdio.h>
@@ -121,18 +122,16 @@ secrets(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 }
 
 static enum kvr_err
-settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_why *w)
+settings(
+    const struct kvr_store_opts *o, struct kvr_store *s, uint32_t takes, const struct kvr_why *w)
 {
+	static const char *const no[KVR_SETTING_N] = {
+		[KVR_SETTING_CAPACITY] = "a Redis server limits itself; set its maxmemory instead",
+	};
 	const char *prefix = o->prefix != NULL ? o->prefix : "";
-	if (o->capacity > 0)
-		return kvr_refuse(
-		    w, "capacity: a Redis server limits itself; set its maxmemory instead");
-	if (o->free_floor > 0)
-		return kvr_refuse(w, "free_floor: is for file tiers");
-	if (o->tmp_dir != NULL)
-		return kvr_refuse(w, "tmp_dir: is for file tiers");
-	if (o->direct)
-		return kvr_refuse(w, "direct: is for file tiers");
+	enum kvr_err err = kvr_settings_only(o, takes, no, w);
+	if (err != KVR_OK)
+		return err;
 	if (strlen(prefix) > KVR_REDIS_PREFIX_MAX)
 		return kvr_refuse(w, "prefix: longer than %u bytes", KVR_REDIS_PREFIX_MAX);
 	if (o->ttl_ms > INT64_MAX / 2)
@@ -169,13 +168,17 @@ fill_in(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 {
 	const struct kvr_redis_scheme *scheme = kvr_redis_scheme_find(u->scheme);
 	struct given given = { 0 };
+	/* The ones for TLS and time to live depend on the scheme and are looked at below. */
+	uint32_t takes = KVR_TAKES(LOGIN) | KVR_TAKES(TLS) | KVR_TAKES(TTL);
 	if (scheme == NULL || scheme->kind != s->kind)
 		return kvr_refuse(w, "scheme %s: not %s", u->scheme, s->kind->scheme);
+	if (by_sentinels(scheme))
+		takes |= KVR_TAKES(SENTINEL);
 	enum kvr_err err = kvr_redis_place(u, scheme, s, &given.db, w);
 	if (err == KVR_OK)
 		err = options(u, scheme, s, &given, w);
 	if (err == KVR_OK)
-		err = settings(o, s, w);
+		err = settings(o, s, takes, w);
 	if (err == KVR_OK)
 		err = kvr_redis_tls(u, &o->tls, s, w->at, w->cap);
 	if (err == KVR_OK)
@@ -183,8 +186,6 @@ fill_in(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 	if (err == KVR_OK && by_sentinels(scheme))
 		return kvr_redis_sentinels(
 		    u, o, given.service[0] != '\0' ? given.service : NULL, s, w);
-	if (err == KVR_OK && kvr_sentinel_given(&o->sentinel))
-		return kvr_refuse(w, "sentinel: only a redis-sentinel:// URL asks sentinels");
 	return err;
 }
 
