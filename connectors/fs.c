@@ -138,14 +138,14 @@ dial(struct kvr_store *s, uint64_t until_ns, struct kvr_kick *kick, struct kvr_c
 	KVR_CHECK(s->magic == KVR_FS_STORE_MAGIC);
 	enum kvr_err err = kvr_stop(kick, until_ns);
 	if (err != KVR_OK) {
-		snprintf(why, why_cap, "tier %s: %s", s->tier, kvr_err_text(err));
+		snprintf(why, why_cap, "%s", kvr_err_text(err));
 		return err;
 	}
 	struct kvr_connector *c = calloc(1, sizeof(*c));
 	uint8_t *scratch = c == NULL ? NULL : aligned_alloc(64, KVR_FRAME_SCRATCH);
 	uint8_t *stage = s->direct ? aligned_alloc(KVR_FS_ALIGN, KVR_FS_STAGE) : NULL;
 	if (scratch == NULL || (s->direct && stage == NULL)) {
-		snprintf(why, why_cap, "tier %s: no memory for a lane", s->tier);
+		snprintf(why, why_cap, "no memory for a lane");
 		err = KVR_E_NOMEM;
 	} else {
 		err = kvr_fs_open_dirs(s, c->dir, why, why_cap);

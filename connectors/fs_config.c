@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What fs:// is told, and the directories it names. */
 #include "kvr_fs.h"
+#include "kvr_settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +17,9 @@
 enum { DIR_MODE = 0777, FILE_MODE = 0666 }; /* less the umask, which is the operator's say */
 
 static enum kvr_err
-wrong(const struct kvr_store *s, char *why, size_t why_cap, const char *what)
+wrong(char *why, size_t why_cap, const char *what)
 {
-	snprintf(why, why_cap, "tier %s: %s", s->tier, what);
-	return KVR_E_CONFIG;
+	return kvr_refuse(&(struct kvr_why){ why, why_cap }, "%s", what);
 }
 
 /* One of the paths of a URL: len bytes at text. */
@@ -29,10 +29,9 @@ add_path(struct kvr_store *s, const char *text, size_t len, char *why, size_t wh
 	while (len > 0 && text[len - 1] == '/')
 		len--;
 	if (len == 0 || text[0] != '/')
-		return wrong(s, why, why_cap, "fs:// needs absolute directories: fs:///var/cache");
+		return wrong(why, why_cap, "fs:// needs absolute directories: fs:///var/cache");
 	if (s->n_dirs == KVR_FS_DIRS_MAX) {
-		snprintf(why, why_cap, "tier %s: fs:// takes at most %d directories", s->tier,
-		    KVR_FS_DIRS_MAX);
+		snprintf(why, why_cap, "fs:// takes at most %d directories", KVR_FS_DIRS_MAX);
 		return KVR_E_TOO_BIG;
 	}
 	if ((s->path[s->n_dirs] = strndup(text, len)) == NULL)
@@ -52,11 +51,11 @@ add_paths(struct kvr_store *s, const char *url, char *why, size_t why_cap)
 
 	at = at == NULL ? NULL : strchr(at + 3, '/');
 	if (at == NULL)
-		return wrong(s, why, why_cap, "the url has no directory: write fs:///var/cache");
+		return wrong(why, why_cap, "the url has no directory: write fs:///var/cache");
 	if (strpbrk(at, "?#") != NULL)
-		return wrong(s, why, why_cap, "fs:// takes no options in the url ('?' or '#')");
+		return wrong(why, why_cap, "fs:// takes no options in the url ('?' or '#')");
 	for (;;) {
-		size_t       len = strcspn(at, ",");
+		size_t len = strcspn(at, ",");
 		enum kvr_err err = add_path(s, at, len, why, why_cap);
 		if (err != KVR_OK || at[len] == '\0')
 			return err;
@@ -79,24 +78,28 @@ is_inside(const char *path)
 }
 
 static enum kvr_err
-check_opts(struct kvr_store *s, const struct kvr_store_opts *opts, char *why, size_t why_cap)
+check_opts(const struct kvr_store_opts *opts, char *why, size_t why_cap)
 {
-	if (opts->user != NULL || opts->password != NULL)
-		return wrong(s, why, why_cap, "fs:// has no user and no password; take them out");
-	if (kvr_tls_given(&opts->tls))
-		return wrong(s, why, why_cap, "fs:// speaks no TLS; take the tls settings out");
-	if (opts->ttl_ms != 0)
-		return wrong(s, why, why_cap, "fs:// has no ttl; bound it with capacity instead");
+	static const char *const no[KVR_SETTING_N] = {
+		[KVR_SETTING_LOGIN] = "files have no login",
+		[KVR_SETTING_TTL] = "files do not expire; bound them with capacity instead",
+	};
+	const uint32_t takes =
+	    KVR_TAKES(CAPACITY) | KVR_TAKES(FREE_FLOOR) | KVR_TAKES(TMP_DIR) | KVR_TAKES(DIRECT);
+	enum kvr_err err = kvr_settings_only(opts, takes, no, &(struct kvr_why){ why, why_cap });
+
+	if (err != KVR_OK)
+		return err;
 	if (opts->format > KVR_FORMAT_SEALED)
-		return wrong(s, why, why_cap, "fs:// has the formats sealed, bare and lmcache");
+		return wrong(why, why_cap, "fs:// has the formats sealed, bare and lmcache");
 	if (opts->format != KVR_FORMAT_LMCACHE && (opts->no_chunk_meta || opts->tmp_dir != NULL))
-		return wrong(s, why, why_cap,
+		return wrong(why, why_cap,
 		    "save_chunk_meta and the temporary directory belong to the format lmcache");
 	if (opts->tmp_dir != NULL && !is_inside(opts->tmp_dir))
-		return wrong(s, why, why_cap,
+		return wrong(why, why_cap,
 		    "the temporary directory must be relative and inside the cache's: \"tmp\"");
 	if (opts->prefix != NULL && strlen(opts->prefix) > KVR_FS_PREFIX_MAX)
-		return wrong(s, why, why_cap, "the prefix is longer than 256 bytes");
+		return wrong(why, why_cap, "the prefix is longer than 256 bytes");
 	return KVR_OK;
 }
 
@@ -111,7 +114,8 @@ set_format(struct kvr_store *s, const struct kvr_store_opts *opts)
 
 	s->suffix = suffix[opts->format];
 	s->rules = (struct kvr_frame_rules){ .format = opts->format,
-		.seal_head = KVR_SEAL_HEAD_FS, .fingerprint = opts->fingerprint,
+		.seal_head = KVR_SEAL_HEAD_FS,
+		.fingerprint = opts->fingerprint,
 		.spoil = opts->spoil };
 	if (opts->format == KVR_FORMAT_SEALED)
 		s->min_len = KVR_SEAL_HEAD_FS + 1;
@@ -122,11 +126,9 @@ set_format(struct kvr_store *s, const struct kvr_store_opts *opts)
 }
 
 enum kvr_err
-kvr_fs_configure(
-    struct kvr_store *s, const struct kvr_store_opts *opts, char *why, size_t why_cap)
+kvr_fs_configure(struct kvr_store *s, const struct kvr_store_opts *opts, char *why, size_t why_cap)
 {
-	snprintf(s->tier, sizeof(s->tier), "%s", opts->tier != NULL ? opts->tier : "?");
-	enum kvr_err err = check_opts(s, opts, why, why_cap);
+	enum kvr_err err = check_opts(opts, why, why_cap);
 	if (err == KVR_OK)
 		err = add_paths(s, opts->url, why, why_cap);
 	if (err != KVR_OK)
@@ -156,11 +158,10 @@ kvr_fs_unconfigure(struct kvr_store *s)
 }
 
 static enum kvr_err
-explain(const struct kvr_store *s, const char *doing, const char *path, int error, char *why,
-    size_t why_cap)
+explain(const char *doing, const char *path, int error, char *why, size_t why_cap)
 {
 	enum kvr_err err = KVR_E_CONFIG;
-	const char  *cure = "correct the url";
+	const char *cure = "correct the url";
 
 	switch (error) {
 	case EACCES:
@@ -190,8 +191,7 @@ explain(const struct kvr_store *s, const char *doing, const char *path, int erro
 	default:
 		break;
 	}
-	snprintf(why, why_cap, "tier %s: cannot %s %s: %s; %s", s->tier, doing, path,
-	    strerror(error), cure);
+	snprintf(why, why_cap, "cannot %s %s: %s; %s", doing, path, strerror(error), cure);
 	return err;
 }
 
@@ -232,18 +232,18 @@ enum kvr_err
 kvr_fs_open_dirs(const struct kvr_store *s, struct kvr_fs_dir *ret, char *why, size_t why_cap)
 {
 	struct kvr_fs_dir dir[KVR_FS_DIRS_MAX];
-	enum kvr_err      err = KVR_OK;
+	enum kvr_err err = KVR_OK;
 
 	for (uint32_t i = 0; i < KVR_FS_DIRS_MAX; i++)
 		dir[i] = (struct kvr_fs_dir){ .fd = -1, .tmp_fd = -1 };
 	for (uint32_t i = 0; err == KVR_OK && i < s->n_dirs; i++) {
 		if ((dir[i].fd = open_dir(AT_FDCWD, s->path[i])) < 0)
-			err = explain(s, "open", s->path[i], errno, why, why_cap);
+			err = explain("open", s->path[i], errno, why, why_cap);
 		else if (s->tmp_dir == NULL)
 			dir[i].tmp_fd = dir[i].fd;
 		else if ((dir[i].tmp_fd = open_dir(dir[i].fd, s->tmp_dir)) < 0)
-			err = explain(s, "open in the cache's directory", s->tmp_dir, errno, why,
-			    why_cap);
+			err = explain(
+			    "open in the cache's directory", s->tmp_dir, errno, why, why_cap);
 	}
 	if (err != KVR_OK)
 		kvr_fs_close_dirs(s, dir);
@@ -270,11 +270,11 @@ kvr_fs_probe(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why, size_
 
 	for (uint32_t i = 0; i < s->n_dirs; i++) {
 		kvr_fs_tmp_name(s, name);
-		int fd = openat(dir[i].tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-		    FILE_MODE);
+		int fd =
+		    openat(dir[i].tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
 		/* A full disk is no reason to refuse: what is on it can still be read. */
 		if (fd < 0 && errno != ENOSPC && errno != EDQUOT)
-			return explain(s, "write into", s->path[i], errno, why, why_cap);
+			return explain("write into", s->path[i], errno, why, why_cap);
 		if (fd >= 0) {
 			close(fd);
 			(void)unlinkat(dir[i].tmp_fd, name, 0);
@@ -287,15 +287,16 @@ kvr_fs_probe(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why, size_
 static int
 try_direct(struct kvr_store *s, int tmp_fd)
 {
-	char     name[KVR_FS_TMP_LEN];
+	char name[KVR_FS_TMP_LEN];
 	uint8_t *block = aligned_alloc(KVR_FS_ALIGN, KVR_FS_ALIGN);
-	int      error = 0;
+	int error = 0;
 
 	if (block == NULL)
 		return ENOMEM;
 	memset(block, 0, KVR_FS_ALIGN);
 	kvr_fs_tmp_name(s, name);
-	int fd = openat(tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_DIRECT, FILE_MODE);
+	int fd =
+	    openat(tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_DIRECT, FILE_MODE);
 	if (fd < 0 || write(fd, block, KVR_FS_ALIGN) < 0)
 		error = errno;
 	if (fd >= 0)
@@ -317,8 +318,8 @@ kvr_fs_probe_direct(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why
 			continue;
 		s->direct = false;
 		snprintf(why, why_cap,
-		    "%s does not take direct I/O (%s): files go through the page cache",
-		    s->path[i], strerror(error));
+		    "%s does not take direct I/O (%s): files go through the page cache", s->path[i],
+		    strerror(error));
 	}
 }
 

@@ -212,10 +212,10 @@ kvr_fs_scan_on(struct kvr_connector *c, uint64_t until_ns, char *why, size_t why
 	}
 	if (err == KVR_E_TIMEOUT)
 		snprintf(why, why_cap,
-		    "tier %s: still reading its directory, %llu names so far; next dial goes on",
-		    s->tier, (unsigned long long)seen);
+		    "still reading the directory, %llu names so far; next dial goes on",
+		    (unsigned long long)seen);
 	else if (err != KVR_OK)
-		snprintf(why, why_cap, "tier %s: reading its directory: %s", s->tier,
+		snprintf(why, why_cap, "reading the directory: %s",
 		    err == KVR_E_DOWN ? strerror(errno) : kvr_err_text(err));
 	return err;
 }

@@ -84,7 +84,6 @@ struct kvr_store {
 	uint32_t n_dirs;
 	char    *path[KVR_FS_DIRS_MAX]; /* absolute, without a slash at the end */
 	char    *tmp_dir;               /* relative to each; NULL: none */
-	char     tier[64];
 	uint32_t prefix_len;
 	char     prefix[KVR_FS_PREFIX_MAX];
 	struct kvr_frame_rules rules;

@@ -9,6 +9,7 @@
 #include "kvr_connectors.h"
 #include "kvr_frame.h"
 #include "kvr_memory_map.h"
+#include "kvr_settings.h"
 #include "kvr_stop.h"
 
 #include <stdio.h>
@@ -16,7 +17,7 @@
 #include <string.h>
 
 #define STORE_MAGIC KVR_MAGIC('M', 'E', 'M', 'S')
-#define LANE_MAGIC KVR_MAGIC('M', 'E', 'M', 'L')
+#define LANE_MAGIC  KVR_MAGIC('M', 'E', 'M', 'L')
 
 enum {
 	PREFIX_LEN_MAX = 256,
@@ -28,52 +29,51 @@ enum {
 #define COPY_SLICE ((size_t)KVR_KIB(256))
 
 struct kvr_store {
-	uint32_t               magic;
-	uint32_t               prefix_len;
-	char                   prefix[PREFIX_LEN_MAX];
+	uint32_t magic;
+	uint32_t prefix_len;
+	char prefix[PREFIX_LEN_MAX];
 	struct kvr_frame_rules rules;
-	struct kvr_memory_map  map;
+	struct kvr_memory_map map;
 };
 
 struct kvr_connector {
-	uint32_t          magic;
+	uint32_t magic;
 	struct kvr_store *store;
-	struct kvr_kick  *kick;
-	uint8_t          *scratch;
-	char              name[NAME_LEN_MAX]; /* the store's prefix, then the item's key */
-	char              why[128];
+	struct kvr_kick *kick;
+	uint8_t *scratch;
+	char name[NAME_LEN_MAX]; /* the store's prefix, then the item's key */
+	char why[128];
 };
 
 static enum kvr_err
-check_opts(const struct kvr_store_opts *opts, char *why, size_t why_cap)
+check_opts(const struct kvr_store_opts *opts, const struct kvr_why *w)
 {
+	static const char *const no[KVR_SETTING_N] = {
+		[KVR_SETTING_LOGIN] = "memory has no login",
+		[KVR_SETTING_TTL] = "a memory tier evicts at capacity",
+	};
 	const char *rest = strstr(opts->url, "://");
-	const char *wrong = NULL;
+	enum kvr_err err = kvr_settings_only(opts, KVR_TAKES(CAPACITY), no, w);
 
+	if (err != KVR_OK)
+		return err;
 	if (rest == NULL || rest[3] != '\0')
-		wrong = "a memory tier's url is \"memory://\" and no more; its size is capacity";
-	else if (opts->format != KVR_FORMAT_BARE && opts->format != KVR_FORMAT_SEALED)
-		wrong = "a memory tier has no format lmcache; write bare (the default) or sealed";
-	else if (opts->user != NULL || opts->password != NULL)
-		wrong = "a memory tier has no user and no password; take them out";
-	else if (kvr_tls_given(&opts->tls))
-		wrong = "a memory tier speaks no TLS; take the tls settings out";
-	else if (opts->ttl_ms != 0)
-		wrong = "a memory tier has no ttl: it evicts at capacity; take it out";
-	else if (opts->free_floor != 0 || opts->tmp_dir != NULL || opts->no_chunk_meta || opts->direct)
-		wrong = "free_floor, tmp_dir, direct and save_chunk_meta belong to fs://; take them out";
-	else if (opts->prefix != NULL && strlen(opts->prefix) > PREFIX_LEN_MAX)
-		wrong = "the prefix is longer than 256 bytes";
-	if (wrong == NULL)
-		return KVR_OK;
-	snprintf(why, why_cap, "tier %s: %s", opts->tier != NULL ? opts->tier : "?", wrong);
-	return KVR_E_CONFIG;
+		return kvr_refuse(
+		    w, "the url is \"memory://\" and no more; the size is the tier's capacity");
+	if (opts->format != KVR_FORMAT_BARE && opts->format != KVR_FORMAT_SEALED)
+		return kvr_refuse(w, "format: memory holds \"bare\" and \"sealed\"");
+	if (opts->no_chunk_meta)
+		return kvr_refuse(w, "save_chunk_meta: is for file tiers");
+	if (opts->prefix != NULL && strlen(opts->prefix) > PREFIX_LEN_MAX)
+		return kvr_refuse(w, "prefix: longer than %u bytes", PREFIX_LEN_MAX);
+	return KVR_OK;
 }
 
 static enum kvr_err
 open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why, size_t why_cap)
 {
-	enum kvr_err      err = check_opts(opts, why, why_cap);
+	const struct kvr_why w = { why, why_cap };
+	enum kvr_err err = check_opts(opts, &w);
 	struct kvr_store *s;
 
 	if (err != KVR_OK)
@@ -86,7 +86,8 @@ open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why,
 	}
 	s->magic = STORE_MAGIC;
 	s->rules = (struct kvr_frame_rules){ .format = opts->format,
-		.seal_head = KVR_SEAL_HEAD, .fingerprint = opts->fingerprint,
+		.seal_head = KVR_SEAL_HEAD,
+		.fingerprint = opts->fingerprint,
 		.spoil = opts->spoil };
 	s->prefix_len = opts->prefix == NULL ? 0 : (uint32_t)strlen(opts->prefix);
 	if (s->prefix_len > 0)
@@ -168,10 +169,10 @@ static enum kvr_err
 read_value(struct kvr_connector *c, const struct kvr_memory_value *value, struct kvr_item *item,
     uint64_t until_ns, int32_t *ret_status)
 {
-	const uint8_t   *from = value->block.at;
+	const uint8_t *from = value->block.at;
 	struct kvr_frame frame;
-	struct kvr_span  span;
-	size_t           looked = 0;
+	struct kvr_span span;
+	size_t looked = 0;
 
 	kvr_frame_in_begin(&frame, &c->store->rules, item, c->scratch, value->len);
 	while (frame.err == KVR_OK && (span = kvr_frame_in_next(&frame, COPY_SLICE)).len > 0) {
@@ -194,11 +195,11 @@ read_value(struct kvr_connector *c, const struct kvr_memory_value *value, struct
 static enum kvr_err
 get(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
 {
-	struct kvr_memory_map   *map = &c->store->map;
-	bool                     bare = c->store->rules.format == KVR_FORMAT_BARE;
+	struct kvr_memory_map *map = &c->store->map;
+	bool bare = c->store->rules.format == KVR_FORMAT_BARE;
 	struct kvr_memory_value *value = kvr_memory_hold(map, c->name, name_item(c, item));
-	int32_t                  status = KVR_OK;
-	enum kvr_err             err = KVR_OK;
+	int32_t status = KVR_OK;
+	enum kvr_err err = KVR_OK;
 
 	if (value == NULL) {
 		kvr_item_done(item, KVR_E_MISS);
@@ -220,9 +221,9 @@ static enum kvr_err
 write_value(struct kvr_connector *c, struct kvr_frame *frame, struct kvr_memory_value *value,
     uint64_t until_ns)
 {
-	uint8_t              *to = value->block.at;
+	uint8_t *to = value->block.at;
 	struct kvr_const_span span;
-	size_t                looked = 0;
+	size_t looked = 0;
 
 	while ((span = kvr_frame_out_next(frame, COPY_SLICE)).len > 0) {
 		memcpy(to, span.at, span.len);
@@ -242,8 +243,8 @@ explain_put(struct kvr_connector *c, enum kvr_err err, uint64_t len)
 {
 	if (err == KVR_E_TOO_BIG)
 		snprintf(c->why, sizeof(c->why),
-		    "a value of %llu bytes is beyond the capacity of %llu",
-		    (unsigned long long)len, (unsigned long long)c->store->map.capacity);
+		    "a value of %llu bytes is beyond the capacity of %llu", (unsigned long long)len,
+		    (unsigned long long)c->store->map.capacity);
 	else if (err == KVR_E_BUSY)
 		snprintf(c->why, sizeof(c->why),
 		    "all %llu bytes are being read or written just now",
@@ -256,9 +257,9 @@ explain_put(struct kvr_connector *c, enum kvr_err err, uint64_t len)
 static enum kvr_err
 put(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
 {
-	struct kvr_memory_map   *map = &c->store->map;
+	struct kvr_memory_map *map = &c->store->map;
 	struct kvr_memory_value *value = NULL;
-	struct kvr_frame         frame;
+	struct kvr_frame frame;
 
 	enum kvr_err err = kvr_frame_out_begin(&frame, &c->store->rules, item, c->scratch);
 	if (err != KVR_OK) {
@@ -289,9 +290,9 @@ put(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
 static int32_t
 stat_key(struct kvr_connector *c, struct kvr_item *item)
 {
-	struct kvr_memory_map   *map = &c->store->map;
+	struct kvr_memory_map *map = &c->store->map;
 	struct kvr_memory_value *value = kvr_memory_hold(map, c->name, name_item(c, item));
-	int32_t                  status;
+	int32_t status;
 
 	if (value == NULL)
 		return KVR_E_MISS;
@@ -310,7 +311,7 @@ static enum kvr_err
 one(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item, uint64_t until_ns)
 {
 	struct kvr_memory_map *map = &c->store->map;
-	bool                   found;
+	bool found;
 
 	switch (verb) {
 	case KVR_VERB_GET:
@@ -339,7 +340,7 @@ static enum kvr_err
 run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_t n,
     uint64_t until_ns)
 {
-	bool         moves = verb == KVR_VERB_GET || verb == KVR_VERB_PUT;
+	bool moves = verb == KVR_VERB_GET || verb == KVR_VERB_PUT;
 	enum kvr_err err = kvr_stop(c->kick, until_ns);
 
 	KVR_CHECK(c->magic == LANE_MAGIC);

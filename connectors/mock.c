@@ -9,6 +9,7 @@
 #include "kvr_index.h"
 #include "kvr_mock.h"
 #include "kvr_pause.h"
+#include "kvr_settings.h"
 #include "kvr_stop.h"
 
 #include <pthread.h>
@@ -47,22 +48,16 @@ struct kvr_connector {
 static enum kvr_err
 open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why, size_t why_cap)
 {
+	const struct kvr_why w = { why, why_cap };
 	struct kvr_mock_pace pace;
-	char cause[192];
+	enum kvr_err err = kvr_settings_only(opts, 0, NULL, &w);
 
-	if (opts->user != NULL || opts->password != NULL || kvr_tls_given(&opts->tls) ||
-	    opts->capacity != 0 || opts->free_floor != 0 || opts->ttl_ms != 0 ||
-	    opts->tmp_dir != NULL || opts->direct || (opts->prefix != NULL && opts->prefix[0] != '\0')) {
-		snprintf(why, why_cap,
-		    "tier %s: all that a mock store can be told stands in its URL; take the other "
-		    "settings out",
-		    opts->tier != NULL ? opts->tier : "?");
-		return KVR_E_CONFIG;
-	}
-	if (kvr_mock_pace_of(opts->url, &pace, cause, sizeof(cause)) != KVR_OK) {
-		snprintf(why, why_cap, "tier %s: %s", opts->tier != NULL ? opts->tier : "?", cause);
-		return KVR_E_CONFIG;
-	}
+	if (err == KVR_OK && opts->prefix != NULL && opts->prefix[0] != '\0')
+		err = kvr_refuse(&w, "prefix: a mock store has one user");
+	if (err == KVR_OK)
+		err = kvr_mock_pace_of(opts->url, &pace, why, why_cap);
+	if (err != KVR_OK)
+		return err;
 	struct kvr_store *s = calloc(1, sizeof(*s));
 
 	if (s == NULL || kvr_index_open(&s->index) != KVR_OK) {

@@ -155,7 +155,7 @@ START_TEST(a_url_or_option_that_makes_no_sense_is_told_why)
 	for (size_t i = 0; i < KVR_LEN(urls); i++) {
 		bed.opts.url = urls[i];
 		ck_assert_msg(try_open() == KVR_E_CONFIG, "%s", urls[i]);
-		ck_assert_ptr_nonnull(strstr(bed.why, "tier bed: "));
+		ck_assert_str_ne(bed.why, "");
 	}
 	bed.opts.url = bed.url;
 	struct kvr_store_opts good = bed.opts;
@@ -163,7 +163,7 @@ START_TEST(a_url_or_option_that_makes_no_sense_is_told_why)
 	bed.opts = good; \
 	bed.opts.member = (value); \
 	ck_assert_int_eq(try_open(), KVR_E_CONFIG); \
-	ck_assert_ptr_nonnull(strstr(bed.why, "tier bed: "))
+	ck_assert_str_ne(bed.why, "")
 	BAD(user, "u");
 	BAD(password, "p");
 	BAD(ttl_ms, 1);
