@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A bounded queue of messages between threads. One with a function is carried by nng over inproc; one
- * that a worker takes from is a ring of our own. kvr_mailbox_nng.c is, beside the HTTP endpoint, the
- * only file that sees nng; the rest of the house cannot tell one transport from the other.
+ * that a worker takes from is a ring of our own. kvr_mailbox_nng.c is the only file that sees nng; the
+ * rest of the house cannot tell one transport from the other.
  *
  * Places are counted here, not by nng, whose buffers hold more or less than they were asked for.
  * A request may be refused. A reply may not: its place is reserved when the request is accepted,

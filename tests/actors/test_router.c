@@ -165,6 +165,46 @@ START_TEST(a_store_that_cannot_be_given_up_never_holds_an_answer)
 }
 END_TEST
 
+/* The i-th tier's part, as a place among what is outside. */
+static uint32_t
+part_of_tier(const struct bed *b, uint32_t tier)
+{
+	uint32_t i = 0;
+
+	while (i < b->n_world && (b->world[i].type != KVR_MSG_PART || b->world[i].PART.tier != tier))
+		i++;
+	ck_assert_uint_lt(i, b->n_world);
+	return i;
+}
+
+/* One worker has the caller's memory longer than the grace, another a copy and does not come back. */
+START_TEST(a_copy_in_staging_is_not_waited_for_when_the_memory_is_back)
+{
+	struct kvr_router_config c = bed_config(2);
+	c.tier[1].give_up = 0;
+	struct bed *b = bed_new(&c);
+	uint32_t slot = bed_submit(b, KVR_OP_PUT, keys, 2, 0, KVR_MS(100));
+
+	for (uint32_t i = 0; i < b->n_world; i++) {
+		if (b->world[i].type == KVR_MSG_COPY)
+			bed_answer(b, i);
+	}
+	bed_advance(b, KVR_MS(100));
+	bed_advance(b, KVR_MS(50));
+	ck_assert_uint_eq(b->op[slot].completed, 0);
+	b->sick[0] = KVR_E_CANCELLED;
+	bed_answer(b, part_of_tier(b, 0));
+	bed_advance(b, c.grace_ns + KVR_MS(1));
+	ck_assert_uint_eq(b->op[slot].completed, 1);
+	ck_assert_int_eq(b->op[slot].done.COMPLETE.err, KVR_E_TIMEOUT);
+	(void)part_of_tier(b, 1);
+	bed_settle(b);
+	ck_assert_uint_eq(b->op[slot].released, 1);
+	bed_is_home(b);
+	bed_free(b);
+}
+END_TEST
+
 START_TEST(a_sick_tier_is_left_out_and_named)
 {
 	struct kvr_router_config c = bed_config(2);
@@ -373,7 +413,8 @@ KVR_CHECK_MAIN("actors.router", a_put_is_found_by_lookup_and_get_and_gone_after_
     a_put_that_only_some_tiers_take_is_partial,
     the_deadline_calls_parts_back_and_answers_when_memory_is_quiet,
     early_tells_the_result_first_and_the_memory_later,
-    a_store_that_cannot_be_given_up_never_holds_an_answer, a_sick_tier_is_left_out_and_named,
+    a_store_that_cannot_be_given_up_never_holds_an_answer,
+    a_copy_in_staging_is_not_waited_for_when_the_memory_is_back, a_sick_tier_is_left_out_and_named,
     write_back_answers_before_the_slow_tier_has_it, if_absent_sends_only_what_is_missing,
     a_prefetch_brings_keys_up_through_a_serde, more_keys_than_one_step_sees_are_all_answered,
     whatever_happens_every_operation_is_answered_once_and_nothing_is_kept)
