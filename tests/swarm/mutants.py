@@ -19,10 +19,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FLAGS = ["-std=c11", "-O2", "-D_GNU_SOURCE", "-fno-strict-aliasing", "-w"]
 INCLUDES = ["actors", "runtime", "runtime/base", "connectors/table", "tests/harness",
             "tests/swarm", "tests/actors"]
-SWARM = ["actors/router*.c", "actors/tier*.c", "actors/link*.c", "actors/transfer*.c",
-         "actors/metrics.c", "actors/metrics_fields.c", "actors/specs.c",
-         "runtime/kvr_actor.c", "runtime/kvr_msg.c", "runtime/kvr_trace*.c", "runtime/kvr_replay*.c",
-         "runtime/base/*.c", "tests/harness/kvr_sim*.c", "tests/harness/kvr_tape.c"]
 
 # name, what stands there (once in all of actors/), what is put in its place
 MUTANTS = [
@@ -32,7 +28,7 @@ MUTANTS = [
     ("a second try has no deadline",
      "\t\t.op = p->op,\n\t\t.deadline_ns = p->deadline_ns,\n\t\t.rows = p->rows,\n\t\t.part = p->part,\n"
      "\t\t.PART = {",
-     "\t\t.op = p->op,\n\t\t.deadline_ns = p->retried ? 0 : p->deadline_ns,\n\t\t.rows = p->rows,\n"
+     "\t\t.op = p->op,\n\t\t.deadline_ns = p->retried ? UINT64_MAX : p->deadline_ns,\n\t\t.rows = p->rows,\n"
      "\t\t.part = p->part,\n\t\t.PART = {"),
     ("an early caller is told three times",
      "\t\t\tcomplete(s, op, KVR_DONEB_QUIET);\n\t\top->early = 0;",
@@ -127,7 +123,9 @@ MUTANTS = [
      "if (s.me->op[slot].id == ev->msg.op && s.me->op[slot].state != OP_BACK)",
      "if (s.me->op[slot].state != OP_BACK)"),
     ("a cool-down does not answer those that wait",
-     "ready = answer_all(me, out, KVR_E_DOWN);", "ready = true;"),
+     "ready = answer_all(me, ev, out, KVR_E_DOWN);", "ready = true;"),
+    ("memory that is back after the grace lets nobody go",
+     "\tif (borrowed)\n\t\tkvr_router_eased(s, op_slot);\n", ""),
 ]
 
 
@@ -148,8 +146,12 @@ def libs(*names):
 class Tree:
     """A copy of the sources with its objects; a changed file costs one compilation."""
 
-    def __init__(self, build, cc):
+    def __init__(self, build, cc, sources):
         self.cc = cc
+        # Those of the build: a list of our own would not know the next file.
+        here = ROOT / "tests" / "swarm"
+        names = [(here / s).resolve().relative_to(ROOT) for s in sources if s.endswith(".c")]
+        self.all = sorted({str(n) for n in names})
         self.root = build / "mutants"
         shutil.rmtree(self.root, ignore_errors=True)
         for name in ("actors", "runtime", "connectors/table", "tests/harness", "tests/swarm",
@@ -157,12 +159,6 @@ class Tree:
             shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("*.txt"))
         self.xxhash = libs("libxxhash")
         self.check = libs("check")
-
-    def sources(self, patterns):
-        found = []
-        for pattern in patterns:
-            found += sorted(self.root.glob(pattern))
-        return found
 
     def flags(self):
         return FLAGS + ["-I" + str(self.root / d) for d in INCLUDES] + [
@@ -177,24 +173,25 @@ class Tree:
             raise Failed(f"{source.name} does not compile:\n{done.stdout}")
         return out
 
-    def link(self, name, patterns, libraries):
+    def link(self, name, sources, libraries):
         program = self.root / name
-        objects = [str(self.compile(source)) for source in self.sources(patterns)]
+        objects = [str(self.compile(self.root / source)) for source in sources]
         done = run([self.cc, *objects, "-o", str(program), *libraries, "-lpthread"])
         if done.returncode != 0:
             raise Failed(f"{name} does not link:\n{done.stdout}")
         return program
 
     def swarm(self):
-        return self.link("swarm", SWARM + ["tests/swarm/*.c"], self.xxhash)
+        return self.link("swarm", self.all, self.xxhash)
 
     def router_tests(self):
         mine = ["tests/actors/test_router.c", "tests/actors/router_bed.c"]
-        return self.link("router", SWARM + mine, self.check + self.xxhash)
+        others = [s for s in self.all if not s.startswith("tests/swarm/")]
+        return self.link("router", others + mine, self.check + self.xxhash)
 
     def plant(self, old, new):
         """Returns the file and what it was, to be put back."""
-        hits = [(p, p.read_text()) for p in self.sources(["actors/*.c"])]
+        hits = [(p, p.read_text()) for p in sorted(self.root.glob("actors/*.c"))]
         hits = [(p, text) for p, text in hits if old in text]
         count = sum(text.count(old) for _, text in hits)
         if count != 1:
@@ -255,10 +252,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--cc", default="cc")
+    parser.add_argument("--sources", nargs="+", required=True, help="of the swarm and of what it links")
     parser.add_argument("--seeds", type=int, default=2000)
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     args = parser.parse_args()
-    tree = Tree(args.build.resolve(), args.cc)
+    tree = Tree(args.build.resolve(), args.cc, args.sources)
     said = found_by_swarm(tree, 100)
     if said is not None:
         print(f"without any planted bug: {said}")
