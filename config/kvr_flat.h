@@ -50,8 +50,11 @@ struct kvr_flat_source {
 };
 /* NULL: nobody has it. */
 const struct kvr_node *kvr_flat_child(const struct kvr_flat_source *, const char *key);
-bool kvr_flat_is_true(const struct kvr_node *);
 
+/* flat_assign.c. LMCache's rule of truth, whatever the value looks like. */
+bool kvr_flat_is_true(const struct kvr_node *);
+/* What cannot be converted is an error; of a variable a warning, and nothing changes. */
+void kvr_flat_assign(struct kvr_load *, const struct kvr_flat_key *, const struct kvr_node *);
 /* One of LMCache's keys, wherever it stands there, in a configuration of its form. False: none. */
 bool kvr_flat_set(struct kvr_load *, const char *name, const char *text);
 /* flat_plugins.c: the stores in their order; none: an error was noted. ret has KVR_TIERS_MAX places. */
