@@ -3,10 +3,11 @@
  * Who may run: whoever holds the guard. What runs: the local queue, at most KVR_DOMAIN_STEPS
  * messages each time, so that the thread of a caller is not kept for the work of others.
  *
- * Messages to workers are posted after the guard is free, and callers are woken after it. Posting wakes
- * the worker, which on a busy machine runs at once and answers; were the guard still taken, its answer
- * would have to go through the inbox, and the next call of a caller would have to sleep. Their order is kept all the same: whoever leaves with such messages takes post_lock
- * while he still has the guard, so the runs post in the order in which they ran.
+ * Messages to workers are posted after the guard is free, and callers are woken after it. Posting
+ * wakes the worker, which on a busy machine runs at once and answers; were the guard still taken, its
+ * answer would have to go through the inbox, and the next call of a caller would have to sleep. Their
+ * order is kept all the same: whoever leaves with such messages takes post_lock while he still has
+ * the guard, so the runs post in the order in which they ran.
  */
 #include "kvr_domain_own.h"
 

@@ -190,7 +190,8 @@ enum kvr_count {
 	/* metrics */ \
 	X(OP_STAT,     NONE,  SAME,     uint8_t kind; int8_t err; uint16_t spare; uint32_t n; uint32_t n_ok; uint32_t took_us; uint64_t bytes;) \
 	X(COUNT,       NONE,  SAME,     uint32_t what; uint32_t tier; uint64_t n;) \
-	/* one per PART_DONE to the router: n keys = ok + miss + error{err}; never handed out: dropped{err}; waited_us: kvr_short_us */ \
+	/* one per PART_DONE to the router: n = ok + miss + error{err}, or dropped{err} where no lane had it */ \
+	/* waited_us is kvr_short_us's */ \
 	X(PART_STAT,   NONE,  SAME,     uint8_t tier; uint8_t verb; int8_t err; uint8_t dropped; uint16_t n; uint16_t n_ok; uint16_t n_miss; uint16_t waited_us; uint32_t took_us; uint64_t bytes;) \
 	/* the canary: metrics say when (to the facade), the facade what became of it */ \
 	X(CANARY,      NONE,  SAME,     uint32_t tier; uint32_t round;) \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names are .instance.pid.n.kvrs, hidden, for they are no files for people. As with traces, who lives is known by the lock: containers share
- * /dev/shm and each has a process 1.
+ * Names are .instance.pid.n.kvrs, hidden, for they are no files for people. As with traces, who lives is
+ * known by the lock: containers share /dev/shm and each has a process 1.
  */
 #include "kvr_page.h"
 

@@ -9,9 +9,10 @@
 #include "kvr_connector.h"
 #include "kvr_why.h"
 
-/*   name        as it is written   given in o                                   why not, where a store has no better words */
+/* name, as it is written, whether it is given in o, why not where a store has no better words */
 #define KVR_SETTING_TABLE(X)                                                                       \
-	X(LOGIN,      "user, password", o->user != NULL || o->password != NULL, "the store has no login") \
+	X(LOGIN,      "user, password", o->user != NULL || o->password != NULL,                    \
+	    "the store has no login")                                                              \
 	X(TLS,        "tls",            kvr_tls_given(&o->tls), "it is not spoken to over TLS")    \
 	X(SENTINEL,   "sentinel",       kvr_sentinel_given(&o->sentinel),                          \
 	    "only a redis-sentinel:// URL asks sentinels")                                         \
