@@ -37,6 +37,8 @@ instance(struct kvr_walk *x)
 	    x->more->healthy);
 	gauge(x, "ready", "1: operations are taken, whatever the state of tiers", x->more->ready);
 	gauge(x, "operations_in_flight", "Operations that are not complete", x->more->n_flying);
+	gauge(x, "operations_unfinished",
+	    "Operations that are not complete, or still write to a tier", x->s->router.n_ops);
 	gauge(x, "puts_in_flight", "Keys that are being put", x->more->n_puts);
 	gauge(x, "keys_not_quiet", "Keys whose memory is in use", x->more->not_quiet);
 	gauge(x, "parts_in_flight", "Parts of operations on their way", x->s->router.n_parts);

@@ -169,6 +169,8 @@ phases(struct bench *b)
 			status = bench_open(b);
 		if (status == CLI_OK)
 			status = bench_read(b, &b->phase[BENCH_COLD]);
+		if (status == CLI_OK)
+			status = bench_rest(b);
 	}
 	if (status == CLI_OK)
 		status = bench_read(b, &b->phase[BENCH_WARM]);

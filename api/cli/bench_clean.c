@@ -25,15 +25,18 @@ bench_close(struct bench *b)
 
 /* ---- metrics, write-back ---- */
 
+/* NULL: there is none, or a signal wants the bench to end; said. */
 static char *
-metrics_text(struct kvr *kvr)
+metrics_text(struct bench *b)
 {
-	size_t need =
-	    kvr_metrics_snapshot(kvr, KVR_METRICS_PROMETHEUS, NULL, 0) + 4096; /* counters grow by digits meanwhile */
-	char *text = malloc(need);
+	/* Counters grow by digits meanwhile. */
+	size_t need = kvr_metrics_snapshot(b->kvr, KVR_METRICS_PROMETHEUS, NULL, 0) + 4096;
+	char *text = bench_stopped() ? NULL : malloc(need);
 
 	if (text != NULL)
-		kvr_metrics_snapshot(kvr, KVR_METRICS_PROMETHEUS, text, need);
+		kvr_metrics_snapshot(b->kvr, KVR_METRICS_PROMETHEUS, text, need);
+	else
+		cli_fail(&b->cli, bench_stopped() ? "interrupted" : "no memory for the metrics");
 	return text;
 }
 
@@ -45,8 +48,11 @@ bench_keep_metrics(struct bench *b, const char *name)
 	if (b->metrics == NULL)
 		return CLI_OK;
 	snprintf(path, sizeof(path), "%s/%s.prom", b->metrics, name);
-	char *text = metrics_text(b->kvr);
-	FILE *f = text == NULL ? NULL : fopen(path, "w");
+	char *text = metrics_text(b);
+
+	if (text == NULL)
+		return CLI_ERROR;
+	FILE *f = fopen(path, "w");
 	bool ok = f != NULL && fputs(text, f) >= 0;
 
 	if (f != NULL)
@@ -68,6 +74,14 @@ counter(const char *text, const char *begin)
 			sum += strtoull(value + 2, NULL, 10);
 	}
 	return sum;
+}
+
+static uint64_t
+gauge(const char *text, const char *begin)
+{
+	const char *at = strstr(text, begin);
+
+	return at == NULL ? 0 : strtoull(at + strlen(begin), NULL, 10);
 }
 
 static uint64_t
@@ -149,28 +163,32 @@ bench_plan(struct bench *b)
 	return CLI_OK;
 }
 
+static uint64_t
+patience_ns(const struct bench *b)
+{
+	return KVR_MAX(b->config->timeouts.put_ns, KVR_SEC(10));
+}
+
+static const struct timespec nap = { .tv_nsec = 1000000 };
+
 /* Until at most `most` chunks are behind. */
 int
 bench_settle(struct bench *b, uint64_t most)
 {
 	struct bench_sum *s = &b->phase[BENCH_DRAIN];
-	uint64_t from_ns = kvr_now_ns(), left = UINT64_MAX;
-	uint64_t until_ns = from_ns + KVR_MAX(b->config->timeouts.put_ns, KVR_SEC(10));
-	const struct timespec nap = { .tv_nsec = 1000000 };
+	uint64_t from_ns = kvr_now_ns(), until_ns = from_ns + patience_ns(b);
+	const char *tier = "";
+	char *text;
 
-	for (;;) {
-		const char *tier = "";
-		char *text = metrics_text(b->kvr);
+	while ((text = metrics_text(b)) != NULL) {
+		uint64_t left = behind(b, text, &tier);
 
-		if (text == NULL)
-			return cli_fail(&b->cli, "no memory for the metrics");
-		left = behind(b, text, &tier);
 		read_metrics(b, text);
 		free(text);
-		if (bench_stopped())
-			return cli_fail(&b->cli, "interrupted");
-		if (left <= most)
-			break;
+		if (left <= most) {
+			s->busy_ns += kvr_now_ns() - from_ns;
+			return CLI_OK;
+		}
 		if (kvr_now_ns() > until_ns)
 			return cli_fail(&b->cli, "tier %s is %llu chunks behind after %llu s", tier,
 			    (unsigned long long)left,
@@ -178,8 +196,31 @@ bench_settle(struct bench *b, uint64_t most)
 		bench_progress(b, s->name, b->written - left, b->written);
 		nanosleep(&nap, NULL);
 	}
-	s->busy_ns += kvr_now_ns() - from_ns;
-	return CLI_OK;
+	return CLI_ERROR;
+}
+
+/*
+ * Until nothing goes on. A read that found a chunk in a slow tier has its answer before the chunk
+ * is in the fast tiers, so without this a warm read would be warm for some of the chunks only.
+ */
+int
+bench_rest(struct bench *b)
+{
+	uint64_t until_ns = kvr_now_ns() + patience_ns(b);
+	char *text;
+
+	while ((text = metrics_text(b)) != NULL) {
+		uint64_t unfinished = gauge(text, "\nkvrelay_operations_unfinished ");
+
+		free(text);
+		if (unfinished == 0)
+			return CLI_OK;
+		if (kvr_now_ns() > until_ns)
+			return cli_fail(&b->cli, "%llu operations still write what was read",
+			    (unsigned long long)unfinished);
+		nanosleep(&nap, NULL);
+	}
+	return CLI_ERROR;
 }
 
 /* ---- removal ---- */

@@ -80,6 +80,8 @@ int bench_close(struct bench *);
 int bench_plan(struct bench *);
 /* Until at most `most` chunks are missing in a tier that is written; reads the metrics, too. */
 int bench_settle(struct bench *, uint64_t most);
+/* Until what was read from a slow tier lies in the fast ones, too. CLI_ERROR: said. */
+int bench_rest(struct bench *);
 /* Into the directory of --metrics, when there is one. */
 int bench_keep_metrics(struct bench *, const char *name);
 /* From every tier, by an instance of its own. CLI_ERROR: said, with how to find what is left. */
