@@ -3,36 +3,29 @@
 add_executable(kvr_hyperpod_daemon ../harness/kvr_hyperpod_daemon.c ../harness/kvr_hyperpod_ask.c
   ../harness/kvr_hyperpod_keep.c)
 target_link_libraries(kvr_hyperpod_daemon PRIVATE kvr_build Threads::Threads)
-set(hyperpod_server ../harness/kvr_hyperpod_server.c)
 
-function(kvr_hyperpod_test name label)
-  kvr_test(${name} SOURCES ${ARGN} ${hyperpod_server}
-    LAYERS ${layers} LIBS kvr_golden ${libs} LABELS hyperpod ${label})
-  string(REPLACE "." "_" target "test_${name}")
-  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/connectors/table)
-  target_compile_definitions(${target} PRIVATE
-    KVR_HYPERPOD_DAEMON="$<TARGET_FILE:kvr_hyperpod_daemon>")
-  add_dependencies(${target} kvr_hyperpod_daemon)
-endfunction()
+# Starts it.
+add_library(kvr_hyperpod_server STATIC ../harness/kvr_hyperpod_server.c)
+target_include_directories(kvr_hyperpod_server PUBLIC ../harness)
+target_link_libraries(kvr_hyperpod_server PRIVATE kvr_build)
+target_compile_definitions(kvr_hyperpod_server PRIVATE KVR_HYPERPOD_DAEMON="$<TARGET_FILE:kvr_hyperpod_daemon>")
+add_dependencies(kvr_hyperpod_server kvr_hyperpod_daemon)
 
-kvr_connector_test(connectors.hyperpod_answer unit test_hyperpod_answer.c)
+kvr_connector_test(connectors.hyperpod_answer unit SOURCES test_hyperpod_answer.c
+  INCLUDES connectors connectors/wire runtime/base)
 # In a build with libcurl too: the object that calls it gives way to that of a build without.
 kvr_test(connectors.http_none SOURCES test_http_none.c
   ${PROJECT_SOURCE_DIR}/connectors/wire/kvr_httpc_lib_none.c
   $<FILTER:$<TARGET_OBJECTS:kvr_wire>,EXCLUDE,kvr_httpc_lib>
-  LAYERS base connectors LIBS ${libs} ${kvr_tls} LABELS unit hyperpod)
-foreach(target IN ITEMS hyperpod_answer http_none)
-  foreach(dir IN ITEMS connectors connectors/table connectors/wire runtime/base)
-    target_include_directories(test_connectors_${target} PRIVATE ${PROJECT_SOURCE_DIR}/${dir})
-  endforeach()
-endforeach()
+  LAYERS base connectors INCLUDES connectors connectors/table connectors/wire runtime/base
+  LIBS ${libs} ${kvr_tls} LABELS unit hyperpod)
 
 if(NOT kvr_curl)
   return()
 endif()
-kvr_hyperpod_test(connectors.conformance_hyperpod conformance subject_hyperpod.c ${conformance})
+kvr_connector_test(connectors.conformance_hyperpod hyperpod conformance SOURCES subject_hyperpod.c
+  LIBS kvr_conformance kvr_hyperpod_server)
 foreach(noun IN ITEMS hyperpod hyperpod_segment hyperpod_faults)
-  kvr_hyperpod_test(connectors.${noun} "" test_${noun}.c ../harness/kvr_peer.c)
-  target_include_directories(test_connectors_${noun} PRIVATE ${PROJECT_SOURCE_DIR}/connectors/wire
-    ${PROJECT_SOURCE_DIR}/runtime/base)
+  kvr_connector_test(connectors.${noun} hyperpod SOURCES test_${noun}.c INCLUDES connectors/wire runtime/base
+    LIBS kvr_hyperpod_server)
 endforeach()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The stores that speak RESP, and all of them against a Valkey server where one is installed.
-kvr_redis_test(connectors.valkey test_valkey.c)
-set_tests_properties(connectors.valkey PROPERTIES LABELS "redis;valkey")
+kvr_connector_test(connectors.valkey redis valkey SOURCES test_valkey.c)
 
 foreach(t IN ITEMS redis redis_golden redis_resp3 valkey conformance_redis conformance_valkey)
   add_test(NAME connectors.${t}_on_valkey COMMAND test_connectors_${t}
@@ -11,6 +10,5 @@ foreach(t IN ITEMS redis redis_golden redis_resp3 valkey conformance_redis confo
 endforeach()
 
 # The one test that sees stores and configuration.
-kvr_test(connectors.schemes SOURCES test_schemes.c LAYERS ${layers} config
+kvr_test(connectors.schemes SOURCES test_schemes.c LAYERS ${layers} config INCLUDES connectors/table
   LIBS ${libs} PkgConfig::CJSON LABELS unit)
-target_include_directories(test_connectors_schemes PRIVATE ${PROJECT_SOURCE_DIR}/connectors/table)

@@ -9,8 +9,7 @@ foreach(noun IN ITEMS dial dial_six)
   target_sources(test_wire_${noun} PRIVATE names.c)
 endforeach()
 if(kvr_tls)
-  kvr_test(wire.stream_tls SOURCES test_stream_tls.c ../harness/kvr_test_ca.c
-    ../harness/kvr_redis_server.c LAYERS base wire
+  kvr_test(wire.stream_tls SOURCES test_stream_tls.c LAYERS base wire
     LIBS PkgConfig::HIREDIS PkgConfig::XXHASH LABELS unit tls)
   target_include_directories(test_wire_stream_tls PRIVATE ${PROJECT_SOURCE_DIR}/connectors/table)
 endif()
