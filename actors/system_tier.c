@@ -142,6 +142,7 @@ kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t 
 	opts.n_groups = sys->opt.n_groups;
 	opts.fingerprint = sys->opt.fingerprint;
 	opts.slot_bytes = sys->opt.slot_bytes;
+	opts.staging = (struct kvr_span){ sys->opt.ledger->staging, sys->opt.ledger->staging_bytes };
 	opts.audit.line = audit_line;
 	opts.audit.arg = sys;
 	if (opts.audit.mode != KVR_AUDIT_OFF)

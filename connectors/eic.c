@@ -81,7 +81,7 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
 	if (err != KVR_OK)
 		snprintf(c->why, sizeof(c->why), "%s", kvr_err_text(err));
 	else
-		err = kvr_eic_load(store, c->why, sizeof(c->why));
+		err = kvr_eic_load(store, until_ns, kick, c->why, sizeof(c->why));
 	if (err == KVR_OK)
 		err = probe(c);
 	if (err == KVR_OK) {

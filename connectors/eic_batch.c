@@ -36,6 +36,15 @@ err_of(struct kvr_connector *c, const char *call, int32_t code)
 	return known ? errs[code] : KVR_E_REFUSED;
 }
 
+/* Whether the SDK may move it without a copy of its own. Headers and a caller's memory never. */
+static bool
+is_registered(const struct kvr_store *s, const void *at, uint64_t len)
+{
+	uintptr_t from = (uintptr_t)at, base = (uintptr_t)s->staging.at;
+	return s->registered && from >= base && from - base <= s->staging.len &&
+	       len <= s->staging.len - (from - base);
+}
+
 static void
 add(struct kvr_connector *c, const struct kvr_item *item, const char *tail, void *at, uint64_t len)
 {
@@ -43,7 +52,9 @@ add(struct kvr_connector *c, const struct kvr_item *item, const char *tail, void
 	snprintf(c->name[i], sizeof(c->name[i]), "%s%.*s%s", c->store->prefix,
 	    (int)item->key_len, item->key, tail);
 	c->key[i] = c->name[i];
-	c->buffer[i] = (struct kvr_eic_buffer){ at, len };
+	c->buffer[i] = (struct kvr_eic_buffer){
+		.at = at, .len = len, .registered = is_registered(c->store, at, len)
+	};
 	c->code[i] = KVR_EIC_FAILED;
 }
 

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The adapter of EIC's SDK: found, held against our version, and asked for a client. */
+/*
+ * The adapter of EIC's SDK: found, held against our version, and asked for a client, which gets to
+ * know the memory that payloads lie in. Every dial that finds none tries all of it anew, for what
+ * was wrong may have been put right meanwhile.
+ */
 #include "kvr_eic.h"
+#include "kvr_stop.h"
 
 #include <dlfcn.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,17 +54,58 @@ make_client(struct kvr_store *s, char *why, size_t why_cap)
 	return KVR_E_DOWN;
 }
 
-enum kvr_err
-kvr_eic_load(struct kvr_store *s, char *why, size_t why_cap)
+/*
+ * LMCache ends the process when this fails. Values could go on through copies of the SDK's own, but
+ * somebody has asked for GDR, and would get something slower in silence.
+ */
+static enum kvr_err
+register_staging(struct kvr_store *s, char *why, size_t why_cap)
 {
-	enum kvr_err err = KVR_OK;
-	pthread_mutex_lock(&s->lock);
+	char cause[160] = "the adapter cannot register memory";
+	if (s->opts.trans_type != KVR_EIC_GDR || s->staging.len == 0)
+		return KVR_OK;
+	int rc = s->sdk->reg == NULL
+	    ? -1 : s->sdk->reg(s->client, s->staging.at, s->staging.len, cause, sizeof(cause));
+	s->registered = rc == 0;
+	if (rc == 0)
+		return KVR_OK;
+	snprintf(why, why_cap, "GDR wants memory.staging registered: %s; eic.trans_type 2 does "
+	    "without", cause);
+	return KVR_E_DOWN;
+}
+
+/* An init that hangs holds its lane, and must not hold the others, which wait for the same. */
+static enum kvr_err
+lock(struct kvr_store *s, uint64_t until_ns, struct kvr_kick *kick, char *why, size_t why_cap)
+{
+	while (pthread_mutex_trylock(&s->lock) != 0) {
+		struct pollfd p = { .fd = kick != NULL ? kick->fd : -1, .events = POLLIN };
+		enum kvr_err err = kvr_stop(kick, until_ns);
+		if (err != KVR_OK) {
+			snprintf(why, why_cap, "another lane waits for the SDK's init");
+			return err;
+		}
+		(void)poll(&p, 1, 1);
+	}
+	return KVR_OK;
+}
+
+enum kvr_err
+kvr_eic_load(
+    struct kvr_store *s, uint64_t until_ns, struct kvr_kick *kick, char *why, size_t why_cap)
+{
+	enum kvr_err err = lock(s, until_ns, kick, why, why_cap);
+	if (err != KVR_OK)
+		return err;
 	if (s->client == NULL) {
-		/* What was wrong may have been put right meanwhile. */
-		kvr_eic_unload(s);
 		err = load(s, why, why_cap);
 		if (err == KVR_OK)
 			err = make_client(s, why, why_cap);
+		if (err == KVR_OK)
+			err = register_staging(s, why, why_cap);
+		/* Else the next dial would find a client that is not what was asked for. */
+		if (err != KVR_OK)
+			kvr_eic_unload(s);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return err;
@@ -67,10 +114,13 @@ kvr_eic_load(struct kvr_store *s, char *why, size_t why_cap)
 void
 kvr_eic_unload(struct kvr_store *s)
 {
+	if (s->registered && s->sdk->unreg != NULL)
+		s->sdk->unreg(s->client, s->staging.at, s->staging.len);
 	if (s->client != NULL)
 		s->sdk->close(s->client);
 	if (s->library != NULL)
 		dlclose(s->library);
 	s->client = s->library = NULL;
 	s->sdk = NULL;
+	s->registered = false;
 }

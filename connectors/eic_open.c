@@ -68,6 +68,7 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_w
 	s->n_groups = o->n_groups;
 	s->opts = o->eic;
 	s->ns = o->eic.ns != NULL ? o->eic.ns : "";
+	s->staging = o->staging;
 	s->rules = (struct kvr_frame_rules){
 		.format = KVR_FORMAT_LMCACHE, .n_groups = o->n_groups, .spoil = o->spoil
 	};

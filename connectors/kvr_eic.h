@@ -16,7 +16,7 @@
 #define KVR_EIC_PREFIX_MAX 256U
 #define KVR_EIC_META       "_meta"
 #define KVR_EIC_NAME_MAX   (KVR_EIC_PREFIX_MAX + KVR_KEY_LEN_MAX + sizeof(KVR_EIC_META))
-#define KVR_EIC_GROUP      128U /* chunks of one call; each may be two keys */
+#define KVR_EIC_GROUP      (KVR_EIC_KEYS_MAX / 2) /* chunks of one call; each may be two keys */
 
 struct kvr_store {
 	uint32_t magic;
@@ -25,11 +25,13 @@ struct kvr_store {
 	struct kvr_frame_rules rules;
 	struct kvr_eic_opts opts;
 	const char *ns;
+	struct kvr_span staging; /* of the instance; none: nothing is registered */
 	char prefix[KVR_EIC_PREFIX_MAX + 1];
 	char endpoint[512];
 	/* Made by the first dial, kept until close. Under lock. */
 	pthread_mutex_t lock;
 	void *library, *client;
+	bool registered; /* staging, with this client */
 	const struct kvr_eic_sdk *sdk;
 };
 
@@ -53,8 +55,9 @@ struct kvr_connector {
 /* eic_open.c */
 enum kvr_err kvr_eic_open(
     const struct kvr_store_opts *, struct kvr_store **ret, char *why, size_t why_cap);
-/* eic_library.c: loads the adapter and makes a client, once. DOWN with a sentence. */
-KVR_MUST_USE enum kvr_err kvr_eic_load(struct kvr_store *, char *why, size_t why_cap);
+/* eic_library.c: loads the adapter and makes a client, once. DOWN, TIMEOUT or CANCELLED with a sentence. */
+KVR_MUST_USE enum kvr_err kvr_eic_load(
+    struct kvr_store *, uint64_t until_ns, struct kvr_kick *, char *why, size_t why_cap);
 void kvr_eic_unload(struct kvr_store *);
 /* eic_batch.c */
 enum kvr_err kvr_eic_run(struct kvr_connector *, enum kvr_verb, struct kvr_item *, uint32_t n);

@@ -10,14 +10,15 @@
  * KVR_EIC_LIBRARY from where the loader looks. What the members are to the SDK:
  *
  *     open    Client(), InitOption{log_dir, log_level, transport_type, flag_file}, init()
+ *     reg     register_memory(buffers, MemoryInfo{type, cuda_id})
  *     mset    mset(keys, buffers, SetOption{ns, ttl_second})
  *     mget    mget(keys, GetOption{ns}, buffers)
  *     mexist  mexist(keys, ExistOption{ns})
  *     mdel    mdel(keys, DelOption{ns})
  *
- * Calls of one client come from several threads at once; an adapter whose SDK cannot do that locks.
- * They may block as long as the SDK does: it is never handed a caller's memory, only staging.
- * Buffers are host memory and not registered.
+ * The four calls with keys come from several threads at once; an adapter whose SDK cannot do that
+ * locks. They may block as long as the SDK does: it is never handed a caller's memory, only staging,
+ * which is host memory. An adapter over the SDK's Python module is in connectors/adapter.
  */
 #ifndef KVR_EIC_SDK_H
 #define KVR_EIC_SDK_H
@@ -25,14 +26,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KVR_EIC_ABI     1U
+#define KVR_EIC_ABI     2U
 #define KVR_EIC_LIBRARY "libkvr_eic.so"
+#define KVR_EIC_KEYS_MAX 256U /* of one call */
+
+enum kvr_eic_trans { KVR_EIC_TCP = 0, KVR_EIC_RDMA = 2, KVR_EIC_GDR = 3 };
 
 /* Texts may be NULL: not given. They live as long as the client. */
 struct kvr_eic_options {
 	uint32_t    size; /* of this struct, as kvrelay knows it */
 	int32_t     log_level;
-	int32_t     trans_type;  /* 0 TCP, 2 RDMA, 3 GDR */
+	int32_t     trans_type;  /* enum kvr_eic_trans */
 	uint32_t    spare;
 	const char *instance_id; /* UUID of the cluster */
 	const char *endpoint;    /* "host:port;host:port" */
@@ -51,6 +55,8 @@ enum kvr_eic_code {
 struct kvr_eic_buffer {
 	void    *at;  /* mset: only read */
 	uint64_t len; /* mget: in: room; out: length of the value, of which the room has the start */
+	uint32_t registered; /* 1: all of it lies in what reg was told of */
+	uint32_t spare;
 };
 
 struct kvr_eic_sdk {
@@ -58,8 +64,8 @@ struct kvr_eic_sdk {
 	uint32_t size; /* of this struct, as the adapter knows it */
 
 	/*
-	 * 0: good. Else why has a sentence. The four batch calls: 0: codes[] has one for each key;
-	 * else the call itself failed and nothing in codes[] counts.
+	 * 0: good. Else why has a sentence. The four calls with keys: 0: codes[] has one for each
+	 * key; else the call itself failed and nothing in codes[] counts.
 	 */
 	int (*open)(const struct kvr_eic_options *, void **ret_client, char *why, size_t why_cap);
 	void (*close)(void *client);
@@ -72,6 +78,14 @@ struct kvr_eic_sdk {
 	    void *client, const char *ns, uint32_t n, const char *const *keys, int32_t *codes);
 	int (*mdel)(
 	    void *client, const char *ns, uint32_t n, const char *const *keys, int32_t *codes);
+
+	/*
+	 * With KVR_EIC_GDR: memory for direct transfers, told once, between open and the first call
+	 * with keys, and taken back after the last one. reg answers as open does; NULL: this adapter
+	 * has no GDR. unreg NULL: it ends with the client.
+	 */
+	int (*reg)(void *client, void *at, uint64_t len, char *why, size_t why_cap);
+	void (*unreg)(void *client, void *at, uint64_t len);
 };
 
 typedef const struct kvr_eic_sdk *kvr_eic_sdk_fn(void);

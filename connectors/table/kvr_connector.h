@@ -203,6 +203,7 @@ struct kvr_store_opts {
 	bool        no_chunk_meta;   /* save_chunk_meta false: no header in front of the payload */
 	const char *tmp_dir;         /* relative directory for temporary files; NULL: none */
 	bool        direct;          /* a file tier's files past the page cache, where that works */
+	struct kvr_span staging;     /* where payloads of those lie that cannot GIVE_UP; outlives the store */
 	uint64_t    slot_bytes;      /* a full chunk, where a header-less read has to know it */
 	struct kvr_tls_opts tls;
 	struct kvr_sentinel_opts sentinel;

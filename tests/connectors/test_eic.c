@@ -1,66 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* eic:// over a fake of the SDK: LMCache's two keys, what the SDK is told, and what it may answer. */
-#include "kvr_eic_fake.h"
+#include "kvr_eic_bed.h"
 #include "kvr_le.h"
-#include "kvr_eic_sdk.h"
-#include "kvr_redis_bed.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
-
-enum { LEN = 2 * 12 * 4 * 16 * 2, HEAD = 28 };
-
-static const struct kvr_meta chunk = { .memfmt = KVR_MEMFMT_KV_2LTD, .n_groups = 1,
-	.group = { { .dtype = KVR_DTYPE_BFLOAT16, .n_dims = 4, .dim = { 2, 12, 4, 16 } } } };
-
-static struct kvr_eic_fake      *fake;
-static const struct kvr_eic_sdk *sdk;
-
-/* The same object that the store loads, so its knobs are these. */
-static void
-look(void)
-{
-	void *library = dlopen(KVR_EIC_FAKE, RTLD_NOW), *found;
-	kvr_eic_sdk_fn *get;
-	ck_assert_msg(library != NULL, "%s", dlerror());
-	fake = dlsym(library, "kvr_eic_fake");
-	found = dlsym(library, "kvr_eic_sdk");
-	memcpy(&get, &found, sizeof(get));
-	sdk = get();
-}
-
-static struct kvr_store_opts
-eic_opts(void)
-{
-	struct kvr_store_opts opts =
-	    bed_opts("eic://10.0.0.1:12500;10.0.0.2:12500/", KVR_FORMAT_LMCACHE);
-	opts.eic.library = KVR_EIC_FAKE;
-	opts.eic.ns = "team";
-	return opts;
-}
-
-static void
-up(struct bed *b)
-{
-	struct kvr_store_opts opts = eic_opts();
-	look();
-	bed_up(b, &opts);
-}
-
-static int32_t
-one(struct bed *b, enum kvr_verb verb, const char *key, void *at, size_t len)
-{
-	struct kvr_meta meta = verb == KVR_VERB_PUT ? chunk : (struct kvr_meta){ 0 };
-	struct kvr_item item = { .key = key, .key_len = (uint32_t)strlen(key),
-		.span = { at, len }, .raw_len = len, .meta = &meta };
-	bed_ok(b, verb, &item, 1);
-	return kvr_item_status(&item);
-}
 
 static void
 stored(const char *key, void *at, uint64_t len)
 {
-	struct kvr_eic_buffer b = { at, len };
+	struct kvr_eic_buffer b = { .at = at, .len = len };
 	int32_t code = -1;
 	ck_assert_int_eq(sdk->mget(NULL, "team", 1, &key, &b, &code), 0);
 	ck_assert_int_eq(code, KVR_EIC_OK);
@@ -89,8 +37,7 @@ START_TEST(a_chunk_is_two_keys_as_lmcache_has_them)
 	ck_assert_mem_eq(in, out, LEN);
 	ck_assert_int_eq(one(&b, KVR_VERB_DEL, "m@1@0@1@bfloat16", NULL, 0), KVR_OK);
 	ck_assert_int_eq(one(&b, KVR_VERB_STAT, "m@1@0@1@bfloat16", NULL, 0), KVR_E_MISS);
-	bed_down(&b);
-	ck_assert_uint_eq(atomic_load(&fake->clients), 0);
+	down(&b);
 }
 END_TEST
 
@@ -167,13 +114,13 @@ START_TEST(wrong_sizes_and_headers_are_never_a_hit)
 	ck_assert_int_eq(one(&b, KVR_VERB_GET, "k", out, LEN), KVR_E_LENGTH);
 	atomic_store(&fake->longer, 0);
 	/* A payload that is shorter than its header says. */
-	const struct kvr_eic_buffer half = { in, LEN / 2 };
+	const struct kvr_eic_buffer half = { .at = in, .len = LEN / 2 };
 	const char *payload = "k";
 	ck_assert_int_eq(sdk->mset(NULL, "team", -1, 1, &payload, &half, &code), 0);
 	ck_assert_int_eq(one(&b, KVR_VERB_GET, "k", out, LEN), KVR_E_LENGTH);
 	/* A header whose first number is not its own length is another writer's. */
 	kvr_le32_put(head, LEN);
-	const struct kvr_eic_buffer other = { head, HEAD };
+	const struct kvr_eic_buffer other = { .at = head, .len = HEAD };
 	ck_assert_int_eq(sdk->mset(NULL, "team", -1, 1, &key, &other, &code), 0);
 	ck_assert_int_eq(one(&b, KVR_VERB_GET, "k", out, LEN), KVR_E_CORRUPT);
 	bed_down(&b);
@@ -220,7 +167,7 @@ START_TEST(a_library_that_is_missing_or_another_says_what_to_do)
 	check_dial("/no/such/libkvr_eic.so", "install an adapter of EIC's SDK");
 	check_dial(NULL, "libkvr_eic.so");
 	check_dial("libm.so.6", "no adapter");
-	check_dial(KVR_EIC_OTHER, "version 99 of the interface, not 1");
+	check_dial(KVR_EIC_OTHER, "version 99 of the interface, not 2");
 	atomic_store(&fake->fail_open, 7);
 	check_dial(KVR_EIC_FAKE, "the fake refuses");
 	atomic_store(&fake->fail_open, 0);
@@ -253,6 +200,43 @@ START_TEST(a_call_that_stalls_is_why_callers_memory_is_not_lent)
 }
 END_TEST
 
+static void *
+dial_in_a_thread(void *arg)
+{
+	struct bed *b = arg;
+	ck_assert_int_eq(b->ops->dial(b->store, bed_in(BED_LONG), NULL, &b->lane, b->why,
+	                     sizeof(b->why)), KVR_OK);
+	return NULL;
+}
+
+START_TEST(an_init_that_hangs_holds_no_other_lane)
+{
+	struct kvr_store_opts opts = eic_opts();
+	struct kvr_connector *second = NULL;
+	struct bed b = { .ops = &kvr_eic_ops };
+	pthread_t thread;
+	uint64_t one = 1;
+	look();
+	b.kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ck_assert_int_eq(b.ops->open(&opts, &b.store, b.why, sizeof(b.why)), KVR_OK);
+	atomic_store(&fake->hold, 1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, dial_in_a_thread, &b), 0);
+	while (atomic_load(&fake->held) == 0)
+		usleep(500);
+	char why[256] = "";
+	ck_assert_int_eq(b.ops->dial(b.store, bed_in(KVR_MS(30)), &b.kick, &second, why,
+	                     sizeof(why)), KVR_E_TIMEOUT);
+	ck_assert_msg(strstr(why, "another lane") != NULL, "%s", why);
+	b.kick.target = KVR_KICK_ALL;
+	ck_assert_int_eq(write(b.kick.fd, &one, sizeof(one)), sizeof(one));
+	ck_assert_int_eq(b.ops->dial(b.store, bed_in(BED_LONG), &b.kick, &second, why,
+	                     sizeof(why)), KVR_E_CANCELLED);
+	atomic_store(&fake->hold, 0);
+	pthread_join(thread, NULL);
+	down(&b);
+}
+END_TEST
+
 START_TEST(urls_and_settings_that_cannot_be_meant_are_refused)
 {
 	static const char *const bad[] = { "eic://", "eic:///", "eic://h", "eic://h:1;", "eic://:1",
@@ -280,4 +264,4 @@ KVR_CHECK_MAIN("connectors.eic", a_chunk_is_two_keys_as_lmcache_has_them,
     wrong_sizes_and_headers_are_never_a_hit, a_call_that_fails_ends_the_lane_and_no_more,
     a_library_that_is_missing_or_another_says_what_to_do,
     a_call_that_stalls_is_why_callers_memory_is_not_lent,
-    urls_and_settings_that_cannot_be_meant_are_refused)
+    an_init_that_hangs_holds_no_other_lane, urls_and_settings_that_cannot_be_meant_are_refused)

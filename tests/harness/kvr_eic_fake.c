@@ -3,6 +3,7 @@
 #include "kvr_eic_sdk.h"
 
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,9 @@
 
 #ifndef KVR_EIC_FAKE_ABI
 #define KVR_EIC_FAKE_ABI KVR_EIC_ABI
+#endif
+#ifndef KVR_EIC_FAKE_PLAIN
+#define KVR_EIC_FAKE_PLAIN 0
 #endif
 
 struct value {
@@ -25,9 +29,34 @@ struct kvr_eic_fake kvr_eic_fake;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct value   *values;
 
+/* Under lock. */
+__attribute__((format(printf, 1, 2))) static void
+deviation(const char *fmt, ...)
+{
+	struct kvr_eic_fake *f = &kvr_eic_fake;
+	va_list args;
+	va_start(args, fmt);
+	if (atomic_fetch_add(&f->deviations, 1) == 0)
+		vsnprintf(f->first_deviation, sizeof(f->first_deviation), fmt, args);
+	va_end(args);
+}
+
+static void
+hold(void)
+{
+	struct kvr_eic_fake *f = &kvr_eic_fake;
+	if (!atomic_load(&f->hold))
+		return;
+	atomic_fetch_add(&f->held, 1);
+	while (atomic_load(&f->hold))
+		usleep(500);
+	atomic_fetch_sub(&f->held, 1);
+}
+
 static int
 open_client(const struct kvr_eic_options *o, void **ret, char *why, size_t why_cap)
 {
+	hold();
 	int32_t fail = atomic_load(&kvr_eic_fake.fail_open);
 	if (fail != 0) {
 		snprintf(why, why_cap, "the fake refuses");
@@ -62,9 +91,62 @@ close_client(void *client)
 	if (atomic_fetch_sub(&kvr_eic_fake.clients, 1) > 1)
 		return;
 	pthread_mutex_lock(&lock);
+	if (kvr_eic_fake.reg_at != NULL)
+		deviation("closed with memory that is still registered");
 	while (values != NULL)
 		take_out(&values);
 	pthread_mutex_unlock(&lock);
+}
+
+static int
+reg(void *client, void *at, uint64_t len, char *why, size_t why_cap)
+{
+	struct kvr_eic_fake *f = &kvr_eic_fake;
+	int32_t fail = atomic_load(&f->fail_reg);
+	(void)client;
+	if (fail != 0) {
+		snprintf(why, why_cap, "the fake pins no memory");
+		return fail;
+	}
+	pthread_mutex_lock(&lock);
+	if (f->reg_at != NULL || f->trans_type != KVR_EIC_GDR || at == NULL || len == 0)
+		deviation("%zu bytes registered with transport %d, %s", (size_t)len, f->trans_type,
+		    f->reg_at != NULL ? "a second time" : "for the first time");
+	f->reg_at = at;
+	f->reg_len = len;
+	pthread_mutex_unlock(&lock);
+	atomic_fetch_add(&f->regs, 1);
+	return 0;
+}
+
+static void
+unreg(void *client, void *at, uint64_t len)
+{
+	struct kvr_eic_fake *f = &kvr_eic_fake;
+	(void)client;
+	pthread_mutex_lock(&lock);
+	if (f->reg_at != at || f->reg_len != len)
+		deviation("memory taken back that was not registered");
+	f->reg_at = NULL;
+	pthread_mutex_unlock(&lock);
+	atomic_fetch_add(&f->unregs, 1);
+}
+
+/* Under lock. A mark in either direction that is not so would be a wrong transfer, or a slow one. */
+static void
+look_at(uint32_t n, const struct kvr_eic_buffer *buffers)
+{
+	struct kvr_eic_fake *f = &kvr_eic_fake;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct kvr_eic_buffer *b = &buffers[i];
+		uintptr_t from = (uintptr_t)b->at, base = (uintptr_t)f->reg_at;
+		uint32_t inside = f->reg_at != NULL && from >= base &&
+		    from + b->len <= base + f->reg_len;
+		if (b->registered != inside)
+			deviation("buffer %u is marked %u and lies %s", i, b->registered,
+			    inside ? "inside" : "outside");
+		atomic_fetch_add(&f->direct, inside);
+	}
 }
 
 /* Under lock. Where the value is, or where a new one would be put. */
@@ -84,18 +166,17 @@ find(const char *ns, const char *key)
 }
 
 static int
-begin(enum kvr_eic_fake_call call, const char *ns)
+begin(enum kvr_eic_fake_call call, const char *ns, uint32_t n, const struct kvr_eic_buffer *buffers)
 {
 	struct kvr_eic_fake *f = &kvr_eic_fake;
 	atomic_fetch_add(&f->calls, 1);
-	if (atomic_load(&f->hold)) {
-		atomic_fetch_add(&f->held, 1);
-		while (atomic_load(&f->hold))
-			usleep(500);
-		atomic_fetch_sub(&f->held, 1);
-	}
+	hold();
 	pthread_mutex_lock(&lock);
 	snprintf(f->last_ns, sizeof(f->last_ns), "%s", ns);
+	if (n == 0 || n > KVR_EIC_KEYS_MAX)
+		deviation("a call of %u keys", n);
+	if (buffers != NULL)
+		look_at(n, buffers);
 	return atomic_load(&f->fail[call]);
 }
 
@@ -144,7 +225,7 @@ mset(void *client, const char *ns, int64_t ttl_s, uint32_t n, const char *const 
     const struct kvr_eic_buffer *buffers, int32_t *codes)
 {
 	(void)client;
-	int rc = begin(KVR_EIC_FAKE_MSET, ns);
+	int rc = begin(KVR_EIC_FAKE_MSET, ns, n, buffers);
 	kvr_eic_fake.last_ttl_s = ttl_s;
 	for (uint32_t i = 0; rc == 0 && i < n; i++) {
 		if (fails(KVR_EIC_FAKE_MSET, i, &codes[i]))
@@ -160,7 +241,7 @@ mget(void *client, const char *ns, uint32_t n, const char *const *keys,
     struct kvr_eic_buffer *buffers, int32_t *codes)
 {
 	(void)client;
-	int rc = begin(KVR_EIC_FAKE_MGET, ns);
+	int rc = begin(KVR_EIC_FAKE_MGET, ns, n, buffers);
 	for (uint32_t i = 0; rc == 0 && i < n; i++) {
 		const struct value *v = *find(ns, keys[i]);
 		codes[i] = v != NULL ? KVR_EIC_OK : KVR_EIC_NOT_EXIST;
@@ -178,7 +259,7 @@ static int
 mexist(void *client, const char *ns, uint32_t n, const char *const *keys, int32_t *codes)
 {
 	(void)client;
-	int rc = begin(KVR_EIC_FAKE_MEXIST, ns);
+	int rc = begin(KVR_EIC_FAKE_MEXIST, ns, n, NULL);
 	for (uint32_t i = 0; rc == 0 && i < n; i++) {
 		codes[i] = *find(ns, keys[i]) != NULL ? KVR_EIC_OK : KVR_EIC_NOT_EXIST;
 		(void)fails(KVR_EIC_FAKE_MEXIST, i, &codes[i]);
@@ -190,7 +271,7 @@ static int
 mdel(void *client, const char *ns, uint32_t n, const char *const *keys, int32_t *codes)
 {
 	(void)client;
-	int rc = begin(KVR_EIC_FAKE_MDEL, ns);
+	int rc = begin(KVR_EIC_FAKE_MDEL, ns, n, NULL);
 	for (uint32_t i = 0; rc == 0 && i < n; i++) {
 		struct value **at = find(ns, keys[i]);
 		codes[i] = *at != NULL ? KVR_EIC_OK : KVR_EIC_NOT_EXIST;
@@ -207,6 +288,7 @@ kvr_eic_sdk(void)
 {
 	static const struct kvr_eic_sdk sdk = { .abi = KVR_EIC_FAKE_ABI,
 		.size = sizeof(sdk), .open = open_client, .close = close_client, .mset = mset,
-		.mget = mget, .mexist = mexist, .mdel = mdel };
+		.mget = mget, .mexist = mexist, .mdel = mdel,
+		.reg = KVR_EIC_FAKE_PLAIN ? NULL : reg, .unreg = KVR_EIC_FAKE_PLAIN ? NULL : unreg };
 	return &sdk;
 }
