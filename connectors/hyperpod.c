@@ -123,7 +123,8 @@ ask_health(struct kvr_connector *c)
 	KVR_CHECK(i >= 0);
 	kvr_httpc_answer(c->line->http, i, &a);
 	if (a.err != KVR_OK)
-		err = kvr_hp_fail(c, a.err, "%s", a.why);
+		err = kvr_hp_fail(c, a.err, "%s%s", a.why,
+		    a.err == KVR_E_AUTH ? "; tls.ca says whom to believe" : "");
 	else if (a.status == 401 || a.status == 403 || a.status >= 500)
 		err = kvr_hp_odd(c, "GET /health", &a);
 	else if (a.status != 200 && a.status != 404)

@@ -29,3 +29,11 @@ foreach(noun IN ITEMS hyperpod hyperpod_segment hyperpod_faults)
   kvr_connector_test(connectors.${noun} hyperpod SOURCES test_${noun}.c INCLUDES connectors/wire runtime/base
     LIBS kvr_hyperpod_server)
 endforeach()
+if(kvr_tls)
+  # TLS in front of a server that has none.
+  add_library(kvr_tls_front STATIC ../harness/kvr_tls_front.c)
+  target_include_directories(kvr_tls_front PUBLIC ../harness)
+  target_link_libraries(kvr_tls_front PRIVATE kvr_build PUBLIC ${kvr_tls} Threads::Threads)
+  kvr_connector_test(connectors.hyperpod_tls hyperpod tls SOURCES test_hyperpod_tls.c
+    INCLUDES connectors/wire runtime/base LIBS kvr_hyperpod_server kvr_tls_front)
+endif()

@@ -59,18 +59,18 @@ tls_round_trip(struct bed *b, uint32_t n, size_t len)
 {
 	struct load l = load_new(n, 0);
 	size_t words = (n * len + 7) / 8;
-	uint64_t *in = malloc(words * 8), *out = malloc(words * 8);
-	ck_assert(in != NULL && out != NULL);
-	tls_fill(in, words);
-	memset(out, 0, words * 8);
+	uint64_t *sent = malloc(words * 8), *back = malloc(words * 8);
+	ck_assert(sent != NULL && back != NULL);
+	tls_fill(sent, words);
+	memset(back, 0, words * 8);
 	for (uint32_t i = 0; i < n; i++) {
-		l.items[i].span = (struct kvr_span){ (uint8_t *)in + i * len, len };
+		l.items[i].span = (struct kvr_span){ (uint8_t *)sent + i * len, len };
 		l.items[i].raw_len = len;
 	}
 	bed_ok(b, KVR_VERB_PUT, l.items, n);
 	for (uint32_t i = 0; i < n; i++) {
 		bed_status(&l.items[i], KVR_OK);
-		l.items[i].span.at = (uint8_t *)out + i * len;
+		l.items[i].span.at = (uint8_t *)back + i * len;
 	}
 	bed_ok(b, KVR_VERB_EXISTS, l.items, n);
 	bed_ok(b, KVR_VERB_GET, l.items, n);
@@ -78,12 +78,12 @@ tls_round_trip(struct bed *b, uint32_t n, size_t len)
 		bed_status(&l.items[i], KVR_OK);
 		ck_assert_uint_eq(l.items[i].len, len);
 	}
-	ck_assert_msg(memcmp(in, out, n * len) == 0, "%u values of %zu bytes: others", n, len);
+	ck_assert_msg(memcmp(sent, back, n * len) == 0, "%u values of %zu bytes: others", n, len);
 	bed_ok(b, KVR_VERB_DEL, l.items, n);
 	bed_ok(b, KVR_VERB_GET, l.items, n);
 	bed_status(&l.items[n - 1], KVR_E_MISS);
-	free(in);
-	free(out);
+	free(sent);
+	free(back);
 	load_free(&l);
 }
 
