@@ -27,7 +27,8 @@ load(struct kvr_store *s, char *why, size_t why_cap)
 	memcpy(&sdk, &found, sizeof(sdk)); /* C has no cast from an object to a function */
 	s->sdk = found != NULL ? sdk() : NULL;
 	if (s->sdk == NULL) {
-		snprintf(why, why_cap, "eic.library: %s is no adapter, it has no kvr_eic_sdk", path);
+		snprintf(why, why_cap, "eic.library: %s is no adapter, it has no kvr_eic_sdk",
+		    path);
 		return KVR_E_DOWN;
 	}
 	if (s->sdk->abi != KVR_EIC_ABI || s->sdk->size < sizeof(*s->sdk)) {

@@ -55,7 +55,7 @@ struct kvr_connector {
 /* eic_open.c */
 enum kvr_err kvr_eic_open(
     const struct kvr_store_opts *, struct kvr_store **ret, char *why, size_t why_cap);
-/* eic_library.c: loads the adapter and makes a client, once. DOWN, TIMEOUT or CANCELLED with a sentence. */
+/* eic_library.c: loads the adapter, makes a client, once. DOWN, TIMEOUT, CANCELLED: a sentence. */
 KVR_MUST_USE enum kvr_err kvr_eic_load(
     struct kvr_store *, uint64_t until_ns, struct kvr_kick *, char *why, size_t why_cap);
 void kvr_eic_unload(struct kvr_store *);

@@ -17,8 +17,8 @@
  *     mdel    mdel(keys, DelOption{ns})
  *
  * The four calls with keys come from several threads at once; an adapter whose SDK cannot do that
- * locks. They may block as long as the SDK does: it is never handed a caller's memory, only staging,
- * which is host memory. An adapter over the SDK's Python module is in connectors/adapter.
+ * locks. They may block as long as the SDK does: it is never handed a caller's memory, only
+ * staging, which is host memory. An adapter over the SDK's Python module is in connectors/adapter.
  */
 #ifndef KVR_EIC_SDK_H
 #define KVR_EIC_SDK_H
@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KVR_EIC_ABI     2U
+#define KVR_EIC_ABI 2U
 #define KVR_EIC_LIBRARY "libkvr_eic.so"
 #define KVR_EIC_KEYS_MAX 256U /* of one call */
 
@@ -54,7 +54,7 @@ enum kvr_eic_code {
 
 struct kvr_eic_buffer {
 	void    *at;  /* mset: only read */
-	uint64_t len; /* mget: in: room; out: length of the value, of which the room has the start */
+	uint64_t len; /* mget: in: room; out: length of the value, of which room has the start */
 	uint32_t registered; /* 1: all of it lies in what reg was told of */
 	uint32_t spare;
 };
@@ -80,9 +80,9 @@ struct kvr_eic_sdk {
 	    void *client, const char *ns, uint32_t n, const char *const *keys, int32_t *codes);
 
 	/*
-	 * With KVR_EIC_GDR: memory for direct transfers, told once, between open and the first call
-	 * with keys, and taken back after the last one. reg answers as open does; NULL: this adapter
-	 * has no GDR. unreg NULL: it ends with the client.
+	 * With KVR_EIC_GDR: memory for direct transfers, told once, between open and the first
+	 * call with keys, and taken back after the last one. reg answers as open does; NULL: this
+	 * adapter has no GDR. unreg NULL: it ends with the client.
 	 */
 	int (*reg)(void *client, void *at, uint64_t len, char *why, size_t why_cap);
 	void (*unreg)(void *client, void *at, uint64_t len);

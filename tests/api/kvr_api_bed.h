@@ -80,6 +80,24 @@ bed_log_has(struct bed_log *l, const char *text)
 	pthread_mutex_unlock(&l->lock);
 }
 
+/* A line is written behind the step that it tells of: waits for it, a minute at most. */
+static inline void
+bed_log_wait(struct bed_log *l, const char *text)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+	uint64_t until_ns = bed_in_ms(60000);
+	bool has = false;
+
+	while (!has && bed_now_ns() < until_ns) {
+		pthread_mutex_lock(&l->lock);
+		has = strstr(l->text, text) != NULL;
+		pthread_mutex_unlock(&l->lock);
+		if (!has)
+			nanosleep(&ms, NULL);
+	}
+	bed_log_has(l, text);
+}
+
 /* One instance from JSON, or the test fails with the sentence of kvr_open. */
 static inline struct kvr *
 bed_open(const char *json, const struct kvr_identity *who, const struct kvr_layout *layout,

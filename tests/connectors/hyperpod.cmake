@@ -25,10 +25,11 @@ if(NOT kvr_curl)
 endif()
 kvr_connector_test(connectors.conformance_hyperpod hyperpod conformance SOURCES subject_hyperpod.c
   LIBS kvr_conformance kvr_hyperpod_server)
-foreach(noun IN ITEMS hyperpod hyperpod_segment hyperpod_faults)
+foreach(noun IN ITEMS hyperpod hyperpod_segment hyperpod_crash hyperpod_faults)
   kvr_connector_test(connectors.${noun} hyperpod SOURCES test_${noun}.c INCLUDES connectors/wire runtime/base
     LIBS kvr_hyperpod_server)
 endforeach()
+target_link_options(test_connectors_hyperpod_crash PRIVATE -Wl,--wrap=pread)
 if(kvr_tls)
   # TLS in front of a server that has none.
   add_library(kvr_tls_front STATIC ../harness/kvr_tls_front.c)

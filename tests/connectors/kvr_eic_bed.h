@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the EIC tests have beyond kvr_redis_bed.h: the fake of the SDK, its knobs, one key at a time. */
+/* What the EIC tests have beyond kvr_redis_bed.h: the fake of the SDK, and one key at a time. */
 #ifndef KVR_EIC_BED_H
 #define KVR_EIC_BED_H
 

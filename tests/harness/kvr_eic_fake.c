@@ -132,7 +132,7 @@ unreg(void *client, void *at, uint64_t len)
 	atomic_fetch_add(&f->unregs, 1);
 }
 
-/* Under lock. A mark in either direction that is not so would be a wrong transfer, or a slow one. */
+/* Under lock. A mark that is not so, either way, would be a wrong transfer or a slow one. */
 static void
 look_at(uint32_t n, const struct kvr_eic_buffer *buffers)
 {
@@ -289,6 +289,7 @@ kvr_eic_sdk(void)
 	static const struct kvr_eic_sdk sdk = { .abi = KVR_EIC_FAKE_ABI,
 		.size = sizeof(sdk), .open = open_client, .close = close_client, .mset = mset,
 		.mget = mget, .mexist = mexist, .mdel = mdel,
-		.reg = KVR_EIC_FAKE_PLAIN ? NULL : reg, .unreg = KVR_EIC_FAKE_PLAIN ? NULL : unreg };
+		.reg = KVR_EIC_FAKE_PLAIN ? NULL : reg,
+		.unreg = KVR_EIC_FAKE_PLAIN ? NULL : unreg };
 	return &sdk;
 }

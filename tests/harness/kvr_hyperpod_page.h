@@ -26,7 +26,7 @@ struct kvr_hyperpod_page {
 	_Atomic uint32_t die_after_lease; /* with the lease's answer on its way */
 	_Atomic uint32_t cut_lease;      /* bytes of an answer, then the connection ends; 0: all */
 	_Atomic uint32_t capacity_left;  /* a put above it is 507; 0: all of the memory */
-	_Atomic uint32_t front;          /* port that clients name, of somebody in front; 0: its own */
+	_Atomic uint32_t front;          /* port of who stands in front; 0: nobody does */
 	_Atomic uint32_t other_text;     /* the two below are in use */
 	char lease_text[8192], lease_type[64];
 

@@ -137,7 +137,7 @@ kvr_tls_front_start(uint16_t server_port, const char *cert, const char *key, con
 	        listen(me->listen_fd, 256) == 0 &&
 	        getsockname(me->listen_fd, (struct sockaddr *)&a, &len) == 0, "port");
 	me->port = ntohs(a.sin_port);
-	/* A write to whom has gone must not end the process, and only here: ours has to see to it. */
+	/* A write to whom has gone must not end the process; the library has to see to its own. */
 	sigset_t pipe, before;
 	sigemptyset(&pipe);
 	sigaddset(&pipe, SIGPIPE);
