@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the programs that measure, makes figures of their samples, and tells them: scripts/bench."""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import figures
+import goals
+import machine
+import plot
+import show
+
+# A group, the program that measures it, and its words.
+PROGRAMS = {name: ("bench_groups", name) for name in ("bulk", "lookup")}
+
+
+def run(args, samples, notes):
+    for group in args.groups:
+        program, *words = PROGRAMS[group]
+        command = [Path(args.build) / program, "--samples", samples, *words]
+        command[3:3] = [f"--{args.size}"] if args.size != "full" else []
+        done = subprocess.run([str(c) for c in command], stderr=subprocess.PIPE, text=True, check=False)
+        print(done.stderr, end="", file=sys.stderr)
+        notes += [line for line in done.stderr.split("\n") if "not run:" in line]
+        if done.returncode != 0:
+            sys.exit(f"bench: {program} {' '.join(words)} ended with {done.returncode}")
+
+
+def document_of(args, samples, facts, notes):
+    cases = figures.read_samples(samples)
+    told = figures.figures_of(cases)
+    rounds = max((len(r) for units in cases.values() for c in units.values() for r in c.values()), default=0)
+    return {"version": figures.VERSION, "machine": facts, "size": args.size, "rounds": rounds, "not_run": notes,
+            "figures": told, "goals": goals.goals_of(told)}
+
+
+def read(path):
+    with open(path, encoding="utf-8") as f:
+        document = json.load(f)
+    return document, figures.check(document)
+
+
+def tell_baseline(document, path):
+    old, then = read(path)
+    worse, improved = show.compare(figures.check(document), then)
+    print(f"\nagainst {path} ({old['machine']['cpu']}, {old['rounds']} rounds), by more than both scatter:")
+    for title, lines in (("worse", worse), ("better", improved)):
+        print(f"{title}: {len(lines)}", *lines, sep="\n  ")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("groups", nargs="*")
+    parser.add_argument("--build", default="build/release")
+    parser.add_argument("--compiler", default="cc")
+    parser.add_argument("--size", default="full", choices=("full", "quick", "tiny"))
+    for name in ("json", "plot", "baseline", "readme"):
+        parser.add_argument(f"--{name}", metavar="FILE")
+    args = parser.parse_args()
+    args.groups = args.groups or list(PROGRAMS)
+    for group in args.groups:
+        if group not in PROGRAMS:
+            parser.error(f"{group}: the groups are {', '.join(PROGRAMS)}")
+    return args
+
+
+def main():
+    args = arguments()
+    if args.readme:
+        print(show.readme(read(args.readme)[0]))
+        return
+    if args.baseline:
+        read(args.baseline)  # wrong: said now, not after minutes
+    facts, notes = machine.facts(args.compiler), []
+    with tempfile.TemporaryDirectory(prefix="kvr-bench-") as dir:
+        samples = Path(dir) / "samples"
+        samples.touch()
+        run(args, samples, notes)
+        document = document_of(args, samples, facts, notes)
+    print(show.table(document))
+    if args.json:
+        Path(args.json).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if args.plot:
+        Path(args.plot).write_text(plot.svg(document), encoding="utf-8")
+    if args.baseline:
+        tell_baseline(document, args.baseline)
+
+
+if __name__ == "__main__":
+    main()

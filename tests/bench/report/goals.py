@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the library is to reach, and whether it did in one run.
+
+A goal is a ratio of clients in one figure, or, where it names a unit alone, the figure itself.
+`kvrelay *` is the better one of the lanes, as `raw` is the best of the raw client's settings.
+"""
+
+import fnmatch
+
+LOOKUP, BULK = "p50 us", "GB/s"
+
+# what, group, case, unit, client, beside ("raw", another client, None: the figure itself), must, aim
+GOALS = [
+    ("single lookup, one CPU / raw", "lookup", "1 key, one CPU", LOOKUP, "kvrelay", "raw", 3.0, 2.4),
+    ("single lookup, two CPUs / raw", "lookup", "1 key, two CPUs", LOOKUP, "kvrelay", "raw", 1.4, 1.2),
+    ("lookup of 64, one CPU / raw", "lookup", "64 keys, one CPU", LOOKUP, "kvrelay", "raw", 1.3, 1.1),
+    ("lookup of 512, one CPU / raw", "lookup", "512 keys, one CPU", LOOKUP, "kvrelay", "raw", 1.3, 1.1),
+    *((f"GET {shape} / raw", "bulk", f"GET {shape}", BULK, "kvrelay *", "raw", 0.90, 0.97)
+      for shape in ("256x64KiB", "64x1MiB", "16x4MiB", "4x16MiB", "1x64MiB")),
+    ("GET 4x16MiB, sealed / raw", "bulk", "GET 4x16MiB", BULK, "sealed *", "raw", 0.90, 2.0),
+    *((f"SET {shape} / raw", "bulk", f"SET {shape}", BULK, "kvrelay *", "raw", 0.95, 0.98)
+      for shape in ("256x64KiB", "64x1MiB", "16x4MiB", "4x16MiB", "1x64MiB")),
+    ("GET 16x4MiB / hiredis", "bulk", "GET 16x4MiB", BULK, "kvrelay *", "hiredis", 1.5, 1.7),
+    ("SET 16x4MiB / hiredis", "bulk", "SET 16x4MiB", BULK, "kvrelay *", "hiredis", 2.5, 3.0),
+    *((f"{verb} {shape}, client's CPU s/GB", "bulk", f"{verb} {shape}", "client s/GB", "kvrelay 1", None, must, aim)
+      for verb, must, aim in (("GET", 0.24, 0.20), ("SET", 0.32, 0.28)) for shape in ("64x1MiB", "16x4MiB")),
+    *((f"GET {shape}, sealed / not", "bulk", f"GET {shape}", BULK, "sealed 2", "kvrelay 2", 0.97, 0.99)
+      for shape in ("64x1MiB", "16x4MiB")),
+    ("runtime alone, us per chunk", "runtime", "put of 64", "us/chunk", "kvrelay", None, 3.0, 1.0),
+    ("runtime alone, wakes per batch", "runtime", "put of 64", "sleeps/batch", "kvrelay", None, 3.0, 2.0),
+    *((f"{verb} {shape} on tmpfs / raw", "fs", f"{verb} {shape}, tmpfs", BULK, "kvrelay *", "raw", 0.95, 0.98)
+      for verb in ("read", "write") for shape in ("64x1MiB", "16x4MiB")),
+    ("planes, how much it shrinks", "codec", "size", "shrinks x", "planes", None, 1.25, 1.30),
+    ("planes, encode GB/s", "codec", "encode", BULK, "planes", None, 2.0, 10.0),
+    ("planes, decode GB/s", "codec", "decode", BULK, "planes", None, 2.0, 10.0),
+    ("zstd, how much it shrinks", "codec", "size", "shrinks x", "zstd", None, 1.25, 1.43),
+    ("lookup p99, puts saturate / idle", "load", "lookup", "loaded/idle p99", "kvrelay", None, 3.0, 1.5),
+    *((f"{what} with 1,000,000 keys / with 1", "keys", f"{what}, grown", "us with many/one", who, None, 1.25, 1.10)
+      for what, who in (("lookup, redis", "kvrelay"), ("get, redis", "kvrelay"), ("lookup, memory", "kvrelay"),
+                        ("get, memory", "kvrelay"))),
+]
+
+
+def best(figure, pattern):
+    found = {name: row for name, row in figure["clients"].items() if fnmatch.fnmatch(name, pattern)}
+    if not found:
+        return None, None
+    pick = max if figure["better"] == "higher" else min
+    name = pick(found, key=lambda name: found[name]["median"])
+    return name, found[name]
+
+
+def measured(figure, pattern, beside):
+    """Which client, and (median, quartile, quartile); None: not in this run."""
+    name, row = best(figure, pattern)
+    if row is None:
+        return None, None
+    if beside is None:
+        return name, (row["median"], row["q1"], row["q3"])
+    if beside == "raw":
+        return name, (row["ratio"], row["ratio_q1"], row["ratio_q3"])
+    other = figure["clients"].get(beside)
+    if other is None:
+        return None, None
+    return name, tuple(row[key] / other["ratio"] for key in ("ratio", "ratio_q1", "ratio_q3"))
+
+
+def verdict(value, must, aim, direction):
+    def holds(limit):
+        return value >= limit if direction == "higher" else value <= limit
+    return "aim" if holds(aim) and holds(must) else "must" if holds(must) else "missed"
+
+
+def goals_of(figures):
+    by_name = {(f["group"], f["case"], f["unit"]): f for f in figures}
+    rows = []
+    for what, group, case, unit, client, beside, must, aim in GOALS:
+        figure = by_name.get((group, case, unit))
+        name, value = measured(figure, client, beside) if figure else (None, None)
+        if value is None:
+            continue
+        rows.append({"goal": what, "client": name, "must": must, "aim": aim, "better": figure["better"],
+                     "value": round(value[0], 4), "q1": round(value[1], 4), "q3": round(value[2], 4),
+                     "met": verdict(value[0], must, aim, figure["better"])})
+    return rows
