@@ -386,6 +386,12 @@ kvr_lane_end(struct kvr_lane *lane)
 	(void)err; /* BUSY: then a HANG_UP is among what waits there */
 }
 
+void
+kvr_lane_leave(struct kvr_lane *take)
+{
+	kvr_thread_leave(take->thread);
+}
+
 enum kvr_err
 kvr_lane_join(struct kvr_lane *take, uint64_t until_ns)
 {

@@ -60,6 +60,8 @@ KVR_MUST_USE enum kvr_err kvr_system_post(struct kvr_system *, const struct kvr_
  * Returns how many did not (they hang below a store); their memory then has to stay.
  */
 uint32_t kvr_system_join(struct kvr_system *, uint64_t until_ns);
+/* In place of freeing it, when some hang. What they may touch stays, and nobody waits for them. */
+void     kvr_system_leave(struct kvr_system *take);
 void     kvr_system_free(struct kvr_system *take); /* leaks what a stuck thread may touch */
 
 /* What a tier's store is opened with, as far as the configuration says it. */

@@ -39,6 +39,7 @@ struct kvr_system {
 	struct kvr_copy_worker *copy;
 	struct kvr_words   device_words;
 	uint32_t           n_tiers;
+	bool               left;    /* kvr_system_leave was called */
 	bool               started; /* the deciders run: they have to be stopped before threads end */
 	struct system_tier tier[KVR_TIERS_MAX];
 };

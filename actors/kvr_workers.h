@@ -49,6 +49,8 @@ KVR_MUST_USE enum kvr_err kvr_lane_start(const struct kvr_lane_options *, struct
 void kvr_lane_end(struct kvr_lane *);
 /* After HANG_UP. TIMEOUT: it is stuck below the store; the lane has to stay as it is. */
 KVR_MUST_USE enum kvr_err kvr_lane_join(struct kvr_lane *take, uint64_t until_ns);
+/* In place of the join of one that is stuck: when it comes back it ends, and nobody waits for it. */
+void kvr_lane_leave(struct kvr_lane *take);
 
 /*
  * A value makes the round trip, under a key that only this salt has. Returns what the store said;

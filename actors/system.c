@@ -25,8 +25,12 @@ static enum kvr_err
 open_trace(struct kvr_system *sys, char *why, size_t why_cap)
 {
 	const struct kvr_config *c = sys->opt.config;
-	const struct kvr_trace_options opt = { .dir = c->trace.dir, .size = c->trace.size_bytes,
-		.keep = c->trace.keep, .instance = sys->instance, .build = sys->opt.build, .config = sys->opt.config_text,
+	const struct kvr_trace_options opt = { .dir = c->trace.dir,
+		.size = c->trace.size_bytes,
+		.keep = c->trace.keep,
+		.instance = sys->instance,
+		.build = sys->opt.build,
+		.config = sys->opt.config_text,
 		.config_len = sys->opt.config_text == NULL ? 0 : strlen(sys->opt.config_text) };
 
 	return kvr_trace_open(&opt, &sys->trace, why, why_cap);
@@ -35,17 +39,25 @@ open_trace(struct kvr_system *sys, char *why, size_t why_cap)
 static enum kvr_err
 open_domain(struct kvr_system *sys)
 {
-	const struct kvr_domain_options opt = { .name = sys->instance, .ledger = sys->opt.ledger,
-		.trace = sys->trace, .texts = sys->opt.config->trace.keys, .outside = sys->opt.outside, .watch = kvr_system_watch,
+	const struct kvr_domain_options opt = { .name = sys->instance,
+		.ledger = sys->opt.ledger,
+		.trace = sys->trace,
+		.texts = sys->opt.config->trace.keys,
+		.outside = sys->opt.outside,
+		.watch = kvr_system_watch,
 		.after = kvr_system_after,
-		.arg = sys->opt.arg, .watch_arg = sys,
+		.arg = sys->opt.arg,
+		.watch_arg = sys,
 		.poison = sys->opt.config->on_panic == KVR_CONFIG_PANIC_POISON };
 	enum kvr_err err = kvr_domain_open(&opt, &sys->domain);
 
 	if (err != KVR_OK)
 		return err;
-	sys->work = (struct kvr_work){ .instance = sys->instance, .ledger = sys->opt.ledger,
-		.domain = sys->domain, .log = sys->opt.log, .device = sys->opt.device,
+	sys->work = (struct kvr_work){ .instance = sys->instance,
+		.ledger = sys->opt.ledger,
+		.domain = sys->domain,
+		.log = sys->opt.log,
+		.device = sys->opt.device,
 		.device_number = sys->opt.device_number };
 	return kvr_system_add_deciders(sys);
 }
@@ -106,7 +118,8 @@ open_all(struct kvr_system *sys, char *why, size_t why_cap)
 }
 
 enum kvr_err
-kvr_system_open(const struct kvr_system_options *opt, struct kvr_system **ret, char *why, size_t why_cap)
+kvr_system_open(
+    const struct kvr_system_options *opt, struct kvr_system **ret, char *why, size_t why_cap)
 {
 	struct kvr_system *sys = calloc(1, sizeof(*sys));
 
@@ -152,6 +165,20 @@ kvr_system_join(struct kvr_system *sys, uint64_t until_ns)
 	if (stuck == 0)
 		stop_threads(sys);
 	return stuck;
+}
+
+void
+kvr_system_leave(struct kvr_system *take)
+{
+	if (take->left)
+		return;
+	take->left = true;
+	for (uint32_t t = 0; t < take->n_tiers; t++) {
+		for (uint32_t l = 0; l < KVR_LANES_MAX; l++) {
+			if (take->tier[t].lane[l] != NULL)
+				kvr_lane_leave(take->tier[t].lane[l]);
+		}
+	}
 }
 
 /*

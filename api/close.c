@@ -190,6 +190,7 @@ kvr_free(struct kvr *take)
 		kvr_say(take, KVR_LOG_ERROR,
 		    "kvr_free: %u threads hang below the library: instance and pool stay in memory",
 		    take->report.stuck_threads);
+		kvr_system_leave(take->system);
 		return;
 	}
 	kvr_instance_free(take);

@@ -226,3 +226,10 @@ kvr_thread_join(struct kvr_thread *take, uint64_t until_ns)
 	free(take);
 	return KVR_OK;
 }
+
+/* What take points to stays: the thread touches it at its end, whenever that is. */
+void
+kvr_thread_leave(struct kvr_thread *take)
+{
+	KVR_CHECK(pthread_detach(take->id) == 0);
+}

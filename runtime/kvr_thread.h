@@ -23,6 +23,8 @@ KVR_MUST_USE enum kvr_err kvr_thread_start(const char *name, kvr_thread_fn *fn, 
  * good as before. UINT64_MAX waits for ever.
  */
 KVR_MUST_USE enum kvr_err kvr_thread_join(struct kvr_thread *take, uint64_t until_ns);
+/* In place of a join, of one that hangs: nobody waits for it any more, and its stack goes with it. */
+void kvr_thread_leave(struct kvr_thread *take);
 
 /*
  * Around every call that may start threads which are not ours: they inherit the mask, and a
