@@ -237,7 +237,7 @@ why_of(const struct kvr_connector *c)
 
 static const char *const schemes[] = { NULL };
 
-static const struct kvr_connector_ops fault_ops = {
+const struct kvr_connector_ops kvr_fault_ops = {
 	.name = "rehearsal",
 	.schemes = schemes,
 	.caps = KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP) | KVR_CAP(CAPACITY) | KVR_CAP(TTL),
@@ -257,5 +257,5 @@ static const struct kvr_connector_ops fault_ops = {
 const struct kvr_connector_ops *
 kvr_connector_rehearse(void)
 {
-	return &fault_ops;
+	return &kvr_fault_ops;
 }

@@ -8,6 +8,8 @@
 extern const struct kvr_connector_ops kvr_memory_ops, kvr_fs_ops, kvr_redis_ops, kvr_valkey_ops,
     kvr_resp_ops, kvr_lm_ops, kvr_hyperpod_ops, kvr_eic_ops, kvr_blackhole_ops, kvr_mock_ops,
     kvr_redis_cluster_ops, kvr_valkey_cluster_ops;
+/* Put around one of them, and served by no URL. */
+extern const struct kvr_connector_ops kvr_fault_ops;
 
 /*
  * The scheme that was probably meant, for "did you mean": NULL when url has a known scheme, and

@@ -25,6 +25,7 @@ struct kvr_subject {
 	bool        no_delete;    /* DEL is UNSUPPORTED */
 	bool        keeps_first;  /* a put of a key that is there is OK and changes nothing */
 	bool        no_empty;     /* a put of no bytes is UNSUPPORTED */
+	const struct kvr_connector_ops *inner; /* of a wrapper: what it is put around, or NULL */
 	const char *key_tail;     /* put behind each key that is none of LMCache's; or NULL */
 	const char *peer_awaits;  /* network stores: ends what a client says first; or NULL */
 	/* Makes the place and fills what open() needs beyond format and tier. */
