@@ -284,8 +284,13 @@ check_faults(struct kvr_load *load, uint32_t i)
 		    "\"rehearse\": true beside \"tiers\", or take them out", tier->name);
 		return;
 	}
-	struct kvr_origin at = at_place(load, place);
+	struct kvr_origin at = at_place(load, place),
+	                  in = { .kind = KVR_FROM_FILE, .name = tier->faults };
+	char what[256];
 
+	if (load->opts->faults != NULL &&
+	    !load->opts->faults(tier->faults, &in.line, &in.column, what, sizeof(what)))
+		kvr_load_error(load, &in, "%s", what);
 	kvr_load_warn(load, &at, "tiers.%s: this is a rehearsal: the tier fails on purpose as %s "
 	    "says", tier->name, tier->faults);
 }

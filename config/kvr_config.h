@@ -208,6 +208,12 @@ struct kvr_config_opts {
 	                   * "lmcache_env": true in the file too. No effect on the tier form. */
 	const char *(*env)(void *arg, const char *name); /* NULL: getenv */
 	void *env_arg;
+	/*
+	 * Reads the script of a tier's faults. False: what is wrong there, at which line and column;
+	 * line 0: with the file itself. NULL: scripts are not looked at.
+	 */
+	bool (*faults)(
+	    const char *path, uint32_t *ret_line, uint32_t *ret_column, char *ret_what, size_t cap);
 	kvr_config_note_fn *note; /* every error and warning; NULL: only the first error, in why */
 	void *note_arg;
 };

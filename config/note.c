@@ -68,7 +68,9 @@ say(struct kvr_load *load, bool warning, const struct kvr_origin *at, const char
 		note.warning = warning = true;
 		snprintf(what + len, sizeof(what) - len, "; the value from before is kept");
 	}
-	find_context(load, &note);
+	/* A script that the configuration names is another text, whose lines are not at hand. */
+	if (note.source == load->source)
+		find_context(load, &note);
 	if (!warning && load->n_errors++ == 0 && load->why_cap > 0)
 		kvr_config_note_print(&note, false, load->why, load->why_cap);
 	if (load->opts->note != NULL && load->n_errors <= ERRORS_SHOWN)

@@ -62,12 +62,12 @@ harm(struct kvr_spoil *spoil, uint64_t len)
 
 /* ---- the store ---- */
 
+/* line 0 of *ret_wrong: it is the file that is wrong. */
 static enum kvr_err
-read_script(struct kvr_store *s, char *why, size_t why_cap)
+read_script(const char *path, struct kvr_fault_script *ret, struct kvr_fault_wrong *ret_wrong)
 {
-	struct kvr_fault_wrong wrong;
 	char *text = malloc(SCRIPT_MAX + 1);
-	int fd = open(s->path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t len = 0, n = 0;
 
 	while (fd >= 0 && text != NULL && len <= SCRIPT_MAX &&
@@ -75,22 +75,36 @@ read_script(struct kvr_store *s, char *why, size_t why_cap)
 		len += n;
 	int error = errno;
 	enum kvr_err err = KVR_E_CONFIG;
+	*ret_wrong = (struct kvr_fault_wrong){ .line = 0 };
 	if (fd >= 0)
 		close(fd);
 	if (text == NULL)
 		err = KVR_E_NOMEM;
 	else if (fd < 0 || n < 0)
-		snprintf(
-		    why, why_cap, "cannot read the faults in %s: %s", s->path, strerror(error));
+		snprintf(ret_wrong->what, sizeof(ret_wrong->what), "the faults cannot be read: %s",
+		    strerror(error));
 	else if (len > SCRIPT_MAX)
-		snprintf(why, why_cap, "%s: more than %d bytes of faults", s->path, SCRIPT_MAX);
-	else if (!kvr_fault_script_parse(text, (size_t)len, &s->script, &wrong))
-		snprintf(
-		    why, why_cap, "%s:%u:%u: %s", s->path, wrong.line, wrong.column, wrong.what);
-	else
+		snprintf(ret_wrong->what, sizeof(ret_wrong->what), "more than %d bytes of faults",
+		    SCRIPT_MAX);
+	else if (kvr_fault_script_parse(text, (size_t)len, ret, ret_wrong))
 		err = KVR_OK;
 	free(text);
 	return err;
+}
+
+bool
+kvr_connector_check_faults(
+    const char *path, uint32_t *ret_line, uint32_t *ret_column, char *ret_what, size_t cap)
+{
+	struct kvr_fault_script *script = malloc(sizeof(*script));
+	struct kvr_fault_wrong wrong = { .line = 0 };
+	enum kvr_err err = script == NULL ? KVR_E_NOMEM : read_script(path, script, &wrong);
+
+	free(script);
+	*ret_line = wrong.line;
+	*ret_column = wrong.column;
+	snprintf(ret_what, cap, "%s", err == KVR_E_NOMEM ? "no memory to read it" : wrong.what);
+	return err == KVR_OK;
 }
 
 static enum kvr_err
@@ -109,7 +123,13 @@ open_inner(struct kvr_store *s, const struct kvr_store_opts *opts, char *why, si
 		return KVR_E_CONFIG;
 	}
 	memcpy(s->path, opts->faults, strlen(opts->faults) + 1);
-	enum kvr_err err = read_script(s, why, why_cap);
+	struct kvr_fault_wrong wrong;
+	enum kvr_err err = read_script(s->path, &s->script, &wrong);
+	if (err == KVR_E_CONFIG && wrong.line > 0)
+		snprintf(
+		    why, why_cap, "%s:%u:%u: %s", s->path, wrong.line, wrong.column, wrong.what);
+	else if (err == KVR_E_CONFIG)
+		snprintf(why, why_cap, "%s: %s", s->path, wrong.what);
 	if (err != KVR_OK)
 		return err;
 	s->spoil.draw = harm;

@@ -11,6 +11,7 @@ cli_deployment_noted(const struct cli *cli, kvr_config_note_fn *note, struct kvr
 	const struct kvr_config_opts opts = { .schemes = kvr_connector_schemes(),
 		.set = cli->set,
 		.n_set = cli->n_set,
+		.faults = kvr_connector_check_faults,
 		.note = note };
 	char why[1024] = "";
 	enum kvr_err err;

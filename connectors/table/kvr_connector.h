@@ -277,6 +277,12 @@ const struct kvr_connector_ops *kvr_connector_find(const char *url);
  * found by a URL: whoever wants faults has to ask for them by this name.
  */
 const struct kvr_connector_ops *kvr_connector_rehearse(void);
+/*
+ * Whether that script can be followed. False: what is wrong, at which line and column, from 1; line
+ * 0: it is the file itself.
+ */
+bool kvr_connector_check_faults(
+    const char *path, uint32_t *ret_line, uint32_t *ret_column, char *ret_what, size_t cap);
 
 /* Around the store that serves the URL it is opened with: tells what goes through. */
 const struct kvr_connector_ops *kvr_connector_audit(void);

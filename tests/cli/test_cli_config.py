@@ -45,6 +45,18 @@ class Config(command.Case):
         self.assertEqual(line[caret.index("^"):][:7], '"lanez"')
         self.assertEqual(done.text, "")
 
+    def test_a_script_of_faults_is_read_too(self):
+        script = self.dir / "outage.txt"
+        config = self.deploy({"name": "far", "url": "redis://h:1", "faults": "outage.txt"}, rehearse=True)
+        self.fails(2, f"{script}: the faults cannot be read: No such file", "config", "check", config)
+        script.write_text("0s pass\n5s dealy 3ms on get\n")
+        self.fails(2, f"{script}:2:4: ", "config", "check", config)
+        notes = self.call("config", "check", config, "--json").json["notes"]
+        mistakes = [(n["source"], n["line"], n["column"]) for n in notes if not n["warning"]]
+        self.assertEqual(mistakes, [(str(script), 2, 4)])
+        script.write_text("0s pass\n5s delay 3ms on get\n")
+        self.assertIn("this is a rehearsal", self.ok("config", "check", config).err)
+
     def test_every_mistake_is_said(self):
         path = self.bad('{ "tiers": [ { "name": "a", "url": "foo://x" } ], "lokal": 1 }')
         done = self.fails(2, ["lokal", "foo"], "config", "check", path)

@@ -384,7 +384,7 @@ START_TEST(wrong_scripts_are_refused_with_their_place)
 	begin();
 	refused("0s pass\n1s dwon\n", "memory://", "/faults:2:4: \"dwon\" is no fault");
 	refused("", "memory://", "/faults:1:1: there is no fault in it");
-	refused(NULL, "memory://", "nowhere: No such file");
+	refused(NULL, "memory://", "nowhere: the faults cannot be read: No such file");
 	refused("0s pass\n", "redis://a,b", "one host");
 	char *long_text = malloc(70000);
 	memset(long_text, '#', 70000);
