@@ -49,23 +49,32 @@ counted(struct sum *s, const char *name, uint64_t n, const char *what, uint64_t 
 	term(s, name, n * each, how);
 }
 
-static uint64_t
-lanes_of(const struct kvr_config *cfg)
+static bool
+any_tier(const struct kvr_config_tier *tier)
 {
-	uint64_t n = 0;
+	(void)tier;
+	return true;
+}
 
-	for (uint32_t i = 0; i < cfg->n_tiers; i++)
-		n += cfg->tier[i].lanes.control + cfg->tier[i].lanes.bulk;
-	return n;
+static bool
+is_cluster(const struct kvr_config_tier *tier)
+{
+	return kvr_scheme_is_cluster(tier->url);
+}
+
+static bool
+is_direct(const struct kvr_config_tier *tier)
+{
+	return tier->direct;
 }
 
 static uint64_t
-cluster_lanes_of(const struct kvr_config *cfg)
+lanes_of(const struct kvr_config *cfg, bool (*which)(const struct kvr_config_tier *))
 {
 	uint64_t n = 0;
 
 	for (uint32_t i = 0; i < cfg->n_tiers; i++)
-		if (kvr_scheme_is_cluster(cfg->tier[i].url))
+		if (which(&cfg->tier[i]))
 			n += cfg->tier[i].lanes.control + cfg->tier[i].lanes.bulk;
 	return n;
 }
@@ -74,7 +83,7 @@ cluster_lanes_of(const struct kvr_config *cfg)
 static uint64_t
 store_threads(const struct kvr_config *cfg)
 {
-	uint64_t n = cluster_lanes_of(cfg) * KVR_CLUSTER_HELPERS;
+	uint64_t n = lanes_of(cfg, is_cluster) * KVR_CLUSTER_HELPERS;
 
 	for (uint32_t i = 0; i < cfg->n_tiers; i++)
 		n += kvr_scheme_is(cfg->tier[i].url, "sagemaker-hyperpod");
@@ -87,7 +96,7 @@ thread_terms(struct sum *s, const struct kvr_config *cfg, const struct kvr_confi
 	uint32_t fixed = costs->fixed_threads + (cfg->metrics.listen != NULL ? 1 : 0) +
 	    (cfg->metrics.canary_ns != 0 ? 1 : 0);
 	uint64_t of_stores = store_threads(cfg);
-	uint64_t own = lanes_of(cfg) + kvr_config_serde_threads(cfg) + of_stores + fixed;
+	uint64_t own = lanes_of(cfg, any_tier) + kvr_config_serde_threads(cfg) + of_stores + fixed;
 	char stores[40] = "";
 
 	s->threads = own + costs->queue_threads;
@@ -96,7 +105,7 @@ thread_terms(struct sum *s, const struct kvr_config *cfg, const struct kvr_confi
 	kvr_out(&s->out,
 	    "  threads %" PRIu64 ": %" PRIu64 " lanes, %" PRIu32 " serde,%s %u of the runtime, %u "
 	    "of the queues\n",
-	    s->threads, lanes_of(cfg), kvr_config_serde_threads(cfg), stores, fixed,
+	    s->threads, lanes_of(cfg, any_tier), kvr_config_serde_threads(cfg), stores, fixed,
 	    costs->queue_threads);
 	counted(s, "stacks", own, "threads, reserved,", costs->stack_bytes);
 }
@@ -130,9 +139,12 @@ kvr_config_sum(const struct kvr_config *cfg, const struct kvr_config_costs *cost
 	counted(&s, "keys", cfg->limits.keys, "keys", costs->key_bytes);
 	counted(&s, "rows", cfg->limits.keys, "rows", costs->row_bytes);
 	counted(&s, "tiers", cfg->n_tiers, "tiers", costs->tier_bytes);
-	counted(&s, "lanes", lanes_of(cfg), "lanes", costs->lane_bytes);
-	if (cluster_lanes_of(cfg) > 0)
-		counted(&s, "nodes", cluster_lanes_of(cfg) * KVR_CLUSTER_NODES,
+	counted(&s, "lanes", lanes_of(cfg, any_tier), "lanes", costs->lane_bytes);
+	if (lanes_of(cfg, is_direct) > 0)
+		counted(&s, "direct", lanes_of(cfg, is_direct), "lanes past the page cache,",
+		    KVR_DIRECT_STAGE_BYTES);
+	if (lanes_of(cfg, is_cluster) > 0)
+		counted(&s, "nodes", lanes_of(cfg, is_cluster) * KVR_CLUSTER_NODES,
 		    "connections of clusters at most,", KVR_CLUSTER_NODE_BYTES);
 	term(&s, "runtime", costs->fixed_bytes, "tables of fixed size");
 	term(&s, "trace", cfg->trace.size_bytes,

@@ -26,6 +26,7 @@
 #include "kvr_connector.h"
 #include "kvr_frame.h"
 #include "kvr_index.h"
+#include "kvr_limits.h"
 
 #define KVR_FS_STORE_MAGIC KVR_MAGIC('F', 'S', 'S', 'T')
 #define KVR_FS_LANE_MAGIC KVR_MAGIC('F', 'S', 'L', 'N')
@@ -42,7 +43,7 @@ enum {
 
 /* What a direct call is aligned to: the largest block that disks have. */
 #define KVR_FS_ALIGN ((size_t)KVR_KIB(4))
-#define KVR_FS_STAGE ((size_t)KVR_MIB(1))
+#define KVR_FS_STAGE ((size_t)KVR_DIRECT_STAGE_BYTES)
 
 /* Both descriptors are a lane's own, so that a directory that was removed heals by redialling. */
 struct kvr_fs_dir {

@@ -9,17 +9,19 @@
 #include "kvr_base.h"
 
 enum {
-	KVR_OPS_MAX = 1024,      /* operations in flight per instance */
-	KVR_KEYS_MAX = 65536,    /* keys of all operations in flight; also the longest batch */
+	KVR_OPS_MAX = 1024,   /* operations in flight per instance */
+	KVR_KEYS_MAX = 65536, /* keys of all operations in flight; also the longest batch */
 	KVR_TIERS_MAX = 8,
-	KVR_LANES_MAX = 16,      /* per tier */
-	KVR_CLUSTER_HELPERS = 7, /* threads beside a lane of a cluster: it talks to 8 nodes at once */
-	KVR_CLUSTER_NODES = 32,  /* masters of one cluster; a lane connects to those it needs */
-	KVR_CLUSTER_NODE_BYTES = 131072, /* of one such connection at most */
-	KVR_SERDE_MAX = 8,       /* threads of the serde pool */
-	KVR_STAGING_MAX = 4096,  /* staging slots */
-	KVR_TEXT_MAX = 16777216, /* bytes of key text in flight */
-	KVR_RUNS_MAX = 4194304,  /* runs of cache slots in flight, of 8 bytes each */
+	KVR_LANES_MAX = 16, /* per tier */
+	KVR_CLUSTER_HELPERS =
+	    7, /* threads beside a lane of a cluster: it talks to 8 nodes at once */
+	KVR_CLUSTER_NODES = 32, /* masters of one cluster; a lane connects to those it needs */
+	KVR_CLUSTER_NODE_BYTES = 131072,  /* of one such connection at most */
+	KVR_DIRECT_STAGE_BYTES = 1048576, /* of a lane that goes past the page cache */
+	KVR_SERDE_MAX = 8,                /* threads of the serde pool */
+	KVR_STAGING_MAX = 4096,           /* staging slots */
+	KVR_TEXT_MAX = 16777216,          /* bytes of key text in flight */
+	KVR_RUNS_MAX = 4194304,           /* runs of cache slots in flight, of 8 bytes each */
 
 	/*
 	 * A part is what one lane does at a time: up to 16 keys or 8 MiB of one operation for one

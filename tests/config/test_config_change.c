@@ -212,6 +212,22 @@ START_TEST(the_sum_has_a_line_per_term)
 }
 END_TEST
 
+START_TEST(lanes_past_the_page_cache_have_memory_of_their_own)
+{
+	static const char text[] =
+	    "{\"tiers\":[{\"name\":\"a\",\"url\":\"fs:///a\",\"direct\":true,"
+	    "\"lanes\":{\"control\":1,\"bulk\":4}},{\"name\":\"b\",\"url\":\"fs:///b\"}]}";
+	const struct kvr_config_costs costs = { .lane_bytes = 1000 };
+	struct kvr_config *cfg = parse(text, NULL, 0);
+	char sum[4096];
+
+	kvr_config_sum(cfg, &costs, 1, sum, sizeof(sum));
+	ck_assert_ptr_nonnull(strstr(sum,
+	    "\n  direct              5.0 MiB  5 lanes past the page cache, of 1048576 bytes\n"));
+	kvr_config_free(cfg);
+}
+END_TEST
+
 START_TEST(the_rank_is_put_in_where_it_is_known)
 {
 	static const char text[] = "{\"tiers\":[{\"name\":\"a\",\"url\":\"fs:///d/{rank}/r{rank}\"}],"
@@ -233,6 +249,7 @@ START_TEST(the_rank_is_put_in_where_it_is_known)
 }
 END_TEST
 
-KVR_CHECK_MAIN("config.change", the_rank_is_put_in_where_it_is_known, overrides_beat_the_file, an_override_that_is_wrong_changes_nothing,
-    the_embedder_fills_in_what_is_open, a_contradiction_names_both_places,
-    show_hides_secrets_and_names_origins, the_sum_has_a_line_per_term)
+KVR_CHECK_MAIN("config.change", the_rank_is_put_in_where_it_is_known, overrides_beat_the_file,
+    an_override_that_is_wrong_changes_nothing, the_embedder_fills_in_what_is_open,
+    a_contradiction_names_both_places, show_hides_secrets_and_names_origins,
+    the_sum_has_a_line_per_term, lanes_past_the_page_cache_have_memory_of_their_own)
