@@ -5,6 +5,7 @@
  */
 #include "kvr_redis.h"
 #include "kvr_redis_cluster.h"
+#include "kvr_nest.h"
 #include "kvr_stream_tls.h"
 
 #include <stdarg.h>
@@ -196,11 +197,26 @@ tls(const struct look *l)
 	    (long long)days);
 }
 
+/* Back to RESP2, whose INFO is a bulk. What becomes of it, the next question shows. */
+static void
+leave_resp3(const struct look *l)
+{
+	struct kvr_sock *s = &l->c->s;
+	struct kvr_nest_part head;
+
+	kvr_stream_begin(s, l->e->until_ns, KVR_STREAM_IN);
+	if (kvr_nest_ask(s, 2, (const char *const[]){ "HELLO", "2" }) == KVR_OK &&
+	    kvr_nest_next(s, &head) == KVR_OK)
+		(void)!kvr_nest_skip(s, &head);
+}
+
 static void
 one_server(struct look *l, struct kvr_connector *c, bool with_slots)
 {
 	l->c = c;
 	tls(l);
+	if (c->store->resp3)
+		leave_resp3(l);
 	if (!ask(l, "INFO", NULL)) {
 		tell(l, KVR_FOUND_WARN, "INFO",
 		    "allow INFO to this user, so that memory and role can be looked at", "it is refused: %s",

@@ -56,10 +56,6 @@ option(const struct kvr_url_option *o, const struct kvr_redis_scheme *scheme, st
 		return KVR_OK;
 	if (strcmp(o->name, "protocol") == 0) {
 		s->resp3 = strcmp(o->value, "3") == 0;
-		if (s->resp3 && s->map != NULL)
-			return kvr_refuse(w, "option protocol: with a cluster only 2 is spoken");
-		if (s->resp3 && by_sentinels(scheme))
-			return kvr_refuse(w, "option protocol: with sentinels only 2 is spoken");
 		if (s->resp3 || strcmp(o->value, "2") == 0)
 			return KVR_OK;
 		return kvr_refuse(w, "option protocol: 2 or 3");

@@ -37,11 +37,34 @@ read_bulk(struct kvr_sock *s, struct kvr_nest_part *p)
 	return err == KVR_OK ? kvr_resp_bulk_end(s) : err;
 }
 
+/* What RESP3 has instead of two of RESP2's replies: a map, and a nil without a type of its own. */
+static bool
+as_resp3(const struct kvr_const_span *line, struct kvr_resp *ret)
+{
+	char text[24];
+	char type = line->len > 0 ? ((const char *)line->at)[0] : '\0';
+	if (type == '_' && line->len == 1) {
+		*ret = (struct kvr_resp){ .kind = KVR_RESP_NIL };
+		return true;
+	}
+	if (type != '%' || line->len >= sizeof(text))
+		return false;
+	memcpy(text, line->at, line->len);
+	text[0] = '*';
+	if (!kvr_resp_parse(text, line->len, ret) || ret->kind != KVR_RESP_ARRAY)
+		return false;
+	ret->n *= 2;
+	return true;
+}
+
 enum kvr_err
 kvr_nest_next(struct kvr_sock *s, struct kvr_nest_part *ret)
 {
+	struct kvr_const_span line;
 	struct kvr_resp r;
-	enum kvr_err err = kvr_resp_read(s, &r);
+	enum kvr_err err = kvr_stream_line(s, &line);
+	if (err == KVR_OK && !as_resp3(&line, &r))
+		err = kvr_resp_of(s, &line, &r);
 	if (err != KVR_OK)
 		return err;
 	ret->kind = r.kind;

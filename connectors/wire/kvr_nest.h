@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Replies with parts inside (ROLE, SENTINEL, CLUSTER SLOTS), read part by part as they come.
- * Nothing is allocated, so what a peer claims to send costs nothing until it sends it.
+ * Nothing is allocated, so what a peer claims to send costs nothing until it sends it. A RESP3
+ * server sends some of them as maps; here a map of n pairs is an ARRAY of 2 n parts.
  */
 #ifndef KVR_NEST_H
 #define KVR_NEST_H

@@ -116,15 +116,21 @@ show(const struct kvr_const_span *line, char *to, size_t cap)
 }
 
 enum kvr_err
+kvr_resp_of(struct kvr_sock *s, const struct kvr_const_span *line, struct kvr_resp *ret)
+{
+	char text[40];
+	if (kvr_resp_parse(line->at, line->len, ret))
+		return KVR_OK;
+	show(line, text, sizeof(text));
+	return kvr_stream_fail(s, KVR_E_PROTO, "not a RESP2 reply: \"%s\"", text);
+}
+
+enum kvr_err
 kvr_resp_read(struct kvr_sock *s, struct kvr_resp *ret)
 {
 	struct kvr_const_span line;
 	enum kvr_err err = kvr_stream_line(s, &line);
-	if (err != KVR_OK || kvr_resp_parse(line.at, line.len, ret))
-		return err;
-	char text[40];
-	show(&line, text, sizeof(text));
-	return kvr_stream_fail(s, KVR_E_PROTO, "not a RESP2 reply: \"%s\"", text);
+	return err == KVR_OK ? kvr_resp_of(s, &line, ret) : err;
 }
 
 enum kvr_err

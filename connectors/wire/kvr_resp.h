@@ -46,6 +46,9 @@ bool kvr_resp_is_code(const struct kvr_resp *, const char *code);
 
 /* PROTO ends the stream; every well-formed reply is KVR_OK. */
 KVR_MUST_USE enum kvr_err kvr_resp_read(struct kvr_sock *s, struct kvr_resp *ret);
+/* The same of a line that has been read. */
+KVR_MUST_USE enum kvr_err kvr_resp_of(
+    struct kvr_sock *s, const struct kvr_const_span *line, struct kvr_resp *ret);
 /* The CR LF behind a bulk. */
 KVR_MUST_USE enum kvr_err kvr_resp_bulk_end(struct kvr_sock *s);
 

@@ -2,6 +2,12 @@
 /*
  * What the nodes of a cluster say of it: which of them has which hash slot (CLUSTER SLOTS), and
  * where a single key is to be asked for (MOVED, ASK).
+ *
+ * Not CLUSTER SHARDS, though Redis calls SLOTS deprecated since 7.0: every version from 3 on answers
+ * SLOTS (Redis 8 and Valkey, which has taken the deprecation back, too), and it names the port that
+ * is meant for a connection of the asker's kind, plain or TLS, and leaves out replicas that are
+ * down. SHARDS exists from 7.0 on only and leaves both to the client. A server without SLOTS would
+ * say so in an error, which doctor and the log show.
  */
 #ifndef KVR_TOPOLOGY_H
 #define KVR_TOPOLOGY_H

@@ -225,7 +225,7 @@ START_TEST(what_means_nothing_to_a_cluster_is_refused)
 	not_opened("redis-cluster://", "names no node");
 	not_opened("redis-cluster://h:1/2", "has no databases");
 	not_opened("valkey-cluster://h:1?db=2", "\"db\" is not known; known: protocol");
-	not_opened("redis-cluster://h:1?protocol=3", "only 2 is spoken");
+	not_opened("redis-cluster://h:1?protocol=4", "option protocol: 2 or 3");
 	not_opened("redis-cluster://h:1?service=m", "\"service\" is not known");
 }
 END_TEST

@@ -100,6 +100,23 @@ check_names(const struct kvr_sentinel_set *set)
 	kvr_raw_close(raw);
 }
 
+/* The sentinels are asked in RESP2, and RESP3 is for the server that they name. */
+static void
+check_resp3(const struct kvr_sentinel_set *set)
+{
+	char url[256];
+	snprintf(url, sizeof(url), "%s&protocol=3", set->url);
+	struct kvr_store_opts o = opts_of(url, KVR_FORMAT_SEALED);
+	check_round_trip(&o);
+	struct bed b;
+	bed_up(&b, &o);
+	struct kvr_raw *raw = kvr_raw_open(set->data[0]->port, KVR_SENTINEL_DATA_PASSWORD);
+	struct kvr_raw_reply r = kvr_raw(raw, "CLIENT LIST");
+	ck_assert_ptr_nonnull(strstr((const char *)r.bytes, "resp=3"));
+	kvr_raw_close(raw);
+	bed_down(&b);
+}
+
 /* In one test, for the set takes seconds to come up. */
 START_TEST(real_sentinels_lead_to_the_master)
 {
@@ -111,6 +128,7 @@ START_TEST(real_sentinels_lead_to_the_master)
 	check_others_are_asked(set);
 	check_refusals(set);
 	check_names(set);
+	check_resp3(set);
 	kvr_sentinel_set_stop(set);
 }
 END_TEST
@@ -273,7 +291,7 @@ START_TEST(what_is_missing_or_means_nothing_is_said)
 	not_opened("redis-sentinel://h:1/mymaster", "?service=NAME for the service");
 	not_opened("redis-sentinel://h:1?service=m&db=x", "not the number of a database");
 	not_opened("redis-sentinel://h:1?service=m&x=1", "known: db, service, protocol");
-	not_opened("redis-sentinel://h:1?service=m&protocol=3", "only 2 is spoken");
+	not_opened("redis-sentinel://h:1?service=m&protocol=4", "option protocol: 2 or 3");
 	not_opened("redis://h:1?service=m", "\"service\" is not known");
 	struct kvr_store_opts o = bed_opts("redis://h:1", KVR_FORMAT_SEALED);
 	char why[256] = "";
