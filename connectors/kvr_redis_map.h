@@ -50,6 +50,8 @@ void kvr_redis_map_good(struct kvr_redis_map *, uint8_t node);
 void kvr_redis_map_bad(struct kvr_redis_map *, uint8_t node, uint64_t now_ns);
 void kvr_redis_map_silent(
     struct kvr_redis_map *, uint8_t node, uint64_t for_ns, uint64_t limit_ns, uint64_t now_ns);
+/* It has been waited for in vain since it was last good: let it be asked after all others. */
+bool kvr_redis_map_doubted(struct kvr_redis_map *, uint8_t node);
 /* No node of the cluster is worth a try. */
 bool kvr_redis_map_lost(struct kvr_redis_map *, uint64_t now_ns);
 

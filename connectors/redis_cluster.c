@@ -21,7 +21,7 @@ _Static_assert(sizeof(struct kvr_connector) + KVR_FRAME_SCRATCH <= KVR_CLUSTER_N
     "what the sum of memory says");
 /* When a dial has no limit of its own, a node has this long to take a connection. */
 #define TRY_NS KVR_SEC(1)
-/* While callers wait, so many nodes are asked for the map, and each has a quarter of try_ns. */
+/* While callers wait, so many nodes are asked for the map, each for a quarter of the time. */
 enum { ASKED_MAX = 3 };
 
 enum kvr_err
@@ -76,6 +76,7 @@ ask_node(struct kvr_cluster_lane *lane, uint8_t node, uint64_t until_ns)
 	    kvr_cluster_connection(lane, node, until_ns, &c, front->why, sizeof(front->why));
 	if (err != KVR_OK)
 		return err;
+	c->s.patience_ns = 0; /* a batch has set it, for its own deadline */
 	err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
 	if (err == KVR_OK)
 		err = kvr_topology_ask(&c->s, &lane->node[node].at, &lane->topology);
@@ -90,25 +91,37 @@ ask_node(struct kvr_cluster_lane *lane, uint8_t node, uint64_t until_ns)
 	return KVR_OK;
 }
 
-/* Up to n_max of the nodes that are known and not left alone. */
+/* Up to *n_left of those nodes that are known and not left alone. err: if there are none. */
 static enum kvr_err
-ask_known(struct kvr_cluster_lane *lane, uint32_t n_max, uint64_t until_ns)
+ask_those(struct kvr_cluster_lane *lane, bool doubted, uint32_t *n_left, uint64_t until_ns,
+    enum kvr_err err)
 {
 	struct kvr_url_host at;
-	uint32_t gen, n_asked = 0;
-	enum kvr_err err = KVR_E_DOWN;
-	for (uint32_t i = 0; i < KVR_NODES_MAX && n_asked < n_max; i++) {
+	uint32_t gen;
+	for (uint32_t i = 0; i<KVR_NODES_MAX && * n_left> 0; i++) {
 		uint8_t node = (uint8_t)(lane->ask_next++ % KVR_NODES_MAX);
 		uint64_t now_ns = kvr_now_ns();
 		if (!kvr_redis_map_node(lane->map, node, &at, &gen) ||
+		    kvr_redis_map_doubted(lane->map, node) != doubted ||
 		    !kvr_redis_map_may_try(lane->map, node, lane->node[node].c != NULL, now_ns))
 			continue;
-		n_asked++;
-		err = ask_node(lane, node, KVR_MIN(until_ns, now_ns + lane->try_ns / 4));
+		--*n_left;
+		err = ask_node(
+		    lane, node, KVR_MIN(kvr_redis_share(until_ns, 4), now_ns + lane->try_ns / 4));
 		if (err == KVR_OK || err == KVR_E_CANCELLED || kvr_now_ns() >= until_ns)
 			return err;
 	}
 	return err;
+}
+
+/* A node that has just been silent is asked when no other has an answer. */
+static enum kvr_err
+ask_known(struct kvr_cluster_lane *lane, uint32_t n_max, uint64_t until_ns)
+{
+	enum kvr_err err = ask_those(lane, false, &n_max, until_ns, KVR_E_DOWN);
+	if (err == KVR_OK || err == KVR_E_CANCELLED || kvr_now_ns() >= until_ns)
+		return err;
+	return ask_those(lane, true, &n_max, until_ns, err);
 }
 
 enum kvr_err

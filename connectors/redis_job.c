@@ -74,12 +74,24 @@ kvr_cluster_connection(struct kvr_cluster_lane *lane, uint8_t node, uint64_t unt
 	return err;
 }
 
+/*
+ * How long a node may be silent: as long as a dial may take, and never more than half of the
+ * caller's time. The other half is for those who wait for the lane, whose nodes may be well.
+ */
+static uint64_t
+patience(const struct kvr_redis_job *job, uint64_t now_ns)
+{
+	uint64_t left_ns = job->until_ns > now_ns ? job->until_ns - now_ns : 0;
+	return KVR_MIN(job->lane->try_ns, KVR_MAX(left_ns / 2, UINT64_C(1)));
+}
+
 static enum kvr_err
 run_step(struct kvr_redis_job *job, struct kvr_connector *c)
 {
 	c->note = job->note;
 	c->heads = job->heads;
 	c->why[0] = '\0';
+	c->s.patience_ns = patience(job, kvr_now_ns());
 	enum kvr_err err = kvr_stream_begin(&c->s, job->until_ns, KVR_STREAM_AHEAD);
 	if (err == KVR_OK && kvr_stream_held(&c->s) > 0)
 		err = kvr_stream_fail(
@@ -110,8 +122,8 @@ kvr_redis_job_run(void *at)
 	uint64_t since_ns = kvr_now_ns();
 	job->why[0] = '\0';
 	job->was_fresh = true;
-	job->err =
-	    kvr_cluster_connection(lane, job->node, job->until_ns, &c, job->why, sizeof(job->why));
+	job->err = kvr_cluster_connection(
+	    lane, job->node, since_ns + patience(job, since_ns), &c, job->why, sizeof(job->why));
 	if (job->err != KVR_OK)
 		return;
 	const struct kvr_url_host *host = &lane->node[job->node].at;

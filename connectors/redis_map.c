@@ -247,6 +247,15 @@ kvr_redis_map_silent(
 }
 
 bool
+kvr_redis_map_doubted(struct kvr_redis_map *m, uint8_t node)
+{
+	pthread_mutex_lock(&m->lock);
+	bool doubted = m->node[node].silent_ns > 0;
+	pthread_mutex_unlock(&m->lock);
+	return doubted;
+}
+
+bool
 kvr_redis_map_lost(struct kvr_redis_map *m, uint64_t now_ns)
 {
 	bool lost = true;

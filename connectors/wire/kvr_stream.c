@@ -45,7 +45,7 @@ kvr_stream_take(struct kvr_sock *s, int take_fd, struct kvr_kick *kick)
 	s->ops = &plain_ops;
 	s->carrier = NULL;
 	s->kick = kick;
-	s->until_ns = 0;
+	s->until_ns = s->patience_ns = 0;
 	s->moved = 0;
 	s->fill_max = KVR_STREAM_IN;
 	s->in_at = s->in_end = 0;
@@ -98,7 +98,11 @@ kvr_stream_wait(int fd, short events, uint64_t until_ns, struct kvr_kick *kick)
 static enum kvr_err
 wait_ready(struct kvr_sock *s, short events)
 {
-	enum kvr_err err = kvr_stream_wait(s->fd, events, s->until_ns, s->kick);
+	uint64_t own_ns = s->patience_ns > 0 ? kvr_now_ns() + s->patience_ns : s->until_ns;
+	enum kvr_err err = kvr_stream_wait(s->fd, events, KVR_MIN(own_ns, s->until_ns), s->kick);
+	if (err == KVR_E_TIMEOUT && own_ns < s->until_ns)
+		return kvr_stream_fail(s, err, "silent for %llu ms, and others wait",
+		    (unsigned long long)(s->patience_ns / KVR_MS(1)));
 	return err == KVR_OK ? KVR_OK : kvr_stream_fail(s, err, "%s", kvr_err_text(err));
 }
 

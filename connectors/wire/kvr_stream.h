@@ -50,6 +50,7 @@ struct kvr_sock {
 	void    *carrier; /* what ops needs beside the socket */
 	struct kvr_kick *kick; /* NULL: none */
 	uint64_t until_ns;
+	uint64_t patience_ns; /* longest wait without a byte, TIMEOUT too; 0: as until_ns allows */
 	uint64_t moved;    /* bytes read and written, to see progress */
 	uint32_t fill_max; /* most bytes that one read for a head may take */
 	uint32_t in_at, in_end;

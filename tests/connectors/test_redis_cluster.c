@@ -81,6 +81,33 @@ START_TEST(every_verb_in_every_layout)
 }
 END_TEST
 
+/* Its nodes then send the map of the cluster with maps in it, and redirections as ever. */
+START_TEST(resp3_is_spoken_with_every_node)
+{
+	char url[224];
+	struct bed b;
+	struct load l = load_new(60, 3000);
+	snprintf(url, sizeof(url), "%s?protocol=3", kvr_cluster_set->url);
+	struct kvr_store_opts o = bed_opts(url, KVR_FORMAT_LMCACHE);
+	o.password = KVR_CLUSTER_PASSWORD;
+	kvr_cluster_flush();
+	bed_up(&b, &o);
+	check_verbs(&b);
+	bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
+	for (int node = 0; node < KVR_CLUSTER_MASTERS; node++) {
+		struct kvr_raw *raw = kvr_cluster_raw(node);
+		struct kvr_raw_reply r = kvr_raw(raw, "CLIENT LIST TYPE normal");
+		ck_assert_ptr_nonnull(strstr((const char *)r.bytes, "resp=3"));
+		kvr_raw_close(raw);
+	}
+	kvr_cluster_move(100, 0, 1);
+	kvr_cluster_move(100, 1, 0);
+	check_get(&b, &l);
+	bed_down(&b);
+	load_free(&l);
+}
+END_TEST
+
 /* At the node whose slot it is, which refuses all others. */
 static void
 expect_name(const char *name, size_t len, const void *bytes)
@@ -309,6 +336,39 @@ START_TEST(a_node_that_stands_still_costs_its_own_keys)
 }
 END_TEST
 
+/*
+ * However much time the caller has: what it waits for in vain, others wait for the lane. Of a short
+ * time half is left when the node is given up, of a long one all but what a dial may take.
+ */
+START_TEST(a_silent_node_does_not_keep_the_lane)
+{
+	static const uint64_t connect_ns[] = { KVR_MS(300), KVR_SEC(60) };
+	static const uint64_t budget_ns[] = { BED_LONG, KVR_SEC(4) };
+	struct load l = load_new(90, 2000);
+	node_timeout(600000);
+	for (size_t i = 0; i < KVR_LEN(connect_ns); i++) {
+		struct bed b;
+		struct kvr_store_opts o = bed_opts(kvr_cluster_set->url, KVR_FORMAT_SEALED);
+		o.password = KVR_CLUSTER_PASSWORD;
+		o.connect_ns = connect_ns[i];
+		bed_up(&b, &o);
+		load_fill(&l);
+		bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
+		kvr_redis_server_pause(kvr_cluster_set->node[1]);
+		load_wipe(&l);
+		uint64_t until_ns = bed_in(budget_ns[i]);
+		ck_assert_int_eq(run_for(&b, KVR_VERB_GET, &l, budget_ns[i]), KVR_OK);
+		ck_assert_uint_lt(kvr_now_ns(), until_ns);
+		check_split(&l, KVR_FORMAT_SEALED, 1, KVR_E_TIMEOUT, KVR_E_TIMEOUT);
+		ck_assert_ptr_nonnull(strstr(b.ops->why(b.lane), "silent for "));
+		kvr_redis_server_resume(kvr_cluster_set->node[1]);
+		bed_down(&b);
+	}
+	node_timeout(1000);
+	load_free(&l);
+}
+END_TEST
+
 /* Connections that the server has closed meanwhile are made again, and nobody notices. */
 START_TEST(connections_that_lay_idle_are_made_again)
 {
@@ -348,7 +408,8 @@ START_TEST(a_deadline_and_a_kick_end_a_batch)
 }
 END_TEST
 
-KVR_CHECK_MAIN("connectors.redis_cluster", every_verb_in_every_layout, names_are_those_of_lmcache,
-    half_a_chunk_is_a_miss, slots_move_while_they_are_used, large_values_follow_their_slot,
-    a_node_that_stands_still_costs_its_own_keys, connections_that_lay_idle_are_made_again,
-    a_deadline_and_a_kick_end_a_batch)
+KVR_CHECK_MAIN("connectors.redis_cluster", every_verb_in_every_layout,
+    resp3_is_spoken_with_every_node, names_are_those_of_lmcache, half_a_chunk_is_a_miss,
+    slots_move_while_they_are_used, large_values_follow_their_slot,
+    a_node_that_stands_still_costs_its_own_keys, a_silent_node_does_not_keep_the_lane,
+    connections_that_lay_idle_are_made_again, a_deadline_and_a_kick_end_a_batch)

@@ -120,8 +120,12 @@ START_TEST(silence_is_summed_up_until_somebody_answers)
 	struct kvr_redis_map *m = kvr_redis_map_new(&seed, 1);
 	uint64_t now_ns = KVR_SEC(1000);
 	take(m, 1, 7000);
+	ck_assert(!kvr_redis_map_doubted(m, 0));
 	kvr_redis_map_silent(m, 0, KVR_MS(600), KVR_SEC(1), now_ns);
+	ck_assert(kvr_redis_map_doubted(m, 0));
+	ck_assert(kvr_redis_map_may_try(m, 0, false, now_ns));
 	kvr_redis_map_good(m, 0);
+	ck_assert(!kvr_redis_map_doubted(m, 0));
 	kvr_redis_map_silent(m, 0, KVR_MS(600), KVR_SEC(1), now_ns);
 	ck_assert(kvr_redis_map_may_try(m, 0, true, now_ns));
 	ck_assert(!kvr_redis_map_lost(m, now_ns));
