@@ -121,6 +121,7 @@ class Readme(unittest.TestCase):
 
     def test_the_configurations(self):
         checked = 0
+        (self.dir / "outage.txt").write_text(self.block("outage.txt"))
         for block in self.blocks:
             if block.group("kind") == "json":
                 file = self.dir / "block.json"
