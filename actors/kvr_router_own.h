@@ -5,7 +5,8 @@
  * which staging slot, and which keys are being put.
  *
  *   router.c        the table of cells
- *   router_load.c   an operation comes in: keys, in-flight puts
+ *   router_load.c   an operation comes in: its keys
+ *   router_puts.c   the table of what is being written: who waits for whom
  *   router_turn.c   phases: what an operation does next
  *   router_list.c   lists of operations; who has to give slots back
  *   router_part.c   parts: which keys go together, their rows
@@ -28,9 +29,12 @@ enum { NO_KEY = 0 }; /* links between keys are slot + 1, so that zero bytes are 
 
 enum key_flag {
 	KEY_AT_MOST = 1,
-	KEY_OWNER = 2,   /* its entry stands in the table of puts */
-	KEY_BLOCKED = 4, /* waits behind a put of the same key */
-	KEY_DUP = 8
+	KEY_OWNER = 2,     /* its entry stands in the table of puts */
+	KEY_BLOCKED = 4,   /* waits behind another of the same key */
+	KEY_DUP = 8,
+	KEY_PROMOTES = 16, /* stands in that table, too: a hit that is written to faster tiers */
+	KEY_TELLS = 32,    /* stands in the list of those whose waiters are told */
+	KEY_GONE = 64      /* a remove of the key came after it */
 };
 
 /* One key of one operation. Zero bytes when its slot is free. */
@@ -39,8 +43,8 @@ struct key {
 	uint32_t   len;   /* asked for */
 	uint32_t   found; /* outcome */
 	uint32_t   hnext; /* next in the bucket of puts */
-	uint32_t   dup;   /* first key that waits behind this put, or the next that waits */
-	uint32_t   dprev; /* who points at me with dup */
+	uint32_t   dup;   /* first put that waits behind this one, or the next that waits */
+	uint32_t   dprev; /* who points at me with dup or behind */
 	uint32_t   snext; /* next owner whose waiters have to be told */
 	uint32_t   buf;   /* staging slot with the payload for background writes */
 	uint32_t   op;
@@ -50,7 +54,9 @@ struct key {
 	uint8_t    flags;
 	uint8_t    n_ok, n_fail, n_miss; /* tiers that answered, of a write */
 	uint8_t    back;                 /* tiers that are written after the answer */
-	uint32_t   spare[2];
+	uint32_t   behind; /* first remove that waits until nothing of this one is on its way */
+	uint8_t    sent;   /* tiers that a part with it is on its way to */
+	uint8_t    spare[3];
 };
 _Static_assert(sizeof(struct key) == 64, "one line");
 
@@ -157,7 +163,15 @@ struct step {
 /* router_load.c */
 void kvr_router_submit(struct step *, uint32_t slot);
 void kvr_router_load(struct step *, uint32_t slot);
+
+/* router_puts.c. owner: key slot + 1 */
+uint32_t kvr_router_find_put(const struct router *, kvr_digest);
+void kvr_router_enter(struct step *, uint32_t key, enum key_flag as);
+void kvr_router_wait_behind(struct step *, uint32_t key, uint32_t owner);
+/* A key of a remove: what comes before it is called off or waited for. */
+void kvr_router_overtake(struct step *, uint32_t key);
 void kvr_router_put_settled(struct step *, uint32_t key);
+void kvr_router_came_back(struct step *, uint32_t key, uint32_t tier);
 void kvr_router_put_forget(struct step *, uint32_t key);
 void kvr_router_unblock(struct step *, uint32_t key);
 void kvr_router_tell(struct step *);

@@ -331,13 +331,14 @@ check_parts(const struct router *me)
 	KVR_CHECK(held + me->n_slots_back + me->n_slots_free == me->n_slots);
 }
 
-static void
+/* Returns how many writes of its keys are on their way. */
+static uint32_t
 check_op(const struct router *me, const struct op *op)
 {
-	uint32_t pending = 0, blocked = 0, saving = 0, kept = 0;
+	uint32_t pending = 0, blocked = 0, saving = 0, kept = 0, sent = 0;
 
 	if (op->state == OP_FREE || op->state == OP_RELEASING)
-		return;
+		return 0;
 	for (uint32_t i = 0; i < op->loaded; i++) {
 		const struct key *k = &me->key[op->first + i];
 
@@ -345,11 +346,13 @@ check_op(const struct router *me, const struct op *op)
 		blocked += (k->flags & KEY_BLOCKED) != 0;
 		saving += k->back != 0;
 		kept += k->buf != 0;
+		sent += (uint32_t)__builtin_popcount(k->sent);
 	}
 	KVR_CHECK(pending == op->pending);
 	KVR_CHECK(blocked == op->blocked);
 	KVR_CHECK(saving == op->saving);
 	KVR_CHECK(kept == op->kept);
+	return sent;
 }
 
 static void
@@ -363,14 +366,16 @@ check(const void *self, unsigned state, bool full)
 	KVR_CHECK(KVR_IMPLIES(me->n_ops == 0, me->n_parts == 0 && me->n_slots_back == 0));
 	if (!full || state == FRESH)
 		return;
-	uint32_t n = 0;
+	uint32_t n = 0, sent = 0, puts = 0;
 
 	check_parts(me);
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
 		n += me->op[i].state != OP_FREE;
-		check_op(me, &me->op[i]);
+		sent += check_op(me, &me->op[i]);
 	}
-	KVR_CHECK(n == me->n_ops);
+	for (uint32_t i = 0; i < KVR_PARTS_MAX; i++)
+		puts += me->part[i].verb == KVR_VERB_PUT && me->part[i].stage != STAGE_FREE ? me->part[i].n : 0;
+	KVR_CHECK(n == me->n_ops && sent == puts);
 }
 
 const struct kvr_spec kvr_router_spec = {

@@ -121,6 +121,8 @@ static const struct kvr_field field[] = {
 	KVR_FS(struct router, key, n_fail, NUM),
 	KVR_FS(struct router, key, n_miss, NUM),
 	KVR_FS(struct router, key, back, NUM),
+	KVR_FS(struct router, key, behind, NUM),
+	KVR_FS(struct router, key, sent, NUM),
 	KVR_FS(struct router, key, spare, SPARE),
 };
 

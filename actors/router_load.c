@@ -1,46 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An operation comes in: its keys are read slice by slice, and puts are entered in one table. */
+/* An operation comes in: its keys are read slice by slice. */
 #include "kvr_router_own.h"
-
-static uint32_t *
-bucket_of(struct step *s, kvr_digest d)
-{
-	uint32_t *b = &s->me->bucket[d.lo % PUT_BUCKETS];
-
-	kvr_touch(s->out, b, sizeof(*b));
-	return b;
-}
-
-/* The key whose put of this digest is in flight, or NO_KEY. */
-static uint32_t
-find_put(const struct router *me, kvr_digest d)
-{
-	uint32_t at = me->bucket[d.lo % PUT_BUCKETS];
-
-	while (at != NO_KEY) {
-		const struct key *k = &me->key[at - 1];
-
-		if (k->digest.hi == d.hi && k->digest.lo == d.lo)
-			break;
-		at = k->hnext;
-	}
-	return at;
-}
-
-/* Behind the put of owner: its outcome becomes ours (put), or is what we wait for (remove). */
-static void
-wait_behind(struct step *s, struct op *op, struct key *k, uint32_t slot, uint32_t owner)
-{
-	struct key *o = key_of(s, owner - 1);
-
-	k->flags |= KEY_BLOCKED;
-	k->dup = o->dup;
-	k->dprev = owner;
-	if (k->dup != NO_KEY)
-		key_of(s, k->dup - 1)->dprev = slot + 1;
-	o->dup = slot + 1;
-	op->blocked++;
-}
 
 static void
 finish_key(struct op *op, struct key *k, int32_t err)
@@ -64,7 +24,7 @@ tiers_that(const struct router *me, enum kvr_write_policy policy)
 static void
 load_put(struct step *s, struct op *op, struct key *k, uint32_t slot)
 {
-	uint32_t owner = find_put(s->me, k->digest);
+	uint32_t owner = kvr_router_find_put(s->me, k->digest);
 	uint8_t back = op->only != 0 ? 0 : tiers_that(s->me, KVR_WRITE_BACK);
 
 	if (op->only == 0 && kvr_router_through(s->me) == 0 && back == 0) { /* nobody would ever settle it */
@@ -83,16 +43,12 @@ load_put(struct step *s, struct op *op, struct key *k, uint32_t slot)
 			k->tier = o->tier;
 			finish_key(op, k, o->err);
 		} else {
-			wait_behind(s, op, k, slot, owner);
+			kvr_router_wait_behind(s, slot, owner);
 		}
 		return;
 	}
-	uint32_t *b = bucket_of(s, k->digest);
-
-	k->flags |= KEY_OWNER;
+	kvr_router_enter(s, slot, KEY_OWNER);
 	k->found = k->len;
-	k->hnext = *b;
-	*b = slot + 1;
 	k->back = back;
 	if (k->back != 0)
 		op->saving++;
@@ -113,10 +69,7 @@ load_key(struct step *s, struct op *op, uint32_t slot, const struct kvr_row *row
 	if (op->kind == KVR_OP_PUT) {
 		load_put(s, op, k, slot);
 	} else if (op->kind == KVR_OP_REMOVE) {
-		uint32_t owner = find_put(s->me, k->digest);
-
-		if (owner != NO_KEY && s->me->key[owner - 1].err == KVR_PENDING)
-			wait_behind(s, op, k, slot, owner);
+		kvr_router_overtake(s, slot);
 	}
 }
 
@@ -164,102 +117,4 @@ kvr_router_submit(struct step *s, uint32_t slot)
 	kvr_later(s->out, slot, gen, m->deadline_ns);
 	s->room--;
 	kvr_router_load(s, slot);
-}
-
-/* The put of this key has its outcome: whoever waits behind it is told, a slice at a time. */
-void
-kvr_router_put_settled(struct step *s, uint32_t slot)
-{
-	struct key *k = key_of(s, slot);
-	struct router *me = s->me;
-
-	if ((k->flags & KEY_OWNER) == 0 || k->dup == NO_KEY)
-		return;
-	kvr_touch(s->out, &me->tell_head, sizeof(me->tell_head));
-	kvr_touch(s->out, &me->tell_tail, sizeof(me->tell_tail));
-	if (me->tell_tail == NO_KEY)
-		me->tell_head = slot + 1;
-	else
-		key_of(s, me->tell_tail - 1)->snext = slot + 1;
-	me->tell_tail = slot + 1;
-	op_of(s, k->op)->telling++;
-}
-
-/* A key waits no longer: it has been told, or its operation ends first. */
-void
-kvr_router_unblock(struct step *s, uint32_t slot)
-{
-	struct key *k = key_of(s, slot);
-
-	KVR_CHECK((k->flags & KEY_BLOCKED) != 0 && k->dprev != NO_KEY);
-	key_of(s, k->dprev - 1)->dup = k->dup;
-	if (k->dup != NO_KEY)
-		key_of(s, k->dup - 1)->dprev = k->dprev;
-	k->dup = k->dprev = NO_KEY;
-	k->flags &= (uint8_t)~KEY_BLOCKED;
-	op_of(s, k->op)->blocked--;
-}
-
-static void
-tell_one(struct step *s, const struct key *owner, uint32_t slot)
-{
-	struct key *k = key_of(s, slot);
-	struct op *op = op_of(s, k->op);
-
-	kvr_router_unblock(s, slot);
-	if (op->kind == KVR_OP_PUT) {
-		k->found = owner->found;
-		k->tier = owner->tier;
-		finish_key(op, k, owner->err);
-	}
-	if (op->blocked == 0)
-		kvr_router_turn(s, k->op);
-}
-
-void
-kvr_router_tell(struct step *s)
-{
-	struct router *me = s->me;
-	uint32_t left = KVR_SLICE_KEYS;
-
-	while (me->tell_head != NO_KEY && left > 0 && s->room > 12) {
-		uint32_t slot = me->tell_head - 1;
-		struct key *owner = key_of(s, slot);
-
-		if (owner->dup != NO_KEY) {
-			tell_one(s, owner, owner->dup - 1);
-			left--;
-			continue;
-		}
-		kvr_touch(s->out, &me->tell_head, sizeof(me->tell_head));
-		kvr_touch(s->out, &me->tell_tail, sizeof(me->tell_tail));
-		me->tell_head = owner->snext;
-		owner->snext = NO_KEY;
-		if (me->tell_head == NO_KEY)
-			me->tell_tail = NO_KEY;
-		op_of(s, owner->op)->telling--;
-		kvr_router_turn(s, owner->op);
-	}
-	if (me->tell_head != NO_KEY)
-		kvr_router_go_on(s);
-}
-
-/* Takes a put out of the table. Its waiters have been told. */
-void
-kvr_router_put_forget(struct step *s, uint32_t slot)
-{
-	struct key *k = key_of(s, slot);
-
-	if ((k->flags & KEY_OWNER) == 0)
-		return;
-	KVR_CHECK(k->dup == NO_KEY && k->snext == NO_KEY);
-	uint32_t *link = bucket_of(s, k->digest);
-
-	while (*link != slot + 1) {
-		KVR_CHECK(*link != NO_KEY);
-		link = &key_of(s, *link - 1)->hnext;
-	}
-	*link = k->hnext;
-	k->hnext = NO_KEY;
-	k->flags &= (uint8_t)~KEY_OWNER;
 }

@@ -340,6 +340,8 @@ write_rows(struct step *s, const struct op *op, const struct plan *p, uint32_t s
 			r->flags |= KVR_ROW_AT_MOST;
 		if (p->wide || !p->moves)
 			continue;
+		if (p->verb == KVR_VERB_PUT)
+			key_of(s, p->key[i])->sent |= (uint8_t)(1U << op->tier);
 		r->buf = p->staged ? p->buf[i] : back ? k->buf : 0;
 		if (p->staged && p->verb != KVR_VERB_PUT)
 			r->flags |= KVR_ROW_STAGED;

@@ -63,8 +63,10 @@ read_hit(struct step *s, struct op *op, struct key *k, const struct outcome *o)
 		op->bytes += o->len;
 	if (op->only == 0 && (op->kind == KVR_OP_GET || op->kind == KVR_OP_PREFETCH)) {
 		k->back = promotions(s, k, o->tier);
-		if (k->back != 0)
+		if (k->back != 0) {
 			op->saving++;
+			kvr_router_enter(s, o->key, KEY_PROMOTES);
+		}
 	}
 }
 
@@ -266,8 +268,13 @@ finish(struct step *s, uint32_t slot, struct end end)
 	uint32_t op_slot = part->op, n_ok = 0;
 	struct op *op = op_of(s, op_slot);
 
-	for (uint32_t i = 0; i < part->n && !part->late; i++) {
+	for (uint32_t i = 0; i < part->n; i++) {
 		const struct kvr_row *r = &s->ev->rows[i];
+
+		if (part->verb == KVR_VERB_PUT)
+			kvr_router_came_back(s, r->key, part->tier);
+		if (part->late)
+			continue;
 		struct outcome o = { .key = r->key, .len = r->len, .err = row_err(r, &end, part->stage),
 			.phase = part->phase, .tier = part->tier };
 

@@ -461,7 +461,7 @@ enum kvr_kind {
 	KVR_LOOKUP,  /* is it there? */
 	KVR_GET,     /* bring it */
 	KVR_PUT,     /* store it */
-	KVR_REMOVE,  /* from every tier */
+	KVR_REMOVE,  /* from every tier, after what is still being written: see kvr_remove */
 	KVR_SIZE,    /* how long is it? moves no payload */
 	KVR_PREFETCH /* bring it to the first tier that keeps what it is given */
 };
@@ -698,7 +698,13 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_batched_get_non_blocking(struct kvr *kvr,
 KVR_API enum kvr_err kvr_pin(struct kvr *kvr, const char *key);
 KVR_API enum kvr_err kvr_unpin(struct kvr *kvr, const char *key);
 
-/* remove(): OK when a tier had it, MISS when none had. */
+/*
+ * remove(): OK when a tier had it, MISS when none had. It comes after the puts of the key that were
+ * accepted before, and a key that is gone does not come back by what is written behind an answer,
+ * to tiers with "write": "back" or up into faster ones: what has not been sent then is called off,
+ * what is on its way is waited for, within the deadline. A get or prefetch that is not answered
+ * when the remove is may still bring the key up, as another process may.
+ */
 KVR_API enum kvr_err kvr_remove(struct kvr *kvr, const char *key, bool force, uint64_t until_ns);
 
 /* ---- how it is doing ---- */

@@ -68,6 +68,9 @@ START_TEST(of_two_puts_of_a_key_one_is_written_and_both_get_its_outcome)
 	bed_is_over(b, three, KVR_E_DUPLICATE, 0); /* at once; its slot is free again */
 	uint32_t gone = bed_submit(b, KVR_OP_REMOVE, keys, 1, 0, KVR_SEC(1));
 	const uint32_t twice[] = { 9, 9, 9 };
+
+	for (uint32_t i = 0; i < b->n_world; i++)
+		ck_assert_uint_eq(b->world[i].PART.verb, KVR_VERB_PUT); /* nothing is deleted yet */
 	uint32_t four = bed_submit(b, KVR_OP_PUT, twice, 3, 0, KVR_SEC(1));
 
 	bed_settle(b);
@@ -249,6 +252,124 @@ START_TEST(write_back_answers_before_the_slow_tier_has_it)
 }
 END_TEST
 
+/*
+ * What is written behind an answer must not arrive after a remove that was asked for later: what
+ * has not been sent is not sent any more, what is on its way is waited for.
+ */
+START_TEST(a_removed_key_does_not_come_back_by_write_back)
+{
+	struct kvr_router_config c = bed_config(3);
+	c.tier[1].write = c.tier[2].write = KVR_WRITE_BACK;
+	c.tier[1].serde = 1;
+	struct bed *b = bed_new(&c);
+	uint32_t put = bed_submit(b, KVR_OP_PUT, keys, 3, 0, KVR_SEC(1));
+
+	while (b->op[put].completed == 0)
+		ck_assert(bed_answer(b, 0));
+	ck_assert_uint_gt(b->n_world, 0);
+	uint32_t gone = bed_submit(b, KVR_OP_REMOVE, keys, 2, 0, KVR_SEC(1));
+
+	for (uint32_t i = 0; i < b->n_world; i++)
+		ck_assert(b->world[i].type != KVR_MSG_PART || b->world[i].PART.verb != KVR_VERB_DEL);
+	ck_assert_uint_eq(b->op[gone].completed, 0);
+	bed_check(b);
+	/* Not a duplicate of what is gone; it waits for nobody. */
+	uint32_t anew = bed_submit(b, KVR_OP_PUT, keys + 1, 1, 0, KVR_SEC(1));
+
+	bed_cancel(b, anew);
+	bed_settle(b);
+	bed_is_over(b, put, KVR_OK, 3);
+	bed_is_over(b, gone, KVR_OK, 2);
+	ck_assert_uint_eq(b->op[anew].done.COMPLETE.flags & KVR_DONEB_DUPLICATE, 0);
+	for (uint32_t t = 0; t < 3; t++)
+		ck_assert(!b->has[t][0] && b->has[t][2]);
+	bed_is_home(b);
+	bed_free(b);
+}
+END_TEST
+
+/* Nothing of it has been sent when the remove comes: it need not wait, and the slot is free at once. */
+START_TEST(what_waits_to_be_written_back_is_called_off_by_a_remove)
+{
+	struct kvr_router_config c = bed_config(2);
+	c.tier[1].write = KVR_WRITE_BACK;
+	c.tier[0].timeout_ns = KVR_MS(1);
+	struct bed *b = bed_new(&c);
+	uint32_t put = bed_submit(b, KVR_OP_PUT, keys, 20, 0, KVR_SEC(1));
+	struct router *me = b->actor.self;
+
+	while (me->key[b->op[put].first].err != KVR_OK)
+		ck_assert(bed_answer(b, 0));
+	ck_assert_uint_eq(b->op[put].completed, 0); /* its other keys are still under way */
+	ck_assert_uint_ne(me->n_slots_back, 0);
+	uint32_t kept = me->n_slots_back, gone = bed_submit(b, KVR_OP_REMOVE, keys, 1, 0, KVR_SEC(1));
+
+	ck_assert_uint_eq(me->n_slots_back, kept - 1);
+	ck_assert_uint_eq(me->op[gone].blocked, 0);
+	bed_check(b);
+	bed_settle(b);
+	bed_is_over(b, put, KVR_OK, 20);
+	bed_is_over(b, gone, KVR_OK, 1);
+	ck_assert(!b->has[0][0] && !b->has[1][0] && b->has[1][1]);
+	ck_assert_uint_eq(b->counted[KVR_COUNT_WRITEBACK_DROPPED], 0);
+	bed_is_home(b);
+	bed_free(b);
+}
+END_TEST
+
+START_TEST(a_removed_key_does_not_come_back_by_promotion)
+{
+	struct kvr_router_config c = bed_config(2);
+	c.tier[0].promote = 1;
+	struct bed *b = bed_new(&c);
+
+	b->has[1][0] = b->has[1][1] = true;
+	uint32_t one = bed_submit(b, KVR_OP_GET, keys, 2, 0, KVR_SEC(1));
+	uint32_t two = bed_submit(b, KVR_OP_GET, keys, 1, 0, KVR_SEC(1));
+
+	while (b->op[one].completed == 0 || b->op[two].completed == 0)
+		ck_assert(bed_answer(b, 0));
+	ck_assert_uint_eq(b->n_world, 2); /* both write it up */
+	uint32_t gone = bed_submit(b, KVR_OP_REMOVE, keys, 1, 0, KVR_SEC(1));
+
+	ck_assert_uint_eq(b->n_world, 2);
+	bed_settle(b);
+	bed_is_over(b, one, KVR_OK, 2);
+	bed_is_over(b, two, KVR_OK, 1);
+	bed_is_over(b, gone, KVR_OK, 1);
+	ck_assert(!b->has[0][0] && !b->has[1][0] && b->has[0][1]);
+	bed_is_home(b);
+	bed_free(b);
+}
+END_TEST
+
+/* Behind the first of a batch that is over while the others are not: it is written again. */
+START_TEST(a_put_after_a_remove_is_no_duplicate)
+{
+	struct kvr_router_config c = bed_config(1);
+	struct bed *b = bed_new(&c);
+	uint32_t batch = bed_submit(b, KVR_OP_PUT, keys, 20, 0, KVR_SEC(1));
+	const struct router *me = b->actor.self;
+
+	while (me->key[b->op[batch].first].err != KVR_OK)
+		ck_assert(bed_answer(b, 0));
+	uint32_t gone = bed_submit(b, KVR_OP_REMOVE, keys, 1, 0, KVR_SEC(1));
+
+	while (b->op[gone].completed == 0)
+		ck_assert(bed_answer(b, b->n_world - 1));
+	ck_assert_uint_eq(b->op[batch].completed, 0);
+	uint32_t anew = bed_submit(b, KVR_OP_PUT, keys, 1, 0, KVR_SEC(1));
+
+	bed_settle(b);
+	bed_is_over(b, batch, KVR_OK, 20);
+	bed_is_over(b, anew, KVR_OK, 1);
+	ck_assert_uint_eq(b->op[anew].done.COMPLETE.flags & KVR_DONEB_DUPLICATE, 0);
+	ck_assert(b->has[0][0]);
+	bed_is_home(b);
+	bed_free(b);
+}
+END_TEST
+
 START_TEST(if_absent_sends_only_what_is_missing)
 {
 	struct kvr_router_config c = bed_config(1);
@@ -415,6 +536,9 @@ KVR_CHECK_MAIN("actors.router", a_put_is_found_by_lookup_and_get_and_gone_after_
     early_tells_the_result_first_and_the_memory_later,
     a_store_that_cannot_be_given_up_never_holds_an_answer,
     a_copy_in_staging_is_not_waited_for_when_the_memory_is_back, a_sick_tier_is_left_out_and_named,
-    write_back_answers_before_the_slow_tier_has_it, if_absent_sends_only_what_is_missing,
+    write_back_answers_before_the_slow_tier_has_it, a_removed_key_does_not_come_back_by_write_back,
+    what_waits_to_be_written_back_is_called_off_by_a_remove,
+    a_removed_key_does_not_come_back_by_promotion, a_put_after_a_remove_is_no_duplicate,
+    if_absent_sends_only_what_is_missing,
     a_prefetch_brings_keys_up_through_a_serde, more_keys_than_one_step_sees_are_all_answered,
     whatever_happens_every_operation_is_answered_once_and_nothing_is_kept)

@@ -99,6 +99,7 @@ const char *swarm_name(const struct kvr_sim_answer *);
 
 /* swarm_tables.c */
 void swarm_tables_check(struct swarm *);
+void swarm_tables_removed(struct swarm *, uint32_t number);
 /* Nothing is under way: nothing may be left in them. */
 void swarm_tables_empty(struct swarm *);
 

@@ -307,11 +307,62 @@ store_some(struct swarm *s)
 	kvr_sim_stored(s->in.sim, (uint32_t)tier, name, s->plan.len[0], kvr_sim_content(name));
 }
 
+struct answered {
+	const struct swarm *s;
+	uint32_t number;
+};
+
+static bool
+is_answered(void *arg)
+{
+	const struct answered *a = arg;
+
+	return kvr_sim_answer_to(a->s->in.sim, a->number)->answered_ns != 0;
+}
+
+/*
+ * Keys are removed as soon as a call that writes them behind its answer has been answered: nowhere
+ * may they be there afterwards.
+ */
+static void
+remove_behind(struct swarm *s)
+{
+	static const uint32_t kinds[] = { KVR_OP_PUT, KVR_OP_GET, KVR_OP_PREFETCH };
+	bool has[KVR_TIERS_MAX][CALM_KEYS];
+	struct call c;
+
+	store_some(s);
+	prepare(s, &c);
+	c.ask.kind = kinds[draw(s, 0, KVR_LEN(kinds) - 1)];
+	c.ask.flags = 0;
+	struct answered first = { .s = s, .number = swarm_ask(s, &c.ask) };
+
+	KVR_CHECK(first.number != UINT32_MAX);
+	if (!kvr_sim_run_until(
+	        s->in.sim, kvr_sim_now(s->in.sim) + KVR_SEC(21), is_answered, &first))
+		swarm_broken(s, "all is well, and a call has no answer");
+	c.ask.kind = KVR_OP_REMOVE;
+	KVR_CHECK(swarm_ask(s, &c.ask) != UINT32_MAX);
+	swarm_calm_wait(s, KVR_SEC(20) + s->in.router.background_ns);
+	look(s, &c, has);
+	for (uint32_t t = 0; t < s->in.router.n_tiers; t++) {
+		for (uint32_t i = 0; i < c.ask.n; i++) {
+			if (has[t][i])
+				swarm_broken(
+				    s, "all is well; tier %u has a key again that is gone", t);
+		}
+	}
+}
+
 void
 swarm_model_call(struct swarm *s)
 {
 	struct call c;
 
+	if (draw(s, 0, 3) == 0) {
+		remove_behind(s);
+		return;
+	}
 	if (draw(s, 0, 1) == 0)
 		store_some(s);
 	prepare(s, &c);

@@ -171,8 +171,13 @@ after(void *arg, struct kvr_sim *sim, const struct kvr_actor *a, uint32_t state_
 	for (uint32_t i = 0; i < out->n; i++) {
 		const struct kvr_fx *fx = &out->fx[i];
 
-		if (fx->kind == KVR_FX_SEND && fx->msg.type == KVR_MSG_COMPLETE)
-			is_prompt(s, &fx->msg);
+		if (fx->kind != KVR_FX_SEND || fx->msg.type != KVR_MSG_COMPLETE)
+			continue;
+		is_prompt(s, &fx->msg);
+		uint32_t number = s->number[fx->msg.op & (KVR_OPS_MAX - 1)];
+
+		if (kvr_sim_answer_to(s->in.sim, number)->kind == KVR_OP_REMOVE)
+			swarm_tables_removed(s, number);
 	}
 	kvr_tape_after(&s->tape, s->in.sim, a, state_before, digest, out);
 }

@@ -21,7 +21,26 @@ same(kvr_digest a, kvr_digest b)
 	return a.hi == b.hi && a.lo == b.lo;
 }
 
-/* A key in the table of puts belongs to a put that lives, and no other one has its digest. */
+/* A key in the table of puts belongs to a put that lives, or to a read that promotes it. */
+static bool
+may_stand(const struct router *me, const struct key *k)
+{
+	const struct op *op = &me->op[k->op];
+
+	if (op->state == OP_FREE)
+		return false;
+	return op->kind == KVR_OP_PUT ? (k->flags & KEY_OWNER) != 0
+	                              : (k->flags & KEY_PROMOTES) != 0 &&
+	                                    (op->kind == KVR_OP_GET || op->kind == KVR_OP_PREFETCH);
+}
+
+static bool
+is_put(const struct key *k)
+{
+	return (k->flags & (KEY_OWNER | KEY_GONE)) == KEY_OWNER;
+}
+
+/* No two puts of one key are in the table, but for one that a remove has come after. */
 static uint32_t
 check_bucket(const struct swarm *s, const struct router *me, uint32_t bucket)
 {
@@ -32,11 +51,10 @@ check_bucket(const struct swarm *s, const struct router *me, uint32_t bucket)
 
 		if (++n > KVR_KEYS_MAX)
 			swarm_broken(s, "the table of puts has a circle");
-		if ((k->flags & KEY_OWNER) == 0 || k->digest.lo % PUT_BUCKETS != bucket ||
-		    me->op[k->op].state == OP_FREE || me->op[k->op].kind != KVR_OP_PUT)
+		if (!may_stand(me, k) || k->digest.lo % PUT_BUCKETS != bucket)
 			swarm_broken(s, "the table of puts has a key that is not being put");
-		for (uint32_t b = k->hnext; b != NO_KEY; b = me->key[b - 1].hnext) {
-			if (same(me->key[b - 1].digest, k->digest))
+		for (uint32_t b = k->hnext; b != NO_KEY && is_put(k); b = me->key[b - 1].hnext) {
+			if (same(me->key[b - 1].digest, k->digest) && is_put(&me->key[b - 1]))
 				swarm_broken(s, "one key is in the table of puts twice");
 		}
 	}
@@ -52,8 +70,8 @@ check_puts(const struct swarm *s, const struct router *me, const struct op *op)
 	for (uint32_t i = 0; i < op->loaded; i++) {
 		const struct key *k = &me->key[op->first + i];
 
-		owners += (k->flags & KEY_OWNER) != 0;
-		if (op->state >= OP_ANSWERING)
+		owners += (k->flags & (KEY_OWNER | KEY_PROMOTES)) != 0;
+		if (op->state >= OP_ANSWERING || op->kind != KVR_OP_PUT)
 			continue;
 		if (k->err == KVR_PENDING &&
 		    ((k->flags & KEY_OWNER) != 0) == ((k->flags & KEY_BLOCKED) != 0))
@@ -62,7 +80,7 @@ check_puts(const struct swarm *s, const struct router *me, const struct op *op)
 	return owners;
 }
 
-/* What a part of a put writes is in the table of puts, under that put. */
+/* What a part writes is in the table of puts, under its operation, and known to be on its way. */
 static void
 check_part(const struct swarm *s, const struct router *me, uint32_t slot)
 {
@@ -79,9 +97,10 @@ check_part(const struct swarm *s, const struct router *me, uint32_t slot)
 
 		if (rows[i].key < op->first || rows[i].key >= op->first + op->n)
 			swarm_broken(s, "a part with a key of another operation");
-		if (op->kind == KVR_OP_PUT && part->verb == KVR_VERB_PUT &&
-		    (k->flags & KEY_OWNER) == 0)
+		if (part->verb == KVR_VERB_PUT && (k->flags & (KEY_OWNER | KEY_PROMOTES)) == 0)
 			swarm_broken(s, "a key is written that is not in the table of puts");
+		if (part->verb == KVR_VERB_PUT && (k->sent >> part->tier & 1) == 0)
+			swarm_broken(s, "a key is on its way to a tier, and nobody knows");
 	}
 }
 
@@ -132,7 +151,7 @@ swarm_tables_check(struct swarm *s)
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
 		const struct op *op = &me->op[i];
 
-		if (op->state != OP_FREE && op->kind == KVR_OP_PUT)
+		if (op->state != OP_FREE)
 			owners += check_puts(s, me, op);
 	}
 	if (in_table != owners)
@@ -142,6 +161,47 @@ swarm_tables_check(struct swarm *s)
 			check_part(s, me, i);
 	}
 	check_staging(s, me);
+}
+
+/* Whether what this operation writes must not arrive after the remove: it came before. */
+static bool
+came_before(const struct swarm *s, uint32_t op, const struct kvr_sim_answer *remove)
+{
+	uint32_t number = s->number[op];
+	uint64_t first_ns = s->calls[number].first_ns;
+
+	if (kvr_sim_answer_to(s->in.sim, number)->kind == KVR_OP_PUT)
+		return kvr_sim_answer_to(s->in.sim, number)->asked_ns < remove->asked_ns;
+	return first_ns != 0 && first_ns < remove->asked_ns;
+}
+
+/*
+ * A remove has its answer: no put that was asked for before it, and no hit that was answered before
+ * it, may still be on its way to a store with one of its keys.
+ */
+void
+swarm_tables_removed(struct swarm *s, uint32_t number)
+{
+	const struct kvr_sim_answer *a = kvr_sim_answer_to(s->in.sim, number);
+	const struct kvr_row *answer = &s->in.sim->rows[a->first];
+	const struct router *me = router_of(s);
+
+	for (uint32_t i = 0; i < KVR_PARTS_MAX; i++) {
+		const struct part *part = &me->part[i];
+		const struct kvr_row *rows = &s->in.sim->rows[kvr_part_rows(i)];
+
+		if (part->stage == STAGE_FREE || part->verb != KVR_VERB_PUT ||
+		    !came_before(s, part->op, a))
+			continue;
+		for (uint32_t k = 0; k < part->n * a->n; k++) {
+			const struct kvr_row *row = &answer[k / part->n];
+
+			if ((row->err == KVR_OK || row->err == KVR_E_MISS) &&
+			    same(me->key[rows[k % part->n].key].digest, row->digest))
+				swarm_broken(s, "%s: a key that is gone is still being written",
+				    swarm_name(a));
+		}
+	}
 }
 
 void

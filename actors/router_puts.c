@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of what is being written: puts, from their submission until the last tier that is
+ * written back has them, and hits that are promoted after their answer. It decides what comes
+ * after what:
+ *
+ *   a put of a key that is being put has the first one's outcome
+ *   a remove comes after the put of its key; what is to be written behind an answer that was given
+ *   before is not sent any more, and what is on its way is waited for. Else it would arrive after
+ *   the remove, and a key that is gone would be back.
+ */
+#include "kvr_router_own.h"
+
+enum { KEY_IN_TABLE = KEY_OWNER | KEY_PROMOTES };
+
+static uint32_t *
+bucket_of(struct step *s, kvr_digest d)
+{
+	uint32_t *b = &s->me->bucket[d.lo % PUT_BUCKETS];
+
+	kvr_touch(s->out, b, sizeof(*b));
+	return b;
+}
+
+static bool
+is_same(kvr_digest a, kvr_digest b)
+{
+	return a.hi == b.hi && a.lo == b.lo;
+}
+
+/* The key whose put of this digest is in flight, or NO_KEY. One that was removed since is none. */
+uint32_t
+kvr_router_find_put(const struct router *me, kvr_digest d)
+{
+	uint32_t at = me->bucket[d.lo % PUT_BUCKETS];
+
+	while (at != NO_KEY) {
+		const struct key *k = &me->key[at - 1];
+
+		if (is_same(k->digest, d) && (k->flags & (KEY_OWNER | KEY_GONE)) == KEY_OWNER)
+			break;
+		at = k->hnext;
+	}
+	return at;
+}
+
+void
+kvr_router_enter(struct step *s, uint32_t slot, enum key_flag as)
+{
+	struct key *k = key_of(s, slot);
+	uint32_t *b = bucket_of(s, k->digest);
+
+	KVR_CHECK((k->flags & KEY_IN_TABLE) == 0);
+	k->flags |= (uint8_t)as;
+	k->hnext = *b;
+	*b = slot + 1;
+}
+
+/* Takes a key out of the table. Its waiters have been told. */
+void
+kvr_router_put_forget(struct step *s, uint32_t slot)
+{
+	struct key *k = key_of(s, slot);
+
+	if ((k->flags & KEY_IN_TABLE) == 0)
+		return;
+	KVR_CHECK(k->dup == NO_KEY && k->behind == NO_KEY && (k->flags & KEY_TELLS) == 0);
+	uint32_t *link = bucket_of(s, k->digest);
+
+	while (*link != slot + 1) {
+		KVR_CHECK(*link != NO_KEY);
+		link = &key_of(s, *link - 1)->hnext;
+	}
+	*link = k->hnext;
+	k->hnext = NO_KEY;
+	k->flags &= (uint8_t)~KEY_IN_TABLE;
+}
+
+/* ---- who waits ---- */
+
+/* A put waits for the owner's outcome, a remove also until nothing of it is on its way. */
+void
+kvr_router_wait_behind(struct step *s, uint32_t slot, uint32_t owner)
+{
+	struct key *k = key_of(s, slot), *o = key_of(s, owner - 1);
+	struct op *op = op_of(s, k->op);
+	uint32_t *head = op->kind == KVR_OP_REMOVE ? &o->behind : &o->dup;
+
+	k->flags |= KEY_BLOCKED;
+	k->dup = *head;
+	k->dprev = owner;
+	if (k->dup != NO_KEY)
+		key_of(s, k->dup - 1)->dprev = slot + 1;
+	*head = slot + 1;
+	op->blocked++;
+}
+
+/* A key waits no longer: it has been told, or its operation ends first. */
+void
+kvr_router_unblock(struct step *s, uint32_t slot)
+{
+	struct key *k = key_of(s, slot);
+
+	KVR_CHECK((k->flags & KEY_BLOCKED) != 0 && k->dprev != NO_KEY);
+	struct key *before = key_of(s, k->dprev - 1);
+
+	if (before->behind == slot + 1)
+		before->behind = k->dup;
+	else
+		before->dup = k->dup;
+	if (k->dup != NO_KEY)
+		key_of(s, k->dup - 1)->dprev = k->dprev;
+	k->dup = k->dprev = NO_KEY;
+	k->flags &= (uint8_t)~KEY_BLOCKED;
+	op_of(s, k->op)->blocked--;
+}
+
+/* The next of those behind this key that may go on now. */
+static uint32_t
+next_to_tell(const struct key *owner)
+{
+	if (owner->err == KVR_PENDING)
+		return NO_KEY;
+	if (owner->dup != NO_KEY)
+		return owner->dup;
+	return owner->sent == 0 ? owner->behind : NO_KEY;
+}
+
+/* This key has its outcome, or a part of it is back: who waited for that is told, a slice at a time. */
+void
+kvr_router_put_settled(struct step *s, uint32_t slot)
+{
+	struct key *k = key_of(s, slot);
+	struct router *me = s->me;
+
+	if ((k->flags & KEY_IN_TABLE) == 0 || (k->flags & KEY_TELLS) != 0 ||
+	    next_to_tell(k) == NO_KEY)
+		return;
+	kvr_touch(s->out, &me->tell_head, sizeof(me->tell_head));
+	kvr_touch(s->out, &me->tell_tail, sizeof(me->tell_tail));
+	if (me->tell_tail == NO_KEY)
+		me->tell_head = slot + 1;
+	else
+		key_of(s, me->tell_tail - 1)->snext = slot + 1;
+	me->tell_tail = slot + 1;
+	k->flags |= KEY_TELLS;
+	op_of(s, k->op)->telling++;
+}
+
+/* The part that wrote it to this tier is back, whatever came of it. */
+void
+kvr_router_came_back(struct step *s, uint32_t slot, uint32_t tier)
+{
+	key_of(s, slot)->sent &= (uint8_t) ~(1U << tier);
+	kvr_router_put_settled(s, slot);
+}
+
+/*
+ * What was to be written behind the answer and has not been sent is not written any more. Nobody
+ * misses it, so nothing is counted as dropped; and a put that comes now is no duplicate of it.
+ */
+static void
+call_off(struct step *s, uint32_t slot)
+{
+	struct key *k = key_of(s, slot);
+
+	k->flags |= KEY_GONE;
+	if ((k->back & ~k->sent) == 0)
+		return;
+	k->back &= k->sent;
+	if (k->back != 0)
+		return; /* the last part that comes back gives the slot back, too */
+	op_of(s, k->op)->saving--;
+	if (k->buf != 0)
+		kvr_router_unkeep(s, k);
+}
+
+void
+kvr_router_overtake(struct step *s, uint32_t slot)
+{
+	const struct key *k = &s->me->key[slot];
+	uint32_t owner = NO_KEY;
+
+	for (uint32_t at = s->me->bucket[k->digest.lo % PUT_BUCKETS]; at != NO_KEY;) {
+		const struct key *o = &s->me->key[at - 1];
+
+		if (is_same(o->digest, k->digest)) {
+			if (o->err != KVR_PENDING)
+				call_off(s, at - 1);
+			if (o->err == KVR_PENDING || o->sent != 0)
+				owner = at; /* one after the other: then it looks again */
+		}
+		at = o->hnext;
+	}
+	if (owner != NO_KEY)
+		kvr_router_wait_behind(s, slot, owner);
+}
+
+static void
+tell_one(struct step *s, const struct key *owner, uint32_t slot)
+{
+	struct key *k = key_of(s, slot);
+	struct op *op = op_of(s, k->op);
+
+	kvr_router_unblock(s, slot);
+	if (op->kind == KVR_OP_PUT) {
+		k->found = owner->found;
+		k->tier = owner->tier;
+		k->err = owner->err;
+		op->pending--;
+	} else {
+		kvr_router_overtake(s, slot);
+	}
+	if (op->blocked == 0)
+		kvr_router_turn(s, k->op);
+}
+
+void
+kvr_router_tell(struct step *s)
+{
+	struct router *me = s->me;
+	uint32_t left = KVR_SLICE_KEYS;
+
+	while (me->tell_head != NO_KEY && left > 0 && s->room > 12) {
+		uint32_t slot = me->tell_head - 1;
+		struct key *owner = key_of(s, slot);
+		uint32_t next = next_to_tell(owner);
+
+		if (next != NO_KEY) {
+			tell_one(s, owner, next - 1);
+			left--;
+			continue;
+		}
+		kvr_touch(s->out, &me->tell_head, sizeof(me->tell_head));
+		kvr_touch(s->out, &me->tell_tail, sizeof(me->tell_tail));
+		me->tell_head = owner->snext;
+		owner->snext = NO_KEY;
+		owner->flags &= (uint8_t)~KEY_TELLS;
+		if (me->tell_head == NO_KEY)
+			me->tell_tail = NO_KEY;
+		op_of(s, owner->op)->telling--;
+		kvr_router_turn(s, owner->op);
+	}
+	if (me->tell_head != NO_KEY)
+		kvr_router_go_on(s);
+}
