@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-static bool
-is_audit(const struct kvr_node *url)
+bool
+kvr_flat_is_audit(const struct kvr_node *url)
 {
 	return url->text != NULL && url->kind == KVR_TREE_TEXT && kvr_scheme_is(url->text, "audit");
 }
@@ -35,13 +35,13 @@ kvr_flat_real_url(
 	const struct kvr_node *real = key_of(from, "audit_actual_remote_url");
 	struct kvr_origin at = kvr_origin_of(load, url);
 
-	if (!is_audit(url))
+	if (!kvr_flat_is_audit(url))
 		return url;
 	if (real == NULL)
 		kvr_load_error(load, &at,
 		    "remote_url is audit://; it needs audit_actual_remote_url "
 		    "in extra_config, the URL of the real store");
-	else if (is_audit(real))
+	else if (kvr_flat_is_audit(real))
 		kvr_load_error(load, &at, "audit_actual_remote_url is audit:// again");
 	else
 		return real;
@@ -60,9 +60,10 @@ asks(const struct kvr_flat_source *from, const struct kvr_node *url, const char 
 }
 
 static void
-assign(struct kvr_load *load, const struct kvr_node *at, const char *option, const char *text)
+assign(struct kvr_load *load, uint32_t tier, const struct kvr_node *at, const char *option,
+    const char *text)
 {
-	struct kvr_place place = { kvr_option_find(true, option, strlen(option)), 0 };
+	struct kvr_place place = { kvr_option_find(true, option, strlen(option)), (int32_t)tier };
 	struct kvr_value value = {
 		.kind = KVR_TREE_TEXT, .bare = true, .called = at->key, .text = text
 	};
@@ -73,19 +74,19 @@ assign(struct kvr_load *load, const struct kvr_node *at, const char *option, con
 }
 
 void
-kvr_flat_audit(
-    struct kvr_load *load, const struct kvr_flat_source *from, const struct kvr_node *url)
+kvr_flat_audit(struct kvr_load *load, const struct kvr_flat_source *from,
+    const struct kvr_node *url, uint32_t tier)
 {
 	const struct kvr_node *exclude = key_of(from, "audit_exclude_cmds");
 
-	if (!is_audit(url))
+	if (!kvr_flat_is_audit(url))
 		return;
 	/* LMCache verifies nothing when it does not calculate; to ask for it is enough here. */
 	if (asks(from, url, "audit_verify_checksum", "verify=true"))
-		assign(load, url, "audit", "verify");
+		assign(load, tier, url, "audit", "verify");
 	else
-		assign(load, url, "audit",
+		assign(load, tier, url, "audit",
 		    asks(from, url, "audit_calc_checksum", NULL) ? "sum" : "log");
 	if (exclude != NULL && exclude->kind == KVR_TREE_TEXT)
-		assign(load, exclude, "audit_exclude", exclude->text);
+		assign(load, tier, exclude, "audit_exclude", exclude->text);
 }

@@ -47,6 +47,13 @@ fits_store(struct kvr_load *load, const struct kvr_flat_key *key, const struct k
 	return false;
 }
 
+/* These say where tiers are, and what is audited of them. */
+static bool
+becomes_a_tier(const struct kvr_flat_key *key)
+{
+	return key->kind == KVR_FLAT_PLUGIN || key->kind == KVR_FLAT_AUDIT;
+}
+
 /* What an import loses; what is ignored anyway is said below. */
 static void
 say_left_out(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node,
@@ -54,7 +61,7 @@ say_left_out(struct kvr_load *load, const struct kvr_flat_key *key, const struct
 {
 	if (key->kind == KVR_FLAT_ENGINE)
 		kvr_load_warn(load, at, "%s is left out: it is the engine's own", node->key);
-	else if (key->option == NULL && key->kind != KVR_FLAT_IGNORED &&
+	else if (key->option == NULL && !becomes_a_tier(key) && key->kind != KVR_FLAT_IGNORED &&
 	         key->kind != KVR_FLAT_REFUSED)
 		kvr_load_warn(load, at,
 		    "%s is left out: only LMCache's flat form has it; in tiers the breaker does "
@@ -73,7 +80,7 @@ read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct k
 		say_left_out(load, key, node, &at);
 	switch (key->kind) {
 	case KVR_FLAT_AUDIT:
-		if (!off && load->cfg->tier[0].audit == KVR_CONFIG_AUDIT_OFF)
+		if (!off && !load->cfg->own->audits)
 			kvr_load_warn(load, &at, "%s has no effect: only audit:// reads it", key->name);
 		return;
 	case KVR_FLAT_PLUGIN:
@@ -295,6 +302,8 @@ kvr_read_flat_form(struct kvr_load *load, const struct kvr_node *root, const str
 	load->cfg->own->plugins = names != NULL && names->kind != KVR_TREE_NULL;
 	from.extra = extra;
 	n = kvr_flat_urls(load, &from, url);
+	for (uint32_t i = 0; i < n; i++)
+		load->cfg->own->audits |= kvr_flat_is_audit(&url[i].node);
 	if (n == 0)
 		return;
 	at = kvr_origin_of(load, &url[0].node);
@@ -308,12 +317,12 @@ kvr_read_flat_form(struct kvr_load *load, const struct kvr_node *root, const str
 	read_known(load, kvr_flat_find(false, "remote_url"), real);
 	if (load->cfg->tier[0].url != NULL)
 		assign_defaults(load, load->cfg->tier[0].url);
-	kvr_flat_audit(load, &from, &url[0].node);
+	kvr_flat_audit(load, &from, &url[0].node, 0);
 	read_level(load, root, false);
 	if (env != NULL)
 		read_level(load, env, false);
 	if (extra != NULL)
 		read_extra(load, extra);
 	force_chunk_meta(load, &from);
-	kvr_flat_more_tiers(load, url, n);
+	kvr_flat_more_tiers(load, &from, url, n);
 }

@@ -171,17 +171,22 @@ copy(struct kvr_load *load, uint32_t to, const char *path)
 }
 
 void
-kvr_flat_more_tiers(struct kvr_load *load, const struct kvr_flat_url *urls, uint32_t n)
+kvr_flat_more_tiers(struct kvr_load *load, const struct kvr_flat_source *from,
+    const struct kvr_flat_url *urls, uint32_t n)
 {
 	struct kvr_config *cfg = load->cfg;
 
 	for (uint32_t i = 1; i < n; i++) {
 		struct kvr_origin at = kvr_origin_of(load, &urls[i].node);
+		const struct kvr_node *real = kvr_flat_real_url(load, from, &urls[i].node);
+
+		if (real == NULL)
+			return;
 		struct kvr_value value = { .kind = KVR_TREE_TEXT,
 			.bare = true,
-			.called = urls[i].node.key,
-			.text = urls[i].node.text,
-			.origin = at };
+			.called = real->key,
+			.text = real->text,
+			.origin = kvr_origin_of(load, real) };
 
 		if (kvr_add_tier(load, &at) < 0)
 			return;
@@ -192,6 +197,7 @@ kvr_flat_more_tiers(struct kvr_load *load, const struct kvr_flat_url *urls, uint
 		copy(load, i, "serde");
 		cfg->tier[i].save_chunk_meta = cfg->tier[0].save_chunk_meta;
 		copy(load, i, "save_chunk_meta");
+		kvr_flat_audit(load, from, &urls[i].node, i);
 	}
 	for (uint32_t i = 0; i < n && n > 1; i++)
 		cfg->tier[i].promote.on = KVR_CONFIG_PROMOTE_NEVER;

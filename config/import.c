@@ -185,6 +185,19 @@ level(struct export *e, int32_t tier)
 	close_group(e);
 }
 
+static void
+tier(struct export *e, uint32_t t)
+{
+	e->depth = 2;
+	line(e);
+	kvr_out(&e->out, "{");
+	e->first = true;
+	e->depth = 3;
+	level(e, (int32_t)t);
+	kvr_out(&e->out, "\n    }");
+	e->first = false;
+}
+
 static size_t
 write_out(const struct kvr_config *cfg, const struct kvr_config *plain, char *text, size_t cap)
 {
@@ -199,27 +212,29 @@ write_out(const struct kvr_config *cfg, const struct kvr_config *plain, char *te
 	line(&e);
 	kvr_out(&e.out, "\"tiers\": [");
 	e.first = true;
-	e.depth = 2;
-	line(&e);
-	kvr_out(&e.out, "{");
-	e.first = true;
-	e.depth = 3;
-	level(&e, 0);
-	kvr_out(&e.out, "\n    }\n  ]\n}\n");
+	for (uint32_t t = 0; t < cfg->n_tiers; t++)
+		tier(&e, t);
+	kvr_out(&e.out, "\n  ]\n}\n");
 	return e.out.len;
 }
 
-/* The same store and nothing else: what the tier form says when it says nothing. */
+/* The same stores and nothing else: what the tier form says when it says nothing. */
 static enum kvr_err
 load_plain(const struct kvr_config *cfg, struct kvr_config **ret, char *why, size_t why_cap)
 {
 	const struct kvr_config_opts opts = { .schemes = cfg->own->schemes };
-	char text[128];
-	size_t len = kvr_scheme_len(cfg->tier[0].url);
+	char text[KVR_TIERS_MAX * 96];
+	struct kvr_text_out out = { text, sizeof(text), 0 };
 
-	snprintf(text, sizeof(text), "{\"tiers\":[{\"name\":\"remote\",\"url\":\"%.*s://h:1\"}]}",
-	    (int)KVR_MIN(len, (size_t)40), cfg->tier[0].url);
-	return kvr_config_parse(text, strlen(text), &opts, ret, why, why_cap);
+	for (uint32_t t = 0; t < cfg->n_tiers; t++) {
+		size_t len = kvr_scheme_len(cfg->tier[t].url);
+
+		kvr_out(&out, "%s{\"name\":\"t%u\",\"url\":\"%.*s://h:%u\"}",
+		    t == 0 ? "{\"tiers\":[" : ",", t, (int)KVR_MIN(len, (size_t)40),
+		    cfg->tier[t].url, t + 1);
+	}
+	kvr_out(&out, "]}");
+	return kvr_config_parse(text, out.len, &opts, ret, why, why_cap);
 }
 
 enum kvr_err

@@ -54,6 +54,7 @@ struct kvr_config_own {
 
 	bool mla_given; /* lmcache.mla_worker_id_as0 does not follow engine.use_mla */
 	bool plugins;   /* remote_storage_plugins is given */
+	bool audits;    /* a store of LMCache's form is behind audit:// */
 
 	/* As written; the layout is made from them and from kv_dtype once all sources are in. */
 	struct kvr_raw_shape kv_shape;

@@ -64,8 +64,10 @@ struct kvr_flat_url {
 };
 uint32_t kvr_flat_urls(struct kvr_load *, const struct kvr_flat_source *, struct kvr_flat_url *ret);
 /* All but the first, like the first in what is not the store's own. */
-void kvr_flat_more_tiers(struct kvr_load *, const struct kvr_flat_url *, uint32_t n);
+void kvr_flat_more_tiers(struct kvr_load *, const struct kvr_flat_source *,
+    const struct kvr_flat_url *, uint32_t n);
 
+bool kvr_flat_is_audit(const struct kvr_node *url);
 /*
  * flat_audit.c: the node with the URL of the real store: url itself, or what stands behind audit://.
  * NULL: an error was noted.
@@ -73,7 +75,7 @@ void kvr_flat_more_tiers(struct kvr_load *, const struct kvr_flat_url *, uint32_
 const struct kvr_node *kvr_flat_real_url(
     struct kvr_load *, const struct kvr_flat_source *, const struct kvr_node *url);
 /* What audit:// asks of the tier. */
-void kvr_flat_audit(
-    struct kvr_load *, const struct kvr_flat_source *, const struct kvr_node *url);
+void kvr_flat_audit(struct kvr_load *, const struct kvr_flat_source *, const struct kvr_node *url,
+    uint32_t tier);
 
 #endif

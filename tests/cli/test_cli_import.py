@@ -40,6 +40,16 @@ trace: { size: 8MiB }
 no_such_key: 1
 """
 
+SEVERAL = """\
+remote_url: audit://host:1?verify=true
+remote_storage_plugins: [fs.second, redis]
+extra_config:
+  remote_storage_plugin.fs.second.base_path: /mnt/kv
+  redis_url: redis://cache.example:6379
+  audit_actual_remote_url: lm://cache.example:65432
+  audit_exclude_cmds: exists
+"""
+
 
 class Import(command.Case):
     def write(self, text, name="lmcache.yaml"):
@@ -72,6 +82,16 @@ class Import(command.Case):
         self.assertEqual(made["keys"], "lmcache")
         self.assertIn("lmcache.yaml:3:1: warning: local_cpu is left out: it is the engine's own", err)
         self.assertNotIn("remote_url", err)
+
+    def test_several_stores(self):
+        made, err = self.turn(SEVERAL)
+        alike = {"format": "lmcache", "promote": {"on": "never"}}
+        self.assertEqual(made["tiers"], [
+            {"name": "fs-second", "url": "fs:///mnt/kv", **alike},
+            {"name": "redis", "url": "redis://cache.example:6379", **alike},
+            {"name": "remote", "url": "lm://cache.example:65432", "promote": {"on": "never"},
+             "audit": "verify", "audit_exclude": "exists"}])
+        self.assertEqual(err, "")
 
     def test_valkey(self):
         made, err = self.turn(VALKEY)

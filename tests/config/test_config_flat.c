@@ -372,6 +372,32 @@ START_TEST(an_audit_is_the_real_store_and_what_is_told_of_it)
 }
 END_TEST
 
+/* The audited store comes last, as remote_url does; what is told of it is told of no other. */
+START_TEST(an_audit_beside_plugins_is_of_its_own_store)
+{
+	struct kvr_said said;
+	struct kvr_config *cfg = parse("{\"remote_url\":\"audit://h:1?verify=true\",\n"
+	                               "\"remote_storage_plugins\":[\"fs\",\"redis\"],\n"
+	                               "\"extra_config\":{\"fs_base_path\":\"/a\",\n"
+	                               "\"redis_url\":\"redis://r:1\",\n"
+	                               "\"audit_actual_remote_url\":\"lm://h:2\",\n"
+	                               "\"audit_exclude_cmds\":\"exists\"}}",
+	    &said);
+
+	ck_assert_str_eq(said.text, "");
+	ck_assert_uint_eq(cfg->n_tiers, 3);
+	for (uint32_t i = 0; i < 2; i++) {
+		ck_assert_uint_eq(cfg->tier[i].audit, KVR_CONFIG_AUDIT_OFF);
+		ck_assert(cfg->tier[i].audit_exclude == NULL || cfg->tier[i].audit_exclude[0] == '\0');
+	}
+	ck_assert_str_eq(cfg->tier[2].name, "remote");
+	ck_assert_str_eq(cfg->tier[2].url, "lm://h:2");
+	ck_assert_uint_eq(cfg->tier[2].audit, KVR_CONFIG_AUDIT_VERIFY);
+	ck_assert_str_eq(cfg->tier[2].audit_exclude, "exists");
+	kvr_config_free(cfg);
+}
+END_TEST
+
 static const struct {
 	const char *text, *why;
 } wrong_flat[] = {
@@ -402,6 +428,9 @@ static const struct {
 	    "text:1:38: unknown key \"sise\"; nearest valid name: \"size\"" },
 	{ "{\"remote_storage_plugins\":[\"gcs\"]}",
 	    "text:1:27: remote_storage_plugins leaves no store that can be used" },
+	{ "{\"remote_url\":\"audit://h:1\",\"remote_storage_plugins\":\"fs\",\"extra_config\":{\"fs_base_path\":\"/a\"}}",
+	    "text:1:15: remote_url is audit://; it needs audit_actual_remote_url in "
+	    "extra_config, the URL of the real store" },
 	{ "{\"remote_url\":\"audit://h:1\"}",
 	    "text:1:15: remote_url is audit://; it needs audit_actual_remote_url in "
 	    "extra_config, the URL of the real store" },
@@ -448,5 +477,5 @@ KVR_CHECK_MAIN("config.flat", a_url_alone_gives_lmcaches_defaults,
     hyperpods_keys_have_their_own_units,
     eics_keys_stand_at_the_top, what_has_no_effect_is_a_warning,
     the_service_of_the_sentinels_is_a_variable_or_redismaster,
-    a_policy_that_is_none_is_recompute_and_said, layers_have_headers, plugins_are_tiers_in_the_order_of_the_list, an_audit_is_the_real_store_and_what_is_told_of_it,
+    a_policy_that_is_none_is_recompute_and_said, layers_have_headers, plugins_are_tiers_in_the_order_of_the_list, an_audit_is_the_real_store_and_what_is_told_of_it, an_audit_beside_plugins_is_of_its_own_store,
     what_would_be_wrong_to_ignore_is_an_error)
