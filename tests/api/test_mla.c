@@ -109,6 +109,21 @@ START_TEST(four_conditions_and_no_fewer)
 }
 END_TEST
 
+/* A batch of its own puts has an outcome for each key: skipped. */
+static void
+puts_nothing(struct kvr *k, const char *const *key)
+{
+	static char memory[LEN];
+	void *at[2] = { memory, memory };
+	const uint64_t len[2] = { LEN, LEN };
+	int32_t err[2] = { 0, 0 };
+	struct kvr_batch b = { .size = sizeof(b), .kind = KVR_PUT, .n = 2, .key = key, .at = at, .len = len };
+	struct kvr_results res = { .size = sizeof(res), .cap = 2, .err = err };
+
+	ERR(kvr_run(k, &b, NULL, NULL, &res), KVR_E_SKIPPED_MLA);
+	ck_assert(err[0] == KVR_E_SKIPPED_MLA && err[1] == KVR_E_SKIPPED_MLA);
+}
+
 /* A layer, and tags: every call keeps them, and asks for rank 0's. */
 START_TEST(every_call_of_another_rank_asks_for_worker_0)
 {
@@ -153,6 +168,7 @@ START_TEST(every_call_of_another_rank_asks_for_worker_0)
 	OK(kvr_run(one, &b, NULL, &d, NULL));
 	ck_assert(!kvr_exists_in_put_tasks(one, key[0]));
 	ERR(put(one, key[0], 9), KVR_E_SKIPPED_MLA);
+	puts_nothing(one, key);
 	OK(kvr_pin(one, key[0]));
 	OK(kvr_unpin(one, key[0]));
 	/* The layer's key and the plain one are two keys, in removals too. */

@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Plants bugs in the deciders, one at a time, and shows that the swarm finds each of them.
+"""Plants bugs in the deciders and in the facade, one at a time, and shows that each of them is found.
 
   tests/swarm/mutants.py --build DIR [--cc gcc] [--seeds 2000] [--only NAME]...
+
+Those in the deciders are for the swarm, else for the router's tests; those in the facade for the
+test of ranks that share their keys, which is linked with the library but for the changed file.
 
 Works on a copy of the sources in DIR. A planted bug that nobody finds is an error, and so is one
 whose place is no longer in the source: then it has to be planted anew.
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -17,8 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FLAGS = ["-std=c11", "-O2", "-D_GNU_SOURCE", "-fno-strict-aliasing", "-w"]
-INCLUDES = ["actors", "runtime", "runtime/base", "connectors/table", "tests/harness",
-            "tests/swarm", "tests/actors"]
+INCLUDES = ["actors", "runtime", "runtime/base", "connectors/table", "config", "api", "tests/harness",
+            "tests/swarm", "tests/actors", "tests/api"]
 
 # name, what stands there (once in all of actors/), what is put in its place
 MUTANTS = [
@@ -43,10 +47,10 @@ MUTANTS = [
      ".phase = part->phase, .tier = part->tier };",
      ".phase = part->phase, .tier = op->tier };"),
     ("a part that is late still has its say",
-     "i < part->n && !part->late; i++", "i < part->n; i++"),
+     "\t\tif (part->late)\n\t\t\tcontinue;\n", ""),
     ("a put that its deadline ended stays in the table",
-     "\tif ((k->flags & KEY_OWNER) == 0)\n\t\treturn;\n\tKVR_CHECK(k->dup",
-     "\tif ((k->flags & KEY_OWNER) == 0 || k->err == KVR_E_TIMEOUT)\n\t\treturn;\n\tKVR_CHECK(k->dup"),
+     "\tif ((k->flags & KEY_IN_TABLE) == 0)\n\t\treturn;\n\tKVR_CHECK(k->dup",
+     "\tif ((k->flags & KEY_IN_TABLE) == 0 || k->err == KVR_E_TIMEOUT)\n\t\treturn;\n\tKVR_CHECK(k->dup"),
     ("a store is handed a paged cache as a span",
      "op->kind == KVR_OP_PREFETCH || is_paged(op));", "op->kind == KVR_OP_PREFETCH);"),
     ("what goes to a paged cache is as long as it was encoded",
@@ -105,8 +109,18 @@ MUTANTS = [
      "\t\tmsg.PART_CANCEL.lane = p->lane;"),
     ("a duplicate does not say so", "\t\tk->flags |= KEY_DUP;\n", ""),
     ("a remove overtakes the put of its key",
-     "if (owner != NO_KEY && s->me->key[owner - 1].err == KVR_PENDING)\n\t\t\twait_behind",
-     "if (owner == NO_KEY + 1)\n\t\t\twait_behind"),
+     "if (o->err == KVR_PENDING || o->sent != 0)", "if (o->err != KVR_PENDING && o->sent != 0)"),
+    ("a remove does not wait for what is on its way behind an answer",
+     "if (o->err == KVR_PENDING || o->sent != 0)", "if (o->err == KVR_PENDING)"),
+    ("a remove leaves alone what is still to be written back",
+     "call_off(s, at - 1);", "(void)call_off;"),
+    ("a remove knows nothing of hits that are promoted",
+     "kvr_router_enter(s, o->key, KEY_PROMOTES);", ";"),
+    ("a remove waits for one writer only", "\t} else {\n\t\tkvr_router_overtake(s, slot);", "\t} else {"),
+    ("a put has the outcome of one that was removed since",
+     "(k->flags & (KEY_OWNER | KEY_GONE)) == KEY_OWNER", "(k->flags & KEY_OWNER) != 0"),
+    ("removes are told as soon as puts are",
+     "return owner->sent == 0 ? owner->behind : NO_KEY;", "return owner->behind;"),
     ("bytes of a part that came back stay in the budget",
      "\tme->n_parts--;\n\tme->bytes -= p->bytes;", "\tme->n_parts--;"),
     ("who holds slots waits for more",
@@ -122,10 +136,34 @@ MUTANTS = [
     ("a cancel ends the operation that has the slot now, whose ever it is",
      "if (s.me->op[slot].id == ev->msg.op && s.me->op[slot].state != OP_BACK)",
      "if (s.me->op[slot].state != OP_BACK)"),
+    ("a timer ends whatever has the slot now, without a look at its generation",
+     "if (op->state == OP_FREE || op->gen != s->ev->msg.TIMER.gen)", "if (op->state == OP_FREE)"),
+    ("a lane's watch of an earlier part counts for the next", "if (ev->msg.TIMER.gen != me->watch_gen)",
+     "if (me->watch_gen == 0)"),
     ("a cool-down does not answer those that wait",
      "ready = answer_all(me, ev, out, KVR_E_DOWN);", "ready = true;"),
     ("memory that is back after the grace lets nobody go",
      "\tif (borrowed)\n\t\tkvr_router_eased(s, op_slot);\n", ""),
+]
+
+# The same in api/*.c: the rewriting to worker 0 is lost in one kind of call.
+KEY_TAKE = "\tenum kvr_err err = kvr_key_take(k, text, len, copy, &out, &side->digest);\n"
+
+
+def lost_rewrite(call):
+    return (f"\tbool was = k->rewrite;\n\n\tk->rewrite = was && !({call});\n{KEY_TAKE}\tk->rewrite = was;\n")
+
+
+FACADE = [(f"the worker of a key is not changed in a {what}", KEY_TAKE, lost_rewrite(call)) for what, call in (
+    ("lookup", "b->kind == KVR_LOOKUP"), ("get", "b->kind == KVR_GET"),
+    ("get without blocking", "b->kind == KVR_GET && (c->flags & KVR_OPF_PREFIX) != 0"),
+    ("question of sizes", "b->kind == KVR_SIZE"), ("prefetch", "b->kind == KVR_PREFETCH"),
+    ("remove", "b->kind == KVR_REMOVE"))] + [
+    ("a rank that does not write writes", "k->skip_puts = k->rewrite;", ""),
+    ("of a batch of its puts only the first is skipped", "if (c->kind == KVR_PUT && k->skip_puts)",
+     "if (c->kind == KVR_PUT && k->skip_puts && i == 0)"),
+    ("keys are rewritten though the configuration says not to",
+     "other && (!c->flat || c->lmcache.mla_worker_id_as0);", "other;"),
 ]
 
 
@@ -146,19 +184,27 @@ def libs(*names):
 class Tree:
     """A copy of the sources with its objects; a changed file costs one compilation."""
 
-    def __init__(self, build, cc, sources):
+    def __init__(self, build, cc, sources, library, harness):
         self.cc = cc
+        self.library = [str(harness), str(library), *self.needed_by(library)]
         # Those of the build: a list of our own would not know the next file.
         here = ROOT / "tests" / "swarm"
         names = [(here / s).resolve().relative_to(ROOT) for s in sources if s.endswith(".c")]
         self.all = sorted({str(n) for n in names})
         self.root = build / "mutants"
         shutil.rmtree(self.root, ignore_errors=True)
-        for name in ("actors", "runtime", "connectors/table", "tests/harness", "tests/swarm",
-                     "tests/actors"):
-            shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("*.txt"))
+        for name in INCLUDES:
+            if name != "runtime/base": # it comes with runtime
+                shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("*.txt"))
         self.xxhash = libs("libxxhash")
         self.check = libs("check")
+
+    @staticmethod
+    def needed_by(library):
+        """What the static library wants to be linked with, as its package says."""
+        package = dict(re.findall(r"^(\S+): (.+)$", (library.parent / "kvrelay.pc").read_text(), flags=re.M))
+        names = [n.strip() for n in package.get("Requires.private", "").split(",") if n.strip()]
+        return libs(*names) + package.get("Libs.private", "").split()
 
     def flags(self):
         return FLAGS + ["-I" + str(self.root / d) for d in INCLUDES] + [
@@ -189,9 +235,14 @@ class Tree:
         others = [s for s in self.all if not s.startswith("tests/swarm/")]
         return self.link("router", others + mine, self.check + self.xxhash)
 
-    def plant(self, old, new):
+    def rank_tests(self, changed):
+        """The test of ranks that share keys; what the archive has of the changed file is not taken."""
+        sources = ["tests/api/test_mla.c", "tests/api/stores.c", str(changed.relative_to(self.root))]
+        return self.link("ranks", sources, self.library + self.check)
+
+    def plant(self, where, old, new):
         """Returns the file and what it was, to be put back."""
-        hits = [(p, p.read_text()) for p in sorted(self.root.glob("actors/*.c"))]
+        hits = [(p, p.read_text()) for p in sorted(self.root.glob(f"{where}/*.c"))]
         hits = [(p, text) for p, text in hits if old in text]
         count = sum(text.count(old) for _, text in hits)
         if count != 1:
@@ -221,30 +272,27 @@ def found_by_swarm(tree, seeds):
     return None if done.returncode == 0 else last_words(done.stdout)
 
 
-def found_by_router_tests(tree):
-    program = tree.router_tests()
+def found_by_tests(program, **env):
     try:
-        done = run([str(program)], timeout=300, env={"PATH": "/usr/bin:/bin", "KVR_SEEDS": "300"})
+        done = run([str(program)], timeout=300, cwd=program.parent, env={**os.environ, **env})
     except subprocess.TimeoutExpired:
         return "does not come to an end"
     return None if done.returncode == 0 else last_words(done.stdout)
 
 
-def try_one(tree, mutant, seeds):
+def try_one(tree, mutant, where, finders):
+    """finders: who looks for it, by name, until one of them finds it."""
     name, old, new = mutant
-    path, text = tree.plant(old, new)
+    path, text = tree.plant(where, old, new)
     try:
-        said = found_by_swarm(tree, seeds)
-        if said is not None:
-            print(f"found by the swarm: {name}\n    {said}", flush=True)
-            return True
-        said = found_by_router_tests(tree)
-        if said is not None:
-            print(f"found by the router's tests: {name}\n    {said}", flush=True)
-            return True
+        for finder, look in finders.items():
+            said = look(path)
+            if said is not None:
+                print(f"found by {finder}: {name}\n    {said}", flush=True)
+                return True
     finally:
         tree.write(path, text)
-    print(f"NOT FOUND in {seeds} seeds: {name}", flush=True)
+    print(f"NOT FOUND: {name}", flush=True)
     return False
 
 
@@ -253,19 +301,27 @@ def main():
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--cc", default="cc")
     parser.add_argument("--sources", nargs="+", required=True, help="of the swarm and of what it links")
+    parser.add_argument("--library", type=Path, required=True, help="libkvrelay.a, its .pc file beside it")
+    parser.add_argument("--harness", type=Path, required=True, help="what tests share, as an archive")
     parser.add_argument("--seeds", type=int, default=2000)
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     args = parser.parse_args()
-    tree = Tree(args.build.resolve(), args.cc, args.sources)
-    said = found_by_swarm(tree, 100)
+    tree = Tree(args.build.resolve(), args.cc, args.sources, args.library, args.harness)
+    of_deciders = {
+        "the swarm": lambda _: found_by_swarm(tree, args.seeds),
+        "the router's tests": lambda _: found_by_tests(tree.router_tests(), KVR_SEEDS="300"),
+    }
+    of_facade = {"the test of ranks": lambda path: found_by_tests(tree.rank_tests(path))}
+    said = found_by_swarm(tree, 100) or found_by_tests(tree.rank_tests(tree.root / "api" / "batch.c"))
     if said is not None:
         print(f"without any planted bug: {said}")
         return 1
+    mutants = [(m, "actors", of_deciders) for m in MUTANTS] + [(m, "api", of_facade) for m in FACADE]
+    mutants = [m for m in mutants if not args.only or any(o in m[0][0] for o in args.only)]
     bad = 0
-    mutants = [m for m in MUTANTS if not args.only or any(o in m[0] for o in args.only)]
-    for mutant in mutants:
+    for mutant, where, finders in mutants:
         try:
-            bad += not try_one(tree, mutant, args.seeds)
+            bad += not try_one(tree, mutant, where, finders)
         except Failed as e:
             print(f"BROKEN: {mutant[0]}: {e}", flush=True)
             bad += 1
