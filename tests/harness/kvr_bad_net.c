@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_bad_net.h"
-#include "kvr_check.h"
 #include "kvr_command_swap.h"
 #include "kvr_net_faults.h"
 
@@ -9,7 +8,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -275,6 +276,16 @@ net_main(void *arg)
 	}
 }
 
+/* No assertion of a test: benches have a bad network, too. */
+static void
+must(bool ok)
+{
+	if (ok)
+		return;
+	perror("kvr_bad_net");
+	abort();
+}
+
 struct kvr_bad_net *
 kvr_bad_net_start(uint16_t server_port)
 {
@@ -283,20 +294,20 @@ kvr_bad_net_start(uint16_t server_port)
 	sigset_t all, before;
 	struct kvr_bad_net *me = calloc(1, sizeof(*me));
 
-	ck_assert_ptr_nonnull(me);
+	must(me != NULL);
 	me->server_port = server_port;
 	for (int i = 0; i < PAIRS; i++)
 		me->pair[i].fd[0] = me->pair[i].fd[1] = -1;
 	me->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	me->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ck_assert_int_eq(bind(me->listen_fd, (struct sockaddr *)&a, len), 0);
-	ck_assert_int_eq(listen(me->listen_fd, 64), 0);
-	ck_assert_int_eq(getsockname(me->listen_fd, (struct sockaddr *)&a, &len), 0);
+	must(bind(me->listen_fd, (struct sockaddr *)&a, len) == 0);
+	must(listen(me->listen_fd, 64) == 0);
+	must(getsockname(me->listen_fd, (struct sockaddr *)&a, &len) == 0);
 	snprintf(me->url, sizeof(me->url), "redis://127.0.0.1:%u", ntohs(a.sin_port));
 	pthread_mutex_init(&me->lock, NULL);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	ck_assert_int_eq(pthread_create(&me->thread, NULL, net_main, me), 0);
+	must(pthread_create(&me->thread, NULL, net_main, me) == 0);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return me;
 }
@@ -312,13 +323,13 @@ wake(struct kvr_bad_net *me)
 {
 	uint64_t one = 1;
 
-	ck_assert_int_eq(write(me->event_fd, &one, sizeof(one)), sizeof(one));
+	must(write(me->event_fd, &one, sizeof(one)) == sizeof(one));
 }
 
 void
 kvr_bad_net_mode(struct kvr_bad_net *me, enum kvr_net_mode mode, uint64_t at)
 {
-	ck_assert(mode != KVR_NET_FLIP || at > 0);
+	must(mode != KVR_NET_FLIP || at > 0);
 	pthread_mutex_lock(&me->lock);
 	me->mode = mode;
 	me->at = at;
