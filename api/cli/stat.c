@@ -35,22 +35,6 @@ struct stat_cmd {
 	uint64_t slot_bytes;
 };
 
-static uint32_t
-format_of(const struct kvr_config_tier *c, const struct kvr_connector_ops *ops)
-{
-	switch ((enum kvr_config_format)c->format) {
-	case KVR_CONFIG_FORMAT_LMCACHE:
-		return KVR_FORMAT_LMCACHE;
-	case KVR_CONFIG_FORMAT_BARE:
-		return KVR_FORMAT_BARE;
-	case KVR_CONFIG_FORMAT_SEALED:
-		return KVR_FORMAT_SEALED;
-	case KVR_CONFIG_FORMAT_DEFAULT:
-		break;
-	}
-	return ops->format_tier;
-}
-
 static uint64_t
 until(const struct stat_cmd *c)
 {
@@ -114,18 +98,15 @@ ask(struct kvr_connector *conn, struct seen *s, const struct stat_cmd *c)
 }
 
 static void
-look(const struct stat_cmd *c, const struct kvr_config *config, struct seen *s)
+look(const struct stat_cmd *c, struct kvr_store_opts *opts, struct seen *s)
 {
-	struct kvr_store_opts opts;
 	struct kvr_connector *conn = NULL;
 	struct kvr_store *store = NULL;
 
-	kvr_store_opts_of(config, (uint32_t)(s->config - config->tier), &opts);
-	opts.format = s->format;
-	opts.n_groups = c->n_groups;
-	opts.fingerprint = c->fingerprint;
-	opts.slot_bytes = c->slot_bytes;
-	s->err = s->ops->open(&opts, &store, s->why, sizeof(s->why));
+	opts->n_groups = c->n_groups;
+	opts->fingerprint = c->fingerprint;
+	opts->slot_bytes = c->slot_bytes;
+	s->err = s->ops->open(opts, &store, s->why, sizeof(s->why));
 	if (s->err != KVR_OK)
 		return;
 	s->err = s->ops->dial(store, until(c), NULL, &conn, s->why, sizeof(s->why));
@@ -253,16 +234,18 @@ each_tier(const struct stat_cmd *c, const struct kvr_config *config)
 			.ops = kvr_connector_find(config->tier[t].url),
 			.err = KVR_E_MISS,
 			.read_err = KVR_PENDING };
+		struct kvr_store_opts opts;
 
 		if (s.ops == NULL)
 			return cli_fail(
 			    &c->cli, "tier %s: no store serves its URL", s.config->name);
-		s.format = format_of(s.config, s.ops);
+		kvr_store_opts_of(config, t, &opts);
+		s.format = opts.format;
 		if (strncmp(s.config->url, "memory:", 7) == 0)
 			snprintf(s.why, sizeof(s.why),
 			    "a memory tier belongs to the process that opened it");
 		else
-			look(c, config, &s);
+			look(c, &opts, &s);
 		if (c->cli.json)
 			tell_json(&s, t == 0);
 		else

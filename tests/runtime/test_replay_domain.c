@@ -3,6 +3,7 @@
 #include "kvr_replay.h"
 #include "kvr_trace_text.h"
 #include "kvr_check.h"
+#include "trace_bed.h"
 #include "world.h"
 
 #include <signal.h>
@@ -12,66 +13,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char why[256];
-static struct kvr_replay_diff diff;
-
-static struct kvr_trace *
-open_trace(const char *dir, uint64_t size)
-{
-	const struct kvr_trace_options o = { .dir = dir, .size = size, .instance = "replay" };
-	struct kvr_trace *t = NULL;
-
-	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_OK);
-	return t;
-}
-
-static struct kvr_trace_view *
-copy_of(const struct kvr_trace *t)
-{
-	struct kvr_trace_view *v = NULL;
-	uint64_t len;
-	const void *bytes = kvr_trace_bytes(t, &len);
-
-	ck_assert_msg(kvr_trace_view_copy(bytes, len, &v, why, sizeof(why)) == KVR_OK, "%s", why);
-	return v;
-}
-
-static struct kvr_replay *
-replay_of(const struct kvr_trace_view *v)
-{
-	struct kvr_replay *r = NULL;
-
-	ck_assert_msg(
-	    kvr_replay_open(v, duo_find, false, &r, why, sizeof(why)) == KVR_OK, "%s", why);
-	return r;
-}
-
-static uint64_t
-all_same(const struct kvr_trace_view *v)
-{
-	struct kvr_replay *r = replay_of(v);
-	uint64_t steps = 0;
-
-	ck_assert_msg(kvr_replay_all(r, &steps, &diff) == KVR_OK, "%s", diff.text);
-	ck_assert_int_eq(diff.what, KVR_REPLAY_SAME);
-	kvr_replay_free(r);
-	return steps;
-}
-
 /* Workers and callers write rows while snapshots are taken: the replay must not see that. */
 START_TEST(a_domain_with_many_threads_replays)
 {
 	struct world w;
-	struct kvr_trace *t = open_trace("none", KVR_MIB(1));
+	struct kvr_trace *t = bed_trace("none", KVR_MIB(1), 0);
 
 	world_open(&w, true, t);
 	world_start_worker(&w);
 	world_call(&w, WORLD_SENDERS, 3000);
 	world_stop_worker(&w);
 	world_close(&w);
-	struct kvr_trace_view *v = copy_of(t);
+	struct kvr_trace_view *v = bed_copy(t);
 	ck_assert_uint_gt(kvr_trace_view_at(v, 0)->number, 1); /* it wrapped */
-	ck_assert_uint_gt(all_same(v), 1000);
+	ck_assert_uint_gt(bed_all_same(v), 1000);
 	uint64_t last = kvr_trace_view_count(v) - 1;
 	ck_assert_uint_eq(kvr_rec_mark(kvr_trace_view_at(v, last))->mark, KVR_MARK_CLOSED);
 	kvr_trace_view_free(v);
@@ -82,7 +37,7 @@ END_TEST
 START_TEST(the_step_that_broke_is_recorded_and_breaks_again)
 {
 	struct world w;
-	struct kvr_trace *t = open_trace("none", KVR_MIB(1));
+	struct kvr_trace *t = bed_trace("none", KVR_MIB(1), 0);
 	struct kvr_msg cancel = { .type = KVR_MSG_CANCEL, .to = KVR_ID_ROUTER };
 
 	world_open(&w, true, t);
@@ -96,8 +51,8 @@ START_TEST(the_step_that_broke_is_recorded_and_breaks_again)
 		ck_assert(kvr_cond_wait(&w.cond, &w.lock, world_soon()));
 	pthread_mutex_unlock(&w.lock);
 	world_close(&w);
-	struct kvr_trace_view *v = copy_of(t);
-	ck_assert_uint_gt(all_same(v), 100);
+	struct kvr_trace_view *v = bed_copy(t);
+	ck_assert_uint_gt(bed_all_same(v), 100);
 	char line[KVR_TRACE_LINE];
 	uint64_t n = kvr_trace_view_count(v);
 	kvr_trace_line(
@@ -125,7 +80,7 @@ START_TEST(a_killed_domain_replays)
 		struct world w;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail before it kills */
-		struct kvr_trace *t = open_trace(dir, KVR_MIB(1));
+		struct kvr_trace *t = bed_trace(dir, KVR_MIB(1), 0);
 
 		world_open(&w, true, t);
 		ck_assert_int_gt(write(ends[1], kvr_trace_path(t), strlen(kvr_trace_path(t))), 0);
@@ -135,7 +90,8 @@ START_TEST(a_killed_domain_replays)
 	ck_assert_int_gt(read(ends[0], path, sizeof(path) - 1), 0);
 	struct kvr_trace_view *v = NULL;
 	for (uint64_t n = 0; n < 20000;) {
-		ck_assert_msg(kvr_trace_view_open(path, &v, why, sizeof(why)) == KVR_OK, "%s", why);
+		ck_assert_msg(kvr_trace_view_open(path, &v, bed_why, sizeof(bed_why)) == KVR_OK,
+		    "%s", bed_why);
 		n = kvr_trace_view_count(v) == 0
 		        ? 0
 		        : kvr_trace_view_at(v, kvr_trace_view_count(v) - 1)->number;
@@ -143,8 +99,8 @@ START_TEST(a_killed_domain_replays)
 	}
 	ck_assert_int_eq(kill(child, SIGKILL), 0);
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
-	ck_assert_int_eq(kvr_trace_view_open(path, &v, why, sizeof(why)), KVR_OK);
-	ck_assert_uint_gt(all_same(v), 1000);
+	ck_assert_int_eq(kvr_trace_view_open(path, &v, bed_why, sizeof(bed_why)), KVR_OK);
+	ck_assert_uint_gt(bed_all_same(v), 1000);
 	kvr_trace_view_free(v);
 	ck_assert_int_eq(unlink(path), 0);
 	ck_assert_int_eq(rmdir(dir), 0);

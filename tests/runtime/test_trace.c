@@ -1,53 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_trace_view.h"
 #include "kvr_check.h"
+#include "trace_bed.h"
 #include "duo.h"
 
 #include <string.h>
-
-static char why[256];
-
-static struct kvr_trace *
-open_trace(const char *dir, uint64_t size, uint32_t keep)
-{
-	const struct kvr_trace_options o = { .dir = dir,
-		.size = size,
-		.keep = keep,
-		.instance = "test/1",
-		.config = "{\"a\": 1}",
-		.config_len = 8 };
-	struct kvr_trace *t = NULL;
-
-	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_OK);
-	return t;
-}
-
-static struct kvr_trace_view *
-copy_of(const struct kvr_trace *t)
-{
-	struct kvr_trace_view *v = NULL;
-	uint64_t len;
-	const void *bytes = kvr_trace_bytes(t, &len);
-
-	ck_assert_msg(kvr_trace_view_copy(bytes, len, &v, why, sizeof(why)) == KVR_OK, "%s", why);
-	return v;
-}
 
 /* ---- what is written is what is read ---- */
 
 START_TEST(steps_come_back_as_they_were)
 {
-	struct kvr_trace *t = open_trace("none", KVR_MIB(1), 0);
+	struct kvr_trace *t = bed_trace("none", KVR_MIB(1), 0);
 	struct duo_run r;
 	uint32_t n_actors;
 	size_t config_len;
 
-	ck_assert_str_eq(why, "");
+	ck_assert_str_eq(bed_why, "");
 	ck_assert_str_eq(kvr_trace_path(t), "");
 	duo_open(&r, t);
 	duo_work(&r, 1, 20);
 	kvr_trace_mark(t, KVR_MARK_CLOSED, r.now_ns, "in order");
-	struct kvr_trace_view *v = copy_of(t);
+	struct kvr_trace_view *v = bed_copy(t);
 	ck_assert_uint_eq(kvr_trace_view_count(v), r.n_steps + 1);
 	ck_assert_str_eq(kvr_trace_view_tail(v), "");
 	const struct kvr_trace_actor *actors = kvr_trace_view_actors(v, &n_actors);
@@ -76,14 +49,14 @@ END_TEST
 
 START_TEST(a_ring_that_wraps_keeps_the_newest)
 {
-	struct kvr_trace *t = open_trace("none", KVR_MIB(1), 0);
+	struct kvr_trace *t = bed_trace("none", KVR_MIB(1), 0);
 	struct duo_run r;
 	uint64_t start, snapshot, pads = 0;
 
 	duo_open(&r, t);
 	for (uint64_t round = 0; round < 60; round++) {
 		duo_work(&r, round, 200 + (uint32_t)round);
-		struct kvr_trace_view *v = copy_of(t);
+		struct kvr_trace_view *v = bed_copy(t);
 		uint64_t n = kvr_trace_view_count(v);
 		ck_assert_str_eq(kvr_trace_view_tail(v), "");
 		ck_assert_uint_eq(kvr_rec_step(kvr_trace_view_at(v, n - 1))->step, r.step);
@@ -119,7 +92,7 @@ struct copied {
 static struct copied
 with_steps(uint32_t n, uint64_t *ret_count)
 {
-	struct kvr_trace *t = open_trace("none", KVR_MIB(1), 0);
+	struct kvr_trace *t = bed_trace("none", KVR_MIB(1), 0);
 	struct copied c;
 	struct duo_run r;
 
@@ -151,7 +124,8 @@ view_of(const struct copied *c)
 {
 	struct kvr_trace_view *v = NULL;
 
-	ck_assert_int_eq(kvr_trace_view_copy(c->bytes, c->len, &v, why, sizeof(why)), KVR_OK);
+	ck_assert_int_eq(
+	    kvr_trace_view_copy(c->bytes, c->len, &v, bed_why, sizeof(bed_why)), KVR_OK);
 	return v;
 }
 
@@ -201,7 +175,7 @@ END_TEST
 /* By the host process, whose memory it is as well: the writer gives up the past and goes on. */
 START_TEST(a_ring_that_is_written_over_goes_on)
 {
-	struct kvr_trace *t = open_trace("none", KVR_MIB(1), 0);
+	struct kvr_trace *t = bed_trace("none", KVR_MIB(1), 0);
 	struct duo_run r;
 	uint64_t len, rand = 9;
 	uint8_t *bytes = (uint8_t *)(uintptr_t)kvr_trace_bytes(t, &len);
@@ -215,7 +189,7 @@ START_TEST(a_ring_that_is_written_over_goes_on)
 	}
 	memset(bytes + len - KVR_MIB(1), 0, KVR_MIB(1));
 	duo_work(&r, 1, 5000);
-	struct kvr_trace_view *v = copy_of(t);
+	struct kvr_trace_view *v = bed_copy(t);
 	ck_assert_str_eq(kvr_trace_view_tail(v), "");
 	ck_assert_uint_gt(kvr_trace_view_count(v), 2000);
 	kvr_trace_view_free(v);
@@ -231,11 +205,14 @@ START_TEST(rubbish_is_refused_with_a_reason)
 	struct kvr_trace_view *v = NULL;
 	uint64_t rand = 1;
 
-	ck_assert_int_eq(kvr_trace_view_open("/nowhere/x.kvrt", &v, why, sizeof(why)), KVR_E_DOWN);
-	ck_assert_str_eq(why, "/nowhere/x.kvrt: No such file or directory");
-	ck_assert_int_eq(kvr_trace_view_open("/dev/null", &v, why, sizeof(why)), KVR_E_INVALID);
-	ck_assert_str_eq(why, "/dev/null is no trace");
-	ck_assert_int_eq(kvr_trace_view_copy(c.bytes, 100, &v, why, sizeof(why)), KVR_E_INVALID);
+	ck_assert_int_eq(
+	    kvr_trace_view_open("/nowhere/x.kvrt", &v, bed_why, sizeof(bed_why)), KVR_E_DOWN);
+	ck_assert_str_eq(bed_why, "/nowhere/x.kvrt: No such file or directory");
+	ck_assert_int_eq(
+	    kvr_trace_view_open("/dev/null", &v, bed_why, sizeof(bed_why)), KVR_E_INVALID);
+	ck_assert_str_eq(bed_why, "/dev/null is no trace");
+	ck_assert_int_eq(
+	    kvr_trace_view_copy(c.bytes, 100, &v, bed_why, sizeof(bed_why)), KVR_E_INVALID);
 	/* Any head: an answer, and no crash. */
 	uint8_t *bytes = malloc(c.len);
 	ck_assert_ptr_nonnull(bytes);
@@ -244,12 +221,13 @@ START_TEST(rubbish_is_refused_with_a_reason)
 		for (int k = 0; k < 3; k++)
 			bytes[8 + kvr_rand(&rand) % 100] = (uint8_t)kvr_rand(&rand);
 		v = NULL;
-		if (kvr_trace_view_copy(bytes, c.len, &v, why, sizeof(why)) != KVR_OK)
-			ck_assert_str_ne(why, "");
+		if (kvr_trace_view_copy(bytes, c.len, &v, bed_why, sizeof(bed_why)) != KVR_OK)
+			ck_assert_str_ne(bed_why, "");
 		kvr_trace_view_free(v);
 	}
 	bytes[0] ^= 1;
-	ck_assert_int_eq(kvr_trace_view_copy(bytes, c.len, &v, why, sizeof(why)), KVR_E_INVALID);
+	ck_assert_int_eq(
+	    kvr_trace_view_copy(bytes, c.len, &v, bed_why, sizeof(bed_why)), KVR_E_INVALID);
 	free(bytes);
 	free(c.bytes);
 }
@@ -265,7 +243,7 @@ START_TEST(a_snapshot_that_does_not_fit_is_seldom_tried)
 	static const char *const names[] = { "ONLY" };
 	const struct kvr_spec spec = { "big", names, 1, KVR_MIB(2), none, NULL, NULL };
 	const struct kvr_actor *actors[] = { &big };
-	struct kvr_trace *t = open_trace("none", KVR_MIB(1), 0);
+	struct kvr_trace *t = bed_trace("none", KVR_MIB(1), 0);
 	uint32_t tried = 0;
 	void *bytes = aligned_alloc(64, kvr_actor_bytes(&spec));
 
@@ -278,7 +256,7 @@ START_TEST(a_snapshot_that_does_not_fit_is_seldom_tried)
 		if (kvr_trace_wants_snapshot(t))
 			tried += kvr_trace_snapshot(t, actors, 1, i);
 	}
-	struct kvr_trace_view *v = copy_of(t);
+	struct kvr_trace_view *v = bed_copy(t);
 	ck_assert_str_eq(kvr_trace_view_tail(v), "");
 	ck_assert_uint_eq(kvr_trace_view_first_start(v), kvr_trace_view_count(v));
 	ck_assert_uint_eq(kvr_trace_view_head(v)->snapshot, UINT64_MAX);

@@ -2,6 +2,7 @@
 /* Where a trace lives, who may read it, what becomes of old ones, and what a killed process leaves. */
 #include "kvr_trace_view.h"
 #include "kvr_check.h"
+#include "trace_bed.h"
 #include "duo.h"
 
 #include <dirent.h>
@@ -14,34 +15,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static char why[256];
-
-static struct kvr_trace *
-open_trace(const char *dir, uint64_t size, uint32_t keep)
-{
-	const struct kvr_trace_options o = { .dir = dir,
-		.size = size,
-		.keep = keep,
-		.instance = "test/1",
-		.config = "{\"a\": 1}",
-		.config_len = 8 };
-	struct kvr_trace *t = NULL;
-
-	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_OK);
-	return t;
-}
-
-static struct kvr_trace_view *
-copy_of(const struct kvr_trace *t)
-{
-	struct kvr_trace_view *v = NULL;
-	uint64_t len;
-	const void *bytes = kvr_trace_bytes(t, &len);
-
-	ck_assert_msg(kvr_trace_view_copy(bytes, len, &v, why, sizeof(why)) == KVR_OK, "%s", why);
-	return v;
-}
 
 static void
 make_dir(char *ret, size_t cap)
@@ -83,8 +56,8 @@ START_TEST(a_file_is_only_for_its_user)
 
 	make_dir(dir, sizeof(dir));
 	snprintf(inside, sizeof(inside), "%s/traces", dir);
-	struct kvr_trace *t = open_trace(inside, KVR_MIB(1), 8);
-	ck_assert_str_eq(why, "");
+	struct kvr_trace *t = bed_trace(inside, KVR_MIB(1), 8);
+	ck_assert_str_eq(bed_why, "");
 	ck_assert_int_eq(stat(inside, &st), 0);
 	ck_assert_uint_eq(st.st_mode & 0777, 0700);
 	ck_assert_int_eq(stat(kvr_trace_path(t), &st), 0);
@@ -110,15 +83,15 @@ START_TEST(old_files_go_and_others_stay)
 		ck_assert_int_ge(fd, 0);
 		close(fd);
 	}
-	struct kvr_trace *alive = open_trace(dir, KVR_MIB(1), 2);
+	struct kvr_trace *alive = bed_trace(dir, KVR_MIB(1), 2);
 	snprintf(first, sizeof(first), "%s", kvr_trace_path(alive));
 	for (int i = 0; i < 6; i++)
-		kvr_trace_close(open_trace(dir, KVR_MIB(1), 2));
+		kvr_trace_close(bed_trace(dir, KVR_MIB(1), 2));
 	/* the living one, two of earlier runs, and the one that was opened last */
 	ck_assert_uint_eq(count_files(dir), KVR_LEN(not_ours) + 1 + 2 + 1);
 	ck_assert_int_eq(access(first, F_OK), 0);
 	kvr_trace_close(alive);
-	kvr_trace_close(open_trace(dir, KVR_MIB(1), 0));
+	kvr_trace_close(bed_trace(dir, KVR_MIB(1), 0));
 	ck_assert_uint_eq(count_files(dir), KVR_LEN(not_ours) + 1);
 	remove_dir(dir);
 }
@@ -126,14 +99,14 @@ END_TEST
 
 START_TEST(no_directory_is_no_reason_to_fail)
 {
-	struct kvr_trace *t = open_trace("/proc/no/such/place", KVR_MIB(1), 1);
+	struct kvr_trace *t = bed_trace("/proc/no/such/place", KVR_MIB(1), 1);
 	struct duo_run r;
 
 	ck_assert_str_eq(kvr_trace_path(t), "");
-	ck_assert_ptr_nonnull(strstr(why, "/proc/no/such/place: "));
+	ck_assert_ptr_nonnull(strstr(bed_why, "/proc/no/such/place: "));
 	duo_open(&r, t);
 	duo_work(&r, 1, 10);
-	struct kvr_trace_view *v = copy_of(t);
+	struct kvr_trace_view *v = bed_copy(t);
 	ck_assert_uint_eq(kvr_trace_view_count(v), r.n_steps);
 	kvr_trace_view_free(v);
 	duo_close(&r);
@@ -151,18 +124,18 @@ START_TEST(too_little_room_makes_a_smaller_ring)
 	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
 	limit.rlim_cur = KVR_MIB(3);
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	struct kvr_trace *t = open_trace(dir, KVR_MIB(16), 1);
+	struct kvr_trace *t = bed_trace(dir, KVR_MIB(16), 1);
 	ck_assert_str_ne(kvr_trace_path(t), "");
-	ck_assert_ptr_nonnull(strstr(why, "File too large"));
+	ck_assert_ptr_nonnull(strstr(bed_why, "File too large"));
 	kvr_trace_bytes(t, &len);
 	ck_assert_uint_ge(len, KVR_MIB(2));
 	ck_assert_uint_lt(len, KVR_MIB(3));
 	kvr_trace_close(t);
 	limit.rlim_cur = KVR_KIB(100);
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	t = open_trace(dir, KVR_MIB(16), 1);
+	t = bed_trace(dir, KVR_MIB(16), 1);
 	ck_assert_str_eq(kvr_trace_path(t), "");
-	ck_assert_str_ne(why, "");
+	ck_assert_str_ne(bed_why, "");
 	kvr_trace_close(t);
 	remove_dir(dir);
 }
@@ -173,9 +146,9 @@ START_TEST(impossible_sizes_are_refused)
 	struct kvr_trace_options o = { .dir = "none", .size = KVR_MIB(1) - 1 };
 	struct kvr_trace *t = NULL;
 
-	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_E_INVALID);
+	ck_assert_int_eq(kvr_trace_open(&o, &t, bed_why, sizeof(bed_why)), KVR_E_INVALID);
 	o.size = UINT64_MAX;
-	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_E_INVALID);
+	ck_assert_int_eq(kvr_trace_open(&o, &t, bed_why, sizeof(bed_why)), KVR_E_INVALID);
 }
 END_TEST
 
@@ -188,7 +161,7 @@ write_until_killed(const char *dir, int tell)
 	struct duo_run r;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail before it kills */
-	t = open_trace(dir, KVR_MIB(8), 1);
+	t = bed_trace(dir, KVR_MIB(8), 1);
 	duo_open(&r, t);
 	for (uint64_t seed = 0;; seed++) {
 		duo_work(&r, seed, 100);
@@ -229,8 +202,8 @@ START_TEST(a_killed_process_leaves_a_whole_trace)
 	uint32_t seen = 0;
 	for (int i = 0; i < 1000 && seen < 50; i++) {
 		struct kvr_trace_view *v = NULL;
-		if (kvr_trace_view_open(path, &v, why, sizeof(why)) != KVR_OK) {
-			ck_assert_ptr_nonnull(strstr(why, "written too fast"));
+		if (kvr_trace_view_open(path, &v, bed_why, sizeof(bed_why)) != KVR_OK) {
+			ck_assert_ptr_nonnull(strstr(bed_why, "written too fast"));
 			continue;
 		}
 		ck_assert_str_eq(kvr_trace_view_tail(v), "");
@@ -243,7 +216,7 @@ START_TEST(a_killed_process_leaves_a_whole_trace)
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	struct kvr_trace_view *v = NULL;
-	ck_assert_int_eq(kvr_trace_view_open(path, &v, why, sizeof(why)), KVR_OK);
+	ck_assert_int_eq(kvr_trace_view_open(path, &v, bed_why, sizeof(bed_why)), KVR_OK);
 	ck_assert_str_eq(kvr_trace_view_tail(v), "");
 	ck_assert_uint_lt(kvr_trace_view_first_start(v), kvr_trace_view_count(v));
 	ck_assert_uint_eq(kvr_trace_view_head(v)->pid, (uint32_t)child);

@@ -1,36 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_trace_text.h"
 #include "kvr_check.h"
+#include "trace_bed.h"
 #include "duo.h"
 
 #include <string.h>
 
-static char why[256];
-
-static struct kvr_trace *
-open_trace(const char *dir, uint64_t size)
-{
-	const struct kvr_trace_options o = { .dir = dir, .size = size, .instance = "replay" };
-	struct kvr_trace *t = NULL;
-
-	ck_assert_int_eq(kvr_trace_open(&o, &t, why, sizeof(why)), KVR_OK);
-	return t;
-}
-
-static struct kvr_trace_view *
-copy_of(const struct kvr_trace *t)
-{
-	struct kvr_trace_view *v = NULL;
-	uint64_t len;
-	const void *bytes = kvr_trace_bytes(t, &len);
-
-	ck_assert_msg(kvr_trace_view_copy(bytes, len, &v, why, sizeof(why)) == KVR_OK, "%s", why);
-	return v;
-}
-
 START_TEST(a_record_is_one_line_of_fixed_columns)
 {
-	struct kvr_trace *t = open_trace("none", KVR_MIB(1));
+	struct kvr_trace *t = bed_trace("none", KVR_MIB(1), 0);
 	struct duo_run run;
 	char line[KVR_TRACE_LINE], text[128];
 	struct kvr_msg m = { .type = KVR_MSG_PART_DONE };
@@ -40,7 +18,7 @@ START_TEST(a_record_is_one_line_of_fixed_columns)
 	run.rows[7 * DUO_ROWS].len = 5;
 	duo_post(&run, duo_submit(7, 2, 1, 1, run.now_ns + KVR_MS(20)));
 	kvr_trace_snapshot(t, run.both, 2, run.now_ns);
-	struct kvr_trace_view *v = copy_of(t);
+	struct kvr_trace_view *v = bed_copy(t);
 	const struct kvr_trace_head *h = kvr_trace_view_head(v);
 	struct kvr_trace_head at_zero = *h;
 	at_zero.opened_mono_ns = run.now_ns - 3737000;
@@ -53,11 +31,10 @@ START_TEST(a_record_is_one_line_of_fixed_columns)
 	    "op 7.2 from api rows 112+1 deadline 23.737 ms first 112 n 1 kind get effects "
 	    "2");
 	kvr_trace_line(&at_zero, kvr_trace_view_at(v, 3), duo_find, line, sizeof(line));
-	ck_assert_msg(
-	    strstr(line,
-	        "] "
-	        "     4 tier 0     PART        IDLE       -> BUSY        op 7.2 "
-	        "cause 3 from router part 7.1 rows 65648+1 verb exists cls prefetch effects 1 digest ") != NULL,
+	ck_assert_msg(strstr(line, "] "
+	                           "     4 tier 0     PART        IDLE       -> BUSY        op 7.2 "
+	                           "cause 3 from router part 7.1 rows 65648+1 verb exists cls "
+	                           "prefetch effects 1 digest ") != NULL,
 	    "%s", line);
 	kvr_trace_line(&at_zero, kvr_trace_view_at(v, kvr_trace_view_count(v) - 1), duo_find, line,
 	    sizeof(line));
@@ -72,8 +49,8 @@ START_TEST(a_record_is_one_line_of_fixed_columns)
 	m.PART_DONE.err = KVR_E_TIMEOUT;
 	m.PART_DONE.took_us = 4000000000U;
 	m.PART_DONE.cls = 3;
-	ck_assert_str_eq(
-	    kvr_msg_text(&m, 0, text, sizeof(text)), "err TIMEOUT took_us 4000000000 verb exists cls put");
+	ck_assert_str_eq(kvr_msg_text(&m, 0, text, sizeof(text)),
+	    "err TIMEOUT took_us 4000000000 verb exists cls put");
 	m = (struct kvr_msg){ .type = KVR_MSG_OP_STAT };
 	m.OP_STAT.err = KVR_E_MISS;
 	m.OP_STAT.bytes = 1;
