@@ -112,7 +112,7 @@ kvr_store_opts_of(const struct kvr_config *config, uint32_t number, struct kvr_s
 		    .no_verify = c->tls.verify == KVR_CONFIG_VERIFY_OFF },
 		.sentinel = { .service = c->sentinel.service, .user = c->sentinel.user,
 		    .password = c->sentinel.password },
-		.faults = c->faults,
+		.replicas = c->replicas, .faults = c->faults,
 		.audit = { .mode = audit_of(c), .excluded = verbs_in(c->audit_exclude) } };
 }
 

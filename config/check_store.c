@@ -11,6 +11,25 @@ kvr_tier_speaks_https(const struct kvr_config_tier *tier)
 	       (tier->hyperpod.use_https || strstr(tier->url, "://https://") != NULL);
 }
 
+static bool
+has_replicas(const char *url)
+{
+	return kvr_scheme_is_cluster(url) || kvr_scheme_asks_sentinels(url);
+}
+
+static void
+check_replicas(struct kvr_load *load, uint32_t tier)
+{
+	static const char path[] = "replicas";
+	struct kvr_place place = { kvr_option_find(true, path, strlen(path)), (int32_t)tier };
+	const struct kvr_config_tier *t = &load->cfg->tier[tier];
+
+	if (t->replicas && !has_replicas(t->url))
+		kvr_load_error(load, kvr_place_origin(load->cfg, place),
+		    "tiers.%s: replicas means nothing here: only redis-sentinel:// and clusters have "
+		    "replicas to read from", t->name);
+}
+
 void
 kvr_check_store(struct kvr_load *load, uint32_t tier)
 {
@@ -33,4 +52,5 @@ kvr_check_store(struct kvr_load *load, uint32_t tier)
 				    load->cfg->tier[tier].name, path, stores[s].scheme);
 		}
 	}
+	check_replicas(load, tier);
 }

@@ -111,6 +111,7 @@ struct kvr_config_tier {
 		const char *user, *password; /* of the sentinels themselves; NULL: none */
 		const char *password_env;    /* only for messages */
 	} sentinel; /* only where the URL names sentinels */
+	bool replicas; /* only there and in clusters: reads ask a replica first */
 	const char *faults; /* script of a rehearsed outage; NULL: none */
 	uint32_t audit;            /* enum kvr_config_audit */
 	const char *audit_exclude; /* "exists,stat"; NULL: nothing */

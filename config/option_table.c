@@ -273,6 +273,8 @@ const struct kvr_option kvr_option_table[] = {
 	    "redis-sentinel: password of the sentinels themselves"),
 	TIER("sentinel.password_env", TEXT, IN(sentinel.password_env), "", NULL, 0, 0, NULL,
 	    "name of the variable that holds that password"),
+	TIER("replicas", BOOL, IN(replicas), "false", NULL, 0, 0, NULL,
+	    "redis-sentinel and clusters: read from a replica, and from the master what that has not"),
 	TIER("prefix", TEXT, IN(prefix), "", NULL, 0, 0, NULL, "put before every stored key"),
 	TIER("tmp_dir", TEXT, IN(tmp_dir), "", NULL, 0, 0, NULL,
 	    "fs: directory below the tier's own in which files are written before they are named"),

@@ -68,6 +68,18 @@ is_direct(const struct kvr_config_tier *tier)
 	return tier->direct;
 }
 
+static bool
+has_replicas(const struct kvr_config_tier *tier)
+{
+	return tier->replicas;
+}
+
+static bool
+is_doubled(const struct kvr_config_tier *tier)
+{
+	return tier->replicas && is_cluster(tier);
+}
+
 static uint64_t
 lanes_of(const struct kvr_config *cfg, bool (*which)(const struct kvr_config_tier *))
 {
@@ -144,8 +156,12 @@ kvr_config_sum(const struct kvr_config *cfg, const struct kvr_config_costs *cost
 		counted(&s, "direct", lanes_of(cfg, is_direct), "lanes past the page cache,",
 		    KVR_DIRECT_STAGE_BYTES);
 	if (lanes_of(cfg, is_cluster) > 0)
-		counted(&s, "nodes", lanes_of(cfg, is_cluster) * KVR_CLUSTER_NODES,
+		counted(&s, "nodes",
+		    (lanes_of(cfg, is_cluster) + lanes_of(cfg, is_doubled)) * KVR_CLUSTER_NODES,
 		    "connections of clusters at most,", KVR_CLUSTER_NODE_BYTES);
+	if (lanes_of(cfg, has_replicas) > 0)
+		counted(&s, "replicas", lanes_of(cfg, has_replicas),
+		    "lanes that ask replicas first,", KVR_REPLICA_BYTES);
 	term(&s, "runtime", costs->fixed_bytes, "tables of fixed size");
 	term(&s, "trace", cfg->trace.size_bytes,
 	    "ring, in shared memory unless trace.dir says else");

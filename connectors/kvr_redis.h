@@ -43,14 +43,17 @@ struct kvr_tls;
 struct kvr_redis_sentinels;
 struct kvr_redis_map;
 struct kvr_cluster_lane;
+struct kvr_redis_replica;
 
 struct kvr_store {
 	uint32_t magic;
 	bool     is_unix, is_tls;
 	bool     resp3; /* HELLO 3 */
+	bool     replicas; /* they are read from first */
 	uint16_t port;
 	uint32_t db;
 	uint32_t lm_head_len; /* LMCACHE: bytes of a header */
+	_Atomic uint32_t turn; /* so that lanes take one replica after the other */
 	uint32_t prefix_len;
 	uint64_t ttl_ms, connect_ns, window_bytes;
 	const struct kvr_redis_kind *kind;
@@ -91,6 +94,7 @@ struct kvr_redis_note {
 struct kvr_connector {
 	uint32_t magic;
 	bool     signed_out; /* the server takes no command any more without AUTH */
+	bool     from_replica; /* what runs now is read from there: nothing may be written */
 	struct kvr_store *store;
 	uint8_t *scratch;
 	uint8_t *heads; /* LMCACHE: headers of lm_head_len bytes, one per note */
@@ -101,6 +105,7 @@ struct kvr_connector {
 	const struct kvr_url_host *peer; /* a node of a cluster: what it was dialed as */
 	uint8_t redirect, redirect_to; /* of the last reply: see kvr_redis_odd_reply */
 	struct kvr_cluster_lane *cluster; /* connections to its nodes, s is none; NULL: s is one */
+	struct kvr_redis_replica *replica; /* NULL: all is asked of the master */
 	struct kvr_sock s;
 };
 
@@ -208,7 +213,24 @@ enum kvr_err kvr_redis_demand(struct kvr_sock *, uint32_t argc, const char *cons
 /* redis_sentinel.c. The same, to the server that the sentinels call the master. */
 enum kvr_err kvr_redis_connect_master(
     struct kvr_connector *, uint64_t until_ns, struct kvr_kick *);
+/* To a replica that they hold to be well and that has what its master has; turn: to which. */
+enum kvr_err kvr_redis_connect_replica(
+    struct kvr_connector *, uint32_t turn, uint64_t until_ns, struct kvr_kick *);
 void kvr_redis_sentinels_free(struct kvr_redis_sentinels *take); /* NULL is fine */
+
+/*
+ * redis_replica.c. A verb that reads, over n <= KVR_REDIS_GROUP items: what a replica has is done,
+ * everything else is left as it was, for the master. `pass` asks the replicas for copies of the
+ * items; what it answers besides CANCELLED does not matter.
+ */
+struct kvr_redis_replica *kvr_redis_replica_new(void);
+void kvr_redis_replica_free(struct kvr_redis_replica *take); /* NULL is fine */
+typedef enum kvr_err kvr_redis_pass(
+    struct kvr_connector *, enum kvr_verb, struct kvr_item *, uint32_t n, uint64_t until_ns);
+enum kvr_err kvr_redis_ask_replicas(struct kvr_connector *, enum kvr_verb, struct kvr_item *,
+    uint32_t n, uint64_t until_ns, kvr_redis_pass *pass);
+/* The pass of one server behind sentinels. */
+kvr_redis_pass kvr_redis_replica_pass;
 
 /* redis_tls.c. Whether kvr_redis_tls reads this option of the URL. */
 bool kvr_redis_tls_option(const struct kvr_store *, const char *option);

@@ -56,7 +56,7 @@ struct kvr_cluster_lane {
 	struct kvr_kick *kick;
 	uint64_t try_ns;   /* longest time for one dial */
 	uint32_t ask_next; /* the node that is asked for the map next */
-	struct kvr_cluster_node node[KVR_NODES_MAX];
+	struct kvr_cluster_node node[KVR_REDIS_NODES];
 	struct kvr_topology topology; /* room for an answer */
 
 	/* A group, in the order of the batch. */

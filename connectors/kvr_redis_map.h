@@ -4,7 +4,8 @@
  * nodes are left alone for a while because they do not answer. It locks for itself.
  *
  * A node is a number below KVR_NODES_MAX. The number of one that has left the cluster may be
- * given to another; gen then changes, so that nobody goes on talking to the old one.
+ * given to another; gen then changes, so that nobody goes on talking to the old one. Of each the map
+ * knows one replica at most, which is a node too: kvr_redis_map_replica.
  */
 #ifndef KVR_REDIS_MAP_H
 #define KVR_REDIS_MAP_H
@@ -21,6 +22,14 @@ uint32_t kvr_redis_map_seeds(const struct kvr_redis_map *);
 const struct kvr_url_host *kvr_redis_map_seed(const struct kvr_redis_map *, uint32_t i);
 
 void kvr_redis_map_take(struct kvr_redis_map *, const struct kvr_topology *);
+#define KVR_REDIS_NODES (2 * KVR_NODES_MAX) /* with their replicas */
+/* The number of the replica of a node; there may be none, as of any number. */
+static inline uint8_t
+kvr_redis_map_replica(uint8_t node)
+{
+	return (uint8_t)(node + KVR_NODES_MAX);
+}
+
 /* The nodes of n slots, KVR_NO_NODE where there is none. */
 void kvr_redis_map_route(
     struct kvr_redis_map *, const uint16_t *slot, uint32_t n, uint8_t *ret_node);
@@ -36,6 +45,8 @@ void kvr_redis_map_moved(struct kvr_redis_map *, uint16_t slot, uint8_t node);
 
 /* The map is out of date. */
 void kvr_redis_map_want(struct kvr_redis_map *);
+/* So it is where a replica is missed that a node may have by now: once a second, if at all. */
+void kvr_redis_map_want_replica(struct kvr_redis_map *, uint64_t now_ns);
 /* True: whoever asked has to ask the nodes now. At most once in KVR_REDIS_MAP_PAUSE_NS. */
 bool kvr_redis_map_due(struct kvr_redis_map *, uint64_t now_ns);
 #define KVR_REDIS_MAP_PAUSE_NS KVR_MS(100)

@@ -55,6 +55,7 @@ kvr_redis_connector_free(struct kvr_connector *take)
 		return;
 	KVR_CHECK(take->magic == LANE_MAGIC);
 	kvr_redis_cluster_hang_up(take);
+	kvr_redis_replica_free(take->replica);
 	kvr_stream_hang_up(&take->s);
 	take->magic = 0;
 	free(take->scratch);
@@ -116,6 +117,10 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
 		return KVR_E_NOMEM;
 	}
 	enum kvr_err err = connect_lane(c, end_ns, kick);
+	if (err == KVR_OK && store->replicas && (c->replica = kvr_redis_replica_new()) == NULL) {
+		err = KVR_E_NOMEM;
+		(void)kvr_stream_fail(&c->s, err, "no memory for reading from replicas");
+	}
 	if (err == KVR_OK) {
 		*ret = c;
 		return KVR_OK;
@@ -188,8 +193,13 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 	if (err == KVR_OK && verb == KVR_VERB_PING)
 		return kvr_redis_demand(&c->s, 1, (const char *const[]){ "PING" }, KVR_E_REFUSED);
 	refuse_bad_keys(items, n);
-	for (uint32_t at = 0; at < n && err == KVR_OK; at += KVR_REDIS_GROUP)
-		err = kvr_redis_run(c, verb, items + at, KVR_MIN(n - at, KVR_REDIS_GROUP));
+	for (uint32_t at = 0; at < n && err == KVR_OK; at += KVR_REDIS_GROUP) {
+		uint32_t some = KVR_MIN(n - at, KVR_REDIS_GROUP);
+		err = kvr_redis_ask_replicas(
+		    c, verb, items + at, some, until_ns, kvr_redis_replica_pass);
+		if (err == KVR_OK)
+			err = kvr_redis_run(c, verb, items + at, some);
+	}
 	/* All items have their status, but the connection is of no use any more. */
 	if (err == KVR_OK && c->signed_out)
 		err = kvr_stream_fail(&c->s, KVR_E_AUTH, "%s", c->why);

@@ -175,6 +175,8 @@ kvr_redis_cluster_dial(struct kvr_connector *c, uint64_t until_ns, struct kvr_ki
 	lane->map = store->map;
 	lane->kick = kick;
 	lane->try_ns = store->connect_ns > 0 ? store->connect_ns : TRY_NS;
+	lane->topology.turn =
+	    atomic_load_explicit(&store->turn, memory_order_relaxed); /* one for all lanes */
 	lane->crew = kvr_redis_crew_new();
 	lane->heads = heads > 0 ? calloc(2, heads) : NULL;
 	if (lane->crew == NULL || (heads > 0 && lane->heads == NULL))
@@ -201,7 +203,7 @@ kvr_redis_cluster_hang_up(struct kvr_connector *c)
 	if (lane == NULL)
 		return;
 	kvr_redis_crew_free(lane->crew);
-	for (uint32_t i = 0; i < KVR_NODES_MAX; i++)
+	for (uint32_t i = 0; i < KVR_REDIS_NODES; i++)
 		kvr_cluster_drop(lane, (uint8_t)i);
 	free(lane->heads);
 	free(lane);

@@ -282,9 +282,9 @@ reply_payload(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_n
 static uint32_t
 plan_orphan(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
 {
-	(void)c;
 	(void)item;
-	return note->go == ORPHAN ? 1 : 0;
+	/* A replica may just be behind: its master is asked, and then knows. */
+	return note->go == ORPHAN && !c->from_replica ? 1 : 0;
 }
 
 static enum kvr_err

@@ -42,6 +42,10 @@ dial(struct kvr_cluster_lane *lane, uint8_t node, uint64_t until_ns, char *why, 
 	if (c != NULL)
 		err =
 		    kvr_redis_connect(c, at->name, at->port, KVR_MIN(until_ns, own_ns), lane->kick);
+	/* Without it a replica sends everybody to its master. */
+	if (err == KVR_OK && node >= KVR_NODES_MAX)
+		err = kvr_redis_demand(
+		    &c->s, 1, (const char *const[]){ "READONLY" }, KVR_E_REFUSED);
 	if (err == KVR_OK) {
 		c->peer = at;
 		lane->node[node].c = c;

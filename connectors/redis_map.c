@@ -28,7 +28,7 @@ struct kvr_redis_map {
 	/* Under lock. */
 	bool wanted;
 	uint64_t next_ns;
-	struct node node[KVR_NODES_MAX];
+	struct node node[KVR_REDIS_NODES];
 	uint8_t of[KVR_SLOTS];
 };
 
@@ -72,6 +72,18 @@ same_host(const struct kvr_url_host *a, const struct kvr_url_host *b)
 	return a->port == b->port && strcmp(a->name, b->name) == 0;
 }
 
+/* Under lock. Another one, or none, is another node under that number. */
+static void
+take_replica(struct kvr_redis_map *m, uint8_t node, const struct kvr_url_host *at)
+{
+	struct node *n = &m->node[kvr_redis_map_replica(node)];
+	bool there = at->port > 0;
+	if (n->in_use != there || (there && !same_host(&n->at, at)))
+		*n = (struct node){ .gen = n->gen + 1, .in_use = there };
+	if (there)
+		n->at = *at;
+}
+
 /* Under lock. */
 static uint8_t
 find(struct kvr_redis_map *m, const struct kvr_url_host *at)
@@ -87,8 +99,10 @@ find(struct kvr_redis_map *m, const struct kvr_url_host *at)
 	}
 	if (spare == NULL)
 		return KVR_NO_NODE;
+	uint8_t number = (uint8_t)(spare - m->node);
 	*spare = (struct node){ .at = *at, .gen = spare->gen + 1, .in_use = true };
-	return (uint8_t)(spare - m->node);
+	take_replica(m, number, &(struct kvr_url_host){ .port = 0 });
+	return number;
 }
 
 void
@@ -107,6 +121,7 @@ kvr_redis_map_take(struct kvr_redis_map *m, const struct kvr_topology *t)
 		number[k] = find(m, &t->node[k]);
 		KVR_CHECK(number[k] != KVR_NO_NODE); /* as many places as a topology can have */
 		m->node[number[k]].in_map = true;
+		take_replica(m, number[k], &t->replica[k]);
 	}
 	for (uint32_t i = 0; i < KVR_SLOTS; i++)
 		m->of[i] = t->of[i] == KVR_NO_NODE ? KVR_NO_NODE : number[t->of[i]];
@@ -172,6 +187,15 @@ kvr_redis_map_want(struct kvr_redis_map *m)
 {
 	pthread_mutex_lock(&m->lock);
 	m->wanted = true;
+	pthread_mutex_unlock(&m->lock);
+}
+
+void
+kvr_redis_map_want_replica(struct kvr_redis_map *m, uint64_t now_ns)
+{
+	pthread_mutex_lock(&m->lock);
+	if (now_ns >= m->next_ns + KVR_SEC(1))
+		m->wanted = true;
 	pthread_mutex_unlock(&m->lock);
 }
 

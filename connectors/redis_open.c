@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /*
  * Two values of 4 MiB, or as many small ones as the step allows: more in flight makes the server
@@ -146,6 +147,8 @@ settings(
 	memcpy(s->prefix, prefix, strlen(prefix) + 1);
 	s->prefix_len = (uint32_t)strlen(prefix);
 	s->ttl_ms = o->ttl_ms;
+	s->replicas = o->replicas;
+	atomic_init(&s->turn, (uint32_t)getpid()); /* processes too take different ones */
 	s->connect_ns = o->connect_ns;
 	s->window_bytes = o->window_bytes > 0 ? o->window_bytes : WINDOW_BYTES;
 	s->rules = (struct kvr_frame_rules){ .format = o->format,
@@ -170,6 +173,8 @@ fill_in(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 		return kvr_refuse(w, "scheme %s: not %s", u->scheme, s->kind->scheme);
 	if (by_sentinels(scheme))
 		takes |= KVR_TAKES(SENTINEL);
+	if (by_sentinels(scheme) || scheme->how == KVR_REDIS_CLUSTER)
+		takes |= KVR_TAKES(REPLICAS);
 	enum kvr_err err = kvr_redis_place(u, scheme, s, &given.db, w);
 	if (err == KVR_OK)
 		err = options(u, scheme, s, &given, w);

@@ -21,6 +21,7 @@ struct round {
 	enum kvr_redis_name name;
 	uint32_t n; /* items of the group */
 	uint64_t until_ns;
+	bool replicas; /* they are asked, and only what they have counts */
 	bool cancelled;
 	bool pause; /* somebody is not ready yet */
 };
@@ -66,12 +67,27 @@ begin(struct round *r)
 	}
 }
 
+static bool
+may_try(const struct round *r, uint8_t node)
+{
+	struct kvr_cluster_lane *lane = r->lane;
+	struct kvr_url_host at;
+	uint32_t gen;
+	/* Not every master has a replica, or had one when it was asked. */
+	if (r->replicas && !kvr_redis_map_node(lane->map, node, &at, &gen)) {
+		kvr_redis_map_want_replica(lane->map, kvr_now_ns());
+		return false;
+	}
+	return kvr_redis_map_may_try(
+	    lane->map, node, lane->node[node].c != NULL, kvr_now_ns());
+}
+
 /* A node for each item of the list; those that have none leave it. */
 static void
 route(struct round *r)
 {
 	struct kvr_cluster_lane *lane = r->lane;
-	uint8_t may[KVR_NODES_MAX];
+	uint8_t may[KVR_REDIS_NODES];
 	uint8_t owner[KVR_REDIS_GROUP];
 	uint32_t n = 0;
 	memset(may, 2, sizeof(may)); /* 2: not asked yet */
@@ -79,15 +95,16 @@ route(struct round *r)
 	for (uint32_t t = 0; t < lane->n_todo; t++) {
 		uint32_t i = lane->todo[t];
 		uint8_t node = lane->note[i].asking ? lane->note[i].to : owner[i];
+		if (node != KVR_NO_NODE && r->replicas)
+			node = kvr_redis_map_replica(node);
 		if (node != KVR_NO_NODE && may[node] == 2)
-			may[node] = kvr_redis_map_may_try(
-			    lane->map, node, lane->node[node].c != NULL, kvr_now_ns());
+			may[node] = may_try(r, node);
 		if (node != KVR_NO_NODE && may[node]) {
 			lane->route[i] = node;
 			lane->todo[n++] = i;
 			continue;
 		}
-		if (node == KVR_NO_NODE)
+		if (node == KVR_NO_NODE && !r->replicas)
 			kvr_redis_map_want(lane->map);
 		snprintf(lane->front->why, sizeof(lane->front->why), "%s",
 		    node == KVR_NO_NODE ? "no node of the cluster has that slot"
@@ -104,7 +121,7 @@ pack(struct round *r)
 	struct kvr_cluster_lane *lane = r->lane;
 	size_t head = lane->front->store->lm_head_len;
 	uint32_t n_jobs = 0, at = 0;
-	for (uint32_t node = 0; node < KVR_NODES_MAX; node++) {
+	for (uint32_t node = 0; node < KVR_REDIS_NODES; node++) {
 		uint32_t from = at;
 		for (uint32_t t = 0; t < lane->n_todo; t++) {
 			uint32_t i = lane->todo[t];
@@ -148,7 +165,8 @@ sent_on(struct round *r, uint32_t i, uint32_t at)
 {
 	struct kvr_cluster_lane *lane = r->lane;
 	const struct kvr_redis_note *away = &lane->away_note[at];
-	if (away->redirect == KVR_REDIS_SICK) {
+	/* Whoever a replica names is asked when the masters are. */
+	if (away->redirect == KVR_REDIS_SICK || r->replicas) {
 		settle(r, i, KVR_E_DOWN);
 		return false;
 	}
@@ -261,18 +279,31 @@ give_back(struct round *r, struct kvr_item *items)
 
 static enum kvr_err
 run_group(struct kvr_cluster_lane *lane, enum kvr_verb verb, struct kvr_item *items, uint32_t n,
-    uint64_t until_ns)
+    uint64_t until_ns, bool replicas)
 {
 	const struct kvr_redis_plan *plan = kvr_redis_verbs[verb](lane->front->store);
-	struct round r = { .lane = lane, .verb = verb, .n = n, .until_ns = until_ns };
+	struct round r = { .lane = lane,
+		.verb = verb,
+		.n = n,
+		.until_ns = until_ns,
+		.replicas = replicas };
 	take_in(&r, items);
+	lane->front->from_replica = replicas;
 	for (uint32_t i = 0; i < plan->n && !r.cancelled; i++) {
 		r.step = plan->phase[i].step;
 		r.name = plan->phase[i].name;
 		make_step(&r);
 	}
+	lane->front->from_replica = false;
 	give_back(&r, items);
 	return r.cancelled ? KVR_E_CANCELLED : KVR_OK;
+}
+
+static enum kvr_err
+pass(struct kvr_connector *front, enum kvr_verb verb, struct kvr_item *items, uint32_t n,
+    uint64_t until_ns)
+{
+	return run_group(front->cluster, verb, items, n, until_ns, true);
 }
 
 /* When nobody at all answers, the tier has to know, for it decides what happens then. */
@@ -298,7 +329,11 @@ kvr_cluster_run(struct kvr_cluster_lane *lane, enum kvr_verb verb, struct kvr_it
 		return KVR_E_CANCELLED;
 	if (kvr_now_ns() >= until_ns)
 		return KVR_E_TIMEOUT;
-	for (uint32_t at = 0; at < n && err == KVR_OK; at += KVR_REDIS_GROUP)
-		err = run_group(lane, verb, items + at, KVR_MIN(n - at, KVR_REDIS_GROUP), until_ns);
+	for (uint32_t at = 0; at < n && err == KVR_OK; at += KVR_REDIS_GROUP) {
+		uint32_t some = KVR_MIN(n - at, KVR_REDIS_GROUP);
+		err = kvr_redis_ask_replicas(lane->front, verb, items + at, some, until_ns, pass);
+		if (err == KVR_OK)
+			err = run_group(lane, verb, items + at, some, until_ns, false);
+	}
 	return err == KVR_OK ? check_lost(lane) : err;
 }

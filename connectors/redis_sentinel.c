@@ -4,6 +4,9 @@
  * is asked for its role before it is believed. A sentinel that was cut off may still name the old
  * master, and an old master that has come back becomes a replica only some time later.
  *
+ * Where replicas are read from, a sentinel is asked for them as well, and one is believed when it
+ * says itself that it is one and that its master feeds it.
+ *
  * Nothing is subscribed to and nothing is remembered but which sentinel answered last: a lane whose
  * master dies, or turns into a replica, loses its connection, and the next dial asks again.
  */
@@ -27,6 +30,9 @@ struct master {
 	char host[KVR_URL_HOST_LEN_MAX + 1];
 	uint16_t port; /* 0: nobody was named */
 };
+
+/* Reads a sentinel's answer into what the search is for. */
+typedef enum kvr_err reader(struct kvr_sock *, const char *service, void *ret);
 
 struct search {
 	struct kvr_connector *c;
@@ -89,8 +95,9 @@ to_port(const char *text, uint16_t *ret)
 
 /* What a sentinel says: two texts, or nil when it watches no such service. */
 static enum kvr_err
-read_master(struct kvr_sock *s, const char *service, struct master *ret)
+read_master(struct kvr_sock *s, const char *service, void *to)
 {
+	struct master *ret = to;
 	struct kvr_nest_part p, host, port;
 	enum kvr_err err = kvr_nest_next(s, &p);
 	if (err != KVR_OK)
@@ -113,11 +120,12 @@ read_master(struct kvr_sock *s, const char *service, struct master *ret)
 }
 
 static enum kvr_err
-ask_sentinel(struct search *search, uint32_t i, uint64_t until_ns, struct master *ret)
+ask_sentinel(struct search *search, uint32_t i, const char *what, uint64_t until_ns, reader *read,
+    void *ret)
 {
 	struct kvr_connector *c = search->c;
 	const struct kvr_redis_sentinels *me = c->store->sentinels;
-	const char *const ask[] = { "SENTINEL", "get-master-addr-by-name", me->service };
+	const char *const ask[] = { "SENTINEL", what, me->service };
 	enum kvr_err err =
 	    kvr_redis_reach(c, me->at[i].name, me->at[i].port, until_ns, search->kick);
 	if (err == KVR_OK)
@@ -125,7 +133,7 @@ ask_sentinel(struct search *search, uint32_t i, uint64_t until_ns, struct master
 	if (err == KVR_OK)
 		err = kvr_nest_ask(&c->s, KVR_LEN(ask), ask);
 	if (err == KVR_OK)
-		err = read_master(&c->s, me->service, ret);
+		err = read(&c->s, me->service, ret);
 	if (err != KVR_OK)
 		snprintf(search->why, sizeof(search->why), "sentinel %.60s:%u: %.100s",
 		    me->at[i].name, (unsigned)me->at[i].port, c->s.why);
@@ -133,10 +141,11 @@ ask_sentinel(struct search *search, uint32_t i, uint64_t until_ns, struct master
 	return err;
 }
 
+/* word: "master" or "slave". Of a replica also that it has what its master has. */
 static enum kvr_err
-demand_master(struct kvr_sock *s)
+demand_role(struct kvr_sock *s, const char *word)
 {
-	struct kvr_nest_part head, role;
+	struct kvr_nest_part head, role, state;
 	enum kvr_err err = kvr_nest_ask(s, 1, (const char *const[]){ "ROLE" });
 	if (err == KVR_OK)
 		err = kvr_nest_next(s, &head);
@@ -149,9 +158,19 @@ demand_master(struct kvr_sock *s)
 		return kvr_stream_fail(s, KVR_E_PROTO, "a reply of the wrong kind to ROLE");
 	if ((err = kvr_nest_next(s, &role)) != KVR_OK)
 		return err;
-	if (role.kind != KVR_RESP_BULK || strcmp(role.text, "master") != 0)
-		return kvr_stream_fail(s, KVR_E_DOWN, "is no master but \"%.20s\"", role.text);
-	return kvr_nest_skip_n(s, head.n - 1);
+	if (role.kind != KVR_RESP_BULK || strcmp(role.text, word) != 0)
+		return kvr_stream_fail(s, KVR_E_DOWN, "is no %s but \"%.20s\"", word, role.text);
+	if (strcmp(word, "master") == 0)
+		return kvr_nest_skip_n(s, head.n - 1);
+	/* Role, host and port of the master, state of the link to it, offset. */
+	if (head.n < 5 || (err = kvr_nest_skip_n(s, 2)) != KVR_OK)
+		return err != KVR_OK ? err : kvr_stream_fail(s, KVR_E_PROTO, "a short reply to ROLE");
+	if ((err = kvr_nest_next(s, &state)) != KVR_OK)
+		return err;
+	if (strcmp(state.text, "connected") != 0)
+		return kvr_stream_fail(
+		    s, KVR_E_DOWN, "is not fed by its master but \"%.20s\"", state.text);
+	return kvr_nest_skip_n(s, head.n - 4);
 }
 
 static enum kvr_err
@@ -163,7 +182,7 @@ connect_to(struct search *search, const struct master *m, uint64_t until_ns)
 		return KVR_E_DOWN;
 	enum kvr_err err = kvr_redis_connect(c, m->host, m->port, until_ns, search->kick);
 	if (err == KVR_OK)
-		err = demand_master(&c->s);
+		err = demand_role(&c->s, "master");
 	if (err == KVR_OK)
 		return KVR_OK;
 	search->tried = *m;
@@ -179,7 +198,8 @@ by_sentinel(struct search *search, uint32_t i, uint32_t n_left)
 {
 	struct master m = { .port = 0 };
 	enum kvr_err err =
-	    ask_sentinel(search, i, kvr_redis_share(search->until_ns, n_left + 1), &m);
+	    ask_sentinel(search, i, "get-master-addr-by-name",
+	        kvr_redis_share(search->until_ns, n_left + 1), read_master, &m);
 	if (err != KVR_OK)
 		return err;
 	return connect_to(search, &m, kvr_redis_share(search->until_ns, n_left));
@@ -206,4 +226,87 @@ kvr_redis_connect_master(struct kvr_connector *c, uint64_t until_ns, struct kvr_
 	}
 	kvr_stream_take(&c->s, -1, kick);
 	return kvr_stream_fail(&c->s, err, "%s", search.why);
+}
+
+/* ---- replicas ---- */
+
+struct replicas {
+	uint32_t n;
+	struct kvr_url_host at[KVR_URL_HOSTS_MAX];
+};
+
+/* Of one replica: names and values in turn. One that is not well is not taken. */
+static enum kvr_err
+read_replica(struct kvr_sock *s, struct replicas *ret)
+{
+	struct kvr_nest_part head, name, value;
+	struct kvr_url_host at = { .port = 0 };
+	bool well = false, down = false;
+	enum kvr_err err = kvr_nest_next(s, &head);
+	if (err == KVR_OK && head.kind != KVR_RESP_ARRAY)
+		return kvr_stream_fail(s, KVR_E_PROTO, "a reply of the wrong form to SENTINEL replicas");
+	for (int64_t i = 0; i + 1 < head.n && err == KVR_OK; i += 2) {
+		if ((err = kvr_nest_next(s, &name)) != KVR_OK ||
+		    (err = kvr_nest_next(s, &value)) != KVR_OK)
+			return err;
+		if (strcmp(name.text, "ip") == 0 && value.text_len <= KVR_URL_HOST_LEN_MAX)
+			memcpy(at.name, value.text, value.text_len + 1);
+		else if (strcmp(name.text, "port") == 0 && !to_port(value.text, &at.port))
+			at.port = 0;
+		else if (strcmp(name.text, "master-link-status") == 0)
+			well = strcmp(value.text, "ok") == 0;
+		else if (strcmp(name.text, "flags") == 0)
+			down = strstr(value.text, "down") != NULL ||
+			       strstr(value.text, "disconnected") != NULL;
+	}
+	if (err == KVR_OK && well && !down && at.port != 0 && at.name[0] != '\0' &&
+	    ret->n < KVR_URL_HOSTS_MAX)
+		ret->at[ret->n++] = at;
+	return err == KVR_OK ? kvr_nest_skip_n(s, head.n % 2) : err;
+}
+
+static enum kvr_err
+read_replicas(struct kvr_sock *s, const char *service, void *to)
+{
+	struct replicas *ret = to;
+	struct kvr_nest_part head;
+	enum kvr_err err = kvr_nest_next(s, &head);
+	ret->n = 0;
+	if (err != KVR_OK)
+		return err;
+	if (head.kind == KVR_RESP_ERROR)
+		return kvr_stream_fail(s, (enum kvr_err)kvr_resp_error(head.text, head.text_len),
+		    "SENTINEL: \"%s\": %s", service, head.text);
+	if (head.kind != KVR_RESP_ARRAY)
+		return kvr_stream_fail(s, KVR_E_PROTO, "a reply of the wrong kind to SENTINEL");
+	for (int64_t i = 0; i < head.n && err == KVR_OK; i++)
+		err = read_replica(s, ret);
+	if (err == KVR_OK && ret->n == 0)
+		return kvr_stream_fail(s, KVR_E_DOWN, "knows no replica that is well");
+	return err;
+}
+
+enum kvr_err
+kvr_redis_connect_replica(
+    struct kvr_connector *c, uint32_t turn, uint64_t until_ns, struct kvr_kick *kick)
+{
+	struct kvr_redis_sentinels *me = c->store->sentinels;
+	struct search search = { .c = c, .kick = kick, .until_ns = until_ns };
+	struct replicas found = { .n = 0 };
+	uint32_t first = atomic_load_explicit(&me->first, memory_order_relaxed);
+	enum kvr_err err = KVR_E_DOWN;
+	for (uint32_t n = 0; n < me->n && found.n == 0 && err != KVR_E_CANCELLED; n++)
+		err = ask_sentinel(&search, (first + n) % me->n, "replicas",
+		    kvr_redis_share(until_ns, me->n - n + 1), read_replicas, &found);
+	for (uint32_t n = 0; n < found.n; n++) {
+		const struct kvr_url_host *at = &found.at[(turn + n) % found.n];
+		err = kvr_redis_connect(
+		    c, at->name, at->port, kvr_redis_share(until_ns, found.n - n), kick);
+		if (err == KVR_OK)
+			err = demand_role(&c->s, "slave");
+		if (err == KVR_OK || err == KVR_E_CANCELLED)
+			return err;
+		kvr_stream_hang_up(&c->s);
+	}
+	return err;
 }

@@ -207,6 +207,7 @@ struct kvr_store_opts {
 	uint64_t    slot_bytes;      /* a full chunk, where a header-less read has to know it */
 	struct kvr_tls_opts tls;
 	struct kvr_sentinel_opts sentinel;
+	bool        replicas; /* reads go to replicas first, where the store has some */
 	struct kvr_spoil *spoil; /* lives as long as the store; NULL: values come as they are */
 	const char *faults; /* path of a script; for kvr_connector_rehearse alone */
 

@@ -16,6 +16,8 @@
 	X(TLS,        "tls",            kvr_tls_given(&o->tls), "it is not spoken to over TLS")    \
 	X(SENTINEL,   "sentinel",       kvr_sentinel_given(&o->sentinel),                          \
 	    "only a redis-sentinel:// URL asks sentinels")                                         \
+	X(REPLICAS,   "replicas",       o->replicas,                                               \
+	    "only behind sentinels and in a cluster there are replicas to read from")              \
 	X(TTL,        "ttl",            o->ttl_ms > 0, "values of this store do not expire")       \
 	X(CAPACITY,   "capacity",       o->capacity > 0, "the store limits itself")                \
 	X(FREE_FLOOR, "free_floor",     o->free_floor > 0, "is for file tiers")                    \

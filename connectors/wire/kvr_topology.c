@@ -41,26 +41,24 @@ odd(struct kvr_sock *s)
 
 /* KVR_NO_NODE: there is no room for another one. */
 static uint8_t
-node_of(struct kvr_topology *t, const char *name, uint16_t port)
+node_of(struct kvr_topology *t, const struct kvr_url_host *at)
 {
 	for (uint32_t i = 0; i < t->n_nodes; i++)
-		if (t->node[i].port == port && strcmp(t->node[i].name, name) == 0)
+		if (t->node[i].port == at->port && strcmp(t->node[i].name, at->name) == 0)
 			return (uint8_t)i;
 	if (t->n_nodes == KVR_NODES_MAX)
 		return KVR_NO_NODE;
-	struct kvr_url_host *to = &t->node[t->n_nodes];
-	memcpy(to->name, name, strlen(name) + 1);
-	to->port = port;
+	t->node[t->n_nodes] = *at;
+	t->replica[t->n_nodes].port = 0;
 	return (uint8_t)t->n_nodes++;
 }
 
 /*
- * The first node of a range is its master. A name that is empty or nil is that of whoever answers;
- * "?" means that it does not know. ret stays KVR_NO_NODE where the master cannot be reached.
+ * One node of a range: its name, port, and more that is skipped. A name that is empty or nil is that
+ * of whoever answers; "?" means that it does not know. Port 0: it cannot be reached.
  */
 static enum kvr_err
-read_master(
-    struct kvr_sock *s, const struct kvr_url_host *self, struct kvr_topology *t, uint8_t *ret)
+read_node(struct kvr_sock *s, const struct kvr_url_host *self, struct kvr_url_host *ret)
 {
 	struct kvr_nest_part head, name, port;
 	enum kvr_err err = kvr_nest_next(s, &head);
@@ -74,19 +72,18 @@ read_master(
 	if ((!unnamed && name.kind != KVR_RESP_BULK) || name.text_len > KVR_URL_HOST_LEN_MAX ||
 	    port.kind != KVR_RESP_INTEGER || port.n < 0 || port.n > 65535)
 		return odd(s);
-	if (port.n > 0 && strcmp(name.text, "?") != 0) {
-		*ret = node_of(t, unnamed ? self->name : name.text, (uint16_t)port.n);
-		if (*ret == KVR_NO_NODE)
-			return kvr_stream_fail(
-			    s, KVR_E_CONFIG, "a cluster of more than %u masters", KVR_NODES_MAX);
-	}
+	const char *text = unnamed ? self->name : name.text;
+	memcpy(ret->name, text, strlen(text) + 1);
+	ret->port = strcmp(name.text, "?") != 0 ? (uint16_t)port.n : 0;
 	return kvr_nest_skip_n(s, head.n - 2);
 }
 
+/* The first node of a range is its master, the others are that one's replicas. */
 static enum kvr_err
 read_range(struct kvr_sock *s, const struct kvr_url_host *self, struct kvr_topology *t)
 {
 	struct kvr_nest_part head, from, to;
+	struct kvr_url_host node;
 	uint8_t master = KVR_NO_NODE;
 	enum kvr_err err = kvr_nest_next(s, &head);
 	if (err != KVR_OK)
@@ -98,10 +95,20 @@ read_range(struct kvr_sock *s, const struct kvr_url_host *self, struct kvr_topol
 	if (from.kind != KVR_RESP_INTEGER || to.kind != KVR_RESP_INTEGER || from.n < 0 ||
 	    from.n > to.n || to.n >= (int64_t)KVR_SLOTS)
 		return odd(s);
-	if ((err = read_master(s, self, t, &master)) != KVR_OK)
-		return err;
+	for (int64_t i = 0; i < head.n - 2; i++) {
+		if ((err = read_node(s, self, &node)) != KVR_OK)
+			return err;
+		if (i == 0 && node.port > 0) {
+			master = node_of(t, &node);
+			if (master == KVR_NO_NODE)
+				return kvr_stream_fail(s, KVR_E_CONFIG,
+				    "a cluster of more than %u masters", KVR_NODES_MAX);
+		} else if (master != KVR_NO_NODE && i - 1 == t->turn % (head.n - 3)) {
+			t->replica[master] = node;
+		}
+	}
 	memset(t->of + from.n, master, (size_t)(to.n - from.n) + 1);
-	return kvr_nest_skip_n(s, head.n - 3);
+	return KVR_OK;
 }
 
 enum kvr_err

@@ -20,8 +20,10 @@
 #define KVR_NO_NODE   0xffU
 
 struct kvr_topology {
+	uint32_t turn; /* in: which replica of each master is wanted, counted round */
 	uint32_t n_nodes;
 	struct kvr_url_host node[KVR_NODES_MAX];
+	struct kvr_url_host replica[KVR_NODES_MAX]; /* of that node; port 0: it has none */
 	uint8_t of[KVR_SLOTS]; /* index of the slot's node; KVR_NO_NODE: nobody has it */
 };
 

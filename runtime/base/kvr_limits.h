@@ -17,6 +17,7 @@ enum {
 	    7, /* threads beside a lane of a cluster: it talks to 8 nodes at once */
 	KVR_CLUSTER_NODES = 32, /* masters of one cluster; a lane connects to those it needs */
 	KVR_CLUSTER_NODE_BYTES = 131072,  /* of one such connection at most */
+	KVR_REPLICA_BYTES = 393216, /* of a lane that reads from replicas: answers on trial */
 	KVR_DIRECT_STAGE_BYTES = 1048576, /* of a lane that goes past the page cache */
 	KVR_SERDE_MAX = 8,                /* threads of the serde pool */
 	KVR_STAGING_MAX = 4096,           /* staging slots */

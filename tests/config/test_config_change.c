@@ -228,6 +228,25 @@ START_TEST(lanes_past_the_page_cache_have_memory_of_their_own)
 }
 END_TEST
 
+START_TEST(reading_from_replicas_doubles_the_connections_of_a_cluster)
+{
+	static const char text[] =
+	    "{\"tiers\":[{\"name\":\"a\",\"url\":\"redis-cluster://h:1\",\"replicas\":true},"
+	    "{\"name\":\"b\",\"url\":\"valkeys-cluster://h:1\"},{\"name\":\"c\",\"url\":"
+	    "\"redis-sentinel://h:1?service=s\",\"replicas\":true}]}";
+	const struct kvr_config_costs costs = { .lane_bytes = 1000 };
+	struct kvr_config *cfg = parse(text, NULL, 0);
+	char sum[4096];
+
+	kvr_config_sum(cfg, &costs, 1, sum, sizeof(sum));
+	ck_assert_ptr_nonnull(
+	    strstr(sum, "  288 connections of clusters at most, of 131072 bytes\n"));
+	ck_assert_ptr_nonnull(
+	    strstr(sum, "  6 lanes that ask replicas first, of 393216 bytes\n"));
+	kvr_config_free(cfg);
+}
+END_TEST
+
 START_TEST(the_rank_is_put_in_where_it_is_known)
 {
 	static const char text[] = "{\"tiers\":[{\"name\":\"a\",\"url\":\"fs:///d/{rank}/r{rank}\"}],"
@@ -252,4 +271,5 @@ END_TEST
 KVR_CHECK_MAIN("config.change", the_rank_is_put_in_where_it_is_known, overrides_beat_the_file,
     an_override_that_is_wrong_changes_nothing, the_embedder_fills_in_what_is_open,
     a_contradiction_names_both_places, show_hides_secrets_and_names_origins,
-    the_sum_has_a_line_per_term, lanes_past_the_page_cache_have_memory_of_their_own)
+    the_sum_has_a_line_per_term, lanes_past_the_page_cache_have_memory_of_their_own,
+    reading_from_replicas_doubles_the_connections_of_a_cluster)

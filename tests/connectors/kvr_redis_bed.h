@@ -165,4 +165,17 @@ load_free(struct load *l)
 	free(l->bytes);
 }
 
+/* Every value is a hit and its own. */
+static inline void
+load_get(struct bed *b, struct load *l)
+{
+	load_wipe(l);
+	bed_ok(b, KVR_VERB_GET, l->items, l->n);
+	for (uint32_t i = 0; i < l->n; i++) {
+		bed_status(&l->items[i], KVR_OK);
+		ck_assert_uint_eq(l->items[i].len, l->len);
+		ck_assert_msg(load_same(l, i), "%s has another's bytes", l->items[i].key);
+	}
+}
+
 #endif

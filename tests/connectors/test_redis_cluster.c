@@ -26,18 +26,6 @@ all_ok(const struct load *l)
 		bed_status(&l->items[i], KVR_OK);
 }
 
-static void
-check_get(struct bed *b, struct load *l)
-{
-	load_wipe(l);
-	bed_ok(b, KVR_VERB_GET, l->items, l->n);
-	for (uint32_t i = 0; i < l->n; i++) {
-		bed_status(&l->items[i], KVR_OK);
-		ck_assert_uint_eq(l->items[i].len, l->len);
-		ck_assert_msg(load_same(l, i), "%s has another's bytes", l->items[i].key);
-	}
-}
-
 /* Every verb over a batch that is spread over all nodes. */
 static void
 check_verbs(struct bed *b)
@@ -47,7 +35,7 @@ check_verbs(struct bed *b)
 	all_ok(&l);
 	bed_ok(b, KVR_VERB_EXISTS, l.items, l.n);
 	all_ok(&l);
-	check_get(b, &l);
+	load_get(b, &l);
 	bed_ok(b, KVR_VERB_STAT, l.items, l.n);
 	for (uint32_t i = 0; i < l.n; i++) {
 		bed_status(&l.items[i], KVR_OK);
@@ -102,7 +90,7 @@ START_TEST(resp3_is_spoken_with_every_node)
 	}
 	kvr_cluster_move(100, 0, 1);
 	kvr_cluster_move(100, 1, 0);
-	check_get(&b, &l);
+	load_get(&b, &l);
 	bed_down(&b);
 	load_free(&l);
 }
@@ -145,7 +133,7 @@ check_names(const char *scheme, const char *mark, const char *value)
 	kvr_cluster_flush();
 	store_name(value, l.bytes, l.len);
 	store_name(mark, head, sizeof(head));
-	check_get(&b, &l);
+	load_get(&b, &l);
 	bed_down(&b);
 	load_free(&l);
 }
@@ -207,9 +195,9 @@ check_move(uint32_t format)
 	bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
 	all_ok(&l);
 	kvr_cluster_begin_move(slot, from, to);
-	check_get(&b, &l); /* still there */
+	load_get(&b, &l); /* still there */
 	kvr_cluster_move_keys(slot, from, to);
-	check_get(&b, &l); /* ASK */
+	load_get(&b, &l); /* ASK */
 	bed_ok(&b, KVR_VERB_EXISTS, l.items, l.n);
 	all_ok(&l);
 	bed_ok(&b, KVR_VERB_STAT, l.items, l.n);
@@ -219,14 +207,14 @@ check_move(uint32_t format)
 	load_fill(&l);
 	bed_ok(&b, KVR_VERB_PUT, l.items, l.n); /* a new key goes to where the slot goes */
 	all_ok(&l);
-	check_get(&b, &l);
+	load_get(&b, &l);
 	kvr_cluster_end_move(slot, from, to);
-	check_get(&b, &l); /* MOVED */
+	load_get(&b, &l); /* MOVED */
 	kvr_cluster_move(slot, to, from);
 	load_fill(&l);
 	bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
 	all_ok(&l);
-	check_get(&b, &l);
+	load_get(&b, &l);
 	bed_down(&b);
 	load_free(&l);
 }
@@ -249,11 +237,11 @@ START_TEST(large_values_follow_their_slot)
 	bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
 	kvr_cluster_begin_move(slot, from, to);
 	kvr_cluster_move_keys(slot, from, to);
-	check_get(&b, &l);
+	load_get(&b, &l);
 	kvr_cluster_end_move(slot, from, to);
-	check_get(&b, &l);
+	load_get(&b, &l);
 	kvr_cluster_move(slot, to, from);
-	check_get(&b, &l);
+	load_get(&b, &l);
 	bed_down(&b);
 	load_free(&l);
 }
@@ -329,7 +317,7 @@ START_TEST(a_node_that_stands_still_costs_its_own_keys)
 		if (n_ok == l.n)
 			break;
 	}
-	check_get(&b, &l);
+	load_get(&b, &l);
 	node_timeout(1000);
 	bed_down(&b);
 	load_free(&l);
@@ -381,7 +369,7 @@ START_TEST(connections_that_lay_idle_are_made_again)
 		ck_assert_int_eq(kvr_raw(raw, "CLIENT KILL TYPE normal").kind, ':');
 		kvr_raw_close(raw);
 	}
-	check_get(&b, &l);
+	load_get(&b, &l);
 	load_fill(&l);
 	bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
 	all_ok(&l);
@@ -402,7 +390,7 @@ START_TEST(a_deadline_and_a_kick_end_a_batch)
 	ck_assert_int_eq(
 	    b.ops->run(b.lane, KVR_VERB_GET, l.items, l.n, kvr_now_ns() - 1), KVR_E_TIMEOUT);
 	bed_status(&l.items[0], KVR_PENDING);
-	check_get(&b, &l); /* and the lane is as good as before */
+	load_get(&b, &l); /* and the lane is as good as before */
 	bed_down(&b);
 	load_free(&l);
 }

@@ -137,6 +137,51 @@ START_TEST(silence_is_summed_up_until_somebody_answers)
 }
 END_TEST
 
+START_TEST(replicas_come_and_go_with_what_the_map_says)
+{
+	struct kvr_redis_map *m = kvr_redis_map_new(&seed, 1);
+	struct kvr_url_host at;
+	uint32_t first = 0, gen = 0;
+	uint64_t now_ns = KVR_SEC(1000);
+	uint8_t replica = kvr_redis_map_replica(1);
+	ck_assert(!kvr_redis_map_node(m, replica, &at, &gen));
+	t.replica[1] = (struct kvr_url_host){ "r", 9000 };
+	take(m, 2, 7000);
+	ck_assert(kvr_redis_map_node(m, replica, &at, &first));
+	ck_assert_uint_eq(at.port, 9000);
+	ck_assert(!kvr_redis_map_node(m, kvr_redis_map_replica(0), &at, &gen));
+	/* Left alone like any node, and its master is not. */
+	kvr_redis_map_bad(m, replica, now_ns);
+	ck_assert(!kvr_redis_map_may_try(m, replica, false, now_ns));
+	ck_assert(kvr_redis_map_may_try(m, 1, false, now_ns));
+	take(m, 2, 7000);
+	ck_assert(!kvr_redis_map_may_try(m, replica, false, now_ns));
+	ck_assert(kvr_redis_map_node(m, replica, &at, &gen));
+	ck_assert_uint_eq(gen, first);
+	/* Another one is another node. */
+	t.replica[1].port = 9001;
+	take(m, 2, 7000);
+	ck_assert(kvr_redis_map_may_try(m, replica, false, now_ns));
+	ck_assert(kvr_redis_map_node(m, replica, &at, &gen));
+	ck_assert_uint_ne(gen, first);
+	ck_assert_uint_eq(at.port, 9001);
+	t.replica[1].port = 0;
+	take(m, 2, 7000);
+	ck_assert(!kvr_redis_map_node(m, replica, &at, &gen));
+	/* That it is missed is a reason to ask, but not all the time. */
+	ck_assert(!kvr_redis_map_due(m, now_ns));
+	kvr_redis_map_want_replica(m, now_ns);
+	ck_assert(kvr_redis_map_due(m, now_ns));
+	take(m, 2, 7000);
+	kvr_redis_map_want_replica(m, now_ns + KVR_SEC(1));
+	ck_assert(!kvr_redis_map_due(m, now_ns + KVR_SEC(1)));
+	kvr_redis_map_want_replica(m, now_ns + KVR_SEC(2));
+	ck_assert(kvr_redis_map_due(m, now_ns + KVR_SEC(2)));
+	kvr_redis_map_free(m);
+}
+END_TEST
+
 KVR_CHECK_MAIN("connectors.redis_map", slots_follow_what_was_said_last,
     numbers_are_kept_and_given_away_last, the_nodes_are_asked_when_it_is_wanted_and_not_too_often,
-    a_node_that_fails_is_left_alone_longer_each_time, silence_is_summed_up_until_somebody_answers)
+    a_node_that_fails_is_left_alone_longer_each_time, silence_is_summed_up_until_somebody_answers,
+    replicas_come_and_go_with_what_the_map_says)

@@ -46,6 +46,28 @@ START_TEST(settings_of_files_are_refused_where_there_are_none)
 }
 END_TEST
 
+START_TEST(replicas_are_read_from_where_there_are_some)
+{
+	static const char *const without[] = { "memory://", "redis://h:1", "valkey://h:1", "resp://h:1",
+		"lm://h:1", "eic://h:1", "mock://1" };
+	static const char *const with[] = { "redis-cluster://h:1", "valkey-cluster://h:1",
+		"redis-sentinel://h:1?service=s" };
+	char why[256];
+
+	for (size_t i = 0; i < KVR_LEN(without); i++) {
+		struct kvr_store_opts o = { .replicas = true };
+
+		ck_assert_int_eq(open_with(&o, without[i], why, sizeof(why)), KVR_E_CONFIG);
+		ck_assert_ptr_nonnull(strstr(why, "replicas: only behind sentinels and in a cluster"));
+	}
+	for (size_t i = 0; i < KVR_LEN(with); i++) {
+		struct kvr_store_opts o = { .replicas = true };
+
+		ck_assert_msg(open_with(&o, with[i], why, sizeof(why)) == KVR_OK, "%s: %s", with[i], why);
+	}
+}
+END_TEST
+
 START_TEST(nobody_but_who_asks_sentinels_takes_them)
 {
 	static const char *const asked[] = { "redis://h:1", "lm://h:1", "eic://h:1", "blackhole://" };
@@ -92,5 +114,6 @@ START_TEST(a_stores_own_words_come_first)
 END_TEST
 
 KVR_CHECK_MAIN("connectors.settings", settings_of_files_are_refused_where_there_are_none,
+    replicas_are_read_from_where_there_are_some,
     nobody_but_who_asks_sentinels_takes_them, tls_is_refused_where_nobody_speaks_it,
     a_stores_own_words_come_first)

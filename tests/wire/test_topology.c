@@ -87,6 +87,26 @@ START_TEST(ranges_become_a_map)
 }
 END_TEST
 
+/* Behind each master stand its replicas, of which the turn says one. */
+START_TEST(one_replica_of_each_master_is_kept)
+{
+	static const char reply[] = "*3\r\n*5\r\n:0\r\n:99\r\n" NODE("127.0.0.1", "7001")
+	    NODE("127.0.0.1", "7004") NODE("127.0.0.2", "7005") "*3\r\n:100\r\n:199\r\n" NODE(
+	        "127.0.0.1", "7002") "*4\r\n:200\r\n:299\r\n" NODE("127.0.0.1", "7003")
+	        "*3\r\n$1\r\n?\r\n:7006\r\n$2\r\nid\r\n";
+	for (uint32_t turn = 0; turn < 4; turn++) {
+		t.turn = turn;
+		ck_assert_int_eq(ask(reply), KVR_OK);
+		ck_assert_uint_eq(t.n_nodes, 3);
+		ck_assert_uint_eq(t.replica[0].port, turn % 2 == 0 ? 7004 : 7005);
+		ck_assert_str_eq(t.replica[0].name, turn % 2 == 0 ? "127.0.0.1" : "127.0.0.2");
+		/* One has none, and of one its master does not know the place. */
+		ck_assert_uint_eq(t.replica[1].port, 0);
+		ck_assert_uint_eq(t.replica[2].port, 0);
+	}
+}
+END_TEST
+
 START_TEST(slots_that_nobody_has_stay_empty)
 {
 	ck_assert_int_eq(ask("*2\r\n*3\r\n:5\r\n:6\r\n" NODE("127.0.0.1",
@@ -171,5 +191,6 @@ START_TEST(redirections_name_a_place)
 END_TEST
 
 KVR_CHECK_MAIN("wire.topology", slots_are_those_of_the_specification,
-    a_tag_is_the_first_that_is_not_empty, ranges_become_a_map, slots_that_nobody_has_stay_empty,
+    a_tag_is_the_first_that_is_not_empty, ranges_become_a_map,
+    one_replica_of_each_master_is_kept, slots_that_nobody_has_stay_empty,
     what_is_no_map_is_an_error, more_masters_than_there_is_room_for, redirections_name_a_place)
