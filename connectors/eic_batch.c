@@ -29,7 +29,8 @@ err_of(struct kvr_connector *c, const char *call, int32_t code)
 {
 	static const enum kvr_err errs[] = { [KVR_EIC_OK] = KVR_OK,
 		[KVR_EIC_NOT_EXIST] = KVR_E_MISS, [KVR_EIC_NO_SPACE] = KVR_E_NOSPACE,
-		[KVR_EIC_TIMEOUT] = KVR_E_BUSY, [KVR_EIC_FAILED] = KVR_E_REFUSED };
+		[KVR_EIC_TIMEOUT] = KVR_E_BUSY, [KVR_EIC_FAILED] = KVR_E_REFUSED,
+		[KVR_EIC_NO_KEY] = KVR_E_MISS };
 	bool known = code >= 0 && (size_t)code < KVR_LEN(errs);
 	if (code > KVR_EIC_NOT_EXIST || !known)
 		snprintf(c->why, sizeof(c->why), "%s: the SDK answers %d for a key", call, code);
@@ -111,10 +112,13 @@ put(struct kvr_connector *c, uint32_t n)
 	for (uint32_t i = 0; i < n; i++) {
 		struct kvr_item *item = c->item[i];
 		int32_t head = c->code[2 * i], body = c->code[2 * i + 1];
-		enum kvr_err err = err_of(c, "mset", head != KVR_EIC_OK ? head : body);
+		int32_t code = head != KVR_EIC_OK ? head : body;
+		enum kvr_err err = err_of(c, "mset", code);
 		/* Nobody asks for a key in order to put it. */
+		if (err == KVR_E_MISS)
+			err = code == KVR_EIC_NO_KEY ? KVR_E_UNSUPPORTED : KVR_E_REFUSED;
 		item->len = item->span.len + head_len(c);
-		kvr_item_done(item, err == KVR_E_MISS ? KVR_E_REFUSED : err);
+		kvr_item_done(item, err);
 	}
 	return KVR_OK;
 }

@@ -49,7 +49,8 @@ enum kvr_eic_code {
 	KVR_EIC_NOT_EXIST = 1,
 	KVR_EIC_NO_SPACE = 2,
 	KVR_EIC_TIMEOUT = 3,
-	KVR_EIC_FAILED = 4 /* any other */
+	KVR_EIC_FAILED = 4, /* any other */
+	KVR_EIC_NO_KEY = 5  /* the SDK has no keys like this one */
 };
 
 struct kvr_eic_buffer {

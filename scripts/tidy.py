@@ -34,6 +34,7 @@ THIRD_PARTY = {
     "OpenSSL": (r"openssl/", 1),
     "libcurl": (r"curl/", 1),
     "libyaml": (r"yaml\.h", 1),
+    "Python": (r"Python\.h", 1),
     "CUDA": (r"cuda", 2),
     "Check": (r"check\.h", 0),
 }

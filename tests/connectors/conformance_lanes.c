@@ -54,7 +54,8 @@ read_version(struct user *u)
 		u->wrong++;
 		return;
 	}
-	if (w.subject->two_keys && (kvr_item_status(&item) == KVR_E_LENGTH ||
+	int32_t torn = w.subject->torn != 0 ? w.subject->torn : KVR_E_LENGTH;
+	if (w.subject->two_keys && (kvr_item_status(&item) == torn ||
 	    kvr_item_status(&item) == KVR_E_MISS))
 		return;
 	bool known = false;

@@ -20,3 +20,19 @@ kvr_eic_test(connectors.conformance_eic conformance SOURCES subject_eic.c LIBS k
 foreach(noun IN ITEMS eic eic_memory)
   kvr_eic_test(connectors.${noun} SOURCES test_${noun}.c LIBS ${CMAKE_DL_LIBS})
 endforeach()
+
+# The adapter for the vendor's module, over a stand-in for that module.
+if(NOT kvr_eic_adapter)
+  return()
+endif()
+set(eic_module ${PROJECT_SOURCE_DIR}/tests/harness/eic_module)
+kvr_eic_test(connectors.eic_adapter SOURCES test_eic_adapter.c LIBS ${CMAKE_DL_LIBS})
+kvr_eic_test(connectors.conformance_eic_adapter conformance twin SOURCES subject_eic.c
+  LIBS kvr_conformance ${CMAKE_DL_LIBS})
+foreach(target IN ITEMS eic_adapter conformance_eic_adapter)
+  target_compile_definitions(test_connectors_${target} PRIVATE KVR_EIC_ADAPTER="$<TARGET_FILE:kvr_eic>"
+    KVR_EIC_MODULE="${eic_module}")
+  add_dependencies(test_connectors_${target} kvr_eic)
+endforeach()
+set_tests_properties(connectors.conformance_eic_adapter PROPERTIES ENVIRONMENT
+  "PYTHONPATH=${eic_module};PYTHONDONTWRITEBYTECODE=1;PYTHONMALLOC=malloc")

@@ -21,6 +21,7 @@ struct kvr_subject {
 	bool        keeps_raw;    /* raw_len and serde come back */
 	bool        two_keys;     /* a value is two keys, so two writers may leave a pair that no
 	                           * reader takes; but what it takes is whole */
+	int32_t     torn;         /* what such a pair is when it is no miss; 0: LENGTH */
 	bool        outlives;     /* what is stored is there again after close and open */
 	bool        no_delete;    /* DEL is UNSUPPORTED */
 	bool        keeps_first;  /* a put of a key that is there is OK and changes nothing */
