@@ -386,7 +386,10 @@ KVR_MUST_USE enum kvr_err kvr_canary_open(struct kvr *);
 void kvr_canary_end(struct kvr *, uint64_t until_ns);
 /* Under the domain's guard. */
 void kvr_canary_wish(struct kvr *, const struct kvr_msg *);
-/* One value through one tier: where it ended, and how. Blocks until until_ns at most. */
+/*
+ * One value through one tier: where it ended, and how. OK after KVR_CANARY_COMPARE: the store cannot
+ * delete. Blocks until until_ns at most.
+ */
 int32_t kvr_canary_run(struct kvr *, uint32_t tier, uint64_t until_ns, uint32_t *ret_step);
 const char *kvr_canary_step_name(uint32_t step);
 

@@ -145,5 +145,41 @@ START_TEST(a_daemon_that_dies_costs_misses_until_it_is_back)
 }
 END_TEST
 
+static unsigned long
+canaries(const char *text, const char *result)
+{
+	char name[80];
+	snprintf(name, sizeof(name), "canary_runs_total{tier=\"node\",result=\"%s\"} ", result);
+	const char *at = strstr(text, name);
+	return at != NULL ? strtoul(at + strlen(name), NULL, 10) : 0;
+}
+
+/* Nothing can be deleted there, and a put of what is there changes nothing. */
+START_TEST(a_canary_makes_the_round_trip_again_and_again)
+{
+	static char text[1 << 20];
+	struct kvr_hyperpod_server *server = kvr_hyperpod_server_start();
+	struct bed_log log = BED_LOG;
+	char json[512];
+	unsigned long n = 0;
+	snprintf(json, sizeof(json),
+	    "{ \"metrics\": { \"canary\": \"50ms\" }, \"tiers\": [ { \"name\": \"node\","
+	    "  \"url\": \"%s?shared_memory_name=%s\", \"format\": \"bare\" } ] }",
+	    kvr_hyperpod_server_url(server), kvr_hyperpod_server_segment(server));
+	struct kvr *k = bed_open(json, NULL, NULL, &log);
+	for (uint64_t until_ns = bed_in_ms(60000); n < 3;) {
+		ck_assert_msg(bed_now_ns() < until_ns, "%lu canaries", n);
+		size_t len = kvr_metrics_snapshot(k, KVR_METRICS_PROMETHEUS, text, sizeof(text));
+		ck_assert_uint_lt(len, sizeof(text));
+		n = canaries(text, "ok");
+		ck_assert_uint_eq(canaries(text, "failed"), 0);
+		usleep(1000);
+	}
+	ck_assert_uint_eq(atomic_load(&kvr_hyperpod_server_page(server)->stored), 1);
+	end(k, server);
+}
+END_TEST
+
 KVR_CHECK_MAIN("api.hyperpod", a_tier_of_a_configuration, lmcaches_own_keys,
-    a_daemon_that_dies_costs_misses_until_it_is_back)
+    a_daemon_that_dies_costs_misses_until_it_is_back,
+    a_canary_makes_the_round_trip_again_and_again)
