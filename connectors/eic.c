@@ -129,4 +129,5 @@ const struct kvr_connector_ops kvr_eic_ops = {
 	.hang_up = hang_up,
 	.run = run,
 	.why = why,
+	.examine = kvr_eic_examine,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is so with the directories of a file tier; nothing is left in them. */
 #include "kvr_fs.h"
+#include "kvr_tell.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,22 +11,14 @@
 #include <unistd.h>
 
 static void
-tell(const struct kvr_examination *e, enum kvr_finding_level level, const char *topic,
-    const char *text, const char *advice)
-{
-	e->found(e->arg,
-	    &(struct kvr_finding){ .level = level, .topic = topic, .text = text, .advice = advice });
-}
-
-static void
 space(const struct kvr_store *s, const char *dir, const struct kvr_examination *e)
 {
 	struct statvfs v;
 	char text[400];
 
 	if (statvfs(dir, &v) != 0) {
-		snprintf(text, sizeof(text), "%.200s: %s", dir, strerror(errno));
-		tell(e, KVR_FOUND_FAIL, "directory", text, "it has to be there, and to be ours");
+		kvr_tell(e, KVR_FOUND_FAIL, "directory", "it has to be there, and to be ours",
+		    "%s: %s", dir, strerror(errno));
 		return;
 	}
 	uint64_t free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
@@ -33,12 +26,14 @@ space(const struct kvr_store *s, const char *dir, const struct kvr_examination *
 
 	snprintf(text, sizeof(text), "%.200s: %.1f GiB free", dir, (double)free_bytes / 1073741824);
 	if (floor)
-		tell(e, KVR_FOUND_FAIL, "space", text, "that is below free_floor: nothing more is kept");
+		kvr_tell(e, KVR_FOUND_FAIL, "space",
+		    "that is below free_floor: nothing more is kept", "%s", text);
 	else if (unbounded && s->free_floor == 0)
-		tell(e, KVR_FOUND_WARN, "space", text,
-		    "set the tier's capacity or free_floor: else it fills the file system");
+		kvr_tell(e, KVR_FOUND_WARN, "space",
+		    "set the tier's capacity or free_floor: else it fills the file system", "%s",
+		    text);
 	else
-		tell(e, KVR_FOUND_OK, "space", text, NULL);
+		kvr_tell(e, KVR_FOUND_OK, "space", NULL, "%s", text);
 }
 
 /* A file without a name, which is gone when it is closed. */
@@ -48,13 +43,14 @@ direct(const char *dir, const struct kvr_examination *e)
 	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
 	if (fd < 0 && errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT)
-		tell(e, KVR_FOUND_FAIL, "directory", strerror(errno), "files cannot be made there");
+		kvr_tell(e, KVR_FOUND_FAIL, "directory", "files cannot be made there", "%s",
+		    strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC | O_DIRECT, 0600);
-	tell(e, KVR_FOUND_OK, "O_DIRECT",
-	    fd >= 0 ? "files can go past the page cache" : "not here: files go through the page cache",
-	    NULL);
+	kvr_tell(e, KVR_FOUND_OK, "O_DIRECT", NULL, "%s",
+	    fd >= 0 ? "files can go past the page cache"
+	            : "not here: files go through the page cache");
 	if (fd >= 0)
 		close(fd);
 }
@@ -68,9 +64,11 @@ kvr_fs_examine(struct kvr_store *s, struct kvr_connector *c, const struct kvr_ex
 		if (e->writes && access(s->path[i], W_OK) == 0)
 			direct(s->path[i], e);
 		else if (e->writes && errno == EACCES)
-			tell(e, KVR_FOUND_FAIL, "directory", s->path[i], "it cannot be written by this user");
+			kvr_tell(e, KVR_FOUND_FAIL, "directory",
+			    "it cannot be written by this user", "%s", s->path[i]);
 	}
-	tell(e, s->local ? KVR_FOUND_OK : KVR_FOUND_WARN, "mount",
-	    s->local ? "a file system of this machine" : "a network or FUSE file system",
-	    s->local ? NULL : "a wait there cannot be ended: values are copied, and a hang is a stuck thread");
+	static const char *const advice =
+	    "a wait there cannot be ended: values are copied, and a hang is a stuck thread";
+	kvr_tell(e, s->local ? KVR_FOUND_OK : KVR_FOUND_WARN, "mount", s->local ? NULL : advice,
+	    "%s", s->local ? "a file system of this machine" : "a network or FUSE file system");
 }

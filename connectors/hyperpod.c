@@ -122,6 +122,7 @@ ask_health(struct kvr_connector *c)
 	int32_t i = kvr_httpc_next(c->line->http);
 	KVR_CHECK(i >= 0);
 	kvr_httpc_answer(c->line->http, i, &a);
+	c->health = a.status;
 	if (a.err != KVR_OK)
 		err = kvr_hp_fail(c, a.err, "%s%s", a.why,
 		    a.err == KVR_E_AUTH ? "; tls.ca says whom to believe" : "");
@@ -222,4 +223,5 @@ const struct kvr_connector_ops kvr_hyperpod_ops = {
 	.hang_up = hang_up,
 	.run = run,
 	.why = why,
+	.examine = kvr_hp_examine,
 };

@@ -59,6 +59,8 @@ enum kvr_err kvr_eic_open(
 KVR_MUST_USE enum kvr_err kvr_eic_load(
     struct kvr_store *, uint64_t until_ns, struct kvr_kick *, char *why, size_t why_cap);
 void kvr_eic_unload(struct kvr_store *);
+/* eic_examine.c */
+void kvr_eic_examine(struct kvr_store *, struct kvr_connector *, const struct kvr_examination *);
 /* eic_batch.c */
 enum kvr_err kvr_eic_run(struct kvr_connector *, enum kvr_verb, struct kvr_item *, uint32_t n);
 

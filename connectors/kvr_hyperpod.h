@@ -163,6 +163,7 @@ struct kvr_connector {
 	struct kvr_frame frame;
 	struct kvr_hp_segment segment;
 	enum kvr_hp_gate gate; /* of what is in flight */
+	uint32_t health;       /* HTTP status of the last GET /health */
 	char why[256];
 };
 
@@ -176,6 +177,8 @@ enum kvr_err kvr_hp_odd(
 enum kvr_err kvr_hp_run(struct kvr_connector *, enum kvr_verb, struct kvr_item *, uint32_t n);
 /* Hands on the leases that the lane has or will get, and everything else ends. */
 void kvr_hp_let_go(struct kvr_connector *);
+/* hyperpod_examine.c */
+void kvr_hp_examine(struct kvr_store *, struct kvr_connector *, const struct kvr_examination *);
 /* hyperpod_read.c: GET and STAT from a lease. An error ends the lane; else the item is done. */
 enum kvr_err kvr_hp_read(struct kvr_connector *, enum kvr_verb, struct kvr_item *,
     const struct kvr_hp_lease *, uint64_t end_ns);

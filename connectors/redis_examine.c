@@ -7,8 +7,8 @@
 #include "kvr_redis_cluster.h"
 #include "kvr_nest.h"
 #include "kvr_stream_tls.h"
+#include "kvr_tell.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,19 +20,6 @@ struct look {
 	const struct kvr_examination *e;
 	char text[INFO_MAX];
 };
-
-static void KVR_PRINTF(5, 6) tell(const struct look *l, enum kvr_finding_level level,
-    const char *topic, const char *advice, const char *fmt, ...)
-{
-	char text[320];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	l->e->found(l->e->arg,
-	    &(struct kvr_finding){ .level = level, .topic = topic, .text = text, .advice = advice });
-}
 
 /* The reply in l->text, cut to fit; false: an error, whose words are there instead. */
 static bool
@@ -100,7 +87,7 @@ version(const struct look *l)
 		value(l, "redis_version", number, sizeof(number));
 	bool old = number[0] != '\0' && strtoul(number, NULL, 10) < 6;
 
-	tell(l, old ? KVR_FOUND_WARN : KVR_FOUND_OK, "version",
+	kvr_tell(l->e, old ? KVR_FOUND_WARN : KVR_FOUND_OK, "version",
 	    old ? "versions before 6 know no users and are not tested with kvrelay" : NULL, "%s %s", name,
 	    number[0] != '\0' ? number : "of a version that it does not tell");
 }
@@ -112,11 +99,11 @@ role(const struct look *l)
 	bool replica = strcmp(value(l, "role", text, sizeof(text)), "slave") == 0;
 
 	if (replica)
-		tell(l, l->e->writes ? KVR_FOUND_FAIL : KVR_FOUND_OK, "role",
+		kvr_tell(l->e, l->e->writes ? KVR_FOUND_FAIL : KVR_FOUND_OK, "role",
 		    l->e->writes ? "writes are refused here: name the master, or its sentinels" : NULL,
 		    "the server is a replica");
 	if (strcmp(value(l, "loading", loading, sizeof(loading)), "1") == 0)
-		tell(l, KVR_FOUND_WARN, "role", "until it is done everything is refused: wait",
+		kvr_tell(l->e, KVR_FOUND_WARN, "role", "until it is done everything is refused: wait",
 		    "the server is loading its data");
 }
 
@@ -131,19 +118,19 @@ memory(const struct look *l)
 	if (!l->e->writes || max[0] == '\0')
 		return;
 	if (limit == 0)
-		tell(l, KVR_FOUND_WARN, "memory",
+		kvr_tell(l->e, KVR_FOUND_WARN, "memory",
 		    "CONFIG SET maxmemory: without a limit it grows until the system ends it",
 		    "maxmemory is not set, %.0f MiB are in use", in_use);
 	else if (keeps)
-		tell(l, in_use > 0.95 * limit ? KVR_FOUND_FAIL : KVR_FOUND_WARN, "memory",
+		kvr_tell(l->e, in_use > 0.95 * limit ? KVR_FOUND_FAIL : KVR_FOUND_WARN, "memory",
 		    "CONFIG SET maxmemory-policy allkeys-lru: with noeviction a full server refuses every put",
 		    "%.0f of %.0f MiB are in use, maxmemory-policy is noeviction", in_use, limit);
 	else if (strncmp(policy, "volatile", 8) == 0 && !l->e->expires)
-		tell(l, KVR_FOUND_WARN, "memory",
+		kvr_tell(l->e, KVR_FOUND_WARN, "memory",
 		    "set the tier's ttl, or maxmemory-policy allkeys-lru: only values that expire are evicted",
 		    "maxmemory-policy is %s, and the tier has no ttl", policy);
 	else
-		tell(l, KVR_FOUND_OK, "memory", NULL, "%.0f of %.0f MiB are in use, %s", in_use, limit,
+		kvr_tell(l->e, KVR_FOUND_OK, "memory", NULL, "%.0f of %.0f MiB are in use, %s", in_use, limit,
 		    policy);
 }
 
@@ -156,13 +143,13 @@ allocator(const struct look *l)
 	if (strncmp(value(l, "mem_allocator", name, sizeof(name)), "jemalloc", 8) != 0)
 		return;
 	if (l->e->slot_bytes > KVR_MIB(4))
-		tell(l, KVR_FOUND_WARN, "allocator",
+		kvr_tell(l->e, KVR_FOUND_WARN, "allocator",
 		    "start the server with MALLOC_CONF=oversize_threshold:0,dirty_decay_ms:-1,"
 		    "muzzy_decay_ms:-1,lg_extent_max_active_fit:20 (it then keeps its peak of memory)",
 		    "chunks have %.1f MiB, and with %s as it is values beyond 4 MiB may be slow",
 		    (double)l->e->slot_bytes / 1048576, name);
 	else
-		tell(l, KVR_FOUND_OK, "allocator", NULL, "%s", name);
+		kvr_tell(l->e, KVR_FOUND_OK, "allocator", NULL, "%s", name);
 }
 
 static void
@@ -178,7 +165,7 @@ cluster(struct look *l)
 	value(l, "cluster_state", state, sizeof(state));
 	bool whole = strcmp(ok, "16384") == 0 && strcmp(state, "ok") == 0;
 
-	tell(l, whole ? KVR_FOUND_OK : KVR_FOUND_FAIL, "slots",
+	kvr_tell(l->e, whole ? KVR_FOUND_OK : KVR_FOUND_FAIL, "slots",
 	    whole ? NULL : "redis-cli --cluster check tells which slots nobody serves",
 	    "a node of a cluster whose state is %s, %s of 16384 slots are served", state, ok);
 }
@@ -192,7 +179,7 @@ tls(const struct look *l)
 		return;
 	bool soon = days < 14;
 
-	tell(l, days < 0 ? KVR_FOUND_FAIL : soon ? KVR_FOUND_WARN : KVR_FOUND_OK, "certificate",
+	kvr_tell(l->e, days < 0 ? KVR_FOUND_FAIL : soon ? KVR_FOUND_WARN : KVR_FOUND_OK, "certificate",
 	    soon ? "put a new one in its place before that" : NULL, "the server's ends in %lld days",
 	    (long long)days);
 }
@@ -218,7 +205,7 @@ one_server(struct look *l, struct kvr_connector *c, bool with_slots)
 	if (c->store->resp3)
 		leave_resp3(l);
 	if (!ask(l, "INFO", NULL)) {
-		tell(l, KVR_FOUND_WARN, "INFO",
+		kvr_tell(l->e, KVR_FOUND_WARN, "INFO",
 		    "allow INFO to this user, so that memory and role can be looked at", "it is refused: %s",
 		    l->text);
 		return;

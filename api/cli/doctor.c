@@ -207,7 +207,8 @@ canaries(struct doctor *d)
 
 		(void)kvr_system_tiers(kvr->system, view, KVR_TIERS_MAX);
 		if (err == KVR_OK)
-			doctor_say(d, KVR_FOUND_OK, "canary", NULL, "written, read, compared, deleted");
+			doctor_say(d, KVR_FOUND_OK, "canary", NULL, "written, read, compared, %s",
+			    step == KVR_CANARY_REMOVE ? "deleted" : "left: the store cannot delete");
 		else
 			doctor_say(d, KVR_FOUND_FAIL, "canary",
 			    "puts and gets of the engine would fail the same way", "%s: %s: %s",

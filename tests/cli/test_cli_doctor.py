@@ -5,21 +5,7 @@
 import command
 
 
-class Doctor(command.Case):
-    @classmethod
-    def setUpClass(cls):
-        cls.redis = command.Redis()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.redis.stop()
-
-    def setUp(self):
-        super().setUp()
-        self.redis("CONFIG", "SET", "maxmemory", "64mb")
-        self.redis("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-        self.redis("FLUSHALL")
-
+class Findings(command.Case):
     def findings(self, status, *args, **kwargs):
         done = self.call("doctor", "--json", *args, **kwargs)
         self.assertEqual(done.status, status, (done.text, done.err))
@@ -34,6 +20,22 @@ class Doctor(command.Case):
         if level != "ok":
             self.assertNotEqual(f["advice"], "", f)
         return f
+
+
+class Doctor(Findings):
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = command.Redis()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.redis.stop()
+
+    def setUp(self):
+        super().setUp()
+        self.redis("CONFIG", "SET", "maxmemory", "64mb")
+        self.redis("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        self.redis("FLUSHALL")
 
     def test_all_is_well(self):
         config = self.deploy({"name": "host", "url": "memory://"},

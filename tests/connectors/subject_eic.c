@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * EIC's SDK cannot be had: an in-memory store behind the interface of its adapters, or the reference
- * adapter over a stand-in for the vendor's module.
+ * EIC's SDK cannot be had: an in-memory store behind the interface of its adapters, or the
+ * reference adapter over a stand-in for the vendor's module.
  */
 #include "kvr_subject.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reference adapter over a strict stand-in for the vendor's module: what the module is told, call
- * by call, and what becomes of its answers. Each test has a process, and so an interpreter, of its
- * own.
+ * The reference adapter over a strict stand-in for the vendor's module: what the module is told,
+ * call by call, and what becomes of its answers. Each test has a process, and so an interpreter, of
+ * its own.
  */
 #include "kvr_eic_sdk.h"
 #include "kvr_redis_bed.h"
