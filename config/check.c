@@ -250,8 +250,9 @@ check_tls(struct kvr_load *load, uint32_t i)
 		if (!given(load, place))
 			continue;
 		if (!speaks)
-			PLACE_ERROR(load, place, "tiers.%s: %s means nothing here: only a "
-			    "rediss:// or valkeys:// URL speaks TLS", tier->name, keys[k][0]);
+			PLACE_ERROR(load, place, "tiers.%s: %s means nothing here: only "
+			    "rediss://, valkeys:// and hyperpod.use_https speak TLS", tier->name,
+			    keys[k][0]);
 		else if (url_option(tier->url, keys[k][1]) != NULL)
 			PLACE_ERROR(load, place, "tiers.%s: %s is given, and %s in the URL: keep "
 			    "one", tier->name, keys[k][0], keys[k][1]);

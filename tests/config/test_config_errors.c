@@ -206,8 +206,8 @@ static const struct wrong wrong_stores[] = {
 	{ ONE(HYPERPOD "\"hyperpod\":{\"timeout\":\"99ms\"}"),
 	    "text:1:78: tiers.a.hyperpod.timeout is 99ms; it must be between 100ms and 1d" },
 	{ ONE(HYPERPOD "\"tls\":{\"ca\":\"/ca\"}"),
-	    "text:1:68: tiers.a: tls.ca means nothing here: only a rediss:// or valkeys:// URL "
-	    "speaks TLS" },
+	    "text:1:68: tiers.a: tls.ca means nothing here: only rediss://, valkeys:// "
+	    "and hyperpod.use_https speak TLS" },
 	{ ONE(HYPERPOD "\"format\":\"sealed\""),
 	    "text:1:65: tiers.a: a store of the scheme \"sagemaker-hyperpod\" cannot hold the "
 	    "format \"sealed\"; it can hold \"lmcache\", \"bare\"" },
@@ -274,11 +274,11 @@ static const struct wrong contradictions[] = {
 #define TLS "\"url\":\"rediss://h:1\",\"tls\":"
 static const struct wrong wrong_tls[] = {
 	{ ONE(REDIS "\"tls\":{\"ca\":\"/ca.pem\"}"),
-	    "text:1:55: tiers.a: tls.ca means nothing here: only a rediss:// or "
-	    "valkeys:// URL speaks TLS" },
+	    "text:1:55: tiers.a: tls.ca means nothing here: only rediss://, "
+	    "valkeys:// and hyperpod.use_https speak TLS" },
 	{ ONE("\"url\":\"memory://\",\"tls\":{\"verify\":\"on\"}"),
-	    "text:1:57: tiers.a: tls.verify means nothing here: only a rediss:// or "
-	    "valkeys:// URL speaks TLS" },
+	    "text:1:57: tiers.a: tls.verify means nothing here: only rediss://, "
+	    "valkeys:// and hyperpod.use_https speak TLS" },
 	{ ONE(TLS "{\"key\":\"/k.pem\"}"), "text:1:57: tiers.a: tls.key needs tls.cert" },
 	{ ONE(TLS "{\"verify\":\"no\"}"),
 	    "text:1:60: tiers.a.tls.verify cannot be \"no\"; nearest valid value: \"on\"" },

@@ -138,10 +138,23 @@ START_TEST(hyperpods_keys_have_their_own_units)
 	ck_assert_str_eq(cfg->tier[0].url, "sagemaker-hyperpod://$NODE_IP:9200");
 	ck_assert_uint_eq(cfg->tier[0].format, KVR_CONFIG_FORMAT_LMCACHE);
 	ck_assert_ptr_null(cfg->tier[0].hyperpod.bucket);
+	ck_assert_ptr_null(cfg->tier[0].hyperpod.shared_memory_name);
 	ck_assert_uint_eq(cfg->tier[0].hyperpod.timeout_ns, KVR_SEC(5));
 	ck_assert_uint_eq(cfg->tier[0].hyperpod.lease_ttl_ns, KVR_SEC(30));
 	ck_assert_uint_eq(cfg->tier[0].hyperpod.max_concurrent_requests, 100);
 	ck_assert_uint_eq(cfg->tier[0].hyperpod.put_stream_chunk_bytes, 65536);
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.max_connections, 256);
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.max_connections_per_host, 128);
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.lease_wait_ns, 0); /* as long as the timeout */
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.max_lease_bytes, 0); /* no limit */
+	ck_assert(!cfg->tier[0].hyperpod.use_https);
+	kvr_config_free(cfg);
+
+	/* The multi-process client has another name for one of them. */
+	cfg = parse("{\"remote_url\":\"sagemaker-hyperpod://h:1\",\"extra_config\":{"
+	            "\"sagemaker_hyperpod_lease_ttl_ms\":20000}}", &said);
+	ck_assert_str_eq(said.text, "");
+	ck_assert_uint_eq(cfg->tier[0].hyperpod.lease_ttl_ns, KVR_SEC(20));
 	kvr_config_free(cfg);
 
 	cfg = parse("{\"remote_url\":\"sagemaker-hyperpod://h:1\",\"extra_config\":{"
@@ -227,7 +240,19 @@ START_TEST(eics_keys_stand_at_the_top)
 	cfg = parse("{\"remote_url\":\"eic://h:1\",\"eic_kv_ttl\":-1}", &said);
 	ck_assert_str_eq(said.text, "");
 	ck_assert_uint_eq(cfg->tier[0].ttl_ns, 0);
+	kvr_config_free(cfg);
+
+	/* What LMCache takes for what is not said. */
+	cfg = parse("{\"remote_url\":\"eic://h:1\"}", &said);
+	ck_assert_str_eq(said.text, "");
+	ck_assert_uint_eq(cfg->tier[0].ttl_ns, 0);
 	ck_assert_uint_eq(cfg->tier[0].eic.trans_type, 3);
+	ck_assert_uint_eq(cfg->tier[0].eic.log_level, 1);
+	ck_assert_ptr_null(cfg->tier[0].eic.ns);
+	ck_assert_ptr_null(cfg->tier[0].eic.instance_id);
+	ck_assert_ptr_null(cfg->tier[0].eic.log_dir);
+	ck_assert_ptr_null(cfg->tier[0].eic.flag_file);
+	ck_assert_ptr_null(cfg->tier[0].eic.library);
 	kvr_config_free(cfg);
 }
 END_TEST
