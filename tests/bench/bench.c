@@ -15,8 +15,12 @@ static const struct group {
 	bool needs_server;
 } groups[] = {
 	{ "bulk", "batches of values, GET and SET, against one Redis", bench_bulk, true },
-	{ "lookup", "lookups of 1, 64 and 512 keys, placed on one and on two CPUs", bench_lookup,
-	    true },
+	{ "lookup", "lookups of 1, 64 and 512 keys, on one CPU and on two", bench_lookup, true },
+	{ "load", "lookups while puts saturate the link", bench_load, true },
+	{ "rtt", "0, 1 and 10 ms of added round-trip time", bench_rtt, true },
+	{ "fs", "files on tmpfs, on a disk and past the page cache", bench_fs, false },
+	{ "keys", "with 1 to 1,000,000 keys stored", bench_keys, true },
+	{ "runtime", "the runtime alone, on a store that keeps nothing", bench_runtime, false },
 };
 
 static const struct group *
@@ -59,32 +63,16 @@ usage(void)
 int
 main(int argc, char **argv)
 {
-	struct bench b = { .size = BENCH_FULL, .rounds = 9, .dir = "." };
-	int i = 1;
+	struct bench b;
+	int first = bench_args(&b, argc, argv);
 
-	for (; i < argc && argv[i][0] == '-'; i++) {
-		if (strcmp(argv[i], "--samples") == 0 && i + 1 < argc) {
-			b.out = fopen(argv[++i], "a");
-		} else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
-			b.dir = argv[++i];
-		} else if (strcmp(argv[i], "--quick") == 0) {
-			b.size = BENCH_QUICK;
-			b.rounds = 3;
-		} else if (strcmp(argv[i], "--tiny") == 0) {
-			b.size = BENCH_TINY;
-			b.rounds = 1;
-		} else {
-			usage();
-		}
-	}
-	if (b.out == NULL || i == argc)
+	if (first == 0 || first == argc)
 		usage();
-	for (int k = i; k < argc; k++)
-		if (group_of(argv[k]) == NULL)
+	for (int i = first; i < argc; i++)
+		if (group_of(argv[i]) == NULL)
 			usage();
-	for (; i < argc; i++)
+	for (int i = first; i < argc; i++)
 		run(&b, group_of(argv[i]));
-	if (fclose(b.out) != 0)
-		bench_give_up("bench", "the file of samples could not be written");
+	bench_end(&b);
 	return 0;
 }

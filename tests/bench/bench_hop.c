@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the runtime costs a caller who waits: bench_hop [rounds]. In turns, in one run:
+ * What the runtime costs a caller who waits: bench_hop --samples FILE [--quick]. In turns, in one run:
  *
- *   condvar  two threads hand a token there and back with nothing but a mutex and a condition
+ *   raw      two threads hand a token there and back with nothing but a mutex and a condition
  *            variable: what any answer from another thread costs at least
  *   hop      a post to an idle domain, two deciders, the mailbox of a worker, its thread, its reply
  *            through the same deciders, and the waiting caller is woken
  *   direct   the same without a worker: what the deciders, the guard and the trace cost
  *
- * and at last four callers at once, half of their operations through the worker. Prints medians and
- * 99th percentiles in microseconds, and the ratio of the medians. Two threads that wake each other
- * may stay on one core or not; taskset -c 0 makes that the same for all rows.
+ * first with everything on one CPU and then where the scheduler puts it, and at last four callers at
+ * once, half of their operations through the worker, beside four pairs of threads with a token each.
  */
 #include "kvr_domain.h"
 #include "kvr_thread.h"
 
 #include "duo.h"
+#include "kvr_measure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { EACH = 500, ROUNDS = 20, ROUNDS_MAX = 1000, CROWD = 4, CROWD_EACH = 5000 };
+enum { CROWD = 4 };
+
+static uint32_t each = 500, crowd_each = 2000;
 
 struct samples {
 	const char *name;
@@ -33,6 +35,7 @@ struct token {
 	pthread_mutex_t lock;
 	pthread_cond_t there, back;
 	uint64_t sent, returned;
+	struct kvr_thread *thread;
 };
 
 struct hop {
@@ -48,7 +51,8 @@ struct hop {
 };
 
 struct caller {
-	struct hop *hop;
+	struct hop *hop; /* or */
+	struct token *token;
 	struct samples samples;
 	struct kvr_thread *thread;
 	uint32_t slot;
@@ -61,20 +65,6 @@ must(int ok, const char *what)
 		return;
 	fprintf(stderr, "bench_hop: %s failed\n", what);
 	exit(1);
-}
-
-static int
-by_size(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double
-percentile(const struct samples *s, uint32_t percent)
-{
-	return (double)s->ns[(uint64_t)(s->n - 1) * percent / 100] / 1e3;
 }
 
 /* ---- the least that it can cost ---- */
@@ -99,9 +89,9 @@ echo(void *arg)
 }
 
 static void
-ping(struct token *t, struct samples *s)
+ping(struct token *t, uint32_t n, struct samples *s)
 {
-	for (int i = 0; i < EACH; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		uint64_t from = kvr_now_ns();
 
 		pthread_mutex_lock(&t->lock);
@@ -114,6 +104,25 @@ ping(struct token *t, struct samples *s)
 		pthread_mutex_unlock(&t->lock);
 		s->ns[s->n++] = kvr_now_ns() - from;
 	}
+}
+
+static void
+open_token(struct token *t)
+{
+	must(pthread_mutex_init(&t->lock, NULL) == 0, "mutex");
+	kvr_cond_init(&t->there);
+	kvr_cond_init(&t->back);
+	must(kvr_thread_start("echo", echo, t, &t->thread) == KVR_OK, "thread");
+}
+
+static void
+close_token(struct token *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->sent = UINT64_MAX;
+	pthread_cond_signal(&t->there);
+	pthread_mutex_unlock(&t->lock);
+	must(kvr_thread_join(t->thread, UINT64_MAX) == KVR_OK, "join");
 }
 
 /* ---- through the runtime ---- */
@@ -204,19 +213,22 @@ call_often(void *arg)
 {
 	struct caller *c = arg;
 
-	for (int i = 0; i < CROWD_EACH; i++)
+	if (c->token != NULL)
+		ping(c->token, crowd_each, &c->samples);
+	for (uint32_t i = 0; c->hop != NULL && i < crowd_each; i++)
 		call(c->hop, c->slot, i % 2, &c->samples);
 }
 
-static void
-crowd(struct hop *h)
+/* Operations a second. */
+static double
+crowd(struct hop *h, struct token *t)
 {
 	struct caller c[CROWD];
 	uint64_t from_ns = kvr_now_ns();
 
 	for (uint32_t i = 0; i < CROWD; i++) {
-		c[i] = (struct caller){ .hop = h, .slot = i };
-		must((c[i].samples.ns = calloc(CROWD_EACH, sizeof(uint64_t))) != NULL, "memory");
+		c[i] = (struct caller){ .hop = h, .token = t == NULL ? NULL : &t[i], .slot = i };
+		must((c[i].samples.ns = calloc(crowd_each, sizeof(uint64_t))) != NULL, "memory");
 		must(kvr_thread_start("caller", call_often, &c[i], &c[i].thread) == KVR_OK,
 		    "thread");
 	}
@@ -224,48 +236,55 @@ crowd(struct hop *h)
 		must(kvr_thread_join(c[i].thread, UINT64_MAX) == KVR_OK, "join");
 		free(c[i].samples.ns);
 	}
-	printf("%d callers %.0f operations/s\n", CROWD,
-	    CROWD * CROWD_EACH / ((double)(kvr_now_ns() - from_ns) / 1e9));
+	return CROWD * crowd_each / ((double)(kvr_now_ns() - from_ns) / 1e9);
+}
+
+static void
+one_round(struct bench *b, struct hop *h, struct token *t, const char *what, uint32_t round)
+{
+	static uint64_t ns[3][1000];
+	struct samples s[] = { { "raw condvar", ns[0], 0 }, { "hop", ns[1], 0 },
+		{ "direct", ns[2], 0 } };
+
+	ping(t, each, &s[0]);
+	for (uint32_t i = 0; i < each; i++)
+		call(h, 0, 1, &s[1]);
+	for (uint32_t i = 0; i < each; i++)
+		call(h, 0, 0, &s[2]);
+	for (size_t i = 0; round > 0 && i < KVR_LEN(s); i++)
+		bench_tell_times(b, "hops", what, s[i].name, round, s[i].ns, s[i].n);
 }
 
 int
 main(int argc, char **argv)
 {
-	long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : ROUNDS;
-	struct samples s[] = { { .name = "condvar" }, { .name = "hop" }, { .name = "direct" } };
-	struct token t = { .sent = 0 };
-	struct kvr_thread *echoes;
+	static struct token t[CROWD];
 	static struct hop h;
+	struct bench b;
 
-	must(rounds > 0 && rounds <= ROUNDS_MAX, "rounds: 1 to 1000; that");
-	for (size_t i = 0; i < KVR_LEN(s); i++)
-		must((s[i].ns = calloc((size_t)rounds * EACH, sizeof(uint64_t))) != NULL, "memory");
-	must(pthread_mutex_init(&t.lock, NULL) == 0, "mutex");
-	kvr_cond_init(&t.there);
-	kvr_cond_init(&t.back);
-	must(kvr_thread_start("echo", echo, &t, &echoes) == KVR_OK, "thread");
+	must(bench_args(&b, argc, argv) == argc, "usage: bench_hop --samples FILE [--quick]; that");
+	if (b.size == BENCH_TINY)
+		each = crowd_each = 20;
+	for (uint32_t i = 0; i < CROWD; i++)
+		open_token(&t[i]);
 	open_hop(&h);
-	for (long r = 0; r < rounds; r++) {
-		ping(&t, &s[0]);
-		for (int i = 0; i < EACH; i++)
-			call(&h, 0, 1, &s[1]);
-		for (int i = 0; i < EACH; i++)
-			call(&h, 0, 0, &s[2]);
+	for (int one_cpu = 1; one_cpu >= 0; one_cpu--) {
+		bench_pin(0, one_cpu ? 0 : -1);
+		for (uint32_t round = 0; round <= b.rounds; round++)
+			one_round(&b, &h, t, one_cpu ? "there and back, one CPU" : "there and back",
+			    round);
 	}
-	crowd(&h);
+	for (uint32_t round = 0; round <= b.rounds; round++) {
+		double raw = crowd(NULL, t), hop = crowd(&h, NULL);
+
+		if (round == 0)
+			continue;
+		bench_tell(&b, "hops", "4 callers", "op/s", "raw condvar", round, raw);
+		bench_tell(&b, "hops", "4 callers", "op/s", "hop", round, hop);
+	}
 	close_hop(&h);
-	pthread_mutex_lock(&t.lock);
-	t.sent = UINT64_MAX;
-	pthread_cond_signal(&t.there);
-	pthread_mutex_unlock(&t.lock);
-	must(kvr_thread_join(echoes, UINT64_MAX) == KVR_OK, "join");
-	for (size_t i = 0; i < KVR_LEN(s); i++) {
-		qsort(s[i].ns, s[i].n, sizeof(s[i].ns[0]), by_size);
-		printf("%-8s median %7.2f us  p99 %8.2f us\n", s[i].name, percentile(&s[i], 50),
-		    percentile(&s[i], 99));
-	}
-	printf("hop / condvar %.2f\n", percentile(&s[1], 50) / percentile(&s[0], 50));
-	for (size_t i = 0; i < KVR_LEN(s); i++)
-		free(s[i].ns);
+	for (uint32_t i = 0; i < CROWD; i++)
+		close_token(&t[i]);
+	bench_end(&b);
 	return 0;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_measure.h"
 
+#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct bench_work *
 bench_work_new(void)
@@ -70,4 +72,27 @@ bench_work_compare(const struct bench_work *w, uint64_t seed, const char *who)
 				bench_give_up(who, "wrong bytes came back");
 		}
 	}
+}
+
+void
+bench_dir_make(char ret[BENCH_PATH], const char *above)
+{
+	snprintf(ret, BENCH_PATH, "%s/kvr-bench-XXXXXX", above);
+	if (mkdtemp(ret) == NULL)
+		bench_give_up(above, "no directory can be made there");
+}
+
+static int
+drop(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+	(void)st;
+	(void)kind;
+	(void)ftw;
+	return remove(path);
+}
+
+void
+bench_dir_drop(const char *dir)
+{
+	(void)nftw(dir, drop, 16, FTW_DEPTH | FTW_PHYS);
 }

@@ -78,3 +78,14 @@ kvrelay_open_redis(const char *name, const char *url, const char *format, int la
 	    format, lanes);
 	return kvrelay_open(name, tier);
 }
+
+struct bench_client
+kvrelay_open_files(const char *name, const char *dir, bool direct, const char *format, int lanes)
+{
+	char tier[BENCH_PATH + 128];
+
+	snprintf(tier, sizeof(tier),
+	    "\"url\": \"fs://%s\", \"direct\": %s, \"format\": \"%s\", \"lanes\": { \"bulk\": %d }",
+	    dir, direct ? "true" : "false", format, lanes);
+	return kvrelay_open(name, tier);
+}

@@ -19,7 +19,7 @@
 #define BENCH_MIB(n) ((uint64_t)(n) << 20)
 #define BENCH_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-enum { BENCH_KEYS_MAX = 512, BENCH_KEY = 64, BENCH_ROUNDS_MAX = 31 };
+enum { BENCH_KEYS_MAX = 512, BENCH_KEY = 64, BENCH_ROUNDS_MAX = 31, BENCH_PATH = 512 };
 #define BENCH_BYTES_MAX BENCH_MIB(64)
 
 /* TINY only shows that everything works. */
@@ -32,6 +32,10 @@ struct bench {
 	const char *dir;                 /* on a disk, for files */
 	struct kvr_redis_server *server; /* NULL: redis-server is not installed */
 };
+
+/* --samples FILE [--quick | --tiny] [--dir DIR]: the index of the first word behind, 0: wrong. */
+int bench_args(struct bench *ret, int argc, char **argv);
+void bench_end(struct bench *);
 
 /* ---- bench_use.c: what was used up to now, by all threads of this process and by the server ---- */
 struct bench_use {
@@ -81,6 +85,10 @@ void bench_work_fill(struct bench_work *, uint64_t seed);
 void bench_work_wipe(struct bench_work *);
 void bench_work_compare(const struct bench_work *, uint64_t seed, const char *who);
 
+/* A directory of its own, and the end of it with all that is in it. */
+void bench_dir_make(char ret[BENCH_PATH], const char *above);
+void bench_dir_drop(const char *dir);
+
 /* ---- clients ---- */
 struct bench_client {
 	const char *name;
@@ -109,8 +117,19 @@ struct bench_client kvrelay_open(const char *name, const char *tier);
 struct bench_client kvrelay_open_redis(
     const char *name, const char *url, const char *format, int lanes);
 
+struct bench_client kvrelay_open_files(
+    const char *name, const char *dir, bool direct, const char *format, int lanes);
+
+/* One file for each value. */
+struct bench_client files_open(const char *name, const char *dir, uint32_t threads, bool direct);
+
 /* ---- groups ---- */
 void bench_bulk(struct bench *);
+void bench_fs(struct bench *);
+void bench_keys(struct bench *);
+void bench_load(struct bench *);
 void bench_lookup(struct bench *);
+void bench_rtt(struct bench *);
+void bench_runtime(struct bench *);
 
 #endif

@@ -132,6 +132,15 @@ class Readme(unittest.TestCase):
                 checked += 1
         self.assertGreater(checked, 0)
 
+    def test_its_figures_are_those_of_a_run(self):
+        sys.path.insert(0, str(self.root / "tests" / "bench" / "report"))
+        import show  # noqa: PLC0415
+        shown = show.blocks(self.text)
+        self.assertTrue(shown)
+        for file, body in shown:
+            document = json.loads((self.root / file).read_text(encoding="utf-8"))
+            self.assertEqual(body, show.readme(document) + "\n", f"scripts/bench --readme {file}")
+
     def test_the_outage(self):
         (self.dir / "outage.txt").write_text(self.block("outage.txt"))
         for row in ("memory://", "fs://./store"):

@@ -15,14 +15,18 @@ import machine
 import plot
 import show
 
+ROOT = Path(__file__).resolve().parents[3]
+
 # A group, the program that measures it, and its words.
-PROGRAMS = {name: ("bench_groups", name) for name in ("bulk", "lookup")}
+PROGRAMS = {name: ("bench_groups", name) for name in ("bulk", "lookup", "load", "rtt", "fs", "keys", "runtime")}
+PROGRAMS.update(hops=("bench_hop",), codec=("bench_codec",))
 
 
 def run(args, samples, notes):
     for group in args.groups:
         program, *words = PROGRAMS[group]
         command = [Path(args.build) / program, "--samples", samples, *words]
+        command[3:3] = ["--dir", args.build]
         command[3:3] = [f"--{args.size}"] if args.size != "full" else []
         done = subprocess.run([str(c) for c in command], stderr=subprocess.PIPE, text=True, check=False)
         print(done.stderr, end="", file=sys.stderr)
@@ -37,6 +41,14 @@ def document_of(args, samples, facts, notes):
     rounds = max((len(r) for units in cases.values() for c in units.values() for r in c.values()), default=0)
     return {"version": figures.VERSION, "machine": facts, "size": args.size, "rounds": rounds, "not_run": notes,
             "figures": told, "goals": goals.goals_of(told)}
+
+
+def write(document, path):
+    """A figure on a line, for whoever compares two such files by eye."""
+    head = {key: value for key, value in document.items() if key not in ("figures", "goals")}
+    lines = {key: ",\n  ".join(json.dumps(row) for row in document[key]) for key in ("figures", "goals")}
+    text = ",\n ".join([json.dumps(head)[1:-1], *(f'"{key}": [\n  {rows}\n ]' for key, rows in lines.items())])
+    Path(path).write_text(f"{{{text}}}\n", encoding="utf-8")
 
 
 def read(path):
@@ -72,7 +84,9 @@ def arguments():
 def main():
     args = arguments()
     if args.readme:
-        print(show.readme(read(args.readme)[0]))
+        page = ROOT / "README.md"
+        name = Path(args.readme).resolve().relative_to(ROOT).as_posix()
+        page.write_text(show.with_block(page.read_text(encoding="utf-8"), name, read(args.readme)[0]), encoding="utf-8")
         return
     if args.baseline:
         read(args.baseline)  # wrong: said now, not after minutes
@@ -84,7 +98,7 @@ def main():
         document = document_of(args, samples, facts, notes)
     print(show.table(document))
     if args.json:
-        Path(args.json).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write(document, args.json)
     if args.plot:
         Path(args.plot).write_text(plot.svg(document), encoding="utf-8")
     if args.baseline:

@@ -9,11 +9,11 @@ machine does besides changes from round to round, and a round is short.
 import statistics
 
 VERSION = 1
-HIGHER = ("GB/s", "shrinks x", "op/s")
+HIGHER = ("GB/s", "shrinks x", "op/s")  # how such a unit ends
 
 
 def better(unit):
-    return "higher" if unit in HIGHER else "lower"
+    return "higher" if unit.endswith(HIGHER) else "lower"
 
 
 def spread(values):

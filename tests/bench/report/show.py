@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures for people: tables, a comparison with an earlier run, and the table of the README."""
 
+import re
+
 RAW = "raw best"
 SIGN = {"higher": ">=", "lower": "<="}
 
@@ -87,10 +89,31 @@ def compare(now, then):
 
 
 def readme(document):
-    """The goals as Markdown."""
-    out = ["| goal | must | aim | is | quartiles | met |", "|---|---|---|---|---|---|"]
+    """The goals as Markdown, with what they are of."""
+    m = document["machine"]
+    vectors = ", ".join(m["vectors"]) or "no vectors"
+    out = [f"{m['cpu']} ({vectors}), {m['cpus']} CPUs, Linux {m['kernel']}, {m['server']}, {m['compiler']}, "
+           f"load {m['load']} when it began; {document['rounds']} rounds:", "",
+           "| goal | must | aim | is | quartiles | met | kvrelay | raw |", "|---|---|---|---|---|---|---|---|"]
     for row in document["goals"]:
         sign = SIGN[row["better"]]
         out.append(f"| {row['goal']} | {sign} {row['must']} | {sign} {row['aim']} | {number(row['value'])} | "
-                   f"{number(row['q1'])} to {number(row['q3'])} | {row['met']} |")
+                   f"{number(row['q1'])} to {number(row['q3'])} | {row['met']} | {number(row['own'])} {row['unit']} | "
+                   f"{number(row['raw'])} |")
     return "\n".join(out)
+
+
+BLOCK = re.compile(r"(?<=^<!-- bench: )(?P<file>\S+)(?P<end> -->\n)(?P<body>.*?)(?=^<!-- end of bench -->$)", re.M | re.S)
+
+
+def blocks(text):
+    """What a README shows of runs: the file of each and its text."""
+    return [(m.group("file"), m.group("body")) for m in BLOCK.finditer(text)]
+
+
+def with_block(text, file, document):
+    """The same README with that run in its place."""
+    if file not in [name for name, _ in blocks(text)]:
+        raise ValueError(f"the README has no place for {file}")
+    return BLOCK.sub(lambda m: m.group() if m.group("file") != file else
+                     f"{file}{m.group('end')}{readme(document)}\n", text)

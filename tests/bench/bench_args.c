@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_measure.h"
+
+#include <string.h>
+
+int
+bench_args(struct bench *b, int argc, char **argv)
+{
+	int i = 1;
+
+	*b = (struct bench){ .size = BENCH_FULL, .rounds = 9, .dir = "." };
+	for (; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "--samples") == 0 && i + 1 < argc) {
+			b->out = fopen(argv[++i], "a");
+		} else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
+			b->dir = argv[++i];
+		} else if (strcmp(argv[i], "--quick") == 0) {
+			b->size = BENCH_QUICK;
+			b->rounds = 3;
+		} else if (strcmp(argv[i], "--tiny") == 0) {
+			b->size = BENCH_TINY;
+			b->rounds = 1;
+		} else {
+			return 0;
+		}
+	}
+	return b->out == NULL ? 0 : i;
+}
+
+void
+bench_end(struct bench *b)
+{
+	if (fclose(b->out) != 0)
+		bench_give_up("bench", "the file of samples could not be written");
+}
