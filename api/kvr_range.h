@@ -20,6 +20,11 @@ struct kvr_range {
 	uint32_t head[KVR_RANGE_ORDERS]; /* first free block of each order: unit + 1 */
 	uint32_t *next, *prev;           /* of a free block, at its first unit: unit + 1 */
 	uint8_t *order;                  /* of a free block, at its first unit: order + 1; else 0 */
+	/*
+	 * The run that came back last waits here as it is, for the next operation is mostly as long:
+	 * growing together and being split again cost a lookup of one key a tenth of its instructions.
+	 */
+	uint32_t last, n_last;
 	size_t bytes;
 };
 

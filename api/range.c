@@ -84,11 +84,9 @@ give_block(struct kvr_range *r, uint32_t first, uint32_t order)
 	link_block(r, first, order);
 }
 
-void
-kvr_range_give(struct kvr_range *r, uint32_t first, uint32_t n)
+static void
+give(struct kvr_range *r, uint32_t first, uint32_t n)
 {
-	KVR_CHECK(first < r->cap && n <= r->cap - first);
-	r->free += n;
 	while (n > 0) {
 		/* The largest block that is aligned here and not longer than what is left. */
 		uint32_t order = 31U - (uint32_t)__builtin_clz(n);
@@ -102,12 +100,33 @@ kvr_range_give(struct kvr_range *r, uint32_t first, uint32_t n)
 	}
 }
 
+void
+kvr_range_give(struct kvr_range *r, uint32_t first, uint32_t n)
+{
+	uint32_t last = r->last, n_last = r->n_last;
+
+	KVR_CHECK(first < r->cap && n <= r->cap - first);
+	KVR_CHECK(n_last == 0 || first >= last + n_last || last >= first + n);
+	r->free += n;
+	r->last = first;
+	r->n_last = n;
+	give(r, last, n_last);
+}
+
 bool
 kvr_range_take(struct kvr_range *r, uint32_t n, uint32_t *ret_first)
 {
 	uint32_t order = order_of(n), size;
 
 	KVR_CHECK(n > 0);
+	if (r->n_last == n && order < r->orders) {
+		*ret_first = r->last;
+		r->n_last = 0;
+		r->free -= n;
+		return true;
+	}
+	give(r, r->last, r->n_last);
+	r->n_last = 0;
 	while (order < r->orders && r->head[order] == 0)
 		order++;
 	if (order >= r->orders)
@@ -116,9 +135,9 @@ kvr_range_take(struct kvr_range *r, uint32_t n, uint32_t *ret_first)
 
 	unlink_block(r, first, order);
 	size = UINT32_C(1) << order;
-	r->free -= size;
+	r->free -= n;
 	if (size > n)
-		kvr_range_give(r, first + n, size - n);
+		give(r, first + n, size - n);
 	*ret_first = first;
 	return true;
 }
