@@ -138,7 +138,7 @@ struct router {
 	uint32_t list_head[LISTS], list_tail[LISTS]; /* operations that can make parts: slot + 1 */
 	struct tier_view tier[KVR_TIERS_MAX];
 	struct kvr_router_config config;
-	uint64_t spare64[3];
+	uint64_t spare64[4];
 
 	uint32_t slot_free[KVR_STAGING_MAX]; /* stack of page numbers + 1 */
 	uint8_t  heat[HEAT];                 /* hits of keys, for promotion on the n-th */
@@ -148,6 +148,10 @@ struct router {
 	struct op   op[KVR_OPS_MAX];
 	struct key  key[KVR_KEYS_MAX];
 };
+/* Across two lines a key costs twice the hashing, in every step that looks at it. */
+_Static_assert(offsetof(struct router, key) % KVR_ACTOR_LINE == 0, "a key is one line");
+_Static_assert(offsetof(struct router, op) % KVR_ACTOR_LINE == 0, "an operation is two");
+_Static_assert(offsetof(struct router, part) % KVR_ACTOR_LINE == 0, "a part is one");
 
 /* A part that needs two slots a key keeps the second ones in the upper half of its row of slots. */
 enum { ROUTER_ROOM = 56, KVR_PART_SECOND = KVR_PART_KEYS / 2 };
@@ -258,7 +262,7 @@ key_of(struct step *s, uint32_t slot)
 	KVR_CHECK(slot < KVR_KEYS_MAX);
 	struct key *key = &s->me->key[slot];
 
-	kvr_touch(s->out, key, sizeof(*key));
+	kvr_touch_line(s->out, key, sizeof(*key));
 	return key;
 }
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LINE = 64 };
+enum { LINE = KVR_ACTOR_LINE };
 
 /*
  * The digest of a state is a sum over its lines, each hashed with its place, and a line of zeros

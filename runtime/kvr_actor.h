@@ -112,6 +112,8 @@ struct kvr_spec {
 	const struct kvr_fields *fields; /* NULL: nobody has described them */
 };
 
+enum { KVR_ACTOR_LINE = 64 }; /* bytes of state that are hashed together */
+
 /* One decider that lives: in a domain, in the simulator or in a replay. */
 struct kvr_actor {
 	const struct kvr_spec *spec;
@@ -147,6 +149,20 @@ uint64_t kvr_layout_hash(const struct kvr_spec *);
 
 /* Before changing [at, at + len), which lies in self. */
 void kvr_touch(struct kvr_out *, const void *at, size_t len);
+/*
+ * The same for what lies in one line, as operations and keys do: a step names the same ones again
+ * and again, and only the first time costs a call.
+ */
+static inline void
+kvr_touch_line(struct kvr_out *out, const void *at, size_t len)
+{
+	const struct kvr_actor *a = out->actor;
+	uintptr_t off = (uintptr_t)at - (uintptr_t)a->self;
+
+	if (off >= a->spec->self_size || off % KVR_ACTOR_LINE + len > KVR_ACTOR_LINE ||
+	    a->stamp[off / KVR_ACTOR_LINE] != a->round)
+		kvr_touch(out, at, len);
+}
 /* op, deadline and part are the message's own; from and cause are filled in. */
 void kvr_send(struct kvr_out *, uint16_t to, const struct kvr_msg *);
 /*
