@@ -168,25 +168,33 @@ kvr_redis_name_of(const struct kvr_store *store, const struct kvr_item *item,
 		ret->len += ret->part[i].len;
 }
 
+static enum kvr_err
+put_name_parts(struct kvr_connector *c, const struct kvr_redis_named *name)
+{
+	enum kvr_err err = KVR_OK;
+	for (size_t i = 0; i < KVR_LEN(name->part) && err == KVR_OK; i++)
+		if (name->part[i].len > 0)
+			err = kvr_stream_copy(&c->s, name->part[i].at, name->part[i].len);
+	return err == KVR_OK ? kvr_stream_copy(&c->s, "\r\n", 2) : err;
+}
+
 enum kvr_err
 kvr_redis_put_name(struct kvr_connector *c, const struct kvr_item *item, enum kvr_redis_name which)
 {
 	struct kvr_redis_named name;
 	kvr_redis_name_of(c->store, item, which, &name);
 	enum kvr_err err = kvr_resp_put_head(&c->s, name.len);
-	for (size_t i = 0; i < KVR_LEN(name.part) && err == KVR_OK; i++)
-		err = kvr_stream_copy(&c->s, name.part[i].at, name.part[i].len);
-	return err == KVR_OK ? kvr_stream_copy(&c->s, "\r\n", 2) : err;
+	return err == KVR_OK ? put_name_parts(c, &name) : err;
 }
 
 enum kvr_err
 kvr_redis_put_verb(struct kvr_connector *c, const char *verb, uint32_t argc,
     const struct kvr_item *item, enum kvr_redis_name which)
 {
-	enum kvr_err err = kvr_resp_put_array(&c->s, argc);
-	if (err == KVR_OK)
-		err = kvr_resp_put(&c->s, verb, strlen(verb));
-	return err == KVR_OK ? kvr_redis_put_name(c, item, which) : err;
+	struct kvr_redis_named name;
+	kvr_redis_name_of(c->store, item, which, &name);
+	enum kvr_err err = kvr_resp_put_verb(&c->s, verb, argc, name.len);
+	return err == KVR_OK ? put_name_parts(c, &name) : err;
 }
 
 enum kvr_err

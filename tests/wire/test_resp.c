@@ -99,9 +99,13 @@ START_TEST(commands_are_written_part_by_part)
 	ck_assert_int_eq(kvr_resp_put(&s, "SET", 3), KVR_OK);
 	ck_assert_int_eq(kvr_resp_put(&s, "", 0), KVR_OK);
 	ck_assert_int_eq(kvr_resp_put_number(&s, UINT64_MAX), KVR_OK);
+	ck_assert_int_eq(kvr_resp_put_verb(&s, "EXISTS", 2, 10), KVR_OK);
+	ck_assert_int_eq(kvr_resp_put_number(&s, 0), KVR_OK);
 	ck_assert_int_eq(kvr_stream_flush(&s), KVR_OK);
 	ssize_t n = read(pair[1], got, sizeof(got));
-	static const char want[] = "*3\r\n$3\r\nSET\r\n$0\r\n\r\n$20\r\n18446744073709551615\r\n";
+	static const char want[] = "*3\r\n$3\r\nSET\r\n$0\r\n\r\n$20\r\n18446744073709551615\r\n"
+	                           "*2\r\n$6\r\nEXISTS\r\n$10\r\n"
+	                           "$1\r\n0\r\n";
 	ck_assert_int_eq(n, sizeof(want) - 1);
 	ck_assert_mem_eq(got, want, sizeof(want) - 1);
 	kvr_stream_hang_up(&s);
