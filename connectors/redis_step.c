@@ -132,6 +132,7 @@ kvr_redis_step(
 	settle(c, &w.to_send, n);
 	settle(c, &w.to_read, n);
 	enum kvr_err err = kvr_stream_begin(&c->s, c->s.until_ns, step->fill_max);
+	c->s.brisk = step->weight == NULL;
 	while (err == KVR_OK && w.left_to_read > 0) {
 		uint32_t in_flight = w.left_to_read - w.left_to_send;
 		/* Refilled by halves: a write per reply would cost a system call per key. */

@@ -53,6 +53,12 @@ struct kvr_sock {
 	uint64_t patience_ns; /* longest wait without a byte, TIMEOUT too; 0: as until_ns allows */
 	uint64_t moved;    /* bytes read and written, to see progress */
 	uint32_t fill_max; /* most bytes that one read for a head may take */
+	/*
+	 * Set after kvr_stream_begin, which clears it: what is asked for is small and costs the server
+	 * next to nothing, so its answers are looked for a while before the thread sleeps.
+	 */
+	bool     brisk;
+	uint16_t look_skip, look_failed; /* see look_again */
 	uint32_t in_at, in_end;
 	uint32_t out_len, n_iov;
 	uint64_t out_bytes;
