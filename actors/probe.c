@@ -3,6 +3,10 @@
  * Whether a store works, asked as its users would: a small value is written, read back, compared and
  * deleted. Under a key of this lane alone, so that no other process meets it; and never through the
  * filter that lets only one rank write, for every rank wants to know.
+ *
+ * The canary (api/canary.c) makes the same round, and cannot make this one: it goes through the
+ * router as calls do, and while LMCache's health check has shut the tier nothing comes through
+ * there. Nor could this one be the canary, which is to show that routers, serdes and formats work.
  */
 #include "kvr_workers.h"
 

@@ -3,6 +3,7 @@
  * The canary: a small value that is written to one tier, read, compared and deleted, through the
  * router as everything else. A thread of its own does it when the metrics actor says so; it holds
  * nothing that a caller needs, so a store that hangs delays the next canary and nothing else.
+ * A lane asks its own store in a like way (actors/probe.c) while the tier is shut, below all that.
  */
 #include "kvr_instance.h"
 

@@ -97,7 +97,14 @@ START_TEST(a_put_that_only_some_tiers_take_is_partial)
 
 	bed_settle(b);
 	bed_is_over(b, slot, KVR_E_PARTIAL, 0);
+	/* Also where it is the first that fails: the next one is written all the same. */
 	b->sick[0] = KVR_E_NOSPACE;
+	b->sick[1] = KVR_OK;
+	slot = bed_submit(b, KVR_OP_PUT, keys + 2, 2, 0, KVR_SEC(1));
+	bed_settle(b);
+	bed_is_over(b, slot, KVR_E_PARTIAL, 0);
+	ck_assert(b->has[1][2] && b->has[1][3]);
+	b->sick[1] = KVR_E_DOWN;
 	slot = bed_submit(b, KVR_OP_PUT, keys, 2, 0, KVR_SEC(1));
 	bed_settle(b);
 	ck_assert_uint_eq(b->op[slot].completed, 1);

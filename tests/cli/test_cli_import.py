@@ -48,6 +48,7 @@ extra_config:
   redis_url: redis://cache.example:6379
   audit_actual_remote_url: lm://cache.example:65432
   audit_exclude_cmds: exists
+  histogram_bucket_remote_time_to_get: [1, 2.5, 10]
 """
 
 
@@ -91,7 +92,8 @@ class Import(command.Case):
             {"name": "redis", "url": "redis://cache.example:6379", **alike},
             {"name": "remote", "url": "lm://cache.example:65432", "promote": {"on": "never"},
              "audit": "verify", "audit_exclude": "exists"}])
-        self.assertEqual(err, "")
+        self.assertIn("histogram_bucket_remote_time_to_get is ignored", err)
+        self.assertEqual(err.count("warning"), 1)
 
     def test_valkey(self):
         made, err = self.turn(VALKEY)

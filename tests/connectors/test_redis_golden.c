@@ -104,6 +104,30 @@ START_TEST(a_get_reads_what_lmcache_left)
 }
 END_TEST
 
+/* A payload that is missing behind its header costs its own key; those behind it keep their places. */
+START_TEST(a_payload_that_is_missing_shifts_nothing)
+{
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
+	struct kvr_raw *raw = kvr_raw_open(server->port, NULL);
+	struct load l = load_new(5, 1000);
+	struct bed b;
+
+	bed_for(&b, server);
+	bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
+	ck_assert_int_eq(kvr_raw(raw, "DEL m@1@0@2@halfkv_bytes").n, 1);
+	load_wipe(&l);
+	bed_ok(&b, KVR_VERB_GET, l.items, l.n);
+	for (uint32_t i = 0; i < l.n; i++) {
+		bed_status(&l.items[i], i == 2 ? KVR_E_MISS : KVR_OK);
+		ck_assert(i == 2 || load_same(&l, i));
+	}
+	load_free(&l);
+	bed_down(&b);
+	kvr_raw_close(raw);
+	kvr_redis_server_stop(server);
+}
+END_TEST
+
 /* MONITOR shows: time [db address] "COMMAND" "first argument" ... */
 static void
 expect_command(struct kvr_raw *monitor, const char *name, const char *argument)
@@ -247,4 +271,5 @@ END_TEST
 
 KVR_CHECK_MAIN("connectors.redis_golden", a_put_leaves_what_lmcache_leaves,
     a_get_reads_what_lmcache_left, the_commands_are_lmcaches_in_its_order,
-    broken_values_of_others_are_told_apart, a_refused_header_takes_its_payload_back)
+    broken_values_of_others_are_told_apart,
+    a_payload_that_is_missing_shifts_nothing, a_refused_header_takes_its_payload_back)

@@ -99,6 +99,7 @@ int32_t bed_find1(struct kvr *, const char *key, uint32_t *ret_tier);
 /* Of this process. */
 struct bed_usage {
 	size_t threads, fds, maps, mapped_kib;
+	size_t heap_kib; /* what malloc has given out; 0 where a sanitizer has its own */
 };
 void bed_usage(struct bed_usage *ret);
 

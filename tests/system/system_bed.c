@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <ftw.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <time.h>
@@ -509,5 +510,8 @@ bed_usage(struct bed_usage *ret)
 	MUST(f != NULL && fscanf(f, "%lu", &pages) == 1, "no /proc/self/statm");
 	fclose(f);
 	ret->mapped_kib = pages * 4;
+	const struct mallinfo2 m = mallinfo2();
+
+	ret->heap_kib = (m.uordblks + m.hblkhd) / 1024;
 	ret->fds = entries("/proc/self/fd") - 1; /* the one that reads it */
 }

@@ -5,6 +5,9 @@
 #include "kvr_redis_raw.h"
 #include "kvr_redis_server.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 KVR_NEEDS_REDIS
 
 enum { EACH = 65536, SAMPLES = 300 };
@@ -61,6 +64,55 @@ START_TEST(service_comes_back_without_a_call)
 	bed_close(kvr);
 	bed_batch_free(many);
 	kvr_redis_server_stop(server);
+}
+END_TEST
+
+/* Connections that the server has taken so far. */
+static long
+taken(struct kvr_raw *raw)
+{
+	static const char name[] = "total_connections_received:";
+	struct kvr_raw_reply r = kvr_raw(raw, "INFO stats");
+	const char *at = memmem(r.bytes, r.len, name, strlen(name));
+
+	MUST(at != NULL, "no %s", name);
+	return strtol(at + strlen(name), NULL, 10);
+}
+
+/* One that dies is made anew, and it alone: the other keeps the connections that it has. */
+START_TEST(a_tier_that_is_dialled_again_leaves_the_others_connections)
+{
+	struct kvr_redis_server *steady = kvr_redis_server_start(NULL, NULL),
+	                        *dies = kvr_redis_server_start(NULL, NULL);
+	struct kvr *kvr =
+	    bed_open("{'timeouts':{'connect':'300ms'},'trace':{'dir':'none'},'tiers':["
+	             "{'name':'steady','url':'%s'},{'name':'dies','url':'%s','breaker':"
+	             "{'faults':2,'backoff_min':'20ms','backoff_max':'100ms'}}]}",
+	        steady->url, dies->url);
+	struct kvr_health h = { .size = sizeof(h) };
+	uint64_t until_ns = bed_in_ms(30000);
+
+	wait_clients(steady, 3);
+	wait_clients(dies, 3);
+	OK(bed_put1(kvr, "a", EACH));
+	struct kvr_raw *raw = kvr_raw_open(steady->port, NULL);
+	long before = taken(raw);
+
+	kvr_redis_server_kill(dies);
+	do {
+		MUST(bed_now_ns() < until_ns, "it is never down");
+		MUST(bed_put1(kvr, "b", EACH) != KVR_OK, "a dead server takes it");
+		OK(kvr_health(kvr, &h));
+	} while (h.n_up != 1);
+	kvr_redis_server_restart(dies);
+	wait_clients(dies, 3);
+	while (bed_put1(kvr, "c", EACH) != KVR_OK)
+		MUST(bed_now_ns() < until_ns, "it never takes anything again");
+	MUST(taken(raw) == before, "%ld connections, and then %ld", before, taken(raw));
+	bed_close(kvr);
+	kvr_raw_close(raw);
+	kvr_redis_server_stop(steady);
+	kvr_redis_server_stop(dies);
 }
 END_TEST
 
@@ -169,4 +221,5 @@ START_TEST(a_sick_tier_does_not_slow_down_the_other)
 END_TEST
 
 KVR_CHECK_MAIN("system.recovery", service_comes_back_without_a_call,
+    a_tier_that_is_dialled_again_leaves_the_others_connections,
     a_tier_that_cools_down_fails_fast, a_sick_tier_does_not_slow_down_the_other)
