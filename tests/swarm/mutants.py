@@ -136,8 +136,6 @@ MUTANTS = [
     ("a cancel ends the operation that has the slot now, whose ever it is",
      "if (s.me->op[slot].id == ev->msg.op && s.me->op[slot].state != OP_BACK)",
      "if (s.me->op[slot].state != OP_BACK)"),
-    ("a timer of a tier counts whatever it was set for", "if (ev->msg.TIMER.gen != me->gen[which])",
-     "if (me->gen[which] == 0)"),
     ("a part has no generation: who has its place now is meant", "return slot | (uint32_t)me->part[slot].gen << 16;",
      "return slot;"),
     ("a cool-down does not answer those that wait",
