@@ -139,7 +139,7 @@ struct kvr_metrics_config {
 	uint64_t canary_ns;    /* each tier of canary_tiers gets one this often; 0: never */
 	uint32_t canary_tiers; /* a bit each */
 	uint32_t spare;
-	uint32_t bound_us[KVR_BOUNDS_MAX + 1]; /* of histograms, rising: see kvr_stats_bounds */
+	uint32_t bound_us[KVR_BOUNDS_MAX + 1]; /* of histograms, rising: see kvr_config_bounds */
 };
 
 /* START's rows are these bytes, filled up to whole rows with zeros. */

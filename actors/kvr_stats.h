@@ -108,9 +108,6 @@ kvr_stats_words_get(const struct kvr_stats_words *w, char ret[KVR_STATS_WHY])
 void kvr_tier_stats(const void *tier_self, struct kvr_stats_tier *ret);
 void kvr_router_stats(const void *router_self, struct kvr_stats_router *ret);
 
-/* Bounds of histograms, rising: kvrelay's own, or those of metrics.buckets, and all of LMCache's. */
-uint32_t kvr_stats_bounds(const struct kvr_config *, uint32_t ret_us[KVR_BOUNDS_MAX]);
-
 /* What the facade knows beside it. */
 struct kvr_stats_more {
 	uint64_t n_flying;  /* operations that are not complete */

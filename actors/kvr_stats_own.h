@@ -36,7 +36,8 @@ struct kvr_walk {
 	const struct kvr_stats_more *more;
 	const char *tier[KVR_TIERS_MAX];
 	struct {
-		uint32_t n, us[KVR_BOUNDS_MAX];
+		uint32_t n;
+		const uint32_t *us;
 	} own; /* bounds that kvrelay's histograms show */
 };
 
@@ -58,11 +59,5 @@ size_t kvr_writer_end(struct kvr_writer *);
 void kvr_stats_traffic(struct kvr_walk *);
 void kvr_stats_now(struct kvr_walk *);
 void kvr_stats_lmcache(struct kvr_walk *);
-
-/* Bounds that LMCache's histograms have, in microseconds, rising; and those of kvrelay's own. */
-#define KVR_BOUNDS_MS_N 16U
-#define KVR_BOUNDS_S_N 20U
-extern const uint32_t kvr_bounds_ms[KVR_BOUNDS_MS_N], kvr_bounds_s[KVR_BOUNDS_S_N];
-uint32_t kvr_stats_own_bounds(const struct kvr_config *, uint32_t ret_us[KVR_BOUNDS_MAX]);
 
 #endif

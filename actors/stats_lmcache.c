@@ -30,17 +30,14 @@ gauge(struct own *o, const char *name, const char *help, int64_t n)
 }
 
 static void
-in_ms(struct own *o, const char *name, const char *help, const struct kvr_metrics_times *t)
+histogram(struct own *o, enum kvr_histogram_id which, const char *help, const struct kvr_metrics_times *t)
 {
-	kvr_family(&o->x->w, name, "histogram", help);
-	kvr_put_times(&o->x->w, o->labels, o->m, t, kvr_bounds_ms, KVR_BOUNDS_MS_N, 1000);
-}
+	const struct kvr_histogram *h = &kvr_histograms[which];
+	uint32_t n;
+	const uint32_t *us = kvr_config_lmcache_bounds(o->x->config, which, &n);
 
-static void
-in_s(struct own *o, const char *name, const char *help, const struct kvr_metrics_times *t)
-{
-	kvr_family(&o->x->w, name, "histogram", help);
-	kvr_put_times(&o->x->w, o->labels, o->m, t, kvr_bounds_s, KVR_BOUNDS_S_N, 1000000);
+	kvr_family(&o->x->w, h->name, "histogram", help);
+	kvr_put_times(&o->x->w, o->labels, o->m, t, us, n, h->unit_us);
 }
 
 /* Operations that ended in an error of their own: a miss is none. */
@@ -74,15 +71,14 @@ traffic(struct own *o)
 	counter(o, "num_remote_write_requests", "Puts that stored bytes, one per batch",
 	    put->with_bytes);
 	counter(o, "num_remote_write_bytes", "Bytes that they stored", put->bytes);
-	in_ms(o, "remote_time_to_get", "Time of a get in milliseconds", &get->times);
-	in_ms(o, "remote_time_to_put", "Time of a put in milliseconds", &put->times);
-	in_ms(o, "remote_time_to_get_sync", "Time of a get as its caller sees it, in milliseconds",
-	    &get->times);
-	in_s(o, "remote_backend_batched_get_blocking_time", "Time of a batch of gets in seconds",
-	    &get->times);
-	in_s(o, "instrumented_connector_batched_get_time",
-	    "Time of its parts at the stores in seconds", &at_stores);
-	in_s(o, "time_to_lookup", "Time of a lookup in seconds", &lookup->times);
+	histogram(o, KVR_HISTOGRAM_GET, "Time of a get in milliseconds", &get->times);
+	histogram(o, KVR_HISTOGRAM_PUT, "Time of a put in milliseconds", &put->times);
+	histogram(o, KVR_HISTOGRAM_GET_SYNC,
+	    "Time of a get as its caller sees it, in milliseconds", &get->times);
+	histogram(o, KVR_HISTOGRAM_GET_BATCH, "Time of a batch of gets in seconds", &get->times);
+	histogram(o, KVR_HISTOGRAM_GET_AT_STORES, "Time of its parts at the stores in seconds",
+	    &at_stores);
+	histogram(o, KVR_HISTOGRAM_LOOKUP, "Time of a lookup in seconds", &lookup->times);
 	counter(o, "lookup_0_hit_requests", "Lookups that found nothing", lookup->none_ok);
 	gauge(o, "get_blocking_failed_count", "Gets that failed; a miss is no failure", failed(get));
 	gauge(o, "put_failed_count", "Puts that failed", failed(put));

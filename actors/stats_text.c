@@ -185,7 +185,7 @@ kvr_stats_text(const struct kvr_stats *s, const struct kvr_config *config,
 	for (uint32_t t = 0; t < config->n_tiers; t++)
 		x.tier[t] = config->tier[t].name;
 	KVR_CHECK(config->n_tiers >= s->metrics.n_tiers);
-	x.own.n = kvr_stats_own_bounds(config, x.own.us);
+	x.own.us = kvr_config_own_bounds(config, &x.own.n);
 	kvr_writer_begin(&x.w);
 	kvr_stats_now(&x);
 	kvr_stats_traffic(&x);

@@ -155,7 +155,7 @@ kvr_system_start_deciders(struct kvr_system *sys)
 		.budget_bytes = KVR_COPY_PLACES * (uint64_t)KVR_PART_BYTES };
 	struct kvr_metrics_config metrics = { .version = 1, .size = sizeof(metrics), .n_tiers = sys->n_tiers };
 
-	metrics.n_bounds = kvr_stats_bounds(sys->opt.config, metrics.bound_us);
+	metrics.n_bounds = kvr_config_bounds(sys->opt.config, metrics.bound_us);
 	metrics.canary_ns = sys->opt.canary ? sys->opt.config->metrics.canary_ns : 0;
 	/* What is never written has no canary: somebody has said that nothing of ours goes there. */
 	for (uint32_t t = 0; t < sys->n_tiers; t++) {

@@ -56,4 +56,10 @@ kvr_derive_buckets(struct kvr_load *load)
 		cfg->metrics.bucket_us[n] = (uint32_t)(ns / 1000);
 		cfg->metrics.n_buckets++;
 	}
+	uint32_t all[KVR_BOUNDS_MAX], n = kvr_config_bounds(cfg, all);
+
+	if (n > KVR_BOUNDS_MAX)
+		kvr_load_error(load, origin,
+		    "metrics.buckets and histogram_bucket_*: %u different bounds in all; at most %u", n,
+		    (unsigned)KVR_BOUNDS_MAX);
 }

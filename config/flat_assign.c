@@ -53,6 +53,7 @@ unit_of(enum kvr_flat_kind kind)
 	case KVR_FLAT_COUNT:
 	case KVR_FLAT_PLUGIN:
 	case KVR_FLAT_AUDIT:
+	case KVR_FLAT_BUCKETS:
 	case KVR_FLAT_SCHEME:
 	case KVR_FLAT_ENGINE:
 	case KVR_FLAT_IGNORED:

@@ -61,6 +61,10 @@ say_left_out(struct kvr_load *load, const struct kvr_flat_key *key, const struct
 {
 	if (key->kind == KVR_FLAT_ENGINE)
 		kvr_load_warn(load, at, "%s is left out: it is the engine's own", node->key);
+	else if (key->kind == KVR_FLAT_BUCKETS)
+		kvr_load_warn(load, at,
+		    "%s is left out: only LMCache's flat form sets the bounds of its histograms",
+		    node->key);
 	else if (key->option == NULL && !becomes_a_tier(key) && key->kind != KVR_FLAT_IGNORED &&
 	         key->kind != KVR_FLAT_REFUSED)
 		kvr_load_warn(load, at,
@@ -91,6 +95,10 @@ read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct k
 	case KVR_FLAT_ENGINE:
 	case KVR_FLAT_TTL:
 	case KVR_FLAT_SCHEME:
+		return;
+	case KVR_FLAT_BUCKETS:
+		if (!off)
+			kvr_flat_buckets(load, node);
 		return;
 	case KVR_FLAT_IGNORED:
 		if (!off)

@@ -58,6 +58,10 @@
 	{                                                                                          \
 		name, extra, true, KVR_FLAT_PLUGIN, NULL, 0, NULL, NULL, why                       \
 	}
+#define BUCKETS(name, why)                                                                         \
+	{                                                                                          \
+		name, true, false, KVR_FLAT_BUCKETS, NULL, 0, NULL, NULL, why                      \
+	}
 #define IGNORED(name, extra, why)                                                                  \
 	{                                                                                          \
 		name, extra, false, KVR_FLAT_IGNORED, NULL, 0, NULL, NULL, why                     \
@@ -161,7 +165,7 @@ const struct kvr_flat_key kvr_flat_table[] = {
 	AUDIT("audit_exclude_cmds", true, "methods that audit:// says nothing of"),
 	IGNORED("audit_*", true, "use an audit:// URL"),
 	PLUGIN("remote_storage_plugin.*", true, "base_path of fs and redis_url of redis, by their names"),
-	IGNORED("histogram_bucket_*", true, "LMCache's histograms have its own buckets; metrics.buckets is of kvrelay's"),
+	BUCKETS(KVR_FLAT_BUCKET "*", "bounds of one of LMCache's histograms, in its unit"),
 	IGNORED("local_cpu.pinned_align_bytes", true, "memory is aligned to 4096 bytes"),
 	HYPERPOD("bucket", TEXT, "bucket", "the bucket"),
 	HYPERPOD("shared_memory_name", TEXT, "shared_memory_name", "the daemon's shared memory"),

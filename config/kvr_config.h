@@ -134,6 +134,30 @@ struct kvr_config_tier {
 
 enum kvr_config_fallback { KVR_CONFIG_RECOMPUTE, KVR_CONFIG_LOCAL_CPU };
 
+/* LMCache's histograms of remote stores: their names, and microseconds of their unit. */
+#define KVR_HISTOGRAM_TABLE(X)                                                                     \
+	X(GET, "remote_time_to_get", 1000)                                                         \
+	X(PUT, "remote_time_to_put", 1000)                                                         \
+	X(GET_SYNC, "remote_time_to_get_sync", 1000)                                               \
+	X(GET_BATCH, "remote_backend_batched_get_blocking_time", 1000000)                          \
+	X(GET_AT_STORES, "instrumented_connector_batched_get_time", 1000000)                       \
+	X(LOOKUP, "time_to_lookup", 1000000)
+enum kvr_histogram_id {
+#define X(name, text, unit) KVR_HISTOGRAM_##name,
+	KVR_HISTOGRAM_TABLE(X)
+#undef X
+	KVR_HISTOGRAMS
+};
+struct kvr_histogram {
+	const char *name;
+	uint32_t unit_us;
+};
+extern const struct kvr_histogram kvr_histograms[KVR_HISTOGRAMS];
+
+struct kvr_config_bounds {
+	uint32_t n, us[KVR_CONFIG_BUCKETS_MAX]; /* rising; n 0: LMCache's default */
+};
+
 /* LMCache's own knobs, in force only when `flat` is set. */
 struct kvr_config_lmcache {
 	bool save_unfull_chunk;
@@ -142,6 +166,7 @@ struct kvr_config_lmcache {
 	uint32_t get_blocking_failed_threshold;
 	uint64_t waiting_time_for_recovery_ns;
 	uint32_t fallback; /* enum kvr_config_fallback: the engine's business, told by kvr_health */
+	struct kvr_config_bounds histogram[KVR_HISTOGRAMS];
 };
 
 struct kvr_config {
@@ -181,6 +206,13 @@ struct kvr_config {
 
 	struct kvr_config_own *own; /* memory and origins; of this layer only */
 };
+
+/* bounds.c. The bounds of kvrelay's own histograms, and of one of LMCache's. */
+const uint32_t *kvr_config_own_bounds(const struct kvr_config *, uint32_t *ret_n);
+const uint32_t *kvr_config_lmcache_bounds(
+    const struct kvr_config *, enum kvr_histogram_id, uint32_t *ret_n);
+/* All of them, rising, each once; of a configuration that was loaded there is room for all. */
+uint32_t kvr_config_bounds(const struct kvr_config *, uint32_t ret_us[KVR_BOUNDS_MAX]);
 
 /* One thing that is wrong, or worth a warning. Texts live for the call; secrets are masked. */
 struct kvr_config_note {

@@ -22,6 +22,7 @@ enum kvr_flat_kind {
 	KVR_FLAT_AUDIT,   /* of audit://, which is made of several */
 	KVR_FLAT_SCHEME,  /* what the scheme of the URL says here */
 	KVR_FLAT_ENGINE,  /* the engine's own, nothing to do with remote stores */
+	KVR_FLAT_BUCKETS, /* bounds of a histogram: a list */
 	KVR_FLAT_IGNORED, /* of remote stores, without effect here: a warning says `why` */
 	KVR_FLAT_REFUSED  /* an error when it is set: ignoring it would be wrong */
 };
@@ -66,6 +67,10 @@ uint32_t kvr_flat_urls(struct kvr_load *, const struct kvr_flat_source *, struct
 /* All but the first, like the first in what is not the store's own. */
 void kvr_flat_more_tiers(struct kvr_load *, const struct kvr_flat_source *,
     const struct kvr_flat_url *, uint32_t n);
+
+/* flat_buckets.c */
+#define KVR_FLAT_BUCKET "histogram_bucket_"
+void kvr_flat_buckets(struct kvr_load *, const struct kvr_node *);
 
 bool kvr_flat_is_audit(const struct kvr_node *url);
 /*

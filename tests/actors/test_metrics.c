@@ -31,7 +31,7 @@ open_sim(void)
 	config = (struct kvr_config){ .n_tiers = 2 };
 	config.tier[0].name = "host";
 	config.tier[1].name = "a \"far\"\\ one\n";
-	metrics.n_bounds = kvr_stats_bounds(&config, metrics.bound_us);
+	metrics.n_bounds = kvr_config_bounds(&config, metrics.bound_us);
 	sim = kvr_sim_new(&(struct kvr_sim_options){ .verify_every = 1, .outside = outside });
 	kvr_sim_add(sim, KVR_ID_METRICS, &kvr_metrics_spec);
 	kvr_sim_start(sim, KVR_ID_METRICS, &metrics, sizeof(metrics), 0);
@@ -257,7 +257,7 @@ START_TEST(bounds_of_histograms_may_be_others)
 	config.metrics.n_buckets = 2;
 	config.metrics.bucket_us[0] = 333;
 	config.metrics.bucket_us[1] = 1000;
-	metrics.n_bounds = kvr_stats_bounds(&config, metrics.bound_us);
+	metrics.n_bounds = kvr_config_bounds(&config, metrics.bound_us);
 	sim = kvr_sim_new(&(struct kvr_sim_options){ .verify_every = 1, .outside = outside });
 	kvr_sim_add(sim, KVR_ID_METRICS, &kvr_metrics_spec);
 	kvr_sim_start(sim, KVR_ID_METRICS, &metrics, sizeof(metrics), 0);
@@ -268,6 +268,33 @@ START_TEST(bounds_of_histograms_may_be_others)
 	has_line("kvrelay_operation_seconds_bucket{kind=\"put\",le=\"+Inf\"} 1");
 	ck_assert_ptr_null(strstr(text, "kvrelay_operation_seconds_bucket{kind=\"put\",le=\"0.0005\"}"));
 	has_line("lmcache:remote_time_to_put_bucket" LM ",le=\"1\"} 1");
+	kvr_sim_free(sim);
+}
+END_TEST
+
+START_TEST(so_may_those_of_one_of_lmcaches)
+{
+	struct kvr_metrics_config metrics = { .version = 1, .size = sizeof(metrics), .n_tiers = 2 };
+
+	open_sim();
+	kvr_sim_free(sim);
+	config.lmcache.histogram[KVR_HISTOGRAM_PUT] =
+	    (struct kvr_config_bounds){ .n = 2, .us = { 2500, 77000 } };
+	metrics.n_bounds = kvr_config_bounds(&config, metrics.bound_us);
+	sim = kvr_sim_new(&(struct kvr_sim_options){ .verify_every = 1, .outside = outside });
+	kvr_sim_add(sim, KVR_ID_METRICS, &kvr_metrics_spec);
+	kvr_sim_start(sim, KVR_ID_METRICS, &metrics, sizeof(metrics), 0);
+	tell(&(struct kvr_msg){ .type = KVR_MSG_OP_STAT, .OP_STAT = { .kind = KVR_OP_PUT, .took_us = 2501 } });
+	tell(&(struct kvr_msg){ .type = KVR_MSG_OP_STAT, .OP_STAT = { .kind = KVR_OP_GET, .took_us = 2501 } });
+	render(KVR_STATS_PROMETHEUS);
+	has_line("lmcache:remote_time_to_put_bucket" LM ",le=\"2.5\"} 0");
+	has_line("lmcache:remote_time_to_put_bucket" LM ",le=\"77\"} 1");
+	has_line("lmcache:remote_time_to_put_bucket" LM ",le=\"+Inf\"} 1");
+	ck_assert_ptr_null(strstr(text, "lmcache:remote_time_to_put_bucket" LM ",le=\"5\"}"));
+	/* The others have what they had. */
+	has_line("lmcache:remote_time_to_get_bucket" LM ",le=\"1\"} 0");
+	has_line("lmcache:remote_time_to_get_bucket" LM ",le=\"5\"} 1");
+	ck_assert_ptr_null(strstr(text, "lmcache:remote_time_to_get_bucket" LM ",le=\"2.5\"}"));
 	kvr_sim_free(sim);
 }
 END_TEST
@@ -325,4 +352,5 @@ END_TEST
 
 KVR_CHECK_MAIN("actors.metrics", every_series_is_there_from_the_start_at_zero,
     parts_and_operations_are_counted, lmcache_finds_its_names, openmetrics_has_its_own_rules,
-    bounds_of_histograms_may_be_others, json_says_the_same, too_little_room_is_said_and_kept)
+    bounds_of_histograms_may_be_others,
+    so_may_those_of_one_of_lmcaches, json_says_the_same, too_little_room_is_said_and_kept)

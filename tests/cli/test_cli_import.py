@@ -92,7 +92,7 @@ class Import(command.Case):
             {"name": "redis", "url": "redis://cache.example:6379", **alike},
             {"name": "remote", "url": "lm://cache.example:65432", "promote": {"on": "never"},
              "audit": "verify", "audit_exclude": "exists"}])
-        self.assertIn("histogram_bucket_remote_time_to_get is ignored", err)
+        self.assertIn("histogram_bucket_remote_time_to_get is left out: only LMCache's flat form", err)
         self.assertEqual(err.count("warning"), 1)
 
     def test_valkey(self):

@@ -285,8 +285,7 @@ START_TEST(what_has_no_effect_is_a_warning)
 	    "event "
 	    "loop\n"
 	    "text:9:1: warning: audit_calc_checksum has no effect: only audit:// reads it\n"
-	    "text:10:1: warning: histogram_bucket_x is ignored: LMCache's histograms have its own "
-	    "buckets; metrics.buckets is of kvrelay's\n"
+	    "text:10:1: warning: histogram_bucket_x is ignored: there is no such histogram here\n"
 	    "text:11:1: warning: remote_storage_plugin.fs.base_path has no effect without "
 	    "remote_storage_plugins\n"
 	    "text:12:1: warning: unknown key \"pnig_timeout\" is ignored; nearest valid name: "
@@ -294,6 +293,49 @@ START_TEST(what_has_no_effect_is_a_warning)
 	ck_assert_uint_eq(said.n_warnings, 8);
 	ck_assert_uint_eq(cfg->timeouts.blocking_ns, KVR_SEC(10));
 	kvr_config_free(cfg);
+}
+END_TEST
+
+START_TEST(a_histogram_of_lmcaches_may_have_other_bounds)
+{
+	struct kvr_said said;
+	struct kvr_config *cfg = parse("{\"remote_url\":\"redis://h:1\",\"extra_config\":{\n"
+	                               "\"histogram_bucket_remote_time_to_put\":[0.5, 2.5,1000],\n"
+	                               "\"histogram_bucket_time_to_lookup\":[0.00001,\"2\"]}}",
+	    &said);
+	const struct kvr_config_bounds *put = &cfg->lmcache.histogram[KVR_HISTOGRAM_PUT];
+	const struct kvr_config_bounds *lookup = &cfg->lmcache.histogram[KVR_HISTOGRAM_LOOKUP];
+	uint32_t all[KVR_BOUNDS_MAX], n = kvr_config_bounds(cfg, all);
+
+	ck_assert_str_eq(said.text, "");
+	ck_assert(put->n == 3 && put->us[0] == 500 && put->us[1] == 2500 && put->us[2] == 1000000);
+	ck_assert(lookup->n == 2 && lookup->us[0] == 10 && lookup->us[1] == 2000000);
+	ck_assert_uint_eq(cfg->lmcache.histogram[KVR_HISTOGRAM_GET].n, 0);
+	ck_assert_uint_le(n, KVR_BOUNDS_MAX);
+	for (uint32_t i = 1; i < n; i++)
+		ck_assert_uint_lt(all[i - 1], all[i]);
+	kvr_config_free(cfg);
+}
+END_TEST
+
+/* Each alone has few enough; what is counted is counted for all of them together. */
+START_TEST(all_bounds_together_have_their_limit)
+{
+	static const char *const names[] = { "remote_time_to_get", "remote_time_to_put", "remote_time_to_get_sync" };
+	char text[2048], why[512];
+	int n = snprintf(text, sizeof(text), "{\"remote_url\":\"redis://h:1\",\"extra_config\":{");
+	struct kvr_config_opts opts = { .schemes = NULL };
+	struct kvr_config *cfg = NULL;
+
+	for (int h = 0; h < 3; h++) {
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "%s\"histogram_bucket_%s\":[", h == 0 ? "" : ",", names[h]);
+		for (int i = 0; i < 20; i++)
+			n += snprintf(text + n, sizeof(text) - (size_t)n, "%s%d", i == 0 ? "" : ",", 3 * i + h + 11);
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "]");
+	}
+	n += snprintf(text + n, sizeof(text) - (size_t)n, "}}");
+	ck_assert_int_eq(kvr_config_parse(text, (size_t)n, &opts, &cfg, why, sizeof(why)), KVR_E_CONFIG);
+	ck_assert_ptr_nonnull(strstr(why, " different bounds in all; at most 63"));
 }
 END_TEST
 
@@ -426,6 +468,16 @@ END_TEST
 static const struct {
 	const char *text, *why;
 } wrong_flat[] = {
+#define BOUNDS(name, list) "{\"remote_url\":\"redis://h:1\",\"extra_config\":{\"histogram_bucket_" name "\":" list "}}"
+	{ BOUNDS("remote_time_to_put", "5"),
+	    "text:1:83: histogram_bucket_remote_time_to_put must be a list, not a number" },
+	{ BOUNDS("remote_time_to_put", "[5,5]"),
+	    "text:1:86: histogram_bucket_remote_time_to_put: number 2 does not come after the one before "
+	    "it, in milliseconds" },
+	{ BOUNDS("time_to_lookup", "[\"soon\"]"),
+	    "text:1:80: histogram_bucket_time_to_lookup: number 1 is no time from 1us to 1h in seconds" },
+	{ BOUNDS("time_to_lookup", "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21]"),
+	    "text:1:131: histogram_bucket_time_to_lookup: at most 20 bounds" },
 	{ "{\"remote_url\":null}", "text:1:15: remote_url cannot be null" },
 	{ "{\"remote_url\":5}", "text:1:15: remote_url cannot be a number" },
 	{ "{\"remote_url\":\"redis://h:1\",\"tiers\":[]}",
@@ -502,5 +554,6 @@ KVR_CHECK_MAIN("config.flat", a_url_alone_gives_lmcaches_defaults,
     hyperpods_keys_have_their_own_units,
     eics_keys_stand_at_the_top, what_has_no_effect_is_a_warning,
     the_service_of_the_sentinels_is_a_variable_or_redismaster,
-    a_policy_that_is_none_is_recompute_and_said, layers_have_headers, plugins_are_tiers_in_the_order_of_the_list, an_audit_is_the_real_store_and_what_is_told_of_it, an_audit_beside_plugins_is_of_its_own_store,
+    a_policy_that_is_none_is_recompute_and_said, a_histogram_of_lmcaches_may_have_other_bounds,
+    all_bounds_together_have_their_limit, layers_have_headers, plugins_are_tiers_in_the_order_of_the_list, an_audit_is_the_real_store_and_what_is_told_of_it, an_audit_beside_plugins_is_of_its_own_store,
     what_would_be_wrong_to_ignore_is_an_error)
