@@ -190,7 +190,31 @@ START_TEST(a_call_that_never_returns_costs_its_deadline_and_is_told_at_the_end)
 }
 END_TEST
 
+START_TEST(an_init_that_never_returns_holds_up_nobody_else)
+{
+	struct kvr_close_report r = { .size = sizeof(r) };
+	struct kvr_done done;
+	begin();
+	atomic_store(&fake->hold, 1);
+	struct kvr *k = bed_open(TWO_TIERS(KVR_EIC_FAKE), NULL, &layout, NULL);
+	/* The tier beside it has nothing to do with that. */
+	must(k, KVR_PUT);
+	must(k, KVR_GET);
+	for (int i = 0; atomic_load(&fake->held) == 0; i++) {
+		ck_assert_int_lt(i, 60000);
+		usleep(1000);
+	}
+	uint64_t until_ns = bed_in_ms(500);
+	ERR(kvr_close(k, until_ns, KVR_ABORT, &r), KVR_E_STUCK);
+	ck_assert_uint_lt(bed_now_ns(), until_ns + LATE_MS * UINT64_C(1000000));
+	ck_assert_uint_ge(r.stuck_threads, 1);
+	ERR(run(k, KVR_GET, bed_in_ms(1000), &done), KVR_E_SHUTDOWN);
+	kvr_free(k);
+}
+END_TEST
+
 KVR_CHECK_MAIN("api.eic", a_tier_of_a_configuration,
     lmcaches_own_keys_and_all_payloads_in_registered_memory,
     without_a_library_the_other_tiers_work,
-    a_call_that_never_returns_costs_its_deadline_and_is_told_at_the_end)
+    a_call_that_never_returns_costs_its_deadline_and_is_told_at_the_end,
+    an_init_that_never_returns_holds_up_nobody_else)
