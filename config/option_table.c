@@ -258,7 +258,7 @@ const struct kvr_option kvr_option_table[] = {
 	    "eic: UUID of the cluster"),
 	TIER("eic.namespace", TEXT, IN(eic.ns), "", NULL, 0, 0, NULL, "eic: namespace of all keys"),
 	TIER("eic.trans_type", COUNT, IN(eic.trans_type), "2", NULL, 0, 3, NULL,
-	    "eic: 0 is TCP, 2 is RDMA, 3 is GDR"),
+	    "eic: 0 is TCP, 2 is RDMA, 3 is GDR, which registers all of memory.staging"),
 	TIER("eic.log_dir", PATH, IN(eic.log_dir), "", NULL, 0, 0, NULL,
 	    "eic: directory of the SDK's log files"),
 	TIER("eic.log_level", COUNT, IN(eic.log_level), "1", NULL, 0, 16, NULL,

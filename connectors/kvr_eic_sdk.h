@@ -55,7 +55,8 @@ enum kvr_eic_code {
 
 struct kvr_eic_buffer {
 	void    *at;  /* mset: only read */
-	uint64_t len; /* mget: in: room; out: length of the value, of which room has the start */
+	/* mget: in: room; out: length of the value, of which room has the start, if the SDK tells. */
+	uint64_t len;
 	uint32_t registered; /* 1: all of it lies in what reg was told of */
 	uint32_t spare;
 };
