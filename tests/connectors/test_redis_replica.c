@@ -28,7 +28,7 @@ wait_replicas(struct kvr_raw *master, const char *own_key, int n)
 {
 	char line[64];
 	kvr_raw_set(master, own_key, "x", 1);
-	snprintf(line, sizeof(line), "WAIT %d 60000", n);
+	snprintf(line, sizeof(line), "WAIT %d 50000", n);
 	ck_assert_int_ge(kvr_raw(master, line).n, n);
 }
 

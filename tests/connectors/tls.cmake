@@ -14,5 +14,6 @@ kvr_connector_test(connectors.conformance_redis_tls tls redis conformance
 foreach(noun IN ITEMS redis_tls redis_tls_files redis_tls_faults)
   kvr_connector_test(connectors.${noun} tls redis SOURCES test_${noun}.c)
 endforeach()
+kvr_connector_test(connectors.redis_tls_cluster tls redis cluster SOURCES test_redis_tls_cluster.c)
 # Prints how the connector compares with a client of nothing but OpenSSL's calls.
 kvr_connector_test(bench.redis_tls tls redis bench SOURCES ../bench/bench_redis_tls.c)

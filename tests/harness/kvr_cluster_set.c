@@ -96,6 +96,14 @@ read_id(int node)
 	kvr_raw_close(raw);
 }
 
+/* Nodes meet where they speak as the cluster does. */
+static uint16_t
+port_of(int node)
+{
+	const struct kvr_tls_server *tls = kvr_cluster_set->tls[node];
+	return tls != NULL ? tls->port : kvr_cluster_set->node[node]->port;
+}
+
 static void
 join_all(void)
 {
@@ -106,8 +114,7 @@ join_all(void)
 		must(i, line);
 		if (i < KVR_CLUSTER_MASTERS)
 			add_slots(i);
-		snprintf(line, sizeof(line), "CLUSTER MEET 127.0.0.1 %u",
-		    kvr_cluster_set->node[i]->port);
+		snprintf(line, sizeof(line), "CLUSTER MEET 127.0.0.1 %u", port_of(i));
 		if (i > 0)
 			must(0, line);
 	}
@@ -122,25 +129,46 @@ join_all(void)
 		wait_says(i, "INFO replication", "role:slave", "master_link_status:up");
 }
 
-void
-kvr_cluster_set_start(void)
+#define CLUSTER_ARGS                                                                               \
+	"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",                         \
+	    "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0",            \
+	    "--repl-diskless-sync-delay", "0", "--masterauth", KVR_CLUSTER_PASSWORD
+
+static void
+start(const struct kvr_test_ca *ca, const char *name)
 {
-	static const char *const args[] = { "--cluster-enabled", "yes", "--cluster-config-file",
-		"nodes.conf", "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor",
-		"0", "--repl-diskless-sync-delay", "0", "--masterauth", KVR_CLUSTER_PASSWORD,
-		NULL };
+	static const char *const plain[] = { CLUSTER_ARGS, NULL };
+	static const char *const over_tls[] = { CLUSTER_ARGS, "--tls-cluster", "yes",
+		"--tls-replication", "yes", NULL };
 	struct kvr_cluster_set *me = calloc(1, sizeof(*me));
 	size_t len = 0;
 	need(me != NULL, "memory");
 	kvr_cluster_set = me;
 	me->owner = getpid();
 	for (int i = 0; i < KVR_CLUSTER_MEMBERS; i++) {
-		me->node[i] = kvr_redis_server_start(KVR_CLUSTER_PASSWORD, args);
+		if (ca != NULL)
+			me->tls[i] =
+			    kvr_tls_server_start(ca, name, "no", KVR_CLUSTER_PASSWORD, over_tls);
+		me->node[i] = ca != NULL ? me->tls[i]->redis
+		                         : kvr_redis_server_start(KVR_CLUSTER_PASSWORD, plain);
 		len += (size_t)snprintf(me->hosts + len, sizeof(me->hosts) - len, "%s127.0.0.1:%u",
-		    i == 0 ? "" : ",", me->node[i]->port);
+		    i == 0 ? "" : ",", port_of(i));
 	}
-	snprintf(me->url, sizeof(me->url), "redis-cluster://%s", me->hosts);
+	snprintf(me->url, sizeof(me->url), "%s-cluster://%s", ca != NULL ? "rediss" : "redis",
+	    me->hosts);
 	join_all();
+}
+
+void
+kvr_cluster_set_start(void)
+{
+	start(NULL, NULL);
+}
+
+void
+kvr_cluster_set_start_tls(const struct kvr_test_ca *ca, const char *name)
+{
+	start(ca, name);
 }
 
 void
@@ -149,8 +177,12 @@ kvr_cluster_set_stop(void)
 	struct kvr_cluster_set *me = kvr_cluster_set;
 	if (me == NULL || me->owner != getpid())
 		return;
-	for (int i = 0; i < KVR_CLUSTER_MEMBERS; i++)
-		kvr_redis_server_stop(me->node[i]);
+	for (int i = 0; i < KVR_CLUSTER_MEMBERS; i++) {
+		if (me->tls[i] != NULL)
+			kvr_tls_server_stop(me->tls[i]);
+		else
+			kvr_redis_server_stop(me->node[i]);
+	}
 	free(me);
 	kvr_cluster_set = NULL;
 }

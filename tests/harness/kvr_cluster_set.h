@@ -13,6 +13,7 @@
 
 #include "kvr_redis_raw.h"
 #include "kvr_redis_server.h"
+#include "kvr_test_ca.h"
 
 enum { KVR_CLUSTER_MASTERS = 3, KVR_CLUSTER_MEMBERS = 6, KVR_CLUSTER_SLOTS = 16384 };
 
@@ -22,6 +23,8 @@ struct kvr_cluster_set {
 	char id[KVR_CLUSTER_MEMBERS][48];
 	char hosts[160]; /* host:port of all six, with commas */
 	char url[192];   /* redis-cluster://hosts */
+	/* Of one that speaks TLS, among its nodes too; hosts and url are then those of TLS. */
+	struct kvr_tls_server *tls[KVR_CLUSTER_MEMBERS];
 };
 
 /* Of this program; NULL in one that has not said KVR_NEEDS_CLUSTER. */
@@ -29,6 +32,8 @@ extern struct kvr_cluster_set *kvr_cluster_set;
 #define KVR_CLUSTER_PASSWORD "secret"
 
 void kvr_cluster_set_start(void);
+/* NAME.pem of the authority is the certificate of all nodes. Keys are not moved in this one. */
+void kvr_cluster_set_start_tls(const struct kvr_test_ca *, const char *name);
 void kvr_cluster_set_stop(void); /* by whoever has not started it: nothing */
 
 struct kvr_raw *kvr_cluster_raw(int node);

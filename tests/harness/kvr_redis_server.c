@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ARGS_MAX = 48, START_TRIES = 30, READY_MS = 20000, LOOK_MS = 5 };
+enum { ARGS_MAX = 64, START_TRIES = 30, READY_MS = 20000, LOOK_MS = 5 };
 
 const char *
 kvr_redis_server_program(void)

@@ -34,7 +34,7 @@ struct kvr_tls_server {
 	uint16_t    port;
 	char        url[64];  /* rediss://127.0.0.1:port */
 	char        port_text[8], cert[96], key[96], ca[96];
-	const char *args[24];
+	const char *args[32];
 };
 
 /* clients: what it asks of them, "no", "optional" or "yes". more: further options, or NULL. */
