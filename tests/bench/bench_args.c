@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_measure.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 int
@@ -8,12 +9,17 @@ bench_args(struct bench *b, int argc, char **argv)
 {
 	int i = 1;
 
-	*b = (struct bench){ .size = BENCH_FULL, .rounds = 9, .dir = "." };
+	*b = (struct bench){ .size = BENCH_FULL, .rounds = 7, .dir = ".", .tmpfs = "/dev/shm" };
 	for (; i < argc && argv[i][0] == '-'; i++) {
 		if (strcmp(argv[i], "--samples") == 0 && i + 1 < argc) {
 			b->out = fopen(argv[++i], "a");
 		} else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
 			b->dir = argv[++i];
+		} else if (strcmp(argv[i], "--tmpfs") == 0 && i + 1 < argc) {
+			b->tmpfs = argv[++i];
+		} else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) {
+			b->rounds =
+			    (uint32_t)strtoul(argv[++i], NULL, 10); /* the last word counts */
 		} else if (strcmp(argv[i], "--quick") == 0) {
 			b->size = BENCH_QUICK;
 			b->rounds = 3;
@@ -24,7 +30,7 @@ bench_args(struct bench *b, int argc, char **argv)
 			return 0;
 		}
 	}
-	return b->out == NULL ? 0 : i;
+	return b->out == NULL || b->rounds == 0 ? 0 : i;
 }
 
 void

@@ -31,13 +31,6 @@ struct samples {
 	uint32_t n;
 };
 
-struct token {
-	pthread_mutex_t lock;
-	pthread_cond_t there, back;
-	uint64_t sent, returned;
-	struct kvr_thread *thread;
-};
-
 struct hop {
 	struct kvr_ledger *ledger;
 	struct kvr_trace *trace;
@@ -52,7 +45,7 @@ struct hop {
 
 struct caller {
 	struct hop *hop; /* or */
-	struct token *token;
+	const struct bench_client *token;
 	struct samples samples;
 	struct kvr_thread *thread;
 	uint32_t slot;
@@ -67,62 +60,15 @@ must(int ok, const char *what)
 	exit(1);
 }
 
-/* ---- the least that it can cost ---- */
-
 static void
-echo(void *arg)
-{
-	struct token *t = arg;
-
-	pthread_mutex_lock(&t->lock);
-	while (t->sent != UINT64_MAX) {
-		while (t->sent == t->returned)
-			kvr_cond_wait(&t->there, &t->lock, UINT64_MAX);
-		if (t->sent == UINT64_MAX)
-			break;
-		t->returned = t->sent;
-		pthread_mutex_unlock(&t->lock);
-		pthread_cond_signal(&t->back);
-		pthread_mutex_lock(&t->lock);
-	}
-	pthread_mutex_unlock(&t->lock);
-}
-
-static void
-ping(struct token *t, uint32_t n, struct samples *s)
+ping(const struct bench_client *token, uint32_t n, struct samples *s)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t from = kvr_now_ns();
 
-		pthread_mutex_lock(&t->lock);
-		uint64_t mine = ++t->sent;
-		pthread_mutex_unlock(&t->lock);
-		pthread_cond_signal(&t->there);
-		pthread_mutex_lock(&t->lock);
-		while (t->returned != mine)
-			kvr_cond_wait(&t->back, &t->lock, UINT64_MAX);
-		pthread_mutex_unlock(&t->lock);
+		token->put(token->self, NULL);
 		s->ns[s->n++] = kvr_now_ns() - from;
 	}
-}
-
-static void
-open_token(struct token *t)
-{
-	must(pthread_mutex_init(&t->lock, NULL) == 0, "mutex");
-	kvr_cond_init(&t->there);
-	kvr_cond_init(&t->back);
-	must(kvr_thread_start("echo", echo, t, &t->thread) == KVR_OK, "thread");
-}
-
-static void
-close_token(struct token *t)
-{
-	pthread_mutex_lock(&t->lock);
-	t->sent = UINT64_MAX;
-	pthread_cond_signal(&t->there);
-	pthread_mutex_unlock(&t->lock);
-	must(kvr_thread_join(t->thread, UINT64_MAX) == KVR_OK, "join");
 }
 
 /* ---- through the runtime ---- */
@@ -221,7 +167,7 @@ call_often(void *arg)
 
 /* Operations a second. */
 static double
-crowd(struct hop *h, struct token *t)
+crowd(struct hop *h, const struct bench_client *t)
 {
 	struct caller c[CROWD];
 	uint64_t from_ns = kvr_now_ns();
@@ -240,7 +186,8 @@ crowd(struct hop *h, struct token *t)
 }
 
 static void
-one_round(struct bench *b, struct hop *h, struct token *t, const char *what, uint32_t round)
+one_round(
+    struct bench *b, struct hop *h, const struct bench_client *t, const char *what, uint32_t round)
 {
 	static uint64_t ns[3][1000];
 	struct samples s[] = { { "raw condvar", ns[0], 0 }, { "hop", ns[1], 0 },
@@ -258,7 +205,7 @@ one_round(struct bench *b, struct hop *h, struct token *t, const char *what, uin
 int
 main(int argc, char **argv)
 {
-	static struct token t[CROWD];
+	struct bench_client t[CROWD];
 	static struct hop h;
 	struct bench b;
 
@@ -266,7 +213,7 @@ main(int argc, char **argv)
 	if (b.size == BENCH_TINY)
 		each = crowd_each = 20;
 	for (uint32_t i = 0; i < CROWD; i++)
-		open_token(&t[i]);
+		t[i] = token_open();
 	open_hop(&h);
 	for (int one_cpu = 1; one_cpu >= 0; one_cpu--) {
 		bench_pin(0, one_cpu ? 0 : -1);
@@ -284,7 +231,7 @@ main(int argc, char **argv)
 	}
 	close_hop(&h);
 	for (uint32_t i = 0; i < CROWD; i++)
-		close_token(&t[i]);
+		t[i].close(t[i].self);
 	bench_end(&b);
 	return 0;
 }

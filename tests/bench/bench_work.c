@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_measure.h"
 
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 struct bench_work *
 bench_work_new(void)
@@ -75,24 +74,9 @@ bench_work_compare(const struct bench_work *w, uint64_t seed, const char *who)
 }
 
 void
-bench_dir_make(char ret[BENCH_PATH], const char *above)
+bench_dir_make(char ret[BENCH_PATH], const char *above, const char *name)
 {
-	snprintf(ret, BENCH_PATH, "%s/kvr-bench-XXXXXX", above);
-	if (mkdtemp(ret) == NULL)
-		bench_give_up(above, "no directory can be made there");
-}
-
-static int
-drop(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
-}
-
-void
-bench_dir_drop(const char *dir)
-{
-	(void)nftw(dir, drop, 16, FTW_DEPTH | FTW_PHYS);
+	snprintf(ret, BENCH_PATH, "%s/%s", above, name);
+	if (mkdir(ret, 0700) != 0)
+		bench_give_up(ret, "this directory cannot be made");
 }

@@ -95,7 +95,10 @@ add_raw(struct bulk *me, int verb, struct raw_setting s)
 	me->n_racers++;
 }
 
-/* Each is tried twice and its better time counts: one that was disturbed is not thrown out. */
+/*
+ * Each is tried twice where they are few, and its better time counts: one that was disturbed is not
+ * thrown out. Where they are many, others like it go on in its place.
+ */
 static void
 choose_raw(struct bulk *me)
 {
@@ -106,7 +109,7 @@ choose_raw(struct bulk *me)
 	memset(me->racer, 0, sizeof(me->racer));
 	me->n_racers = 0;
 	bench_work_fill(me->work, 0);
-	for (uint32_t i = 0; i < 2 * n; i++) {
+	for (uint32_t i = 0; i < (n > 8 ? n : 2 * n); i++) {
 		struct trial *t = &trials[i % n];
 
 		raw_choose(&me->raw, t->setting);

@@ -76,10 +76,9 @@ in_place(struct bench *b, struct bench_work *w, const char *where, const char *a
 	static struct fs me;
 	char dir[BENCH_PATH];
 
-	bench_dir_make(dir, above);
+	bench_dir_make(dir, above, where);
 	if (direct && !takes_direct(dir)) {
 		bench_not_run(where, "this file system has no way past the page cache");
-		bench_dir_drop(dir);
 		return;
 	}
 	me = (struct fs){ .bench = b,
@@ -97,7 +96,6 @@ in_place(struct bench *b, struct bench_work *w, const char *where, const char *a
 				turn(&me, &shape[s], &me.client[(i + round) % CLIENTS], round);
 	for (uint32_t i = 0; i < CLIENTS; i++)
 		me.client[i].close(me.client[i].self);
-	bench_dir_drop(dir);
 }
 
 void
@@ -111,7 +109,7 @@ bench_fs(struct bench *b)
 	size_t n = full ? BENCH_LEN(shapes) : 1;
 
 	in_place(
-	    b, w, "tmpfs", "/dev/shm", false, tiny ? some : shapes, tiny ? 1 : BENCH_LEN(shapes));
+	    b, w, "tmpfs", b->tmpfs, false, tiny ? some : shapes, tiny ? 1 : BENCH_LEN(shapes));
 	in_place(b, w, "disk", b->dir, false, some, n);
 	in_place(b, w, "O_DIRECT", b->dir, true, some, n);
 	bench_work_free(w);

@@ -144,8 +144,8 @@ in_files(struct bench *b, struct bench_work *w)
 {
 	char few[BENCH_PATH], many[BENCH_PATH];
 
-	bench_dir_make(few, "/dev/shm");
-	bench_dir_make(many, "/dev/shm");
+	bench_dir_make(few, b->tmpfs, "few");
+	bench_dir_make(many, b->tmpfs, "many");
 	struct kind k = { .name = "tmpfs",
 		.bench = b,
 		.work = w,
@@ -158,8 +158,6 @@ in_files(struct bench *b, struct bench_work *w)
 	bench_pin(0, 0);
 	measure(&k);
 	bench_pin(0, -1);
-	bench_dir_drop(few);
-	bench_dir_drop(many);
 }
 
 void

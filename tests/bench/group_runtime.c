@@ -5,74 +5,7 @@
  */
 #include "kvr_measure.h"
 
-#include <pthread.h>
-
 enum { CHUNKS = 64, CLIENTS = 3 };
-
-struct token {
-	pthread_mutex_t lock;
-	pthread_cond_t there, back;
-	uint64_t sent, returned;
-	bool end;
-	pthread_t thread;
-};
-
-static void *
-echo(void *arg)
-{
-	struct token *t = arg;
-
-	pthread_mutex_lock(&t->lock);
-	while (!t->end) {
-		if (t->sent == t->returned) {
-			pthread_cond_wait(&t->there, &t->lock);
-			continue;
-		}
-		t->returned = t->sent;
-		pthread_cond_signal(&t->back);
-	}
-	pthread_mutex_unlock(&t->lock);
-	return NULL;
-}
-
-static void
-ping(void *self, const struct bench_work *w)
-{
-	struct token *t = self;
-
-	(void)w;
-	pthread_mutex_lock(&t->lock);
-	t->sent++;
-	pthread_cond_signal(&t->there);
-	while (t->returned != t->sent)
-		pthread_cond_wait(&t->back, &t->lock);
-	pthread_mutex_unlock(&t->lock);
-}
-
-static void
-close_token(void *self)
-{
-	struct token *t = self;
-
-	pthread_mutex_lock(&t->lock);
-	t->end = true;
-	pthread_cond_signal(&t->there);
-	pthread_mutex_unlock(&t->lock);
-	pthread_join(t->thread, NULL);
-}
-
-static struct bench_client
-open_token(struct token *t)
-{
-	*t = (struct token){ .lock = PTHREAD_MUTEX_INITIALIZER,
-		.there = PTHREAD_COND_INITIALIZER,
-		.back = PTHREAD_COND_INITIALIZER };
-	if (pthread_create(&t->thread, NULL, echo, t) != 0)
-		bench_give_up("raw condvar", "no thread");
-	return (struct bench_client){
-		.name = "raw condvar", .self = t, .put = ping, .close = close_token
-	};
-}
 
 static void
 turn(struct bench *b, const struct bench_client *c, const struct bench_work *w, uint32_t batches,
@@ -98,9 +31,8 @@ void
 bench_runtime(struct bench *b)
 {
 	static const uint32_t batches[] = { 20, 500, 2000 };
-	static struct token t;
 	struct bench_work *w = bench_work_new();
-	const struct bench_client c[CLIENTS] = { open_token(&t),
+	const struct bench_client c[CLIENTS] = { token_open(),
 		kvrelay_open("kvrelay",
 		    "\"url\": \"blackhole://\", \"format\": \"bare\", \"lanes\": { \"bulk\": 1 }"),
 		kvrelay_open("kvrelay 2", "\"url\": \"blackhole://\", \"format\": \"bare\", "

@@ -29,11 +29,11 @@ struct bench {
 	FILE *out;
 	enum bench_size size;
 	uint32_t rounds;
-	const char *dir;                 /* on a disk, for files */
+	const char *dir, *tmpfs;         /* for files: on a disk, and in memory */
 	struct kvr_redis_server *server; /* NULL: redis-server is not installed */
 };
 
-/* --samples FILE [--quick | --tiny] [--dir DIR]: the index of the first word behind, 0: wrong. */
+/* --samples FILE [--quick | --tiny] [--rounds N] [--dir DIR] [--tmpfs DIR]: the index of the first word behind, 0: wrong. */
 int bench_args(struct bench *ret, int argc, char **argv);
 void bench_end(struct bench *);
 
@@ -85,9 +85,8 @@ void bench_work_fill(struct bench_work *, uint64_t seed);
 void bench_work_wipe(struct bench_work *);
 void bench_work_compare(const struct bench_work *, uint64_t seed, const char *who);
 
-/* A directory of its own, and the end of it with all that is in it. */
-void bench_dir_make(char ret[BENCH_PATH], const char *above);
-void bench_dir_drop(const char *dir);
+/* A directory below another one, which whoever runs the bench makes and removes. */
+void bench_dir_make(char ret[BENCH_PATH], const char *above, const char *name);
 
 /* ---- clients ---- */
 struct bench_client {
@@ -122,6 +121,9 @@ struct bench_client kvrelay_open_files(
 
 /* One file for each value. */
 struct bench_client files_open(const char *name, const char *dir, uint32_t threads, bool direct);
+
+/* Its put is a token that goes to another thread and back; of one caller at a time. */
+struct bench_client token_open(void);
 
 /* ---- groups ---- */
 void bench_bulk(struct bench *);

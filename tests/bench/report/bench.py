@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import figures
@@ -22,12 +23,13 @@ PROGRAMS = {name: ("bench_groups", name) for name in ("bulk", "lookup", "load", 
 PROGRAMS.update(hops=("bench_hop",), codec=("bench_codec",))
 
 
-def run(args, samples, notes):
+def run(args, samples, notes, disk, tmpfs):
+    options = [f"--{args.size}"] if args.size != "full" else []
+    options += ["--rounds", args.rounds] if args.rounds else []
     for group in args.groups:
         program, *words = PROGRAMS[group]
         command = [Path(args.build) / program, "--samples", samples, *words]
-        command[3:3] = ["--dir", args.build]
-        command[3:3] = [f"--{args.size}"] if args.size != "full" else []
+        command[3:3] = [*options, "--dir", disk, "--tmpfs", tmpfs]
         done = subprocess.run([str(c) for c in command], stderr=subprocess.PIPE, text=True, check=False)
         print(done.stderr, end="", file=sys.stderr)
         notes += [line for line in done.stderr.split("\n") if "not run:" in line]
@@ -71,6 +73,7 @@ def arguments():
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--compiler", default="cc")
     parser.add_argument("--size", default="full", choices=("full", "quick", "tiny"))
+    parser.add_argument("--rounds", type=int)
     for name in ("json", "plot", "baseline", "readme"):
         parser.add_argument(f"--{name}", metavar="FILE")
     args = parser.parse_args()
@@ -91,10 +94,13 @@ def main():
     if args.baseline:
         read(args.baseline)  # wrong: said now, not after minutes
     facts, notes = machine.facts(args.compiler), []
-    with tempfile.TemporaryDirectory(prefix="kvr-bench-") as dir:
-        samples = Path(dir) / "samples"
+    # Whatever becomes of the programs, their files go.
+    with ExitStack() as stack:
+        disk, tmpfs = (stack.enter_context(tempfile.TemporaryDirectory(prefix="kvr-bench-", dir=above))
+                       for above in (args.build, "/dev/shm"))
+        samples = Path(disk) / "samples"
         samples.touch()
-        run(args, samples, notes)
+        run(args, samples, notes, disk, tmpfs)
         document = document_of(args, samples, facts, notes)
     print(show.table(document))
     if args.json:
