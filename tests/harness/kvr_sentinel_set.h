@@ -12,6 +12,7 @@
 enum { KVR_SENTINEL_DATA = 3, KVR_SENTINELS = 3 };
 
 struct kvr_sentinel_set {
+	pid_t owner; /* who started it and will stop it */
 	struct kvr_redis_server *data[KVR_SENTINEL_DATA]; /* the first is the master at first */
 	struct kvr_redis_server *sentinel[KVR_SENTINELS];
 	char url[160]; /* redis-sentinel://host:port,...?service=mymaster */
@@ -19,7 +20,7 @@ struct kvr_sentinel_set {
 
 /* Returns when the sentinels know each other and both replicas, and could replace the master. */
 struct kvr_sentinel_set *kvr_sentinel_set_start(void);
-void kvr_sentinel_set_stop(struct kvr_sentinel_set *take); /* NULL is fine */
+void kvr_sentinel_set_stop(struct kvr_sentinel_set *take); /* NULL, and by others: nothing */
 
 #define KVR_SENTINEL_SERVICE       "mymaster"
 #define KVR_SENTINEL_PASSWORD      "watch" /* of the sentinels */
