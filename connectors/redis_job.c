@@ -79,14 +79,16 @@ kvr_cluster_connection(struct kvr_cluster_lane *lane, uint8_t node, uint64_t unt
 }
 
 /*
- * How long a node may be silent: as long as a dial may take, and never more than half of the
- * caller's time. The other half is for those who wait for the lane, whose nodes may be well.
+ * How long a node may be silent: three quarters of the caller's time, and a quarter when it has been
+ * so before. The rest is for those who wait for the lane, whose nodes may be well.
  */
 static uint64_t
-patience(const struct kvr_redis_job *job, uint64_t now_ns)
+patience(const struct kvr_redis_job *job)
 {
+	uint64_t now_ns = kvr_now_ns();
 	uint64_t left_ns = job->until_ns > now_ns ? job->until_ns - now_ns : 0;
-	return KVR_MIN(job->lane->try_ns, KVR_MAX(left_ns / 2, UINT64_C(1)));
+	bool doubted = kvr_redis_map_doubted(job->lane->map, job->node);
+	return KVR_MAX(left_ns / 4 * (doubted ? 1 : 3), UINT64_C(1));
 }
 
 static enum kvr_err
@@ -95,7 +97,11 @@ run_step(struct kvr_redis_job *job, struct kvr_connector *c)
 	c->note = job->note;
 	c->heads = job->heads;
 	c->why[0] = '\0';
-	c->s.patience_ns = patience(job, kvr_now_ns());
+	uint64_t limit_ns = c->store->connect_ns;
+	c->s.patience_ns = patience(job);
+	/* And no longer than a new connection may take, where that is limited. */
+	if (limit_ns > 0)
+		c->s.patience_ns = KVR_MIN(c->s.patience_ns, limit_ns);
 	enum kvr_err err = kvr_stream_begin(&c->s, job->until_ns, KVR_STREAM_AHEAD);
 	if (err == KVR_OK && kvr_stream_held(&c->s) > 0)
 		err = kvr_stream_fail(
@@ -127,7 +133,7 @@ kvr_redis_job_run(void *at)
 	job->why[0] = '\0';
 	job->was_fresh = true;
 	job->err = kvr_cluster_connection(
-	    lane, job->node, since_ns + patience(job, since_ns), &c, job->why, sizeof(job->why));
+	    lane, job->node, since_ns + patience(job), &c, job->why, sizeof(job->why));
 	if (job->err != KVR_OK)
 		return;
 	const struct kvr_url_host *host = &lane->node[job->node].at;

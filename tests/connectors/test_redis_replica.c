@@ -301,7 +301,7 @@ START_TEST(replicas_of_a_cluster_that_are_silent_or_gone)
 {
 	struct load l = load_new(N, EACH);
 	struct bed b;
-	cluster_up(&b, KVR_FORMAT_SEALED, KVR_SEC(2));
+	cluster_up(&b, KVR_FORMAT_SEALED, KVR_SEC(3));
 	all_are(&b, KVR_VERB_PUT, &l, KVR_OK);
 	wait_all();
 	wait_replicas_read(&b, &l);

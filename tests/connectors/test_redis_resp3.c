@@ -74,6 +74,34 @@ START_TEST(the_server_takes_us_for_a_client_of_resp3)
 }
 END_TEST
 
+static void
+keep_version(void *arg, const struct kvr_finding *f)
+{
+	if (strcmp(f->topic, "version") == 0)
+		snprintf(arg, 64, "%s", f->text);
+}
+
+/* INFO is no bulk there. */
+START_TEST(a_server_is_examined_as_ever)
+{
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
+	char url[128], said[64] = "";
+	struct bed b;
+
+	snprintf(url, sizeof(url), "%s?protocol=3", server->url);
+	struct kvr_store_opts opts = bed_opts(url, KVR_FORMAT_SEALED);
+	bed_up(&b, &opts);
+	const struct kvr_examination look = {
+		.until_ns = bed_in(BED_LONG), .found = keep_version, .arg = said
+	};
+	b.ops->examine(b.store, b.lane, &look);
+	ck_assert_msg(
+	    strncmp(said, "Redis ", 6) == 0 || strncmp(said, "Valkey ", 7) == 0, "\"%s\"", said);
+	bed_down(&b);
+	kvr_redis_server_stop(server);
+}
+END_TEST
+
 START_TEST(errors_are_those_of_resp2)
 {
 	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
@@ -150,5 +178,6 @@ START_TEST(an_old_server_is_told_apart)
 END_TEST
 
 KVR_CHECK_MAIN("connectors.redis_resp3", hits_and_misses_in_every_format,
-    the_server_takes_us_for_a_client_of_resp3, errors_are_those_of_resp2,
-    passwords_and_users_go_with_the_greeting, an_old_server_is_told_apart)
+    the_server_takes_us_for_a_client_of_resp3, a_server_is_examined_as_ever,
+    errors_are_those_of_resp2, passwords_and_users_go_with_the_greeting,
+    an_old_server_is_told_apart)
