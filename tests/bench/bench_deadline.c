@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How late a call returns after its deadline, while its store is in trouble: bench_deadline [--smoke]
+ * How late a call returns after its deadline, while its store is in trouble: bench_deadline [--quick | --smoke]
  *
  *   still    the server stands still (SIGSTOP) under connections that were good
  *   drip     the server's bytes arrive one a second, on connections that were good
@@ -12,45 +12,21 @@
  * Each trouble meets batches of every size from 1 to 1024, a lookup, a get or a put of each. For
  * sizes from one power of two to the next: calls, and the median, the 99.9th percentile and the
  * worst of what they were late; at the end the same over all. The 99.9th percentile is to be below
- * 5 ms on an idle machine. --smoke makes few calls and fails beyond two seconds, which is a hang
- * and not a busy machine.
+ * 5 ms on an idle machine. --quick makes few calls; --smoke too, and it fails beyond two seconds,
+ * which is a hang and not a busy machine.
  */
-#include "kvr_bad_net.h"
-#include "kvr_names.h"
-#include "kvr_redis_server.h"
-#include "kvrelay.h"
+#include "kvr_trouble.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mount.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { KEYS_MAX = 1024, EACH = 256, BUDGET_MS = 30, SMOKE_LATE_MS = 2000, TROUBLES = 6 };
+enum { KEYS_MAX = 1024, EACH = 256, BUDGET_MS = 30, SMOKE_LATE_MS = 2000 };
 
 static char memory[KEYS_MAX][EACH], text[KEYS_MAX][24];
 static const char *keys[KEYS_MAX];
 static void *at[KEYS_MAX];
 static uint64_t len[KEYS_MAX];
-
-struct world {
-	char url[128];
-	struct kvr_redis_server *server;
-	struct kvr_bad_net *net;
-	char dir[64];
-	bool mounted;
-	struct rlimit limit;
-	struct kvr *kvr; /* of a trouble that finds good connections: one for all calls */
-};
 
 static uint64_t
 now_ns(void)
@@ -67,195 +43,6 @@ fail(const char *what)
 	fprintf(stderr, "bench_deadline: %s\n", what);
 	exit(1);
 }
-
-/* ---- troubles ---- */
-
-static void
-nothing(struct world *w)
-{
-	(void)w;
-}
-
-static void
-still_start(struct world *w)
-{
-	snprintf(w->url, sizeof(w->url), "%s", w->server->url);
-}
-
-static void
-still_well(struct world *w)
-{
-	kvr_redis_server_resume(w->server);
-}
-
-static void
-still_ill(struct world *w)
-{
-	kvr_redis_server_pause(w->server);
-}
-
-static void
-drip_start(struct world *w)
-{
-	w->net = kvr_bad_net_start((uint16_t)w->server->port);
-	snprintf(w->url, sizeof(w->url), "%s", kvr_bad_net_url(w->net));
-}
-
-static void
-drip_well(struct world *w)
-{
-	kvr_bad_net_mode(w->net, KVR_NET_PASS, 0);
-}
-
-static void
-drip_ill(struct world *w)
-{
-	if (!kvr_bad_net_script(w->net, "0s drip 1B/s\n"))
-		fail("no time line");
-}
-
-static void
-drip_end(struct world *w)
-{
-	kvr_bad_net_stop(w->net);
-}
-
-/* A listener that nobody serves. full: its queue is, too, so that the kernel drops what comes. */
-static void
-listen_only(struct world *w, int full)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t a_len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 ||
-	    listen(fd, full ? 0 : 128) != 0 || getsockname(fd, (struct sockaddr *)&a, &a_len) != 0)
-		fail("no listener");
-	for (int i = 0; full && i < 4; i++) {
-		int one = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-		(void)connect(one, (struct sockaddr *)&a, sizeof(a)); /* stays open until the end */
-	}
-	snprintf(w->url, sizeof(w->url), "redis://127.0.0.1:%u", ntohs(a.sin_port));
-}
-
-static void
-silent_start(struct world *w)
-{
-	listen_only(w, 0);
-}
-
-static void
-hole_start(struct world *w)
-{
-	listen_only(w, 1);
-}
-
-static void
-names_start(struct world *w)
-{
-	kvr_names_stuck_fd = eventfd(0, EFD_NONBLOCK);
-	if (kvr_names_stuck_fd < 0)
-		fail("no eventfd");
-	snprintf(w->url, sizeof(w->url), "redis://stuck.test:1");
-}
-
-/* Look-ups that hang are bounded in number: those of one call must not be there at the next. */
-static void
-names_well(struct world *w)
-{
-	uint64_t n = 1;
-
-	(void)w;
-	if (write(kvr_names_stuck_fd, &n, sizeof(n)) != sizeof(n))
-		fail("no look-up is let go");
-	while (atomic_load(&kvr_names_n_stuck) > 0)
-		(void)poll(NULL, 0, 1);
-	if (read(kvr_names_stuck_fd, &n, sizeof(n)) != sizeof(n))
-		fail("look-ups go on");
-}
-
-/* A file system of its own that one file fills; where none can be mounted, no file may grow. */
-static void
-full_start(struct world *w)
-{
-	static char page[4096];
-	char path[96];
-
-	snprintf(w->dir, sizeof(w->dir), "/tmp/bench-deadline.XXXXXX");
-	if (mkdtemp(w->dir) == NULL)
-		fail("no directory");
-	w->mounted = unshare(CLONE_NEWNS) == 0 &&
-	             mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-	             mount("bench", w->dir, "tmpfs", 0, "size=256k") == 0;
-	snprintf(w->url, sizeof(w->url), "fs://%s", w->dir);
-	if (w->mounted) {
-		snprintf(path, sizeof(path), "%s/filler", w->dir);
-		int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-		while (write(fd, page, sizeof(page)) > 0)
-			;
-		if (fd < 0 || errno != ENOSPC)
-			fail("the file system does not become full");
-		close(fd);
-		return;
-	}
-	signal(SIGXFSZ, SIG_IGN);
-	if (getrlimit(RLIMIT_FSIZE, &w->limit) != 0)
-		fail("getrlimit");
-}
-
-static void
-full_limit(struct world *w, bool on)
-{
-	struct rlimit none = { .rlim_cur = 0, .rlim_max = w->limit.rlim_max };
-
-	if (!w->mounted && setrlimit(RLIMIT_FSIZE, on ? &none : &w->limit) != 0)
-		fail("setrlimit");
-}
-
-static void
-full_ill(struct world *w)
-{
-	full_limit(w, true);
-}
-
-static void
-full_well(struct world *w)
-{
-	full_limit(w, false);
-}
-
-static void
-full_end(struct world *w)
-{
-	char command[128];
-
-	if (w->mounted)
-		(void)umount(w->dir);
-	snprintf(command, sizeof(command), "rm -rf '%s'", w->dir);
-	if (system(command) != 0)
-		fail("the directory stays");
-}
-
-/*
- * ill comes right before a call and well right after it. meets: the trouble finds connections that
- * were good; else each call has an instance that is about to connect. So every call begins alike:
- * a breaker that has opened would answer at once, which says nothing.
- */
-static const struct trouble {
-	const char *name;
-	bool meets;
-	void (*start)(struct world *), (*ill)(struct world *), (*well)(struct world *),
-	    (*end)(struct world *);
-} troubles[TROUBLES] = {
-	{ "still", true, still_start, still_ill, still_well, nothing },
-	{ "drip", true, drip_start, drip_ill, drip_well, drip_end },
-	{ "silent", false, silent_start, nothing, nothing, nothing },
-	{ "hole", false, hole_start, nothing, nothing, nothing },
-	{ "names", false, names_start, nothing, names_well, nothing },
-	{ "full", false, full_start, full_ill, full_well, full_end },
-};
 
 /* ---- calls ---- */
 
@@ -303,7 +90,7 @@ call(struct kvr *k, uint32_t n, uint32_t turn)
 }
 
 static uint64_t
-call_in(struct world *w, const struct trouble *t, uint32_t n, uint32_t turn)
+call_in(struct world *w, const struct kvr_trouble *t, uint32_t n, uint32_t turn)
 {
 	struct kvr *k = t->meets ? w->kvr : open_store(w->url);
 	enum kvr_err err = KVR_E_MISS;
@@ -344,23 +131,23 @@ tell(const char *name, uint32_t from, uint32_t to, uint64_t *late, uint32_t call
 
 /* Sizes from a power of two to the next, or, shortly, three of all sizes; calls: how many. */
 static uint32_t
-measure(struct world *w, const struct trouble *t, bool smoke, uint64_t *late)
+measure(struct world *w, const struct kvr_trouble *t, bool quick, uint64_t *late)
 {
 	uint32_t calls = 0;
 
 	for (uint32_t from = 1; from <= KEYS_MAX; from *= 2) {
 		uint32_t to = from * 2 > KEYS_MAX ? KEYS_MAX : from * 2 - 1, first = calls;
 
-		if (smoke && from != 1 && from != 32 && from != KEYS_MAX)
+		if (quick && from != 1 && from != 32 && from != KEYS_MAX)
 			continue;
 		/* Few sizes have many turns, so that 64 calls are in each line at least. */
-		uint32_t turns = smoke ? 3 : from < 64 ? 64 / from : from == KEYS_MAX ? 64 : 1;
+		uint32_t turns = quick ? 3 : from < 64 ? 64 / from : from == KEYS_MAX ? 64 : 1;
 
-		for (uint32_t n = from; n <= (smoke ? from : to); n++) {
+		for (uint32_t n = from; n <= (quick ? from : to); n++) {
 			for (uint32_t turn = 0; turn < turns; turn++)
 				late[calls++] = call_in(w, t, n, turns == 1 ? n : turn);
 		}
-		tell(t->name, from, smoke ? from : to, &late[first], calls - first);
+		tell(t->name, from, quick ? from : to, &late[first], calls - first);
 	}
 	return calls;
 }
@@ -369,12 +156,12 @@ measure(struct world *w, const struct trouble *t, bool smoke, uint64_t *late)
 enum { CALLS_MAX = 7 * 64 + KEYS_MAX };
 
 static uint32_t
-measure_in(struct world *w, const struct trouble *t, bool smoke, uint64_t *late)
+measure_in(struct world *w, const struct kvr_trouble *t, bool quick, uint64_t *late)
 {
 	t->start(w);
 	if (t->meets)
 		w->kvr = open_store(w->url);
-	uint32_t calls = measure(w, t, smoke, late);
+	uint32_t calls = measure(w, t, quick, late);
 
 	if (t->meets)
 		close_store(w->kvr);
@@ -385,8 +172,9 @@ measure_in(struct world *w, const struct trouble *t, bool smoke, uint64_t *late)
 int
 main(int argc, char **argv)
 {
-	static uint64_t late[TROUBLES * CALLS_MAX];
+	static uint64_t late[KVR_TROUBLES * CALLS_MAX];
 	bool smoke = argc > 1 && strcmp(argv[1], "--smoke") == 0;
+	bool quick = smoke || (argc > 1 && strcmp(argv[1], "--quick") == 0);
 	struct world w = { .mounted = false };
 	double load[1] = { 0 };
 	uint32_t calls = 0;
@@ -403,8 +191,8 @@ main(int argc, char **argv)
 		at[i] = memory[i];
 		len[i] = EACH;
 	}
-	for (uint32_t t = 0; t < TROUBLES; t++)
-		calls += measure_in(&w, &troubles[t], smoke, &late[calls]);
+	for (uint32_t t = 0; t < KVR_TROUBLES; t++)
+		calls += measure_in(&w, &kvr_troubles[t], quick, &late[calls]);
 	kvr_redis_server_stop(w.server);
 	tell("all", 1, KEYS_MAX, late, calls);
 	(void)getloadavg(load, 1);
