@@ -185,12 +185,14 @@ item_from_row(struct kvr_lane *lane, uint32_t i, const struct kvr_row *row, enum
 	const struct kvr_key *key = &ledger->keys[row->key];
 	struct kvr_item *item = &lane->items[i];
 	bool encoded = (row->flags & KVR_ROW_ENCODED) != 0;
+	/* What has no payload has no shape: one for all, for a copy each would fill a cache. */
+	bool shaped = verb == KVR_VERB_GET || verb == KVR_VERB_PUT || verb == KVR_VERB_STAT;
 
 	memset(item, 0, sizeof(*item));
 	item->key = ledger->texts + key->text;
 	item->key_len = key->len;
 	item->flags = row->flags & KVR_ROW_AT_MOST ? KVR_ITEM_AT_MOST : 0;
-	item->meta = &lane->metas[i];
+	item->meta = &lane->metas[shaped ? i : 0];
 	atomic_init(&item->status, row->err);
 	if (verb == KVR_VERB_GET || verb == KVR_VERB_PUT) {
 		item->span.at = row->flags & KVR_ROW_STAGED ? kvr_ledger_staging(ledger, row->buf) : key->at;
@@ -201,7 +203,7 @@ item_from_row(struct kvr_lane *lane, uint32_t i, const struct kvr_row *row, enum
 	if (verb == KVR_VERB_PUT) {
 		if (!kvr_ledger_meta(ledger, row->key, item->raw_len, item->meta))
 			*item->meta = (struct kvr_meta){ 0 };
-	} else {
+	} else if (shaped || i == 0) {
 		*item->meta = ledger->ops[key->op].meta;
 	}
 }

@@ -169,33 +169,39 @@ kvr_redis_name_of(const struct kvr_store *store, const struct kvr_item *item,
 		ret->len += ret->part[i].len;
 }
 
-static enum kvr_err
-put_name_parts(struct kvr_connector *c, const struct kvr_redis_named *name)
+static char *
+name_parts(char *to, const struct kvr_redis_named *name)
 {
-	enum kvr_err err = KVR_OK;
-	for (size_t i = 0; i < KVR_LEN(name->part) && err == KVR_OK; i++)
-		if (name->part[i].len > 0)
-			err = kvr_stream_copy(&c->s, name->part[i].at, name->part[i].len);
-	return err == KVR_OK ? kvr_stream_copy(&c->s, "\r\n", 2) : err;
+	KVR_CHECK(name->len <= KVR_REDIS_NAME_MAX);
+	for (size_t i = 0; i < KVR_LEN(name->part); i++) {
+		if (name->part[i].len == 0)
+			continue;
+		memcpy(to, name->part[i].at, name->part[i].len);
+		to += name->part[i].len;
+	}
+	return to;
 }
 
 enum kvr_err
 kvr_redis_put_name(struct kvr_connector *c, const struct kvr_item *item, enum kvr_redis_name which)
 {
 	struct kvr_redis_named name;
+	char text[KVR_REDIS_NAME_MAX];
 	kvr_redis_name_of(c->store, item, which, &name);
-	enum kvr_err err = kvr_resp_put_head(&c->s, name.len);
-	return err == KVR_OK ? put_name_parts(c, &name) : err;
+	return kvr_resp_put(&c->s, text, (size_t)(name_parts(text, &name) - text));
 }
 
+/* Put together here and copied once: this is most of what a lookup of many keys does. */
 enum kvr_err
 kvr_redis_put_verb(struct kvr_connector *c, const char *verb, uint32_t argc,
     const struct kvr_item *item, enum kvr_redis_name which)
 {
 	struct kvr_redis_named name;
+	char text[KVR_RESP_VERB + KVR_REDIS_NAME_MAX + 2];
 	kvr_redis_name_of(c->store, item, which, &name);
-	enum kvr_err err = kvr_resp_put_verb(&c->s, verb, argc, name.len);
-	return err == KVR_OK ? put_name_parts(c, &name) : err;
+	char *at = name_parts(kvr_resp_verb(text, verb, argc, name.len), &name);
+	memcpy(at, "\r\n", 2);
+	return kvr_stream_copy(&c->s, text, (size_t)(at + 2 - text));
 }
 
 enum kvr_err

@@ -151,10 +151,10 @@ line_of(char *to, char kind, uint64_t n)
 {
 	char digits[20];
 	size_t len = 0;
-	do
-		digits[len++] = (char)('0' + n % 10);
-	while ((n /= 10) > 0);
 	*to++ = kind;
+	for (; n >= 10; n /= 10)
+		digits[len++] = (char)('0' + n % 10);
+	*to++ = (char)('0' + n);
 	while (len > 0)
 		*to++ = digits[--len];
 	*to++ = '\r';
@@ -163,6 +163,7 @@ line_of(char *to, char kind, uint64_t n)
 }
 
 enum { LINE_MAX_LEN = 23, VERB_MAX = 16 };
+_Static_assert(3 * LINE_MAX_LEN + VERB_MAX + 2 <= KVR_RESP_VERB, "room for a verb");
 
 static enum kvr_err
 put_count(struct kvr_sock *s, char kind, uint64_t n)
@@ -200,18 +201,14 @@ kvr_resp_put_number(struct kvr_sock *s, uint64_t number)
 	return kvr_resp_put(s, text + 1, (size_t)(end - text) - 3);
 }
 
-enum kvr_err
-kvr_resp_put_verb(struct kvr_sock *s, const char *verb, uint32_t argc, uint64_t next_len)
+char *
+kvr_resp_verb(char *to, const char *verb, uint32_t argc, uint64_t next_len)
 {
-	char head[3 * LINE_MAX_LEN + VERB_MAX + 2];
 	size_t len = strlen(verb);
 	KVR_CHECK(len <= VERB_MAX);
-	char *at = line_of(head, '*', argc);
-	at = line_of(at, '$', len);
-	memcpy(at, verb, len);
-	at += len;
-	*at++ = '\r';
-	*at++ = '\n';
-	at = line_of(at, '$', next_len);
-	return kvr_stream_copy(s, head, (size_t)(at - head));
+	to = line_of(to, '*', argc);
+	to = line_of(to, '$', len);
+	memcpy(to, verb, len);
+	memcpy(to + len, "\r\n", 2);
+	return line_of(to + len + 2, '$', next_len);
 }

@@ -55,11 +55,14 @@ KVR_MUST_USE enum kvr_err kvr_resp_bulk_end(struct kvr_sock *s);
 /* Heads of a command with argc parts, and of one part of len bytes; the part itself follows. */
 KVR_MUST_USE enum kvr_err kvr_resp_put_array(struct kvr_sock *s, uint32_t argc);
 KVR_MUST_USE enum kvr_err kvr_resp_put_head(struct kvr_sock *s, uint64_t len);
-/* A command's name, of at most 16 bytes, and the head of what follows it, in one go. */
-KVR_MUST_USE enum kvr_err kvr_resp_put_verb(
-    struct kvr_sock *s, const char *verb, uint32_t argc, uint64_t next_len);
 /* A whole part: head, bytes, CR LF. */
 KVR_MUST_USE enum kvr_err kvr_resp_put(struct kvr_sock *s, const void *at, size_t len);
 KVR_MUST_USE enum kvr_err kvr_resp_put_number(struct kvr_sock *s, uint64_t number);
+/*
+ * A command's name, of at most 16 bytes, and the head of what follows it, for a caller who puts a
+ * request together before he writes it. Answers its end; it takes at most KVR_RESP_VERB bytes.
+ */
+char *kvr_resp_verb(char *to, const char *verb, uint32_t argc, uint64_t next_len);
+#define KVR_RESP_VERB 96U
 
 #endif

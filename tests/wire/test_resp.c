@@ -99,17 +99,29 @@ START_TEST(commands_are_written_part_by_part)
 	ck_assert_int_eq(kvr_resp_put(&s, "SET", 3), KVR_OK);
 	ck_assert_int_eq(kvr_resp_put(&s, "", 0), KVR_OK);
 	ck_assert_int_eq(kvr_resp_put_number(&s, UINT64_MAX), KVR_OK);
-	ck_assert_int_eq(kvr_resp_put_verb(&s, "EXISTS", 2, 10), KVR_OK);
 	ck_assert_int_eq(kvr_resp_put_number(&s, 0), KVR_OK);
 	ck_assert_int_eq(kvr_stream_flush(&s), KVR_OK);
 	ssize_t n = read(pair[1], got, sizeof(got));
 	static const char want[] = "*3\r\n$3\r\nSET\r\n$0\r\n\r\n$20\r\n18446744073709551615\r\n"
-	                           "*2\r\n$6\r\nEXISTS\r\n$10\r\n"
 	                           "$1\r\n0\r\n";
 	ck_assert_int_eq(n, sizeof(want) - 1);
 	ck_assert_mem_eq(got, want, sizeof(want) - 1);
 	kvr_stream_hang_up(&s);
 	close(pair[1]);
+}
+END_TEST
+
+START_TEST(a_verb_takes_no_more_room_than_it_says)
+{
+	char got[KVR_RESP_VERB + 1];
+	memset(got, '#', sizeof(got));
+	static const char want[] = "*2\r\n$6\r\nEXISTS\r\n$10\r\n#";
+	char *end = kvr_resp_verb(got, "EXISTS", 2, 10);
+	ck_assert_int_eq(end - got, sizeof(want) - 2);
+	ck_assert_mem_eq(got, want, sizeof(want) - 1);
+	end = kvr_resp_verb(got, "0123456789abcdef", UINT32_MAX, UINT64_MAX);
+	ck_assert(end <= got + KVR_RESP_VERB);
+	ck_assert_int_eq(got[KVR_RESP_VERB], '#');
 }
 END_TEST
 
@@ -165,4 +177,5 @@ START_TEST(control_replies_are_words)
 END_TEST
 
 KVR_CHECK_MAIN("wire.resp", replies_are_what_their_first_line_says, what_is_not_a_reply_is_refused,
-    error_replies_cost_what_they_mean, commands_are_written_part_by_part, control_replies_are_words)
+    error_replies_cost_what_they_mean, commands_are_written_part_by_part,
+    a_verb_takes_no_more_room_than_it_says, control_replies_are_words)
