@@ -100,10 +100,11 @@ _Static_assert(sizeof(struct kvr_tier_config) == 120, "no padding: it is read fr
 enum { PUMP_MAX = KVR_FX_MAX - 10 };
 _Static_assert(KVR_LANES_MAX + 4 <= PUMP_MAX, "a handler leaves room for the pump");
 
+/* What every part changes. Configuration and health are named by who changes them: it is rare. */
 static inline void
 kvr_tier_touch(struct tier *me, struct kvr_out *out)
 {
-	kvr_touch(out, me, offsetof(struct tier, lane));
+	kvr_touch(out, me, offsetof(struct tier, config));
 }
 
 static inline bool
@@ -151,10 +152,10 @@ void kvr_tier_ping(struct tier *, const struct kvr_event *, struct kvr_out *);
 /* tier_health.c */
 void kvr_tier_health_start(struct tier *, const struct kvr_event *, struct kvr_out *);
 void kvr_tier_health_check(struct tier *, const struct kvr_event *, struct kvr_out *);
-void kvr_tier_health_note(struct tier *, const struct part *, int32_t err);
-void kvr_tier_health_heard(struct tier *, const struct lane *, int32_t err);
+void kvr_tier_health_note(struct tier *, struct kvr_out *, const struct part *, int32_t err);
+void kvr_tier_health_heard(struct tier *, struct kvr_out *, const struct lane *, int32_t err);
 void kvr_tier_health_up(struct tier *, const struct kvr_event *, struct kvr_out *);
-void kvr_tier_health_lost(struct tier *, const struct lane *);
+void kvr_tier_health_lost(struct tier *, struct kvr_out *, const struct lane *);
 
 /* What others hear: behind either gate it is the same. */
 static inline uint32_t

@@ -50,6 +50,7 @@ start(void *self, const struct kvr_event *ev, struct kvr_out *out)
 
 	KVR_CHECK(ev->rows != NULL && ev->msg.n_rows == KVR_CONFIG_ROWS(struct kvr_tier_config));
 	kvr_tier_touch(me, out);
+	kvr_touch(out, config, sizeof(*config));
 	memcpy(config, ev->rows, sizeof(*config));
 	KVR_CHECK(config->size == sizeof(*config) && config->tier < KVR_TIERS_MAX);
 	KVR_CHECK(config->n_links > 0 && config->n_links <= KVR_LANES_MAX);
@@ -194,6 +195,7 @@ config(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	uint64_t value = ev->msg.CONFIG.value;
 
 	kvr_tier_touch(me, out);
+	kvr_touch(out, c, sizeof(*c));
 	switch ((enum kvr_setting)ev->msg.CONFIG.what) {
 	case KVR_SET_FAULTS:
 		c->faults = (uint32_t)value;

@@ -91,7 +91,7 @@ answer(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct 
 	stat.PART_STAT.took_us = ev->msg.PART_DONE.took_us;
 	stat.PART_STAT.bytes = t->bytes;
 	stat.PART_STAT.waited_us = kvr_tier_waited(ev->now_ns, p, ev->msg.PART_DONE.took_us);
-	kvr_tier_health_note(me, p, stat.PART_STAT.err);
+	kvr_tier_health_note(me, out, p, stat.PART_STAT.err);
 	memset(p, 0, sizeof(*p));
 	if (t->n_bad > 0)
 		kvr_tier_count(me, out, KVR_COUNT_VERIFY_FAILED, t->n_bad);

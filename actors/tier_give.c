@@ -46,7 +46,7 @@ kvr_tier_drop(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, 
 
 	kvr_tier_unlink(me, out, p);
 	if (err == KVR_E_TIMEOUT)
-		kvr_tier_health_note(me, p, err);
+		kvr_tier_health_note(me, out, p, err);
 	memset(p, 0, sizeof(*p));
 	kvr_send(out, KVR_ID_ROUTER, &done);
 	kvr_send(out, KVR_ID_METRICS, &stat);

@@ -24,7 +24,8 @@ kvr_tier_health_start(struct tier *me, const struct kvr_event *ev, struct kvr_ou
 
 /* A part of a get is answered. An operation of many parts fails once. */
 void
-kvr_tier_health_note(struct tier *me, const struct part *p, int32_t err)
+kvr_tier_health_note(
+    struct tier *me, struct kvr_out *out, const struct part *p, int32_t err)
 {
 	struct tier_health *h = &me->health;
 	bool failed = err == KVR_E_TIMEOUT || kvr_err_blame(err) >= KVR_BLAME_LANE;
@@ -32,6 +33,7 @@ kvr_tier_health_note(struct tier *me, const struct part *p, int32_t err)
 	if (me->config.health_ns == 0 || p->verb != KVR_VERB_GET || !failed || h->shut ||
 	    p->op == h->last_op)
 		return;
+	kvr_touch(out, h, sizeof(*h));
 	h->last_op = p->op;
 	h->last_err = err;
 	h->failures++;
@@ -61,6 +63,7 @@ ask(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, uint32_t w
 	if (lane == NULL)
 		return false;
 	kvr_touch(out, lane, sizeof(*lane));
+	kvr_touch(out, &me->health, sizeof(me->health));
 	lane->ping_ns = ev->now_ns + me->config.health_ping_ns;
 	me->health.asking = what;
 	me->health.lane = (uint32_t)(lane - me->lane);
@@ -91,6 +94,7 @@ kvr_tier_health_check(struct tier *me, const struct kvr_event *ev, struct kvr_ou
 	uint32_t failures = h->failures;
 	bool asked = true;
 
+	kvr_touch(out, h, sizeof(*h));
 	h->failures = 0;
 	kvr_tier_health_start(me, ev, out);
 	if (me->state != KVR_TIER_UP)
@@ -117,12 +121,14 @@ code_of(int32_t err)
 }
 
 void
-kvr_tier_health_heard(struct tier *me, const struct lane *lane, int32_t err)
+kvr_tier_health_heard(
+    struct tier *me, struct kvr_out *out, const struct lane *lane, int32_t err)
 {
 	struct tier_health *h = &me->health;
 
 	if (h->asking == ASK_NONE || h->lane != (uint32_t)(lane - me->lane))
 		return;
+	kvr_touch(out, h, sizeof(*h));
 	h->code = code_of(err);
 	if (err == KVR_OK) {
 		/* What failed meanwhile belongs to what is over: it must not shut the gate again. */
@@ -147,8 +153,10 @@ kvr_tier_health_up(struct tier *me, const struct kvr_event *ev, struct kvr_out *
 
 /* The lane is dialled again: what it was asked is never answered. */
 void
-kvr_tier_health_lost(struct tier *me, const struct lane *lane)
+kvr_tier_health_lost(struct tier *me, struct kvr_out *out, const struct lane *lane)
 {
-	if (me->health.lane == (uint32_t)(lane - me->lane))
-		me->health.asking = ASK_NONE;
+	if (me->health.lane != (uint32_t)(lane - me->lane))
+		return;
+	kvr_touch(out, &me->health, sizeof(me->health));
+	me->health.asking = ASK_NONE;
 }

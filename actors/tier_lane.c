@@ -28,7 +28,7 @@ kvr_tier_dial(struct tier *me, struct kvr_out *out, struct lane *lane, bool prob
 	lane->state = KVR_LINK_DIALING;
 	lane->redial_ns = 0;
 	lane->ping_ns = 0;
-	kvr_tier_health_lost(me, lane);
+	kvr_tier_health_lost(me, out, lane);
 	kvr_send(out, link_id(me, lane),
 	    &(struct kvr_msg){ .type = KVR_MSG_DIAL, .DIAL.probe = probe });
 }
@@ -263,7 +263,7 @@ kvr_tier_link_state(struct tier *me, const struct kvr_event *ev, struct kvr_out 
 	KVR_CHECK(ev->msg.LINK_STATE.lane < me->config.n_links);
 	kvr_touch(out, lane, sizeof(*lane));
 	if (err != KVR_E_STUCK && lane->state == KVR_LINK_UP && !lane->stuck)
-		kvr_tier_health_heard(me, lane, err);
+		kvr_tier_health_heard(me, out, lane, err);
 	if (err == KVR_E_STUCK) {
 		stuck(me, ev, out, lane);
 	} else if (ev->msg.LINK_STATE.state == KVR_LINK_UP) {
