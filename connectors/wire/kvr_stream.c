@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kvr_stream.h"
+#include "kvr_stream_own.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -8,9 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/* At least this much is worth an iovec of its own; less is cheaper to copy. */
-enum { LEND_MIN = 1024 };
 
 static ssize_t
 plain_recv(struct kvr_sock *s, struct iovec *iov, int n, short *ret_events)
@@ -97,8 +94,8 @@ kvr_stream_wait(int fd, short events, uint64_t until_ns, struct kvr_kick *kick)
 	}
 }
 
-static enum kvr_err
-wait_ready(struct kvr_sock *s, short events)
+enum kvr_err
+kvr_stream_ready(struct kvr_sock *s, short events)
 {
 	uint64_t own_ns = s->patience_ns > 0 ? kvr_now_ns() + s->patience_ns : s->until_ns;
 	enum kvr_err err = kvr_stream_wait(s->fd, events, KVR_MIN(own_ns, s->until_ns), s->kick);
@@ -108,12 +105,8 @@ wait_ready(struct kvr_sock *s, short events)
 	return err == KVR_OK ? KVR_OK : kvr_stream_fail(s, err, "%s", kvr_err_text(err));
 }
 
-/*
- * Before every call on the socket, not only before a wait: a server that never lets the socket
- * run dry would otherwise carry the stream past its deadline.
- */
-static enum kvr_err
-check(struct kvr_sock *s)
+enum kvr_err
+kvr_stream_check(struct kvr_sock *s)
 {
 	enum kvr_err err = KVR_OK;
 	if (s->err != KVR_OK)
@@ -131,14 +124,14 @@ kvr_stream_begin(struct kvr_sock *s, uint64_t until_ns, uint32_t fill_max)
 	s->until_ns = until_ns;
 	s->fill_max = KVR_MIN(fill_max, KVR_STREAM_IN);
 	s->brisk = false;
-	return check(s);
+	return kvr_stream_check(s);
 }
 
-/* *ret_n 0: nothing has arrived yet. */
-static enum kvr_err
-try_recv(struct kvr_sock *s, struct iovec *iov, int n_iov, size_t *ret_n, short *ret_events)
+enum kvr_err
+kvr_stream_try_recv(
+    struct kvr_sock *s, struct iovec *iov, int n_iov, size_t *ret_n, short *ret_events)
 {
-	enum kvr_err err = check(s);
+	enum kvr_err err = kvr_stream_check(s);
 	if (err != KVR_OK)
 		return err;
 	ssize_t n = s->ops->recv(s, iov, n_iov, ret_events);
@@ -171,7 +164,7 @@ look_again(struct kvr_sock *s, struct iovec *iov, int n_iov, size_t *ret_n)
 		return KVR_OK;
 	}
 	do {
-		err = try_recv(s, iov, n_iov, ret_n, &events);
+		err = kvr_stream_try_recv(s, iov, n_iov, ret_n, &events);
 		if (err != KVR_OK || *ret_n > 0) {
 			s->look_failed /= 2;
 			return err;
@@ -187,147 +180,24 @@ recv_some(struct kvr_sock *s, struct iovec *iov, int n_iov, size_t *ret_n)
 {
 	for (;;) {
 		short events = POLLIN;
-		enum kvr_err err = try_recv(s, iov, n_iov, ret_n, &events);
+		enum kvr_err err = kvr_stream_try_recv(s, iov, n_iov, ret_n, &events);
 		if (err == KVR_OK && *ret_n == 0 && s->brisk)
 			err = look_again(s, iov, n_iov, ret_n);
 		if (err != KVR_OK || *ret_n > 0)
 			return err;
-		if ((err = wait_ready(s, events)) != KVR_OK)
+		if ((err = kvr_stream_ready(s, events)) != KVR_OK)
 			return err;
 	}
 }
 
-static void
-compact(struct kvr_sock *s)
+void
+kvr_stream_compact(struct kvr_sock *s)
 {
 	if (s->in_at == 0)
 		return;
 	memmove(s->in, s->in + s->in_at, s->in_end - s->in_at);
 	s->in_end -= s->in_at;
 	s->in_at = 0;
-}
-
-/* A write is stuck: what arrives is taken in, or two full sockets would wait for each other. */
-static enum kvr_err
-wait_writable(struct kvr_sock *s, short events)
-{
-	compact(s);
-	size_t room = KVR_STREAM_IN - s->in_end;
-	enum kvr_err err = wait_ready(s, (short)(events | (room > 0 ? POLLIN : 0)));
-	if (err != KVR_OK || room == 0)
-		return err;
-	struct iovec iov = { s->in + s->in_end, room };
-	size_t n = 0;
-	err = try_recv(s, &iov, 1, &n, &events);
-	s->in_end += (uint32_t)n;
-	return err;
-}
-
-/* The part of iov[0..n) from skip on, of at most KVR_STREAM_PIECE bytes. */
-static int
-piece(const struct iovec *iov, uint32_t n, size_t skip, struct iovec *ret)
-{
-	size_t room = KVR_STREAM_PIECE;
-	int count = 0;
-	for (uint32_t i = 0; i < n && room > 0; i++) {
-		if (skip >= iov[i].iov_len) {
-			skip -= iov[i].iov_len;
-			continue;
-		}
-		size_t len = KVR_MIN(iov[i].iov_len - skip, room);
-		ret[count++] = (struct iovec){ (uint8_t *)iov[i].iov_base + skip, len };
-		room -= len;
-		skip = 0;
-	}
-	return count;
-}
-
-enum kvr_err
-kvr_stream_flush(struct kvr_sock *s)
-{
-	struct iovec iov[KVR_STREAM_IOV];
-	uint32_t first = 0;
-	size_t skip = 0;
-	while (s->out_bytes > 0) {
-		short events = POLLOUT;
-		enum kvr_err err = check(s);
-		if (err != KVR_OK)
-			return err;
-		int count = piece(s->iov + first, s->n_iov - first, skip, iov);
-		ssize_t n = s->ops->send(s, iov, count, &events);
-		int cause = n < 0 ? errno : 0; /* the wait receives, and has an errno of its own */
-		if (cause == EAGAIN && (err = wait_writable(s, events)) != KVR_OK)
-			return err;
-		if (cause != 0 && cause != EAGAIN && cause != EINTR)
-			return kvr_stream_fail(s, KVR_E_DOWN, "send failed: %s", strerror(cause));
-		if (n <= 0)
-			continue;
-		s->moved += (uint64_t)n;
-		s->out_bytes -= (uint64_t)n;
-		skip += (size_t)n;
-		while (first < s->n_iov && skip >= s->iov[first].iov_len)
-			skip -= s->iov[first++].iov_len;
-	}
-	s->out_len = s->n_iov = 0;
-	return s->err;
-}
-
-static enum kvr_err
-add(struct kvr_sock *s, const void *at, size_t len)
-{
-	struct iovec *last = s->n_iov > 0 ? &s->iov[s->n_iov - 1] : NULL;
-	if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == at)
-		last->iov_len += len;
-	else
-		s->iov[s->n_iov++] = (struct iovec){ (void *)(uintptr_t)at, len };
-	s->out_bytes += len;
-	if (s->out_bytes < KVR_STREAM_PIECE && s->n_iov < KVR_STREAM_IOV)
-		return KVR_OK;
-	return kvr_stream_flush(s);
-}
-
-/* What fits and follows on: most of a request that is written word by word. */
-static bool
-append(struct kvr_sock *s, const void *at, size_t len)
-{
-	struct iovec *last = s->n_iov > 0 ? &s->iov[s->n_iov - 1] : NULL;
-	uint8_t *to = s->out + s->out_len;
-	if (s->err != KVR_OK || last == NULL || len >= KVR_STREAM_OUT - s->out_len ||
-	    len >= KVR_STREAM_PIECE - s->out_bytes ||
-	    (uint8_t *)last->iov_base + last->iov_len != to)
-		return false;
-	memcpy(to, at, len);
-	s->out_len += (uint32_t)len;
-	s->out_bytes += len;
-	last->iov_len += len;
-	return true;
-}
-
-enum kvr_err
-kvr_stream_copy(struct kvr_sock *s, const void *at, size_t len)
-{
-	const uint8_t *from = at;
-	if (append(s, at, len))
-		return KVR_OK;
-	while (len > 0 && s->err == KVR_OK) {
-		size_t n = KVR_MIN(len, KVR_STREAM_OUT - s->out_len);
-		uint8_t *to = s->out + s->out_len;
-		memcpy(to, from, n);
-		s->out_len += (uint32_t)n;
-		from += n;
-		len -= n;
-		if (add(s, to, n) == KVR_OK && s->out_len == KVR_STREAM_OUT)
-			(void)!kvr_stream_flush(s);
-	}
-	return s->err;
-}
-
-enum kvr_err
-kvr_stream_lend(struct kvr_sock *s, const void *at, size_t len)
-{
-	if (len < LEND_MIN || s->err != KVR_OK)
-		return kvr_stream_copy(s, at, len);
-	return add(s, at, len);
 }
 
 size_t
@@ -342,7 +212,7 @@ fill(struct kvr_sock *s)
 	if (s->in_at == s->in_end)
 		s->in_at = s->in_end = 0;
 	else if (s->in_end == KVR_STREAM_IN)
-		compact(s);
+		kvr_stream_compact(s);
 	if (s->in_end == KVR_STREAM_IN)
 		return kvr_stream_fail(
 		    s, KVR_E_PROTO, "a reply line of more than %u bytes", KVR_STREAM_IN);

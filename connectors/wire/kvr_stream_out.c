@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The writing half of a stream: small bytes and payload are gathered, and leave in pieces. */
+#include "kvr_stream_own.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+/* At least this much is worth an iovec of its own; less is cheaper to copy. */
+enum { LEND_MIN = 1024 };
+
+/* A write is stuck: what arrives is taken in, or two full sockets would wait for each other. */
+static enum kvr_err
+wait_writable(struct kvr_sock *s, short events)
+{
+	kvr_stream_compact(s);
+	size_t room = KVR_STREAM_IN - s->in_end;
+	enum kvr_err err = kvr_stream_ready(s, (short)(events | (room > 0 ? POLLIN : 0)));
+	if (err != KVR_OK || room == 0)
+		return err;
+	struct iovec iov = { s->in + s->in_end, room };
+	size_t n = 0;
+	err = kvr_stream_try_recv(s, &iov, 1, &n, &events);
+	s->in_end += (uint32_t)n;
+	return err;
+}
+
+/* The part of iov[0..n) from skip on, of at most KVR_STREAM_PIECE bytes. */
+static int
+piece(const struct iovec *iov, uint32_t n, size_t skip, struct iovec *ret)
+{
+	size_t room = KVR_STREAM_PIECE;
+	int count = 0;
+	for (uint32_t i = 0; i < n && room > 0; i++) {
+		if (skip >= iov[i].iov_len) {
+			skip -= iov[i].iov_len;
+			continue;
+		}
+		size_t len = KVR_MIN(iov[i].iov_len - skip, room);
+		ret[count++] = (struct iovec){ (uint8_t *)iov[i].iov_base + skip, len };
+		room -= len;
+		skip = 0;
+	}
+	return count;
+}
+
+enum kvr_err
+kvr_stream_flush(struct kvr_sock *s)
+{
+	struct iovec iov[KVR_STREAM_IOV];
+	uint32_t first = 0;
+	size_t skip = 0;
+	while (s->out_bytes > 0) {
+		short events = POLLOUT;
+		enum kvr_err err = kvr_stream_check(s);
+		if (err != KVR_OK)
+			return err;
+		int count = piece(s->iov + first, s->n_iov - first, skip, iov);
+		ssize_t n = s->ops->send(s, iov, count, &events);
+		int cause = n < 0 ? errno : 0; /* the wait receives, and has an errno of its own */
+		if (cause == EAGAIN && (err = wait_writable(s, events)) != KVR_OK)
+			return err;
+		if (cause != 0 && cause != EAGAIN && cause != EINTR)
+			return kvr_stream_fail(s, KVR_E_DOWN, "send failed: %s", strerror(cause));
+		if (n <= 0)
+			continue;
+		s->moved += (uint64_t)n;
+		s->out_bytes -= (uint64_t)n;
+		skip += (size_t)n;
+		while (first < s->n_iov && skip >= s->iov[first].iov_len)
+			skip -= s->iov[first++].iov_len;
+	}
+	s->out_len = s->n_iov = 0;
+	return s->err;
+}
+
+static enum kvr_err
+add(struct kvr_sock *s, const void *at, size_t len)
+{
+	struct iovec *last = s->n_iov > 0 ? &s->iov[s->n_iov - 1] : NULL;
+	if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == at)
+		last->iov_len += len;
+	else
+		s->iov[s->n_iov++] = (struct iovec){ (void *)(uintptr_t)at, len };
+	s->out_bytes += len;
+	if (s->out_bytes < KVR_STREAM_PIECE && s->n_iov < KVR_STREAM_IOV)
+		return KVR_OK;
+	return kvr_stream_flush(s);
+}
+
+/* What fits and follows on: most of a request that is written word by word. */
+static bool
+append(struct kvr_sock *s, const void *at, size_t len)
+{
+	struct iovec *last = s->n_iov > 0 ? &s->iov[s->n_iov - 1] : NULL;
+	uint8_t *to = s->out + s->out_len;
+	if (s->err != KVR_OK || last == NULL || len >= KVR_STREAM_OUT - s->out_len ||
+	    len >= KVR_STREAM_PIECE - s->out_bytes ||
+	    (uint8_t *)last->iov_base + last->iov_len != to)
+		return false;
+	memcpy(to, at, len);
+	s->out_len += (uint32_t)len;
+	s->out_bytes += len;
+	last->iov_len += len;
+	return true;
+}
+
+enum kvr_err
+kvr_stream_copy(struct kvr_sock *s, const void *at, size_t len)
+{
+	const uint8_t *from = at;
+	if (append(s, at, len))
+		return KVR_OK;
+	while (len > 0 && s->err == KVR_OK) {
+		size_t n = KVR_MIN(len, KVR_STREAM_OUT - s->out_len);
+		uint8_t *to = s->out + s->out_len;
+		memcpy(to, from, n);
+		s->out_len += (uint32_t)n;
+		from += n;
+		len -= n;
+		if (add(s, to, n) == KVR_OK && s->out_len == KVR_STREAM_OUT)
+			(void)!kvr_stream_flush(s);
+	}
+	return s->err;
+}
+
+enum kvr_err
+kvr_stream_lend(struct kvr_sock *s, const void *at, size_t len)
+{
+	if (len < LEND_MIN || s->err != KVR_OK)
+		return kvr_stream_copy(s, at, len);
+	return add(s, at, len);
+}
