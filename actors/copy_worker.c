@@ -258,7 +258,7 @@ kvr_copy_start(const struct kvr_work *work, struct kvr_words *words, struct kvr_
 	w->words = words;
 	snprintf(name, sizeof(name), "%s.copy", work->instance);
 	/* All that the transfer actor gives out at a time, and the STOP. */
-	if (kvr_mailbox_open(name, KVR_WAYS * KVR_COPY_PLACES + 1, NULL, NULL, &w->mailbox) !=
+	if (kvr_mailbox_open(name, (int)SIDES * (int)KVR_WAYS * KVR_COPY_PLACES + 1, NULL, NULL, &w->mailbox) !=
 	    KVR_OK) {
 		copy_free(w);
 		return KVR_E_NOMEM;
@@ -272,12 +272,15 @@ kvr_copy_start(const struct kvr_work *work, struct kvr_words *words, struct kvr_
 	return KVR_OK;
 }
 
-void
-kvr_copy_join(struct kvr_copy_worker *take)
+enum kvr_err
+kvr_copy_join(struct kvr_copy_worker *take, uint64_t until_ns)
 {
 	const struct kvr_msg stop = { .type = KVR_MSG_STOP };
 
 	KVR_CHECK(kvr_mailbox_post(take->mailbox, &stop) == KVR_OK);
-	KVR_CHECK(kvr_thread_join(take->thread, UINT64_MAX) == KVR_OK);
-	copy_free(take);
+	enum kvr_err err = kvr_thread_join(take->thread, until_ns);
+
+	if (err == KVR_OK)
+		copy_free(take);
+	return err;
 }

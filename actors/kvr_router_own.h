@@ -93,7 +93,7 @@ struct op {
 	/* A phase that was broken off to write what was kept, and where it goes on afterwards. */
 	uint8_t  rest_phase, rest_tier, rest_tiers;
 	uint8_t  only; /* tier + 1 that alone is asked, as background work; 0: all */
-	uint8_t  spare;
+	uint8_t  hung; /* its device's copies outlived the grace, and have their last chance */
 	uint32_t rest_cursor;
 	uint32_t kept; /* staging slots that its keys hold */
 };

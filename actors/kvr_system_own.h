@@ -37,6 +37,7 @@ struct kvr_system {
 	struct kvr_stats  *stats; /* in the page */
 	struct kvr_hand   *serde[KVR_SERDE_MAX];
 	struct kvr_copy_worker *copy;
+	bool copy_stuck; /* its driver hangs: it was told to end and did not */
 	struct kvr_words   device_words;
 	uint32_t           n_tiers;
 	bool               left;    /* kvr_system_leave was called */

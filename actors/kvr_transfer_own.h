@@ -14,11 +14,12 @@
 #define TRANSFER_MAGIC KVR_MAGIC('C', 'O', 'P', 'Y')
 
 /*
- * Hands work on payloads: the copy worker, which has two, one for each way, and the serde workers.
- * The ways know nothing of each other: a get never waits for the copies of puts.
+ * Hands work on payloads: the copy worker, which has one for each way and memory, and the serde workers.
+ * They know nothing of each other: a get never waits for the copies of puts, and the host's memory
+ * never for a device that hangs.
  */
-enum { HAND_IN, HAND_OUT, HAND_SERDE, HANDS = HAND_SERDE + KVR_SERDE_MAX };
-enum { LIST_IN, LIST_OUT, LIST_SERDE, LISTS };
+enum { HAND_IN, HAND_OUT, HAND_DEVICE_IN, HAND_DEVICE_OUT, HAND_SERDE, HANDS = HAND_SERDE + KVR_SERDE_MAX };
+enum { LIST_IN, LIST_OUT, LIST_DEVICE_IN, LIST_DEVICE_OUT, LIST_SERDE, LISTS }; /* those of copies: for that hand */
 /* In a serde worker: one runs, one waits. What waits there cannot be called back. */
 enum { SERDE_PLACES = 2 };
 enum place { PLACE_FREE, PLACE_QUEUED, PLACE_HAND };
@@ -46,16 +47,17 @@ struct transfer {
 	uint32_t lost; /* the device: nothing is copied from or to it any more */
 	uint32_t spare32;
 	uint64_t budget, bytes[HAND_SERDE]; /* in each way of the copy worker: at most, and now */
-	uint64_t spare[2];
+	uint64_t spare[6];
 	struct job job[KVR_PARTS_MAX];
 };
-_Static_assert(offsetof(struct transfer, job) == 128, "whole lines, no padding");
+_Static_assert(offsetof(struct transfer, job) == 192, "whole lines, no padding");
 
 /* A job's end leaves room for CONTINUE and STOPPED. */
 enum { PUMP_MAX = KVR_FX_MAX - 4 };
 
 /* transfer_queue.c */
 uint64_t kvr_transfer_bytes(const struct job *); /* of a COPY */
+bool     kvr_transfer_is_for_device(const struct job *);
 void kvr_transfer_enqueue(struct transfer *, struct kvr_out *, struct job *);
 void kvr_transfer_drop(struct transfer *, struct kvr_out *, struct job *, int32_t err);
 void kvr_transfer_answer(struct kvr_out *, struct job *, int32_t err, uint32_t took_us);

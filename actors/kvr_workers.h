@@ -70,8 +70,11 @@ enum { KVR_COPY_PLACES = 4 }; /* parts in there at a time, each way */
 struct kvr_copy_worker;
 KVR_MUST_USE enum kvr_err kvr_copy_start(const struct kvr_work *, struct kvr_words *words,
     struct kvr_copy_worker **ret);
-/* The same. */
-void kvr_copy_join(struct kvr_copy_worker *take);
+/*
+ * Once: ends after what is in there. TIMEOUT: the device's driver hangs, and so the thread, and what
+ * it may reach, has to stay.
+ */
+KVR_MUST_USE enum kvr_err kvr_copy_join(struct kvr_copy_worker *take, uint64_t until_ns);
 
 /* The codecs of the serde pool; kvr_codec.c is the only file that sees zstd. */
 /* As they stand in sealed values. */

@@ -6,6 +6,12 @@
  */
 #include "kvr_router_own.h"
 
+/*
+ * How long copies of a device may outlive the grace. What is begun cannot be called back there, and none
+ * takes so long: it waits for an event that does not come, or its driver hangs.
+ */
+static const uint64_t hang_ns = KVR_MS(100);
+
 static bool
 is_read(const struct op *op)
 {
@@ -188,7 +194,8 @@ static void
 answered(struct step *s, uint32_t slot)
 {
 	struct op *op = op_of(s, slot);
-	bool early = (op->flags & KVR_OPF_EARLY) != 0;
+	/* Two completions also where a device hangs: the memory is not the caller's yet. */
+	bool early = (op->flags & KVR_OPF_EARLY) != 0 || (op->hung && !is_quiet(s->me, slot));
 
 	leave_parts(s, slot);
 	complete(s, op, early ? 0 : KVR_DONEB_QUIET);
@@ -360,6 +367,22 @@ kvr_router_eased(struct step *s, uint32_t slot)
 	s->room--;
 }
 
+/* False: its copies get some more time. */
+static bool
+hangs(struct step *s, uint32_t slot)
+{
+	struct op *op = op_of(s, slot);
+
+	if (op->hung) {
+		op->ending = KVR_E_STUCK;
+		return true;
+	}
+	op->hung = 1;
+	kvr_later(s->out, slot, op->gen, s->ev->now_ns + hang_ns);
+	s->room--;
+	return false;
+}
+
 /* The deadline, or the grace after it: whoever can be answered without their memory is. */
 void
 kvr_router_timer(struct step *s)
@@ -375,8 +398,9 @@ kvr_router_timer(struct step *s)
 		kvr_router_end(s, slot, KVR_E_TIMEOUT);
 		return;
 	}
-	if (!may_answer(s->me, slot))
-		return; /* a worker still touches the caller's memory: its return answers */
+	/* A worker still touches the caller's memory: its return answers. A device may never return. */
+	if (!may_answer(s->me, slot) && ((op->flags & KVR_OPF_DEVICE) == 0 || !hangs(s, slot)))
+		return;
 	struct op *mine = op_of(s, slot);
 
 	KVR_CHECK(slot_of_op(s, mine) == slot);

@@ -98,7 +98,7 @@ static const struct kvr_field field[] = {
 	KVR_FS(struct router, op, early, NUM),
 	KVR_FS(struct router, op, skipped, ERR),
 	KVR_FS(struct router, op, only, NUM),
-	KVR_FS(struct router, op, spare, SPARE),
+	KVR_FS(struct router, op, hung, NUM),
 	KVR_FS(struct router, op, rest_phase, NUM),
 	KVR_FS(struct router, op, rest_tier, NUM),
 	KVR_FS(struct router, op, rest_tiers, NUM),

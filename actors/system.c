@@ -6,9 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void
-stop_threads(struct kvr_system *sys)
+/* How many do not end by then: only a driver can hang. */
+static uint32_t
+stop_threads(struct kvr_system *sys, uint64_t until_ns)
 {
+	uint32_t stuck = 0;
+
 	if (sys->domain != NULL)
 		kvr_domain_stop(sys->domain);
 	for (uint32_t i = 0; i < KVR_SERDE_MAX; i++) {
@@ -16,9 +19,14 @@ stop_threads(struct kvr_system *sys)
 			kvr_hand_join(sys->serde[i]);
 		sys->serde[i] = NULL;
 	}
-	if (sys->copy != NULL)
-		kvr_copy_join(sys->copy);
-	sys->copy = NULL;
+	if (sys->copy != NULL && !sys->copy_stuck) {
+		sys->copy_stuck = kvr_copy_join(sys->copy, until_ns) != KVR_OK;
+		if (!sys->copy_stuck)
+			sys->copy = NULL;
+		else
+			stuck++;
+	}
+	return stuck;
 }
 
 static enum kvr_err
@@ -162,9 +170,7 @@ kvr_system_join(struct kvr_system *sys, uint64_t until_ns)
 	hang_up_lanes(sys);
 	for (uint32_t t = 0; t < sys->n_tiers; t++)
 		stuck += kvr_system_tier_join(sys, t, until_ns);
-	if (stuck == 0)
-		stop_threads(sys);
-	return stuck;
+	return stuck == 0 ? stop_threads(sys, until_ns) : stuck;
 }
 
 void
@@ -182,8 +188,9 @@ kvr_system_leave(struct kvr_system *take)
 }
 
 /*
- * With a lane stuck below its store, everything it may still reach stays: its store, the domain it
- * answers to, the ledger whose rows it writes. The facade keeps the ledger then.
+ * With a lane stuck below its store, or the copy worker below its driver, everything that may still be
+ * reached stays: the store, the domain that is answered to, the ledger whose rows are written. The
+ * facade keeps the ledger then.
  */
 void
 kvr_system_free(struct kvr_system *take)
@@ -196,7 +203,8 @@ kvr_system_free(struct kvr_system *take)
 				return;
 		}
 	}
-	stop_threads(take);
+	if (take->copy_stuck || stop_threads(take, UINT64_MAX) > 0)
+		return;
 	for (uint32_t t = 0; t < take->n_tiers; t++)
 		kvr_system_tier_close(take, t);
 	if (take->domain != NULL)

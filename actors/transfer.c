@@ -45,6 +45,19 @@ job_of(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 	return &me->job[slot];
 }
 
+_Static_assert((int)HAND_IN == (int)LIST_IN && (int)HAND_DEVICE_OUT == (int)LIST_DEVICE_OUT,
+    "a list of copies is for the hand of its number");
+
+static uint8_t
+list_of(const struct job *j, bool out)
+{
+	if (j->type != KVR_MSG_COPY)
+		return LIST_SERDE;
+	if (kvr_transfer_is_for_device(j))
+		return out ? LIST_DEVICE_OUT : LIST_DEVICE_IN;
+	return out ? LIST_OUT : LIST_IN;
+}
+
 static void
 take_in(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -57,8 +70,8 @@ take_in(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 	j->rows = ev->msg.rows;
 	j->n_rows = ev->msg.n_rows;
 	j->type = (uint8_t)ev->msg.type;
-	j->list = j->type != KVR_MSG_COPY ? LIST_SERDE : ev->msg.COPY.to_caller ? LIST_OUT : LIST_IN;
 	memcpy(j->word, ev->msg.word, sizeof(j->word));
+	j->list = list_of(j, ev->msg.COPY.to_caller != 0);
 	kvr_transfer_enqueue(me, out, j);
 }
 

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-static bool
-is_for_device(const struct job *j)
+bool
+kvr_transfer_is_for_device(const struct job *j)
 {
 	struct kvr_msg msg;
 
@@ -109,10 +109,10 @@ way_is_open(const struct transfer *me, uint32_t way, const struct job *j)
 static uint32_t
 hand_for(const struct transfer *me, const struct job *j)
 {
-	uint32_t best = HAND_SERDE, way = j->list == LIST_IN ? (uint32_t)HAND_IN : (uint32_t)HAND_OUT;
+	uint32_t best = HAND_SERDE;
 
 	if (j->list != LIST_SERDE)
-		return way_is_open(me, way, j) ? way : (uint32_t)HANDS;
+		return way_is_open(me, j->list, j) ? j->list : (uint32_t)HANDS;
 	for (uint32_t i = 1; i < me->n_serde; i++) {
 		if (me->load[HAND_SERDE + i] < me->load[best])
 			best = HAND_SERDE + i;
@@ -150,7 +150,7 @@ refusal(const struct transfer *me, const struct kvr_event *ev, const struct job 
 {
 	if (closed)
 		return KVR_E_SHUTDOWN;
-	if (me->lost && is_for_device(j))
+	if (me->lost && kvr_transfer_is_for_device(j))
 		return KVR_E_DEVICE;
 	return j->deadline_ns != 0 && j->deadline_ns <= ev->now_ns ? KVR_E_TIMEOUT : KVR_OK;
 }

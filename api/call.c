@@ -213,6 +213,8 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 		kvr_batch_objects(k, c, quiet, n == 0);
 	if (n == 0)
 		kvr_pace_note(k, c, o);
+	if (quiet && n == 0 && c->places > 1)
+		kvr_notifier_unreserve(k, c->places - 1); /* there will be no second one */
 	if (quiet) {
 		atomic_fetch_sub(&k->n_flying, 1);
 		if (c->kind == KVR_PUT)

@@ -102,7 +102,7 @@ enum kvr_err {
 	KVR_E_STALE = -24,       /* the operation or object behind the handle is gone */
 	KVR_E_UNASKED = -25,     /* behind the first miss of a KVR_PREFIX operation */
 	KVR_E_UNFINISHED = -26,  /* it goes on */
-	KVR_E_STUCK = -27,       /* a worker hangs below the library: memory may still be touched */
+	KVR_E_STUCK = -27,       /* something hangs below the library: memory may still be touched */
 	KVR_E_CONFIG = -28,      /* the configuration is wrong */
 	KVR_E_TOO_SMALL = -29,   /* the caller's array is; nothing was consumed */
 	KVR_E_DEVICE = -30       /* a copy from or to the device failed: treat it as a miss */
@@ -554,7 +554,9 @@ struct kvr_opts {
 /*
  * Never blocks and does no I/O. KVR_OK: exactly one completion will come (two with KVR_EARLY),
  * whatever happens, kvr_close included. Until then the payload memory is lent to the library; from
- * then on the library does not touch it. Any other answer: no completion, nothing was kept. What
+ * then on the library does not touch it. A copy that a device has begun cannot be called back: where
+ * one is not over 100 ms behind the deadline, for the device hangs or ready is not reached, there
+ * are two as with KVR_EARLY: the first without KVR_DONE_QUIET, its keys STUCK. Any other answer: no completion, nothing was kept. What
  * befalls a single key (DOWN, LENGTH, SKIPPED_MLA, ...) is told by the completion, not here.
  *
  * opts NULL: all of it left zero. ret NULL without queue and callback: nobody will ask, the result

@@ -223,7 +223,8 @@ log_call(const struct kvr *k, const struct kvr_call *c, const struct order *o)
 static enum kvr_err
 submit(struct kvr *k, struct order *o, kvr_op *ret)
 {
-	uint32_t places = o->teller != KVR_TELL_CALLBACK ? 0 : (o->flags & KVR_EARLY) != 0 ? 2 : 1;
+	bool two = (o->flags & (KVR_EARLY | KVR_OPF_DEVICE)) != 0;
+	uint32_t places = o->teller != KVR_TELL_CALLBACK ? 0 : two ? 2 : 1;
 	struct kvr_call *c = NULL;
 	kvr_op before = ret == NULL ? 0 : *ret;
 	enum kvr_err err = kvr_call_take(k, &o->need, &c);
@@ -231,6 +232,7 @@ submit(struct kvr *k, struct order *o, kvr_op *ret)
 	if (err != KVR_OK)
 		return err;
 	fill_call(c, o);
+	c->places = places;
 	err = kvr_notifier_reserve(k, places);
 	if (err != KVR_OK) {
 		kvr_call_undo(k, c);

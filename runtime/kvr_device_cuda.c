@@ -106,10 +106,9 @@ failed(struct kvr_copier *c, enum kvr_way way, const char *call, cudaError_t rc,
 	(void)cudaGetLastError();
 	cudaError_t still = cudaStreamQuery(c->way[way].stream);
 
-	if (still != cudaSuccess && still != cudaErrorNotReady) {
-		(void)cudaGetLastError();
+	(void)cudaGetLastError();
+	if (still != cudaSuccess && still != cudaErrorNotReady)
 		c->lost = true;
-	}
 	return KVR_E_DEVICE;
 }
 
@@ -311,8 +310,10 @@ poll(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
 	KVR_CHECK(w->n > 0);
 	cudaError_t rc = cudaEventQuery(w->mark[w->first]);
 
-	if (rc == cudaErrorNotReady)
+	if (rc == cudaErrorNotReady) {
+		(void)cudaGetLastError(); /* it is kept like an error, and the next launch would answer it */
 		return KVR_E_UNFINISHED;
+	}
 	w->first = (w->first + 1) % KVR_MARKS_MAX;
 	w->n--;
 	return rc == cudaSuccess ? KVR_OK : failed(c, way, "cudaEventQuery", rc, why, why_cap);

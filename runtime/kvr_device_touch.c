@@ -7,6 +7,7 @@
 #include "kvr_limits.h"
 #include "kvr_thread.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -28,6 +29,9 @@ touch(void *arg)
 	const struct slice *s = arg;
 
 	if (s->len == 0 || madvise(s->at, s->len, MADV_POPULATE_WRITE) == 0)
+		return;
+	/* Memory that is none, or too little of it: the driver says so, with an error and no signal. */
+	if (errno != EINVAL)
 		return;
 	/* An older kernel. What it finds it leaves, for some of it may have been used before. */
 	for (uint64_t i = 0; i < s->len; i += KVR_PAGE) {

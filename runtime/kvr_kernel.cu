@@ -42,8 +42,10 @@ int
 kvr_kernel_copy(const struct kvr_kernel_piece *piece, uint32_t n, void *stream)
 {
 	struct arguments a;
+	void *all[] = { &a };
 
 	memcpy(a.piece, piece, n * sizeof(*piece));
-	copy_pieces<<<n, THREADS, 0, static_cast<cudaStream_t>(stream)>>>(a);
-	return cudaGetLastError();
+	/* Answers for this launch alone. What <<<>>> leaves for cudaGetLastError may be somebody else's. */
+	return cudaLaunchKernel(reinterpret_cast<const void *>(copy_pieces), n, THREADS, all, 0,
+	    static_cast<cudaStream_t>(stream));
 }

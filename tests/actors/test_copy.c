@@ -232,7 +232,7 @@ bed_new(bool with_device)
 static void
 bed_free(struct bed *b)
 {
-	kvr_copy_join(b->worker);
+	ck_assert_int_eq(kvr_copy_join(b->worker, UINT64_MAX), KVR_OK);
 	ck_assert_uint_eq(b->domain.n, b->domain.taken);
 	ck_assert_uint_eq(atomic_load(&device.n_open), 0);
 	kvr_ledger_free(b->ledger);
@@ -451,7 +451,7 @@ START_TEST(the_end_waits_for_what_runs)
 	atomic_store(&device.done[KVR_WAY_IN], ENDLESS);
 	post(b, 1, 1, VALUE, false, true);
 	post(b, 2, 2, VALUE, false, true);
-	kvr_copy_join(b->worker);
+	ck_assert_int_eq(kvr_copy_join(b->worker, UINT64_MAX), KVR_OK);
 	is(b, 1, KVR_OK, false);
 	is(b, 2, KVR_OK, false);
 	ck_assert_uint_eq(atomic_load(&device.n_open), 0);

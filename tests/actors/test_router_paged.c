@@ -70,5 +70,62 @@ START_TEST(a_serde_and_a_paged_cache_need_two_slots)
 }
 END_TEST
 
+/*
+ * A copy that a device does not end: the answer goes out without the memory, and its return tells that
+ * it is the caller's again. The host's copies end in any case, so there its return is the answer.
+ */
+START_TEST(a_copy_that_hangs_is_answered_twice_where_it_is_a_devices)
+{
+	struct kvr_router_config c = bed_config(1);
+
+	for (uint32_t device = 0; device < 2; device++) {
+		struct bed *b = bed_new(&c);
+		uint32_t flags = KVR_OPF_PAGED | (device ? KVR_OPF_DEVICE : 0);
+		uint32_t slot = bed_submit(b, KVR_OP_PUT, keys, 3, flags, KVR_MS(10));
+
+		ck_assert_uint_eq(in_world(b, KVR_MSG_COPY), 1);
+		bed_advance(b, KVR_MS(10));
+		bed_advance(b, c.grace_ns);
+		ck_assert_uint_eq(b->op[slot].completed, 0);
+		bed_advance(b, KVR_MS(99));
+		ck_assert_uint_eq(b->op[slot].completed, 0);
+		bed_advance(b, KVR_MS(2));
+		ck_assert_uint_eq(b->op[slot].completed, device);
+		if (device) {
+			ck_assert_int_eq(b->op[slot].done.COMPLETE.err, KVR_E_STUCK);
+			ck_assert_uint_eq(b->op[slot].done.COMPLETE.flags & KVR_DONEB_QUIET, 0);
+			ck_assert_uint_eq(b->op[slot].released, 0);
+		}
+		bed_settle(b);
+		ck_assert_uint_eq(b->op[slot].completed, 1 + device);
+		ck_assert_int_eq(
+		    b->op[slot].done.COMPLETE.err, device ? KVR_E_STUCK : KVR_E_TIMEOUT);
+		ck_assert_uint_ne(b->op[slot].done.COMPLETE.flags & KVR_DONEB_QUIET, 0);
+		ck_assert_uint_eq(b->op[slot].released, 1);
+		bed_is_home(b);
+		bed_free(b);
+	}
+}
+END_TEST
+
+/* Less than that is a slow copy: one answer, with the memory. */
+START_TEST(a_copy_that_is_late_is_answered_once)
+{
+	struct kvr_router_config c = bed_config(1);
+	struct bed *b = bed_new(&c);
+	uint32_t slot =
+	    bed_submit(b, KVR_OP_PUT, keys, 3, KVR_OPF_PAGED | KVR_OPF_DEVICE, KVR_MS(10));
+
+	bed_advance(b, KVR_MS(10));
+	bed_advance(b, KVR_MS(50));
+	bed_settle(b);
+	bed_is_over(b, slot, KVR_E_TIMEOUT, 0);
+	bed_advance(b, KVR_MS(200));
+	bed_is_home(b);
+	bed_free(b);
+}
+END_TEST
+
 KVR_CHECK_MAIN("actors.router_paged", what_is_paged_meets_neither_tiers_nor_serdes,
-    a_serde_and_a_paged_cache_need_two_slots)
+    a_serde_and_a_paged_cache_need_two_slots,
+    a_copy_that_hangs_is_answered_twice_where_it_is_a_devices, a_copy_that_is_late_is_answered_once)

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvr_cuda_fake_own.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fake fake = { .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER };
+static _Thread_local cudaError_t last;
+static _Thread_local int current;
+
+void
+kvr_cuda_fake_dies(const char *file, int line, const char *fmt, ...)
+{
+	char why[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "%s:%d: CUDA is used wrongly: %s\n", file, line, why);
+	abort();
+}
+
+/* ---- errors ---- */
+
+/* After these a context is of no use, says the manual: the process has to begin a new one. */
+static bool
+stays(cudaError_t err)
+{
+	return err == cudaErrorIllegalAddress || err == cudaErrorLaunchFailure ||
+	       err == cudaErrorECCUncorrectable;
+}
+
+void
+fake_lose(cudaError_t err)
+{
+	if (fake.lost == cudaSuccess)
+		fake.lost = err;
+	fake_streams_drop(false);
+}
+
+cudaError_t
+fake_fault(const char *call)
+{
+	for (uint32_t i = 0; i < FAKE_FAULTS; i++) {
+		if (fake.fault[i].call == NULL || strcmp(fake.fault[i].call, call) != 0 ||
+		    --fake.fault[i].nth > 0)
+			continue;
+		fake.fault[i].call = NULL;
+		if (stays(fake.fault[i].err))
+			fake_lose(fake.fault[i].err);
+		return fake.fault[i].err;
+	}
+	return cudaSuccess;
+}
+
+static void
+count(const char *call)
+{
+	uint32_t i = 0;
+
+	while (fake.calls[i].call != NULL && strcmp(fake.calls[i].call, call) != 0)
+		i++;
+	if (i + 1 == FAKE_NAMES)
+		FAKE_DIES("more names of calls than there is room for");
+	fake.calls[i].call = call;
+	fake.calls[i].n++;
+}
+
+cudaError_t
+fake_in(const char *call)
+{
+	pthread_mutex_lock(&fake.lock);
+	count(call);
+	if (fake.machine.no_driver)
+		return cudaErrorNoDevice;
+	fake_memory_open();
+	return fake.lost != cudaSuccess ? fake.lost : fake_fault(call);
+}
+
+cudaError_t
+fake_out(cudaError_t err)
+{
+	if (err != cudaSuccess)
+		last = err;
+	pthread_mutex_unlock(&fake.lock);
+	return err;
+}
+
+cudaError_t
+cudaGetLastError(void)
+{
+	cudaError_t err = last;
+
+	last = cudaSuccess;
+	return err;
+}
+
+const char *
+cudaGetErrorString(cudaError_t err)
+{
+	static _Thread_local char text[48];
+
+	snprintf(text, sizeof(text), "error %d of the stand-in", (int)err);
+	return text;
+}
+
+/* ---- the machine ---- */
+
+void
+kvr_cuda_fake_machine(const struct kvr_cuda_machine *machine)
+{
+	pthread_mutex_lock(&fake.lock);
+	fake.hold = false;
+	fake_streams_reset();
+	fake_memory_reset();
+	memset(fake.fault, 0, sizeof(fake.fault));
+	memset(fake.calls, 0, sizeof(fake.calls));
+	fake.synchronous = 0;
+	fake.lost = cudaSuccess;
+	fake.machine = *machine;
+	pthread_mutex_unlock(&fake.lock);
+}
+
+void
+kvr_cuda_fake_fail(const char *call, uint32_t nth, int err)
+{
+	uint32_t i = 0;
+
+	pthread_mutex_lock(&fake.lock);
+	while (i < FAKE_FAULTS && fake.fault[i].call != NULL)
+		i++;
+	if (i == FAKE_FAULTS || nth == 0)
+		FAKE_DIES("more faults than there is room for, or one of no call");
+	fake.fault[i].call = call;
+	fake.fault[i].nth = nth;
+	fake.fault[i].err = (cudaError_t)err;
+	pthread_mutex_unlock(&fake.lock);
+}
+
+void
+kvr_cuda_fake_fail_work(uint32_t nth, int err)
+{
+	kvr_cuda_fake_fail("", nth, err);
+}
+
+void
+kvr_cuda_fake_hold(bool hold)
+{
+	pthread_mutex_lock(&fake.lock);
+	fake.hold = hold;
+	pthread_cond_broadcast(&fake.moved);
+	pthread_mutex_unlock(&fake.lock);
+}
+
+uint64_t
+kvr_cuda_fake_calls(const char *call)
+{
+	uint64_t n = 0;
+
+	pthread_mutex_lock(&fake.lock);
+	for (uint32_t i = 0; i < FAKE_NAMES && fake.calls[i].call != NULL; i++)
+		n += strcmp(fake.calls[i].call, call) == 0 ? fake.calls[i].n : 0;
+	pthread_mutex_unlock(&fake.lock);
+	return n;
+}
+
+uint64_t
+kvr_cuda_fake_synchronous(void)
+{
+	pthread_mutex_lock(&fake.lock);
+	uint64_t n = fake.synchronous;
+
+	pthread_mutex_unlock(&fake.lock);
+	return n;
+}
+
+/* ---- calls about devices; they answer also where a context is lost ---- */
+
+cudaError_t
+cudaGetDeviceCount(int *ret)
+{
+	cudaError_t err = fake_in("cudaGetDeviceCount");
+
+	if (err == cudaSuccess || err == fake.lost)
+		*ret = fake.machine.devices == 0 ? 1 : (int)fake.machine.devices;
+	return fake_out(err == fake.lost ? cudaSuccess : err);
+}
+
+cudaError_t
+cudaGetDevice(int *ret)
+{
+	cudaError_t err = fake_in("cudaGetDevice");
+
+	*ret = current;
+	return fake_out(err == fake.lost ? cudaSuccess : err);
+}
+
+cudaError_t
+cudaSetDevice(int device)
+{
+	cudaError_t err = fake_in("cudaSetDevice");
+
+	if (err == cudaSuccess && (device < 0 || device >= (int)fake.machine.devices) && device != 0)
+		err = cudaErrorInvalidDevice;
+	if (err == cudaSuccess)
+		current = device;
+	return fake_out(err);
+}
+
+int
+fake_current(void)
+{
+	return current;
+}
+
+cudaError_t
+cudaGetDeviceProperties(struct cudaDeviceProp *ret, int device)
+{
+	cudaError_t err = fake_in("cudaGetDeviceProperties");
+
+	(void)device;
+	memset(ret, 0, sizeof(*ret));
+	snprintf(ret->name, sizeof(ret->name), "a stand-in for CUDA");
+	return fake_out(err);
+}
+
+cudaError_t
+cudaDeviceGetAttribute(int *ret, enum cudaDeviceAttr what, int device)
+{
+	cudaError_t err = fake_in("cudaDeviceGetAttribute");
+
+	(void)device;
+	if (what != cudaDevAttrCanUseHostPointerForRegisteredMem)
+		FAKE_DIES("attribute %d is not known here", (int)what);
+	*ret = fake.machine.other_addresses ? 0 : 1;
+	return fake_out(err);
+}
+
+cudaError_t
+cudaDriverGetVersion(int *ret)
+{
+	cudaError_t err = fake_in("cudaDriverGetVersion");
+
+	*ret = CUDART_VERSION;
+	return fake_out(err);
+}
+
+/* Whatever runs is over or never was; handles of this context are dead, its memory is gone. */
+cudaError_t
+cudaDeviceReset(void)
+{
+	cudaError_t err = fake_in("cudaDeviceReset");
+
+	if (err != cudaErrorNoDevice) {
+		fake_streams_drop(true);
+		fake_memory_reset();
+		fake_memory_open();
+		fake.lost = cudaSuccess;
+		err = cudaSuccess;
+	}
+	return fake_out(err);
+}
