@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_groups --samples FILE [--tiny | --quick] [--rounds N] [--dir DIR] [--tmpfs DIR] GROUP...: measures the groups that are
- * named and writes a line for each sample: group, case, unit, who, round and value between tabs.
- * scripts/bench makes a table of them.
+ * bench_groups --samples FILE [--tiny | --quick] [--rounds N] [--dir DIR] [--tmpfs DIR] GROUP...
+ *
+ * Measures the groups that are named and writes a line for each sample: group, case, unit, who,
+ * round and value between tabs. scripts/bench makes figures of them.
  */
 #include "kvr_measure.h"
 

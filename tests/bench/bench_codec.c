@@ -4,8 +4,8 @@
  * how fast. The sample is tests/data/kv_minilm_bf16.bin: K or V, layer, token, hidden.
  *
  * Ratios are of each layer's K and V apart, as a store of layers sees them, and of the whole chunk.
- * Speeds are CPU time of one core over copies of the sample that no cache holds, all codecs in turns,
- * beside a memcpy of the same bytes. Every byte is compared.
+ * Speeds are CPU time of one core over copies of the sample that no cache holds, all codecs in
+ * turns, beside a memcpy of the same bytes. Every byte is compared.
  */
 #include "kvr_planes.h"
 #include "kvr_workers.h"

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the runtime costs a caller who waits: bench_hop --samples FILE [--quick]. In turns, in one run:
+ * What the runtime costs a caller who waits: bench_hop --samples FILE [--quick]. In turns, in one
+ * run:
  *
- *   raw      two threads hand a token there and back with nothing but a mutex and a condition
- *            variable: what any answer from another thread costs at least
+ *   raw      two threads hand a token there and back with nothing but a mutex and condition
+ *            variables: what any answer from another thread costs at least
  *   hop      a post to an idle domain, two deciders, the mailbox of a worker, its thread, its reply
  *            through the same deciders, and the waiting caller is woken
  *   direct   the same without a worker: what the deciders, the guard and the trace cost
  *
- * first with everything on one CPU and then where the scheduler puts it, and at last four callers at
- * once, half of their operations through the worker, beside four pairs of threads with a token each.
+ * first with everything on one CPU and then where the scheduler puts it, and at last four callers
+ * at once, half of their operations through the worker, beside four pairs of threads with a token.
  */
 #include "kvr_domain.h"
 #include "kvr_thread.h"

@@ -56,7 +56,8 @@ kvrelay_open(const char *name, const char *tier)
 	struct kvr *kvr = NULL;
 
 	snprintf(text, sizeof(text),
-	    "{ \"tiers\": [ { \"name\": \"bench\", %s } ], \"log\": { \"level\": \"warn\" } }",
+	    "{ \"tiers\": [ { \"name\": \"bench\", %s } ], \"log\": { \"level\": \"warn\" }, "
+	    "\"timeouts\": { \"blocking\": \"120s\", \"lookup\": \"120s\", \"put\": \"120s\" } }",
 	    tier);
 	if (kvr_open(&o, 0, &kvr, why, sizeof(why)) != KVR_OK)
 		bench_give_up(name, why);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The tail of lookups while puts of the same client saturate the link, and while nothing else
- * happens. Whoever has but one connection would wait for a whole value, so the raw client and hiredis
- * put on a second one.
+ * happens. Whoever has but one connection would wait for a whole value, so the raw client and
+ * hiredis put on a second one.
  */
 #include "kvr_measure.h"
 

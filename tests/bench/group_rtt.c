@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Round trips that take longer: everything through a relay that delays what the server sends. Without
- * delay it shows what the relay itself costs, so only the rows of one delay can be compared.
+ * Round trips that take longer: everything through a relay that delays what the server sends.
+ * Without delay it shows what the relay itself costs: only rows of one delay can be compared.
  */
 #include "delay_net.h"
 #include "kvr_measure.h"

@@ -2,8 +2,8 @@
 /*
  * Clients of one store in turns, doing the same work: a client of nothing but system calls, others
  * that exist, and kvrelay. Only ratios within one run mean something, for machines differ and one
- * machine differs from hour to hour. So every figure of the library is taken beside a raw one, round
- * by round; the programs here measure and write samples, tests/bench/report makes figures of them.
+ * machine differs from hour to hour. So every figure of the library is taken beside a raw one,
+ * round by round; the programs here write samples, and tests/bench/report makes figures of them.
  */
 #ifndef KVR_MEASURE_H
 #define KVR_MEASURE_H
@@ -33,11 +33,14 @@ struct bench {
 	struct kvr_redis_server *server; /* NULL: redis-server is not installed */
 };
 
-/* --samples FILE [--quick | --tiny] [--rounds N] [--dir DIR] [--tmpfs DIR]: the index of the first word behind, 0: wrong. */
+/*
+ * --samples FILE [--quick | --tiny] [--rounds N] [--dir DIR] [--tmpfs DIR]. Returns the index of
+ * the first word behind them, 0: they are wrong.
+ */
 int bench_args(struct bench *ret, int argc, char **argv);
 void bench_end(struct bench *);
 
-/* ---- bench_use.c: what was used up to now, by all threads of this process and by the server ---- */
+/* ---- bench_use.c: what all threads of this process, and the server, have used up to now ---- */
 struct bench_use {
 	uint64_t ns;
 	double cpu_s, server_s;

@@ -55,6 +55,8 @@ def table(document):
         out += ["", f"{group}", *lines_of([f for f in document["figures"] if f["group"] == group])]
     if document["goals"]:
         out += ["", "goals", *goals(document)]
+    if document["not_run"]:
+        out += ["", *document["not_run"]]
     load, cpus = document["machine"]["load"], document["machine"]["cpus"]
     if load > cpus:
         out += ["", f"this machine does much else (load {load}): these ratios scatter"]
