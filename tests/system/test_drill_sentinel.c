@@ -6,19 +6,21 @@
 
 KVR_NEEDS_REDIS
 
-enum { FORMATS = 2 };
-static const char *const format[FORMATS] = { "sealed", "lmcache" };
+enum { FORMATS = 3 };
+static const char *const format[FORMATS] = { "sealed", "lmcache", "sealed" };
+/* Who reads from replicas notices no more of it than the others. */
+static const char *const replicas[FORMATS] = { "false", "false", "true" };
 
 static struct kvr *
-open_over(const struct kvr_sentinel_set *set, const char *with)
+open_over(const struct kvr_sentinel_set *set, const char *with, const char *from_replicas)
 {
 	return bed_open(
 	    "{'timeouts':{'connect':'1s'},'trace':{'dir':'none'},'tiers':[{'name':'far','url':'%s',"
 	    "'password':'" KVR_SENTINEL_DATA_PASSWORD
 	    "','sentinel':{'password':'" KVR_SENTINEL_PASSWORD
-	    "'},'format':'%s','breaker':{'faults':3,'backoff_min':'20ms',"
+	    "'},'format':'%s','replicas':%s,'breaker':{'faults':3,'backoff_min':'20ms',"
 	    "'backoff_max':'200ms'}}]}",
-	    set->url, with);
+	    set->url, with, from_replicas);
 }
 
 static void
@@ -27,7 +29,8 @@ say_all(struct kvr_drill *const *d, const char *event)
 	char text[96];
 
 	for (int i = 0; i < FORMATS; i++) {
-		snprintf(text, sizeof(text), "sentinel, %s, %s", format[i], event);
+		snprintf(text, sizeof(text), "sentinel, %s%s, %s", format[i],
+		    replicas[i][0] == 't' ? ", replicas" : "", event);
 		kvr_drill_say(d[i], text);
 	}
 }
@@ -39,8 +42,11 @@ START_TEST(the_master_dies)
 	struct kvr_drill *d[FORMATS];
 
 	for (int i = 0; i < FORMATS; i++) {
-		kvr[i] = open_over(set, format[i]);
-		d[i] = kvr_drill_start(kvr[i], "drill", 2, 500);
+		static const char *const name[FORMATS] = { "drill", "pair", "replica" };
+
+		kvr[i] = open_over(set, format[i], replicas[i]);
+		/* Half of it may go by before a replica is given up. */
+		d[i] = kvr_drill_start(kvr[i], name[i], 2, replicas[i][0] == 't' ? 2000 : 500);
 	}
 	for (int i = 0; i < FORMATS; i++)
 		kvr_drill_wait_good(d[i]);
