@@ -235,6 +235,30 @@ START_TEST(a_silent_sentinel_does_not_use_up_the_dial)
 }
 END_TEST
 
+/* It knows the master and says nothing when it is asked for replicas: all is read from the master. */
+START_TEST(a_sentinel_that_tells_no_replicas_costs_no_hit)
+{
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
+	char text[64], url[128];
+	struct kvr_peer_act acts[2];
+	struct bed b;
+	struct load l = load_new(20, 1000);
+	struct kvr_peer *sentinel = names(server->port, text, sizeof(text), acts);
+	snprintf(
+	    url, sizeof(url), "redis-sentinel://127.0.0.1:%u?service=m", kvr_peer_port(sentinel));
+	struct kvr_store_opts o = bed_opts(url, KVR_FORMAT_SEALED);
+	o.replicas = true;
+	bed_up(&b, &o);
+	bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
+	for (int i = 0; i < 3; i++)
+		load_get(&b, &l);
+	bed_down(&b);
+	load_free(&l);
+	kvr_peer_stop(sentinel);
+	kvr_redis_server_stop(server);
+}
+END_TEST
+
 START_TEST(a_kick_ends_a_search)
 {
 	static const struct kvr_peer_act silence[] = { { KVR_PEER_STALL, NULL, 0 } };
@@ -304,5 +328,6 @@ END_TEST
 
 KVR_CHECK_MAIN("connectors.redis_sentinel", real_sentinels_lead_to_the_master,
     who_is_no_master_is_not_believed, a_master_that_turns_replica_ends_the_lane,
-    a_silent_sentinel_does_not_use_up_the_dial, a_kick_ends_a_search,
-    rubbish_from_a_sentinel_is_an_error, what_is_missing_or_means_nothing_is_said)
+    a_silent_sentinel_does_not_use_up_the_dial, a_sentinel_that_tells_no_replicas_costs_no_hit,
+    a_kick_ends_a_search, rubbish_from_a_sentinel_is_an_error,
+    what_is_missing_or_means_nothing_is_said)
