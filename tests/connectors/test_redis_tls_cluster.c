@@ -31,6 +31,7 @@ cluster_opts(uint32_t format)
 	struct kvr_store_opts o = bed_opts(kvr_cluster_set->url, format);
 	o.password = KVR_CLUSTER_PASSWORD;
 	o.tls.ca = kvr_test_ca_file(ca, "ca.pem");
+	o.connect_ns = KVR_SEC(20);
 	return o;
 }
 
