@@ -98,7 +98,7 @@ ask_those(struct kvr_cluster_lane *lane, bool doubted, uint32_t *n_left, uint64_
 {
 	struct kvr_url_host at;
 	uint32_t gen;
-	for (uint32_t i = 0; i<KVR_NODES_MAX && * n_left> 0; i++) {
+	for (uint32_t i = 0; i < KVR_NODES_MAX && *n_left > 0; i++) {
 		uint8_t node = (uint8_t)(lane->ask_next++ % KVR_NODES_MAX);
 		uint64_t now_ns = kvr_now_ns();
 		if (!kvr_redis_map_node(lane->map, node, &at, &gen) ||

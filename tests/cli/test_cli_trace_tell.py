@@ -164,7 +164,8 @@ class Tell(command.Case):
             for line in lines[1:]:
                 self.assertRegex(line, r"^  (\[\*\]|\w+) --> \w+(: [A-Z_, ]+)?$")
         said = self.ok("trace", "states", "link", "--seen", self.path).text
-        self.assertIn("DIALING --> UP: DIALED (2)", said)
+        # The put needs one of the two lanes, and may be over before the other one is up.
+        self.assertRegex(said, r"DIALING --> UP: DIALED \([12]\)")
         self.assertRegex(said, r"\d+ of \d+ cells of link were seen; never:\n")
         self.assertIn("PONG in HALF_OPEN", said)
         self.assertNotIn("DIALED in DIALING", said.split("never:\n")[1])
