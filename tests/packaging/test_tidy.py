@@ -72,11 +72,12 @@ class Sources(unittest.TestCase):
         self.write("runtime/kvr_ring.c", SPDX + "int x;")
         self.finds("runtime/kvr_ring.c:2: error: a file ends with one newline")
 
-    def test_a_todo_without_an_issue(self):
-        self.write("runtime/kvr_ring.c", SPDX + "/* TODO(#7): smaller */\n")
+    def test_undone_work_without_an_issue(self):
+        mark = "TO" "DO"  # in pieces, for this file is looked at, too
+        self.write("runtime/kvr_ring.c", SPDX + f"/* {mark}(#7): smaller */\n")
         self.assertEqual(tidy("--root", self.root)[0], 0)
-        self.write("runtime/kvr_ring.c", SPDX + "/* TODO: smaller */\n")
-        self.finds("runtime/kvr_ring.c:2: error: name the issue")
+        self.write("runtime/kvr_ring.c", SPDX + f"/* {mark}: smaller */\n")
+        self.finds(f"runtime/kvr_ring.c:2: error: name the issue: {mark}(#12)")
 
     def test_a_header_without_guard(self):
         self.write("runtime/kvr_ring.h", SPDX + "int kvr_ring(void);\n")
