@@ -272,6 +272,12 @@ kvr_copy_start(const struct kvr_work *work, struct kvr_words *words, struct kvr_
 	return KVR_OK;
 }
 
+void
+kvr_copy_leave(struct kvr_copy_worker *take)
+{
+	kvr_thread_leave(take->thread);
+}
+
 enum kvr_err
 kvr_copy_join(struct kvr_copy_worker *take, uint64_t until_ns)
 {

@@ -75,6 +75,8 @@ KVR_MUST_USE enum kvr_err kvr_copy_start(const struct kvr_work *, struct kvr_wor
  * it may reach, has to stay.
  */
 KVR_MUST_USE enum kvr_err kvr_copy_join(struct kvr_copy_worker *take, uint64_t until_ns);
+/* In place of the join that did not come to an end. */
+void kvr_copy_leave(struct kvr_copy_worker *take);
 
 /* The codecs of the serde pool; kvr_codec.c is the only file that sees zstd. */
 /* As they stand in sealed values. */

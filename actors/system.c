@@ -185,6 +185,8 @@ kvr_system_leave(struct kvr_system *take)
 				kvr_lane_leave(take->tier[t].lane[l]);
 		}
 	}
+	if (take->copy_stuck)
+		kvr_copy_leave(take->copy);
 }
 
 /*

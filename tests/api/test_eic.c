@@ -21,14 +21,6 @@ static const struct kvr_group group = { .dtype = KVR_DT_BFLOAT16, .n_dims = 4,
 static const struct kvr_layout layout = { .size = sizeof(layout), .format = KVR_FMT_KV_2LTD,
 	.n_groups = 1, .group = &group };
 
-/* The thread that never comes back is one that nobody joins, and is meant to be. */
-const char *__tsan_default_options(void);
-__attribute__((visibility("default"))) const char *
-__tsan_default_options(void)
-{
-	return "report_thread_leaks=0";
-}
-
 static void
 begin(void)
 {
