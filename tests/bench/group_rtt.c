@@ -112,11 +112,11 @@ with_delay(struct bench *b, struct bench_work *w, uint32_t delay_ms)
 void
 bench_rtt(struct bench *b)
 {
-	static const uint32_t delays_ms[] = { 1, 0, 10 };
-	static const size_t n_of[] = { 1, 2, BENCH_LEN(delays_ms) };
+	static const uint32_t delays_ms[] = { 0, 1, 10 };
+	static const size_t from[] = { 1, 0, 0 }, to[] = { 2, 2, BENCH_LEN(delays_ms) };
 	struct bench_work *w = bench_work_new();
 
-	for (size_t i = 0; i < n_of[b->size]; i++)
+	for (size_t i = from[b->size]; i < to[b->size]; i++)
 		with_delay(b, w, delays_ms[i]);
 	bench_work_free(w);
 }

@@ -40,12 +40,14 @@ def svg(document):
     for figure in shown:
         rows = {n: r for n, r in figure["clients"].items() if n != figure["raw"] and "ratio" in r}
         names += [n for n in rows if n not in names]
-        body.append(text(LEFT - 8, y + BAR - 3, f"{figure['group']}: {figure['case']} [{figure['unit']}]",
-                         'text-anchor="end"'))
+        raw = figure["clients"][figure["raw"]]
+        body.append(text(LEFT - 8, y + BAR - 3, f"{figure['group']}: {figure['case']}", 'text-anchor="end"'))
+        body.append(text(LEFT - 8, y + 2 * BAR - 3, f"{figure['raw']}: {raw['median']:.3g} {figure['unit']}",
+                         'text-anchor="end" fill="#666"'))
         for name, row in rows.items():
             body += bar(y, COLOURS[names.index(name) % len(COLOURS)], name, goodness(figure, row))
             y += BAR
-        y += GAP
+        y += GAP + BAR * (len(rows) < 2)  # its name and what raw did take two lines
     one = x_of(1)
     machine = document["machine"]
     return "\n".join([
