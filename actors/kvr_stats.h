@@ -20,7 +20,7 @@
 #include <string.h>
 
 #define KVR_STATS_MAGIC UINT64_C(0x315354415453564b) /* "KVSTATS1" */
-enum { KVR_STATS_VERSION = 1, KVR_STATS_NAME = 40, KVR_STATS_WHY = 112 };
+enum { KVR_STATS_VERSION = 2, KVR_STATS_NAME = 40, KVR_STATS_WHY = 112 };
 
 struct kvr_config;
 
@@ -37,6 +37,7 @@ struct kvr_stats_tier {
 	uint64_t oldest_ns; /* when the part came that waits longest; 0: none waits */
 	uint64_t bytes;     /* payload in all lanes */
 	uint64_t backoff_ns;
+	uint64_t cool_ns;   /* the store is not asked before; 0: no breaker is open */
 	uint32_t n_queued, n_in_lanes;
 	uint32_t n_lanes, faults;
 	struct kvr_stats_lane lane[KVR_LANES_MAX];

@@ -79,14 +79,14 @@ struct tier {
 	uint64_t conn; /* connections made so far */
 	uint64_t fault_conn; /* those up to here belong to a fault that has been counted */
 	uint64_t rand;
-	uint64_t sweep_ns, redial_ns; /* set timers; 0: none */
+	uint64_t sweep_ns, redial_ns, cool_ns; /* set timers; 0: none */
 	uint32_t gen[TIMERS];
 	uint32_t told_state, told_links; /* what TIER_STATE said last */
 	struct list list[LISTS];
 	uint32_t spare32;
 	struct kvr_tier_config config;
 	struct tier_health health;
-	uint64_t spare64[8];
+	uint64_t spare64[7];
 	struct lane lane[KVR_LANES_MAX];
 	struct part part[KVR_PARTS_MAX];
 };

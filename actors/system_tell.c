@@ -2,6 +2,7 @@
 /* What an instance says of itself: states, words of stores, log lines. */
 #include "kvr_system_own.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +42,44 @@ kvr_system_why(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap)
 		kvr_words_get(&sys->tier[tier].words, ret, cap);
 	else if (cap > 0)
 		ret[0] = '\0';
+}
+
+struct cooling {
+	uint32_t state;
+	uint64_t until_ns;
+};
+
+static void
+take_cooling(void *arg, const struct kvr_actor *a)
+{
+	struct cooling *c = arg;
+	struct kvr_stats_tier t = { 0 };
+
+	kvr_tier_stats(a->self, &t);
+	c->state = a->state;
+	c->until_ns = t.cool_ns;
+}
+
+/* It is asked here and not when the tier was left out: what may have become of it since is said. */
+void
+kvr_system_left_out(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap)
+{
+	struct cooling c;
+	char words[112], when[64];
+	uint64_t now_ns = kvr_now_ns();
+
+	KVR_CHECK(tier < sys->n_tiers);
+	kvr_domain_look(sys->domain, take_cooling, &c, KVR_ID_TIER_OF(tier));
+	kvr_system_why(sys, tier, words, sizeof(words));
+	if (c.state == KVR_TIER_COOLING && c.until_ns > now_ns)
+		snprintf(when, sizeof(when), "is not asked for another %" PRIu64 " ms",
+		    (c.until_ns - now_ns + 999999) / 1000000);
+	else if (c.state == KVR_TIER_COOLING || c.state == KVR_TIER_PROBING)
+		snprintf(when, sizeof(when), "is being tried again");
+	else
+		snprintf(when, sizeof(when), "was not asked");
+	snprintf(ret, cap, "tier %s %s: %s", sys->tier[tier].config->name, when,
+	    words[0] != '\0' ? words : "no connection");
 }
 
 void

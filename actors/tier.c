@@ -245,6 +245,7 @@ stop(void *self, const struct kvr_event *ev, struct kvr_out *out)
 
 	kvr_tier_touch(me, out);
 	me->state = KVR_TIER_CLOSED;
+	me->cool_ns = 0;
 	me->why = KVR_E_SHUTDOWN;
 	me->links_up = 0;
 	for (uint32_t i = 0; i < me->config.n_links; i++)

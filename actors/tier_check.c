@@ -64,6 +64,7 @@ kvr_tier_check(const void *self, unsigned state, bool full)
 	KVR_CHECK(me->state == state && me->n_parts == n_parts && me->bytes == bytes);
 	KVR_CHECK(KVR_IMPLIES(state != KVR_TIER_CLOSED, me->links_up == n_up));
 	KVR_CHECK(KVR_IMPLIES(state == KVR_TIER_OPENING || state == KVR_TIER_UP, n_alive > 0));
+	KVR_CHECK((state == KVR_TIER_COOLING) == (me->cool_ns != 0));
 	KVR_CHECK(KVR_IMPLIES(state == KVR_TIER_PROBING, kvr_tier_alive(&me->lane[me->probe])));
 	KVR_CHECK(KVR_IMPLIES(state != KVR_TIER_UP && state != KVR_TIER_OPENING,
 	    me->n_queued == 0 || me->continuing));

@@ -22,6 +22,7 @@ static const struct kvr_field field[] = {
 	KVR_F(struct tier, rand, HEX),
 	KVR_F(struct tier, sweep_ns, AT),
 	KVR_F(struct tier, redial_ns, AT),
+	KVR_F(struct tier, cool_ns, AT),
 	KVR_FA(struct tier, gen, NUM),
 	KVR_F(struct tier, told_state, NUM),
 	KVR_F(struct tier, told_links, NUM),

@@ -102,8 +102,9 @@ cool(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, int32_t e
 		me->backoff_ns = KVR_MIN(me->backoff_ns * 2, me->config.backoff_max_ns);
 	me->state = KVR_TIER_COOLING;
 	me->why = err;
+	me->cool_ns = ev->now_ns + backoff(me, me->backoff_ns);
 	me->faults = 0;
-	kvr_later(out, TIMER_COOL, ++me->gen[TIMER_COOL], ev->now_ns + backoff(me, me->backoff_ns));
+	kvr_later(out, TIMER_COOL, ++me->gen[TIMER_COOL], me->cool_ns);
 }
 
 void
@@ -169,6 +170,7 @@ kvr_tier_cooled(struct tier *me, const struct kvr_event *ev, struct kvr_out *out
 {
 	struct lane *found = NULL;
 
+	me->cool_ns = 0;
 	for (uint32_t i = 0; i < me->config.n_links; i++) {
 		struct lane *lane = &me->lane[(me->probe_next + i) % me->config.n_links];
 

@@ -28,6 +28,7 @@ kvr_tier_stats(const void *self, struct kvr_stats_tier *ret)
 	ret->oldest_ns = oldest(me);
 	ret->bytes = me->bytes;
 	ret->backoff_ns = me->backoff_ns;
+	ret->cool_ns = me->cool_ns;
 	ret->n_queued = me->n_queued;
 	ret->n_in_lanes = me->n_parts;
 	ret->n_lanes = me->config.n_links;

@@ -259,7 +259,8 @@ kvr_call_told(struct kvr *k, struct kvr_call *c, bool last)
 /* ---- what a caller sees ---- */
 
 static void
-tell_why(struct kvr *k, const struct kvr_row *row, uint32_t n, struct kvr_done *d)
+tell_why(
+    struct kvr *k, const struct kvr_row *row, uint32_t n, uint32_t left_out, struct kvr_done *d)
 {
 	if (d->err == KVR_E_DEVICE && k->system != NULL)
 		kvr_system_device_why(k->system, d->why, sizeof(d->why));
@@ -273,7 +274,10 @@ tell_why(struct kvr *k, const struct kvr_row *row, uint32_t n, struct kvr_done *
 		/* Nobody's fault in particular: with one tier it can only be that one. */
 		if (tier == KVR_NOWHERE && k->config->n_tiers == 1)
 			tier = 0;
-		if (tier < k->config->n_tiers)
+		if (tier == KVR_NOWHERE && d->err == KVR_E_DOWN && left_out != 0)
+			kvr_system_left_out(
+			    k->system, (uint32_t)__builtin_ctz(left_out), d->why, sizeof(d->why));
+		else if (tier < k->config->n_tiers)
 			kvr_system_why(k->system, tier, d->why, sizeof(d->why));
 		return;
 	}
@@ -302,7 +306,7 @@ kvr_call_tell(struct kvr *k, const struct kvr_call *c, const struct kvr_outcome 
 	if (ret != NULL) {
 		struct kvr_done d = { .size = sizeof(d),
 			.kind = c->kind,
-			.flags = o->flags,
+			.flags = o->flags & KVR_DONEB_ALL,
 			.err = o->err,
 			.op = kvr_call_op(c),
 			.tag = c->tag,
@@ -313,7 +317,7 @@ kvr_call_tell(struct kvr *k, const struct kvr_call *c, const struct kvr_outcome 
 			.n_ok = o->n_ok,
 			.prefix = o->prefix };
 
-		tell_why(k, row, c->n, &d);
+		tell_why(k, row, c->n, o->flags >> KVR_DONEB_TIERS, &d);
 		d.size = ret->size;
 		memcpy(ret, &d, sizeof(d));
 	}

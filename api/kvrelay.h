@@ -531,7 +531,11 @@ struct kvr_done {
 	uint64_t took_ns;
 	uint32_t first, n, n_ok;
 	uint32_t prefix; /* leading chunks that are whole */
-	char     why[KVR_WHY_MAX]; /* the store's own words about err, cut; "" if there are none */
+	/*
+	 * The store's own words about err, cut; "" if there are none. DOWN of a tier that was left out
+	 * among several: its name and for how long it is not asked stand before them.
+	 */
+	char     why[KVR_WHY_MAX];
 };
 
 /*

@@ -93,6 +93,9 @@ enum kvr_op_flag {
 };
 
 enum kvr_done_bit { KVR_DONEB_QUIET = 1, KVR_DONEB_HELD = 2, KVR_DONEB_DUPLICATE = 4, KVR_DONEB_DEGRADED = 8 };
+/* Beside them, and not for the caller: the tiers that were left out, a bit each. */
+enum { KVR_DONEB_ALL = 15, KVR_DONEB_TIERS = 8 };
+_Static_assert(KVR_DONEB_TIERS + KVR_TIERS_MAX <= 32, "they fit into COMPLETE.flags");
 
 /* Order of service inside a tier; ageing raises a waiting part one class per 100 ms. */
 enum kvr_class { KVR_CLASS_LOOKUP, KVR_CLASS_PREFETCH, KVR_CLASS_GET, KVR_CLASS_PUT, KVR_CLASS_BACKGROUND, KVR_CLASS_N };

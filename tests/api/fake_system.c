@@ -359,6 +359,13 @@ kvr_system_why(struct kvr_system *s, uint32_t tier, char *ret, size_t cap)
 	snprintf(ret, cap, "tier %u said no", tier);
 }
 
+void
+kvr_system_left_out(struct kvr_system *s, uint32_t tier, char *ret, size_t cap)
+{
+	(void)s;
+	snprintf(ret, cap, "tier %u was left out", tier);
+}
+
 /* ---- the strings ---- */
 
 static void

@@ -194,7 +194,9 @@ START_TEST(a_put_that_one_tier_misses_is_partial)
 {
 	char dir[64];
 	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
-	struct bed_batch *b = bed_batch_new("half", 4, EACH);
+	struct bed_batch *b = bed_batch_new("half", 4, EACH), *nowhere = bed_batch_new("nowhere", 1, EACH);
+	unsigned ms;
+	char word;
 
 	bed_dir(dir, sizeof(dir));
 	struct kvr *kvr = bed_open("{" HEAD ",'tiers':[{'name':'disk','url':'fs://%s'},"
@@ -207,10 +209,19 @@ START_TEST(a_put_that_one_tier_misses_is_partial)
 	ERR(bed_run(kvr, b, KVR_PUT, 0, bed_in_ms(2000)), KVR_E_PARTIAL);
 	bed_all(b, KVR_E_PARTIAL, "one tier is dead");
 	OK(bed_run(kvr, b, KVR_GET, 0, 0));
-	ERR(bed_find1(kvr, "nowhere", NULL), KVR_E_DOWN);
+	for (uint64_t until_ns = bed_in_ms(20000); nowhere->done.flags != (KVR_DONE_QUIET | KVR_DONE_DEGRADED);) {
+		ERR(bed_run(kvr, nowhere, KVR_LOOKUP, 0, 0), KVR_E_DOWN);
+		MUST(bed_now_ns() < until_ns, "flags %#x", nowhere->done.flags);
+	}
+	ERR((int32_t)nowhere->tier[0], (int32_t)KVR_NOWHERE_TIER);
+	/* The store's own words differ: the connection was refused, or the last one broke. */
+	MUST(sscanf(nowhere->done.why, "tier far is not asked for another %u ms: %c", &ms, &word) == 2 &&
+	        ms <= 60000 + 60000 / 8,
+	    "%s", nowhere->done.why);
 	bed_close(kvr);
 	kvr_redis_server_stop(server);
 	bed_batch_free(b);
+	bed_batch_free(nowhere);
 }
 END_TEST
 
