@@ -26,13 +26,13 @@ LAYERS = ("runtime", "connectors", "config", "actors", "api")
 ROOTS = LAYERS + ("tests", "scripts", ".ci")
 
 # One third-party library, one file of the library that sees it: swapping it is then one file.
-# CUDA has two, its calls and its kernels.
+# CUDA has two, its calls and its kernels; xxHash one for each kind of processor.
 THIRD_PARTY = {
     "nng": (r"nng/", 1),
     "hiredis": (r"hiredis/", 1),
     "zstd": (r"(zstd|zdict)", 1),
     "cJSON": (r"(cjson/|cJSON)", 1),
-    "xxHash": (r"xxh", 1),
+    "xxHash": (r"xxh", 2),
     "OpenSSL": (r"openssl/", 1),
     "libcurl": (r"curl/", 1),
     "libyaml": (r"yaml\.h", 1),

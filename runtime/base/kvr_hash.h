@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checksums and digests (XXH3). kvr_hash.c is the only file that sees xxHash. */
+/* Checksums and digests (XXH3). kvr_hash.c and kvr_hash_avx2.c are the only files that see xxHash. */
 #ifndef KVR_HASH_H
 #define KVR_HASH_H
 
@@ -10,8 +10,8 @@ typedef struct {
 	uint64_t hi, lo;
 } kvr_digest;
 
-uint64_t   kvr_hash64(const void *at, size_t len);
-uint64_t   kvr_hash64_seed(const void *at, size_t len, uint64_t seed);
+uint64_t kvr_hash64(const void *at, size_t len);
+uint64_t kvr_hash64_seed(const void *at, size_t len, uint64_t seed);
 kvr_digest kvr_hash128(const void *at, size_t len);
 /* The version of xxHash that is built in. */
 const char *kvr_hash_library(void);
@@ -25,8 +25,8 @@ struct kvr_hash_stream {
 	_Alignas(64) uint64_t opaque[80];
 };
 
-void     kvr_hash_begin(struct kvr_hash_stream *);
-void     kvr_hash_feed(struct kvr_hash_stream *, const void *at, size_t len);
+void kvr_hash_begin(struct kvr_hash_stream *);
+void kvr_hash_feed(struct kvr_hash_stream *, const void *at, size_t len);
 uint64_t kvr_hash_end(const struct kvr_hash_stream *);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kvr_hash.h"
+#include "kvr_hash_own.h"
 #include "kvr_check.h"
 
 static uint8_t *
@@ -75,4 +75,48 @@ START_TEST(a_stream_of_pieces_has_the_hash_of_the_whole)
 }
 END_TEST
 
-KVR_CHECK_MAIN("base.hash", the_hashes_are_xxh3, a_stream_of_pieces_has_the_hash_of_the_whole)
+/*
+ * What one processor has written another one reads. Lengths on both sides of every change of XXH3's
+ * way: 16, 128, 240 bytes, a stripe of 64, a block of 1024, the 256 that a stream keeps back.
+ */
+static void
+compare(const struct kvr_hash_way *way, const uint8_t *bytes, size_t len, size_t cut)
+{
+	struct kvr_hash_stream stream;
+
+	for (uint64_t seed = 0; seed < 2; seed++)
+		ck_assert_uint_eq(
+		    way->whole(bytes, len, seed), kvr_hash_plain.whole(bytes, len, seed));
+	kvr_hash_begin(&stream);
+	for (size_t at = 0; at < len; at += cut)
+		way->feed(&stream, bytes + at, KVR_MIN(cut, len - at));
+	ck_assert_uint_eq(kvr_hash_end(&stream), kvr_hash_plain.whole(bytes, len, 0));
+}
+
+START_TEST(every_processor_has_the_same_hashes)
+{
+	static const size_t cuts[] = { 1, 63, 64, 65, 255, 256, 257, 1000, 65536 };
+	const struct kvr_hash_way *way[2] = { &kvr_hash_plain, &kvr_hash_plain };
+	uint8_t *bytes = bytes_of(140000);
+
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx2"))
+		way[1] = &kvr_hash_avx2;
+#endif
+	for (size_t w = 0; w < KVR_LEN(way); w++) {
+		for (size_t len = 0; len < 1300; len++)
+			compare(way[w], bytes + len % 67, len, cuts[len % KVR_LEN(cuts)]);
+		for (size_t i = 0; i < 64 * KVR_LEN(cuts); i += 5)
+			compare(way[w], bytes + i % 64, 131072 + 37 * i % 6000, 129 + cuts[i / 64]);
+	}
+	for (size_t len = 0; len < 2200; len++) {
+		ck_assert_uint_eq(kvr_hash64(bytes, len), kvr_hash_plain.whole(bytes, len, 0));
+		ck_assert_uint_eq(
+		    kvr_hash64_seed(bytes, len, 3), kvr_hash_plain.whole(bytes, len, 3));
+	}
+	free(bytes);
+}
+END_TEST
+
+KVR_CHECK_MAIN("base.hash", the_hashes_are_xxh3, a_stream_of_pieces_has_the_hash_of_the_whole,
+    every_processor_has_the_same_hashes)
