@@ -19,6 +19,8 @@
 #define KVR_REDIS_VALUE_MAX KVR_MIB(512) /* the longest string of a Redis server */
 /* Longer sealed values are read in pieces: a server faults in every page of a larger reply. */
 #define KVR_REDIS_PIECE KVR_MIB(4)
+/* The trailer of a sealed value of up to 64 blocks and the longest key. */
+#define KVR_REDIS_BEHIND 1024U
 #define KVR_REDIS_LM_HEAD_MAX (8U + 20U * KVR_GROUPS_MAX)
 
 /*

@@ -310,8 +310,9 @@ reply_orphan(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_no
 
 static const struct kvr_redis_step value_step = { plan_value, send_value, reply_value, weight_value,
 	GET_IN_FLIGHT, KVR_STREAM_AHEAD };
+/* The header comes along with the line before it. */
 static const struct kvr_redis_step sealed_step = { plan_sealed, send_sealed, reply_sealed,
-	weight_sealed, GET_IN_FLIGHT, KVR_STREAM_AHEAD };
+	weight_sealed, GET_IN_FLIGHT, KVR_STREAM_AHEAD + KVR_SEAL_HEAD };
 static const struct kvr_redis_step head_step = { plan_head, send_head, reply_head, NULL,
 	KVR_STREAM_IN / (KVR_REDIS_LM_HEAD_MAX + 32), KVR_STREAM_IN };
 static const struct kvr_redis_step payload_step = { plan_payload, send_value, reply_payload,

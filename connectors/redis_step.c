@@ -233,7 +233,9 @@ kvr_redis_bulk_to_frame(struct kvr_connector *c, uint64_t len)
 	while (len > 0) {
 		struct kvr_span span =
 		    kvr_frame_in_next(&c->frame, (size_t)KVR_MIN(len, KVR_STREAM_SLICE));
-		size_t ahead = span.len == len ? KVR_STREAM_AHEAD : 0;
+		uint64_t behind = len - span.len;
+		/* A trailer comes along with the end of its payload: a receive of its own costs 2 us. */
+		size_t ahead = behind <= KVR_REDIS_BEHIND ? (size_t)behind + c->s.fill_max : 0;
 		size_t n = 0;
 		KVR_CHECK(span.len > 0 && span.len <= len);
 		enum kvr_err err = kvr_stream_read(&c->s, span.at, span.len, ahead, &n);
