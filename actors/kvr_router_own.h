@@ -111,7 +111,8 @@ struct part {
 	uint8_t  borrowed; /* its worker touches the caller's memory */
 	uint8_t  late;     /* its operation has been answered */
 	uint8_t  cancelled;
-	uint8_t  spare[8];
+	uint8_t  refuse; /* its payload is nowhere that a store may read it */
+	uint8_t  spare[7];
 	uint64_t spare64[3];
 };
 _Static_assert(sizeof(struct part) == 64, "one line");

@@ -63,6 +63,7 @@ static const struct kvr_field field[] = {
 	KVR_FS(struct router, part, borrowed, NUM),
 	KVR_FS(struct router, part, late, NUM),
 	KVR_FS(struct router, part, cancelled, NUM),
+	KVR_FS(struct router, part, refuse, NUM),
 	KVR_FS(struct router, part, spare, SPARE),
 	KVR_FS(struct router, part, spare64, SPARE),
 	KVR_FS(struct router, op, id, OP),

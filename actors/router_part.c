@@ -367,13 +367,24 @@ write_rows(struct step *s, const struct op *op, const struct plan *p, uint32_t s
 	}
 }
 
+/*
+ * A tier that is known to be sick refuses at once: no need to encode for it. It may be well again
+ * when the part comes there, so it is told: its store would read where nothing has been written, or
+ * memory that was not lent.
+ */
+static bool
+is_to_be_refused(const struct step *s, const struct op *op, const struct plan *p)
+{
+	return op->phase != PHASE_SAVE && p->verb == KVR_VERB_PUT && p->staged &&
+	    s->me->tier[op->tier].state == KVR_TIER_COOLING;
+}
+
 static enum stage
-first_stage(const struct step *s, const struct op *op, const struct plan *p)
+first_stage(const struct op *op, const struct plan *p, bool refuse)
 {
 	if (op->phase == PHASE_SAVE)
 		return STAGE_SAVE;
-	/* A tier that is known to be sick refuses at once: no need to encode for it. */
-	if (p->verb != KVR_VERB_PUT || !p->staged || s->me->tier[op->tier].state == KVR_TIER_COOLING)
+	if (p->verb != KVR_VERB_PUT || !p->staged || refuse)
 		return STAGE_TIER;
 	return p->serde != 0 && !(is_paged(op) && op->phase != PHASE_BACK) ? STAGE_ENCODE : STAGE_COPY_IN;
 }
@@ -412,7 +423,8 @@ kvr_router_make_part(struct step *s, uint32_t op_slot)
 	part->n = (uint16_t)p.n;
 	part->bytes = (uint32_t)KVR_MIN(p.bytes, (uint64_t)UINT32_MAX);
 	part->until_ns = p.until_ns;
-	part->stage = (uint8_t)first_stage(s, op, &p);
+	part->refuse = is_to_be_refused(s, op, &p);
+	part->stage = (uint8_t)first_stage(op, &p, part->refuse);
 	part->borrowed = p.moves && !p.staged && op->phase != PHASE_BACK;
 	if (!p.wide)
 		kvr_touch(s->out, s->me->part_buf[slot], sizeof(s->me->part_buf[slot]));

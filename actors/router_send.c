@@ -67,6 +67,7 @@ kvr_router_send_part(struct step *s, uint32_t slot)
 		m.PART.cls = part->cls;
 		m.PART.tier = part->tier;
 		m.PART.queued_ns = s->ev->now_ns;
+		m.PART.refuse = part->refuse;
 		send(s, KVR_ID_TIER_OF(part->tier), &m);
 		return;
 	case STAGE_FREE:

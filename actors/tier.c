@@ -90,6 +90,10 @@ part(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	p->verb = msg->PART.verb;
 	p->cls = msg->PART.cls;
 	kvr_tier_enqueue(me, out, p);
+	/* Made for a tier that refuses everything, and it is not that any more. */
+	if (msg->PART.refuse)
+		kvr_tier_drop(me, ev, out, p,
+		    me->state == KVR_TIER_CLOSED ? KVR_E_SHUTDOWN : KVR_E_DOWN);
 	unsigned next = finish(me, ev, out, before);
 
 	if (p->place == PLACE_QUEUED)

@@ -171,7 +171,7 @@ enum kvr_count {
 	X(COMPLETE,    NAMED, SAME,     int32_t err; uint32_t flags; uint32_t n_ok; uint32_t prefix; uint64_t bytes;) \
 	X(RELEASE,     NONE,  SAME,     uint32_t first; uint32_t n;) \
 	/* parts: router -> tier -> link -> connector worker and back */ \
-	X(PART,        NAMED, RECEIVER, uint32_t bytes; uint8_t verb; uint8_t cls; uint8_t tier; uint8_t lane; uint64_t queued_ns; uint64_t spare;) \
+	X(PART,        NAMED, RECEIVER, uint32_t bytes; uint8_t verb; uint8_t cls; uint8_t tier; uint8_t lane; uint64_t queued_ns; uint32_t refuse; uint32_t spare;) \
 	X(PART_DONE,   IN,    RECEIVER, int32_t err; uint32_t n_ok; uint64_t bytes; uint32_t took_us; uint8_t verb; uint8_t tier; uint8_t lane; uint8_t cls;) \
 	X(PART_CANCEL, NONE,  SAME,     int32_t reason; uint8_t tier; uint8_t lane; uint16_t spare;) \
 	/* parts: router -> transfer -> serde worker or copy worker, and back */ \

@@ -149,6 +149,7 @@ kvr_rig_give(struct kvr_rig *rig, const struct kvr_rig_ask *ask)
 	    ask->verb == KVR_VERB_GET || ask->verb == KVR_VERB_PUT ? ask->n * ask->len : 0;
 	msg.PART.verb = (uint8_t)ask->verb;
 	msg.PART.cls = (uint8_t)ask->cls;
+	msg.PART.refuse = ask->refuse;
 	msg.PART.tier = (uint8_t)rig->tier.tier;
 	for (uint32_t i = 0; i < ask->n; i++)
 		*kvr_sim_rows(rig->sim, msg.rows + i) = (struct kvr_row){ .len = ask->len,

@@ -45,6 +45,7 @@ struct kvr_rig_ask {
 	enum kvr_class cls;
 	uint32_t n, len;
 	uint64_t deadline_ns, key; /* keys are key, key + 1, ... */
+	bool refuse;
 };
 /* Slot of a part that is on its way. */
 uint32_t kvr_rig_give(struct kvr_rig *, const struct kvr_rig_ask *);

@@ -236,6 +236,35 @@ START_TEST(a_sick_tier_is_left_out_and_named)
 }
 END_TEST
 
+/* It is not encoded for a tier that is sick, and that tier may be well before the part is there. */
+START_TEST(a_put_that_was_not_encoded_is_to_be_refused)
+{
+	struct kvr_router_config c = bed_config(1);
+	c.tier[0].serde = 1;
+	struct bed *b = bed_new(&c);
+
+	bed_tier_state(b, 0, KVR_TIER_COOLING);
+	b->sick[0] = KVR_E_DOWN;
+	uint32_t slot = bed_submit(b, KVR_OP_PUT, keys, 2, 0, KVR_SEC(1));
+
+	ck_assert_uint_eq(b->world[0].type, KVR_MSG_PART);
+	ck_assert_uint_eq(b->world[0].PART.refuse, 1);
+	bed_settle(b);
+	bed_is_over(b, slot, KVR_E_DOWN, 0);
+	bed_tier_state(b, 0, KVR_TIER_UP);
+	b->sick[0] = KVR_OK;
+	slot = bed_submit(b, KVR_OP_PUT, keys, 2, 0, KVR_SEC(1));
+	ck_assert_uint_eq(b->world[0].type, KVR_MSG_ENCODE);
+	ck_assert(bed_answer(b, 0));
+	ck_assert_uint_eq(b->world[0].type, KVR_MSG_PART);
+	ck_assert_uint_eq(b->world[0].PART.refuse, 0);
+	bed_settle(b);
+	bed_is_over(b, slot, KVR_OK, 2);
+	bed_is_home(b);
+	bed_free(b);
+}
+END_TEST
+
 START_TEST(write_back_answers_before_the_slow_tier_has_it)
 {
 	struct kvr_router_config c = bed_config(2);
@@ -543,6 +572,7 @@ KVR_CHECK_MAIN("actors.router", a_put_is_found_by_lookup_and_get_and_gone_after_
     early_tells_the_result_first_and_the_memory_later,
     a_store_that_cannot_be_given_up_never_holds_an_answer,
     a_copy_in_staging_is_not_waited_for_when_the_memory_is_back, a_sick_tier_is_left_out_and_named,
+    a_put_that_was_not_encoded_is_to_be_refused,
     write_back_answers_before_the_slow_tier_has_it, a_removed_key_does_not_come_back_by_write_back,
     what_waits_to_be_written_back_is_called_off_by_a_remove,
     a_removed_key_does_not_come_back_by_promotion, a_put_after_a_remove_is_no_duplicate,

@@ -70,6 +70,26 @@ START_TEST(classes_are_served_in_order_and_fifo_inside)
 }
 END_TEST
 
+/* The router took the tier for sick and staged nothing: there is no payload that may be read. */
+START_TEST(what_is_to_be_refused_reaches_no_store)
+{
+	open_narrow(1);
+	uint32_t slot = kvr_rig_give(&rig, &(struct kvr_rig_ask){ .verb = KVR_VERB_PUT,
+	                                       .cls = KVR_CLASS_PUT,
+	                                       .n = 3,
+	                                       .len = 10,
+	                                       .deadline_ns = kvr_sim_now(rig.sim) + KVR_SEC(5),
+	                                       .refuse = true });
+
+	kvr_sim_run(rig.sim, KVR_SEC(1));
+	ck_assert_uint_eq(kvr_rig_tier(&rig), KVR_TIER_UP);
+	ck_assert_int_eq(rig.part[slot].err, KVR_E_DOWN);
+	ck_assert_uint_eq(rig.stat_dropped, 3);
+	ck_assert_uint_eq(kvr_sim_seen(rig.sim, KVR_ID_LINK_OF(0, 0), KVR_MSG_PART), 0);
+	close_all();
+}
+END_TEST
+
 /* A stream of gets that fills the lane; a put rises one class in 100 ms and then is the oldest. */
 START_TEST(a_waiting_part_ages_so_that_nothing_starves)
 {
@@ -348,6 +368,7 @@ START_TEST(a_full_table_is_answered_over_several_steps)
 END_TEST
 
 KVR_CHECK_MAIN("actors.tier", classes_are_served_in_order_and_fifo_inside,
+    what_is_to_be_refused_reaches_no_store,
     a_waiting_part_ages_so_that_nothing_starves, control_lanes_take_lookups_only_while_others_live,
     a_control_lane_alone_takes_everything, the_byte_budget_holds_and_starves_nobody,
     a_part_waits_until_its_own_deadline_and_no_longer,

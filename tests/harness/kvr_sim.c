@@ -132,7 +132,11 @@ send_on(struct kvr_sim *sim, const struct kvr_msg *msg)
 	kvr_sim_at(sim, at_ns, &ev);
 }
 
-/* One timer per number: set again, it moves. */
+/*
+ * One timer per number: set again, it moves. One that is due stands in the queue of messages like
+ * any other, and nobody takes it out of there: what comes before it may set the timer again or be
+ * the end of what it was set for, and it arrives nonetheless.
+ */
 static void
 set_timer(struct kvr_sim *sim, struct sim_decider *d, const struct kvr_fx *fx)
 {
@@ -214,7 +218,11 @@ happen(struct kvr_sim *sim, const struct sim_event *ev)
 		deliver(sim, &ev->msg);
 		break;
 	case SIM_TIMER:
-		if (d->timer[ev->msg.TIMER.timer] == ev->tag)
+		if (d->timer[ev->msg.TIMER.timer] != ev->tag)
+			break;
+		if (sim->options.hop_ns != 0)
+			send_on(sim, &ev->msg);
+		else
 			deliver(sim, &ev->msg);
 		break;
 	case SIM_WAKE:

@@ -140,6 +140,10 @@ MUTANTS = [
      "return slot;"),
     ("a cool-down does not answer those that wait",
      "ready = answer_all(me, ev, out, KVR_E_DOWN);", "ready = true;"),
+    ("a deadline ends the operation that has the slot now", "op->state == OP_FREE || op->gen != s->ev->msg.TIMER.gen",
+     "op->state == OP_FREE"),
+    ("generations of timers begin anew with each operation", "*op = (struct op){ .gen = op->gen + 1 };",
+     "*op = (struct op){ .n = 0 };"),
     ("memory that is back after the grace lets nobody go",
      "\tif (borrowed)\n\t\tkvr_router_eased(s, op_slot);\n", ""),
 ]
