@@ -179,13 +179,14 @@ run_cluster(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items,
 }
 
 static enum kvr_err
-run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_t n,
+run_server(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_t n,
     uint64_t until_ns)
 {
-	KVR_CHECK(c->magic == LANE_MAGIC && verb < KVR_VERB_N);
-	c->why[0] = '\0';
-	if (c->cluster != NULL)
-		return run_cluster(c, verb, items, n, until_ns);
+	/*
+	 * A server that says nothing for as long as a new connection may take is as good as dead; a
+	 * ping has a limit of its own.
+	 */
+	c->s.patience_ns = verb == KVR_VERB_PING ? 0 : c->store->connect_ns;
 	enum kvr_err err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
 	if (err == KVR_OK && kvr_stream_held(&c->s) > 0)
 		err = kvr_stream_fail(
@@ -203,7 +204,17 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 	/* All items have their status, but the connection is of no use any more. */
 	if (err == KVR_OK && c->signed_out)
 		err = kvr_stream_fail(&c->s, KVR_E_AUTH, "%s", c->why);
-	return err;
+	return kvr_stream_blame(&c->s, err);
+}
+
+static enum kvr_err
+run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_t n,
+    uint64_t until_ns)
+{
+	KVR_CHECK(c->magic == LANE_MAGIC && verb < KVR_VERB_N);
+	c->why[0] = '\0';
+	return c->cluster != NULL ? run_cluster(c, verb, items, n, until_ns)
+	                          : run_server(c, verb, items, n, until_ns);
 }
 
 static const char *const redis_schemes[] = { "redis", "rediss", "unix", "redis-sentinel",

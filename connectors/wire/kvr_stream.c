@@ -100,7 +100,7 @@ kvr_stream_ready(struct kvr_sock *s, short events)
 	uint64_t own_ns = s->patience_ns > 0 ? kvr_now_ns() + s->patience_ns : s->until_ns;
 	enum kvr_err err = kvr_stream_wait(s->fd, events, KVR_MIN(own_ns, s->until_ns), s->kick);
 	if (err == KVR_E_TIMEOUT && own_ns < s->until_ns)
-		return kvr_stream_fail(s, err, "silent for %llu ms, and others wait",
+		return kvr_stream_fail(s, err, "silent for %llu ms",
 		    (unsigned long long)(s->patience_ns / KVR_MS(1)));
 	return err == KVR_OK ? KVR_OK : kvr_stream_fail(s, err, "%s", kvr_err_text(err));
 }
@@ -116,6 +116,13 @@ kvr_stream_check(struct kvr_sock *s)
 	else if (kvr_now_ns() >= s->until_ns)
 		err = KVR_E_TIMEOUT;
 	return err == KVR_OK ? KVR_OK : kvr_stream_fail(s, err, "%s", kvr_err_text(err));
+}
+
+enum kvr_err
+kvr_stream_blame(const struct kvr_sock *s, enum kvr_err err)
+{
+	bool silent = err == KVR_E_TIMEOUT && s->patience_ns > 0 && kvr_now_ns() < s->until_ns;
+	return silent ? KVR_E_DOWN : err;
 }
 
 enum kvr_err

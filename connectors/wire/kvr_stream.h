@@ -86,6 +86,9 @@ size_t kvr_stream_unix_path_max(void);
 
 /* For all that follows. fill_max: how much one read for a head may take beyond it. */
 enum kvr_err kvr_stream_begin(struct kvr_sock *s, uint64_t until_ns, uint32_t fill_max);
+/* What err says of a peer that is the whole store: DOWN when it was silent for longer than the
+ * stream's patience, and the caller still had time. */
+enum kvr_err kvr_stream_blame(const struct kvr_sock *s, enum kvr_err err);
 
 KVR_MUST_USE enum kvr_err kvr_stream_copy(struct kvr_sock *s, const void *at, size_t len);
 /* at stays as it is until the next flush has returned. */

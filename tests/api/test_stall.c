@@ -4,20 +4,31 @@
 #include "kvr_redis_server.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 KVR_NEEDS_REDIS
 
 enum { LEN = 4 << 20, LATE_MS = 2000 /* of a machine under sanitizers and other tests */ };
 
+/* connect: how long a server may be silent, like "300ms"; NULL: as long as usual. */
 static struct kvr *
-open_url(const char *url)
+open_patient(const char *url, const char *connect)
 {
-	const struct kvr_options o = { .size = sizeof(o), .url = url, BED_SET };
+	char patience[40];
+	const char *const set[] = { bed_set[0], patience };
+	const struct kvr_options o = { .size = sizeof(o), .url = url, .set = set, .n_set = connect != NULL ? 2 : 1 };
 	struct kvr *k;
 	char why[256];
 
+	snprintf(patience, sizeof(patience), "timeouts.connect=%s", connect != NULL ? connect : "");
 	ck_assert_msg(kvr_open(&o, 0, &k, why, sizeof(why)) == KVR_OK, "%s", why);
 	return k;
+}
+
+static struct kvr *
+open_url(const char *url)
+{
+	return open_patient(url, NULL);
 }
 
 static enum kvr_err
@@ -85,7 +96,7 @@ close_on_a_server_that_stands_still(uint32_t mode)
 {
 	enum { MOVERS = 4 };
 	struct kvr_redis_server *s = kvr_redis_server_start(NULL, NULL);
-	struct kvr *k = open_url(s->url);
+	struct kvr *k = open_patient(s->url, "60s");
 	struct mover m[MOVERS];
 	struct kvr_close_report r = { .size = sizeof(r) };
 	struct kvr_health h = { .size = sizeof(h) };
@@ -137,7 +148,7 @@ short_behind_long(int movers)
 {
 	enum { MOVERS = 6, ROUNDS = 50, SHORT_MS = 30, GRACE_MS = 500 };
 	struct kvr_redis_server *s = kvr_redis_server_start(NULL, NULL);
-	struct kvr *k = open_url(s->url);
+	struct kvr *k = open_patient(s->url, movers > 0 ? "60s" : NULL);
 	struct mover m[MOVERS];
 	struct kvr_health h = { .size = sizeof(h) };
 	char *value = calloc(1, LEN);
@@ -177,6 +188,72 @@ START_TEST(short_deadlines_do_not_wait_behind_long_ones)
 	short_behind_long(0); /* then it is pings that take their time */
 	short_behind_long(1);
 	short_behind_long(6);
+}
+END_TEST
+
+struct looper {
+	struct kvr *k;
+	pthread_t id;
+	_Atomic int n_ok, end;
+};
+
+static void *
+get_again(void *arg)
+{
+	struct looper *l = arg;
+	char *at = malloc(LEN);
+
+	while (!l->end)
+		l->n_ok += move(l->k, KVR_GET, at, bed_in_ms(60000), NULL) == KVR_OK;
+	free(at);
+	return NULL;
+}
+
+/* A minute is left to everybody, and nobody waits for it: what is silent is taken for dead. */
+START_TEST(a_far_deadline_is_not_waited_for_when_a_server_stops_in_the_middle)
+{
+	enum { LOOPERS = 3, SOON_MS = 30000 };
+	struct kvr_redis_server *s = kvr_redis_server_start(NULL, NULL);
+	struct kvr *k = open_patient(s->url, "300ms");
+	struct looper l[LOOPERS];
+	struct kvr_done d = { .size = sizeof(d) };
+	struct kvr_health h = { .size = sizeof(h) };
+	char *value = calloc(1, LEN);
+	enum kvr_err err;
+
+	uint64_t until_ns = bed_in_ms(SOON_MS);
+	do /* a busy machine may be silent, too */
+		err = move(k, KVR_PUT, value, bed_in_ms(SOON_MS), NULL);
+	while (err != KVR_OK && bed_now_ns() < until_ns);
+	OK(err);
+	for (int i = 0; i < LOOPERS; i++) {
+		l[i] = (struct looper){ .k = k };
+		ck_assert_int_eq(pthread_create(&l[i].id, NULL, get_again, &l[i]), 0);
+	}
+	for (int i = 0; i < LOOPERS; i++)
+		for (until_ns = bed_in_ms(SOON_MS); l[i].n_ok < 2; usleep(1000))
+			ck_assert_uint_lt(bed_now_ns(), until_ns);
+	kvr_redis_server_pause(s);
+	until_ns = bed_in_ms(SOON_MS);
+	for (int i = 0; i < LOOPERS; i++)
+		l[i].end = 1;
+	for (int i = 0; i < LOOPERS; i++)
+		pthread_join(l[i].id, NULL);
+	ERR(move(k, KVR_GET, value, bed_in_ms(60000), &d), KVR_E_DOWN);
+	ck_assert_str_ne(d.why, "");
+	do /* it cools down */
+		OK(kvr_health(k, &h));
+	while (h.n_up > 0 && bed_now_ns() < until_ns);
+	ck_assert_uint_lt(bed_now_ns(), until_ns);
+	kvr_redis_server_resume(s);
+	until_ns = bed_in_ms(SOON_MS);
+	do
+		err = move(k, KVR_GET, value, bed_in_ms(SOON_MS), NULL);
+	while (err != KVR_OK && bed_now_ns() < until_ns);
+	OK(err);
+	free(value);
+	bed_close(k);
+	kvr_redis_server_stop(s);
 }
 END_TEST
 
@@ -225,5 +302,6 @@ END_TEST
 
 KVR_CHECK_MAIN("api.stall", a_deadline_holds_against_a_server_that_stands_still,
     aborted_on_a_server_that_stands_still, drained_on_a_server_that_stands_still,
-    short_deadlines_do_not_wait_behind_long_ones, a_server_that_dies_and_comes_back,
+    short_deadlines_do_not_wait_behind_long_ones,
+    a_far_deadline_is_not_waited_for_when_a_server_stops_in_the_middle, a_server_that_dies_and_comes_back,
     a_server_that_is_not_there)

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "kvr_fault_proxy.h"
+#include "kvr_lm.h"
 #include "kvr_lm_bed.h"
 #include "kvr_peer.h"
 
@@ -249,7 +250,7 @@ END_TEST
 START_TEST(a_server_that_stands_still_costs_no_more_than_the_deadline)
 {
 	static const struct kvr_peer_act acts[] = { HELLO, { KVR_PEER_STALL, NULL, 0 }, HELLO,
-		{ KVR_PEER_STALL, NULL, 0 }, HELLO, { KVR_PEER_STALL, NULL, 0 }, HELLO,
+		{ KVR_PEER_STALL, NULL, 0 }, HELLO, { KVR_PEER_STALL, NULL, 0 }, HELLO, { KVR_PEER_STALL, NULL, 0 }, HELLO,
 		{ KVR_PEER_STALL, NULL, 0 }, { KVR_PEER_STALL, NULL, 0 } };
 	static const enum kvr_verb verbs[] = { KVR_VERB_EXISTS, KVR_VERB_GET, KVR_VERB_PUT,
 		KVR_VERB_STAT };
@@ -265,6 +266,13 @@ START_TEST(a_server_that_stands_still_costs_no_more_than_the_deadline)
 		ck_assert_uint_lt(kvr_now_ns(), until_ns + SLACK);
 		bed_down(&b);
 	}
+	/* It does not hold a lane until a far deadline. */
+	up_at(&b, kvr_peer_port(peer));
+	b.store->connect_ns = KVR_MS(100);
+	ck_assert_int_eq(run_until(&b, KVR_VERB_PUT, l.items, 2, bed_in(BED_LONG)), KVR_E_DOWN);
+	ck_assert_msg(strstr(b.ops->why(b.lane), "silent for 100 ms") != NULL, "%s",
+	    b.ops->why(b.lane));
+	bed_down(&b);
 	/* A dial has its own limit, and a server that does not answer is down. */
 	snprintf(url, sizeof(url), "lm://127.0.0.1:%u", kvr_peer_port(peer));
 	struct kvr_store_opts opts = bed_opts(url, KVR_FORMAT_LMCACHE);

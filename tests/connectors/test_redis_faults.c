@@ -5,6 +5,7 @@
 
 #include "kvr_fault_proxy.h"
 #include "kvr_peer.h"
+#include "kvr_redis.h"
 #include "kvr_redis_bed.h"
 #include "kvr_redis_raw.h"
 #include "kvr_redis_server.h"
@@ -131,6 +132,33 @@ START_TEST(a_server_that_stands_still_costs_no_more_than_the_deadline)
 		ck_assert_int_eq(bed_try(&b, &opts, bed_in(BED_LONG)), KVR_E_DOWN);
 		bed_down(&b);
 		opts.connect_ns = 0;
+		kvr_redis_server_resume(server);
+	}
+	load_free(&l);
+	kvr_redis_server_stop(server);
+}
+END_TEST
+
+START_TEST(a_server_that_stands_still_does_not_hold_a_lane_until_a_far_deadline)
+{
+	static const enum kvr_verb verbs[] = { KVR_VERB_EXISTS, KVR_VERB_PUT, KVR_VERB_GET,
+		KVR_VERB_STAT, KVR_VERB_DEL };
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
+	struct load l = load_new(8, 4 << 20);
+	struct kvr_store_opts opts = bed_opts(server->url, KVR_FORMAT_SEALED);
+	for (size_t i = 0; i < KVR_LEN(verbs); i++) {
+		struct bed b;
+		bed_up(&b, &opts); /* without a limit: the machine may be slow */
+		b.store->connect_ns = KVR_MS(100);
+		kvr_redis_server_pause(server);
+		uint64_t since_ns = kvr_now_ns();
+		ck_assert_int_eq(
+		    run_until(&b, verbs[i], l.items, l.n, bed_in(BED_LONG)), KVR_E_DOWN);
+		ck_assert_uint_ge(kvr_now_ns(), since_ns + KVR_MS(100));
+		ck_assert_uint_lt(kvr_now_ns(), since_ns + BED_LONG / 2);
+		ck_assert_msg(strstr(kvr_redis_ops.why(b.lane), "silent for 100 ms") != NULL, "%s",
+		    kvr_redis_ops.why(b.lane));
+		bed_down(&b);
 		kvr_redis_server_resume(server);
 	}
 	load_free(&l);
@@ -437,6 +465,7 @@ END_TEST
 KVR_CHECK_MAIN("connectors.redis_faults", a_deadline_in_the_past_moves_nothing,
     a_kick_ends_a_stalled_read, a_kick_for_another_batch_is_ignored,
     a_server_that_stands_still_costs_no_more_than_the_deadline,
+    a_server_that_stands_still_does_not_hold_a_lane_until_a_far_deadline,
     a_killed_server_ends_the_batch_and_a_new_dial_works, rubbish_is_a_broken_protocol,
     a_peer_that_closes_in_the_middle_is_down, bytes_that_nobody_asked_for_end_the_connection,
     a_dial_tells_why_it_failed, errors_of_single_keys_keep_the_stream_in_step,
