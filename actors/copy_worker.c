@@ -7,47 +7,57 @@
  * How long one part can take is bounded by its bytes, so nothing here looks at deadlines: a part
  * whose time is over is finished, for its memory is quiet only then.
  */
-#include "kvr_workers.h"
+#include "kvr_copy_own.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Pieces that are handed over at once, and how often a device is asked whether it is done. */
-enum { PIECES = 512, POLL_US = 20 };
+/* How often a device is asked whether it is done. */
+enum { POLL_US = 20 };
 
-enum { ON_HOST, ON_DEVICE, SIDES };
-
-/* A part whose copies have begun. */
-struct flight {
-	struct kvr_msg msg;
-	uint64_t start_ns;
-	int32_t err;
-};
-
-struct copy_queue {
-	struct flight flight[KVR_COPY_PLACES];
-	uint32_t first, n;
-};
-_Static_assert((int)KVR_COPY_PLACES <= (int)KVR_MARKS_MAX, "every part has a mark");
-
-struct side {
-	const struct kvr_copy_ops *ops; /* NULL: there is no such memory here */
-	struct kvr_copier *copier;      /* NULL: it could not be opened, or is lost */
-	struct copy_queue queue[KVR_WAYS];
-	char why[112]; /* the driver's words for the last failure */
-};
-
-struct kvr_copy_worker {
-	const struct kvr_work *work;
-	struct kvr_words *words;
-	struct kvr_mailbox *mailbox;
-	struct kvr_thread *thread;
-	struct side side[SIDES];
-	struct kvr_piece piece[PIECES];
-};
+/* Whatever stands in the queue besides, each part that may be here finds a mark for its end. */
+enum { MARKS_FOR_LAYERS = KVR_MARKS_MAX - KVR_COPY_PLACES };
+_Static_assert((int)MARKS_FOR_LAYERS > 0, "layers have marks too");
 
 /* ---- what is copied ---- */
+
+int32_t
+kvr_copy_start_row(struct kvr_copy_worker *w, const struct kvr_row *row, struct kvr_walk *ret)
+{
+	const struct kvr_ledger *ledger = w->work->ledger;
+	const struct kvr_key *key = &ledger->keys[row->key];
+	const struct kvr_place *place = &ledger->places[row->key];
+	const struct kvr_pages *pages = ledger->ops[key->op].pages;
+	uint64_t tokens = row->len / kvr_pages_token(pages);
+
+	*ret = (struct kvr_walk){ .pages = pages,
+		.runs = &ledger->runs[place->run],
+		.tokens = tokens,
+		.room = place->tokens,
+		.layer = place->layer,
+		.chunk = kvr_ledger_staging(ledger, row->buf) };
+	/* A stored value of any length may get here, and a table that its owner changed meanwhile. */
+	if (row->len > key->room || row->len % kvr_pages_token(pages) != 0 || tokens > place->tokens)
+		return KVR_E_LENGTH;
+	return KVR_OK;
+}
+
+static int32_t
+copy_span(struct kvr_copy_worker *w, struct side *side, const struct kvr_row *row, enum kvr_way way)
+{
+	const struct kvr_ledger *ledger = w->work->ledger;
+	const struct kvr_key *key = &ledger->keys[row->key];
+	const struct kvr_piece whole = { .cache = key->at,
+		.chunk = kvr_ledger_staging(ledger, row->buf),
+		.len = row->len };
+
+	if (row->len > key->room)
+		return KVR_E_LENGTH;
+	return row->len == 0 ? KVR_OK
+	                     : side->ops->copy(side->copier, way, &whole, 1, side->why,
+	                           sizeof(side->why));
+}
 
 /* Copies a row's pieces; LENGTH where they are no whole tokens or do not fit. */
 static int32_t
@@ -55,32 +65,14 @@ copy_row(struct kvr_copy_worker *w, struct side *side, struct kvr_row *row, enum
 {
 	const struct kvr_ledger *ledger = w->work->ledger;
 	const struct kvr_key *key = &ledger->keys[row->key];
-	const struct kvr_place *place = &ledger->places[row->key];
-	const struct kvr_pages *pages = ledger->ops[key->op].pages;
-	uint8_t *slot = kvr_ledger_staging(ledger, row->buf);
-
-	if (row->len > key->room)
-		return KVR_E_LENGTH;
-	if (pages == NULL) {
-		const struct kvr_piece whole = { .cache = key->at, .chunk = slot, .len = row->len };
-
-		return row->len == 0 ? KVR_OK
-		                     : side->ops->copy(side->copier, way, &whole, 1, side->why,
-		                           sizeof(side->why));
-	}
-	uint64_t tokens = row->len / kvr_pages_token(pages);
-	struct kvr_walk walk = { .pages = pages,
-		.runs = &ledger->runs[place->run],
-		.tokens = tokens,
-		.layer = place->layer,
-		.chunk = slot };
-	enum kvr_err err = KVR_OK;
+	struct kvr_walk walk;
+	int32_t err;
 	uint32_t n;
 
-	/* A stored value of any length may get here, and a table that its owner changed meanwhile. */
-	if (row->len % kvr_pages_token(pages) != 0 || tokens > place->tokens)
-		return KVR_E_LENGTH;
-	if (ledger->ops[key->op].ready != NULL)
+	if (ledger->ops[key->op].pages == NULL)
+		return copy_span(w, side, row, way);
+	err = kvr_copy_start_row(w, row, &walk);
+	if (err == KVR_OK && ledger->ops[key->op].ready != NULL)
 		err = side->ops->await(side->copier, way, ledger->ops[key->op].ready, side->why,
 		    sizeof(side->why));
 	while (err == KVR_OK && (n = kvr_walk_next(&walk, w->piece, PIECES)) > 0)
@@ -140,27 +132,55 @@ reply(struct kvr_copy_worker *w, const struct side *side, const struct flight *f
 	(void)err; /* DEAD and SHUTDOWN: nobody waits for it any more */
 }
 
+/* A mark for what was begun of it, and its place in the queue. */
+static enum kvr_err
+mark(struct side *side, enum kvr_way way, const struct flight *f)
+{
+	struct copy_queue *q = &side->queue[way];
+
+	if (side->ops->mark(side->copier, way, side->why, sizeof(side->why)) != KVR_OK)
+		return KVR_E_DEVICE;
+	KVR_CHECK(q->n < KVR_MARKS_MAX);
+	q->flight[(q->first + q->n++) % KVR_MARKS_MAX] = *f;
+	return KVR_OK;
+}
+
 static void
 begin(struct kvr_copy_worker *w, const struct kvr_msg *msg)
 {
 	struct side *side = &w->side[msg->COPY.device != 0 ? ON_DEVICE : ON_HOST];
 	enum kvr_way way = msg->COPY.to_caller != 0 ? KVR_WAY_OUT : KVR_WAY_IN;
-	struct copy_queue *q = &side->queue[way];
 	struct flight f = { .msg = *msg, .start_ns = kvr_now_ns(), .err = KVR_E_DEVICE };
 
 	if (side->copier == NULL) { /* side->why says why it was not opened */
 		reply(w, side, &f);
 		return;
 	}
-	f.err = copy_rows(w, side, msg);
+	side->queue[way].begun = msg->part;
+	side->queue[way].broken = KVR_OK;
+	f.err = msg->COPY.by_layer != 0 ? kvr_copy_layers(w, side, msg) : copy_rows(w, side, msg);
+	if (f.err == KVR_OK)
+		f.err = side->queue[way].broken;
 	/* Also after a failure: what was begun before it may still be running into this memory. */
-	if (side->ops->mark(side->copier, way, side->why, sizeof(side->why)) != KVR_OK) {
+	if (mark(side, way, &f) != KVR_OK) {
 		f.err = KVR_E_DEVICE;
 		reply(w, side, &f);
-		return;
 	}
-	KVR_CHECK(q->n < KVR_COPY_PLACES);
-	q->flight[(q->first + q->n++) % KVR_COPY_PLACES] = f;
+	side->queue[way].begun = 0;
+}
+
+/* One of its layers' marks failed: so has the part, whose end stands behind it or is still to come. */
+static void
+spoil(struct copy_queue *q, const struct flight *f)
+{
+	for (uint32_t i = 1; i < q->n; i++) {
+		struct flight *g = &q->flight[(q->first + i) % KVR_MARKS_MAX];
+
+		if (g->msg.part == f->msg.part)
+			g->err = f->err;
+	}
+	if (q->begun == f->msg.part)
+		q->broken = f->err;
 }
 
 /* Answers what has ended, oldest first. */
@@ -177,10 +197,31 @@ look(struct kvr_copy_worker *w, struct side *side, enum kvr_way way)
 			return;
 		if (err != KVR_OK)
 			f->err = err;
-		reply(w, side, f);
-		q->first = (q->first + 1) % KVR_COPY_PLACES;
+		if (f->err == KVR_OK && f->msg.COPY.by_layer != 0 && f->msg.COPY.to_caller != 0)
+			kvr_copy_landed(w, &f->msg, f->layers);
+		if (f->layers == 0)
+			reply(w, side, f);
+		else if (f->err != KVR_OK)
+			spoil(q, f);
+		q->first = (q->first + 1) % KVR_MARKS_MAX;
 		q->n--;
 	}
+}
+
+int32_t
+kvr_copy_mark_layers(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *msg,
+    uint32_t layers)
+{
+	enum kvr_way way = msg->COPY.to_caller != 0 ? KVR_WAY_OUT : KVR_WAY_IN;
+	struct copy_queue *q = &side->queue[way];
+	const struct flight f = { .msg = *msg, .layers = layers };
+	int32_t err = KVR_OK;
+
+	/* With none to spare it is told together with the next one. */
+	if (q->n < MARKS_FOR_LAYERS)
+		err = mark(side, way, &f);
+	look(w, side, way);
+	return err == KVR_OK ? q->broken : err;
 }
 
 /* True while something is on its way. */

@@ -19,7 +19,8 @@
  * never for a device that hangs.
  */
 enum { HAND_IN, HAND_OUT, HAND_DEVICE_IN, HAND_DEVICE_OUT, HAND_SERDE, HANDS = HAND_SERDE + KVR_SERDE_MAX };
-enum { LIST_IN, LIST_OUT, LIST_DEVICE_IN, LIST_DEVICE_OUT, LIST_SERDE, LISTS }; /* those of copies: for that hand */
+/* Those of copies are for that hand; LAYERS are puts that come in by layers, when the engine has them. */
+enum { LIST_IN, LIST_OUT, LIST_DEVICE_IN, LIST_DEVICE_OUT, LIST_SERDE, LIST_LAYERS, LIST_DEVICE_LAYERS, LISTS };
 /* In a serde worker: one runs, one waits. What waits there cannot be called back. */
 enum { SERDE_PLACES = 2 };
 enum place { PLACE_FREE, PLACE_QUEUED, PLACE_HAND };
@@ -34,9 +35,18 @@ struct job {
 	uint8_t  type; /* of the message: COPY, ENCODE, DECODE */
 	uint8_t  place, hand;
 	uint8_t  list;
-	uint8_t  spare[6];
+	int8_t   called; /* back, while a hand had some of its layers: why; else 0 */
+	uint8_t  spare;
+	uint16_t layer, n_layers; /* the first that is not copied; so many are in the hand */
 };
 _Static_assert(sizeof(struct job) == 64, "one line");
+
+/* What an engine has said of an operation, also before its parts come here. */
+struct layers {
+	uint64_t op;
+	uint16_t ready, of; /* so many are ready, of so many */
+	uint32_t spare;
+};
 
 struct transfer {
 	uint32_t magic, places, n_serde;
@@ -47,8 +57,9 @@ struct transfer {
 	uint32_t lost; /* the device: nothing is copied from or to it any more */
 	uint32_t spare32;
 	uint64_t budget, bytes[HAND_SERDE]; /* in each way of the copy worker: at most, and now */
-	uint64_t spare[6];
+	uint64_t spare[5];
 	struct job job[KVR_PARTS_MAX];
+	struct layers layers[KVR_OPS_MAX]; /* by the operation's slot */
 };
 _Static_assert(offsetof(struct transfer, job) == 192, "whole lines, no padding");
 
@@ -61,8 +72,17 @@ bool     kvr_transfer_is_for_device(const struct job *);
 void kvr_transfer_enqueue(struct transfer *, struct kvr_out *, struct job *);
 void kvr_transfer_drop(struct transfer *, struct kvr_out *, struct job *, int32_t err);
 void kvr_transfer_answer(struct kvr_out *, struct job *, int32_t err, uint32_t took_us);
+bool     kvr_transfer_in_by_layers(const struct job *);
+/* It comes out of a hand that has copied some of its layers, and waits for the next. */
+void kvr_transfer_wait_for_layers(struct transfer *, struct kvr_out *, struct job *);
 /* What every handler ends with: jobs go to hands that are free, or are answered. */
 void kvr_transfer_pump(struct transfer *, const struct kvr_event *, struct kvr_out *, bool closed);
+
+static inline bool
+by_layers(const struct job *j)
+{
+	return j->list == LIST_LAYERS || j->list == LIST_DEVICE_LAYERS;
+}
 
 /* transfer_fields.c */
 extern const struct kvr_fields kvr_transfer_fields;

@@ -5,6 +5,9 @@
  * is called back or late is answered at once and never reaches a hand. Each COPY, ENCODE and DECODE
  * is answered with one COPIED, ENCODED or DECODED.
  *
+ * A put by layers comes in as the engine says that it has them: what is ready goes to the hand, and the
+ * part waits beside the others, in nobody's way, for the next layers.
+ *
  * A device that is lost stays lost: what waits for it and what comes later is answered DEVICE, which
  * costs a miss. Copies in the host's memory go on.
  */
@@ -53,6 +56,8 @@ list_of(const struct job *j, bool out)
 {
 	if (j->type != KVR_MSG_COPY)
 		return LIST_SERDE;
+	if (kvr_transfer_in_by_layers(j))
+		return kvr_transfer_is_for_device(j) ? LIST_DEVICE_LAYERS : LIST_LAYERS;
 	if (kvr_transfer_is_for_device(j))
 		return out ? LIST_DEVICE_OUT : LIST_DEVICE_IN;
 	return out ? LIST_OUT : LIST_IN;
@@ -63,7 +68,7 @@ take_in(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 {
 	struct job *j = job_of(me, ev, out);
 
-	KVR_CHECK(j->place == PLACE_FREE);
+	KVR_CHECK(j->place == PLACE_FREE && (uint32_t)ev->msg.op < KVR_OPS_MAX);
 	j->op = ev->msg.op;
 	j->deadline_ns = ev->msg.deadline_ns;
 	j->part = ev->msg.part;
@@ -109,6 +114,12 @@ tell_metrics(struct kvr_out *out, uint8_t type, const struct kvr_event *ev)
 		    .took_us = ev->msg.COPIED.took_us } });
 }
 
+static bool
+has_more_layers(const struct transfer *me, const struct job *j)
+{
+	return by_layers(j) && j->layer + j->n_layers < me->layers[j->op & UINT32_MAX].of;
+}
+
 static void
 take_back(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -123,7 +134,10 @@ take_back(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 	if (j->hand < HAND_SERDE)
 		me->bytes[j->hand] -= kvr_transfer_bytes(j);
 	me->lost |= j->type == KVR_MSG_COPY && ev->msg.COPIED.lost;
-	kvr_transfer_answer(out, j, ev->msg.COPIED.err, ev->msg.COPIED.took_us);
+	if (ev->msg.COPIED.err == KVR_OK && has_more_layers(me, j))
+		kvr_transfer_wait_for_layers(me, out, j);
+	else
+		kvr_transfer_answer(out, j, ev->msg.COPIED.err, ev->msg.COPIED.took_us);
 	tell_metrics(out, type, ev);
 }
 
@@ -145,7 +159,7 @@ done_closed(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return KVR_STAY;
 }
 
-/* A hand works on memory and is not disturbed; it is done in a moment. */
+/* A hand works on memory and is not disturbed; it is done in a moment. But it gets no more layers. */
 static unsigned
 cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -156,10 +170,40 @@ cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	KVR_CHECK(slot < KVR_PARTS_MAX);
 	struct job *j = &me->job[slot];
 
-	if (j->place != PLACE_QUEUED || j->part != ev->msg.part)
+	if (j->place == PLACE_FREE || j->part != ev->msg.part)
 		return KVR_STAY;
+	if (reason == KVR_OK)
+		reason = KVR_E_CANCELLED;
+	if (j->place == PLACE_HAND) {
+		kvr_touch(out, j, sizeof(*j));
+		j->called = (int8_t)reason;
+		return KVR_STAY;
+	}
 	kvr_touch(out, me, offsetof(struct transfer, job));
-	kvr_transfer_drop(me, out, j, reason == KVR_OK ? KVR_E_CANCELLED : reason);
+	kvr_transfer_drop(me, out, j, reason);
+	return KVR_STAY;
+}
+
+/*
+ * What the engine has ready of an operation that it puts by layers. It may say so before a part of it
+ * is here, and of one that is over: an operation's number never comes again.
+ */
+static unsigned
+layers_ready(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
+	uint32_t slot = (uint32_t)ev->msg.op;
+
+	KVR_CHECK(slot < KVR_OPS_MAX && ev->msg.LAYERS.ready <= ev->msg.LAYERS.of);
+	struct layers *l = &me->layers[slot];
+
+	kvr_touch(out, me, offsetof(struct transfer, job));
+	kvr_touch(out, l, sizeof(*l));
+	if (l->op != ev->msg.op)
+		*l = (struct layers){ .op = ev->msg.op };
+	l->of = ev->msg.LAYERS.of;
+	l->ready = KVR_MAX(l->ready, ev->msg.LAYERS.ready);
+	kvr_transfer_pump(me, ev, out, false);
 	return KVR_STAY;
 }
 
@@ -216,6 +260,7 @@ check_jobs(const struct transfer *me)
 			load[j->hand]++;
 		if (j->place == PLACE_HAND && j->hand < HAND_SERDE)
 			bytes[j->hand] += kvr_transfer_bytes(j);
+		KVR_CHECK(KVR_IMPLIES(j->place == PLACE_HAND && by_layers(j), j->n_layers > 0));
 	}
 	for (uint32_t l = 0; l < LISTS; l++) {
 		uint16_t prev = 0;
@@ -266,6 +311,7 @@ static const struct kvr_cell table[STATES][KVR_MSG_N] = {
 		ON(ENCODED, done, STAY),
 		ON(DECODED, done, STAY),
 		ON(PART_CANCEL, cancel, STAY),
+		ON(LAYERS, layers_ready, STAY),
 		ON(CONTINUE, go_on, STAY),
 		ON(STOP, stop, KVR_TO(CLOSED)),
 	},
@@ -277,6 +323,7 @@ static const struct kvr_cell table[STATES][KVR_MSG_N] = {
 		ON(ENCODED, done_closed, STAY),
 		ON(DECODED, done_closed, STAY),
 		ON(PART_CANCEL, ignore, STAY),
+		ON(LAYERS, ignore, STAY),
 		ON(CONTINUE, go_on_closed, STAY),
 	},
 };

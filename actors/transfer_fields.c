@@ -29,10 +29,16 @@ static const struct kvr_field field[] = {
 	KVR_FS(struct transfer, job, place, NUM),
 	KVR_FS(struct transfer, job, hand, NUM),
 	KVR_FS(struct transfer, job, list, NUM),
+	KVR_FS(struct transfer, job, called, ERR),
+	KVR_FS(struct transfer, job, spare, SPARE),
+	KVR_FS(struct transfer, job, layer, NUM),
+	KVR_FS(struct transfer, job, n_layers, NUM),
+	KVR_FS(struct transfer, layers, op, OP),
+	KVR_FS(struct transfer, layers, ready, NUM),
+	KVR_FS(struct transfer, layers, of, NUM),
+	KVR_FS(struct transfer, layers, spare, SPARE),
 	{ "job[].word[]", offsetof(struct transfer, job[0].word), sizeof(uint64_t), KVR_FIELD_HEX,
 		{ { KVR_PARTS_MAX, sizeof(struct job) }, { 3, sizeof(uint64_t) } } },
-	{ "job[].spare", offsetof(struct transfer, job[0].spare), sizeof(((struct job *)0)->spare),
-		KVR_FIELD_SPARE, { { KVR_PARTS_MAX, sizeof(struct job) } } },
 };
 
 const struct kvr_fields kvr_transfer_fields = { field, KVR_LEN(field) };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who waits for a hand, who is next, and what becomes of those that never get one. */
+/* Who waits for a hand or for layers, who is next, and what becomes of those that never get one. */
 #include "kvr_transfer_own.h"
 
 #include <string.h>
@@ -20,6 +20,15 @@ kvr_transfer_bytes(const struct job *j)
 
 	memcpy(msg.word, j->word, sizeof(msg.word));
 	return msg.COPY.bytes;
+}
+
+bool
+kvr_transfer_in_by_layers(const struct job *j)
+{
+	struct kvr_msg msg;
+
+	memcpy(msg.word, j->word, sizeof(msg.word));
+	return j->type == KVR_MSG_COPY && msg.COPY.by_layer != 0 && msg.COPY.to_caller == 0;
 }
 
 static struct job *
@@ -45,6 +54,19 @@ kvr_transfer_enqueue(struct transfer *me, struct kvr_out *out, struct job *j)
 	}
 	me->tail[i] = link;
 	me->n_queued++;
+}
+
+void
+kvr_transfer_wait_for_layers(struct transfer *me, struct kvr_out *out, struct job *j)
+{
+	if (j->called != 0) {
+		kvr_transfer_answer(out, j, j->called, 0);
+		return;
+	}
+	j->layer = (uint16_t)(j->layer + j->n_layers);
+	j->n_layers = 0;
+	j->hand = 0;
+	kvr_transfer_enqueue(me, out, j);
 }
 
 static void
@@ -110,14 +132,26 @@ static uint32_t
 hand_for(const struct transfer *me, const struct job *j)
 {
 	uint32_t best = HAND_SERDE;
+	uint32_t way = j->list == LIST_LAYERS          ? (uint32_t)HAND_IN
+	               : j->list == LIST_DEVICE_LAYERS ? (uint32_t)HAND_DEVICE_IN
+	                                               : j->list;
 
 	if (j->list != LIST_SERDE)
-		return way_is_open(me, j->list, j) ? j->list : (uint32_t)HANDS;
+		return way_is_open(me, way, j) ? way : (uint32_t)HANDS;
 	for (uint32_t i = 1; i < me->n_serde; i++) {
 		if (me->load[HAND_SERDE + i] < me->load[best])
 			best = HAND_SERDE + i;
 	}
 	return me->load[best] < SERDE_PLACES ? best : (uint32_t)HANDS;
+}
+
+/* Layers of a part that a hand may have now. */
+static uint32_t
+n_ready(const struct transfer *me, const struct job *j)
+{
+	const struct layers *l = &me->layers[j->op & UINT32_MAX];
+
+	return l->op == j->op && l->ready > j->layer ? (uint32_t)l->ready - j->layer : 0;
 }
 
 static void
@@ -138,6 +172,11 @@ give(struct transfer *me, struct kvr_out *out, struct job *j, uint32_t hand)
 	if (hand < HAND_SERDE)
 		me->bytes[hand] += kvr_transfer_bytes(j);
 	memcpy(msg.word, j->word, sizeof(msg.word));
+	if (by_layers(j)) {
+		j->n_layers = (uint16_t)n_ready(me, j);
+		msg.COPY.layer = j->layer;
+		msg.COPY.n_layers = j->n_layers;
+	}
 	kvr_send(out,
 	    hand < HAND_SERDE ? (uint16_t)KVR_ID_COPY
 	                      : (uint16_t)(KVR_ID_SERDE + hand - HAND_SERDE),
@@ -153,6 +192,26 @@ refusal(const struct transfer *me, const struct kvr_event *ev, const struct job 
 	if (me->lost && kvr_transfer_is_for_device(j))
 		return KVR_E_DEVICE;
 	return j->deadline_ns != 0 && j->deadline_ns <= ev->now_ns ? KVR_E_TIMEOUT : KVR_OK;
+}
+
+/* Each for itself: a part whose engine is slow holds no other up. */
+static void
+pump_layers(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, uint32_t list,
+    bool closed)
+{
+	uint16_t next = 0;
+
+	for (uint16_t link = me->head[list]; link != 0 && out->n < PUMP_MAX; link = next) {
+		struct job *j = at(me, link);
+		int32_t err = refusal(me, ev, j, closed);
+		uint32_t hand = hand_for(me, j);
+
+		next = j->next;
+		if (err != KVR_OK)
+			kvr_transfer_drop(me, out, j, err);
+		else if (hand < HANDS && n_ready(me, j) > 0)
+			give(me, out, j, hand);
+	}
 }
 
 static void
@@ -176,7 +235,10 @@ pump(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, uint3
 void
 kvr_transfer_pump(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, bool closed)
 {
-	for (uint32_t i = 0; i < LISTS; i++)
+	/* These first: they hold staging for as long as an engine computes. */
+	for (uint32_t i = LIST_LAYERS; i < LISTS; i++)
+		pump_layers(me, ev, out, i, closed);
+	for (uint32_t i = 0; i < LIST_LAYERS; i++)
 		pump(me, ev, out, i, closed);
 	if (out->n >= PUMP_MAX && me->n_queued > 0 && !me->continuing) {
 		me->continuing = 1;

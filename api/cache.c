@@ -137,13 +137,13 @@ make(struct kvr *k, const struct kvr_cache_shape *s)
 		return NULL;
 	c->magic = KVR_CACHE_MAGIC;
 	c->kvr = k;
-	c->dtype = s->dtype;
 	c->pages = (struct kvr_pages){ .n_layers = s->n_layers,
 		.n_planes = s->n_planes,
 		.n_heads = s->n_heads,
 		.block_tokens = s->block_tokens,
 		.n_blocks = s->n_blocks,
 		.memfmt = s->format,
+		.dtype = s->dtype,
 		.layerwise =
 		    s->layerwise != 0 || s->format == KVR_FMT_KV_T2D || s->format == KVR_FMT_KV_2TD,
 		.device = s->memory == KVR_MEMORY_DEVICE,
@@ -165,7 +165,7 @@ agrees(struct kvr *k, const struct kvr_cache *c)
 	if (!atomic_load_explicit(&k->has_layout, memory_order_acquire) ||
 	    k->layout.memfmt != c->pages.memfmt)
 		return true;
-	kvr_pages_meta(&c->pages, c->dtype, 1, &mine);
+	kvr_pages_meta(&c->pages, 1, &mine);
 	return kvr_meta_fits(&k->layout, &mine);
 }
 

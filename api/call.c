@@ -231,6 +231,8 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 	 */
 	atomic_fetch_add(&c->word, KVR_WORD_ARRIVED + (quiet ? KVR_WORD_QUIET : 0));
 	announce(k, c, quiet);
+	if (c->n_layers > 0)
+		kvr_ledger_ring(k->ledger, c->slot);
 }
 
 bool
@@ -283,6 +285,19 @@ tell_why(
 	}
 }
 
+/* Of a get by layers; all others have none. */
+static void
+tell_layers(struct kvr *k, const struct kvr_call *c, uint32_t place, struct kvr_results *res)
+{
+	if (res->size < sizeof(*res) || res->layers == NULL)
+		return;
+	for (uint32_t i = 0; i < c->n; i++)
+		res->layers[place + i] = c->kind != KVR_GET || c->n_layers == 0
+		                             ? 0
+		                             : atomic_load_explicit(&k->ledger->places[c->first + i].landed,
+		                                   memory_order_acquire);
+}
+
 static void
 tell_keys(const struct kvr_row *row, uint32_t n, uint32_t place, struct kvr_results *res)
 {
@@ -321,8 +336,10 @@ kvr_call_tell(struct kvr *k, const struct kvr_call *c, const struct kvr_outcome 
 		d.size = ret->size;
 		memcpy(ret, &d, sizeof(d));
 	}
-	if (res != NULL)
+	if (res != NULL) {
 		tell_keys(row, c->n, place, res);
+		tell_layers(k, c, place, res);
+	}
 }
 
 /* ---- messages of the router ---- */

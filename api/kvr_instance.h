@@ -9,6 +9,7 @@
  *   layout.c   shapes of payloads
  *   range.c    runs of slots               pool.c, obj.c  memory objects
  *   cache.c    paged caches                tokens.c   tokens of one into runs of slots
+ *   layers.c   operations that go layer by layer
  *   call.c     operations: slots, outcomes, who is told
  *   batch.c    a batch into ledger and rows
  *   submit.c   the submission call         wait.c     waiting, cancelling
@@ -51,6 +52,9 @@
 #define KVR_ONLY(tier) (((tier) + 1U) << KVR_ONLY_SHIFT)
 #define KVR_QUEUE_MAGIC KVR_MAGIC('K', 'V', 'R', 'Q')
 #define KVR_CACHE_MAGIC KVR_MAGIC('K', 'V', 'R', 'C')
+
+/* What results had before there were layers: callers that were compiled then go on. */
+#define KVR_RESULTS_LEAST offsetof(struct kvr_results, layers)
 
 enum {
 	KVR_TEXT_UNIT = 64,
@@ -106,6 +110,7 @@ struct kvr_call {
 	uint32_t         places;   /* of the notifier, reserved for its completions */
 	uint64_t         bytes;      /* asked for */
 	uint64_t         tag, since_ns;
+	uint32_t         n_layers, n_ready; /* by layers, else 0; of a put: said to be ready, under lock */
 	struct kvr_queue *queue;
 	kvr_done_fn      *done;
 	void             *done_arg;
@@ -135,9 +140,8 @@ struct kvr_queue {
 /* Changed by nobody after it was made, but for users. */
 struct kvr_cache {
 	uint32_t         magic;
-	uint32_t         dtype;
-	struct kvr      *kvr;
 	_Atomic uint32_t users; /* operations that name it */
+	struct kvr      *kvr;
 	struct kvr_pages pages;
 	uint8_t         *base[];
 };
@@ -148,6 +152,7 @@ struct kvr_notifier {
 	int32_t            *err; /* KVR_KEYS_MAX of each: the arrays that callbacks see */
 	uint64_t           *len;
 	uint32_t           *tier;
+	uint32_t           *layers;
 };
 
 /* Moving averages; written under the domain's guard only. */
@@ -283,6 +288,12 @@ bool kvr_layout_cut(const struct kvr_meta *full, uint64_t full_bytes, uint64_t l
 bool kvr_puts_add(struct kvr *, const struct kvr_call *, bool unique);
 void kvr_puts_drop(struct kvr *, const struct kvr_call *);
 bool kvr_puts_has(struct kvr *, kvr_digest);
+
+/* ---- layers.c ---- */
+/* Whether a batch may go layer by layer, when it is said to; its tokens were checked. */
+KVR_MUST_USE enum kvr_err kvr_layers_check(struct kvr *, const struct kvr_batch *, uint32_t flags);
+/* Before the operation begins. */
+void kvr_layers_begin(struct kvr *, struct kvr_call *, const struct kvr_batch *);
 
 /* ---- call.c ---- */
 /* What an operation takes of the tables. */

@@ -472,7 +472,8 @@ enum kvr_flag {
 	KVR_HOLD = 4,      /* LOOKUP: keep it until the lease ends, where a tier can */
 	KVR_IF_ABSENT = 8, /* PUT: ask first, send only what is missing */
 	KVR_EARLY = 16,    /* two completions: the result by the deadline, then a DONE_QUIET */
-	KVR_FORCE = 32     /* REMOVE: also what is held */
+	KVR_FORCE = 32,    /* REMOVE: also what is held */
+	KVR_LAYERS = 512   /* GET, PUT of tokens, chunks of all layers: layer by layer; see kvr_layer_wait */
 };
 
 struct kvr_batch {
@@ -511,6 +512,11 @@ struct kvr_results {
 	int32_t  *err;
 	uint64_t *len;  /* of keys that are KVR_OK: bytes found, stored or delivered; else 0 */
 	uint32_t *tier; /* where it was found; KVR_NOWHERE_TIER */
+	/*
+	 * GET with KVR_LAYERS: how many leading layers of the key are in the cache, verified: all where
+	 * it is KVR_OK; where it is not, these are right and of the others nothing is known. Else 0.
+	 */
+	uint32_t *layers;
 };
 
 enum kvr_done_flag {
@@ -602,6 +608,48 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_wait(struct kvr *kvr, kvr_op op, uint64_t 
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_run(struct kvr *kvr, const struct kvr_batch *batch,
     const struct kvr_opts *opts, struct kvr_done *ret, struct kvr_results *res);
+
+/*
+ * Layer by layer, for chunks of all layers: an engine computes on the first layers while the others
+ * come, and gives its first layers away while it computes the others. Layers are counted from 0, as
+ * the model has them.
+ *
+ * A get with KVR_LAYERS copies the first layer of the chunks that have come, then their second, and so
+ * on; keys travel in parts of up to 16 keys or 8 MiB, and a layer of all keys is there when the last
+ * part has it. What is told of has been verified: the checksums of a sealed value stand behind it, so
+ * a value's first layer comes when all of the value has arrived and been checked, whatever order its
+ * layout has, and what overlaps with the engine's work is the copying and the parts behind it. For
+ * words while values arrive, store chunks of one layer: see kvr_tokens.
+ *
+ * A put with KVR_LAYERS fetches a layer when kvr_layer_ready has named it, and sends a chunk when it
+ * has all of them. It has its staging memory from the beginning, and ends by its deadline like any
+ * other; with "write": "back" only, the same holds for what is kept until the answer.
+ */
+
+/*
+ * Waits until layer `layer` of every key of a get with KVR_LAYERS is in the cache, or until_ns (0 and
+ * KVR_NEVER: the get's end). ret_keys (may be NULL) is written with OK, UNFINISHED and the get's error:
+ * the number of leading keys that have the layer. A device's memory has it then too: copies are over,
+ * not only begun.
+ *
+ * UNFINISHED: until_ns has come. STALE: the operation is over and its completion has been fetched.
+ * Another error is that of the get, which is over: some key does not have this layer and will not get
+ * it; kvr_results.layers, with the completion, tells of each key how many it has. A key that no tier
+ * has is known at the end of the get. INVALID: no get with KVR_LAYERS, no such layer, in a callback.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_layer_wait(struct kvr *kvr, kvr_op op, uint32_t layer,
+    uint64_t until_ns, uint32_t *ret_keys);
+
+/*
+ * To a put with KVR_LAYERS: every layer up to this one is in the cache, and may be fetched. Each layer
+ * has to be named, or a later one. Does not wait. event (memory of a device; else NULL): a cudaEvent_t
+ * that the engine has recorded behind what writes the layers that it names first, and that lives until
+ * the completion; NULL: they are written.
+ *
+ * STALE: the put is over (it failed, its deadline passed, another rank writes). INVALID: no put with
+ * KVR_LAYERS, no such layer, an event for the host's memory. Works while kvr_close waits.
+ */
+KVR_API enum kvr_err kvr_layer_ready(struct kvr *kvr, kvr_op op, uint32_t layer, void *event);
 
 /* A wish: the completion still comes, with CANCELLED or what had happened. STALE: it was over. */
 KVR_API enum kvr_err kvr_cancel(struct kvr *kvr, kvr_op op);

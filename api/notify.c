@@ -18,7 +18,8 @@ tell(struct kvr *k, uint32_t slot)
 	struct kvr_call *c = &k->call[slot];
 	struct kvr_notifier *n = &k->notifier;
 	struct kvr_results res = {
-		.size = sizeof(res), .cap = c->n, .err = n->err, .len = n->len, .tier = n->tier
+		.size = sizeof(res), .cap = c->n, .err = n->err, .len = n->len, .tier = n->tier,
+		.layers = n->layers
 	};
 	struct kvr_done done = { .size = sizeof(done) };
 	struct kvr_outcome o;
@@ -80,7 +81,8 @@ kvr_notifier_open(struct kvr *k)
 	n->err = map(KVR_KEYS_MAX * sizeof(n->err[0]));
 	n->len = map(KVR_KEYS_MAX * sizeof(n->len[0]));
 	n->tier = map(KVR_KEYS_MAX * sizeof(n->tier[0]));
-	if (n->err == NULL || n->len == NULL || n->tier == NULL)
+	n->layers = map(KVR_KEYS_MAX * sizeof(n->layers[0]));
+	if (n->err == NULL || n->len == NULL || n->tier == NULL || n->layers == NULL)
 		return KVR_E_NOMEM;
 	snprintf(name, sizeof(name), "kvr%u.notifier", k->number);
 	return kvr_mailbox_open(name, PLACES, NULL, NULL, &n->box);
@@ -170,4 +172,5 @@ kvr_notifier_close(struct kvr *k)
 	unmap(n->err, KVR_KEYS_MAX * sizeof(n->err[0]));
 	unmap(n->len, KVR_KEYS_MAX * sizeof(n->len[0]));
 	unmap(n->tier, KVR_KEYS_MAX * sizeof(n->tier[0]));
+	unmap(n->layers, KVR_KEYS_MAX * sizeof(n->layers[0]));
 }

@@ -168,7 +168,7 @@ kvr_drain(struct kvr_queue *q, struct kvr_done *ret, uint32_t max, struct kvr_re
 	if (max == 0)
 		return 0;
 	if (ret == NULL || ret->size < sizeof(*ret) || ret->size % _Alignof(struct kvr_done) != 0 ||
-	    (res != NULL && res->size < sizeof(*res)))
+	    (res != NULL && res->size < KVR_RESULTS_LEAST))
 		return kvr_bad(
 		    q->kvr, KVR_E_INVALID, "kvr_drain: size of kvr_done or kvr_results is not set");
 	pthread_mutex_lock(&q->lock);

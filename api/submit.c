@@ -8,7 +8,8 @@
 _Static_assert((int)KVR_OPF_PREFIX == (int)KVR_PREFIX && (int)KVR_OPF_AT_MOST == (int)KVR_AT_MOST &&
                    (int)KVR_OPF_HOLD == (int)KVR_HOLD &&
                    (int)KVR_OPF_IF_ABSENT == (int)KVR_IF_ABSENT &&
-                   (int)KVR_OPF_EARLY == (int)KVR_EARLY && (int)KVR_OPF_FORCE == (int)KVR_FORCE,
+                   (int)KVR_OPF_EARLY == (int)KVR_EARLY && (int)KVR_OPF_FORCE == (int)KVR_FORCE &&
+                   (int)KVR_OPF_LAYERS == (int)KVR_LAYERS,
     "one set of flags");
 _Static_assert((int)KVR_OP_LOOKUP == (int)KVR_LOOKUP && (int)KVR_OP_GET == (int)KVR_GET &&
                    (int)KVR_OP_PUT == (int)KVR_PUT && (int)KVR_OP_REMOVE == (int)KVR_REMOVE &&
@@ -20,7 +21,7 @@ _Static_assert((int)KVR_DONEB_QUIET == (int)KVR_DONE_QUIET &&
                    (int)KVR_DONEB_DEGRADED == (int)KVR_DONE_DEGRADED,
     "one set of bits");
 
-enum { ALL_FLAGS = KVR_PREFIX | KVR_AT_MOST | KVR_HOLD | KVR_IF_ABSENT | KVR_EARLY | KVR_FORCE };
+enum { ALL_FLAGS = KVR_PREFIX | KVR_AT_MOST | KVR_HOLD | KVR_IF_ABSENT | KVR_EARLY | KVR_FORCE | KVR_LAYERS };
 
 /* What is left of a call when every pointer of the caller's has been looked at. */
 struct order {
@@ -111,6 +112,8 @@ read_order(
 	if (err == KVR_OK && o->batch.tokens != NULL)
 		err = kvr_tokens_check(k, &o->batch, &o->need.runs);
 	if (err == KVR_OK)
+		err = kvr_layers_check(k, &o->batch, o->opts.flags);
+	if (err == KVR_OK)
 		o->flags |= device_flag(&o->batch);
 	return err;
 }
@@ -129,6 +132,7 @@ fill_call(struct kvr_call *c, const struct order *o)
 	c->since_ns = kvr_now_ns();
 	c->objects = c->puts = c->released = false;
 	c->bytes = 0;
+	c->n_layers = c->n_ready = 0;
 	memset(c->outcome, 0, sizeof(c->outcome));
 	atomic_store(&c->teller, o->teller);
 	atomic_store(&c->cancelled, 0);
@@ -240,6 +244,7 @@ submit(struct kvr *k, struct order *o, kvr_op *ret)
 	}
 	err = kvr_batch_fill(k, c, &o->batch);
 	if (err == KVR_OK) {
+		kvr_layers_begin(k, c, &o->batch);
 		if (k->log.level >= KVR_LOG_DEBUG)
 			log_call(k, c, o);
 		/* A callback may run before this returns, and look at it. */

@@ -122,6 +122,15 @@ layer_of(const struct lookup *l, uint32_t *ret)
 	    "kvr_submit: key %u is of layer %u, and the cache has %u", l->key, *ret, p->n_layers);
 }
 
+static void
+set_place(struct kvr_place *ret, uint32_t run, uint32_t tokens, uint32_t layer)
+{
+	ret->run = run;
+	ret->tokens = tokens;
+	ret->layer = layer;
+	atomic_store_explicit(&ret->landed, 0, memory_order_relaxed);
+}
+
 /*
  * ret_place NULL: only counts. The second time everything is judged again: it is the caller's
  * memory, and who writes to it meanwhile must not make a worker read beside the tables.
@@ -146,9 +155,7 @@ add_keys(struct kvr *k, const struct kvr_batch *b, struct kvr_runs *runs, uint32
 		if (err != KVR_OK)
 			return err;
 		if (ret_place != NULL)
-			ret_place[i] = (struct kvr_place){
-				.run = base + begin, .tokens = tokens, .layer = layer
-			};
+			set_place(&ret_place[i], base + begin, tokens, layer);
 	}
 	return KVR_OK;
 }
@@ -242,5 +249,5 @@ kvr_tokens_meta(const struct kvr_batch *b, struct kvr_meta *ret, uint64_t *ret_b
 		most = KVR_MAX(most, b->len[i]);
 	*ret_bytes = most;
 	if (most > 0)
-		kvr_pages_meta(&c->pages, c->dtype, most / kvr_pages_token(&c->pages), ret);
+		kvr_pages_meta(&c->pages, most / kvr_pages_token(&c->pages), ret);
 }

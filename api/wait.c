@@ -42,7 +42,7 @@ static enum kvr_err
 check_results(struct kvr *k, const char *call, const struct kvr_done *ret, struct kvr_results *res,
     uint32_t n)
 {
-	if ((ret != NULL && ret->size < sizeof(*ret)) || (res != NULL && res->size < sizeof(*res)))
+	if ((ret != NULL && ret->size < sizeof(*ret)) || (res != NULL && res->size < KVR_RESULTS_LEAST))
 		return kvr_bad(
 		    k, KVR_E_INVALID, "%s: size of kvr_done or kvr_results is not set", call);
 	if (res == NULL || res->cap >= n)

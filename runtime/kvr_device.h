@@ -61,7 +61,7 @@ struct kvr_copy_ops {
 	bool (*lost)(const struct kvr_copier *);
 };
 
-enum { KVR_MARKS_MAX = 8 }; /* that may be on their way in one way */
+enum { KVR_MARKS_MAX = 64 }; /* that may be on their way in one way */
 
 extern const struct kvr_device kvr_device_host;
 /* Refer to it through kvr_device_find: it is not in every build. */

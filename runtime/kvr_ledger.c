@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_ledger.h"
 
+#include "kvr_thread.h"
+
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#define EVENTS ((size_t)KVR_OPS_MAX * KVR_PAGES_PLACES_MAX)
 
 /*
  * Address space without a promise of memory: the tables are sized for the worst case and a small
@@ -39,12 +44,14 @@ kvr_ledger_new(uint64_t staging_bytes)
 	l->places = map(KVR_KEYS_MAX * sizeof(l->places[0]));
 	l->runs = map(KVR_RUNS_MAX * sizeof(l->runs[0]));
 	l->texts = map(KVR_TEXT_MAX);
+	l->events = map(EVENTS * sizeof(l->events[0]));
+	l->bells = map(KVR_OPS_MAX * sizeof(l->bells[0]));
 	l->rows = map(KVR_ROWS_MAX * sizeof(l->rows[0]));
 	l->staging_bytes = (staging_bytes + KVR_PAGE - 1) / KVR_PAGE * KVR_PAGE;
 	if (l->staging_bytes > 0)
 		l->staging = map(l->staging_bytes);
 	if (l->keys == NULL || l->ops == NULL || l->places == NULL || l->runs == NULL || l->texts == NULL ||
-	    l->rows == NULL || (l->staging_bytes > 0 && l->staging == NULL)) {
+	    l->events == NULL || l->bells == NULL || l->rows == NULL || (l->staging_bytes > 0 && l->staging == NULL)) {
 		kvr_ledger_free(l);
 		return NULL;
 	}
@@ -61,9 +68,18 @@ kvr_ledger_free(struct kvr_ledger *take)
 	unmap(take->places, KVR_KEYS_MAX * sizeof(take->places[0]));
 	unmap(take->runs, KVR_RUNS_MAX * sizeof(take->runs[0]));
 	unmap(take->texts, KVR_TEXT_MAX);
+	unmap(take->events, EVENTS * sizeof(take->events[0]));
+	unmap((void *)take->bells, KVR_OPS_MAX * sizeof(take->bells[0]));
 	unmap(take->rows, KVR_ROWS_MAX * sizeof(take->rows[0]));
 	unmap(take->staging, take->staging_bytes);
 	free(take);
+}
+
+void
+kvr_ledger_ring(const struct kvr_ledger *l, uint32_t op)
+{
+	atomic_fetch_add(&l->bells[op], 1);
+	kvr_wake_all(&l->bells[op]);
 }
 
 /*

@@ -32,7 +32,11 @@ struct kvr_place {
 	uint32_t run;    /* the first of its runs */
 	uint32_t tokens; /* in its runs */
 	uint32_t layer;  /* of a chunk that has only one */
-	uint32_t spare;
+	/*
+	 * A get by layers: its leading layers that are in the cache. Written by the copy worker with
+	 * release order, and then the operation's bell is rung.
+	 */
+	_Atomic uint32_t landed;
 };
 
 struct kvr_ledger {
@@ -42,6 +46,10 @@ struct kvr_ledger {
 	struct kvr_run       *runs;  /* KVR_RUNS_MAX */
 	char                 *texts; /* KVR_TEXT_MAX */
 	struct kvr_row       *rows;  /* KVR_ROWS_MAX: the row table of kvr_msg.h */
+	/* KVR_OPS_MAX of KVR_PAGES_PLACES_MAX: a put by layers; the event that a layer waits for, or NULL. */
+	void                **events;
+	/* KVR_OPS_MAX: moves when layers of the operation have landed or it is complete; a futex. */
+	_Atomic uint32_t     *bells;
 	uint8_t              *staging; /* base of the staging arena; row.buf - 1 is a page of it */
 	uint64_t              staging_bytes;
 };
@@ -57,6 +65,15 @@ kvr_ledger_staging(const struct kvr_ledger *l, uint32_t buf)
 {
 	return buf == 0 ? NULL : l->staging + (uint64_t)(buf - 1) * KVR_PAGE;
 }
+
+static inline void **
+kvr_ledger_events(const struct kvr_ledger *l, uint32_t op)
+{
+	return &l->events[(size_t)op * KVR_PAGES_PLACES_MAX];
+}
+
+/* Whoever waits for layers of that operation looks again. */
+void kvr_ledger_ring(const struct kvr_ledger *, uint32_t op);
 
 /* All tables are mapped and cost memory only where they are touched. NULL: out of address space. */
 struct kvr_ledger *kvr_ledger_new(uint64_t staging_bytes);

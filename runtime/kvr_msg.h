@@ -89,7 +89,8 @@ enum kvr_op_flag {
 	KVR_OPF_FORCE = 32,
 	KVR_OPF_DUP_ERROR = 64, /* a key that is being put already is KVR_E_DUPLICATE at once */
 	KVR_OPF_PAGED = 128,    /* the payload is no span: only the copy worker can reach it */
-	KVR_OPF_DEVICE = 256    /* and lies in a device's memory */
+	KVR_OPF_DEVICE = 256,   /* and lies in a device's memory */
+	KVR_OPF_LAYERS = 512    /* and is copied layer by layer, with a word for each */
 };
 
 enum kvr_done_bit { KVR_DONEB_QUIET = 1, KVR_DONEB_HELD = 2, KVR_DONEB_DUPLICATE = 4, KVR_DONEB_DEGRADED = 8 };
@@ -179,8 +180,11 @@ enum kvr_count {
 	X(ENCODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
 	X(DECODE,      NAMED, RECEIVER, uint32_t serde; uint32_t slot_pages;) \
 	X(DECODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
-	X(COPY,        NAMED, RECEIVER, uint32_t to_caller; uint32_t bytes; uint32_t device; uint32_t spare;) \
+	/* by_layer: layer by layer, to a worker n_layers of them from layer on, 0: all */ \
+	X(COPY,        NAMED, RECEIVER, uint32_t to_caller; uint32_t bytes; uint32_t device; uint16_t by_layer; uint16_t layer; uint16_t n_layers; uint16_t spare;) \
 	X(COPIED,      IN,    RECEIVER, int32_t err; uint32_t took_us; uint32_t lost; uint32_t spare;) \
+	/* facade -> transfer: so many of its layers are what they will be in the cache of that operation */ \
+	X(LAYERS,      NONE,  SAME,     uint16_t ready; uint16_t of; uint32_t spare;) \
 	/* connections */ \
 	X(DIAL,        NONE,  SAME,     uint32_t probe; uint32_t spare;) \
 	X(DIALED,      NONE,  SAME,     int32_t err; uint32_t took_us;) \

@@ -80,7 +80,8 @@ costs(void)
 {
 	enum { HOME_NOTIFIER_COPY = 3 };
 	struct kvr_config_costs c = { .op_bytes =
-		                          sizeof(struct kvr_call) + sizeof(struct kvr_ledger_op),
+		                          sizeof(struct kvr_call) + sizeof(struct kvr_ledger_op) + sizeof(uint32_t) +
+		                          KVR_PAGES_PLACES_MAX * sizeof(void *),
 		.key_bytes =
 		    sizeof(struct kvr_key) + sizeof(struct kvr_side) + sizeof(struct kvr_place) +
 		    KVR_TEXT_MAX / KVR_KEYS_MAX + KVR_RUNS_MAX / KVR_KEYS_MAX * sizeof(struct kvr_run),

@@ -54,6 +54,7 @@ static const struct {
 	[KVR_MSG_DECODED] = { { HAND, TRANSFER }, { TRANSFER, ROUTER } },
 	[KVR_MSG_COPY] = { { ROUTER, TRANSFER }, { TRANSFER, HAND } },
 	[KVR_MSG_COPIED] = { { HAND, TRANSFER }, { TRANSFER, ROUTER } },
+	[KVR_MSG_LAYERS] = { { API, TRANSFER } },
 	[KVR_MSG_DIAL] = { { TIER, LINK }, { LINK, HAND } },
 	[KVR_MSG_DIALED] = { { HAND, LINK } },
 	[KVR_MSG_PING] = { { TIER, LINK }, { LINK, HAND } },

@@ -4,21 +4,23 @@
 #include <string.h>
 
 void
-kvr_pages_meta(const struct kvr_pages *p, uint32_t dtype, uint64_t tokens, struct kvr_meta *ret)
+kvr_pages_meta(const struct kvr_pages *p, uint64_t tokens, struct kvr_meta *ret)
 {
-	struct kvr_shape *s = &ret->group[0];
-	uint64_t hidden = kvr_pages_row(p) / kvr_dtype_size(dtype);
 	bool token_first = p->memfmt == KVR_MEMFMT_KV_T2D;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->memfmt = p->memfmt;
-	ret->n_groups = 1;
-	s->dtype = dtype;
-	s->dim[s->n_dims++] = token_first ? tokens : p->n_planes;
-	if (!p->layerwise)
-		s->dim[s->n_dims++] = p->n_layers;
-	s->dim[s->n_dims++] = token_first ? p->n_planes : tokens;
-	s->dim[s->n_dims++] = hidden;
+	for (; p != NULL; p = p->next) {
+		KVR_CHECK(ret->n_groups < KVR_GROUPS_MAX);
+		struct kvr_shape *s = &ret->group[ret->n_groups++];
+
+		s->dtype = p->dtype;
+		s->dim[s->n_dims++] = token_first ? tokens : p->n_planes;
+		if (!p->layerwise)
+			s->dim[s->n_dims++] = p->n_layers;
+		s->dim[s->n_dims++] = token_first ? p->n_planes : tokens;
+		s->dim[s->n_dims++] = kvr_pages_row(p) / kvr_dtype_size(p->dtype);
+	}
 }
 
 bool
@@ -105,39 +107,87 @@ pass_over(struct kvr_walk *w)
 	advance(w, (uint32_t)n);
 }
 
+static uint32_t
+n_outer(const struct kvr_pages *p)
+{
+	return planes_inside(p) ? 1 : (p->layerwise ? 1 : p->n_layers) * p->n_planes;
+}
+
+/* Whether the walk was asked for the layer that it stands at. */
+static bool
+is_wanted(const struct kvr_walk *w)
+{
+	const struct kvr_pages *p = w->pages;
+	uint32_t layer = w->outer % p->n_layers;
+	uint32_t number = p->number != NULL ? p->number[layer] : w->before + layer;
+
+	return w->to == 0 || (number >= w->from && number < w->to);
+}
+
+/* The chunk goes on with the next group, and so do the runs, behind those of tokens it may not have. */
+static bool
+next_group(struct kvr_walk *w)
+{
+	uint64_t left = w->room != 0 ? w->room : w->tokens;
+
+	if (w->pages->next == NULL)
+		return false;
+	for (; left > 0; w->runs++)
+		left -= KVR_MIN(left, (uint64_t)w->runs->n);
+	w->before += w->pages->n_layers;
+	w->pages = w->pages->next;
+	w->outer = 0;
+	return true;
+}
+
+/* One layer of one plane is over, or is not wanted. */
+static void
+next_outer(struct kvr_walk *w)
+{
+	w->outer++;
+	w->token = 0;
+	w->run = w->in_run = 0;
+}
+
+/* The token that the walk stands at, with those that lie side by side with it. */
+static void
+take_unit(struct kvr_walk *w, struct kvr_piece *ret)
+{
+	const struct kvr_pages *p = w->pages;
+	bool dense_heads = p->n_heads == 1 || p->head_stride == p->head_bytes;
+	uint32_t slot = w->runs[w->run].slot + w->in_run;
+	uint32_t n = dense_heads ? dense_tokens(w, slot) : 1;
+
+	ret->cache = base_of(w) + slot / p->block_tokens * p->block_stride +
+	             slot % p->block_tokens * p->token_stride + w->head * p->head_stride;
+	ret->chunk = w->chunk;
+	ret->len = dense_heads ? n * kvr_pages_row(p) : p->head_bytes;
+	w->chunk += ret->len;
+	if (!dense_heads && ++w->head < p->n_heads)
+		return;
+	w->head = 0;
+	advance(w, n);
+}
+
 /* The next bytes that are dense by the shape alone. False at the end. */
 static bool
 next_unit(struct kvr_walk *w, struct kvr_piece *ret)
 {
-	const struct kvr_pages *p = w->pages;
-	uint32_t layers = p->layerwise ? 1 : p->n_layers;
-	uint32_t outer = planes_inside(p) ? 1 : layers * p->n_planes;
-	bool dense_heads = p->n_heads == 1 || p->head_stride == p->head_bytes;
-
-	while (w->tokens > 0 && w->outer < outer) {
-		if (w->token == w->tokens) {
-			w->outer++;
-			w->token = 0;
-			w->run = w->in_run = 0;
-			continue;
-		}
-		if (w->runs[w->run].slot == KVR_NO_SLOT) {
+	while (w->tokens > 0) {
+		if (w->outer == n_outer(w->pages)) {
+			if (!next_group(w))
+				return false;
+		} else if (!is_wanted(w)) {
+			w->chunk += w->tokens * kvr_pages_row(w->pages);
+			next_outer(w);
+		} else if (w->token == w->tokens) {
+			next_outer(w);
+		} else if (w->runs[w->run].slot == KVR_NO_SLOT) {
 			pass_over(w);
-			continue;
-		}
-		uint32_t slot = w->runs[w->run].slot + w->in_run;
-		uint32_t n = dense_heads ? dense_tokens(w, slot) : 1;
-
-		ret->cache = base_of(w) + slot / p->block_tokens * p->block_stride +
-		             slot % p->block_tokens * p->token_stride + w->head * p->head_stride;
-		ret->chunk = w->chunk;
-		ret->len = dense_heads ? n * kvr_pages_row(p) : p->head_bytes;
-		w->chunk += ret->len;
-		if (!dense_heads && ++w->head < p->n_heads)
+		} else {
+			take_unit(w, ret);
 			return true;
-		w->head = 0;
-		advance(w, n);
-		return true;
+		}
 	}
 	return false;
 }

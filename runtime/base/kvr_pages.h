@@ -24,11 +24,18 @@ struct kvr_pages {
 	uint32_t n_layers, n_planes, n_heads;
 	uint32_t block_tokens, n_blocks;
 	uint32_t memfmt; /* of the chunk: KV_2LTD, KV_MLA, KV_T2D, KV_2TD */
+	uint32_t dtype;
 	bool layerwise;  /* a chunk has one layer */
 	bool device;     /* base points into memory of a device */
 	uint64_t head_bytes;
 	uint64_t block_stride, token_stride, head_stride; /* bytes from one to the next */
 	uint8_t *const *base; /* block 0 of layer l and plane p: base[l * n_planes + p] */
+	/*
+	 * Which layer of the model each one is: from 0 on, none left out in all groups together. NULL:
+	 * they count on from the group before.
+	 */
+	const uint32_t *number;
+	const struct kvr_pages *next; /* the group that lies behind this one in a chunk; NULL: none */
 };
 
 /* Bytes of one token in one layer and plane. */
@@ -38,16 +45,30 @@ kvr_pages_row(const struct kvr_pages *p)
 	return p->n_heads * p->head_bytes;
 }
 
-/* Bytes that one token takes in a chunk. */
+/* Bytes that one token takes in a chunk, in all groups. */
 static inline uint64_t
 kvr_pages_token(const struct kvr_pages *p)
 {
-	return kvr_pages_row(p) * p->n_planes * (p->layerwise ? 1 : p->n_layers);
+	uint64_t bytes = 0;
+
+	for (; p != NULL; p = p->next)
+		bytes += kvr_pages_row(p) * p->n_planes * (p->layerwise ? 1 : p->n_layers);
+	return bytes;
 }
 
-/* The shape of a chunk of that many tokens, of elements of this dtype. */
-void kvr_pages_meta(
-    const struct kvr_pages *, uint32_t dtype, uint64_t tokens, struct kvr_meta *ret);
+/* In all groups. */
+static inline uint32_t
+kvr_pages_layers(const struct kvr_pages *p)
+{
+	uint32_t n = 0;
+
+	for (; p != NULL; p = p->next)
+		n += p->n_layers;
+	return n;
+}
+
+/* The shape of a chunk of that many tokens. */
+void kvr_pages_meta(const struct kvr_pages *, uint64_t tokens, struct kvr_meta *ret);
 
 struct kvr_run {
 	uint32_t
@@ -74,12 +95,17 @@ struct kvr_piece {
 /* Where a walk stands. Set the upper part, the rest to zero. */
 struct kvr_walk {
 	const struct kvr_pages *pages;
-	const struct kvr_run *runs; /* at least tokens in all; more are not looked at */
+	/* At least tokens in all, more are not looked at; of each group, one after the other. */
+	const struct kvr_run *runs;
 	uint64_t tokens;
+	uint64_t room;  /* tokens that each group has in runs; 0: as many as tokens */
 	uint32_t layer; /* the chunk's, where it has only one */
+	/* Only layers of the model with these numbers, to not included. Both 0: all. */
+	uint32_t from, to;
 	uint8_t *chunk;
 
 	uint32_t outer, inner, head, run, in_run;
+	uint32_t before; /* layers in the groups before this one */
 	uint64_t token;
 	struct kvr_piece held; /* found, and not handed out yet; len 0: none */
 };

@@ -4,6 +4,7 @@
  * order, neither waiting for the other; a device that fails costs a part, one that is lost all of its
  * own and nothing else.
  */
+#include "kvr_thread.h"
 #include "kvr_workers.h"
 
 #include "kvr_check.h"
@@ -218,7 +219,8 @@ bed_new(bool with_device)
 	/* Operation 1 has tokens of the cache, and its key 15 those of slots 9, 10, 3; others have spans. */
 	b->ledger->ops[1].pages = &b->pages;
 	b->ledger->keys[15] = (struct kvr_key){ .op = 1, .room = 5 * ROW * PLANES };
-	b->ledger->places[15] = (struct kvr_place){ .run = 7, .tokens = 3 };
+	b->ledger->places[15].run = 7;
+	b->ledger->places[15].tokens = 3;
 	b->ledger->runs[7] = (struct kvr_run){ 9, 2 };
 	b->ledger->runs[8] = (struct kvr_run){ 3, 1 };
 	for (uint32_t i = 0; i < 15; i++) {
@@ -460,7 +462,220 @@ START_TEST(the_end_waits_for_what_runs)
 }
 END_TEST
 
-KVR_CHECK_MAIN("actors.copy", spans_and_tokens_are_copied_both_ways,
+/* ---- layer by layer ---- */
+
+enum { LAYERS = 70, KEY_A = 20, KEY_B = 21 };
+
+/* Operation 2 has a cache of more layers than there are marks; two keys of two tokens and of three. */
+static uint8_t deep[LAYERS * PLANES][BLOCKS * BLOCK * ROW];
+static uint8_t *deep_base[LAYERS * PLANES];
+static struct kvr_pages deep_pages;
+
+static void
+deepen(struct bed *b)
+{
+	deep_pages = b->pages;
+	deep_pages.n_layers = LAYERS;
+	deep_pages.base = deep_base;
+	for (uint32_t i = 0; i < LAYERS * PLANES; i++) {
+		deep_base[i] = deep[i];
+		memset(deep[i], 0xa5, sizeof(deep[i]));
+	}
+	b->ledger->ops[2].pages = &deep_pages;
+	for (uint32_t i = 0; i < 2; i++) {
+		b->ledger->keys[KEY_A + i] =
+		    (struct kvr_key){ .op = 2, .room = (2 + i) * LAYERS * PLANES * ROW };
+		b->ledger->places[KEY_A + i].run = 20 + i;
+		b->ledger->places[KEY_A + i].tokens = 2 + i;
+		b->ledger->runs[20 + i] = (struct kvr_run){ 4 + 8 * i, 2 + i };
+	}
+}
+
+/* Key A and B in one part; their values take two pages each. */
+static void
+post_layers(struct bed *b, uint32_t part, bool out, uint32_t first, uint32_t n)
+{
+	struct kvr_msg m = { .type = KVR_MSG_COPY,
+		.from = KVR_ID_TRANSFER,
+		.to = KVR_ID_COPY,
+		.n_rows = 2,
+		.rows = kvr_part_rows(part),
+		.part = part };
+
+	m.COPY.to_caller = out;
+	m.COPY.device = 1;
+	m.COPY.by_layer = 1;
+	m.COPY.layer = (uint16_t)first;
+	m.COPY.n_layers = (uint16_t)n;
+	for (uint32_t i = 0; i < 2; i++)
+		row_of(b, part)[i] = (struct kvr_row){ .len = (2 + i) * LAYERS * PLANES * ROW,
+			.key = KEY_A + i,
+			.buf = part + 1 + 2 * i,
+			.err = out ? KVR_OK : KVR_PENDING };
+	ck_assert_int_eq(kvr_mailbox_post(b->domain.mailbox, &m), KVR_OK);
+}
+
+/* Where a token of key i stands in its value: [plane, layer, token]. */
+static uint8_t *
+in_value(struct bed *b, uint32_t part, uint32_t i, uint32_t plane, uint32_t layer)
+{
+	uint8_t *at = kvr_ledger_staging(b->ledger, part + 1 + 2 * i);
+
+	return at + ((size_t)plane * LAYERS + layer) * (2 + i) * ROW;
+}
+
+static uint8_t *
+in_deep(uint32_t i, uint32_t plane, uint32_t layer)
+{
+	return &deep[layer * PLANES + plane][(4 + 8 * i) * ROW];
+}
+
+static void
+fill_values(struct bed *b, uint32_t part)
+{
+	for (uint32_t l = 0; l < LAYERS * PLANES * 2; l++)
+		memset(in_value(b, part, l & 1, l >> 1 & 1, l >> 2), (int)(l + 1),
+		    (size_t)(2 + (l & 1)) * ROW);
+}
+
+static bool
+layer_is_there(struct bed *b, uint32_t part, uint32_t layer)
+{
+	bool there = true;
+
+	for (uint32_t i = 0; i < 4; i++)
+		there = there && memcmp(in_deep(i & 1, i >> 1, layer),
+		                     in_value(b, part, i & 1, i >> 1, layer),
+		                     (size_t)(2 + (i & 1)) * ROW) == 0;
+	return there;
+}
+
+static uint32_t
+landed(struct bed *b, uint32_t key)
+{
+	return atomic_load(&b->ledger->places[key].landed);
+}
+
+/* Until so many layers have landed; a minute is for ever. */
+static void
+lands(struct bed *b, uint32_t n)
+{
+	uint64_t until_ns = kvr_now_ns() + KVR_SEC(60);
+
+	for (;;) {
+		uint32_t seen = atomic_load(&b->ledger->bells[2]);
+
+		if (landed(b, KEY_A) >= n && landed(b, KEY_B) >= n)
+			return;
+		ck_assert(kvr_sleep_on(&b->ledger->bells[2], seen, until_ns));
+	}
+}
+
+/* A word for each mark that the device has reached, and behind it the layer; both keys, in order. */
+START_TEST(a_layer_is_told_of_when_it_has_come)
+{
+	struct bed *b = bed_new(true);
+
+	deepen(b);
+	fill_values(b, 1);
+	post_layers(b, 1, true, 0, 0);
+	for (uint32_t n = 1; n <= 8; n++) {
+		atomic_fetch_add(&device.done[KVR_WAY_OUT], 1);
+		lands(b, n);
+		ck_assert_uint_eq(landed(b, KEY_B), n); /* not one more: the next mark is not reached */
+		ck_assert(layer_is_there(b, 1, n - 1));
+	}
+	atomic_store(&device.done[KVR_WAY_OUT], ENDLESS);
+	is(b, 1, KVR_OK, false);
+	ck_assert_uint_eq(landed(b, KEY_A), LAYERS);
+	for (uint32_t l = 0; l < LAYERS; l++)
+		ck_assert(layer_is_there(b, 1, l));
+	ck_assert_uint_eq(deep[5][0], 0xa5);
+	bed_free(b);
+}
+END_TEST
+
+/* What was told before it is right, and nothing is told behind it. */
+START_TEST(a_failure_between_layers_leaves_those_that_have_come)
+{
+	_Atomic uint32_t *const what[] = { &device.bad_poll, &device.bad_copy, &device.bad_mark };
+	struct bed *b = bed_new(true);
+
+	deepen(b);
+	for (uint32_t i = 0; i < KVR_LEN(what); i++) {
+		atomic_store(&device.done[KVR_WAY_OUT], 0);
+		atomic_store(&b->ledger->places[KEY_A].landed, 0);
+		atomic_store(&b->ledger->places[KEY_B].landed, 0);
+		fill_values(b, 2);
+		if (i > 0)
+			atomic_store(what[i], 1);
+		post_layers(b, 2, true, 0, 0);
+		if (i == 0) { /* the fourth of its marks */
+			atomic_fetch_add(&device.done[KVR_WAY_OUT], 3);
+			lands(b, 3);
+			atomic_store(what[i], 1);
+		}
+		atomic_store(&device.done[KVR_WAY_OUT], ENDLESS);
+		is(b, 2, KVR_E_DEVICE, false);
+		ck_assert_uint_eq(landed(b, KEY_A), i == 0 ? 3 : 0);
+		ck_assert_uint_eq(landed(b, KEY_B), i == 0 ? 3 : 0);
+		ck_assert(i > 0 || layer_is_there(b, 2, 2));
+	}
+	post_layers(b, 5, true, 0, 0); /* the next part has nothing of it */
+	is(b, 5, KVR_OK, false);
+	bed_free(b);
+}
+END_TEST
+
+/* Only the layers that are asked for are read, each behind its event. */
+START_TEST(a_put_fetches_the_layers_that_are_ready)
+{
+	struct bed *b = bed_new(true);
+	uint8_t *stage_a = kvr_ledger_staging(b->ledger, 2), *stage_b = kvr_ledger_staging(b->ledger, 4);
+
+	deepen(b);
+	atomic_store(&device.done[KVR_WAY_IN], ENDLESS);
+	for (uint32_t at = 0, n = 1; at < LAYERS; at += n, n = KVR_MIN(2 * n, LAYERS - at)) {
+		for (uint32_t l = at; l < at + n; l++)
+			for (uint32_t i = 0; i < 4; i++)
+				memset(in_deep(i & 1, i >> 1, l), (int)(l * 4 + i), (size_t)(2 + (i & 1)) * ROW);
+		memset(stage_a, 0x5a, 2 * KVR_PAGE);
+		memset(stage_b, 0x5a, 2 * KVR_PAGE);
+		kvr_ledger_events(b->ledger, 2)[at] = &deep[at];
+		post_layers(b, 1, false, at, n);
+		is(b, 1, KVR_OK, false);
+		ck_assert_ptr_eq(atomic_load(&device.event), &deep[at]);
+		for (uint32_t l = 0; l < LAYERS; l++)
+			for (uint32_t i = 0; i < 4; i++)
+				ck_assert_uint_eq(*in_value(b, 1, i & 1, i >> 1, l),
+				    l >= at && l < at + n ? (uint8_t)(l * 4 + i) : 0x5a);
+		ck_assert((row_of(b, 1)->flags & KVR_ROW_STAGED) != 0);
+	}
+	bed_free(b);
+}
+END_TEST
+
+/* A value of a wrong length is its key's affair; the other key goes its way, layer by layer. */
+START_TEST(a_row_that_does_not_fit_has_no_layers)
+{
+	struct bed *b = bed_new(true);
+
+	deepen(b);
+	atomic_store(&device.done[KVR_WAY_OUT], ENDLESS);
+	b->ledger->keys[KEY_A].room = ROW;
+	fill_values(b, 1);
+	post_layers(b, 1, true, 0, 0);
+	is(b, 1, KVR_OK, false);
+	ck_assert_int_eq(row_of(b, 1)[0].err, KVR_E_LENGTH);
+	ck_assert_uint_eq(landed(b, KEY_A), 0);
+	ck_assert_uint_eq(landed(b, KEY_B), LAYERS);
+	bed_free(b);
+}
+END_TEST
+
+KVR_CHECK_MAIN("actors.copy", a_layer_is_told_of_when_it_has_come, a_failure_between_layers_leaves_those_that_have_come,
+    a_put_fetches_the_layers_that_are_ready, a_row_that_does_not_fit_has_no_layers,
+    spans_and_tokens_are_copied_both_ways,
     a_length_that_does_not_fit_is_the_rows_own_error, each_way_ends_in_order_and_for_itself, a_part_waits_for_the_event_of_its_operation,
     a_failure_has_the_calls_name_and_costs_one_part, a_lost_device_says_so_and_the_host_goes_on,
     a_device_that_cannot_be_opened_is_a_lost_one, the_end_waits_for_what_runs)

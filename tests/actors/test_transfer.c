@@ -278,6 +278,99 @@ START_TEST(a_lost_device_answers_for_all_that_need_it)
 }
 END_TEST
 
+static void
+put_by_layers(uint32_t slot, uint32_t op)
+{
+	struct kvr_msg msg = { .op = op };
+
+	msg.COPY.bytes = 100;
+	msg.COPY.by_layer = 1;
+	post_work(msg, KVR_MSG_COPY, slot, KVR_MS(50));
+}
+
+static void
+ready(uint32_t op, uint32_t n, uint32_t of)
+{
+	struct kvr_msg msg = { .type = KVR_MSG_LAYERS, .from = KVR_ID_API, .op = op };
+
+	msg.LAYERS.ready = (uint16_t)n;
+	msg.LAYERS.of = (uint16_t)of;
+	kvr_sim_post(sim, KVR_ID_TRANSFER, &msg);
+	kvr_sim_run(sim, kvr_sim_now(sim) + 2 * COPY_NS);
+}
+
+/* A part comes in as far as its engine is; meanwhile the others have the worker. */
+START_TEST(a_put_by_layers_comes_in_as_its_engine_has_them)
+{
+	open_with(true);
+	kvr_sim_note(sim, "operation 1 has 4 layers, of which 1 is ready before its part comes; 2 has none yet");
+	ready(1, 1, 4);
+	put_by_layers(0, 1);
+	put_by_layers(1, 2);
+	copy_of(2, false, 100, false);
+	copy_of(3, false, 100, false);
+	kvr_sim_run(sim, KVR_MS(1));
+	ck_assert_uint_eq(n_answers, 2);
+	kvr_sim_note(sim, "it has 3, says 2 too late, and has all");
+	ready(1, 3, 4);
+	ready(1, 2, 4);
+	ck_assert_uint_eq(n_answers, 2);
+	ready(1, 4, 4);
+	ck_assert_uint_eq(order[2], 0);
+	kvr_sim_note(sim, "2 has all at once; a word for what is over changes nothing");
+	ready(2, 7, 7);
+	ck_assert_uint_eq(order[3], 1);
+	ready(1, 4, 4);
+	for (uint32_t i = 0; i < 4; i++)
+		ck_assert_int_eq(err_of[i], KVR_OK);
+	ck_assert_uint_eq(kvr_sim_seen(sim, KVR_ID_COPY, KVR_MSG_COPY), 2 + 3 + 1);
+	expect_and_close("transfer_layers", 4);
+}
+END_TEST
+
+/* It waits, or has just given some layers to the worker: it is answered in any case, and once. */
+START_TEST(a_put_by_layers_is_called_back_or_late_or_ended)
+{
+	open_with(true);
+	kvr_sim_note(sim, "0 waits, 1 is in the worker and has layers to come, 2 has its last there");
+	for (uint32_t i = 0; i < 5; i++)
+		put_by_layers(i, i + 1);
+	for (uint32_t i = 1; i < 3; i++) {
+		struct kvr_msg msg = { .type = KVR_MSG_LAYERS, .from = KVR_ID_API, .op = i + 1 };
+
+		msg.LAYERS.ready = (uint16_t)i;
+		msg.LAYERS.of = 2;
+		kvr_sim_post(sim, KVR_ID_TRANSFER, &msg);
+	}
+	kvr_sim_run(sim, 0);
+	for (uint32_t i = 0; i < 3; i++)
+		send(KVR_MSG_PART_CANCEL, i);
+	kvr_sim_run(sim, KVR_MS(1));
+	ck_assert_int_eq(err_of[0], KVR_E_CANCELLED);
+	ck_assert_int_eq(err_of[1], KVR_E_CANCELLED);
+	ck_assert_int_eq(err_of[2], KVR_OK);
+	kvr_sim_note(sim, "a layer of 3 comes after its time");
+	kvr_sim_run(sim, KVR_MS(60));
+	ready(4, 1, 2);
+	ck_assert_int_eq(err_of[3], KVR_E_TIMEOUT);
+	ck_assert_int_eq(err_of[4], KVR_E_TIMEOUT);
+	kvr_sim_note(sim, "the end comes for one that waits");
+	struct kvr_msg msg = { .op = 9 };
+
+	msg.COPY.by_layer = 1;
+	msg.COPY.device = 1;
+	post_work(msg, KVR_MSG_COPY, 5, KVR_SEC(1));
+	kvr_sim_run(sim, KVR_MS(70));
+	send(KVR_MSG_STOP, 0);
+	kvr_sim_run(sim, KVR_MS(80));
+	ck_assert_int_eq(err_of[5], KVR_E_SHUTDOWN);
+	ready(9, 1, 2);
+	ck_assert_uint_eq(n_stopped, 1);
+	kvr_sim_expect(sim, "transfer_late_layers");
+	close_sim(6);
+}
+END_TEST
+
 START_TEST(the_end_of_an_idle_one_is_at_once)
 {
 	open_sim();
@@ -293,4 +386,6 @@ KVR_CHECK_MAIN("actors.transfer", copies_go_in_order_two_at_a_time,
     serdes_share_the_work_and_what_waits_for_them_can_be_called_back,
     each_way_is_in_order_and_knows_nothing_of_the_other,
     a_way_holds_no_more_bytes_than_its_budget, a_lost_device_answers_for_all_that_need_it,
+    a_put_by_layers_comes_in_as_its_engine_has_them,
+    a_put_by_layers_is_called_back_or_late_or_ended,
     the_end_waits_for_the_worker_and_answers_the_rest, the_end_of_an_idle_one_is_at_once)

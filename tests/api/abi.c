@@ -172,6 +172,7 @@ describe_outcomes(void)
 	AT(kvr_results, err);
 	AT(kvr_results, len);
 	AT(kvr_results, tier);
+	AT(kvr_results, layers);
 	SIZE(kvr_done);
 	AT(kvr_done, size);
 	AT(kvr_done, kind);

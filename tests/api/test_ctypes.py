@@ -62,7 +62,8 @@ Batch = struct("kvr_batch", ("size", U32), ("kind", U32), ("n", U32), ("per_chun
                ("obj", c.POINTER(U64)), ("layout", c.POINTER(Layout)),
                ("tokens", c.POINTER(Tokens)))
 Results = struct("kvr_results", ("size", U32), ("cap", U32), ("need", U32), ("spare", U32),
-                 ("err", c.POINTER(I32)), ("len", c.POINTER(U64)), ("tier", c.POINTER(U32)))
+                 ("err", c.POINTER(I32)), ("len", c.POINTER(U64)), ("tier", c.POINTER(U32)),
+                 ("layers", c.POINTER(U32)))
 Done = struct("kvr_done", ("size", U32), ("kind", U32), ("flags", U32), ("err", I32), ("op", U64),
               ("tag", U64), ("bytes", U64), ("took_ns", U64), ("first", U32), ("n", U32),
               ("n_ok", U32), ("prefix", U32), ("why", c.c_char * 112))

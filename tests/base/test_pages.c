@@ -61,7 +61,7 @@ naively(const struct paged_world *w, uint8_t *memory, uint8_t *chunk, bool scatt
 	struct kvr_meta meta;
 	uint64_t bytes = 0;
 
-	kvr_pages_meta(p, w->dtype, w->tokens, &meta);
+	kvr_pages_meta(p, w->tokens, &meta);
 	ck_assert_int_eq(kvr_meta_bytes(&meta, &bytes), KVR_OK);
 	ck_assert_uint_eq(bytes, w->chunk_len);
 	for (uint32_t l = 0; l < layers; l++)
@@ -82,13 +82,8 @@ naively(const struct paged_world *w, uint8_t *memory, uint8_t *chunk, bool scatt
 /* ---- and the walk ---- */
 
 static uint64_t
-walk(const struct paged_world *w, bool scatter)
+walk_on(struct kvr_walk at, bool scatter)
 {
-	struct kvr_walk at = { .pages = &w->pages,
-		.runs = w->runs,
-		.tokens = w->tokens,
-		.layer = w->layer,
-		.chunk = w->chunk + PAGED_GUARD };
 	struct kvr_piece piece[CAP], last = { 0 };
 	uint64_t n_all = 0;
 	uint32_t n;
@@ -109,6 +104,38 @@ walk(const struct paged_world *w, bool scatter)
 	return n_all;
 }
 
+static struct kvr_walk
+start_of(const struct paged_world *w)
+{
+	return (struct kvr_walk){ .pages = &w->pages,
+		.runs = w->runs,
+		.tokens = w->tokens,
+		.layer = w->layer,
+		.chunk = w->chunk + PAGED_GUARD };
+}
+
+static uint64_t
+walk(const struct paged_world *w, bool scatter)
+{
+	return walk_on(start_of(w), scatter);
+}
+
+/* A few layers of the model at a time, as an engine comes to them. */
+static void
+walk_by_layers(const struct kvr_walk *start, uint64_t *seed, bool scatter)
+{
+	uint32_t layers = kvr_pages_layers(start->pages);
+
+	for (uint32_t from = 0, n; from < layers; from += n) {
+		struct kvr_walk at = *start;
+
+		n = 1 + (uint32_t)paged_draw(seed, 3);
+		at.from = from;
+		at.to = from + n;
+		walk_on(at, scatter);
+	}
+}
+
 /* Compares in one check: each costs a message to Check's parent process. */
 static void
 same(const struct paged_world *w, const uint8_t *got, const uint8_t *want, uint64_t len,
@@ -123,6 +150,19 @@ same(const struct paged_world *w, const uint8_t *got, const uint8_t *want, uint6
 	ck_abort_msg("%s: byte %llu of %llu; seed %llu, format %u, %u tokens", what,
 	    (unsigned long long)i, (unsigned long long)len, (unsigned long long)w->seed,
 	    w->pages.memfmt, w->tokens);
+}
+
+/* What has gone layer by layer is the same chunk. */
+static void
+try_by_layers(struct paged_world *w, const uint8_t *want)
+{
+	struct kvr_walk start = start_of(w);
+
+	if (w->pages.layerwise)
+		return;
+	memset(w->chunk, POISON, w->chunk_len + 2 * PAGED_GUARD);
+	walk_by_layers(&start, &w->seed, false);
+	same(w, w->chunk, want, w->chunk_len + 2 * PAGED_GUARD, "gathered by layers");
 }
 
 static void
@@ -140,6 +180,7 @@ try(struct paged_world *w)
 	walk(w, false);
 	same(w, w->chunk, want, w->chunk_len + 2 * PAGED_GUARD, "gathered");
 	same(w, w->memory, before, w->memory_len, "read only");
+	try_by_layers(w, want);
 	/* Back into a cache of other bytes: what is not a token's stays as it was. */
 	paged_scramble(&w->seed, w->memory, w->memory_len);
 	memcpy(before, w->memory, w->memory_len);
@@ -239,5 +280,115 @@ START_TEST(neighbours_become_one_piece)
 }
 END_TEST
 
+/* ---- groups ---- */
+
+enum { GROUPS = 4 };
+
+/* Caches of different layers, blocks and elements, and the same number of tokens in each. */
+static uint32_t
+draw_groups(struct paged_world *w, uint64_t *seed, uint32_t *ret_tokens)
+{
+	uint32_t n = 1 + (uint32_t)paged_draw(seed, GROUPS);
+	uint32_t tokens = 1 + (uint32_t)paged_draw(seed, 40), kind = (uint32_t)paged_draw(seed, 2);
+
+	for (uint32_t g = 0; g < n; g++) {
+		w[g] = (struct paged_world){ .seed = paged_draw(seed, 1U << 30) };
+		paged_shape(&w[g], kind); /* KV_2LTD or KV_MLA, whole */
+		w[g].pages.n_blocks = tokens / w[g].pages.block_tokens + 2;
+		uint64_t order = paged_draw(seed, PAGED_ORDERS);
+		bool heads_first = paged_draw(seed, 2) == 0;
+		uint64_t run = 1 + paged_draw(seed, w[g].pages.block_tokens);
+		bool holes = paged_draw(seed, 3) == 0;
+
+		paged_lay_out(&w[g], (enum paged_order)order, heads_first, 8);
+		paged_choose_slots(&w[g], tokens, (uint32_t)run, holes);
+		paged_find_runs(&w[g]);
+	}
+	for (uint32_t g = 0; g + 1 < n; g++)
+		w[g].pages.next = &w[g + 1].pages;
+	*ret_tokens = tokens;
+	return n;
+}
+
+/* Layers of the model go to the groups as they come: 0, 2, 5 to one, 1, 3, 4 to another. */
+static void
+number_layers(struct paged_world *w, uint32_t n, uint64_t *seed, uint32_t number[GROUPS][8])
+{
+	uint32_t used[GROUPS] = { 0 };
+
+	for (uint32_t at = 0; at < kvr_pages_layers(&w[0].pages); at++) {
+		uint32_t g = (uint32_t)paged_draw(seed, n);
+
+		while (used[g] == w[g].pages.n_layers)
+			g = (g + 1) % n;
+		number[g][used[g]++] = at;
+	}
+	for (uint32_t g = 0; g < n; g++)
+		w[g].pages.number = number[g];
+}
+
+static void
+try_groups(uint32_t i)
+{
+	struct paged_world w[GROUPS];
+	struct kvr_run runs[GROUPS * 64];
+	uint32_t number[GROUPS][8], tokens, n_runs = 0;
+	uint64_t seed = i * 31 + 7, at = 0;
+	uint32_t n = draw_groups(w, &seed, &tokens);
+	uint64_t len = kvr_pages_token(&w[0].pages) * tokens;
+	uint8_t *chunk = must(malloc(len)), *want = must(malloc(len));
+
+	if (paged_draw(&seed, 2) == 0)
+		number_layers(w, n, &seed, number);
+	memset(chunk, POISON, len);
+	memset(want, POISON, len);
+	/* Fewer tokens than there are in the runs: a value may be shorter than its room. */
+	uint32_t found = 1 + (uint32_t)paged_draw(&seed, tokens);
+
+	for (uint32_t g = 0; g < n; g++) {
+		struct paged_world one = w[g];
+
+		memcpy(runs + n_runs, w[g].runs, w[g].n_runs * sizeof(runs[0]));
+		n_runs += w[g].n_runs;
+		one.pages.next = NULL;
+		one.tokens = found;
+		one.chunk_len = kvr_pages_token(&one.pages) * found;
+		naively(&one, w[g].memory, want + at, false);
+		at += one.chunk_len;
+	}
+	struct kvr_walk start = { .pages = &w[0].pages,
+		.runs = runs,
+		.tokens = found,
+		.room = tokens,
+		.chunk = chunk };
+
+	walk_on(start, false);
+	same(w, chunk, want, len, "gathered from groups");
+	memset(chunk, POISON, len);
+	walk_by_layers(&start, &seed, false);
+	same(w, chunk, want, len, "gathered from groups by layers");
+	/* Back into caches that look otherwise, and out of them again. */
+	for (uint32_t g = 0; g < n; g++)
+		paged_scramble(&seed, w[g].memory, w[g].memory_len);
+	if (i % 2 == 0)
+		walk_on(start, true);
+	else
+		walk_by_layers(&start, &seed, true);
+	memset(chunk, POISON, len);
+	walk_on(start, false);
+	same(w, chunk, want, len, "there and back");
+	for (uint32_t g = 0; g < n; g++)
+		paged_free(&w[g]);
+	free(chunk);
+	free(want);
+}
+
+START_TEST(groups_lie_back_to_back_in_a_chunk)
+{
+	for (uint32_t i = 0; i < 600; i++)
+		try_groups(i);
+}
+END_TEST
+
 KVR_CHECK_MAIN("base.pages", every_layout_is_gathered_and_scattered_like_single_elements,
-    from_one_token_to_64_mib, neighbours_become_one_piece)
+    groups_lie_back_to_back_in_a_chunk, from_one_token_to_64_mib, neighbours_become_one_piece)

@@ -125,6 +125,7 @@ paged_shape(struct paged_world *w, uint32_t kind)
 	w->element = kvr_dtype_size(w->dtype);
 	w->head_size = 1 + (uint32_t)paged_draw(&w->seed, 9);
 	p->memfmt = memfmt;
+	p->dtype = w->dtype;
 	p->layerwise = layerwise;
 	p->n_layers = 1 + (uint32_t)paged_draw(&w->seed, 4);
 	p->n_planes = memfmt == KVR_MEMFMT_KV_MLA ? 1 : 2;
