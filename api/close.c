@@ -191,6 +191,7 @@ kvr_free(struct kvr *take)
 		    "kvr_free: %u threads hang below the library: instance and pool stay in memory",
 		    take->report.stuck_threads);
 		kvr_system_leave(take->system);
+		kvr_log_leave_user(take);
 		return;
 	}
 	kvr_instance_free(take);

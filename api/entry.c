@@ -156,7 +156,17 @@ kvr_log_to_user(void *arg, enum kvr_log_level level, const char *line)
 	struct kvr *k = arg;
 
 	pthread_mutex_lock(&k->log_lock);
-	k->user_log(k->user_log_arg, (int)level, line);
+	if (k->user_log != NULL)
+		k->user_log(k->user_log_arg, (int)level, line);
+	pthread_mutex_unlock(&k->log_lock);
+}
+
+/* Threads that are left behind come back some day, and have something to say then. */
+void
+kvr_log_leave_user(struct kvr *k)
+{
+	pthread_mutex_lock(&k->log_lock);
+	k->user_log = NULL;
 	pthread_mutex_unlock(&k->log_lock);
 }
 

@@ -263,6 +263,8 @@ KVR_MUST_USE enum kvr_err kvr_until(struct kvr *, const char *call, uint64_t unt
 /* A struct of the caller's into one of ours: at least `least` bytes, more only if they are zero. */
 KVR_MUST_USE bool kvr_read_struct(void *to, size_t to_size, size_t least, const void *from);
 void kvr_log_to_user(void *kvr, enum kvr_log_level, const char *line);
+/* The caller's function is not running when this returns, and is not called any more. */
+void kvr_log_leave_user(struct kvr *);
 void kvr_say(struct kvr *, enum kvr_log_level, const char *fmt, ...) KVR_PRINTF(3, 4);
 /* Says it, as an error, and answers err. */
 enum kvr_err kvr_bad(struct kvr *, enum kvr_err err, const char *fmt, ...) KVR_PRINTF(3, 4);

@@ -325,7 +325,8 @@ KVR_API enum kvr_err kvr_close(struct kvr *kvr, uint64_t until_ns, uint32_t mode
 
 /*
  * Frees instance, queues and pool, and closes with KVR_ABORT first if nobody did. What a stuck
- * thread may touch is leaked on purpose, and logged. No other call may be running or come after.
+ * thread may touch is leaked on purpose, and logged. When it returns, nothing of the caller's is
+ * called any more, by a thread that is left behind neither. No other call may be running or come after.
  * NULL is fine. In a forked child it does nothing.
  */
 KVR_API void kvr_free(struct kvr *take);

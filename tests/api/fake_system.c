@@ -407,6 +407,12 @@ kvr_fake_fail(int32_t err)
 }
 
 void
+kvr_fake_say(const char *line)
+{
+	kvr_log(fake.system->opt.log, ERROR, 0, "%s", line);
+}
+
+void
 kvr_fake_stuck(uint32_t n)
 {
 	set(&fake.stuck, &n, sizeof(n));

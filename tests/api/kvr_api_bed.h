@@ -7,6 +7,7 @@
 
 #include "kvr_check.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +36,20 @@ static inline uint64_t
 bed_in_ms(uint64_t ms)
 {
 	return bed_now_ns() + ms * UINT64_C(1000000);
+}
+
+/* How many entries a directory has, like that of the open files and that of the threads. */
+static inline int
+bed_entries(const char *path)
+{
+	DIR *d = opendir(path);
+	int n = 0;
+
+	ck_assert_ptr_nonnull(d);
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n;
 }
 
 /* In a test a broken invariant ends the process, with its name. */

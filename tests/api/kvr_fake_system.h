@@ -23,6 +23,8 @@ void kvr_fake_fail(int32_t err);
 void kvr_fake_die(void);
 /* Threads that kvr_system_join will not end. */
 void kvr_fake_stuck(uint32_t n);
+/* What a thread of the system has to say, also one that kvr_free has left behind. */
+void kvr_fake_say(const char *line);
 /* enum kvr_tier_state of the only tier. */
 void kvr_fake_tier(uint32_t state);
 /* Waits until this many operations are held. */

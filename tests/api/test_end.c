@@ -200,7 +200,8 @@ END_TEST
 
 START_TEST(a_stuck_thread_is_reported)
 {
-	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	static struct bed_log log = BED_LOG;
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, &log);
 	struct kvr_close_report rep = { .size = sizeof(rep) };
 	struct kvr_opts o = { .size = sizeof(o), .flags = KVR_EARLY };
 	struct kvr_done d = { .size = sizeof(d) };
@@ -218,8 +219,13 @@ START_TEST(a_stuck_thread_is_reported)
 	ck_assert_uint_eq(rep.not_quiet, 1);
 	ERR(kvr_close(k, bed_in_ms(50), KVR_ABORT, &rep), KVR_E_STUCK);
 	ERR(kvr_run(k, &ask, &o, &d, NULL), KVR_E_SHUTDOWN);
+	kvr_fake_say("still there");
 	kvr_free(k); /* leaks on purpose */
 	ck_assert_uint_eq(rep.size, sizeof(rep));
+	ck_assert_msg(strstr(log.text, "still there") != NULL, "%s", log.text);
+	/* The caller may have unloaded the function by now. */
+	kvr_fake_say("back again");
+	ck_assert_msg(strstr(log.text, "back again") == NULL, "%s", log.text);
 }
 END_TEST
 
