@@ -63,7 +63,7 @@ free(void *at)
 	__libc_free(at);
 }
 
-enum { KEYS = 8, LEN = 96 * 1024, WARM = 20, ROUNDS = 40 };
+enum { KEYS = 8, LEN = 96 * 1024, ROUNDS = 40, TRIES = 12 };
 
 static struct {
 	char text[KEYS][48];
@@ -115,18 +115,24 @@ steady(const char *config, uint64_t kept)
 		for (uint32_t b = 0; b < LEN; b++)
 			work.bytes[i][b] = (uint8_t)(b % 2 == 0 ? b * 37 + i : 0x3f);
 	}
-	for (int i = 0; i < WARM; i++)
-		all_kinds(k);
-	uint64_t allocated = n_allocated, freed = n_freed;
+	uint64_t allocated, freed;
+	int tries = 0;
 
-	for (int i = 0; i < ROUNDS; i++)
-		all_kinds(k);
-	allocated = n_allocated - allocated;
-	freed = n_freed - freed;
-	bed_close(k);
 	kept *= ROUNDS * (1 + KEYS);
-	ck_assert_msg(allocated == kept && freed == kept,
-	    "%s: %d rounds allocated %llu times and freed %llu times", config, ROUNDS,
+	/*
+	 * Steady it is only when every lane has its connection and every serde thread has worked once.
+	 * On a busy machine the last of them comes to that late, and only then allocates what it keeps.
+	 */
+	do {
+		allocated = n_allocated;
+		freed = n_freed;
+		for (int i = 0; i < ROUNDS; i++)
+			all_kinds(k);
+		allocated = n_allocated - allocated;
+		freed = n_freed - freed;
+	} while ((allocated != kept || freed != kept) && ++tries < TRIES);
+	bed_close(k);
+	ck_assert_msg(tries < TRIES, "%s: %d rounds allocated %llu times and freed %llu times", config, ROUNDS,
 	    (unsigned long long)allocated, (unsigned long long)freed);
 }
 

@@ -88,33 +88,40 @@ class Readme(unittest.TestCase):
         line = re.sub(r"\d+(?:\.\d+)?(?: (?:us|ms|s|min|h|B|KiB|MiB|GiB))?", "N", line)
         return re.sub(r" +", " ", re.sub(r"/\S+/", "/", line)).strip().replace(" - ", " N ")
 
-    def screen(self, name, real):
+    def not_shown(self, name, real):
+        """The lines of a screen in the README that are not in a real one."""
         known = {self.shape(line) for line in real.splitlines()}
-        for line in self.block(name).splitlines():
-            # What a file system or a machine has is not everywhere the same.
-            if "O_DIRECT" not in line and " mount " not in line and "looked" not in line:
-                self.assertIn(self.shape(line), known, f"{name}: {line}\nreal:\n{real}")
+        # What a file system or a machine has is not everywhere the same.
+        return [line for line in self.block(name).splitlines() if self.shape(line) not in known
+                and "O_DIRECT" not in line and " mount " not in line and "looked" not in line]
 
     def test_its_screens_are_what_the_command_shows(self):
         store = self.dir / "kvrelay-readme"
         done = subprocess.run([ARGS.command, "doctor", "--url", f"fs://{store}"], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, text=True, timeout=120, check=False)
         self.assertEqual(done.returncode, 1, done.stdout)
-        self.screen("doctor.txt", done.stdout)
+        self.assertEqual(self.not_shown("doctor.txt", done.stdout), [], done.stdout)
         config, trace = self.dir / "top.json", self.dir / "shown"
         config.write_text(json.dumps({"tiers": [
             {"name": "host", "url": "memory://", "capacity": "64MiB"},
             {"name": "disk", "url": f"fs://{self.dir}/disk", "capacity": "64MiB"}], "trace": {"dir": str(trace)}}))
-        bench = subprocess.Popen([ARGS.command, "bench", "--config", config, "--chunks", "4000", "--batch", "4"],
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def start():
+            return subprocess.Popen(
+                [ARGS.command, "bench", "--config", config, "--chunks", "4000", "--batch", "4"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        bench = start()
         try:
             real, until = "", time.monotonic() + 100
-            # Until it writes: both tiers have latencies then.
-            while not re.search(r"(?m)^disk +up +[1-9]", real):
-                self.assertLess(time.monotonic(), until, real)
+            # Until both tiers have latencies: on a busy machine it takes a while, and a tier or the
+            # whole may be said to be sick for a moment.
+            while self.not_shown("top.txt", real):
+                if bench.poll() is not None:
+                    bench = start()
+                self.assertLess(time.monotonic(), until, f"{self.not_shown('top.txt', real)}\nreal:\n{real}")
                 real = subprocess.run([ARGS.command, "top", "--once", "--every", "200ms", "--dir", trace],
                                       stdout=subprocess.PIPE, text=True, timeout=100, check=False).stdout
-            self.screen("top.txt", real)
         finally:
             bench.terminate()
             bench.wait()
