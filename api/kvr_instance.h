@@ -8,7 +8,8 @@
  *   keys.c     key texts: checks, rewriting, digests
  *   layout.c   shapes of payloads
  *   range.c    runs of slots               pool.c, obj.c  memory objects
- *   cache.c    paged caches                tokens.c   tokens of one into runs of slots
+ *   cache.c    paged caches                cache_shape.c what engines say of them
+ *   tokens.c   tokens of one into runs of slots
  *   layers.c   operations that go layer by layer
  *   call.c     operations: slots, outcomes, who is told
  *   batch.c    a batch into ledger and rows
@@ -53,7 +54,10 @@
 #define KVR_QUEUE_MAGIC KVR_MAGIC('K', 'V', 'R', 'Q')
 #define KVR_CACHE_MAGIC KVR_MAGIC('K', 'V', 'R', 'C')
 
-/* What results had before there were layers: callers that were compiled then go on. */
+/* What shapes of caches and tokens had before there were groups, and */
+#define KVR_CACHE_SHAPE_LEAST offsetof(struct kvr_cache_shape, number)
+#define KVR_TOKENS_LEAST offsetof(struct kvr_tokens, next)
+/* what results had before there were layers: callers that were compiled then go on. */
 #define KVR_RESULTS_LEAST offsetof(struct kvr_results, layers)
 
 enum {
@@ -142,8 +146,10 @@ struct kvr_cache {
 	uint32_t         magic;
 	_Atomic uint32_t users; /* operations that name it */
 	struct kvr      *kvr;
-	struct kvr_pages pages;
-	uint8_t         *base[];
+	uint32_t         n_groups, spare;
+	struct kvr_pages pages; /* the first group; the others hang on it */
+	struct kvr_pages more[KVR_GROUPS_MAX - 1];
+	uint8_t         *base[]; /* of all groups, and then their layers' numbers */
 };
 
 struct kvr_notifier {
@@ -290,6 +296,11 @@ bool kvr_layout_cut(const struct kvr_meta *full, uint64_t full_bytes, uint64_t l
 bool kvr_puts_add(struct kvr *, const struct kvr_call *, bool unique);
 void kvr_puts_drop(struct kvr *, const struct kvr_call *);
 bool kvr_puts_has(struct kvr *, kvr_digest);
+
+/* ---- cache_shape.c ---- */
+/* All groups, with their strides. INVALID, and a line in the log. */
+KVR_MUST_USE enum kvr_err kvr_cache_shapes_read(struct kvr *, const struct kvr_cache_shape *,
+    struct kvr_cache_shape ret[KVR_GROUPS_MAX], uint32_t *ret_n);
 
 /* ---- layers.c ---- */
 /* Whether a batch may go layer by layer, when it is said to; its tokens were checked. */

@@ -395,8 +395,12 @@ enum kvr_cache_order {
  *	BLOCKS   [block, layer, plane, token, head]
  *
  * Heads before tokens in a block: head_stride is block_tokens heads, token_stride one head. With
- * MLA there is one plane, one head and format KV_MLA. A cache of several groups is several caches,
- * and a chunk is of one of them.
+ * MLA there is one plane, one head and format KV_MLA.
+ *
+ * Several groups, for models whose layers are not alike (full and sliding attention, MLA and its
+ * index): a shape for each, the first one names the next. A chunk then has all groups, back to back in
+ * this order, each laid out as if it were alone; it is what LMCache stores under several shapes. A
+ * tier in LMCache's format with headers needs the same groups in kvr_options.layout.
  */
 struct kvr_cache_shape {
 	uint32_t     size;
@@ -412,11 +416,19 @@ struct kvr_cache_shape {
 	uint32_t     spare;
 	void *const *base;
 	uint64_t     layer_stride, plane_stride, block_stride, token_stride, head_stride;
+	/*
+	 * With several groups: which layers of the model these are, n_layers numbers; for KVR_LAYERS,
+	 * which goes by them. All groups have it or none, and no number from 0 on is left out or there
+	 * twice. NULL: they count on from the group before.
+	 */
+	const uint32_t               *number;
+	const struct kvr_cache_shape *next; /* the next group, to 8 in all; same format and memory */
 };
 
 /*
  * Lives until kvr_cache_close or kvr_free, and so must the memory. At most 64 of an instance: BUSY.
- * INVALID: a shape that is none, and the log says which member. UNSUPPORTED: no device. NOMEM.
+ * INVALID: a shape that is none, and the log says which member and of which group. UNSUPPORTED: no
+ * device. NOMEM.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_cache_open(struct kvr *kvr,
     const struct kvr_cache_shape *shape, struct kvr_cache **ret);
@@ -454,6 +466,11 @@ struct kvr_tokens {
 	 * must live until the completion. NULL: they may begin now.
 	 */
 	void             *ready;
+	/*
+	 * A cache of several groups: where the same tokens lie in the next group, which has blocks of
+	 * its own. In there only size, n, next, and slot or block are set.
+	 */
+	const struct kvr_tokens *next;
 };
 
 /* ---- the one submission call ---- */

@@ -71,10 +71,23 @@ count_keys(const struct kvr *k, const struct kvr_call *c, uint32_t layer, uint32
 	return n;
 }
 
+/* No layer comes any more, or not for all keys. A completion of keys that are OK is no end by itself. */
+static bool
+is_over(const struct kvr_call *c, uint32_t word, enum kvr_err *ret_err)
+{
+	uint32_t n = KVR_WORD_N_ARRIVED(word);
+
+	*ret_err = n == 0 ? KVR_OK : (enum kvr_err)c->outcome[n - 1].err;
+	if ((word & KVR_WORD_QUIET) != 0 && *ret_err == KVR_OK)
+		*ret_err = KVR_E_MISS;
+	return *ret_err != KVR_OK;
+}
+
 static enum kvr_err
 wait_for(struct kvr *k, struct kvr_call *c, uint32_t layer, uint64_t until_ns, uint32_t *ret_keys)
 {
 	_Atomic uint32_t *bell = &k->ledger->bells[c->slot];
+	enum kvr_err err;
 	uint32_t n = 0;
 
 	for (;;) {
@@ -85,9 +98,8 @@ wait_for(struct kvr *k, struct kvr_call *c, uint32_t layer, uint64_t until_ns, u
 		*ret_keys = n = count_keys(k, c, layer, n);
 		if (n == c->n)
 			return KVR_OK;
-		if (KVR_WORD_N_ARRIVED(word) > 0)
-			return c->outcome[0].err != KVR_OK ? (enum kvr_err)c->outcome[0].err
-			                                   : KVR_E_MISS;
+		if (is_over(c, word, &err))
+			return err;
 		if (!kvr_sleep_on(bell, seen, until_ns))
 			return KVR_E_UNFINISHED;
 	}

@@ -26,7 +26,7 @@ enum { ALL_FLAGS = KVR_PREFIX | KVR_AT_MOST | KVR_HOLD | KVR_IF_ABSENT | KVR_EAR
 /* What is left of a call when every pointer of the caller's has been looked at. */
 struct order {
 	struct kvr_batch batch;
-	struct kvr_tokens tokens;
+	struct kvr_tokens tokens[KVR_GROUPS_MAX]; /* one for each group of the cache */
 	struct kvr_opts opts;
 	uint32_t flags, teller;
 	uint64_t until_ns;
@@ -76,9 +76,20 @@ read_tokens(struct kvr *k, struct order *o)
 		b->tokens = NULL;
 	if (b->tokens == NULL)
 		return KVR_OK;
-	if (!kvr_read_struct(&o->tokens, sizeof(o->tokens), sizeof(o->tokens), b->tokens))
-		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: size of kvr_tokens is not set");
-	b->tokens = &o->tokens;
+	const struct kvr_tokens *from = b->tokens;
+
+	for (uint32_t g = 0; from != NULL; g++) {
+		struct kvr_tokens *t = &o->tokens[g];
+
+		if (g == KVR_GROUPS_MAX)
+			return kvr_bad(k, KVR_E_INVALID,
+			    "kvr_submit: tokens of more than 8 groups, or next goes in a circle");
+		if (!kvr_read_struct(t, sizeof(*t), KVR_TOKENS_LEAST, from))
+			return kvr_bad(k, KVR_E_INVALID, "kvr_submit: size of kvr_tokens is not set");
+		from = t->next;
+		t->next = from == NULL ? NULL : t + 1;
+	}
+	b->tokens = o->tokens;
 	o->flags |= KVR_OPF_PAGED;
 	return KVR_OK;
 }

@@ -2,6 +2,7 @@
 /* The tokens of a batch become runs of slots in the ledger, a chunk at a time. */
 #include "kvr_instance.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static uint32_t
@@ -31,39 +32,53 @@ first_of(const struct kvr_batch *b, uint32_t i, uint64_t before)
 	return i == 0 ? 0 : shares(b, i) ? before : before + n_tokens(b, i - 1);
 }
 
-/* One key, for those that look at the table and may have to complain. */
+/* One key in one group, for those that look at the table and may have to complain. */
 struct lookup {
 	struct kvr *kvr;
 	const struct kvr_batch *b;
-	uint32_t key;
+	uint32_t key, group;
+	const struct kvr_tokens *t;
+	const struct kvr_pages *p;
 };
+
+/* "kvr_submit: key 3", and the group where there are several. */
+struct whose {
+	char text[64];
+};
+
+static struct whose
+whose(const struct lookup *l)
+{
+	struct whose w;
+
+	if (l->b->tokens->next == NULL)
+		snprintf(w.text, sizeof(w.text), "kvr_submit: key %u", l->key);
+	else
+		snprintf(w.text, sizeof(w.text), "kvr_submit: key %u, group %u", l->key, l->group);
+	return w;
+}
 
 static enum kvr_err
 bad_slot(const struct lookup *l, uint64_t token, long long entry)
 {
-	const struct kvr_tokens *t = l->b->tokens;
-	const struct kvr_pages *p = &t->cache->pages;
-
-	if (t->slot != NULL)
+	if (l->t->slot != NULL)
 		return kvr_bad(l->kvr, KVR_E_INVALID,
-		    "kvr_submit: key %u: token %llu has slot %lld, and the cache has %llu%s",
-		    l->key, (unsigned long long)token, entry,
-		    (unsigned long long)p->n_blocks * p->block_tokens,
+		    "%s: token %llu has slot %lld, and the cache has %llu%s", whose(l).text,
+		    (unsigned long long)token, entry,
+		    (unsigned long long)l->p->n_blocks * l->p->block_tokens,
 		    entry < 0 ? "; only a get may leave tokens out" : "");
 	return kvr_bad(l->kvr, KVR_E_INVALID,
-	    "kvr_submit: key %u: token %llu is in block %lld, and the cache has %u", l->key,
-	    (unsigned long long)token, entry, p->n_blocks);
+	    "%s: token %llu is in block %lld, and the cache has %u", whose(l).text,
+	    (unsigned long long)token, entry, l->p->n_blocks);
 }
 
 static enum kvr_err
 add_slots(const struct lookup *l, uint64_t first, uint32_t n, struct kvr_runs *runs)
 {
-	const struct kvr_tokens *t = l->b->tokens;
-	const struct kvr_pages *p = &t->cache->pages;
-	uint64_t slots = (uint64_t)p->n_blocks * p->block_tokens;
+	uint64_t slots = (uint64_t)l->p->n_blocks * l->p->block_tokens;
 
 	for (uint64_t i = first; i < first + n; i++) {
-		int64_t slot = t->slot[i];
+		int64_t slot = l->t->slot[i];
 
 		if (slot >= (int64_t)slots || (slot < 0 && l->b->kind == KVR_PUT))
 			return bad_slot(l, i, (long long)slot);
@@ -76,11 +91,10 @@ add_slots(const struct lookup *l, uint64_t first, uint32_t n, struct kvr_runs *r
 static enum kvr_err
 add_blocks(const struct lookup *l, uint64_t first, uint32_t n, struct kvr_runs *runs)
 {
-	const struct kvr_tokens *t = l->b->tokens;
-	const struct kvr_pages *p = &t->cache->pages;
+	const struct kvr_pages *p = l->p;
 
 	while (n > 0) {
-		int32_t block = t->block[first / p->block_tokens];
+		int32_t block = l->t->block[first / p->block_tokens];
 		uint32_t at = (uint32_t)(first % p->block_tokens),
 		         here = KVR_MIN(n, p->block_tokens - at);
 
@@ -95,18 +109,32 @@ add_blocks(const struct lookup *l, uint64_t first, uint32_t n, struct kvr_runs *
 }
 
 static enum kvr_err
-add_key(const struct lookup *l, uint64_t first, uint32_t n, struct kvr_runs *runs)
+add_group(const struct lookup *l, uint64_t first, uint32_t n, struct kvr_runs *runs)
 {
-	const struct kvr_tokens *t = l->b->tokens;
-	uint64_t have = t->slot != NULL ? t->n : (uint64_t)t->n * t->cache->pages.block_tokens;
+	const struct kvr_tokens *t = l->t;
+	uint64_t have = t->slot != NULL ? t->n : (uint64_t)t->n * l->p->block_tokens;
 
 	if (first > have || n > have - first)
 		return kvr_bad(l->kvr, KVR_E_INVALID,
-		    "kvr_submit: key %u is tokens %llu to %llu, and the table has %llu", l->key,
+		    "%s is tokens %llu to %llu, and the table has %llu", whose(l).text,
 		    (unsigned long long)first, (unsigned long long)first + n,
 		    (unsigned long long)have);
 	runs->last.n = 0;
 	return t->slot != NULL ? add_slots(l, first, n, runs) : add_blocks(l, first, n, runs);
+}
+
+/* The same tokens in every group, each group's runs behind those of the one before: as a walk wants. */
+static enum kvr_err
+add_key(struct lookup l, uint64_t first, uint32_t n, struct kvr_runs *runs)
+{
+	enum kvr_err err = KVR_OK;
+
+	for (l.group = 0; l.t != NULL && err == KVR_OK; l.group++) {
+		err = add_group(&l, first, n, runs);
+		l.t = l.t->next;
+		l.p = l.p->next;
+	}
+	return err;
 }
 
 static enum kvr_err
@@ -143,14 +171,18 @@ add_keys(struct kvr *k, const struct kvr_batch *b, struct kvr_runs *runs, uint32
 	uint32_t begin = 0, tokens = 0, layer;
 
 	for (uint32_t i = 0; i < b->n; i++) {
-		const struct lookup l = { .kvr = k, .b = b, .key = i };
+		const struct lookup l = { .kvr = k,
+			.b = b,
+			.key = i,
+			.t = b->tokens,
+			.p = &b->tokens->cache->pages };
 		enum kvr_err err = layer_of(&l, &layer);
 
 		first = first_of(b, i, first);
 		if (err == KVR_OK && !shares(b, i)) {
 			begin = runs->n;
 			tokens = n_tokens(b, i);
-			err = add_key(&l, first, tokens, runs);
+			err = add_key(l, first, tokens, runs);
 		}
 		if (err != KVR_OK)
 			return err;
@@ -162,16 +194,43 @@ add_keys(struct kvr *k, const struct kvr_batch *b, struct kvr_runs *runs, uint32
 
 /* ---- checks that take nothing ---- */
 
+/* A table for each group of the cache. */
+static enum kvr_err
+check_groups(struct kvr *k, const struct kvr_tokens *t)
+{
+	uint32_t n = 0, want = t->cache->n_groups;
+
+	for (const struct kvr_tokens *g = t; g != NULL; g = g->next, n++) {
+		if ((g->slot == NULL) == (g->block == NULL))
+			return kvr_bad(k, KVR_E_INVALID,
+			    "kvr_submit: tokens have slot or block, one of them%s",
+			    g == t ? "" : ", in each group");
+		if (g != t && (g->cache != NULL || g->first != NULL || g->layer != NULL ||
+		                  g->ready != NULL))
+			return kvr_bad(k, KVR_E_INVALID,
+			    "kvr_submit: tokens of group %u have only slot or block: the rest is "
+			    "said once, in front",
+			    n);
+	}
+	if (n == want)
+		return KVR_OK;
+	return kvr_bad(k, KVR_E_INVALID,
+	    "kvr_submit: tokens of %u groups, and the cache has %u: next names those of the next "
+	    "group",
+	    n, want);
+}
+
 static enum kvr_err
 check_table(struct kvr *k, const struct kvr_tokens *t)
 {
 	const struct kvr_cache *c = t->cache;
+	enum kvr_err err;
 
 	if (c == NULL || c->magic != KVR_CACHE_MAGIC || c->kvr != k)
 		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: tokens of no cache of this instance");
-	if ((t->slot == NULL) == (t->block == NULL))
-		return kvr_bad(
-		    k, KVR_E_INVALID, "kvr_submit: tokens have slot or block, one of them");
+	err = check_groups(k, t);
+	if (err != KVR_OK)
+		return err;
 	if (t->ready != NULL && !c->pages.device)
 		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: ready is an event of a device, and the cache "
 		                                 "is in the host's memory");

@@ -148,6 +148,8 @@ describe_caches(void)
 	AT(kvr_cache_shape, block_stride);
 	AT(kvr_cache_shape, token_stride);
 	AT(kvr_cache_shape, head_stride);
+	AT(kvr_cache_shape, number);
+	AT(kvr_cache_shape, next);
 	SIZE(kvr_tokens);
 	AT(kvr_tokens, size);
 	AT(kvr_tokens, n);
@@ -157,6 +159,7 @@ describe_caches(void)
 	AT(kvr_tokens, first);
 	AT(kvr_tokens, layer);
 	AT(kvr_tokens, ready);
+	AT(kvr_tokens, next);
 	VALUE(KVR_CACHE_BLOCKS);
 	VALUE(KVR_MEMORY_DEVICE);
 }

@@ -53,10 +53,10 @@ CacheShape = struct("kvr_cache_shape", ("size", U32), ("order", U32), ("format",
                     ("block_tokens", U32), ("n_blocks", U32), ("layerwise", U32), ("n_base", U32),
                     ("memory", U32), ("spare", U32), ("base", c.POINTER(P)), ("layer_stride", U64),
                     ("plane_stride", U64), ("block_stride", U64), ("token_stride", U64),
-                    ("head_stride", U64))
+                    ("head_stride", U64), ("number", c.POINTER(U32)), ("next", P))
 Tokens = struct("kvr_tokens", ("size", U32), ("n", U32), ("cache", P), ("slot", c.POINTER(I64)),
                 ("block", c.POINTER(I32)), ("first", c.POINTER(U32)), ("layer", c.POINTER(U32)),
-                ("ready", P))
+                ("ready", P), ("next", P))
 Batch = struct("kvr_batch", ("size", U32), ("kind", U32), ("n", U32), ("per_chunk", U32),
                ("key", c.POINTER(TEXT)), ("keys", TEXT), ("at", c.POINTER(P)), ("len", c.POINTER(U64)),
                ("obj", c.POINTER(U64)), ("layout", c.POINTER(Layout)),
