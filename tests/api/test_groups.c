@@ -31,7 +31,7 @@ struct world {
 	uint64_t seed;
 	struct kvr *kvr;
 	struct kvr_cache *cache;
-	uint32_t n, planes, tokens, each, layers;
+	uint32_t n, planes, tokens, each, layers, n_keys;
 	bool by_slot, numbered;
 	struct group g[GROUPS];
 	struct kvr_tokens t[GROUPS];
@@ -42,7 +42,7 @@ struct world {
 static uint32_t
 tokens_of(const struct world *w, uint32_t key)
 {
-	return key == KEYS - 1 ? w->tokens - w->each * (KEYS - 1) : w->each;
+	return key == w->n_keys - 1 ? w->tokens - w->each * key : w->each;
 }
 
 /* [plane, block, token] of a layer, or [block, layer, plane, token] of all. */
@@ -77,8 +77,12 @@ choose_blocks(struct world *w, struct group *g)
 static void
 fill(struct world *w, struct group *g)
 {
-	for (size_t i = 0; i < g->len; i++)
-		g->memory[i] = (uint8_t)draw(&w->seed, 256);
+	for (size_t i = 0; i < g->len; i += sizeof(w->seed)) {
+		size_t left = g->len - i;
+
+		draw(&w->seed, 2);
+		memcpy(g->memory + i, &w->seed, left < sizeof(w->seed) ? left : sizeof(w->seed));
+	}
 }
 
 static void
@@ -164,7 +168,7 @@ world_open(struct world *w, struct kvr *k, const char *name)
 	tables_of(w);
 	for (uint32_t i = 0; i < w->n; i++)
 		token += w->g[i].row * w->planes * w->g[i].layers;
-	for (uint32_t i = 0; i < KEYS; i++) {
+	for (uint32_t i = 0; i < w->n_keys; i++) {
 		at += snprintf(at, 16, "%s-%u", name, i) + 1;
 		w->len[i] = token * tokens_of(w, i);
 	}
@@ -175,7 +179,7 @@ move(struct world *w, uint32_t kind)
 {
 	const struct kvr_batch b = { .size = sizeof(b),
 		.kind = kind,
-		.n = KEYS,
+		.n = w->n_keys,
 		.keys = w->keys,
 		.len = w->len,
 		.tokens = w->t };
@@ -203,7 +207,7 @@ stored_as_chunks(const struct world *w)
 {
 	const char *key = w->keys;
 
-	for (uint32_t i = 0; i < KEYS; i++, key += strlen(key) + 1) {
+	for (uint32_t i = 0; i < w->n_keys; i++, key += strlen(key) + 1) {
 		uint8_t *got = malloc(w->len[i]), *want = malloc(w->len[i]);
 		void *at = got;
 		const struct kvr_batch b = { .size = sizeof(b),
@@ -286,7 +290,7 @@ get_by_layers(struct world *w)
 {
 	const struct kvr_batch b = { .size = sizeof(b),
 		.kind = KVR_GET,
-		.n = KEYS,
+		.n = w->n_keys,
 		.keys = w->keys,
 		.len = w->len,
 		.tokens = w->t };
@@ -332,7 +336,7 @@ there_and_back(struct world *w, struct kvr *k, const char *name)
 static struct world
 hybrid(uint64_t seed)
 {
-	struct world w = { .seed = seed, .n = 2, .planes = 2, .tokens = 3 * 32 + 7, .each = 32,
+	struct world w = { .seed = seed, .n = 2, .planes = 2, .tokens = 3 * 32 + 7, .each = 32, .n_keys = KEYS,
 		.numbered = true };
 
 	w.g[0] = (struct group){ .dtype = KVR_DT_BFLOAT16, .element = 2, .layers = 3, .heads = 2,
@@ -396,7 +400,7 @@ any_world(uint64_t seed)
 		uint32_t dtype, element;
 	} kind[] = { { KVR_DT_BFLOAT16, 2 }, { KVR_DT_UINT8, 1 }, { KVR_DT_FLOAT32, 4 },
 		{ KVR_DT_FLOAT64, 8 } };
-	struct world w = { .seed = seed };
+	struct world w = { .seed = seed, .n_keys = KEYS };
 
 	w.n = 1 + (uint32_t)draw(&w.seed, GROUPS);
 	w.planes = 1 + (uint32_t)draw(&w.seed, 2);
@@ -448,7 +452,7 @@ golden_world(const struct kvr_golden *c, struct world *ret)
 		{ "uint8", KVR_DT_UINT8, 1 } };
 	const struct kvr_golden *dtype = kvr_golden_first(kvr_golden_get(c, "dtypes"));
 
-	*ret = (struct world){ .seed = 3, .planes = 2 };
+	*ret = (struct world){ .seed = 3, .planes = 2, .n_keys = 1 };
 	if (kvr_golden_find(c, "hex") == NULL || kvr_golden_int_of(c, "groups") < 2 ||
 	    strcmp(kvr_golden_text_of(c, "fmt"), "KV_2LTD") != 0)
 		return false;
@@ -475,7 +479,7 @@ golden_world(const struct kvr_golden *c, struct world *ret)
 		dtype = kvr_golden_next(dtype);
 		g->order = KVR_CACHE_BLOCKS;
 	}
-	ret->tokens = ret->each * (KEYS - 1) + 1;
+	ret->tokens = ret->each;
 	for (uint32_t i = 0; i < ret->n; i++)
 		make_group(ret, &ret->g[i]);
 	return true;
