@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Worker: one thread, one connection. Takes parts from its link, runs them against the store and
- * answers each once, with an outcome per row.
+ * answers each once, with an outcome per row. A caller who would only wait for his lookup runs its
+ * part himself, where the store allows it: in the worker's turn, so still one thread at a time.
  */
 #include "kvr_workers.h"
 
@@ -302,37 +303,52 @@ part(struct kvr_lane *lane, const struct kvr_msg *msg)
 }
 
 static void
+on_message(struct kvr_lane *lane, const struct kvr_msg *msg)
+{
+	struct kvr_msg stopped = { .type = KVR_MSG_STOPPED };
+
+	switch (msg->type) {
+	case KVR_MSG_DIAL:
+		dial(lane, msg);
+		break;
+	case KVR_MSG_PING:
+		ping(lane, msg);
+		break;
+	case KVR_MSG_PART:
+		part(lane, msg);
+		break;
+	case KVR_MSG_PART_CANCEL:
+		take_mark(lane, msg->part); /* it is over, or was answered before it began */
+		break;
+	case KVR_MSG_HANG_UP:
+		hang_up(lane);
+		stopped.STOPPED.tier = lane->opt.tier;
+		stopped.STOPPED.lane = lane->opt.lane;
+		post(lane, &stopped);
+		break;
+	default:
+		KVR_WRONG("message that a connector worker does not know");
+	}
+}
+
+/* On the thread of a caller who waits for this part and for nothing else. */
+static void
+on_lent(void *arg, const struct kvr_msg *msg)
+{
+	part(arg, msg);
+}
+
+static void
 lane_main(void *arg)
 {
 	struct kvr_lane *lane = arg;
-	struct kvr_msg msg, stopped = { .type = KVR_MSG_STOPPED };
+	struct kvr_msg msg;
 
-	for (;;) {
-		if (kvr_mailbox_take(lane->mailbox, UINT64_MAX, &msg) != KVR_OK)
-			continue;
-		switch (msg.type) {
-		case KVR_MSG_DIAL:
-			dial(lane, &msg);
-			break;
-		case KVR_MSG_PING:
-			ping(lane, &msg);
-			break;
-		case KVR_MSG_PART:
-			part(lane, &msg);
-			break;
-		case KVR_MSG_PART_CANCEL:
-			take_mark(lane, msg.part); /* it is over, or was answered before it began */
-			break;
-		case KVR_MSG_HANG_UP:
-			hang_up(lane);
-			stopped.STOPPED.tier = lane->opt.tier;
-			stopped.STOPPED.lane = lane->opt.lane;
-			post(lane, &stopped);
-			return;
-		default:
-			KVR_WRONG("message that a connector worker does not know");
-		}
-	}
+	do {
+		kvr_mailbox_take_turn(lane->mailbox, &msg);
+		on_message(lane, &msg);
+		kvr_mailbox_end_turn(lane->mailbox);
+	} while (msg.type != KVR_MSG_HANG_UP);
 }
 
 /* ---- life ---- */
@@ -367,6 +383,8 @@ kvr_lane_start(const struct kvr_lane_options *opt, struct kvr_lane **ret)
 		lane_free(lane);
 		return KVR_E_NOMEM;
 	}
+	if (kvr_store_caps(opt->ops, opt->store) & KVR_CAP(ANY_THREAD))
+		kvr_mailbox_lend(lane->mailbox, on_lent, lane);
 	kvr_domain_attach(opt->work->domain, id, lane->mailbox);
 	kvr_domain_kick(opt->work->domain, id, on_kick, lane);
 	snprintf(name, sizeof(name), "kvr-lane-%u.%u", opt->tier, opt->lane);

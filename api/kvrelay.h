@@ -622,7 +622,8 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_wait(struct kvr *kvr, kvr_op op, uint64_t 
  * kvr_submit and kvr_wait in one. Returns when the operation is complete and its memory is the
  * caller's again, by the deadline plus a few milliseconds; with KVR_EARLY at the first completion,
  * and kvr_wait with ret->op waits for the other. opts may have no queue and no callback.
- * TOO_SMALL is answered before anything happens: res->cap must be at least batch->n.
+ * TOO_SMALL is answered before anything happens: res->cap must be at least batch->n. Of a lookup this
+ * thread may ask the store itself, on its own stack (some KiB) and with pthread_cancel put off.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_run(struct kvr *kvr, const struct kvr_batch *batch,
     const struct kvr_opts *opts, struct kvr_done *ret, struct kvr_results *res);

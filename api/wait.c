@@ -116,8 +116,13 @@ kvr_run(struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opt
 	    (opts->queue != NULL || opts->done != NULL))
 		return kvr_bad(k, KVR_E_INVALID, "kvr_run: no queue and no callback here");
 	err = check_results(k, "kvr_run", ret, res, batch->n);
-	if (err == KVR_OK)
-		err = kvr_submit_with(k, batch, opts, 0, KVR_TELL_WAIT, &op);
+	if (err != KVR_OK)
+		return err;
+	/* Of a lookup this thread asks the store itself, rather than sleep until a lane has. */
+	if (batch->kind == KVR_LOOKUP)
+		kvr_help_offer(&op);
+	err = kvr_submit_with(k, batch, opts, 0, KVR_TELL_WAIT, &op);
+	kvr_help_give();
 	if (err != KVR_OK)
 		return err;
 	/* Its memory may be on the caller's stack: however late the answer, this waits for it. */
@@ -209,8 +214,8 @@ kvr_quiet(struct kvr *k, uint64_t until_ns, uint64_t *ret_left)
 		kvr_leave(k);
 		err = kvr_in_callback()
 		          ? kvr_bad(k, KVR_E_INVALID, "kvr_quiet: a callback may not wait")
-		          : kvr_until(
-		                k, "kvr_quiet", until_ns, atomic_load(&k->limit.put_ns), true, &at_ns);
+		          : kvr_until(k, "kvr_quiet", until_ns, atomic_load(&k->limit.put_ns), true,
+		                &at_ns);
 	}
 	if (err != KVR_OK)
 		return err;

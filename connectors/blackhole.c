@@ -108,7 +108,7 @@ static const char *const schemes[] = { "blackhole", NULL };
 const struct kvr_connector_ops kvr_blackhole_ops = {
 	.name = "blackhole",
 	.schemes = schemes,
-	.caps = KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP) | KVR_CAP(TTL),
+	.caps = KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP) | KVR_CAP(ANY_THREAD) | KVR_CAP(TTL),
 	.formats = KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_BARE) |
 	           KVR_FORMAT_BIT(KVR_FORMAT_SEALED),
 	.format_tier = KVR_FORMAT_SEALED,

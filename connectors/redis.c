@@ -217,6 +217,17 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 	                          : run_server(c, verb, items, n, until_ns);
 }
 
+/*
+ * OpenSSL writes in its own way, and SIGPIPE would come to the caller's thread, where it is not
+ * blocked as in a lane. A cluster's nodes and replicas are dialled when they are asked.
+ */
+static uint32_t
+store_caps(const struct kvr_store *store)
+{
+	bool any_thread = store->tls == NULL && store->map == NULL && !store->replicas;
+	return any_thread ? UINT32_MAX : ~KVR_CAP(ANY_THREAD);
+}
+
 static const char *const redis_schemes[] = { "redis", "rediss", "unix", "redis-sentinel",
 	"rediss-sentinel", NULL };
 static const char *const redis_cluster_schemes[] = { "redis-cluster", "rediss-cluster", NULL };
@@ -226,10 +237,10 @@ static const char *const resp_schemes[] = { "resp", NULL };
 
 #define BARE KVR_FORMAT_BIT(KVR_FORMAT_BARE)
 #define ALL  (BARE | KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_SEALED))
-#define CAPS (KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP))
+#define CAPS (KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP) | KVR_CAP(ANY_THREAD))
 #define SHARED                                                                                     \
 	.close = kvr_redis_close, .dial = dial, .hang_up = kvr_redis_connector_free, .run = run,   \
-	.why = why_of, .examine = kvr_redis_examine
+	.why = why_of, .store_caps = store_caps, .examine = kvr_redis_examine
 #define HOLDS_ALL                                                                                  \
 	.caps = CAPS | KVR_CAP(TTL), .formats = ALL, .format_tier = KVR_FORMAT_SEALED,             \
 	.format_url = KVR_FORMAT_LMCACHE, SHARED

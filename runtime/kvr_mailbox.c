@@ -7,11 +7,16 @@
  *
  * `came` and `gone` count for ever. Posters, one at a time, and the taker each store one word and then
  * look at the other's, so one of them sees that there is something to do.
+ *
+ * A ring that is lent has a turn: whoever has it may take, and works on what he took before he gives
+ * it back. A poster who keeps his message has it from before the message is there until it is done,
+ * so the worker cannot end meanwhile, and the mailbox cannot be closed under him.
  */
 #include "kvr_mailbox_own.h"
 
 #include "kvr_thread.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -25,11 +30,21 @@ struct kvr_mailbox {
 	void *arg;
 
 	struct kvr_msg *waiting; /* places, rounded up to a power of two; NULL with fn */
-	uint32_t mask, gone;
+	uint32_t mask;
 	struct kvr_lock post_lock;
-	_Atomic uint32_t came;
+	_Atomic uint32_t came, gone;
 	_Atomic bool taker_sleeps;
+
+	struct kvr_lock turn;
+	kvr_mailbox_fn *lent; /* NULL: the taker does everything */
+	void *lent_arg;
 };
+
+/* What this thread would rather do itself than sleep for. */
+static _Thread_local struct {
+	const uint64_t *op;
+	struct kvr_mailbox *kept; /* has its turn */
+} help;
 
 static void
 leave(struct kvr_mailbox *m)
@@ -55,23 +70,117 @@ carried(void *arg, const struct kvr_msg *msg)
 	m->fn(m->arg, msg);
 }
 
-enum kvr_err
-kvr_mailbox_take(struct kvr_mailbox *m, uint64_t until_ns, struct kvr_msg *ret)
+static bool
+is_empty(const struct kvr_mailbox *m)
+{
+	return atomic_load(&m->came) == atomic_load(&m->gone);
+}
+
+static void
+wait_for_one(struct kvr_mailbox *m, uint64_t until_ns)
 {
 	bool in_time = until_ns != 0;
 
-	KVR_CHECK(m->waiting != NULL);
-	while (atomic_load(&m->came) == m->gone && in_time) {
+	while (is_empty(m) && in_time) {
+		uint32_t gone = atomic_load(&m->gone);
+
 		atomic_store(&m->taker_sleeps, true);
-		if (atomic_load(&m->came) == m->gone)
-			in_time = kvr_sleep_on(&m->came, m->gone, until_ns);
+		/* What was kept and is done has left both counts one higher: then it looks again. */
+		if (atomic_load(&m->came) == gone)
+			in_time = kvr_sleep_on(&m->came, gone, until_ns);
 		atomic_store(&m->taker_sleeps, false);
 	}
-	if (atomic_load(&m->came) == m->gone)
+}
+
+enum kvr_err
+kvr_mailbox_take(struct kvr_mailbox *m, uint64_t until_ns, struct kvr_msg *ret)
+{
+	KVR_CHECK(m->waiting != NULL);
+	wait_for_one(m, until_ns);
+	if (is_empty(m))
 		return KVR_E_TIMEOUT;
-	*ret = m->waiting[m->gone++ & m->mask];
+	uint32_t gone = atomic_load_explicit(&m->gone, memory_order_relaxed);
+
+	*ret = m->waiting[gone & m->mask];
+	atomic_store(&m->gone, gone + 1);
 	leave(m);
 	return KVR_OK;
+}
+
+void
+kvr_mailbox_lend(struct kvr_mailbox *m, kvr_mailbox_fn *fn, void *arg)
+{
+	m->lent = fn;
+	m->lent_arg = arg;
+}
+
+void
+kvr_mailbox_take_turn(struct kvr_mailbox *m, struct kvr_msg *ret)
+{
+	for (;;) {
+		wait_for_one(m, UINT64_MAX);
+		kvr_lock(&m->turn);
+		if (kvr_mailbox_take(m, 0, ret) == KVR_OK)
+			return;
+		kvr_unlock(&m->turn); /* it was kept */
+	}
+}
+
+void
+kvr_mailbox_end_turn(struct kvr_mailbox *m)
+{
+	kvr_unlock(&m->turn);
+}
+
+/* ---- helping ---- */
+
+void
+kvr_help_offer(const uint64_t *op)
+{
+	help.op = op;
+}
+
+/* In its turn, which kvr_mailbox_post_reserved has taken. */
+static void
+work(struct kvr_mailbox *m)
+{
+	struct kvr_msg msg;
+	int before;
+
+	/* A thread that is cancelled in a wait of the store's would keep the turn for ever. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	enum kvr_err err = kvr_mailbox_take(m, 0, &msg);
+
+	KVR_CHECK(err == KVR_OK);
+	m->lent(m->lent_arg, &msg);
+	kvr_unlock(&m->turn);
+	pthread_setcancelstate(before, NULL);
+}
+
+void
+kvr_help_give(void)
+{
+	while (help.kept != NULL) {
+		struct kvr_mailbox *m = help.kept;
+
+		help.kept = NULL; /* the next tier is asked from within, and is kept too */
+		work(m);
+	}
+	help.op = NULL;
+}
+
+/* By a poster, before his message can be seen. Only the first one: others come later anyway. */
+static bool
+keep(struct kvr_mailbox *m, const struct kvr_msg *msg)
+{
+	if (help.op == NULL || help.kept != NULL || m->lent == NULL || msg->type != KVR_MSG_PART ||
+	    msg->op != *help.op || !kvr_lock_try(&m->turn))
+		return false;
+	if (is_empty(m))
+		help.kept = m;
+	else
+		kvr_unlock(&m->turn); /* another one is before it, and has a right to the worker */
+	return help.kept == m;
 }
 
 /* ---- posting ---- */
@@ -104,10 +213,11 @@ kvr_mailbox_post_reserved(struct kvr_mailbox *m, const struct kvr_msg *msg)
 	}
 	kvr_lock(&m->post_lock);
 	uint32_t came = atomic_load_explicit(&m->came, memory_order_relaxed);
+	bool kept = keep(m, msg);
 
 	m->waiting[came & m->mask] = *msg;
 	atomic_store(&m->came, came + 1);
-	if (atomic_load(&m->taker_sleeps) && atomic_exchange(&m->taker_sleeps, false))
+	if (!kept && atomic_load(&m->taker_sleeps) && atomic_exchange(&m->taker_sleeps, false))
 		kvr_wake(&m->came);
 	kvr_unlock(
 	    &m->post_lock); /* last: what was posted may be what ends the taker and the mailbox */

@@ -40,6 +40,20 @@ void kvr_mailbox_post_reserved(struct kvr_mailbox *, const struct kvr_msg *);
 /* One thread per mailbox. OK, or TIMEOUT. until_ns 0: does not wait. UINT64_MAX: for ever. */
 KVR_MUST_USE enum kvr_err kvr_mailbox_take(struct kvr_mailbox *, uint64_t until_ns, struct kvr_msg *ret);
 
+/*
+ * Lends a worker's work to those who wait for it: a thread that has offered to help with an operation
+ * and posts a PART of it to an idle worker runs fn with that message itself, in the worker's turn, and
+ * the worker sleeps on. For its caller would sleep too, and two wakes of a thread cost more than a
+ * small question to a store. fn blocks as the worker would. Called before the first post.
+ */
+void kvr_mailbox_lend(struct kvr_mailbox *, kvr_mailbox_fn *fn, void *arg);
+/* The worker's own way to take from such a mailbox: it works in its turn, and ends it. */
+void kvr_mailbox_take_turn(struct kvr_mailbox *, struct kvr_msg *ret);
+void kvr_mailbox_end_turn(struct kvr_mailbox *);
+/* From here to kvr_help_give, which must follow, this thread helps with *op; 0: not known yet. */
+void kvr_help_offer(const uint64_t *op);
+void kvr_help_give(void);
+
 /* Messages inside right now. */
 uint32_t kvr_mailbox_depth(const struct kvr_mailbox *);
 /* The version of nng at run time. */

@@ -5,7 +5,7 @@
  *   store      one per tier: the parsed URL, and what all lanes of the tier share (the map of a
  *              memory tier, the index of a file tier). Opened without I/O that can hang. Its
  *              functions may be called by all lanes at once: it locks for itself.
- *   connector  one per lane: a connection. One thread owns it, so it needs no lock. It may block,
+ *   connector  one per lane: a connection. One thread at a time has it, so it needs no lock. It may block,
  *              never past `until_ns` and never past a kick; it does not retry, reconnect or log.
  *
  * There is one verb for batches. A connector does a whole batch in one round trip where the store
@@ -44,7 +44,8 @@ enum kvr_verb {
 	X(PIPELINE, "a batch is one round trip") \
 	X(GIVE_UP, "waits can be ended between two slices: caller memory may be handed to it") \
 	X(CAPACITY, "keeps its own byte limit and evicts") \
-	X(TTL, "values can expire")
+	X(TTL, "values can expire") \
+	X(ANY_THREAD, "EXISTS may run on a caller's thread: it raises no signal and dials nobody")
 
 enum {
 #define X(name, text) KVR_CAP_BIT_##name,

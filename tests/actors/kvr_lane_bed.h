@@ -20,6 +20,7 @@ struct kvr_store {
 	enum kvr_err err;        /* of FAIL and HALF */
 	int dials, hang_ups, runs, pings, open, blocked;
 	int32_t seen[KVR_PART_KEYS]; /* statuses that the last run found */
+	pthread_t runner;            /* who called it */
 };
 
 struct kvr_domain {

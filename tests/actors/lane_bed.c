@@ -113,6 +113,7 @@ store_run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item, ui
 
 	for (uint32_t i = 0; i < n && i < KVR_PART_KEYS; i++)
 		s->seen[i] = kvr_item_status(&item[i]);
+	s->runner = pthread_self();
 	pthread_mutex_unlock(&s->lock);
 	say(s, n == 0 ? &s->pings : &s->runs, 1);
 	if (act == ACT_BLOCK)
@@ -133,6 +134,7 @@ store_why(const struct kvr_connector *c)
 }
 
 static const struct kvr_connector_ops ops = { .name = "script",
+	.caps = KVR_CAP(ANY_THREAD),
 	.dial = store_dial,
 	.hang_up = store_hang_up,
 	.run = store_run,

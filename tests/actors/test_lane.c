@@ -251,9 +251,113 @@ START_TEST(a_second_try_leaves_finished_rows_alone)
 }
 END_TEST
 
+/* As a caller of a lookup: tells, and does what would keep it waiting. The parts' operation is 5. */
+static uint32_t
+help_with(struct lane_bed *b, uint32_t slot)
+{
+	static const uint64_t op = 5;
+
+	kvr_help_offer(&op);
+	uint32_t part = lane_tell_part(b, slot, KVR_VERB_EXISTS, 3, KVR_SEC(60));
+
+	kvr_help_give();
+	return part;
+}
+
+/* The lane may still be at the end of its last turn; from when this returns on it sleeps. */
+static void
+until_it_sleeps(struct lane_bed *b)
+{
+	uint64_t until_ns = kvr_now_ns() + KVR_SEC(60);
+
+	do {
+		lane_part_is(b, help_with(b, 0), KVR_OK);
+		b->domain.n = b->domain.taken = 0;
+		ck_assert_uint_lt(kvr_now_ns(), until_ns);
+	} while (!pthread_equal(b->store.runner, pthread_self()));
+}
+
+START_TEST(a_caller_who_waits_for_a_part_runs_it)
+{
+	struct lane_bed *b = lane_new();
+	static const uint64_t other = 6;
+
+	lane_connect(b);
+	until_it_sleeps(b);
+	uint32_t part = help_with(b, 1);
+
+	lane_part_is(b, part, KVR_OK); /* it has been answered already: */
+	ck_assert(pthread_equal(b->store.runner, pthread_self()));
+	lane_row_is(b, part, 0, KVR_OK);
+	lane_row_is(b, part, 2, KVR_E_MISS);
+	/* The offer is over; and one for another operation is none for this. */
+	part = lane_tell_part(b, 0, KVR_VERB_EXISTS, 3, KVR_SEC(60));
+	lane_part_is(b, part, KVR_OK);
+	ck_assert(!pthread_equal(b->store.runner, pthread_self()));
+	until_it_sleeps(b);
+	kvr_help_offer(&other);
+	part = lane_tell_part(b, 1, KVR_VERB_EXISTS, 3, KVR_SEC(60));
+	kvr_help_give();
+	lane_part_is(b, part, KVR_OK);
+	ck_assert(!pthread_equal(b->store.runner, pthread_self()));
+	lane_free(b, false);
+}
+END_TEST
+
+static void
+help_once(void *arg)
+{
+	help_with(arg, 0);
+}
+
+static void
+helper_blocks(struct lane_bed *b, struct kvr_thread **ret)
+{
+	lane_connect(b);
+	until_it_sleeps(b);
+	lane_act(b, ACT_OK, ACT_BLOCK, KVR_OK);
+	ck_assert_int_eq(kvr_thread_start("kvr-helper", help_once, b, ret), KVR_OK);
+	lane_wait_blocked(b);
+	lane_act(b, ACT_OK, ACT_OK, KVR_OK);
+}
+
+START_TEST(a_kick_ends_what_a_caller_runs_and_the_lane_goes_on_behind_it)
+{
+	struct lane_bed *b = lane_new();
+	struct kvr_thread *helper;
+
+	helper_blocks(b, &helper);
+	uint32_t waits = lane_tell_part(b, 1, KVR_VERB_GET, 2, KVR_SEC(60));
+
+	lane_cancel(b, 9U << 16); /* slot 0 */
+	struct kvr_msg m = lane_answer(b, KVR_MSG_PART_DONE);
+
+	ck_assert_int_eq(kvr_err_stream(m.PART_DONE.err), KVR_STREAM_CLOSE);
+	lane_part_is(b, waits, KVR_E_UNFINISHED); /* no connection */
+	ck_assert_int_eq(kvr_thread_join(helper, kvr_now_ns() + KVR_SEC(60)), KVR_OK);
+	lane_free(b, false);
+}
+END_TEST
+
+START_TEST(a_lane_ends_after_what_a_caller_runs)
+{
+	struct lane_bed *b = lane_new();
+	struct kvr_thread *helper;
+
+	helper_blocks(b, &helper);
+	lane_tell_type(b, KVR_MSG_HANG_UP, 0);
+	ck_assert_int_eq(
+	    kvr_err_stream(lane_answer(b, KVR_MSG_PART_DONE).PART_DONE.err), KVR_STREAM_CLOSE);
+	lane_free(b, true);
+	ck_assert_int_eq(kvr_thread_join(helper, kvr_now_ns() + KVR_SEC(60)), KVR_OK);
+}
+END_TEST
+
 KVR_CHECK_MAIN("actors.lane", every_message_is_answered_once_and_in_order,
     a_part_that_cannot_begin_is_unfinished_and_untouched, a_kick_ends_the_part_that_is_meant,
     marks_do_not_fill_up, a_deadline_ends_what_blocks,
     hanging_up_ends_a_part_and_what_waits_behind_it, hanging_up_ends_a_dial,
     an_error_that_keeps_the_stream_cannot_end_it, a_dial_that_fails_says_why_and_can_be_tried_again,
-    a_second_try_leaves_finished_rows_alone)
+    a_second_try_leaves_finished_rows_alone, a_caller_who_waits_for_a_part_runs_it,
+    a_kick_ends_what_a_caller_runs_and_the_lane_goes_on_behind_it,
+    a_lane_ends_after_what_a_caller_runs)

@@ -286,6 +286,99 @@ START_TEST(many_producers_one_callback_at_a_time)
 }
 END_TEST
 
+/* ---- posters who help ---- */
+
+enum { HELPED = 3000 };
+
+struct helpers {
+	struct kvr_mailbox *box;
+	struct tally tally;
+	_Atomic uint64_t done[PRODUCERS];
+	_Atomic uint64_t by_poster; /* messages that the poster's own thread has worked on */
+};
+
+static _Thread_local bool is_worker;
+
+static void
+work_on(void *arg, const struct kvr_msg *m)
+{
+	struct helpers *h = arg;
+
+	count(&h->tally, m);
+	if (!is_worker)
+		atomic_fetch_add(&h->by_poster, 1);
+	atomic_fetch_add(&h->done[m->from], 1);
+}
+
+static void
+worker(void *arg)
+{
+	struct helpers *h = arg;
+	struct kvr_msg m;
+
+	is_worker = true;
+	do {
+		kvr_mailbox_take_turn(h->box, &m);
+		if (m.type == KVR_MSG_PART)
+			work_on(h, &m);
+		kvr_mailbox_end_turn(h->box);
+	} while (m.type == KVR_MSG_PART);
+}
+
+struct helper {
+	struct helpers *all;
+	uint16_t id;
+};
+
+static void
+ask_and_help(void *arg)
+{
+	struct helper *me = arg;
+	struct helpers *h = me->all;
+	uint64_t op = UINT64_MAX;
+
+	for (uint64_t i = 0; i < HELPED; i++) {
+		struct kvr_msg m = numbered(me->id, i);
+
+		m.type = KVR_MSG_PART;
+		op = i;
+		if (i % 8 != 7) /* the others just wait, as other operations do */
+			kvr_help_offer(&op);
+		while (kvr_mailbox_post(h->box, &m) != KVR_OK)
+			sched_yield();
+		kvr_help_give();
+		while (atomic_load(&h->done[me->id]) <= i)
+			sched_yield();
+	}
+}
+
+/* Each message once, one at a time, in each poster's order, whoever works; and nobody sleeps for ever. */
+START_TEST(posters_help_one_at_a_time)
+{
+	static struct helpers h;
+	struct kvr_thread *threads[PRODUCERS], *taker;
+	struct helper me[PRODUCERS];
+	const struct kvr_msg last = numbered(PRODUCERS, 0);
+
+	ck_assert_int_eq(kvr_mailbox_open("i", PLACES, NULL, NULL, &h.box), KVR_OK);
+	kvr_mailbox_lend(h.box, work_on, &h);
+	ck_assert_int_eq(kvr_thread_start("kvr-taker", worker, &h, &taker), KVR_OK);
+	for (uint16_t i = 0; i < PRODUCERS; i++) {
+		me[i] = (struct helper){ &h, i };
+		ck_assert_int_eq(
+		    kvr_thread_start("kvr-helper", ask_and_help, &me[i], &threads[i]), KVR_OK);
+	}
+	for (int i = 0; i < PRODUCERS; i++)
+		ck_assert_int_eq(kvr_thread_join(threads[i], kvr_now_ns() + soon), KVR_OK);
+	ck_assert_int_eq(kvr_mailbox_post(h.box, &last), KVR_OK);
+	ck_assert_int_eq(kvr_thread_join(taker, kvr_now_ns() + soon), KVR_OK);
+	kvr_mailbox_close(h.box);
+	ck_assert_uint_eq(h.tally.n, PRODUCERS * HELPED);
+	ck_assert_uint_eq(h.tally.wrong, 0);
+	ck_assert_uint_gt(h.by_poster, 0);
+}
+END_TEST
+
 START_TEST(mailboxes_of_one_name_do_not_meet)
 {
 	struct kvr_mailbox *box[8];
@@ -308,4 +401,5 @@ END_TEST
 KVR_CHECK_MAIN("runtime.mailbox", what_goes_in_comes_out_in_order,
     a_full_mailbox_refuses_and_a_reserved_place_is_kept, take_keeps_its_deadline,
     sizes_that_cannot_be_are_refused, many_producers_one_taker,
-    many_producers_one_callback_at_a_time, mailboxes_of_one_name_do_not_meet ALLOCATION_TESTS)
+    many_producers_one_callback_at_a_time, posters_help_one_at_a_time,
+    mailboxes_of_one_name_do_not_meet ALLOCATION_TESTS)
