@@ -72,12 +72,18 @@ copy_row(struct kvr_copy_worker *w, struct side *side, struct kvr_row *row, enum
 	if (ledger->ops[key->op].pages == NULL)
 		return copy_span(w, side, row, way);
 	err = kvr_copy_start_row(w, row, &walk);
-	if (err == KVR_OK && ledger->ops[key->op].ready != NULL)
-		err = side->ops->await(side->copier, way, ledger->ops[key->op].ready, side->why,
-		    sizeof(side->why));
 	while (err == KVR_OK && (n = kvr_walk_next(&walk, w->piece, PIECES)) > 0)
 		err = side->ops->copy(side->copier, way, w->piece, n, side->why, sizeof(side->why));
 	return err;
+}
+
+/* All rows of a part are of one operation. */
+static const struct kvr_ledger_op *
+op_of(const struct kvr_copy_worker *w, const struct kvr_msg *msg)
+{
+	const struct kvr_ledger *ledger = w->work->ledger;
+
+	return &ledger->ops[ledger->keys[ledger->rows[msg->rows].key].op];
 }
 
 /* An error of the device is the part's; the others are a row's own. */
@@ -86,20 +92,24 @@ copy_rows(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *ms
 {
 	struct kvr_row *rows = &w->work->ledger->rows[msg->rows];
 	bool out = msg->COPY.to_caller != 0;
+	enum kvr_way way = out ? KVR_WAY_OUT : KVR_WAY_IN;
+	void *ready = op_of(w, msg)->ready;
+	int32_t err = KVR_OK;
 
-	for (uint32_t i = 0; i < msg->n_rows; i++) {
+	if (ready != NULL)
+		err = side->ops->await(side->copier, way, ready, side->why, sizeof(side->why));
+	for (uint32_t i = 0; i < msg->n_rows && err != KVR_E_DEVICE; i++) {
 		if (out && rows[i].err != KVR_OK)
 			continue;
-		int32_t err = copy_row(w, side, &rows[i], out ? KVR_WAY_OUT : KVR_WAY_IN);
-
+		err = copy_row(w, side, &rows[i], way);
 		if (err == KVR_E_DEVICE)
-			return err;
+			break;
 		if (err != KVR_OK)
 			rows[i].err = (int8_t)err;
 		if (!out)
 			rows[i].flags |= KVR_ROW_STAGED;
 	}
-	return KVR_OK;
+	return err == KVR_E_DEVICE ? err : KVR_OK;
 }
 
 /* ---- parts ---- */

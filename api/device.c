@@ -28,6 +28,8 @@ kvr_device_take(struct kvr *k, uint64_t until_ns, char *ret_why, size_t cap)
 	if (k->config->memory.device == KVR_CONFIG_DEVICE_NONE)
 		return KVR_OK;
 	d = find(why, sizeof(why));
+	/* Also where it cannot be used: an address in its memory is refused then, and not read. */
+	k->asks = d;
 	if (d != NULL)
 		err = kvr_device_lock(d, k->ledger->staging, k->ledger->staging_bytes, KVR_DEVICE_PIECE,
 		    until_ns, why, sizeof(why));

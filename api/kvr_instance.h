@@ -22,6 +22,7 @@
  *   metrics.c  its statistics as text      endpoint.c the same over HTTP
  *   canary.c   whether a byte makes the round trip
  *   device.c   whose page-locked memory staging is
+ *   place.c    where memory lies that is named by addresses
  *
  * Locks, each taken alone or in this order: the domain's guard (held by whoever calls outside),
  * then one of: lock (slots), puts, pool, a queue's. None of ours is held when a message is posted,
@@ -59,6 +60,8 @@
 #define KVR_TOKENS_LEAST offsetof(struct kvr_tokens, next)
 /* what results had before there were layers: callers that were compiled then go on. */
 #define KVR_RESULTS_LEAST offsetof(struct kvr_results, layers)
+/* What a batch had before it knew of devices' memory: callers that were compiled then go on. */
+#define KVR_BATCH_LEAST offsetof(struct kvr_batch, ready)
 
 enum {
 	KVR_TEXT_UNIT = 64,
@@ -180,6 +183,7 @@ struct kvr {
 	struct kvr_pool   *pool; /* NULL: scheduler */
 	const struct kvr_device *device; /* that has locked the staging arena; NULL: none */
 	uint32_t           device_number; /* the one that was current when it did */
+	const struct kvr_device *asks; /* knows where an address lies; NULL: all are the host's */
 	bool               parse_keys, rewrite, skip_puts;
 
 	struct kvr_meta layout; /* of a full chunk; n_groups 0: not known. Set once */
@@ -248,6 +252,11 @@ KVR_MUST_USE enum kvr_err kvr_device_take(struct kvr *, uint64_t until_ns, char 
 void kvr_device_give(struct kvr *);
 /* The device in whose memory payloads may lie; NULL: there is none, all is the host's. */
 const struct kvr_device *kvr_device_memory(const struct kvr *);
+
+/* ---- place.c ---- */
+/* Flags of an operation whose places these are; at and len were checked. INVALID, UNSUPPORTED. */
+KVR_MUST_USE enum kvr_err kvr_places_check(struct kvr *, const struct kvr_batch *,
+    uint32_t *ret_flags);
 
 /* ---- entry.c ---- */
 bool kvr_forked(void);

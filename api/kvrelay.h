@@ -501,7 +501,14 @@ struct kvr_batch {
 	uint32_t           per_chunk; /* keys in a row that make a chunk (layers, ranks); 0: 1 */
 	const char *const *key;  /* n texts; or NULL, and */
 	const char        *keys; /* n texts, each with its NUL: one join instead of n conversions */
-	void *const       *at;   /* GET, PUT: n places, which a PUT only reads; or NULL, and obj */
+	/*
+	 * GET, PUT: n places, which a PUT only reads; or NULL, and obj. All in the host's memory, or
+	 * all in that of the instance's device (memory.device), managed memory included: such payloads
+	 * go through slots of the staging memory, as tokens do. An instance with a device asks its
+	 * driver for each place, on the calling thread, so that thread should have the device current;
+	 * one without takes every place for the host's.
+	 */
+	void *const       *at;
 	const uint64_t    *len;  /* n lengths of these places */
 	/*
 	 * n objects. The library holds references of its own until the completion. PUT stores what
@@ -519,6 +526,11 @@ struct kvr_batch {
 	 * with a serde needs room for two at a time, else NOMEM.
 	 */
 	const struct kvr_tokens *tokens;
+	/*
+	 * GET, PUT with at in a device's memory: what kvr_tokens.ready is for tokens, an event behind
+	 * the last kernel that writes or reads these places. NULL: copies may begin now.
+	 */
+	void                    *ready;
 };
 
 /* The caller's arrays, each may be NULL. Entry done.first + i is key i. */
@@ -596,9 +608,11 @@ struct kvr_opts {
  * TOO_BIG: more keys than could ever be accepted, a key over KVR_KEY_MAX, a payload of 4 GiB, more
  * than 4,194,304 runs of slots.
  * INVALID: an unknown kind or flag, a key that is empty or (KVR_KEYS_LMCACHE) not LMCache's, no
- * place for the payload, a slot or block that the cache does not have, a queue of another instance,
- * a deadline that is no instant or KVR_NEVER.
- * STALE: an object that is gone. UNSUPPORTED: objects with a scheduler.
+ * place for the payload, places in the host's and in a device's memory at once or in another device,
+ * a slot or block that the cache does not have, a queue of another instance, a deadline that is no
+ * instant or KVR_NEVER.
+ * STALE: an object that is gone. UNSUPPORTED: objects with a scheduler, places in the memory of a
+ * device that the instance could not take.
  *
  * With KVR_KEYS_LMCACHE, use_mla and a worker_id that is not 0, every key is rewritten to worker
  * 0, its other fields kept, in reads and removals of every form; the keys of a put are all

@@ -94,11 +94,25 @@ read_tokens(struct kvr *k, struct order *o)
 	return KVR_OK;
 }
 
-/* Checked by then: the cache is one. */
-static uint32_t
-device_flag(const struct kvr_batch *b)
+/* Of the payload: whether only the copy worker can reach it, and where. It was checked by then. */
+static enum kvr_err
+read_places(struct kvr *k, struct order *o)
 {
-	return b->tokens != NULL && b->tokens->cache->pages.device ? KVR_OPF_DEVICE : 0;
+	const struct kvr_batch *b = &o->batch;
+	uint32_t flags = 0;
+	enum kvr_err err = KVR_OK;
+
+	if (b->kind != KVR_GET && b->kind != KVR_PUT)
+		return KVR_OK;
+	if (b->ready != NULL && b->at == NULL)
+		return kvr_bad(k, KVR_E_INVALID,
+		    "kvr_submit: ready of a batch is for at; tokens have a ready of their own");
+	if (b->tokens != NULL)
+		flags = b->tokens->cache->pages.device ? KVR_OPF_DEVICE : 0;
+	else if (b->at != NULL)
+		err = kvr_places_check(k, b, &flags);
+	o->flags |= flags;
+	return err;
 }
 
 static enum kvr_err
@@ -108,7 +122,7 @@ read_order(
 	enum kvr_err err;
 
 	memset(&o->opts, 0, sizeof(o->opts));
-	if (batch == NULL || !kvr_read_struct(&o->batch, sizeof(o->batch), sizeof(o->batch), batch))
+	if (batch == NULL || !kvr_read_struct(&o->batch, sizeof(o->batch), KVR_BATCH_LEAST, batch))
 		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: size of kvr_batch is not set");
 	if (opts != NULL && !kvr_read_struct(&o->opts, sizeof(o->opts), sizeof(o->opts), opts))
 		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: size of kvr_opts is not set");
@@ -124,9 +138,7 @@ read_order(
 		err = kvr_tokens_check(k, &o->batch, &o->need.runs);
 	if (err == KVR_OK)
 		err = kvr_layers_check(k, &o->batch, o->opts.flags);
-	if (err == KVR_OK)
-		o->flags |= device_flag(&o->batch);
-	return err;
+	return err == KVR_OK ? read_places(k, o) : err;
 }
 
 static void

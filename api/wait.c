@@ -110,7 +110,7 @@ kvr_run(struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opt
 		return err;
 	if (kvr_in_callback())
 		return kvr_bad(k, KVR_E_INVALID, "kvr_run: a callback may not wait");
-	if (batch == NULL || batch->size < sizeof(*batch))
+	if (batch == NULL || batch->size < KVR_BATCH_LEAST)
 		return kvr_bad(k, KVR_E_INVALID, "kvr_run: size of kvr_batch is not set");
 	if (opts != NULL && opts->size >= sizeof(*opts) &&
 	    (opts->queue != NULL || opts->done != NULL))

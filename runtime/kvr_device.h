@@ -34,6 +34,9 @@ struct kvr_device {
 /* IN: from where an engine keeps it into a chunk. OUT: the reverse. Each way is a queue of its own. */
 enum kvr_way { KVR_WAY_IN, KVR_WAY_OUT, KVR_WAYS };
 
+/* ELSEWHERE: in another device than the one that was asked about. */
+enum kvr_where { KVR_IN_HOST, KVR_IN_DEVICE, KVR_IN_ELSEWHERE };
+
 /*
  * What copies: one thread owns it. Errors are DEVICE, and why begins with the call that failed. lost:
  * the device will not copy again, only close may follow.
@@ -42,6 +45,8 @@ struct kvr_copier;
 struct kvr_copy_ops {
 	/* Which of the devices is current on the calling thread. */
 	uint32_t (*current)(void);
+	/* Where a byte of the caller's lies. Any thread; it makes a context for a thread that has none. */
+	enum kvr_where (*where)(uint32_t number, const void *at);
 	/* On the thread that will own it. */
 	KVR_MUST_USE enum kvr_err (*open)(
 	    uint32_t number, struct kvr_copier **ret, char *why, size_t why_cap);

@@ -12,6 +12,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <cuda_runtime_api.h>
 
@@ -95,6 +97,38 @@ current(void)
 	if (cudaGetDevice(&number) != cudaSuccess)
 		(void)cudaGetLastError();
 	return (uint32_t)number;
+}
+
+/* Asks the kernel: what a device holds the processor cannot read, and would die of it. */
+static bool
+host_reads(const void *at)
+{
+	char byte;
+	struct iovec to = { .iov_base = &byte, .iov_len = 1 },
+	             from = { .iov_base = (void *)(uintptr_t)at, .iov_len = 1 };
+
+	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == 1;
+}
+
+/*
+ * Managed memory is the device's: the processor may reach it only while no kernel runs, on machines
+ * that do not page it, and a copy always may.
+ */
+static enum kvr_where
+where(uint32_t number, const void *at)
+{
+	struct cudaPointerAttributes a = { 0 };
+
+	if (cudaPointerGetAttributes(&a, at) != cudaSuccess) {
+		/* A context that is lost answers nothing any more, and the host's memory goes on. */
+		(void)cudaGetLastError();
+		return host_reads(at) ? KVR_IN_HOST : KVR_IN_DEVICE;
+	}
+	if (a.type == cudaMemoryTypeManaged)
+		return KVR_IN_DEVICE;
+	if (a.type != cudaMemoryTypeDevice)
+		return KVR_IN_HOST;
+	return a.device == (int)number ? KVR_IN_DEVICE : KVR_IN_ELSEWHERE;
 }
 
 /* An error that does not go away is one of the context: its streams answer with it from then on. */
@@ -326,6 +360,7 @@ lost(const struct kvr_copier *c)
 }
 
 static const struct kvr_copy_ops copy_ops = { .current = current,
+	.where = where,
 	.open = open_copier,
 	.close = close_copier,
 	.await = await,

@@ -37,11 +37,13 @@ any(const struct fake_range *r, bool (*is)(const struct fake_range *, const uint
 }
 
 static void
-add(struct fake_range *r, uint8_t *at, size_t len)
+add(struct fake_range *r, uint8_t *at, size_t len, bool managed)
 {
 	for (uint32_t i = 0; i < FAKE_RANGES; i++) {
 		if (r[i].len == 0) {
-			r[i] = (struct fake_range){ .at = at, .len = len };
+			r[i] = (struct fake_range){
+				.at = at, .len = len, .device = fake_current(), .managed = managed
+			};
 			return;
 		}
 	}
@@ -134,10 +136,10 @@ gap(size_t len)
 	return NULL;
 }
 
-cudaError_t
-cudaMalloc(void **ret, size_t len)
+static cudaError_t
+take(const char *call, void **ret, size_t len, bool managed)
 {
-	cudaError_t err = fake_in("cudaMalloc");
+	cudaError_t err = fake_in(call);
 	uint8_t *at = NULL;
 
 	if (err == cudaSuccess && len == 0)
@@ -145,10 +147,25 @@ cudaMalloc(void **ret, size_t len)
 	if (err == cudaSuccess && (at = gap(len)) == NULL)
 		err = cudaErrorMemoryAllocation;
 	if (err == cudaSuccess) {
-		add(fake.memory, at, len);
+		add(fake.memory, at, len, managed);
 		*ret = at;
 	}
 	return fake_out(err);
+}
+
+cudaError_t
+cudaMalloc(void **ret, size_t len)
+{
+	return take("cudaMalloc", ret, len, false);
+}
+
+/* As on a machine that does not page it: while a kernel may run, the processor dies of it. */
+cudaError_t
+cudaMallocManaged(void **ret, size_t len, unsigned int flags)
+{
+	if (flags != cudaMemAttachGlobal)
+		FAKE_DIES("managed memory for nobody");
+	return take("cudaMallocManaged", ret, len, true);
 }
 
 /* Waits for all that the device has to do, as the manual says. */
@@ -195,7 +212,7 @@ cudaHostRegister(void *at, size_t len, unsigned int flags)
 		return fake_out(cudaErrorHostMemoryAlreadyRegistered);
 	if (len > limit - fake.locked_used)
 		return fake_out(cudaErrorMemoryAllocation);
-	add(fake.locked, at, len);
+	add(fake.locked, at, len, false);
 	fake.locked_used += len;
 	return fake_out(cudaSuccess);
 }
@@ -218,13 +235,24 @@ cudaError_t
 cudaPointerGetAttributes(struct cudaPointerAttributes *ret, const void *at)
 {
 	cudaError_t err = fake_in("cudaPointerGetAttributes");
-	enum fake_place place = fake_place(at, 1);
+	const struct fake_range *r = NULL;
 
-	*ret = (struct cudaPointerAttributes){ .type = place == FAKE_DEVICE   ? cudaMemoryTypeDevice
-		                                       : place == FAKE_LOCKED ? cudaMemoryTypeHost
-		                                                              : cudaMemoryTypeUnregistered,
-		.device = place == FAKE_DEVICE || place == FAKE_LOCKED ? fake_current() : -2 };
-	return fake_out(err);
+	if (err != cudaSuccess)
+		return fake_out(err);
+	for (uint32_t i = 0; i < FAKE_RANGES && r == NULL; i++) {
+		if (holds(&fake.memory[i], at, 1))
+			r = &fake.memory[i];
+		else if (holds(&fake.locked[i], at, 1))
+			r = &fake.locked[i];
+	}
+	bool device = r != NULL && fake_place(at, 1) == FAKE_DEVICE;
+
+	*ret = (struct cudaPointerAttributes){ .type = r == NULL       ? cudaMemoryTypeUnregistered
+		                                       : !device     ? cudaMemoryTypeHost
+		                                       : r->managed  ? cudaMemoryTypeManaged
+		                                                     : cudaMemoryTypeDevice,
+		.device = r == NULL ? -2 : r->device };
+	return fake_out(cudaSuccess);
 }
 
 /* ---- what is left ---- */

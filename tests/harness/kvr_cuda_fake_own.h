@@ -26,6 +26,8 @@ enum { FAKE_RANGES = 256, FAKE_FAULTS = 16, FAKE_NAMES = 48 };
 struct fake_range {
 	uint8_t *at;
 	size_t   len;
+	int      device;  /* that it was made on */
+	bool     managed;
 };
 
 enum fake_kind { FAKE_COPY, FAKE_SET, FAKE_RECORD, FAKE_AWAIT };

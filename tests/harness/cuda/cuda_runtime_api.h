@@ -40,6 +40,7 @@ enum cudaMemoryType {
 	cudaMemoryTypeManaged = 3
 };
 
+#define cudaMemAttachGlobal      0x01
 #define cudaHostRegisterPortable 0x01
 #define cudaHostRegisterMapped   0x02
 #define cudaStreamNonBlocking    0x01
@@ -86,6 +87,7 @@ cudaError_t cudaDeviceSynchronize(void);
 cudaError_t cudaHostRegister(void *, size_t, unsigned int);
 cudaError_t cudaHostUnregister(void *);
 cudaError_t cudaMalloc(void **, size_t);
+cudaError_t cudaMallocManaged(void **, size_t, unsigned int);
 cudaError_t cudaFree(void *);
 cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *, const void *);
 cudaError_t cudaMemcpy(void *, const void *, size_t, enum cudaMemcpyKind);
