@@ -114,12 +114,10 @@ copy_rows(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *ms
 
 /* ---- parts ---- */
 
-static void
-reply(struct kvr_copy_worker *w, const struct side *side, const struct flight *f)
+static struct kvr_msg
+answer_to(const struct kvr_msg *msg, enum kvr_msg_type type)
 {
-	const struct kvr_msg *msg = &f->msg;
-	bool lost = side->copier == NULL || side->ops->lost(side->copier);
-	struct kvr_msg m = { .type = KVR_MSG_COPIED,
+	return (struct kvr_msg){ .type = (uint16_t)type,
 		.from = KVR_ID_COPY,
 		.to = msg->from,
 		.n_rows = msg->n_rows,
@@ -128,6 +126,22 @@ reply(struct kvr_copy_worker *w, const struct side *side, const struct flight *f
 		.deadline_ns = msg->deadline_ns,
 		.rows = msg->rows,
 		.part = msg->part };
+}
+
+static void
+post(const struct kvr_copy_worker *w, const struct kvr_msg *msg)
+{
+	enum kvr_err err = kvr_domain_post(w->work->domain, msg);
+
+	(void)err; /* DEAD and SHUTDOWN: nobody waits for it any more */
+}
+
+static void
+reply(struct kvr_copy_worker *w, const struct side *side, const struct flight *f)
+{
+	const struct kvr_msg *msg = &f->msg;
+	bool lost = side->copier == NULL || side->ops->lost(side->copier);
+	struct kvr_msg m = answer_to(msg, KVR_MSG_COPIED);
 	uint64_t us = (kvr_now_ns() - f->start_ns) / 1000;
 
 	if (f->err == KVR_E_DEVICE) {
@@ -138,8 +152,21 @@ reply(struct kvr_copy_worker *w, const struct side *side, const struct flight *f
 	m.COPIED.err = f->err;
 	m.COPIED.took_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
 	m.COPIED.lost = lost;
-	enum kvr_err err = kvr_domain_post(w->work->domain, &m);
-	(void)err; /* DEAD and SHUTDOWN: nobody waits for it any more */
+	post(w, &m);
+}
+
+/*
+ * Of every part of an operation, for only the router knows which is the last: the event then stands
+ * behind all of them, because a way is one queue.
+ */
+static int32_t
+record(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *msg, enum kvr_way way)
+{
+	void *event = op_of(w, msg)->recorded;
+
+	if (msg->COPY.tells == 0 || event == NULL)
+		return KVR_OK;
+	return side->ops->record(side->copier, way, event, side->why, sizeof(side->why));
 }
 
 /* A mark for what was begun of it, and its place in the queue. */
@@ -171,12 +198,19 @@ begin(struct kvr_copy_worker *w, const struct kvr_msg *msg)
 	f.err = msg->COPY.by_layer != 0 ? kvr_copy_layers(w, side, msg) : copy_rows(w, side, msg);
 	if (f.err == KVR_OK)
 		f.err = side->queue[way].broken;
+	if (f.err == KVR_OK)
+		f.err = record(w, side, msg, way);
 	/* Also after a failure: what was begun before it may still be running into this memory. */
 	if (mark(side, way, &f) != KVR_OK) {
 		f.err = KVR_E_DEVICE;
 		reply(w, side, &f);
 	}
 	side->queue[way].begun = 0;
+	if (msg->COPY.tells != 0 && f.err == KVR_OK) {
+		const struct kvr_msg m = answer_to(msg, KVR_MSG_BEGUN);
+
+		post(w, &m);
+	}
 }
 
 /* One of its layers' marks failed: so has the part, whose end stands behind it or is still to come. */

@@ -34,7 +34,8 @@ enum key_flag {
 	KEY_DUP = 8,
 	KEY_PROMOTES = 16, /* stands in that table, too: a hit that is written to faster tiers */
 	KEY_TELLS = 32,    /* stands in the list of those whose waiters are told */
-	KEY_GONE = 64      /* a remove of the key came after it */
+	KEY_GONE = 64,     /* a remove of the key came after it */
+	KEY_BEGUN = 128    /* its copy has begun, and it has the outcome that it will have if that is well */
 };
 
 /* One key of one operation. Zero bytes when its slot is free. */
@@ -60,7 +61,7 @@ struct key {
 };
 _Static_assert(sizeof(struct key) == 64, "one line");
 
-enum op_state { OP_FREE, OP_LOADING, OP_RUNNING, OP_ENDING, OP_ANSWERING, OP_BACK, OP_ANSWERED, OP_RELEASING };
+enum op_state { OP_FREE, OP_LOADING, OP_RUNNING, OP_AHEAD, OP_ENDING, OP_ANSWERING, OP_BACK, OP_ANSWERED, OP_RELEASING };
 
 /*
  * READ and ASK go through tiers one after the other, only for keys that are still open; WRITE, DEL
@@ -84,7 +85,9 @@ struct op {
 	uint32_t gen;        /* of its timer */
 	uint32_t flags;      /* kvr_op_flag */
 	int32_t  err, ending;
-	uint32_t done_bits;  /* kvr_done_bit, as far as known */
+	uint16_t done_bits;  /* kvr_done_bit, as far as known */
+	uint8_t  begun;      /* of its parts: copies that have begun */
+	uint8_t  ahead;      /* the completion ahead of the others has been decided upon */
 	uint16_t per_chunk;
 	uint8_t  kind, state, phase, tier, listed, tiers; /* tiers: still to do in this phase */
 	uint8_t  cut;     /* a key is no hit */
@@ -112,7 +115,8 @@ struct part {
 	uint8_t  late;     /* its operation has been answered */
 	uint8_t  cancelled;
 	uint8_t  refuse; /* its payload is nowhere that a store may read it */
-	uint8_t  spare[7];
+	uint8_t  begun;      /* its copies: keys have their outcomes unless those fail */
+	uint8_t  spare[6];
 	uint64_t spare64[3];
 };
 _Static_assert(sizeof(struct part) == 64, "one line");
@@ -225,6 +229,9 @@ void kvr_router_part_done(struct step *);
 void kvr_router_encoded(struct step *);
 void kvr_router_decoded(struct step *);
 void kvr_router_copied(struct step *);
+void kvr_router_begun(struct step *);
+/* What a key was given too soon is taken back: err instead. */
+void kvr_router_revise(struct op *, struct key *, int32_t err);
 struct outcome {
 	uint32_t key, len;
 	int32_t  err;
@@ -235,6 +242,8 @@ uint32_t kvr_router_through(const struct router *);
 
 /* router_end.c */
 void kvr_router_eased(struct step *, uint32_t slot);
+/* Every copy of it has begun: it is told, ahead of how they end. */
+void kvr_router_go_ahead(struct step *, uint32_t slot);
 void kvr_router_timer(struct step *);
 void kvr_router_sweep(struct step *);
 void kvr_router_end(struct step *, uint32_t slot, int32_t reason);

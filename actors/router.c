@@ -60,7 +60,7 @@ abort_next(struct step *s)
 		uint32_t slot = me->stop_cursor++;
 		uint8_t state = me->op[slot].state;
 
-		if (state == OP_LOADING || state == OP_RUNNING || state == OP_BACK) {
+		if (state == OP_LOADING || state == OP_RUNNING || state == OP_AHEAD || state == OP_BACK) {
 			kvr_router_end(s, slot, KVR_E_SHUTDOWN);
 			break;
 		}
@@ -210,6 +210,15 @@ copied(void *self, const struct kvr_event *ev, struct kvr_out *out)
 }
 
 static unsigned
+begun(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	struct step s = begin(self, ev, out);
+
+	kvr_router_begun(&s);
+	return end(&s, KVR_STAY);
+}
+
+static unsigned
 tier_state(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	struct step s = begin(self, ev, out);
@@ -283,6 +292,7 @@ static const struct kvr_cell table[N_STATES][KVR_MSG_N] = {
 		ON(PART_DONE,  part_done,  TO(CLOSING) | STAY),
 		ON(ENCODED,    encoded,    TO(CLOSING) | STAY),
 		ON(DECODED,    decoded,    TO(CLOSING) | STAY),
+		ON(BEGUN,      begun,      TO(CLOSING) | STAY),
 		ON(COPIED,     copied,     TO(CLOSING) | STAY),
 		ON(TIER_STATE, tier_state, STAY),
 		ON(CONFIG,     config,     STAY),
@@ -312,7 +322,7 @@ static const struct kvr_cell table[N_STATES][KVR_MSG_N] = {
 static void
 check_parts(const struct router *me)
 {
-	uint32_t of_op[KVR_OPS_MAX] = { 0 }, held = 0, n = 0, writes = 0;
+	uint32_t of_op[KVR_OPS_MAX] = { 0 }, begun[KVR_OPS_MAX] = { 0 }, held = 0, n = 0, writes = 0;
 
 	for (uint32_t i = 0; i < KVR_PARTS_MAX; i++) {
 		const struct part *p = &me->part[i];
@@ -321,13 +331,14 @@ check_parts(const struct router *me)
 			continue;
 		n++;
 		of_op[p->op]++;
+		begun[p->op] += p->begun;
 		writes += p->verb == KVR_VERB_PUT || p->verb == KVR_VERB_N;
 		for (uint32_t k = 0; i < KVR_PARTS_SMALL && k < KVR_PART_KEYS; k++)
 			held += me->part_buf[i][k] != 0;
 	}
 	KVR_CHECK(n == me->n_parts && writes == me->n_small_writes);
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++)
-		KVR_CHECK(of_op[i] == me->op[i].parts);
+		KVR_CHECK(of_op[i] == me->op[i].parts && begun[i] == me->op[i].begun);
 	KVR_CHECK(held + me->n_slots_back + me->n_slots_free == me->n_slots);
 }
 

@@ -113,6 +113,9 @@ close_key(struct step *s, struct op *op, uint32_t slot)
 {
 	struct key *k = key_of(s, slot);
 
+	/* Its copy has begun, and who is told the end now must not hear that it is over. */
+	if ((k->flags & KEY_BEGUN) != 0 && op->state == OP_ANSWERING && k->err == KVR_OK)
+		kvr_router_revise(op, k, op->ending);
 	if (k->err != KVR_PENDING)
 		return;
 	if (k->flags & KEY_BLOCKED)
@@ -144,11 +147,22 @@ tell_key(struct op *op, uint32_t i, const struct key *k)
 	return err;
 }
 
+/*
+ * What is told ahead has rows of its own, behind those of the end: whoever reads them may do so while
+ * the end is being written.
+ */
+static uint32_t
+first_row(const struct op *op)
+{
+	return op->first + (op->state == OP_AHEAD ? op->n : 0);
+}
+
 static void
 complete(struct step *s, struct op *op, uint32_t bits)
 {
 	uint32_t whole = op->cut ? op->cut_at : op->n;
-	struct kvr_msg m = { .type = KVR_MSG_COMPLETE, .op = op->id, .rows = op->first,
+	struct kvr_msg m = { .type = KVR_MSG_COMPLETE, .op = op->id,
+		.rows = first_row(op),
 		.n_rows = (uint16_t)KVR_MIN(op->n, (uint32_t)KVR_SLICE_KEYS) };
 
 	m.COMPLETE.err = op->err;
@@ -197,6 +211,9 @@ answered(struct step *s, uint32_t slot)
 	/* Two completions also where a device hangs: the memory is not the caller's yet. */
 	bool early = (op->flags & KVR_OPF_EARLY) != 0 || (op->hung && !is_quiet(s->me, slot));
 
+	/* Nothing had to be told ahead: what there is stands in its place, or in front of the event. */
+	if ((op->flags & KVR_OPF_RECORD) != 0 && op->n_ok > 0)
+		op->done_bits |= KVR_DONEB_RECORDED;
 	leave_parts(s, slot);
 	complete(s, op, early ? 0 : KVR_DONEB_QUIET);
 	tell_metrics(s, op);
@@ -213,12 +230,32 @@ answered(struct step *s, uint32_t slot)
 	kvr_router_ended(s, slot);
 }
 
+/* It goes on as before, but for keys that nobody will be asked for any more. */
+static void
+told_ahead(struct step *s, uint32_t slot)
+{
+	struct op *op = op_of(s, slot);
+	int32_t reason = op->ending;
+
+	op->done_bits |= KVR_DONEB_RECORDED;
+	complete(s, op, 0);
+	op->n_ok = op->cut_at = 0;
+	op->cut = 0;
+	op->err = KVR_OK;
+	op->state = OP_RUNNING;
+	op->ending = 0;
+	if (reason != 0)
+		kvr_router_end(s, slot, reason);
+	else
+		kvr_router_turn(s, slot);
+}
+
 static void
 answer(struct step *s, uint32_t slot)
 {
 	struct op *op = op_of(s, slot);
 	uint32_t n = KVR_MIN(op->n - op->cursor, (uint32_t)KVR_SLICE_KEYS);
-	struct kvr_row *rows = kvr_rows(s->out, op->first + op->cursor, n);
+	struct kvr_row *rows = kvr_rows(s->out, first_row(op) + op->cursor, n);
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t key = op->first + op->cursor + i;
@@ -235,8 +272,22 @@ answer(struct step *s, uint32_t slot)
 	op->cursor += n;
 	if (op->cursor < op->n)
 		pass_later(s, slot);
+	else if (op->state == OP_AHEAD)
+		told_ahead(s, slot);
 	else
 		answered(s, slot);
+}
+
+void
+kvr_router_go_ahead(struct step *s, uint32_t slot)
+{
+	struct op *op = op_of(s, slot);
+
+	op->ahead = 1;
+	op->tiers = 0;
+	op->state = OP_AHEAD;
+	op->cursor = 0;
+	answer(s, slot);
 }
 
 static void
@@ -289,7 +340,7 @@ kvr_router_sweep(struct step *s)
 	op->next = 0;
 	if (s->me->sweep_head != 0)
 		kvr_router_go_on(s);
-	if (op->state == OP_ANSWERING)
+	if (op->state == OP_ANSWERING || op->state == OP_AHEAD)
 		answer(s, at - 1);
 	else
 		release(s, at - 1);
@@ -327,7 +378,7 @@ kvr_router_end(struct step *s, uint32_t slot, int32_t reason)
 {
 	struct op *op = op_of(s, slot);
 
-	if (op->state == OP_LOADING) {
+	if (op->state == OP_LOADING || op->state == OP_AHEAD) {
 		op->ending = reason; /* its last slice ends it */
 		return;
 	}

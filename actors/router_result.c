@@ -260,6 +260,40 @@ count_back(struct step *s, const struct op *op, const struct part *part, uint32_
 		    part->n - n_ok);
 }
 
+static struct outcome
+outcome_of(const struct part *part, const struct kvr_row *r, const struct end *end)
+{
+	bool encoded = (r->flags & KVR_ROW_ENCODED) != 0 || part->stage == STAGE_DECODE;
+
+	return (struct outcome){ .key = r->key, .len = encoded ? r->body.raw_len : r->len,
+		.err = row_err(r, end, part->stage), .phase = part->phase, .tier = part->tier };
+}
+
+void
+kvr_router_revise(struct op *op, struct key *k, int32_t err)
+{
+	k->err = (int8_t)err;
+	op->bytes -= k->found;
+	k->found = 0;
+	k->tier = UINT8_MAX;
+	if (k->back != 0) {
+		k->back = 0;
+		op->saving--;
+	}
+}
+
+/* The end of copies whose keys were given their outcomes when they began. */
+static void
+confirm(struct step *s, const struct outcome *o)
+{
+	struct key *k = key_of(s, o->key);
+
+	KVR_CHECK(k->flags & KEY_BEGUN);
+	k->flags &= (uint8_t)~KEY_BEGUN;
+	if (o->err != KVR_OK && k->err == KVR_OK)
+		kvr_router_revise(op_of(s, k->op), k, o->err);
+}
+
 /* The part has been everywhere: its keys learn what became of them, and it is gone. */
 static void
 finish(struct step *s, uint32_t slot, struct end end)
@@ -275,13 +309,13 @@ finish(struct step *s, uint32_t slot, struct end end)
 			kvr_router_came_back(s, r->key, part->tier);
 		if (part->late)
 			continue;
-		struct outcome o = { .key = r->key, .len = r->len, .err = row_err(r, &end, part->stage),
-			.phase = part->phase, .tier = part->tier };
+		struct outcome o = outcome_of(part, r, &end);
 
-		if (r->flags & KVR_ROW_ENCODED || part->stage == STAGE_DECODE)
-			o.len = r->body.raw_len;
 		n_ok += o.err == KVR_OK;
-		kvr_router_key_result(s, &o);
+		if (part->begun)
+			confirm(s, &o);
+		else
+			kvr_router_key_result(s, &o);
 		bool fetched = op->kind == KVR_OP_PREFETCH && part->phase == PHASE_READ;
 
 		if (o.err == KVR_OK && (part->phase == PHASE_SAVE || fetched))
@@ -294,6 +328,7 @@ finish(struct step *s, uint32_t slot, struct end end)
 	bool borrowed = part->borrowed;
 
 	op->parts--;
+	op->begun = (uint8_t)(op->begun - part->begun);
 	kvr_router_retire(s, slot);
 	if (borrowed)
 		kvr_router_eased(s, op_slot);
@@ -443,4 +478,26 @@ kvr_router_copied(struct step *s)
 	}
 	part->stage = STAGE_TIER;
 	kvr_router_send_part(s, slot);
+}
+
+/* Its copies stand in their queue: unless they fail, its keys have what the rows say. */
+void
+kvr_router_begun(struct step *s)
+{
+	uint32_t slot = slot_of(s, UINT64_C(1) << STAGE_COPY_OUT);
+	struct part *part = &s->me->part[slot];
+	struct op *op = op_of(s, part->op);
+	const struct end end = { 0 };
+
+	if (over(part) || op->state != OP_RUNNING)
+		return; /* its end is waited for as everybody's */
+	part->begun = 1;
+	op->begun++;
+	for (uint32_t i = 0; i < part->n; i++) {
+		struct outcome o = outcome_of(part, &s->ev->rows[i], &end);
+
+		kvr_router_key_result(s, &o);
+		key_of(s, o.key)->flags |= KEY_BEGUN;
+	}
+	kvr_router_turn(s, part->op);
 }

@@ -172,6 +172,19 @@ wants_parts(const struct op *op)
 	return op->tiers != 0 && op->cursor < op->n && op->parts < OP_PARTS_MAX;
 }
 
+/*
+ * Nothing more will be asked for it, and every copy has begun. While keys are open that a slower tier
+ * may have, it is not told: the event would not stand behind their copies.
+ */
+static bool
+goes_ahead(const struct op *op)
+{
+	bool last = (op->tiers & (op->tiers - 1)) == 0;
+
+	return (op->flags & KVR_OPF_RECORD) != 0 && op->ahead == 0 && op->phase == PHASE_READ &&
+	    op->parts > 0 && op->begun == op->parts && (op->pending == 0 || last);
+}
+
 void
 kvr_router_begin(struct step *s, uint32_t slot)
 {
@@ -229,6 +242,10 @@ kvr_router_turn(struct step *s, uint32_t slot)
 		}
 		if (op->tiers != 0 && op->cursor < op->n)
 			return; /* as many parts as it may have are on their way */
+		if (goes_ahead(op)) {
+			kvr_router_go_ahead(s, slot);
+			return;
+		}
 		if (op->parts > 0 && (one_by_one(op) || op->tiers == 0))
 			return;
 		if (op->tiers != 0 && next_tier(s->me, op))

@@ -3,7 +3,7 @@
  * Work on payloads inside the process: copies between callers' memory and staging slots, and what
  * serdes do. A hand holds few parts at a time; the rest wait here in order of arrival, so that what
  * is called back or late is answered at once and never reaches a hand. Each COPY, ENCODE and DECODE
- * is answered with one COPIED, ENCODED or DECODED.
+ * is answered with one COPIED, ENCODED or DECODED; before that a COPY that tells has one BEGUN at most.
  *
  * A put by layers comes in as the engine says that it has them: what is ready goes to the hand, and the
  * part waits beside the others, in nobody's way, for the next layers.
@@ -139,6 +139,27 @@ take_back(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 	else
 		kvr_transfer_answer(out, j, ev->msg.COPIED.err, ev->msg.COPIED.took_us);
 	tell_metrics(out, type, ev);
+}
+
+/* The part stays where it is. */
+static unsigned
+begun(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
+	uint32_t slot = KVR_PART_SLOT(ev->msg.part);
+
+	KVR_CHECK(slot < KVR_PARTS_MAX);
+	const struct job *j = &me->job[slot];
+
+	KVR_CHECK(j->place == PLACE_HAND && j->part == ev->msg.part && j->type == KVR_MSG_COPY);
+	kvr_send(out, KVR_ID_ROUTER,
+	    &(struct kvr_msg){ .type = KVR_MSG_BEGUN,
+		.n_rows = j->n_rows,
+		.op = j->op,
+		.deadline_ns = j->deadline_ns,
+		.rows = j->rows,
+		.part = j->part });
+	return KVR_STAY;
 }
 
 static unsigned
@@ -307,6 +328,7 @@ static const struct kvr_cell table[STATES][KVR_MSG_N] = {
 		ON(COPY, work, STAY),
 		ON(ENCODE, work, STAY),
 		ON(DECODE, work, STAY),
+		ON(BEGUN, begun, STAY),
 		ON(COPIED, done, STAY),
 		ON(ENCODED, done, STAY),
 		ON(DECODED, done, STAY),
@@ -319,6 +341,7 @@ static const struct kvr_cell table[STATES][KVR_MSG_N] = {
 		ON(COPY, work_closed, STAY),
 		ON(ENCODE, work_closed, STAY),
 		ON(DECODE, work_closed, STAY),
+		ON(BEGUN, begun, STAY),
 		ON(COPIED, done_closed, STAY),
 		ON(ENCODED, done_closed, STAY),
 		ON(DECODED, done_closed, STAY),

@@ -180,6 +180,7 @@ fill_meta(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
 
 	memset(op, 0, sizeof(*op));
 	op->ready = b->ready;
+	op->recorded = b->recorded;
 	if (b->tokens != NULL) {
 		kvr_tokens_meta(b, &op->meta, &op->meta_bytes);
 		return kvr_tokens_fill(k, c, b);

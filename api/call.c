@@ -24,7 +24,7 @@ put_back(struct kvr *k, struct kvr_call *c)
 	atomic_store(&c->request, 0);
 	pthread_mutex_lock(&k->lock);
 	if (c->n > 0)
-		kvr_range_give(&k->keys, c->first, c->n);
+		kvr_range_give(&k->keys, c->first, c->n_slots);
 	if (c->n_text > 0)
 		kvr_range_give(&k->texts, c->text, c->n_text);
 	if (c->n_runs > 0)
@@ -75,24 +75,31 @@ share(uint32_t limit, uint32_t kind)
 	return kind == KVR_PUT || kind == KVR_PREFETCH ? limit - limit / 4 : limit;
 }
 
+static uint32_t
+slots_of(const struct kvr_need *need)
+{
+	return need->ahead ? 2 * need->keys : need->keys;
+}
+
 static enum kvr_err
 take_slots(struct kvr *k, struct kvr_call *c, const struct kvr_need *need)
 {
 	c->n = need->keys;
+	c->n_slots = slots_of(need);
 	c->n_text = (uint32_t)((need->text + KVR_TEXT_UNIT - 1) / KVR_TEXT_UNIT);
 	c->n_runs = (need->runs + KVR_RUN_UNIT - 1) / KVR_RUN_UNIT;
 	if (need->keys == 0) {
 		c->n_text = c->n_runs = 0;
 		return KVR_OK;
 	}
-	if (!kvr_range_take(&k->keys, c->n, &c->first))
+	if (!kvr_range_take(&k->keys, c->n_slots, &c->first))
 		return KVR_E_BUSY;
 	if (!kvr_range_take(&k->texts, c->n_text, &c->text)) {
-		kvr_range_give(&k->keys, c->first, c->n);
+		kvr_range_give(&k->keys, c->first, c->n_slots);
 		return KVR_E_BUSY;
 	}
 	if (c->n_runs > 0 && !kvr_range_take(&k->runs, c->n_runs, &c->run)) {
-		kvr_range_give(&k->keys, c->first, c->n);
+		kvr_range_give(&k->keys, c->first, c->n_slots);
 		kvr_range_give(&k->texts, c->text, c->n_text);
 		return KVR_E_BUSY;
 	}
@@ -102,14 +109,15 @@ take_slots(struct kvr *k, struct kvr_call *c, const struct kvr_need *need)
 enum kvr_err
 kvr_call_take(struct kvr *k, const struct kvr_need *need, struct kvr_call **ret)
 {
-	uint32_t n = need->keys, kind = need->kind;
+	uint32_t n = slots_of(need), kind = need->kind;
 	enum kvr_err err = KVR_E_BUSY;
 
 	if (n > share(k->keys_limit, kind))
 		return kvr_bad(k, KVR_E_TOO_BIG,
-		    "kvr_submit: %u keys, and %u is the most for this kind: "
+		    "kvr_submit: %u keys%s, and %u is the most for this kind: "
 		    "split the batch or raise limits.keys",
-		    n, share(k->keys_limit, kind));
+		    n, need->ahead ? " (KVR_RECORD counts each twice)" : "",
+		    share(k->keys_limit, kind));
 	if (need->text > KVR_TEXT_MAX)
 		return kvr_bad(k, KVR_E_TOO_BIG,
 		    "kvr_submit: %llu bytes of key text, and %u is the most: "
@@ -207,14 +215,17 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 	uint32_t n = KVR_WORD_N_ARRIVED(word);
 	bool quiet = (o->flags & KVR_DONE_QUIET) != 0;
 
+	/* The first that has its outcome: the one before it, if there was one, told it ahead. */
+	bool first = !o->ahead && (n == 0 || c->outcome[n - 1].ahead);
+
 	KVR_CHECK(n < KVR_LEN(c->outcome) && (word & KVR_WORD_QUIET) == 0);
 	c->outcome[n] = *o;
 	if (c->objects)
-		kvr_batch_objects(k, c, quiet, n == 0);
-	if (n == 0)
+		kvr_batch_objects(k, c, quiet, first);
+	if (first)
 		kvr_pace_note(k, c, o);
-	if (quiet && n == 0 && c->places > 1)
-		kvr_notifier_unreserve(k, c->places - 1); /* there will be no second one */
+	if (quiet && c->places > n + 1)
+		kvr_notifier_unreserve(k, c->places - n - 1); /* there will be no more */
 	if (quiet) {
 		atomic_fetch_sub(&k->n_flying, 1);
 		if (c->kind == KVR_PUT)
@@ -316,7 +327,7 @@ void
 kvr_call_tell(struct kvr *k, const struct kvr_call *c, const struct kvr_outcome *o, uint32_t place,
     struct kvr_done *ret, struct kvr_results *res)
 {
-	const struct kvr_row *row = c->n > 0 ? &k->ledger->rows[c->first] : NULL;
+	const struct kvr_row *row = c->n > 0 ? &k->ledger->rows[o->row] : NULL;
 
 	if (ret != NULL) {
 		struct kvr_done d = { .size = sizeof(d),
@@ -348,7 +359,9 @@ static void
 on_complete(struct kvr *k, const struct kvr_msg *m)
 {
 	struct kvr_call *c = &k->call[m->op & UINT32_MAX];
-	struct kvr_outcome o = { .err = m->COMPLETE.err,
+	struct kvr_outcome o = { .row = m->rows,
+		.ahead = m->rows != c->first,
+		.err = m->COMPLETE.err,
 		.flags = m->COMPLETE.flags,
 		.n_ok = m->COMPLETE.n_ok,
 		.prefix = m->COMPLETE.prefix,

@@ -22,7 +22,9 @@ static void
 end_one(struct kvr *k, struct kvr_call *c, int32_t err, bool quiet)
 {
 	struct kvr_row *row = &k->ledger->rows[c->first];
-	struct kvr_outcome o = { .flags = quiet ? KVR_DONE_QUIET : 0, .end_ns = kvr_now_ns() };
+	struct kvr_outcome o = {
+		.row = c->first, .flags = quiet ? KVR_DONE_QUIET : 0, .end_ns = kvr_now_ns()
+	};
 
 	for (uint32_t i = 0; i < c->n; i++) {
 		if (row[i].err != KVR_PENDING)

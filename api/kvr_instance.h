@@ -68,6 +68,7 @@ enum {
 	KVR_TEXT_UNITS = KVR_TEXT_MAX / KVR_TEXT_UNIT,
 	KVR_RUN_UNIT = 16,
 	KVR_RUN_UNITS = KVR_RUNS_MAX / KVR_RUN_UNIT,
+	KVR_OUTCOMES = 3, /* ahead of the copies, at the deadline, and when the memory is quiet */
 	KVR_QUEUES_MAX = 64,
 	KVR_CACHES_MAX = 64,
 	KVR_PUT_CHAINS = 65536,
@@ -94,6 +95,8 @@ enum {
 enum kvr_teller { KVR_TELL_WAIT, KVR_TELL_QUEUE, KVR_TELL_CALLBACK, KVR_TELL_NOBODY };
 
 struct kvr_outcome {
+	uint32_t row;   /* the first of its rows */
+	bool     ahead; /* copies have begun, and the outcome follows */
 	int32_t  err;
 	uint32_t flags, n_ok, prefix;
 	uint64_t bytes, end_ns;
@@ -106,7 +109,7 @@ struct kvr_call {
 	_Atomic uint32_t cancelled; /* one CANCEL is enough: their number is bounded */
 	_Atomic uint64_t request;   /* hash of the request id; 0: none */
 	uint32_t         slot, next_free;
-	uint32_t         first, n;  /* key slots; n 0: no slots */
+	uint32_t         first, n, n_slots; /* key slots; n 0: none. Those beyond n are rows for what is told ahead */
 	uint32_t         text, n_text; /* units of key text */
 	uint32_t         run, n_runs;  /* units of runs */
 	struct kvr_cache *cache;       /* whose tokens are moved; NULL: none */
@@ -122,7 +125,7 @@ struct kvr_call {
 	kvr_done_fn      *done;
 	void             *done_arg;
 	/* Written before the arrival in word with release order; read after it with acquire. */
-	struct kvr_outcome outcome[2];
+	struct kvr_outcome outcome[KVR_OUTCOMES];
 };
 
 /* What the facade keeps of a key beside ledger and row. */
@@ -141,7 +144,7 @@ struct kvr_queue {
 	pthread_mutex_t lock;
 	uint32_t        head, n;
 	bool            woken, lit; /* lit: the descriptor is readable */
-	uint32_t        ring[2 * KVR_OPS_MAX]; /* slots; each operation always has its places */
+	uint32_t        ring[KVR_OUTCOMES * KVR_OPS_MAX]; /* slots; each operation always has its places */
 };
 
 /* Changed by nobody after it was made, but for users. */
@@ -321,7 +324,8 @@ void kvr_layers_begin(struct kvr *, struct kvr_call *, const struct kvr_batch *)
 /* What an operation takes of the tables. */
 struct kvr_need {
 	uint32_t kind, keys, runs;
-	uint64_t text; /* bytes */
+	bool     ahead; /* something is told ahead of its end */
+	uint64_t text;  /* bytes */
 };
 /* An operation with slots for all of that. BUSY, TOO_BIG. */
 KVR_MUST_USE enum kvr_err kvr_call_take(struct kvr *, const struct kvr_need *,

@@ -491,7 +491,12 @@ enum kvr_flag {
 	KVR_IF_ABSENT = 8, /* PUT: ask first, send only what is missing */
 	KVR_EARLY = 16,    /* two completions: the result by the deadline, then a DONE_QUIET */
 	KVR_FORCE = 32,    /* REMOVE: also what is held */
-	KVR_LAYERS = 512   /* GET, PUT of tokens, chunks of all layers: layer by layer; see kvr_layer_wait */
+	KVR_LAYERS = 512,  /* GET, PUT of tokens, chunks of all layers: layer by layer; see kvr_layer_wait */
+	/*
+	 * GET into at or tokens: a completion ahead of the others, with the outcome of each key, as
+	 * soon as the copies of all that were found have begun: see kvr_batch.recorded
+	 */
+	KVR_RECORD = 1024
 };
 
 struct kvr_batch {
@@ -531,6 +536,24 @@ struct kvr_batch {
 	 * the last kernel that writes or reads these places. NULL: copies may begin now.
 	 */
 	void                    *ready;
+	/*
+	 * With KVR_RECORD and the memory of a device, at or tokens: a cudaEvent_t of that device,
+	 * which the library records behind its copies into this memory. It may be waited for (by
+	 * cudaStreamWaitEvent) from the completion with KVR_DONE_RECORDED on, and not before: until
+	 * then it stands for what was recorded last time, or for nothing. What is in front of it was
+	 * verified before it was copied, so a stream behind it may read all keys that are KVR_OK in
+	 * that completion. Writing to them, reading them by other ways and giving the memory or the
+	 * event back come after KVR_DONE_QUIET, as ever.
+	 *
+	 * A completion with the end follows. It differs where the device failed in the middle of a
+	 * copy: such a key is DEVICE there (or STUCK, TIMEOUT, CANCELLED), and what was computed
+	 * from it is worth nothing. No other tier is asked for it then.
+	 *
+	 * Operations that run at the same time have an event each. NULL in the host's memory, where
+	 * the same completions come: there the keys that are KVR_OK have been copied when the first
+	 * one does.
+	 */
+	void                    *recorded;
 };
 
 /* The caller's arrays, each may be NULL. Entry done.first + i is key i. */
@@ -553,7 +576,8 @@ enum kvr_done_flag {
 	KVR_DONE_QUIET = 1,     /* the memory is the caller's again: always but for EARLY's first */
 	KVR_DONE_HELD = 2,      /* KVR_HOLD was granted for every hit */
 	KVR_DONE_DUPLICATE = 4, /* some keys were being put already: they have that put's outcome */
-	KVR_DONE_DEGRADED = 8   /* a tier was left out */
+	KVR_DONE_DEGRADED = 8,  /* a tier was left out */
+	KVR_DONE_RECORDED = 16  /* KVR_RECORD: kvr_batch.recorded stands behind every KVR_OK of it */
 };
 
 struct kvr_done {
@@ -599,6 +623,10 @@ struct kvr_opts {
  * are two as with KVR_EARLY: the first without KVR_DONE_QUIET, its keys STUCK. Any other answer: no completion, nothing was kept. What
  * befalls a single key (DOWN, LENGTH, SKIPPED_MLA, ...) is told by the completion, not here.
  *
+ * With KVR_RECORD there is one more, in front of these and without KVR_DONE_QUIET; but none where every
+ * copy had ended, or nothing was found, before it could be told. Then KVR_DONE_RECORDED, if a key is
+ * KVR_OK, stands in the first of the others. Such an operation counts its keys twice.
+ *
  * opts NULL: all of it left zero. ret NULL without queue and callback: nobody will ask, the result
  * is forgotten.
  *
@@ -624,7 +652,7 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_submit(struct kvr *kvr, const struct kvr_b
 /*
  * Waits for an operation without queue and callback until until_ns (0 and KVR_NEVER: as long as it
  * takes, which its deadline bounds), writes its outcome and forgets it. ret and res may be NULL.
- * With KVR_EARLY it returns at the first completion and, called again, at the second.
+ * With KVR_EARLY or KVR_RECORD it returns at the first completion and, called again, at the next.
  *
  * The value is ret->err: KVR_OK when every key is. But UNFINISHED: not over yet; STALE: over and
  * fetched already; TOO_SMALL: res->need entries are needed, nothing was fetched; INVALID.
@@ -634,8 +662,8 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_wait(struct kvr *kvr, kvr_op op, uint64_t 
 
 /*
  * kvr_submit and kvr_wait in one. Returns when the operation is complete and its memory is the
- * caller's again, by the deadline plus a few milliseconds; with KVR_EARLY at the first completion,
- * and kvr_wait with ret->op waits for the other. opts may have no queue and no callback.
+ * caller's again, by the deadline plus a few milliseconds; with KVR_EARLY or KVR_RECORD at the first
+ * completion, and kvr_wait with ret->op waits for the others. opts may have no queue and no callback.
  * TOO_SMALL is answered before anything happens: res->cap must be at least batch->n. Of a lookup this
  * thread may ask the store itself, on its own stack (some KiB) and with pthread_cancel put off.
  */

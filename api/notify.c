@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 
 enum {
-	PLACES =
-	    2 * KVR_OPS_MAX + 8, /* two completions of every operation; STOP; the deciders' death */
+	/* The completions of every operation; STOP; the deciders' death. */
+	PLACES = KVR_OUTCOMES * KVR_OPS_MAX + 8,
 	BURY_MS = 2000
 };
 

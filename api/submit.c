@@ -9,7 +9,8 @@ _Static_assert((int)KVR_OPF_PREFIX == (int)KVR_PREFIX && (int)KVR_OPF_AT_MOST ==
                    (int)KVR_OPF_HOLD == (int)KVR_HOLD &&
                    (int)KVR_OPF_IF_ABSENT == (int)KVR_IF_ABSENT &&
                    (int)KVR_OPF_EARLY == (int)KVR_EARLY && (int)KVR_OPF_FORCE == (int)KVR_FORCE &&
-                   (int)KVR_OPF_LAYERS == (int)KVR_LAYERS,
+                   (int)KVR_OPF_LAYERS == (int)KVR_LAYERS &&
+                   (int)KVR_OPF_RECORD == (int)KVR_RECORD,
     "one set of flags");
 _Static_assert((int)KVR_OP_LOOKUP == (int)KVR_LOOKUP && (int)KVR_OP_GET == (int)KVR_GET &&
                    (int)KVR_OP_PUT == (int)KVR_PUT && (int)KVR_OP_REMOVE == (int)KVR_REMOVE &&
@@ -18,10 +19,14 @@ _Static_assert((int)KVR_OP_LOOKUP == (int)KVR_LOOKUP && (int)KVR_OP_GET == (int)
 _Static_assert((int)KVR_DONEB_QUIET == (int)KVR_DONE_QUIET &&
                    (int)KVR_DONEB_HELD == (int)KVR_DONE_HELD &&
                    (int)KVR_DONEB_DUPLICATE == (int)KVR_DONE_DUPLICATE &&
-                   (int)KVR_DONEB_DEGRADED == (int)KVR_DONE_DEGRADED,
+                   (int)KVR_DONEB_DEGRADED == (int)KVR_DONE_DEGRADED &&
+                   (int)KVR_DONEB_RECORDED == (int)KVR_DONE_RECORDED,
     "one set of bits");
 
-enum { ALL_FLAGS = KVR_PREFIX | KVR_AT_MOST | KVR_HOLD | KVR_IF_ABSENT | KVR_EARLY | KVR_FORCE | KVR_LAYERS };
+enum {
+	ALL_FLAGS = KVR_PREFIX | KVR_AT_MOST | KVR_HOLD | KVR_IF_ABSENT | KVR_EARLY | KVR_FORCE |
+	            KVR_LAYERS | KVR_RECORD
+};
 
 /* What is left of a call when every pointer of the caller's has been looked at. */
 struct order {
@@ -49,8 +54,8 @@ static uint64_t
 limit_of(struct kvr *k, uint32_t kind)
 {
 	return atomic_load(kind == KVR_LOOKUP ? &k->limit.lookup_ns
-	        : kind == KVR_PUT         ? &k->limit.put_ns
-	                                  : &k->limit.blocking_ns);
+	                   : kind == KVR_PUT  ? &k->limit.put_ns
+	                                      : &k->limit.blocking_ns);
 }
 
 /* One put alone always fits: a value beyond the limit must not be unstorable. */
@@ -94,6 +99,22 @@ read_tokens(struct kvr *k, struct order *o)
 	return KVR_OK;
 }
 
+/* Where it is missing nobody would know when to read, and where it is too much nobody would record it. */
+static enum kvr_err
+check_recorded(struct kvr *k, const struct order *o)
+{
+	bool event = o->batch.recorded != NULL, wanted = (o->opts.flags & KVR_RECORD) != 0;
+	bool device = (o->flags & KVR_OPF_DEVICE) != 0;
+
+	if (event == (wanted && device) || o->batch.n == 0)
+		return KVR_OK;
+	return kvr_bad(k, KVR_E_INVALID, "kvr_submit: %s",
+	    !event ? "KVR_RECORD in a device's memory without recorded, an event of its"
+	    : !wanted
+	        ? "recorded without KVR_RECORD: nobody would be told when it is"
+	        : "recorded is an event of a device, and the payload is in the host's memory");
+}
+
 /* Of the payload: whether only the copy worker can reach it, and where. It was checked by then. */
 static enum kvr_err
 read_places(struct kvr *k, struct order *o)
@@ -102,6 +123,10 @@ read_places(struct kvr *k, struct order *o)
 	uint32_t flags = 0;
 	enum kvr_err err = KVR_OK;
 
+	if ((o->opts.flags & KVR_RECORD) != 0 &&
+	    (b->kind != KVR_GET || (b->n > 0 && b->obj != NULL)))
+		return kvr_bad(
+		    k, KVR_E_INVALID, "kvr_submit: KVR_RECORD is for a get into places or tokens");
 	if (b->kind != KVR_GET && b->kind != KVR_PUT)
 		return KVR_OK;
 	if (b->ready != NULL && b->at == NULL)
@@ -112,7 +137,7 @@ read_places(struct kvr *k, struct order *o)
 	else if (b->at != NULL)
 		err = kvr_places_check(k, b, &flags);
 	o->flags |= flags;
-	return err;
+	return err == KVR_OK ? check_recorded(k, o) : err;
 }
 
 static enum kvr_err
@@ -175,13 +200,17 @@ post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns, const char *req
 
 	m.SUBMIT.first = c->first;
 	m.SUBMIT.n = c->n;
-	m.SUBMIT.flags = c->flags & (ALL_FLAGS | KVR_OPF_PAGED | KVR_OPF_DEVICE); /* a duplicate that is refused never gets here */
+	m.SUBMIT.flags =
+	    c->flags & (ALL_FLAGS | KVR_OPF_PAGED |
+	                   KVR_OPF_DEVICE); /* a duplicate that is refused never gets here */
 	m.SUBMIT.per_chunk = (uint16_t)c->per_chunk;
 	m.SUBMIT.kind = (uint8_t)c->kind;
 	m.SUBMIT.only = (uint8_t)(c->flags >> KVR_ONLY_SHIFT);
-	m.SUBMIT.request = atomic_load(&c->request); /* its hash: the trace knows it, nobody else asks */
+	m.SUBMIT.request =
+	    atomic_load(&c->request); /* its hash: the trace knows it, nobody else asks */
 	if (k->config->trace.keys && request != NULL)
-		snprintf(k->ledger->ops[c->slot].request, sizeof(k->ledger->ops[0].request), "%s", request);
+		snprintf(k->ledger->ops[c->slot].request, sizeof(k->ledger->ops[0].request), "%s",
+		    request);
 	return kvr_system_post(k->system, &m);
 }
 
@@ -189,7 +218,7 @@ post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns, const char *req
 static void
 complete_here(struct kvr *k, struct kvr_call *c)
 {
-	struct kvr_outcome o = { .flags = KVR_DONE_QUIET, .end_ns = kvr_now_ns() };
+	struct kvr_outcome o = { .row = c->first, .flags = KVR_DONE_QUIET, .end_ns = kvr_now_ns() };
 
 	kvr_call_sum(k, c, &o);
 	if (o.err != KVR_OK)
@@ -251,7 +280,8 @@ static enum kvr_err
 submit(struct kvr *k, struct order *o, kvr_op *ret)
 {
 	bool two = (o->flags & (KVR_EARLY | KVR_OPF_DEVICE)) != 0;
-	uint32_t places = o->teller != KVR_TELL_CALLBACK ? 0 : two ? 2 : 1;
+	uint32_t each = (two ? 2U : 1U) + (o->need.ahead ? 1U : 0U);
+	uint32_t places = o->teller != KVR_TELL_CALLBACK ? 0 : each;
 	struct kvr_call *c = NULL;
 	kvr_op before = ret == NULL ? 0 : *ret;
 	enum kvr_err err = kvr_call_take(k, &o->need, &c);
@@ -302,6 +332,7 @@ kvr_submit_with(struct kvr *k, const struct kvr_batch *batch, const struct kvr_o
 		o.flags |= o.opts.flags;
 		o.need.kind = o.batch.kind;
 		o.need.keys = o.batch.n;
+		o.need.ahead = (o.flags & KVR_RECORD) != 0;
 		o.teller = o.opts.queue != NULL  ? KVR_TELL_QUEUE
 		           : o.opts.done != NULL ? KVR_TELL_CALLBACK
 		                                 : teller;

@@ -54,6 +54,9 @@ struct kvr_copy_ops {
 	/* What is begun after this way has been told so does not begin before the device's event. */
 	KVR_MUST_USE enum kvr_err (*await)(struct kvr_copier *, enum kvr_way, void *event, char *why,
 	    size_t why_cap);
+	/* The event stands behind what was begun in this way so far, and no longer behind what it did. */
+	KVR_MUST_USE enum kvr_err (*record)(struct kvr_copier *, enum kvr_way, void *event,
+	    char *why, size_t why_cap);
 	/* Begins to copy. Chunks lie in the staging arena. It may be over when this returns. */
 	KVR_MUST_USE enum kvr_err (*copy)(struct kvr_copier *, enum kvr_way,
 	    const struct kvr_piece *, uint32_t n, char *why, size_t why_cap);

@@ -320,6 +320,14 @@ await(struct kvr_copier *c, enum kvr_way way, void *event, char *why, size_t why
 }
 
 static enum kvr_err
+record(struct kvr_copier *c, enum kvr_way way, void *event, char *why, size_t why_cap)
+{
+	cudaError_t rc = cudaEventRecord(event, c->way[way].stream);
+
+	return rc == cudaSuccess ? KVR_OK : failed(c, way, "cudaEventRecord", rc, why, why_cap);
+}
+
+static enum kvr_err
 mark(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
 {
 	struct way *w = &c->way[way];
@@ -364,6 +372,7 @@ static const struct kvr_copy_ops copy_ops = { .current = current,
 	.open = open_copier,
 	.close = close_copier,
 	.await = await,
+	.record = record,
 	.copy = copy,
 	.mark = mark,
 	.poll = poll,

@@ -93,7 +93,7 @@ copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint
 
 /* There are no events in the host's memory, and the facade lets none through. */
 static enum kvr_err
-await(struct kvr_copier *c, enum kvr_way way, void *event, char *why, size_t why_cap)
+no_event(struct kvr_copier *c, enum kvr_way way, void *event, char *why, size_t why_cap)
 {
 	(void)c;
 	(void)way;
@@ -134,7 +134,8 @@ static const struct kvr_copy_ops copy_ops = { .current = current,
 	.where = where,
 	.open = open_copier,
 	.close = close_copier,
-	.await = await,
+	.await = no_event,
+	.record = no_event,
 	.copy = copy,
 	.mark = mark,
 	.poll = poll,

@@ -25,6 +25,7 @@ struct kvr_ledger_op {
 	/* Where the payload lies when it is tokens of a paged cache; NULL: at kvr_key.at. */
 	const struct kvr_pages *pages;
 	void                   *ready; /* event of its device that copies wait for; NULL: none */
+	void                   *recorded; /* event that is recorded behind them; NULL: none */
 };
 
 /* Which tokens a key is. */

@@ -90,13 +90,14 @@ enum kvr_op_flag {
 	KVR_OPF_DUP_ERROR = 64, /* a key that is being put already is KVR_E_DUPLICATE at once */
 	KVR_OPF_PAGED = 128,    /* the payload is no span: only the copy worker can reach it */
 	KVR_OPF_DEVICE = 256,   /* and lies in a device's memory */
-	KVR_OPF_LAYERS = 512    /* and is copied layer by layer, with a word for each */
+	KVR_OPF_LAYERS = 512,   /* and is copied layer by layer, with a word for each */
+	KVR_OPF_RECORD = 1024   /* GET: a completion as soon as every copy has begun */
 };
 
-enum kvr_done_bit { KVR_DONEB_QUIET = 1, KVR_DONEB_HELD = 2, KVR_DONEB_DUPLICATE = 4, KVR_DONEB_DEGRADED = 8 };
+enum kvr_done_bit { KVR_DONEB_QUIET = 1, KVR_DONEB_HELD = 2, KVR_DONEB_DUPLICATE = 4, KVR_DONEB_DEGRADED = 8, KVR_DONEB_RECORDED = 16 };
 /* Beside them, and not for the caller: the tiers that were left out, a bit each. */
-enum { KVR_DONEB_ALL = 15, KVR_DONEB_TIERS = 8 };
-_Static_assert(KVR_DONEB_TIERS + KVR_TIERS_MAX <= 32, "they fit into COMPLETE.flags");
+enum { KVR_DONEB_ALL = 31, KVR_DONEB_TIERS = 8 };
+_Static_assert(KVR_DONEB_TIERS + KVR_TIERS_MAX <= 16, "they fit into what the router keeps of an operation");
 
 /* Order of service inside a tier; ageing raises a waiting part one class per 100 ms. */
 enum kvr_class { KVR_CLASS_LOOKUP, KVR_CLASS_PREFETCH, KVR_CLASS_GET, KVR_CLASS_PUT, KVR_CLASS_BACKGROUND, KVR_CLASS_N };
@@ -181,7 +182,9 @@ enum kvr_count {
 	X(DECODE,      NAMED, RECEIVER, uint32_t serde; uint32_t slot_pages;) \
 	X(DECODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
 	/* by_layer: layer by layer, to a worker n_layers of them from layer on, 0: all */ \
-	X(COPY,        NAMED, RECEIVER, uint32_t to_caller; uint32_t bytes; uint32_t device; uint16_t by_layer; uint16_t layer; uint16_t n_layers; uint16_t spare;) \
+	X(COPY,        NAMED, RECEIVER, uint32_t to_caller; uint32_t bytes; uint32_t device; uint16_t by_layer; uint16_t layer; uint16_t n_layers; uint16_t tells;) \
+	/* of a COPY that tells, before its COPIED: its copies stand in their queue, and the rows as they will be */ \
+	X(BEGUN,       IN,    SAME,     uint64_t spare64;) \
 	X(COPIED,      IN,    RECEIVER, int32_t err; uint32_t took_us; uint32_t lost; uint32_t spare;) \
 	/* facade -> transfer: so many of its layers are what they will be in the cache of that operation */ \
 	X(LAYERS,      NONE,  SAME,     uint16_t ready; uint16_t of; uint32_t spare;) \

@@ -116,8 +116,9 @@ struct trace_op {
 	uint64_t id, request;
 	uint64_t first;                /* index in step of SUBMIT; where it is first seen without */
 	uint64_t asked_ns, deadline_ns; /* asked_ns 0: before the trace begins */
-	uint64_t answered_ns, quiet_ns, released_ns; /* 0: not */
+	uint64_t answered_ns, quiet_ns, released_ns, ahead_ns; /* 0: not */
 	uint32_t n_complete, n_release, n_keys, flags;
+	uint32_t row, n_ahead; /* its first; answers ahead of its copies */
 	int32_t  err;
 	uint32_t n_ok, kind;
 	uint64_t bytes;

@@ -30,12 +30,14 @@ answers(const struct trace_model *m, const struct trace_ops *ops, struct trace_r
 
 	for (uint64_t i = 0; i < ops->n; i++) {
 		const struct trace_op *op = &ops->op[i];
-		const uint32_t most = (op->flags & KVR_OPF_EARLY) != 0 ? 2 : 1;
+		/* A device that hangs costs a second one, as being early does. */
+		const uint32_t most = (op->flags & (KVR_OPF_EARLY | KVR_OPF_DEVICE)) != 0 ? 2 : 1;
 
 		if (op->asked_ns == 0 || !m->step[op->first].known)
 			continue;
 		once->n++;
-		if (op->n_complete > most || op->n_release > 1)
+		if (op->n_complete > most || op->n_release > 1 ||
+		    op->n_ahead > ((op->flags & KVR_OPF_RECORD) != 0 ? 1U : 0U))
 			trace_breaks(once,
 			    "op %" PRIu32 ".%" PRIu64 " has %u answers and %u releases",
 			    (uint32_t)op->id, op->id >> 32, op->n_complete, op->n_release);

@@ -51,6 +51,7 @@ submitted(struct trace_op *op, const struct kvr_rec_step *s)
 	op->deadline_ns = s->msg.deadline_ns;
 	op->n_keys = s->msg.SUBMIT.n;
 	op->flags = s->msg.SUBMIT.flags;
+	op->row = s->msg.SUBMIT.first;
 	op->kind = s->msg.SUBMIT.kind;
 	op->request = s->msg.SUBMIT.request;
 }
@@ -58,6 +59,11 @@ submitted(struct trace_op *op, const struct kvr_rec_step *s)
 static void
 answered(struct trace_op *op, const struct kvr_msg *m, uint64_t now_ns)
 {
+	if (op->asked_ns != 0 && m->rows != op->row) { /* ahead of its copies: of rows of its own */
+		op->ahead_ns = now_ns;
+		op->n_ahead++;
+		return;
+	}
 	if (op->n_complete++ == 0)
 		op->answered_ns = now_ns;
 	if ((m->COMPLETE.flags & KVR_DONEB_QUIET) != 0)
@@ -133,6 +139,9 @@ trace_op_end(const struct trace_model *m, const struct trace_op *op, char *ret, 
 	if (op->asked_ns != 0)
 		n += snprintf(ret + n, cap - (size_t)n, ", after %.3f ms",
 		    (double)(op->answered_ns - op->asked_ns) / 1e6);
+	if (op->ahead_ns != 0)
+		n += snprintf(ret + n, cap - (size_t)n, ", its copies begun after %.3f ms",
+		    (double)(op->ahead_ns - op->asked_ns) / 1e6);
 	if (op->released_ns == 0)
 		snprintf(ret + n, cap - (size_t)n, "; not released when the trace ends");
 	return ret;

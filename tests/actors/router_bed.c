@@ -27,6 +27,28 @@ post(struct bed *b, const struct kvr_msg *m)
 	b->to_router[b->n_to_router++] = *m;
 }
 
+/* What is told ahead comes once and first, and nothing is found that was not found by then. */
+static void
+completes(struct bed *b, struct bed_op *op, const struct kvr_msg *m)
+{
+	KVR_CHECK(op->id == m->op);
+	KVR_CHECK(op->released == 0);
+	if (m->rows != op->first) {
+		KVR_CHECK(m->rows == op->first + op->n && op->rows == 2 * op->n);
+		KVR_CHECK(op->ahead == 0 && op->completed == 0);
+		KVR_CHECK((m->COMPLETE.flags & KVR_DONEB_QUIET) == 0);
+		KVR_CHECK((m->COMPLETE.flags & KVR_DONEB_RECORDED) != 0);
+		op->ahead++;
+		op->told = *m;
+		return;
+	}
+	for (uint32_t i = 0; i < op->n && op->ahead > 0; i++)
+		KVR_CHECK(KVR_IMPLIES(b->rows[op->first + i].err == KVR_OK,
+		    b->rows[op->first + op->n + i].err == KVR_OK));
+	op->completed++;
+	op->done = *m;
+}
+
 static void
 from_router(struct bed *b, const struct kvr_msg *m)
 {
@@ -34,10 +56,7 @@ from_router(struct bed *b, const struct kvr_msg *m)
 
 	switch (m->type) {
 	case KVR_MSG_COMPLETE:
-		KVR_CHECK(op->id == m->op);
-		KVR_CHECK(op->released == 0);
-		op->completed++;
-		op->done = *m;
+		completes(b, op, m);
 		break;
 	case KVR_MSG_RELEASE:
 		KVR_CHECK(op->id == m->op);
@@ -137,9 +156,9 @@ free_range(const struct bed *b, uint32_t n)
 	for (uint32_t i = 0; i < BED_OPS; i++) {
 		const struct bed_op *op = &b->op[i];
 
-		if (op->id == 0 || op->released || op->first >= first + n || op->first + op->n <= first)
+		if (op->id == 0 || op->released || op->first >= first + n || op->first + op->rows <= first)
 			continue;
-		first = op->first + op->n;
+		first = op->first + op->rows;
 		i = UINT32_MAX; /* look at all of them again */
 	}
 	KVR_CHECK(first + n <= KVR_KEYS_MAX);
@@ -161,13 +180,14 @@ uint32_t
 bed_submit(struct bed *b, enum kvr_op_kind kind, const uint32_t *keys, uint32_t n, uint32_t flags,
     uint64_t deadline_ns)
 {
-	uint32_t slot = free_slot(b), first = free_range(b, n);
+	uint32_t rows = flags & KVR_OPF_RECORD ? 2 * n : n;
+	uint32_t slot = free_slot(b), first = free_range(b, rows);
 	uint64_t gen = (b->op[slot].id >> 32) + 1;
 	struct kvr_msg m = { .type = KVR_MSG_SUBMIT, .to = KVR_ID_ROUTER, .op = slot | gen << 32,
 		.deadline_ns = b->now_ns + deadline_ns, .rows = first,
 		.n_rows = (uint16_t)KVR_MIN(n, (uint32_t)KVR_SLICE_KEYS) };
 
-	b->op[slot] = (struct bed_op){ .id = m.op, .first = first, .n = n };
+	b->op[slot] = (struct bed_op){ .id = m.op, .first = first, .n = n, .rows = rows };
 	for (uint32_t i = 0; i < n; i++) {
 		b->rows[first + i] = (struct kvr_row){ .digest = { .hi = keys[i] + 1000, .lo = keys[i] },
 			.len = b->len, .key = first + i, .err = KVR_PENDING };
@@ -270,6 +290,18 @@ answer_hand(struct bed *b, const struct kvr_msg *q)
 	m.from = q->to;
 	m.to = KVR_ID_ROUTER;
 	memset(m.word, 0, sizeof(m.word));
+	if (q->type == KVR_MSG_COPY && q->COPY.tells != 0) { /* it has begun, and ends another time */
+		b->world[b->n_world] = *q;
+		b->world[b->n_world++].COPY.tells = 0;
+		m.type = KVR_MSG_BEGUN;
+		post(b, &m);
+		return;
+	}
+	if (q->type == KVR_MSG_COPY)
+		m.COPIED.err = b->copies;
+	if (q->type == KVR_MSG_COPY && b->errors_per_1000 != 0 &&
+	    kvr_rand(&b->rand) % 1000 < b->errors_per_1000)
+		m.COPIED.err = KVR_E_DEVICE;
 	for (uint32_t i = 0; i < q->n_rows; i++) {
 		struct kvr_row *r = &b->rows[q->rows + i];
 

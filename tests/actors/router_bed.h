@@ -12,9 +12,10 @@ enum { BED_QUEUE = 8192, BED_KEYS = 256, BED_OPS = 64 };
 
 struct bed_op {
 	uint64_t id;
-	uint32_t first, n;
-	uint32_t completed, released;
+	uint32_t first, n, rows;
+	uint32_t completed, released, ahead;
 	struct kvr_msg done; /* the last COMPLETE */
+	struct kvr_msg told; /* the one ahead of them */
 };
 
 struct bed {
@@ -34,7 +35,8 @@ struct bed {
 
 	bool     has[KVR_TIERS_MAX][BED_KEYS]; /* by the digest's low word */
 	int32_t  sick[KVR_TIERS_MAX];          /* error that a tier answers with; 0: it works */
-	uint32_t errors_per_1000;              /* rows that fail at random */
+	uint32_t errors_per_1000;              /* rows and copies that fail at random */
+	int32_t  copies;                       /* error that copies answer with; 0: they work */
 	uint32_t len;                          /* what is stored, of every key */
 	struct bed_op op[BED_OPS];
 	uint32_t n_stopped, n_op_stat;

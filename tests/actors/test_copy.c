@@ -59,7 +59,9 @@ static struct {
 	_Atomic uint32_t bad_copy, bad_mark, bad_poll; /* so many calls fail */
 	_Atomic uint32_t wait_polls;                   /* so many answer UNFINISHED first */
 	_Atomic uint32_t lost, no_open, n_open, copies;
+	_Atomic uint32_t bad_record, records;
 	void *_Atomic event; /* that copies wait for */
+	void *_Atomic recorded;
 } device;
 
 static bool
@@ -151,10 +153,21 @@ device_await(struct kvr_copier *c, enum kvr_way way, void *event, char *why, siz
 	return KVR_OK;
 }
 
+static enum kvr_err
+device_record(struct kvr_copier *c, enum kvr_way way, void *event, char *why, size_t cap)
+{
+	(void)c;
+	ck_assert_int_eq(way, KVR_WAY_OUT);
+	atomic_store(&device.recorded, event);
+	atomic_fetch_add(&device.records, 1);
+	return fails(&device.bad_record, "recordForThem", why, cap);
+}
+
 static const struct kvr_copy_ops ops = { .current = device_current,
 	.open = device_open,
 	.close = device_close,
 	.await = device_await,
+	.record = device_record,
 	.copy = device_copy,
 	.mark = device_mark,
 	.poll = device_poll,
@@ -247,9 +260,9 @@ row_of(struct bed *b, uint32_t part)
 	return &b->ledger->rows[kvr_part_rows(part)];
 }
 
-/* A part of one row: key, and a staging page of its own. */
 static void
-post(struct bed *b, uint32_t part, uint32_t key, uint32_t len, bool out, bool on_device)
+post_that(struct bed *b, uint32_t part, uint32_t key, uint32_t len, bool out, bool on_device,
+    bool tells)
 {
 	struct kvr_msg m = { .type = KVR_MSG_COPY,
 		.from = KVR_ID_TRANSFER,
@@ -260,10 +273,18 @@ post(struct bed *b, uint32_t part, uint32_t key, uint32_t len, bool out, bool on
 
 	m.COPY.to_caller = out;
 	m.COPY.device = on_device;
+	m.COPY.tells = tells;
 	*row_of(b, part) = (struct kvr_row){
 		.len = len, .key = key, .buf = part + 1, .err = out ? KVR_OK : KVR_PENDING
 	};
 	ck_assert_int_eq(kvr_mailbox_post(b->domain.mailbox, &m), KVR_OK);
+}
+
+/* A part of one row: key, and a staging page of its own. */
+static void
+post(struct bed *b, uint32_t part, uint32_t key, uint32_t len, bool out, bool on_device)
+{
+	post_that(b, part, key, len, out, on_device, false);
 }
 
 static uint8_t *
@@ -274,7 +295,7 @@ stage(struct bed *b, uint32_t part)
 
 /* The next answer; a minute is for ever. */
 static struct kvr_msg
-answer(struct bed *b)
+next(struct bed *b)
 {
 	struct kvr_domain *d = &b->domain;
 	struct timespec until;
@@ -287,9 +308,28 @@ answer(struct bed *b)
 	struct kvr_msg m = d->reply[d->taken++];
 
 	pthread_mutex_unlock(&d->lock);
-	ck_assert_uint_eq(m.type, KVR_MSG_COPIED);
 	ck_assert_uint_eq(m.to, KVR_ID_TRANSFER);
 	return m;
+}
+
+static struct kvr_msg
+answer(struct bed *b)
+{
+	struct kvr_msg m = next(b);
+
+	ck_assert_uint_eq(m.type, KVR_MSG_COPIED);
+	return m;
+}
+
+static void
+has_begun(struct bed *b, uint32_t part)
+{
+	struct kvr_msg m = next(b);
+
+	ck_assert_uint_eq(m.type, KVR_MSG_BEGUN);
+	ck_assert_uint_eq(m.part, part);
+	ck_assert_uint_eq(m.n_rows, 1);
+	ck_assert_uint_eq(m.rows, kvr_part_rows(part));
 }
 
 static void
@@ -627,6 +667,48 @@ START_TEST(a_failure_between_layers_leaves_those_that_have_come)
 }
 END_TEST
 
+/* Behind the copies and in front of their end; the event is recorded by then. */
+START_TEST(a_part_that_tells_says_that_it_has_begun)
+{
+	struct bed *b = bed_new(true);
+	int event;
+
+	b->ledger->ops[0].recorded = &event;
+	atomic_store(&device.recorded, NULL);
+	atomic_store(&device.records, 0);
+	post_that(b, 1, 4, VALUE, true, true, true);
+	has_begun(b, 1);
+	ck_assert_ptr_eq(atomic_load(&device.recorded), &event);
+	atomic_store(&device.done[KVR_WAY_OUT], 1);
+	is(b, 1, KVR_OK, false);
+	/* Its row is as it will be. */
+	post_that(b, 2, 4, VALUE + 1, true, true, true);
+	has_begun(b, 2);
+	ck_assert_int_eq(row_of(b, 2)->err, KVR_E_LENGTH);
+	atomic_store(&device.done[KVR_WAY_OUT], 1);
+	is(b, 2, KVR_OK, false);
+	/* What fails has not begun, and neither has what could not be recorded. */
+	atomic_store(&device.bad_copy, 1);
+	atomic_store(&device.done[KVR_WAY_OUT], 2);
+	post_that(b, 3, 4, VALUE, true, true, true);
+	is(b, 3, KVR_E_DEVICE, false);
+	atomic_store(&device.bad_record, 1);
+	post_that(b, 4, 4, VALUE, true, true, true);
+	is(b, 4, KVR_E_DEVICE, false);
+	ck_assert_uint_eq(atomic_load(&device.records), 3);
+	/* Nothing is recorded for those that do not tell; the host tells and has no events. */
+	atomic_store(&device.done[KVR_WAY_OUT], 1);
+	post(b, 5, 4, VALUE, true, true);
+	is(b, 5, KVR_OK, false);
+	ck_assert_uint_eq(atomic_load(&device.records), 3);
+	b->ledger->ops[0].recorded = NULL;
+	post_that(b, 6, 4, VALUE, true, false, true);
+	has_begun(b, 6);
+	is(b, 6, KVR_OK, false);
+	bed_free(b);
+}
+END_TEST
+
 /* Only the layers that are asked for are read, each behind its event. */
 START_TEST(a_put_fetches_the_layers_that_are_ready)
 {
@@ -675,6 +757,7 @@ END_TEST
 
 KVR_CHECK_MAIN("actors.copy", a_layer_is_told_of_when_it_has_come, a_failure_between_layers_leaves_those_that_have_come,
     a_put_fetches_the_layers_that_are_ready, a_row_that_does_not_fit_has_no_layers,
+    a_part_that_tells_says_that_it_has_begun,
     spans_and_tokens_are_copied_both_ways,
     a_length_that_does_not_fit_is_the_rows_own_error, each_way_ends_in_order_and_for_itself, a_part_waits_for_the_event_of_its_operation,
     a_failure_has_the_calls_name_and_costs_one_part, a_lost_device_says_so_and_the_host_goes_on,

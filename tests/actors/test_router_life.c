@@ -147,6 +147,31 @@ START_TEST(a_paged_put_and_get_through_a_serde)
 }
 END_TEST
 
+/* Told when the copies have begun, and again when they are over; the second time the device fails. */
+START_TEST(a_get_that_is_told_ahead)
+{
+	uint32_t flags = KVR_OPF_PAGED | KVR_OPF_DEVICE | KVR_OPF_RECORD;
+
+	small(1);
+	begin();
+	uint32_t put = ask(KVR_OP_PUT, 0, 2, KVR_SEC(1));
+
+	pass(KVR_MS(10));
+	is_over(put, KVR_OK, 2);
+	kvr_sim_note(in.sim, "two of three are there");
+	uint32_t get = ask(KVR_OP_GET, flags, 3, KVR_SEC(1));
+
+	pass(KVR_MS(10));
+	is_over(get, KVR_E_MISS, 2);
+	in.hands->breaks = 1024;
+	kvr_sim_note(in.sim, "the copies begin and fail");
+	get = ask(KVR_OP_GET, flags, 2, KVR_SEC(1));
+	pass(KVR_MS(10));
+	is_over(get, KVR_E_DEVICE, 0);
+	end("router_ahead");
+}
+END_TEST
+
 /* Its memory is lost with it: what was to go there is a miss with a reason, and the host goes on. */
 START_TEST(a_device_that_is_lost)
 {
@@ -313,7 +338,7 @@ START_TEST(an_abort_ends_all_at_once)
 }
 END_TEST
 
-KVR_CHECK_MAIN("actors.router_life", a_paged_put_and_get_through_a_serde, a_device_that_is_lost,
+KVR_CHECK_MAIN("actors.router_life", a_get_that_is_told_ahead, a_paged_put_and_get_through_a_serde, a_device_that_is_lost,
     a_put_and_a_get, a_get_through_two_tiers_with_promotion,
     a_put_with_write_back_through_a_serde, a_deadline_that_calls_parts_back,
     puts_of_keys_that_are_being_put, a_tier_that_dies_and_recovers,

@@ -8,7 +8,7 @@ enum { PLACES = 2, SERDES = 2, SERDE_PLACES = 2, COPY_NS = 1000, BUDGET = 1000 }
 
 static struct kvr_sim *sim;
 static struct kvr_sim_hands *hands;
-static uint32_t answers[KVR_PARTS_MAX], n_answers, n_stopped, n_timed;
+static uint32_t begun[KVR_PARTS_MAX], answers[KVR_PARTS_MAX], n_answers, n_stopped, n_timed;
 static int32_t err_of[KVR_PARTS_MAX];
 static uint32_t order[KVR_PARTS_MAX];
 static enum kvr_msg_type kind[KVR_PARTS_MAX];
@@ -28,6 +28,12 @@ outside(void *arg, struct kvr_sim *s, const struct kvr_msg *msg)
 	ck_assert_uint_eq(msg->to, KVR_ID_ROUTER);
 	if (msg->type == KVR_MSG_STOPPED) {
 		n_stopped++;
+		return;
+	}
+	if (msg->type == KVR_MSG_BEGUN) {
+		ck_assert_uint_eq(msg->rows, kvr_part_rows(msg->part));
+		ck_assert_uint_eq(answers[slot], 0);
+		begun[slot]++;
 		return;
 	}
 	ck_assert_uint_eq(msg->type, kind[slot] == KVR_MSG_ENCODE ? KVR_MSG_ENCODED
@@ -82,14 +88,21 @@ work(enum kvr_msg_type type, uint32_t slot, uint64_t deadline_ns)
 }
 
 static void
-copy_of(uint32_t slot, bool out, uint32_t bytes, bool device)
+copy_that(uint32_t slot, bool out, uint32_t bytes, bool device, bool tells)
 {
 	struct kvr_msg msg = { 0 };
 
 	msg.COPY.to_caller = out;
 	msg.COPY.bytes = bytes;
 	msg.COPY.device = device;
+	msg.COPY.tells = tells;
 	post_work(msg, KVR_MSG_COPY, slot, KVR_SEC(1));
+}
+
+static void
+copy_of(uint32_t slot, bool out, uint32_t bytes, bool device)
+{
+	copy_that(slot, out, bytes, device, false);
 }
 
 static void
@@ -371,6 +384,28 @@ START_TEST(a_put_by_layers_is_called_back_or_late_or_ended)
 }
 END_TEST
 
+/* A copy that tells is heard of twice, and the second time is its answer; also while all of it ends. */
+START_TEST(what_has_begun_is_passed_on_and_stays_where_it_is)
+{
+	open_with(true);
+	kvr_sim_note(sim, "two tell and one does not; the fourth waits, and is called back before it begins");
+	for (uint32_t i = 0; i < 4; i++)
+		copy_that(i, true, 100, true, i != 1);
+	kvr_sim_run(sim, 0);
+	ck_assert_uint_eq(begun[0], 1);
+	ck_assert_uint_eq(answers[0], 0);
+	send(KVR_MSG_PART_CANCEL, 3);
+	kvr_sim_run(sim, COPY_NS);
+	send(KVR_MSG_STOP, 0);
+	kvr_sim_run(sim, KVR_SEC(1));
+	for (uint32_t i = 0; i < 4; i++)
+		ck_assert_uint_eq(begun[i], i == 0 || i == 2);
+	ck_assert_uint_eq(n_stopped, 1);
+	kvr_sim_expect(sim, "transfer_begun");
+	close_sim(4);
+}
+END_TEST
+
 START_TEST(the_end_of_an_idle_one_is_at_once)
 {
 	open_sim();
@@ -388,4 +423,5 @@ KVR_CHECK_MAIN("actors.transfer", copies_go_in_order_two_at_a_time,
     a_way_holds_no_more_bytes_than_its_budget, a_lost_device_answers_for_all_that_need_it,
     a_put_by_layers_comes_in_as_its_engine_has_them,
     a_put_by_layers_is_called_back_or_late_or_ended,
+    what_has_begun_is_passed_on_and_stays_where_it_is,
     the_end_waits_for_the_worker_and_answers_the_rest, the_end_of_an_idle_one_is_at_once)

@@ -184,6 +184,41 @@ gpu_fill_later(void *at, int byte, size_t len)
 	return NULL;
 }
 
+void *
+gpu_event(void)
+{
+	void *event = NULL;
+
+#ifdef KVR_WITH_CUDA
+	if (!gpu_is_twin()) {
+		cudaEvent_t e;
+
+		CUDA(cudaEventCreateWithFlags(&e, cudaEventDisableTiming));
+		event = e;
+	}
+#endif
+	return event;
+}
+
+void
+gpu_fetch_behind(void *event, void *host, const void *at, size_t len)
+{
+#ifdef KVR_WITH_CUDA
+	if (!gpu_is_twin()) {
+		cudaStream_t stream;
+
+		CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+		CUDA(cudaStreamWaitEvent(stream, event, 0));
+		CUDA(cudaMemcpyAsync(host, at, len, cudaMemcpyDeviceToHost, stream));
+		CUDA(cudaStreamSynchronize(stream));
+		CUDA(cudaStreamDestroy(stream));
+		return;
+	}
+#endif
+	(void)event;
+	memcpy(host, at, len);
+}
+
 void
 gpu_event_free(void *take)
 {

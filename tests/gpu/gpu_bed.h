@@ -29,7 +29,11 @@ void gpu_unpin(void *take, size_t len);
 
 /* Writes a byte everywhere, behind work that takes a while; the event stands behind it. Twin: NULL. */
 void *gpu_fill_later(void *device, int byte, size_t len);
+/* One that is not recorded yet; twin: NULL. */
+void *gpu_event(void);
 void gpu_event_free(void *take);
+/* Reads on a stream of its own behind that event, as an engine's kernel would. Twin: at once. */
+void gpu_fetch_behind(void *event, void *host, const void *device, size_t len);
 /* As somebody else in the process may. Device only. */
 void gpu_reset(void);
 /* The raw copy that others are measured by: seconds for n copies of len bytes, one after the other. */

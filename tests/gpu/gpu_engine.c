@@ -63,8 +63,8 @@ gpu_engine_forget(struct gpu_engine *e)
 	paged_free(&e->w);
 }
 
-enum kvr_err
-gpu_engine_submit(struct gpu_engine *e, uint32_t kind, const char *name, uint64_t until_ms,
+static enum kvr_err
+submit(struct gpu_engine *e, uint32_t kind, const char *name, void *event, const struct kvr_opts *o,
     kvr_op *ret)
 {
 	char keys[GPU_KEYS * 32], *at = keys;
@@ -76,10 +76,26 @@ gpu_engine_submit(struct gpu_engine *e, uint32_t kind, const char *name, uint64_
 		.n = GPU_KEYS,
 		.keys = keys,
 		.len = e->len,
-		.tokens = &e->tokens };
+		.tokens = &e->tokens,
+		.recorded = event };
+
+	return kvr_submit(e->kvr, &b, o, ret);
+}
+
+enum kvr_err
+gpu_engine_record(
+    struct gpu_engine *e, const char *name, void *event, const struct kvr_opts *o, kvr_op *ret)
+{
+	return submit(e, KVR_GET, name, event, o, ret);
+}
+
+enum kvr_err
+gpu_engine_submit(
+    struct gpu_engine *e, uint32_t kind, const char *name, uint64_t until_ms, kvr_op *ret)
+{
 	const struct kvr_opts o = { .size = sizeof(o), .until_ns = bed_in_ms(until_ms) };
 
-	return kvr_submit(e->kvr, &b, &o, ret);
+	return submit(e, kind, name, NULL, &o, ret);
 }
 
 void
@@ -93,13 +109,13 @@ gpu_engine_moves(struct gpu_engine *e, uint32_t kind, const char *name)
 	    kvr_wait(e->kvr, op, 0, &d, NULL) == KVR_OK, "%s: %s", kvr_err_name(d.err), d.why);
 }
 
-void
-gpu_engine_came_back(struct gpu_engine *e)
+static void
+is_as_it_was(struct gpu_engine *e, uint8_t *got)
 {
-	uint8_t *got = malloc(e->w.memory_len), *want = malloc(e->w.memory_len);
+	uint8_t *want = malloc(e->w.memory_len);
 	uint64_t row = kvr_pages_row(&e->w.pages);
 
-	ck_assert(got != NULL && want != NULL);
+	ck_assert_ptr_nonnull(want);
 	memset(want, 0xa5, e->w.memory_len);
 	for (uint32_t p = 0; p < e->w.pages.n_layers * 2; p++)
 		for (uint32_t t = 0; t < e->w.tokens; t++) {
@@ -107,10 +123,30 @@ gpu_engine_came_back(struct gpu_engine *e)
 
 			memcpy(want + (from - e->w.memory), from, row);
 		}
-	gpu_fetch(got, e->far, e->w.memory_len);
 	ck_assert_int_eq(memcmp(got, want, e->w.memory_len), 0);
 	free(got);
 	free(want);
+}
+
+void
+gpu_engine_came_back(struct gpu_engine *e)
+{
+	uint8_t *got = malloc(e->w.memory_len);
+
+	ck_assert_ptr_nonnull(got);
+	gpu_fetch(got, e->far, e->w.memory_len);
+	is_as_it_was(e, got);
+}
+
+/* Not page-locked memory: the copy into it is on its own stream all the same. */
+void
+gpu_engine_came_back_behind(struct gpu_engine *e, void *event)
+{
+	uint8_t *got = malloc(e->w.memory_len);
+
+	ck_assert_ptr_nonnull(got);
+	gpu_fetch_behind(event, got, e->far, e->w.memory_len);
+	is_as_it_was(e, got);
 }
 
 void

@@ -78,6 +78,42 @@ START_TEST(several_at_once_both_ways)
 }
 END_TEST
 
+/* What is told ahead is there for whoever reads behind the event, over every tier and serde. */
+START_TEST(what_is_told_ahead_may_be_read_behind_its_event)
+{
+	static const char *const tier[] = { "", ",\"format\":\"sealed\",\"serde\":\"zstd\"" };
+
+	for (uint32_t i = 0; i < 12; i++) {
+		struct gpu_engine e;
+		struct kvr_done d = { .size = sizeof(d) };
+		void *event = gpu_event();
+		kvr_op op;
+
+		gpu_engine_open(&e, gpu_open_store("memory://", tier[i % 2]), i + 1, 16);
+		gpu_engine_moves(&e, KVR_PUT, "k");
+		gpu_engine_poison(&e);
+		const struct kvr_opts o = {
+			.size = sizeof(o), .flags = KVR_RECORD, .until_ns = bed_in_ms(60000)
+		};
+
+		OK(gpu_engine_record(&e, "k", event, &o, &op));
+		OK(kvr_wait(e.kvr, op, 0, &d, NULL));
+		ck_assert_uint_ne(d.flags & KVR_DONE_RECORDED, 0);
+		ck_assert_uint_eq(d.n_ok, GPU_KEYS);
+		gpu_engine_came_back_behind(&e, event);
+		if ((d.flags & KVR_DONE_QUIET) == 0) {
+			OK(kvr_wait(e.kvr, op, 0, &d, NULL));
+			ck_assert_uint_ne(d.flags & KVR_DONE_QUIET, 0);
+		}
+		ERR(kvr_wait(e.kvr, op, 0, &d, NULL), KVR_E_STALE);
+		gpu_engine_came_back(&e);
+		bed_close(e.kvr);
+		gpu_event_free(event);
+		gpu_engine_close(&e);
+	}
+}
+END_TEST
+
 /* Last, and only for a device. The process goes on, and so does what is in the host's memory. */
 START_TEST(a_reset_costs_misses)
 {
@@ -110,7 +146,8 @@ int
 main(int argc, char **argv)
 {
 	const TTest *const tests[] = { to_every_store_and_back, copies_wait_for_the_engines_event,
-		several_at_once_both_ways, a_reset_costs_misses };
+		several_at_once_both_ways, what_is_told_ahead_may_be_read_behind_its_event,
+		a_reset_costs_misses };
 	Suite *suite = suite_create("gpu.api");
 
 	gpu_open(argc, argv);

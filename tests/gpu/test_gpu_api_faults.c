@@ -70,8 +70,8 @@ static void
 ends_with_device(enum kvr_err err, const struct kvr_done *d)
 {
 	ERR(err, KVR_E_DEVICE);
-	ck_assert_msg(strncmp(d->why, "cuda", 4) == 0 || strncmp(d->why, "the copy", 8) == 0, "'%s'",
-	    d->why);
+	ck_assert_msg(
+	    strncmp(d->why, "cuda", 4) == 0 || strncmp(d->why, "the copy", 8) == 0, "'%s'", d->why);
 	ck_assert((d->flags & KVR_DONE_QUIET) != 0);
 }
 
@@ -79,7 +79,8 @@ ends_with_device(enum kvr_err err, const struct kvr_done *d)
 
 START_TEST(a_call_that_fails_costs_an_operation_and_no_more)
 {
-	static const char *const call[] = { "kvr_kernel_copy", "cudaEventRecord", "cudaEventQuery" };
+	static const char *const call[] = { "kvr_kernel_copy", "cudaEventRecord",
+		"cudaEventQuery" };
 	struct kvr *k = open_on((struct kvr_cuda_machine){ 0 });
 	struct kvr_done d = { .size = sizeof(d) };
 	kvr_op op;
@@ -182,7 +183,8 @@ START_TEST(cancel_while_a_copy_runs_waits_for_the_copy)
 		/* On a busy machine the hold may last longer than a copy is waited for. */
 		if ((d.flags & KVR_DONE_QUIET) == 0)
 			err = kvr_wait(k, op, 0, &d, NULL);
-		ck_assert_msg(err == KVR_E_CANCELLED || err == KVR_E_STUCK, "%s", kvr_err_name(err));
+		ck_assert_msg(
+		    err == KVR_E_CANCELLED || err == KVR_E_STUCK, "%s", kvr_err_name(err));
 		ck_assert((d.flags & KVR_DONE_QUIET) != 0);
 	}
 	gpu_engine_moves(&engine, KVR_PUT, "z");
@@ -278,9 +280,10 @@ START_TEST(callbacks_hear_twice_of_what_hangs_and_else_once)
 
 	for (uint32_t i = 0; i < 40; i++) {
 		struct told t = { 0 };
-		const struct kvr_opts o = {
-			.size = sizeof(o), .until_ns = bed_in_ms(60000), .done = note, .done_arg = &t
-		};
+		const struct kvr_opts o = { .size = sizeof(o),
+			.until_ns = bed_in_ms(60000),
+			.done = note,
+			.done_arg = &t };
 
 		OK(kvr_submit(k, &b, &o, NULL));
 		wait_told(&t, 1);
@@ -383,7 +386,8 @@ START_TEST(too_little_page_locked_memory_or_no_driver_is_said_at_the_beginning)
 		char why[512] = "";
 
 		kvr_cuda_fake_machine(&poor[i]);
-		ERR(open_with("cuda", &log, &k, why, sizeof(why)), i == 0 ? KVR_E_NOMEM : KVR_E_CONFIG);
+		ERR(open_with("cuda", &log, &k, why, sizeof(why)),
+		    i == 0 ? KVR_E_NOMEM : KVR_E_CONFIG);
 		ck_assert_msg(strstr(why, "memory.device is \"cuda\": ") != NULL, "'%s'", why);
 		ck_assert_uint_eq(kvr_cuda_fake_leaks(), 0);
 		OK(open_with("auto", &log, &k, why, sizeof(why)));

@@ -67,8 +67,7 @@ begin(const struct bed *b, enum kvr_way way, uint64_t len)
 	uint64_t step = len + 512 > LEN / PIECES ? LEN / PIECES : len + 512;
 
 	for (uint32_t i = 0; i < PIECES; i++)
-		piece[i] = (struct kvr_piece){
-			.cache = b->far + at + i * step,
+		piece[i] = (struct kvr_piece){ .cache = b->far + at + i * step,
 			.chunk = b->near + at + i * step,
 			.len = KVR_MIN(len, step) };
 	enum kvr_err err = ops->copy(b->copier, way, piece, PIECES, why, sizeof(why));
@@ -129,7 +128,8 @@ START_TEST(a_call_that_fails_costs_one_copy)
 	for (uint32_t i = 0; i < KVR_LEN(of_a_copy); i++) {
 		for (uint32_t way = 0; way < KVR_WAYS; way++) {
 			kvr_cuda_fake_fail(of_a_copy[i].call, 1, cudaErrorMemoryAllocation);
-			ck_assert_int_eq(move(&b, (enum kvr_way)way, of_a_copy[i].len), KVR_E_DEVICE);
+			ck_assert_int_eq(
+			    move(&b, (enum kvr_way)way, of_a_copy[i].len), KVR_E_DEVICE);
 			begins_with(of_a_copy[i].said);
 			ck_assert(!ops->lost(b.copier));
 			ck_assert_int_eq(move(&b, (enum kvr_way)way, of_a_copy[i].len), KVR_OK);
@@ -277,7 +277,8 @@ END_TEST
 
 START_TEST(what_cannot_be_locked_whole_is_not_locked)
 {
-	uint8_t *at = mmap(NULL, 8 * LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *at =
+	    mmap(NULL, 8 * LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	ck_assert(at != MAP_FAILED);
 	machine((struct kvr_cuda_machine){ .locked = 5 * LEN });
@@ -289,7 +290,8 @@ START_TEST(what_cannot_be_locked_whole_is_not_locked)
 	    kvr_device_lock(cuda, at, 4 * LEN, LEN, UINT64_MAX, why, sizeof(why)), KVR_OK);
 	/* Twice the same memory: the driver refuses, and what was there stays. */
 	ck_assert_int_eq(
-	    kvr_device_lock(cuda, at + 3 * LEN, LEN, LEN, UINT64_MAX, why, sizeof(why)), KVR_E_NOMEM);
+	    kvr_device_lock(cuda, at + 3 * LEN, LEN, LEN, UINT64_MAX, why, sizeof(why)),
+	    KVR_E_NOMEM);
 	ck_assert_uint_eq(kvr_cuda_fake_leaks(), 4);
 	kvr_device_unlock(cuda, at, 4 * LEN, LEN);
 	ck_assert_uint_eq(kvr_cuda_fake_leaks(), 0);
@@ -314,7 +316,8 @@ START_TEST(a_reset_under_copies_ends_them_all)
 		struct bed b = bed_open((struct kvr_cuda_machine){ 0 });
 
 		for (uint32_t i = 0; i < KVR_MARKS_MAX; i++)
-			ck_assert_int_eq(begin(&b, (enum kvr_way)(i % KVR_WAYS), UINT64_C(4096) << i % 4),
+			ck_assert_int_eq(
+			    begin(&b, (enum kvr_way)(i % KVR_WAYS), UINT64_C(4096) << i % 4),
 			    KVR_OK);
 		gpu_reset();
 		for (uint32_t i = 0; i < KVR_MARKS_MAX; i++)

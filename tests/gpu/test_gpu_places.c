@@ -108,7 +108,8 @@ END_TEST
 START_TEST(what_was_put_from_the_device_is_got_by_the_host_and_the_reverse)
 {
 	static uint8_t back[KEYS][LEN];
-	void *host[KEYS] = { value[0], value[1], value[2] }, *to[KEYS] = { back[0], back[1], back[2] };
+	void *host[KEYS] = { value[0], value[1], value[2] },
+	     *to[KEYS] = { back[0], back[1], back[2] };
 	void *at[KEYS];
 
 	machine((struct kvr_cuda_machine){ 0 });
@@ -174,12 +175,14 @@ START_TEST(memory_of_two_kinds_is_two_batches)
 	void *mixed[KEYS] = { value[0], far, value[2] };
 
 	ERR(run(k, KVR_PUT, mixed, NULL, NULL), KVR_E_INVALID);
-	bed_log_has(&log, "key 1 lies in the device's memory and those before it in the host's memory");
+	bed_log_has(
+	    &log, "key 1 lies in the device's memory and those before it in the host's memory");
 	ck_assert_int_eq(cudaSetDevice(1), cudaSuccess);
 	uint8_t *other = gpu_alloc(LEN);
 
 	ck_assert_int_eq(cudaSetDevice(0), cudaSuccess);
-	void *elsewhere[KEYS] = { other, other, other }, *host[KEYS] = { value[0], value[1], value[2] };
+	void *elsewhere[KEYS] = { other, other, other },
+	     *host[KEYS] = { value[0], value[1], value[2] };
 
 	ERR(run(k, KVR_GET, elsewhere, NULL, NULL), KVR_E_INVALID);
 	bed_log_has(&log, "key 0 lies in another device than number 0");

@@ -9,7 +9,8 @@
  * write is poison before it is data, and the pieces of a batch come in an order that nobody knows.
  * Host memory that is not page-locked makes a copy synchronous, and kernels die of it. What a
  * program must not do ends the test with a line: handles that are none, memory that is given back
- * while a stream works on it, too many marks, an event of nobody.
+ * while a stream works on it, too many marks, an event of nobody, waiting for one that was never
+ * recorded.
  */
 #ifndef KVR_CUDA_FAKE_H
 #define KVR_CUDA_FAKE_H

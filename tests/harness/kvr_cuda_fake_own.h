@@ -60,6 +60,7 @@ struct CUstream_st {
 
 struct CUevent_st {
 	struct CUevent_st *next;
+	int      device;
 	bool     gone, reset;
 	uint64_t wanted, reached; /* turns: recorded so far, and reached */
 };

@@ -331,6 +331,7 @@ cudaEventCreateWithFlags(cudaEvent_t *ret, unsigned int flags)
 		if (e == NULL)
 			FAKE_DIES("no memory");
 		e->next = fake.events;
+		e->device = fake_current();
 		fake.events = e;
 		*ret = e;
 	}
@@ -355,12 +356,15 @@ cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 
 	if (err == cudaSuccess)
 		err = of != cudaSuccess ? of : at;
+	if (err == cudaSuccess && event->device != stream->device)
+		err = cudaErrorInvalidResourceHandle;
 	if (err == cudaSuccess)
 		fake_give(stream,
 		    &(struct fake_work){ .kind = FAKE_RECORD, .event = event, .turn = ++event->wanted });
 	return fake_out(err);
 }
 
+/* The manual allows to wait for an event that was never recorded; whoever does waits for nothing. */
 cudaError_t
 cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int flags)
 {
@@ -369,6 +373,8 @@ cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int flags)
 
 	if (err == cudaSuccess)
 		err = flags != 0 ? cudaErrorInvalidValue : of != cudaSuccess ? of : at;
+	if (err == cudaSuccess && event->wanted == 0)
+		FAKE_DIES("a stream waits for an event that was never recorded");
 	if (err == cudaSuccess)
 		fake_give(stream,
 		    &(struct fake_work){ .kind = FAKE_AWAIT, .event = event, .turn = event->wanted });

@@ -102,7 +102,8 @@ uint32_t
 kvr_sim_ask(struct kvr_sim *sim, const struct kvr_sim_ask *ask)
 {
 	struct sim_api *api = sim->api;
-	uint32_t slot = find_op(api), first = find_keys(api, ask->n);
+	uint32_t rows = ask->flags & KVR_OPF_RECORD ? 2 * ask->n : ask->n;
+	uint32_t slot = find_op(api), first = find_keys(api, rows);
 	struct kvr_msg msg = { .type = KVR_MSG_SUBMIT, .from = KVR_ID_API };
 
 	KVR_CHECK(ask->n > 0 && ask->kind < KVR_OP_N && ask->deadline_ns != 0);
@@ -126,6 +127,8 @@ kvr_sim_ask(struct kvr_sim *sim, const struct kvr_sim_ask *ask)
 		.asked_ns = sim->now_ns,
 		.rows = a->rows };
 	write_keys(sim, ask, first, number);
+	for (uint32_t i = ask->n; i < rows; i++)
+		api->keys[first + i] = (struct sim_key){ .name = UINT64_MAX };
 	msg.op = a->answer.op;
 	msg.deadline_ns = ask->deadline_ns;
 	msg.rows = first;
@@ -205,11 +208,49 @@ check_outcome(struct kvr_sim *sim, const struct sim_asked *a)
 		kvr_sim_broken(sim, "COMPLETE counts another number of good keys than its rows");
 }
 
+/* Ahead of the copies: once, first, and of rows of its own. */
+static void
+told_ahead(struct kvr_sim *sim, struct sim_asked *a, const struct kvr_msg *msg)
+{
+	const struct kvr_sim_answer *answer = &a->answer;
+	const struct kvr_row *rows = &sim->rows[msg->rows];
+	uint32_t n_ok = 0;
+
+	if ((answer->flags & KVR_OPF_RECORD) == 0 || msg->rows != answer->first + answer->n ||
+	    a->ahead || answer->n_complete > 0 || (msg->COMPLETE.flags & KVR_DONEB_QUIET) != 0)
+		kvr_sim_broken(sim, "something is told ahead that may not be");
+	for (uint32_t i = 0; i < answer->n; i++) {
+		if (rows[i].err == KVR_PENDING)
+			kvr_sim_broken(sim, "a key is told ahead without an outcome");
+		n_ok += rows[i].err == KVR_OK;
+	}
+	if (n_ok != msg->COMPLETE.n_ok)
+		kvr_sim_broken(sim, "what is told ahead counts another number of good keys than its rows");
+	a->ahead = true;
+}
+
+/* Whoever was told that a key is a miss has taken it for one. */
+static void
+check_ahead(struct kvr_sim *sim, const struct sim_asked *a)
+{
+	const struct kvr_row *told = &sim->rows[a->answer.first + a->answer.n];
+
+	for (uint32_t i = 0; a->ahead && i < a->answer.n; i++) {
+		if (a->rows[i].err == KVR_OK && told[i].err != KVR_OK)
+			kvr_sim_broken(sim, "a key is good that was told ahead to be none");
+	}
+}
+
 static void
 complete(struct kvr_sim *sim, const struct kvr_msg *msg)
 {
 	struct sim_asked *a = live(sim, msg, "COMPLETE of an operation that is not open");
 	struct kvr_sim_answer *answer = &a->answer;
+
+	if (msg->rows != answer->first) {
+		told_ahead(sim, a, msg);
+		return;
+	}
 	uint32_t may = answer->flags & KVR_OPF_EARLY ? 2 : 1;
 
 	if (answer->n_complete == may || answer->done_bits & KVR_DONEB_QUIET)
@@ -228,6 +269,7 @@ complete(struct kvr_sim *sim, const struct kvr_msg *msg)
 	answer->bytes = msg->COMPLETE.bytes;
 	memcpy(a->rows, &sim->rows[answer->first], answer->n * sizeof(a->rows[0]));
 	check_outcome(sim, a);
+	check_ahead(sim, a);
 	if (answer->n_complete == may && (answer->done_bits & KVR_DONEB_QUIET) == 0)
 		kvr_sim_broken(sim, "the last COMPLETE and the memory is not quiet");
 	for (uint32_t i = 0; i < answer->n && answer->done_bits & KVR_DONEB_QUIET; i++)
@@ -245,7 +287,8 @@ release(struct kvr_sim *sim, const struct kvr_msg *msg)
 	if (msg->RELEASE.first != answer->first || msg->RELEASE.n != answer->n)
 		kvr_sim_broken(sim, "RELEASE of other slots than were taken");
 	answer->released_ns = sim->now_ns;
-	memset(&sim->api->keys[answer->first], 0, answer->n * sizeof(sim->api->keys[0]));
+	memset(&sim->api->keys[answer->first], 0,
+	    (answer->flags & KVR_OPF_RECORD ? 2 : 1) * answer->n * sizeof(sim->api->keys[0]));
 	sim->api->op[msg->op & 0xffffffffU].number = 0;
 	sim->api->n_open--;
 }
@@ -271,6 +314,13 @@ kvr_sim_api_take(struct kvr_sim *sim, const struct kvr_msg *msg)
 	uint64_t span_ns = api->hands.max_ns - api->hands.min_ns;
 	uint64_t takes_ns = api->hands.min_ns + kvr_sim_rand(sim, span_ns + 1);
 	uint64_t *busy_ns = &api->busy_ns[msg->to];
+
+	if (msg->type == KVR_MSG_COPY && msg->COPY.tells != 0) {
+		struct sim_event begun = ev;
+
+		begun.msg.type = KVR_MSG_BEGUN;
+		kvr_sim_at(sim, KVR_MAX(*busy_ns, sim->now_ns), &begun);
+	}
 
 	*busy_ns = KVR_MAX(*busy_ns, sim->now_ns) + takes_ns;
 	kvr_sim_at(sim, *busy_ns, &ev);

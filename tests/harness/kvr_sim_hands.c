@@ -125,6 +125,22 @@ breaks(struct kvr_sim *sim, const struct kvr_msg *msg, struct kvr_msg *answer)
 	return true;
 }
 
+/* The rows are by then as they will be. A device that is lost has said nothing but that. */
+static void
+begin(struct kvr_sim *sim, const struct kvr_msg *msg, struct kvr_msg *answer)
+{
+	if (msg->COPY.device != 0 && sim->api->hands.lost)
+		return;
+	for (uint32_t i = 0; i < msg->n_rows; i++) {
+		struct kvr_row *row = &sim->rows[msg->rows + i];
+
+		if (row->err == KVR_OK && row->len > sim->api->keys[row->key].room)
+			row->err = KVR_E_LENGTH;
+	}
+	answer->type = KVR_MSG_BEGUN;
+	kvr_sim_reply(sim, msg->to, msg->from, answer);
+}
+
 void
 kvr_sim_api_serve(struct kvr_sim *sim, const struct kvr_msg *msg)
 {
@@ -137,6 +153,10 @@ kvr_sim_api_serve(struct kvr_sim *sim, const struct kvr_msg *msg)
 
 	if (kvr_sim_holder_of(sim, msg->part) != msg->to)
 		kvr_sim_broken(sim, "a serde or copy worker has a part that it does not hold");
+	if (msg->type == KVR_MSG_BEGUN) {
+		begin(sim, msg, &answer);
+		return;
+	}
 	bool broken = breaks(sim, msg, &answer);
 
 	for (uint32_t i = 0; i < msg->n_rows && !broken; i++) {

@@ -15,6 +15,7 @@ struct sim_key {
 struct sim_asked {
 	struct kvr_sim_answer answer;
 	struct kvr_row       *rows;
+	bool                  ahead; /* told once, ahead of its copies */
 };
 
 struct sim_op {
