@@ -54,6 +54,10 @@ if(kvr_cli)
   install(TARGETS kvrelay COMPONENT command)
 endif()
 
+# What an adapter of EIC's SDK is built against. It has nothing of the library in it.
+install(FILES ${PROJECT_SOURCE_DIR}/connectors/kvr_eic_sdk.h
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
+
 set(kvr_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kvrelay)
 install(TARGETS kvrelay_shared EXPORT kvrelay-shared FILE_SET HEADERS)
 install(TARGETS kvrelay_static EXPORT kvrelay-static FILE_SET HEADERS)

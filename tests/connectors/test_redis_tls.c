@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rediss:// against a real server: what goes through, whom it believes, and what it says if not. */
 #include "kvr_finding.h"
+#include "kvr_redis_raw.h"
 #include "kvr_tls_bed.h"
+
+#include <unistd.h>
 
 static const uint32_t formats[] = { KVR_FORMAT_LMCACHE, KVR_FORMAT_BARE, KVR_FORMAT_SEALED };
 
@@ -38,6 +41,30 @@ START_TEST(password_and_database_go_through_it)
 	bed_down(&b);
 	snprintf(url, sizeof(url), "REDISS://:no@localhost:%u", server->port);
 	tls_refused(&opts, KVR_E_AUTH, "WRONGPASS");
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+/* Signing in is a part of its greeting there. */
+START_TEST(resp3_goes_through_it)
+{
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", "pw", NULL);
+	struct kvr_raw *raw = kvr_raw_open(server->redis->port, "pw");
+	char url[96];
+	snprintf(url, sizeof(url), "rediss://:pw@127.0.0.1:%u/3?protocol=3", server->port);
+	for (size_t f = 0; f < KVR_LEN(formats); f++) {
+		struct kvr_store_opts opts = tls_opts(server, formats[f]);
+		struct bed b;
+		opts.url = url;
+		bed_up(&b, &opts);
+		struct kvr_raw_reply r = kvr_raw(raw, "CLIENT LIST");
+		ck_assert_ptr_nonnull(strstr((const char *)r.bytes, "resp=3"));
+		tls_round_trip(&b, 40, 16385);
+		tls_round_trip(&b, 3, KVR_MIB(4) + 5000); /* in pieces, where it is sealed */
+		bed_ok(&b, KVR_VERB_PING, NULL, 0);
+		bed_down(&b);
+	}
+	kvr_raw_close(raw);
 	kvr_tls_server_stop(server);
 }
 END_TEST
@@ -117,6 +144,54 @@ START_TEST(sentinels_are_asked_over_tls)
 	tls_refused(&opts, KVR_E_AUTH, "sentinel 127.0.0.1:");
 	kvr_redis_server_stop(sentinel);
 	kvr_tls_server_stop(server);
+}
+END_TEST
+
+/* All of them speak TLS to each other, too; which of them was asked is told by its plain port. */
+START_TEST(replicas_behind_sentinels_are_read_over_tls)
+{
+	struct kvr_tls_server *master = kvr_tls_server_start(ca, "server", "no", "pw", NULL);
+	char of[8], conf[200], port[8], url[128];
+	snprintf(of, sizeof(of), "%u", master->port);
+	const char *const follow[] = { "--replicaof", "127.0.0.1", of, "--masterauth", "pw",
+		"--tls-replication", "yes", "--repl-diskless-sync-delay", "0", NULL };
+	struct kvr_tls_server *replica = kvr_tls_server_start(ca, "server", "no", "pw", follow);
+	const char *const args[] = { "--tls-port", port, "--tls-cert-file", master->cert,
+		"--tls-key-file", master->key, "--tls-ca-cert-file", master->ca,
+		"--tls-auth-clients", "no", "--tls-replication", "yes", NULL };
+	snprintf(conf, sizeof(conf), "sentinel monitor m 127.0.0.1 %u 1\nsentinel auth-pass m pw\n",
+	    master->port);
+	snprintf(port, sizeof(port), "%u", kvr_redis_free_port());
+	struct kvr_raw *raw = kvr_raw_open(replica->redis->port, "pw");
+	uint64_t until_ns = bed_in(BED_LONG);
+	/* A sentinel that finds it from the start need not look for it again in ten seconds. */
+	while (strstr((const char *)kvr_raw(raw, "INFO replication").bytes, "master_link_status:up") == NULL) {
+		ck_assert_uint_lt(kvr_now_ns(), until_ns);
+		usleep(10000);
+	}
+	struct kvr_redis_server *sentinel = kvr_redis_sentinel_start(conf, args);
+	struct load l = load_new(20, 3000);
+	struct bed b;
+	struct kvr_store_opts opts = tls_opts(master, KVR_FORMAT_SEALED);
+	snprintf(url, sizeof(url), "rediss-sentinel://:pw@127.0.0.1:%s?service=m", port);
+	opts.url = url;
+	opts.replicas = true;
+	bed_up(&b, &opts);
+	bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
+	until_ns = bed_in(BED_LONG);
+	for (;;) {
+		load_get(&b, &l);
+		if (strstr((const char *)kvr_raw(raw, "INFO commandstats").bytes, "cmdstat_get") != NULL)
+			break;
+		ck_assert_uint_lt(kvr_now_ns(), until_ns);
+		usleep(10000);
+	}
+	bed_down(&b);
+	load_free(&l);
+	kvr_raw_close(raw);
+	kvr_redis_server_stop(sentinel);
+	kvr_tls_server_stop(replica);
+	kvr_tls_server_stop(master);
 }
 END_TEST
 
@@ -339,8 +414,9 @@ START_TEST(a_key_with_a_passphrase_is_refused_and_nobody_is_asked)
 END_TEST
 
 KVR_CHECK_MAIN("connectors.redis_tls", values_of_all_sizes_come_back_in_every_format,
-    password_and_database_go_through_it, an_examination_tells_when_the_certificate_ends,
-    valkeys_is_valkey_over_tls, sentinels_are_asked_over_tls, only_a_server_of_a_known_ca_is_believed,
+    password_and_database_go_through_it, resp3_goes_through_it, an_examination_tells_when_the_certificate_ends,
+    valkeys_is_valkey_over_tls, sentinels_are_asked_over_tls,
+    replicas_behind_sentinels_are_read_over_tls, only_a_server_of_a_known_ca_is_believed,
     a_directory_of_cas_and_a_bundle_will_do, an_expired_certificate_is_named_with_its_date,
     the_certificate_must_name_the_host, an_address_is_not_a_name,
     a_server_may_demand_a_certificate, and_so_it_may_with_tls_1_2, older_than_1_2_is_not_spoken,

@@ -130,10 +130,43 @@ class Install(unittest.TestCase):
         if command.exists():
             self.assertNotIn("libkvrelay.so.0", needed(command))
 
+    def eic_works(self, adapter):
+        """With the stand-in for the vendor's module: a value is taken. It forgets it with the process."""
+        dynamic = run("readelf", "-d", adapter)
+        self.assertNotIn("RUNPATH", dynamic)
+        for lib in needed(adapter):
+            self.assertNotIn("kvrelay", lib)
+        module = Path(ARGS.source) / "tests" / "harness" / "eic_module"
+        run(self.prefix / "bin" / "kvrelay", "put", "--url", "eic://h:1", "key", Path(ARGS.source) / "LICENSE",
+            "--raw", "--set", f"tiers.remote.eic.library={adapter}",
+            env={"PYTHONPATH": str(module), "PYTHONDONTWRITEBYTECODE": "1"})
+
+    def test_an_adapter_of_eic_needs_no_more_than_the_installed_header(self):
+        if ARGS.eic != "yes":
+            self.skipTest("no headers of Python")
+        source, adapter = self.dir / "eic_python.c", self.dir / "libkvr_eic_apart.so"
+        shutil.copy(Path(ARGS.source) / "connectors" / "adapter" / source.name, source)
+        python = run("pkg-config", "--cflags", "--libs", "python3-embed").split()
+        run(ARGS.cc, "-std=gnu11", "-fPIC", "-shared", source, f"-I{self.prefix / 'include'}", *python, "-ldl",
+            "-lpthread", "-o", adapter)
+        self.eic_works(adapter)
+
+    def test_the_adapter_of_eic_is_installed_where_it_is_asked_for(self):
+        self.assertFalse(list(self.prefix.rglob("libkvr_eic*")))
+        if ARGS.eic != "yes":
+            self.skipTest("no headers of Python")
+        build, prefix = self.dir / "eic", self.dir / "eic-prefix"
+        run(ARGS.cmake, "-G", "Ninja", "-S", ARGS.source, "-B", build, f"-DCMAKE_C_COMPILER={ARGS.cc}",
+            "-DKVR_EIC_ADAPTER=ON")
+        run(ARGS.cmake, "--build", build, "--target", "kvr_eic")
+        run(ARGS.cmake, "--install", build, "--component", "eic", "--prefix", prefix)
+        self.assertEqual([p.name for p in prefix.rglob("*") if p.is_file()], ["libkvr_eic.so"])
+        self.eic_works(next(prefix.rglob("libkvr_eic.so")))
+
 
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("cmake", "cc", "source", "build", "libdir", "version", "command"):
+    for name in ("cmake", "cc", "source", "build", "libdir", "version", "command", "eic"):
         parser.add_argument(f"--{name}", required=True)
     _, rest = parser.parse_known_args(namespace=ARGS)
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
