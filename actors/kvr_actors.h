@@ -68,7 +68,7 @@ struct kvr_router_tier {
 	uint8_t  give_up;       /* KVR_CAP(GIVE_UP): caller memory may be handed to it */
 	uint32_t bulk_lanes;
 	uint32_t max_value;     /* longest stored payload; 0: no limit of its own */
-	uint64_t spare;
+	uint64_t long_bytes;    /* KVR_CAP(WINDOW): of a part without staging; 0: KVR_PART_BYTES */
 };
 
 struct kvr_router_config {

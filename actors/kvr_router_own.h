@@ -134,6 +134,7 @@ struct router {
 	uint32_t magic;
 	uint32_t n_ops, n_parts, n_small_writes; /* in use */
 	uint32_t free_small, free_wide;          /* slot + 1 */
+	uint32_t n_long, spare32;                /* wide parts that move payload */
 	uint32_t stopping, stopped;
 	uint32_t going_on;    /* a CONTINUE is on its way */
 	uint32_t stop_cursor; /* next operation to be ended by an abort */
@@ -143,7 +144,7 @@ struct router {
 	uint32_t list_head[LISTS], list_tail[LISTS]; /* operations that can make parts: slot + 1 */
 	struct tier_view tier[KVR_TIERS_MAX];
 	struct kvr_router_config config;
-	uint64_t spare64[4];
+	uint64_t spare64[3];
 
 	uint32_t slot_free[KVR_STAGING_MAX]; /* stack of page numbers + 1 */
 	uint8_t  heat[HEAT];                 /* hits of keys, for promotion on the n-th */

@@ -322,7 +322,8 @@ static const struct kvr_cell table[N_STATES][KVR_MSG_N] = {
 static void
 check_parts(const struct router *me)
 {
-	uint32_t of_op[KVR_OPS_MAX] = { 0 }, begun[KVR_OPS_MAX] = { 0 }, held = 0, n = 0, writes = 0;
+	uint32_t of_op[KVR_OPS_MAX] = { 0 }, begun[KVR_OPS_MAX] = { 0 }, held = 0, n = 0, writes = 0,
+	         longs = 0;
 
 	for (uint32_t i = 0; i < KVR_PARTS_MAX; i++) {
 		const struct part *p = &me->part[i];
@@ -333,10 +334,11 @@ check_parts(const struct router *me)
 		of_op[p->op]++;
 		begun[p->op] += p->begun;
 		writes += p->verb == KVR_VERB_PUT || p->verb == KVR_VERB_N;
+		longs += i >= KVR_PARTS_SMALL && (p->verb == KVR_VERB_PUT || p->verb == KVR_VERB_GET);
 		for (uint32_t k = 0; i < KVR_PARTS_SMALL && k < KVR_PART_KEYS; k++)
 			held += me->part_buf[i][k] != 0;
 	}
-	KVR_CHECK(n == me->n_parts && writes == me->n_small_writes);
+	KVR_CHECK(n == me->n_parts && writes == me->n_small_writes && longs == me->n_long);
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++)
 		KVR_CHECK(of_op[i] == me->op[i].parts && begun[i] == me->op[i].begun);
 	KVR_CHECK(held + me->n_slots_back + me->n_slots_free == me->n_slots);

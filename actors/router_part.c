@@ -7,8 +7,17 @@
  */
 #include "kvr_router_own.h"
 
-/* Puts and background writes leave a quarter of the parts to lookups and gets. */
-enum { PARTS_FOR_WRITES = KVR_PARTS_SMALL * 3 / 4, ENCODE_KEYS = 4 };
+/*
+ * Puts and background writes leave a quarter of the parts to lookups and gets, and payload leaves
+ * half of the wide ones to lookups of many keys.
+ */
+enum {
+	PARTS_FOR_WRITES = KVR_PARTS_SMALL * 3 / 4,
+	PARTS_LONG = KVR_PARTS_WIDE / 2,
+	LONG_KEYS = 256, /* 16 MiB of the smallest chunks that are usual */
+	ENCODE_KEYS = 4
+};
+_Static_assert(PARTS_LONG *LONG_KEYS <= KVR_TOUCH_MAX / 2, "one step may make all of them");
 
 /* What a part would be: decided before anything is taken. */
 struct plan {
@@ -104,11 +113,38 @@ is_paged(const struct op *op)
 	return (op->flags & KVR_OPF_PAGED) != 0;
 }
 
+/*
+ * How much a lane gets at a time: small enough that every lane gets two, big enough that a part is
+ * worth its messages.
+ *
+ * A store with a window of requests stands idle from the end of a part until the next one has gone
+ * through two threads and a round trip: 60 to 100 us and more, for which 16 keys of 64 KiB are too
+ * little work. So it gets its lane's share at once, whatever the number of keys.
+ */
+static void
+plan_size(const struct step *s, const struct op *op, const struct kvr_router_tier *t, struct plan *p)
+{
+	bool windows = p->moves && !p->staged && t->long_bytes != 0;
+	uint64_t shares = KVR_MAX(t->bulk_lanes, 1U) * (windows ? 1U : 2U), all = 0;
+	uint32_t seen = KVR_MIN(op->n, 64U);
+
+	p->wide = op->n - op->cursor > KVR_PART_KEYS && s->me->free_wide != 0 &&
+	    (!p->moves || (windows && s->me->n_long < PARTS_LONG));
+	p->keys_max = p->serde != 0 ? ENCODE_KEYS : KVR_PART_KEYS;
+	if (p->wide)
+		p->keys_max = p->moves ? LONG_KEYS : KVR_WIDE_KEYS;
+	for (uint32_t i = 0; p->moves && i < seen; i++)
+		all += s->me->key[op->first + i].len;
+	if (op->n > seen)
+		all = all / seen * op->n;
+	p->bytes_max = KVR_MIN(all / shares, windows ? t->long_bytes : KVR_PART_BYTES);
+	p->bytes_max = KVR_MAX(p->bytes_max, KVR_MIB(1));
+}
+
 static void
 plan_part(const struct step *s, const struct op *op, struct plan *p)
 {
 	const struct kvr_router_tier *t = &s->me->config.tier[op->phase == PHASE_SAVE ? 0 : op->tier];
-	uint32_t lanes = KVR_MAX(t->bulk_lanes, 1U);
 
 	p->n = 0;
 	p->bytes = 0;
@@ -117,8 +153,6 @@ plan_part(const struct step *s, const struct op *op, struct plan *p)
 	p->moves = p->verb == KVR_VERB_GET || p->verb == KVR_VERB_PUT || op->phase == PHASE_SAVE;
 	p->cls = class_of(op, p->verb);
 	p->until_ns = op->phase == PHASE_SAVE ? op->deadline_ns : until_of(s, op);
-	p->wide = !p->moves && op->n - op->cursor > KVR_PART_KEYS && s->me->free_wide != 0;
-	p->keys_max = p->wide ? KVR_WIDE_KEYS : KVR_PART_KEYS;
 	p->serde = p->moves && op->phase != PHASE_SAVE ? t->serde : 0;
 	/* A store that cannot be given up in the middle of a wait never sees the caller's memory. */
 	p->staged = p->moves && (p->serde != 0 || op->phase == PHASE_SAVE || (!t->give_up && op->phase != PHASE_BACK) ||
@@ -128,16 +162,7 @@ plan_part(const struct step *s, const struct op *op, struct plan *p)
 	/* What has no span on both sides of the serde: it lies in one slot before and in another after. */
 	p->twice = p->serde != 0 && ((op->kind == KVR_OP_PREFETCH && op->phase == PHASE_READ) ||
 	    (is_paged(op) && op->phase != PHASE_BACK));
-	if (p->serde != 0)
-		p->keys_max = ENCODE_KEYS;
-	/* Small enough that every lane gets two, big enough that a part is worth its messages. */
-	uint64_t all = 0;
-
-	for (uint32_t i = 0; p->moves && i < op->n && i < 64; i++)
-		all += s->me->key[op->first + i].len;
-	if (op->n > 64)
-		all = KVR_PART_BYTES * 2U * (uint64_t)lanes;
-	p->bytes_max = KVR_MAX(KVR_MIN(all / (2U * lanes), (uint64_t)KVR_PART_BYTES), KVR_MIB(1));
+	plan_size(s, op, t, p);
 }
 
 /* How long the slot has to be: an encoded value may take all of it. */
@@ -287,6 +312,8 @@ take_part(struct step *s, const struct plan *p)
 	me->n_parts++;
 	if (write)
 		me->n_small_writes++;
+	if (p->wide && p->moves)
+		me->n_long++;
 	*part = (struct part){ .gen = gen == 0 ? 1 : gen, .verb = p->verb, .cls = p->cls };
 	return slot;
 }
@@ -298,6 +325,7 @@ kvr_router_retire(struct step *s, uint32_t slot)
 	struct router *me = s->me;
 	struct part *part = &me->part[slot];
 	bool wide = slot >= KVR_PARTS_SMALL;
+	bool moves = part->verb == KVR_VERB_PUT || part->verb == KVR_VERB_GET;
 	uint32_t *head = wide ? &me->free_wide : &me->free_small;
 
 	kvr_touch(s->out, me, offsetof(struct router, tier));
@@ -305,6 +333,8 @@ kvr_router_retire(struct step *s, uint32_t slot)
 	KVR_CHECK(part->stage != STAGE_FREE);
 	if (part->verb == KVR_VERB_PUT || part->verb == KVR_VERB_N)
 		me->n_small_writes--;
+	if (wide && moves)
+		me->n_long--;
 	if (!wide) {
 		uint32_t *buf = me->part_buf[slot];
 
@@ -338,7 +368,7 @@ write_rows(struct step *s, const struct op *op, const struct plan *p, uint32_t s
 		r->where = KVR_NOWHERE;
 		if (k->flags & KEY_AT_MOST)
 			r->flags |= KVR_ROW_AT_MOST;
-		if (p->wide || !p->moves)
+		if (!p->moves)
 			continue;
 		if (p->verb == KVR_VERB_PUT)
 			key_of(s, p->key[i])->sent |= (uint8_t)(1U << op->tier);

@@ -70,14 +70,22 @@ start_link(struct starter *s, uint32_t tier, uint32_t lane)
 	return start(s, KVR_ID_LINK_OF(tier, lane), &c, sizeof(c), KVR_CONFIG_ROWS(c));
 }
 
+static uint64_t
+long_bytes_of(const struct system_tier *t)
+{
+	return kvr_store_caps(t->ops, t->store) & KVR_CAP(WINDOW) ? KVR_LONG_BYTES : 0;
+}
+
 static enum kvr_err
 start_tier(struct starter *s, uint32_t tier)
 {
 	const struct kvr_config *all = s->sys->opt.config;
 	const struct system_tier *t = &s->sys->tier[tier];
+	/* A long part waits in its class, where a better one may pass it, and not behind another. */
+	uint64_t lane_bytes = KVR_MAX((uint64_t)KVR_LANE_PLACES * KVR_PART_BYTES, long_bytes_of(t));
 	struct kvr_tier_config c = { .version = 1, .size = sizeof(c), .tier = tier,
 		.n_links = t->n_lanes, .n_control = t->n_control, .places = KVR_LANE_PLACES,
-		.budget_bytes = (uint64_t)t->n_lanes * KVR_LANE_PLACES * KVR_PART_BYTES,
+		.budget_bytes = t->n_lanes * lane_bytes,
 		.faults = t->config->breaker.faults, .backoff_min_ns = t->config->breaker.backoff_min_ns,
 		.backoff_max_ns = t->config->breaker.backoff_max_ns,
 		.connect_ns = all->timeouts.connect_ns };
@@ -126,6 +134,7 @@ router_tier(const struct kvr_system *sys, uint32_t number, struct kvr_router_tie
 	ret->promote_after = (uint8_t)KVR_MIN(c->promote.after, 255U);
 	ret->give_up = kvr_store_caps(t->ops, t->store) & KVR_CAP(GIVE_UP) ? 1 : 0;
 	ret->bulk_lanes = c->lanes.bulk;
+	ret->long_bytes = long_bytes_of(t);
 }
 
 static enum kvr_err

@@ -240,7 +240,8 @@ static const char *const schemes[] = { NULL };
 const struct kvr_connector_ops kvr_fault_ops = {
 	.name = "rehearsal",
 	.schemes = schemes,
-	.caps = KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP) | KVR_CAP(CAPACITY) | KVR_CAP(TTL),
+	.caps = KVR_CAP(PIPELINE) | KVR_CAP(WINDOW) | KVR_CAP(GIVE_UP) | KVR_CAP(CAPACITY) |
+	    KVR_CAP(TTL),
 	.formats = KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_BARE) |
 	           KVR_FORMAT_BIT(KVR_FORMAT_SEALED),
 	.format_tier = KVR_FORMAT_SEALED,

@@ -57,7 +57,8 @@ struct kvr_store {
 	uint32_t lm_head_len; /* LMCACHE: bytes of a header */
 	_Atomic uint32_t turn; /* so that lanes take one replica after the other */
 	uint32_t prefix_len;
-	uint64_t ttl_ms, connect_ns, window_bytes;
+	uint64_t ttl_ms, connect_ns;
+	uint64_t window_bytes; /* payload in flight on a connection; 0: by step and round trip */
 	const struct kvr_redis_kind *kind;
 	struct kvr_tls *tls; /* NULL: plain */
 	struct kvr_redis_sentinels *sentinels; /* they know host and port; NULL: we do */
@@ -103,6 +104,7 @@ struct kvr_connector {
 	struct kvr_frame frame;
 	uint64_t frame_total;
 	struct kvr_redis_note *note; /* KVR_REDIS_GROUP; of the batch's items in their order */
+	uint64_t trip_ns; /* shortest time from a request to its reply, of this connection; 0: none yet */
 	char why[256];
 	const struct kvr_url_host *peer; /* a node of a cluster: what it was dialed as */
 	uint8_t redirect, redirect_to; /* of the last reply: see kvr_redis_odd_reply */
@@ -123,11 +125,16 @@ struct kvr_redis_step {
 	uint64_t (*weight)(const struct kvr_item *, uint32_t part);
 	uint32_t in_flight_max;
 	uint32_t fill_max; /* see kvr_stream_begin */
+	/* With weight: payload in flight where the server is near, and how much is sent at a time. */
+	uint64_t window_bytes, refill_bytes;
 };
 
 /* Runs one step over n <= KVR_REDIS_GROUP items; note[i] belongs to item[i]. */
 enum kvr_err kvr_redis_step(
     struct kvr_connector *, const struct kvr_redis_step *, struct kvr_item *, uint32_t n);
+
+/* The answer to what was asked then is here: how long a round trip takes. */
+void kvr_redis_trip(struct kvr_connector *, uint64_t asked_ns);
 
 /* The names under which a chunk lies. VALUE: what holds the payload; MARK: what says it exists. */
 enum kvr_redis_name { KVR_REDIS_VALUE, KVR_REDIS_MARK };

@@ -237,7 +237,7 @@ static const char *const resp_schemes[] = { "resp", NULL };
 
 #define BARE KVR_FORMAT_BIT(KVR_FORMAT_BARE)
 #define ALL  (BARE | KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_SEALED))
-#define CAPS (KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP) | KVR_CAP(ANY_THREAD))
+#define CAPS (KVR_CAP(PIPELINE) | KVR_CAP(WINDOW) | KVR_CAP(GIVE_UP) | KVR_CAP(ANY_THREAD))
 #define SHARED                                                                                     \
 	.close = kvr_redis_close, .dial = dial, .hang_up = kvr_redis_connector_free, .run = run,   \
 	.why = why_of, .store_caps = store_caps, .examine = kvr_redis_examine

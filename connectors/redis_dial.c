@@ -70,10 +70,13 @@ sign_in(struct kvr_connector *c)
 	}
 	/*
 	 * Says now what the first batch would say otherwise: that a password is missing, that the
-	 * server is still loading or has no place for us.
+	 * server is still loading or has no place for us. And how far away it is.
 	 */
+	uint64_t asked_ns = kvr_now_ns();
 	if (err == KVR_OK)
 		err = kvr_redis_demand(&c->s, 1, (const char *const[]){ "PING" }, KVR_E_REFUSED);
+	if (err == KVR_OK)
+		kvr_redis_trip(c, asked_ns);
 	return err;
 }
 

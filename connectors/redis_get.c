@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GET_IN_FLIGHT = 8 };         /* of small values; what is larger is bounded by the window */
+enum { GET_IN_FLIGHT = 64 };        /* of small values; what is larger is bounded by the window */
 enum { NOTHING, HAS_HEAD, ORPHAN }; /* note.go */
 
 /* What a sealed value with room payload bytes has at most: no other key text fits this key. */
@@ -308,17 +308,24 @@ reply_orphan(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_no
 	return r->kind == KVR_RESP_INTEGER ? KVR_OK : kvr_redis_odd_reply(c, "DEL", r, &ignored);
 }
 
+/*
+ * What a server near by needs so that it never waits for us. More makes it build replies in fresh
+ * memory: with 8 MiB in flight values of 1 MiB came at 0.6 of the speed, and cost it half again as
+ * much CPU. And one request for each 128 KiB that have come, as long as none waits for another.
+ */
+#define GET_WINDOW KVR_MIB(1), KVR_KIB(128)
+
 static const struct kvr_redis_step value_step = { plan_value, send_value, reply_value, weight_value,
-	GET_IN_FLIGHT, KVR_STREAM_AHEAD };
+	GET_IN_FLIGHT, KVR_STREAM_AHEAD, GET_WINDOW };
 /* The header comes along with the line before it. */
 static const struct kvr_redis_step sealed_step = { plan_sealed, send_sealed, reply_sealed,
-	weight_sealed, GET_IN_FLIGHT, KVR_STREAM_AHEAD + KVR_SEAL_HEAD };
+	weight_sealed, GET_IN_FLIGHT, KVR_STREAM_AHEAD + KVR_SEAL_HEAD, GET_WINDOW };
 static const struct kvr_redis_step head_step = { plan_head, send_head, reply_head, NULL,
-	KVR_STREAM_IN / (KVR_REDIS_LM_HEAD_MAX + 32), KVR_STREAM_IN };
+	KVR_STREAM_IN / (KVR_REDIS_LM_HEAD_MAX + 32), KVR_STREAM_IN, 0, 0 };
 static const struct kvr_redis_step payload_step = { plan_payload, send_value, reply_payload,
-	weight_value, GET_IN_FLIGHT, KVR_STREAM_AHEAD };
+	weight_value, GET_IN_FLIGHT, KVR_STREAM_AHEAD, GET_WINDOW };
 static const struct kvr_redis_step orphan_step = { plan_orphan, send_orphan, reply_orphan, NULL,
-	KVR_REDIS_GROUP, KVR_STREAM_IN };
+	KVR_REDIS_GROUP, KVR_STREAM_IN, 0, 0 };
 
 const struct kvr_redis_plan *
 kvr_redis_get(const struct kvr_store *store)

@@ -10,12 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/*
- * Two values of 4 MiB, or as many small ones as the step allows: more in flight makes the server
- * build every reply in fresh memory, fewer leave it waiting for us.
- */
-#define WINDOW_BYTES KVR_MIB(8)
-
 struct given {
 	const char *db; /* where the number of the database was found; NULL: nowhere yet */
 	char service[sizeof(((struct kvr_url_option *)NULL)->value)]; /* "": not given */
@@ -150,7 +144,7 @@ settings(
 	s->replicas = o->replicas;
 	atomic_init(&s->turn, (uint32_t)getpid()); /* processes too take different ones */
 	s->connect_ns = o->connect_ns;
-	s->window_bytes = o->window_bytes > 0 ? o->window_bytes : WINDOW_BYTES;
+	s->window_bytes = o->window_bytes;
 	s->rules = (struct kvr_frame_rules){ .format = o->format,
 		.n_groups = o->format == KVR_FORMAT_LMCACHE ? o->n_groups : 0,
 		.seal_head = KVR_SEAL_HEAD,

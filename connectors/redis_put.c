@@ -248,18 +248,24 @@ reply_undo(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 	return err;
 }
 
+/*
+ * The socket's own buffers hold most of this, so the server finds the next value when it is done
+ * with one; and half a MiB at a time is one write for many small values.
+ */
+#define PUT_WINDOW KVR_MIB(2), KVR_KIB(512)
+
 static const struct kvr_redis_step value_step = { plan_put, send_value, reply_value, weight_put,
-	PUT_IN_FLIGHT, KVR_STREAM_IN };
+	PUT_IN_FLIGHT, KVR_STREAM_IN, PUT_WINDOW };
 static const struct kvr_redis_step payload_step = { plan_put, send_payload, reply_payload,
-	weight_put, PUT_IN_FLIGHT, KVR_STREAM_IN };
+	weight_put, PUT_IN_FLIGHT, KVR_STREAM_IN, PUT_WINDOW };
 static const struct kvr_redis_step head_step = { plan_head, send_head, reply_head, NULL,
-	PUT_IN_FLIGHT, KVR_STREAM_IN };
+	PUT_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
 static const struct kvr_redis_step undo_step = { plan_undo, send_undo, reply_undo, NULL,
-	PUT_IN_FLIGHT, KVR_STREAM_IN };
+	PUT_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
 static const struct kvr_redis_step undo_value_step = { plan_undo, send_undo_value, reply_undo_value,
-	NULL, PUT_IN_FLIGHT, KVR_STREAM_IN };
+	NULL, PUT_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
 static const struct kvr_redis_step undo_head_step = { plan_undo, send_undo_head, reply_undo, NULL,
-	PUT_IN_FLIGHT, KVR_STREAM_IN };
+	PUT_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
 
 const struct kvr_redis_plan *
 kvr_redis_put(const struct kvr_store *store)

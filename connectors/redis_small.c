@@ -235,11 +235,11 @@ const struct kvr_redis_plan *
 kvr_redis_stat(const struct kvr_store *store)
 {
 	static const struct kvr_redis_step both = { plan_stat, send_stat, reply_stat, NULL,
-		STAT_IN_FLIGHT, KVR_STREAM_IN };
+		STAT_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
 	static const struct kvr_redis_step length = { plan_length, send_stat, reply_stat, NULL,
-		SMALL_IN_FLIGHT, KVR_STREAM_IN };
+		SMALL_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
 	static const struct kvr_redis_step head = { plan_one, send_head, reply_head, NULL,
-		STAT_IN_FLIGHT, KVR_STREAM_IN };
+		STAT_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
 	static const struct kvr_redis_plan plan = { 1, { { &both, KVR_REDIS_MARK } } };
 	static const struct kvr_redis_plan apart = { 2,
 		{ { &length, KVR_REDIS_VALUE }, { &head, KVR_REDIS_MARK } } };

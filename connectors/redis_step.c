@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The window of one step, and what all verbs need to write requests and read replies. */
+#include "kvr_limits.h"
 #include "kvr_redis.h"
 #include "kvr_resp3.h"
 
@@ -14,7 +15,34 @@ struct window {
 	struct cursor to_send, to_read;
 	uint32_t left_to_send, left_to_read;
 	uint64_t bytes; /* payload of what is in flight */
+	uint64_t bytes_max, refill;
+	uint64_t asked_ns; /* when the first request of the step had left; 0: its reply is here */
 };
+
+/*
+ * The product of delay and bandwidth. The delay is the shortest that this connection has shown, for
+ * others include what a server had to do first; the bandwidth is more than a connection to Redis
+ * has reached anywhere, 4 GB/s, for too small a window costs speed and too large a one the server
+ * some memory: never more than a part has, KVR_LONG_BYTES for each lane.
+ */
+enum { BYTES_A_NS = 4 };
+
+static uint64_t
+window_bytes(const struct kvr_connector *c, const struct kvr_redis_step *step)
+{
+	if (c->store->window_bytes > 0)
+		return c->store->window_bytes;
+	uint64_t far = KVR_MIN(c->trip_ns, UINT64_MAX / BYTES_A_NS) * BYTES_A_NS;
+	return KVR_MAX(step->window_bytes, KVR_MIN(far, (uint64_t)KVR_LONG_BYTES));
+}
+
+void
+kvr_redis_trip(struct kvr_connector *c, uint64_t asked_ns)
+{
+	uint64_t trip_ns = kvr_now_ns() - asked_ns;
+	if (c->trip_ns == 0 || trip_ns < c->trip_ns)
+		c->trip_ns = trip_ns;
+}
 
 static uint64_t
 weight(const struct kvr_redis_step *step, const struct kvr_item *item, uint32_t part)
@@ -32,8 +60,7 @@ settle(const struct kvr_connector *c, struct cursor *at, uint32_t n)
 }
 
 static bool
-room(const struct kvr_connector *c, const struct kvr_redis_step *step, const struct window *w,
-    const struct kvr_item *items)
+room(const struct kvr_redis_step *step, const struct window *w, const struct kvr_item *items)
 {
 	uint32_t in_flight = w->left_to_read - w->left_to_send;
 	if (w->left_to_send == 0 || in_flight >= step->in_flight_max)
@@ -42,7 +69,7 @@ room(const struct kvr_connector *c, const struct kvr_redis_step *step, const str
 	if (in_flight < 2)
 		return true;
 	uint64_t next = weight(step, &items[w->to_send.i], w->to_send.part);
-	return w->bytes + next <= c->store->window_bytes;
+	return w->bytes + next <= w->bytes_max;
 }
 
 /*
@@ -70,7 +97,7 @@ static enum kvr_err
 send_window(struct kvr_connector *c, const struct kvr_redis_step *step, struct window *w,
     struct kvr_item *items, uint32_t n)
 {
-	while (room(c, step, w, items)) {
+	while (room(step, w, items)) {
 		uint32_t i = w->to_send.i, part = w->to_send.part;
 		w->bytes += weight(step, &items[i], part);
 		enum kvr_err err = KVR_OK;
@@ -99,6 +126,9 @@ read_one(struct kvr_connector *c, const struct kvr_redis_step *step, struct wind
 	if (err == KVR_OK)
 		err = c->store->resp3 ? kvr_resp3_read(&c->s, room, &reply)
 		                      : kvr_resp_read(&c->s, &reply);
+	if (err == KVR_OK && w->asked_ns != 0)
+		kvr_redis_trip(c, w->asked_ns);
+	w->asked_ns = 0;
 	c->redirect = KVR_REDIS_STAYS;
 	if (err == KVR_OK)
 		err = step->reply(c, &items[i], note, part, &reply);
@@ -133,11 +163,15 @@ kvr_redis_step(
 	settle(c, &w.to_read, n);
 	enum kvr_err err = kvr_stream_begin(&c->s, c->s.until_ns, step->fill_max);
 	c->s.brisk = step->weight == NULL;
+	w.bytes_max = window_bytes(c, step);
+	w.refill = KVR_MIN(step->refill_bytes, w.bytes_max / 2);
+	if (err == KVR_OK && (err = send_window(c, step, &w, items, n)) == KVR_OK)
+		w.asked_ns = kvr_now_ns();
 	while (err == KVR_OK && w.left_to_read > 0) {
 		uint32_t in_flight = w.left_to_read - w.left_to_send;
-		/* Refilled by halves: a write per reply would cost a system call per key. */
+		/* Not for every reply: a write for each would cost a system call per key. */
 		bool low =
-		    in_flight <= step->in_flight_max / 2 && w.bytes <= c->store->window_bytes / 2;
+		    in_flight <= step->in_flight_max / 2 && w.bytes + w.refill <= w.bytes_max;
 		if (w.left_to_send > 0 && (low || in_flight < 2))
 			err = send_window(c, step, &w, items, n);
 		if (err == KVR_OK)

@@ -27,6 +27,10 @@ enum {
 	/*
 	 * A part is what one lane does at a time: up to 16 keys or 8 MiB of one operation for one
 	 * tier. Lookups, which move no payload, use wide parts: one round trip for a whole batch.
+	 * So does payload of many keys, for a store with a window of requests, and a part is long then:
+	 * at its end the window is drained, which takes as long as the last value. 32 MiB are eight of
+	 * 4 MiB, and 10 ms of a fast connection: so long do others wait for the lane, and so much is on
+	 * its way in a round trip of 10 ms.
 	 */
 	KVR_PART_KEYS = 16,
 	KVR_PARTS_SMALL = 1024,
@@ -34,6 +38,7 @@ enum {
 	KVR_PARTS_WIDE = 32,
 	KVR_PARTS_MAX = KVR_PARTS_SMALL + KVR_PARTS_WIDE,
 	KVR_PART_BYTES = 8388608,
+	KVR_LONG_BYTES = 33554432,
 
 	KVR_SLICE_KEYS = 1024, /* keys of one operation that one step looks at */
 	KVR_BOUNDS_MAX = 63,   /* bounds of one histogram */

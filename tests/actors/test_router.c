@@ -477,6 +477,7 @@ random_config(struct kvr_router_config *c, uint64_t *rand)
 		c->tier[t].promote = (uint8_t)(kvr_rand(rand) % 2);
 		c->tier[t].promote_after = (uint8_t)(kvr_rand(rand) % 3);
 		c->tier[t].give_up = (uint8_t)(kvr_rand(rand) % 2);
+		c->tier[t].long_bytes = kvr_rand(rand) % 2 * KVR_LONG_BYTES;
 		c->tier[t].timeout_ns = kvr_rand(rand) % 2 ? KVR_MS(20) : 0;
 	}
 }

@@ -67,6 +67,7 @@ draw_router_tier(uint64_t *d, struct kvr_router_tier *t, uint32_t n_links)
 	t->give_up = !one_in(d, 3);
 	t->timeout_ns = limited ? KVR_MS(timeout_ms) : 0;
 	t->bulk_lanes = n_links;
+	t->long_bytes = one_in(d, 2) ? KVR_LONG_BYTES : 0;
 }
 
 static void
