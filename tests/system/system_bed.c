@@ -494,6 +494,41 @@ entries(const char *dir)
 	return n - 2;
 }
 
+/*
+ * Who joins a thread goes on when the thread has let go of its memory. Until the kernel has taken it
+ * out of its list it stands there with PF_EXITING, which on a busy machine takes a while.
+ */
+static bool
+lives(const char *thread)
+{
+	enum { EXITING = 4 };
+	char path[300], stat[512] = "";
+	unsigned flags = EXITING;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%s/stat", thread);
+	FILE *f = fopen(path, "r");
+
+	if (f == NULL)
+		return false;
+	const char *end = fgets(stat, sizeof(stat), f) == NULL ? NULL : strrchr(stat, ')');
+
+	fclose(f);
+	return end != NULL && sscanf(end, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && (flags & EXITING) == 0;
+}
+
+static size_t
+threads(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	size_t n = 0;
+
+	MUST(d != NULL, "/proc/self/task cannot be read");
+	for (const struct dirent *e; (e = readdir(d)) != NULL;)
+		n += e->d_name[0] != '.' && lives(e->d_name);
+	closedir(d);
+	return n;
+}
+
 void
 bed_usage(struct bed_usage *ret)
 {
@@ -501,7 +536,7 @@ bed_usage(struct bed_usage *ret)
 	unsigned long pages = 0;
 	FILE *f = fopen("/proc/self/maps", "r");
 
-	*ret = (struct bed_usage){ .threads = entries("/proc/self/task") };
+	*ret = (struct bed_usage){ .threads = threads() };
 	MUST(f != NULL, "no /proc/self/maps");
 	while (fgets(line, sizeof(line), f) != NULL)
 		ret->maps++;
