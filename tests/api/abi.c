@@ -113,6 +113,8 @@ describe_operations(void)
 	AT(kvr_batch, obj);
 	AT(kvr_batch, layout);
 	AT(kvr_batch, tokens);
+	AT(kvr_batch, ready);
+	AT(kvr_batch, recorded);
 	SIZE(kvr_opts);
 	AT(kvr_opts, size);
 	AT(kvr_opts, flags);

@@ -60,7 +60,7 @@ Tokens = struct("kvr_tokens", ("size", U32), ("n", U32), ("cache", P), ("slot", 
 Batch = struct("kvr_batch", ("size", U32), ("kind", U32), ("n", U32), ("per_chunk", U32),
                ("key", c.POINTER(TEXT)), ("keys", TEXT), ("at", c.POINTER(P)), ("len", c.POINTER(U64)),
                ("obj", c.POINTER(U64)), ("layout", c.POINTER(Layout)),
-               ("tokens", c.POINTER(Tokens)))
+               ("tokens", c.POINTER(Tokens)), ("ready", P), ("recorded", P))
 Results = struct("kvr_results", ("size", U32), ("cap", U32), ("need", U32), ("spare", U32),
                  ("err", c.POINTER(I32)), ("len", c.POINTER(U64)), ("tier", c.POINTER(U32)),
                  ("layers", c.POINTER(U32)))
