@@ -216,7 +216,8 @@ class Tree:
         out = source.with_suffix(".o")
         if out.exists() and out.stat().st_mtime_ns > source.stat().st_mtime_ns:
             return out
-        done = run([self.cc, *self.flags(), "-c", str(source), "-o", str(out)])
+        instructions = ["-mavx2"] if source.stem.endswith("_avx2") else []
+        done = run([self.cc, *self.flags(), *instructions, "-c", str(source), "-o", str(out)])
         if done.returncode != 0:
             raise Failed(f"{source.name} does not compile:\n{done.stdout}")
         return out
