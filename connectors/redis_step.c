@@ -16,7 +16,7 @@ struct window {
 	uint32_t left_to_send, left_to_read;
 	uint64_t bytes; /* payload of what is in flight */
 	uint64_t bytes_max, refill;
-	uint64_t asked_ns; /* when the first request of the step had left; 0: its reply is here */
+	uint64_t asked_ns; /* when the first request of the step leaves; 0: its reply is here */
 };
 
 /*
@@ -165,8 +165,10 @@ kvr_redis_step(
 	c->s.brisk = step->weight == NULL;
 	w.bytes_max = window_bytes(c, step);
 	w.refill = KVR_MIN(step->refill_bytes, w.bytes_max / 2);
-	if (err == KVR_OK && (err = send_window(c, step, &w, items, n)) == KVR_OK)
-		w.asked_ns = kvr_now_ns();
+	/* Before they leave: a reply may be here when the last of a long window is on its way. */
+	w.asked_ns = kvr_now_ns();
+	if (err == KVR_OK)
+		err = send_window(c, step, &w, items, n);
 	while (err == KVR_OK && w.left_to_read > 0) {
 		uint32_t in_flight = w.left_to_read - w.left_to_send;
 		/* Not for every reply: a write for each would cost a system call per key. */
