@@ -66,6 +66,16 @@ bed_down(struct bed *b)
 	close(b->kick.fd);
 }
 
+/* From another thread, while the lane works. */
+static inline void
+bed_kick(struct bed *b)
+{
+	const uint64_t one = 1;
+
+	atomic_store(&b->kick.target, b->kick.current);
+	ck_assert_int_eq(write(b->kick.fd, &one, sizeof(one)), sizeof(one));
+}
+
 static inline enum kvr_err
 bed_run(struct bed *b, enum kvr_verb verb, struct kvr_item *items, uint32_t n)
 {

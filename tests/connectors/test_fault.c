@@ -137,9 +137,7 @@ static void *
 kick_main(void *arg)
 {
 	struct bed *b = arg;
-	uint64_t one = 1;
-	atomic_store(&b->kick.target, b->kick.current);
-	ck_assert_int_eq(write(b->kick.fd, &one, sizeof(one)), sizeof(one));
+	bed_kick(b);
 	return NULL;
 }
 

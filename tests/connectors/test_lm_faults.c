@@ -67,10 +67,8 @@ static void *
 kick_main(void *arg)
 {
 	struct kicker *k = arg;
-	uint64_t one = 1;
 	kvr_lm_server_wait_held(k->server);
-	atomic_store(&k->bed->kick.target, k->bed->kick.current);
-	ck_assert_int_eq(write(k->bed->kick.fd, &one, sizeof(one)), sizeof(one));
+	bed_kick(k->bed);
 	return NULL;
 }
 

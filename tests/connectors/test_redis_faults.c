@@ -4,9 +4,8 @@
 #include <signal.h>
 
 #include "kvr_fault_proxy.h"
-#include "kvr_peer.h"
+#include "kvr_kicker.h"
 #include "kvr_redis.h"
-#include "kvr_redis_bed.h"
 #include "kvr_redis_raw.h"
 #include "kvr_redis_server.h"
 
@@ -49,23 +48,6 @@ START_TEST(a_deadline_in_the_past_moves_nothing)
 	kvr_redis_server_stop(server);
 }
 END_TEST
-
-struct kicker {
-	struct bed      *bed;
-	struct kvr_peer *peer;
-	size_t           after;
-};
-
-static void *
-kick_main(void *arg)
-{
-	struct kicker *k = arg;
-	uint64_t one = 1;
-	kvr_peer_wait(k->peer, k->after);
-	atomic_store(&k->bed->kick.target, k->bed->kick.current);
-	ck_assert_int_eq(write(k->bed->kick.fd, &one, sizeof(one)), sizeof(one));
-	return NULL;
-}
 
 START_TEST(a_kick_ends_a_stalled_read)
 {

@@ -5,8 +5,7 @@
  */
 #include "kvr_redis.h"
 
-#include "kvr_peer.h"
-#include "kvr_redis_bed.h"
+#include "kvr_kicker.h"
 
 #include <pthread.h>
 
@@ -44,23 +43,6 @@ get_all(const struct kvr_peer_act *acts, size_t n_acts, uint64_t trip_ns, uint64
 	bed_down(&b);
 	kvr_peer_stop(peer);
 	load_free(&l);
-}
-
-struct kicker {
-	struct bed *bed;
-	struct kvr_peer *peer;
-	size_t after;
-};
-
-static void *
-kick_main(void *arg)
-{
-	struct kicker *k = arg;
-	uint64_t one = 1;
-	kvr_peer_wait(k->peer, k->after);
-	atomic_store(&k->bed->kick.target, k->bed->kick.current);
-	ck_assert_int_eq(write(k->bed->kick.fd, &one, sizeof(one)), sizeof(one));
-	return NULL;
 }
 
 /* How many requests leave before anything has been answered: in one write, so none is on its way. */

@@ -5,7 +5,7 @@
 #include <pthread.h>
 
 #include "kvr_fault_proxy.h"
-#include "kvr_peer.h"
+#include "kvr_kicker.h"
 
 /* How much later than its deadline a call may come back on a busy machine. */
 #define SLACK KVR_SEC(2)
@@ -17,23 +17,6 @@ run_until(struct bed *b, enum kvr_verb verb, struct load *l, uint64_t until_ns)
 	for (uint32_t i = 0; i < l->n; i++)
 		atomic_store(&l->items[i].status, KVR_PENDING);
 	return b->ops->run(b->lane, verb, l->items, l->n, until_ns);
-}
-
-struct kicker {
-	struct bed      *bed;
-	struct kvr_peer *peer; /* NULL: at once */
-};
-
-static void *
-kick_main(void *arg)
-{
-	struct kicker *k = arg;
-	uint64_t one = 1;
-	if (k->peer != NULL)
-		kvr_peer_wait(k->peer, 1);
-	atomic_store(&k->bed->kick.target, UINT64_C(1));
-	ck_assert_int_eq(write(k->bed->kick.fd, &one, sizeof(one)), sizeof(one));
-	return NULL;
 }
 
 START_TEST(a_server_that_stands_still_in_the_handshake_costs_the_deadline)
@@ -69,7 +52,7 @@ START_TEST(a_kick_ends_the_handshake)
 	char url[64];
 	struct bed b = { .ops = &kvr_redis_ops };
 	struct kvr_store_opts opts = bed_opts(url, KVR_FORMAT_BARE);
-	struct kicker k = { &b, peer };
+	struct kicker k = { &b, peer, 1 };
 	pthread_t thread;
 	snprintf(url, sizeof(url), "rediss://127.0.0.1:%u", kvr_peer_port(peer));
 	b.kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -117,7 +100,7 @@ START_TEST(a_kick_ends_a_batch)
 	struct load l = load_new(8, 4 << 20);
 	for (size_t i = 0; i < KVR_LEN(verbs); i++) {
 		struct bed b;
-		struct kicker k = { &b, NULL };
+		struct kicker k = { &b, NULL, 0 };
 		pthread_t thread;
 		bed_up(&b, &opts);
 		kvr_redis_server_pause(server->redis);

@@ -3,6 +3,7 @@
  * The library from outside with a cache in a device's memory: to real stores and back, bit for bit,
  * behind the engine's own work, several at once.
  */
+#include "gpu_check.h"
 #include "gpu_engine.h"
 #include "kvr_stores.h"
 
@@ -148,24 +149,8 @@ main(int argc, char **argv)
 	const TTest *const tests[] = { to_every_store_and_back, copies_wait_for_the_engines_event,
 		several_at_once_both_ways, what_is_told_ahead_may_be_read_behind_its_event,
 		a_reset_costs_misses };
-	Suite *suite = suite_create("gpu.api");
 
 	gpu_open(argc, argv);
 	printf("on %s\n", gpu_name());
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]) - (gpu_is_twin() ? 1 : 0); i++) {
-		TCase *tc = tcase_create("gpu.api");
-
-		tcase_set_timeout(tc, 240);
-		tcase_add_test(tc, tests[i]);
-		suite_add_tcase(suite, tc);
-	}
-	SRunner *runner = srunner_create(suite);
-
-	/* A context does not survive a fork. */
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return gpu_run("gpu.api", tests, sizeof(tests) / sizeof(tests[0]) - (gpu_is_twin() ? 1 : 0));
 }

@@ -5,7 +5,7 @@
  */
 #include "gpu_bed.h"
 
-#include "kvr_check.h"
+#include "gpu_check.h"
 #include "kvr_paged_world.h"
 
 #include <stdio.h>
@@ -222,30 +222,16 @@ main(int argc, char **argv)
 		real_shapes_from_one_token_to_64_mib, both_ways_run_at_once,
 		a_place_that_is_none_is_an_error_with_the_calls_name,
 		a_reset_in_the_middle_is_a_lost_device_and_no_hang };
-	Suite *suite = suite_create("gpu.copy");
 
 	gpu_open(argc, argv);
 	printf("on %s\n", gpu_name());
 	copier = gpu_copier();
 	pinned = gpu_pin(PINNED);
-	for (size_t i = 0; i < KVR_LEN(tests) - (gpu_is_twin() ? ERROR_TESTS : 0); i++) {
-		TCase *tc = tcase_create("gpu.copy");
+	int rc = gpu_run("gpu.copy", tests, KVR_LEN(tests) - (gpu_is_twin() ? ERROR_TESTS : 0));
 
-		tcase_set_timeout(tc, 240);
-		tcase_add_test(tc, tests[i]);
-		suite_add_tcase(suite, tc);
-	}
-	SRunner *runner = srunner_create(suite);
-
-	/* A context does not survive a fork. */
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
 	if (gpu_is_twin()) {
 		gpu_device()->copy->close(copier);
 		gpu_unpin(pinned, PINNED);
 	}
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return rc;
 }

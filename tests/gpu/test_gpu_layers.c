@@ -7,6 +7,7 @@
 #include "kvr_api_bed.h"
 
 #include "gpu_bed.h"
+#include "gpu_check.h"
 #include "kvr_stores.h"
 
 #include <stdlib.h>
@@ -233,21 +234,9 @@ END_TEST
 int
 main(int argc, char **argv)
 {
-	Suite *suite = suite_create("gpu.layers");
-	TCase *tc = tcase_create("gpu.layers");
+	const TTest *const tests[] = { layers_of_groups_go_to_stores_and_come_back };
 
 	gpu_open(argc, argv);
 	printf("on %s\n", gpu_name());
-	tcase_set_timeout(tc, 240);
-	tcase_add_test(tc, layers_of_groups_go_to_stores_and_come_back);
-	suite_add_tcase(suite, tc);
-	SRunner *runner = srunner_create(suite);
-
-	/* A context does not survive a fork. */
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return gpu_run("gpu.layers", tests, KVR_LEN(tests));
 }
