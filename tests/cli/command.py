@@ -134,7 +134,15 @@ class Redis:
         self.dir = Path(tempfile.mkdtemp(prefix="kvr-redis-"))
         self.sock = self.dir / "sock"
         self.url = f"unix://{self.sock}"
-        self.port = free_port(below) if port else 0
+        self.stream = None
+        for _ in range(5 if port else 1):  # somebody else may take the port first: then the server ends at once
+            self.port = free_port(below) if port else 0
+            if self.start(options, conf):
+                return
+        self.stop()
+        raise AssertionError("redis-server did not start")
+
+    def start(self, options, conf):
         self.process = subprocess.Popen(
             ["redis-server"] + [str(conf)] * (conf is not None) +
             ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.sock), "--save", "",
@@ -142,12 +150,12 @@ class Redis:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         until = time.monotonic() + PATIENCE_S
-        self.stream = None
         while self.stream is None and time.monotonic() < until and self.process.poll() is None:
             self.stream = self.connect()
         if self.stream is None:
-            self.stop()
-            raise AssertionError("redis-server did not start")
+            self.process.kill()
+            self.process.wait()
+        return self.stream is not None
 
     def connect(self):
         s = socket.socket(socket.AF_UNIX)

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -115,14 +116,18 @@ exec_server(const struct kvr_redis_server *me, pid_t parent)
 	_exit(127);
 }
 
-/* 1: answers; 0: not yet; what it answers does not matter, a demand for the password is fine. */
+/*
+ * 1: answers; 0: not yet; what it answers does not matter, a demand for the password is fine. By its own
+ * socket, which it opens behind the port: on the port somebody else may answer, who had it first.
+ */
 static int
-answers(uint16_t port)
+answers(const struct kvr_redis_server *me)
 {
-	struct sockaddr_in a = loopback(port);
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	char reply = 0;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct timeval limit = { .tv_sec = 2 };
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", me->sock);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	int ok = connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
 	    send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 && recv(fd, &reply, 1, 0) == 1;
@@ -153,7 +158,7 @@ launch(struct kvr_redis_server *me)
 		struct pollfd p = { .fd = watch, .events = POLLIN };
 		if (poll(&p, 1, LOOK_MS) > 0)
 			break;
-		up = answers(me->port);
+		up = answers(me);
 	}
 	close(watch);
 	if (!up) {
