@@ -160,10 +160,13 @@ START_TEST(the_policy_says_what_the_engine_does)
 		kvr_redis_server_kill(s);
 		uint64_t until_ns = bed_in_ms(20000);
 
-		while (kvr_contains(k, "m@1@0@a@half", false, 0) != KVR_E_DOWN)
+		/* The first DOWN is a connection that ended; then the tier cools. */
+		do {
 			ck_assert_uint_lt(bed_now_ns(), until_ns);
-		OK(kvr_health(k, &h));
-		ck_assert(h.ok == 0 && h.recompute == (i == 0));
+			ERR(kvr_contains(k, "m@1@0@a@half", false, 0), KVR_E_DOWN);
+			OK(kvr_health(k, &h));
+		} while (h.ok != 0);
+		ck_assert(h.recompute == (i == 0));
 		/* An engine that was compiled before there was such a member gets what it knows. */
 		h.size = offsetof(struct kvr_health, recompute);
 		h.recompute = 77;
