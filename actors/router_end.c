@@ -455,6 +455,8 @@ kvr_router_timer(struct step *s)
 	struct op *mine = op_of(s, slot);
 
 	KVR_CHECK(slot_of_op(s, mine) == slot);
+	/* Before the first slice is told: a part that comes back before the last one is late, too. */
+	leave_parts(s, slot);
 	mine->state = OP_ANSWERING;
 	mine->cursor = 0;
 	answer(s, slot);

@@ -105,10 +105,34 @@ step(struct bed *b, const struct kvr_msg *m)
 	}
 }
 
+static void answer_part(struct bed *b, const struct kvr_msg *q);
+
+/* A part comes back in front of what the router wants to go on with. */
+static void
+interrupt(struct bed *b)
+{
+	uint32_t i = 0;
+
+	b->interrupts = false;
+	while (i < b->n_world && b->world[i].type != KVR_MSG_PART)
+		i++;
+	ck_assert_uint_lt(i, b->n_world);
+	struct kvr_msg q = b->world[i];
+
+	b->world[i] = b->world[--b->n_world];
+	answer_part(b, &q);
+	struct kvr_msg m = b->to_router[--b->n_to_router];
+
+	memmove(b->to_router + 1, b->to_router, b->n_to_router++ * sizeof(m));
+	b->to_router[0] = m;
+}
+
 void
 bed_local(struct bed *b)
 {
 	while (b->n_to_router > 0) {
+		if (b->interrupts && b->to_router[0].type == KVR_MSG_CONTINUE)
+			interrupt(b);
 		struct kvr_msg m = b->to_router[0];
 
 		memmove(b->to_router, b->to_router + 1, --b->n_to_router * sizeof(m));

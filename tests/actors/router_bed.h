@@ -36,6 +36,7 @@ struct bed {
 	bool     has[KVR_TIERS_MAX][BED_KEYS]; /* by the digest's low word */
 	int32_t  sick[KVR_TIERS_MAX];          /* error that a tier answers with; 0: it works */
 	uint32_t errors_per_1000;              /* rows and copies that fail at random */
+	bool     interrupts; /* once: a part comes back in front of a CONTINUE */
 	int32_t  copies;                       /* error that copies answer with; 0: they work */
 	uint32_t len;                          /* what is stored, of every key */
 	struct bed_op op[BED_OPS];

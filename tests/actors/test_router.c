@@ -464,6 +464,37 @@ START_TEST(more_keys_than_one_step_sees_are_all_answered)
 }
 END_TEST
 
+/* What was told of a key in the first step stays, though its part comes back before the last one. */
+START_TEST(a_part_that_comes_back_between_two_steps_of_an_answer_is_late)
+{
+	enum { MANY = 3000 };
+	static uint32_t many[MANY];
+	struct kvr_router_config c = bed_config(1);
+	struct bed *b = bed_new(&c);
+
+	for (uint32_t i = 0; i < MANY; i++)
+		many[i] = i % BED_KEYS;
+	memset(b->has[0], 1, sizeof(b->has[0]));
+	uint32_t slot = bed_submit(b, KVR_OP_GET, many, MANY, KVR_OPF_EARLY, KVR_MS(100));
+
+	bed_advance(b, KVR_MS(100));
+	b->interrupts = true;
+	bed_advance(b, KVR_MS(3));
+	ck_assert(!b->interrupts);
+	ck_assert_uint_eq(b->op[slot].completed, 1);
+	ck_assert_int_eq(b->op[slot].done.COMPLETE.err, KVR_E_TIMEOUT);
+	ck_assert_uint_eq(b->op[slot].done.COMPLETE.n_ok, 0);
+	ck_assert_uint_eq(b->op[slot].done.COMPLETE.bytes, 0);
+	ck_assert_uint_eq(b->counted[KVR_COUNT_LATE], 1);
+	bed_check(b);
+	bed_settle(b);
+	ck_assert_uint_eq(b->op[slot].completed, 2);
+	ck_assert_uint_eq(b->op[slot].done.COMPLETE.n_ok, 0);
+	bed_is_home(b);
+	bed_free(b);
+}
+END_TEST
+
 /* ---- random runs ---- */
 
 static void
@@ -581,4 +612,5 @@ KVR_CHECK_MAIN("actors.router", a_put_is_found_by_lookup_and_get_and_gone_after_
     a_removed_key_does_not_come_back_by_promotion, a_put_after_a_remove_is_no_duplicate,
     if_absent_sends_only_what_is_missing,
     a_prefetch_brings_keys_up_through_a_serde, more_keys_than_one_step_sees_are_all_answered,
+    a_part_that_comes_back_between_two_steps_of_an_answer_is_late,
     whatever_happens_every_operation_is_answered_once_and_nothing_is_kept)
