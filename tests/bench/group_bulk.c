@@ -175,6 +175,12 @@ turn(struct bulk *me, const struct shape *s, struct racer *r, uint32_t round)
 	for (int verb = SET; verb < VERBS; verb++) {
 		struct bench_use from, used;
 
+		/*
+		 * One before that does not count: raw runs on the thread that has run all along, and
+		 * where the scheduler puts a lane that slept through the others' turns takes it a
+		 * batch to mend.
+		 */
+		(void)gbps_of(me, c, verb);
 		if (verb == GET)
 			bench_work_wipe(me->work);
 		bench_use_now(me->bench, &from);
