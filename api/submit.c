@@ -200,14 +200,13 @@ post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns, const char *req
 
 	m.SUBMIT.first = c->first;
 	m.SUBMIT.n = c->n;
-	m.SUBMIT.flags =
-	    c->flags & (ALL_FLAGS | KVR_OPF_PAGED |
-	                   KVR_OPF_DEVICE); /* a duplicate that is refused never gets here */
+	/* A duplicate that is refused never gets here. */
+	m.SUBMIT.flags = c->flags & (ALL_FLAGS | KVR_OPF_PAGED | KVR_OPF_DEVICE);
 	m.SUBMIT.per_chunk = (uint16_t)c->per_chunk;
 	m.SUBMIT.kind = (uint8_t)c->kind;
 	m.SUBMIT.only = (uint8_t)(c->flags >> KVR_ONLY_SHIFT);
-	m.SUBMIT.request =
-	    atomic_load(&c->request); /* its hash: the trace knows it, nobody else asks */
+	/* Its hash: the trace knows it, nobody else asks. */
+	m.SUBMIT.request = atomic_load(&c->request);
 	if (k->config->trace.keys && request != NULL)
 		snprintf(k->ledger->ops[c->slot].request, sizeof(k->ledger->ops[0].request), "%s",
 		    request);

@@ -10,8 +10,8 @@ typedef struct {
 	uint64_t hi, lo;
 } kvr_digest;
 
-uint64_t kvr_hash64(const void *at, size_t len);
-uint64_t kvr_hash64_seed(const void *at, size_t len, uint64_t seed);
+uint64_t   kvr_hash64(const void *at, size_t len);
+uint64_t   kvr_hash64_seed(const void *at, size_t len, uint64_t seed);
 kvr_digest kvr_hash128(const void *at, size_t len);
 /* The version of xxHash that is built in. */
 const char *kvr_hash_library(void);
@@ -25,8 +25,8 @@ struct kvr_hash_stream {
 	_Alignas(64) uint64_t opaque[80];
 };
 
-void kvr_hash_begin(struct kvr_hash_stream *);
-void kvr_hash_feed(struct kvr_hash_stream *, const void *at, size_t len);
+void     kvr_hash_begin(struct kvr_hash_stream *);
+void     kvr_hash_feed(struct kvr_hash_stream *, const void *at, size_t len);
 uint64_t kvr_hash_end(const struct kvr_hash_stream *);
 
 #endif
