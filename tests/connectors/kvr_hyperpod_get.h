@@ -44,6 +44,8 @@ struct getter {
 	const char *key;
 	uint64_t until_ns;
 	enum kvr_verb verb;
+	uint8_t *at; /* its source, or its destination */
+	size_t len;
 	enum kvr_err err;
 	int32_t status;
 	pthread_t thread;
@@ -53,15 +55,19 @@ static inline void *
 getter_main(void *arg)
 {
 	struct getter *g = arg;
-	uint8_t *at = g->verb == KVR_VERB_PUT ? in : out;
-	g->err = hp_run(g->h, g->verb, g->key, at, LEN, g->until_ns, &g->status);
+	g->err = hp_run(g->h, g->verb, g->key, g->at, g->len, g->until_ns, &g->status);
 	return NULL;
 }
 
 static inline void
 getter_start(struct getter *g, struct hp *h, const char *key, uint64_t until_ns)
 {
-	*g = (struct getter){ .h = h, .key = key, .until_ns = until_ns, .verb = KVR_VERB_GET };
+	*g = (struct getter){ .h = h,
+		.key = key,
+		.until_ns = until_ns,
+		.verb = KVR_VERB_GET,
+		.at = out,
+		.len = LEN };
 	ck_assert_int_eq(pthread_create(&g->thread, NULL, getter_main, g), 0);
 }
 
