@@ -110,6 +110,41 @@ enlist(struct kvr *k, struct kvr_cache *c)
 	return err;
 }
 
+/* From the first byte of its first block to the last one of its last block, whatever lies between. */
+static bool
+base_overlaps(const struct kvr_pages *p, const uint8_t *base, uintptr_t first, uint64_t bytes)
+{
+	uint64_t len = (p->n_blocks - 1) * p->block_stride +
+	               (p->block_tokens - 1) * p->token_stride +
+	               (p->n_heads - 1) * p->head_stride + p->head_bytes;
+
+	return (uintptr_t)base < first + bytes && first < (uintptr_t)base + len;
+}
+
+static bool
+cache_overlaps(const struct kvr_cache *c, uintptr_t first, uint64_t bytes)
+{
+	for (const struct kvr_pages *p = &c->pages; p != NULL && !p->device; p = p->next) {
+		for (uint32_t i = 0; i < p->n_layers * p->n_planes; i++) {
+			if (base_overlaps(p, p->base[i], first, bytes))
+				return true;
+		}
+	}
+	return false;
+}
+
+bool
+kvr_caches_overlap(struct kvr *k, uintptr_t first, uint64_t bytes)
+{
+	bool yes = false;
+
+	pthread_mutex_lock(&k->end_lock);
+	for (uint32_t i = 0; i < KVR_CACHES_MAX && !yes; i++)
+		yes = k->cache[i] != NULL && cache_overlaps(k->cache[i], first, bytes);
+	pthread_mutex_unlock(&k->end_lock);
+	return yes;
+}
+
 /* A header of LMCache's has as many groups as the instance was opened with. */
 static bool
 fits_headers(const struct kvr *k, const struct kvr_cache *c)

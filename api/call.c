@@ -147,6 +147,7 @@ void
 kvr_call_undo(struct kvr *k, struct kvr_call *c)
 {
 	c->puts = false;
+	kvr_regions_unuse(k, c);
 	put_back(k, c);
 }
 
@@ -222,6 +223,8 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 	c->outcome[n] = *o;
 	if (c->objects)
 		kvr_batch_objects(k, c, quiet, first);
+	if (quiet)
+		kvr_regions_unuse(k, c); /* before anybody hears of it, and gives it back */
 	if (first)
 		kvr_pace_note(k, c, o);
 	if (quiet && c->places > n + 1)

@@ -80,6 +80,7 @@ close_now(struct kvr *k, uint64_t until_ns, bool drain)
 	}
 	kvr_canary_end(k, UINT64_MAX);
 	kvr_endpoint_close(k);
+	kvr_regions_end(k);
 	r->size = sizeof(*r);
 	r->finished = atomic_load(&k->n_finished);
 	r->dropped = atomic_load(&k->n_dropped);
@@ -168,6 +169,7 @@ kvr_instance_free(struct kvr *k)
 	pthread_mutex_destroy(&k->lock);
 	pthread_mutex_destroy(&k->change_lock);
 	pthread_mutex_destroy(&k->put_lock);
+	pthread_mutex_destroy(&k->region_lock);
 	pthread_mutex_destroy(&k->end_lock);
 	pthread_mutex_destroy(&k->join_lock);
 	pthread_cond_destroy(&k->end_bell);

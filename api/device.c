@@ -32,12 +32,15 @@ kvr_device_take(struct kvr *k, uint64_t until_ns, char *ret_why, size_t cap)
 	k->asks = d;
 	if (d != NULL)
 		err = kvr_device_lock(d, k->ledger->staging, k->ledger->staging_bytes, KVR_DEVICE_PIECE,
-		    until_ns, why, sizeof(why));
+		    KVR_TOUCH_FRESH, until_ns, why, sizeof(why));
 	if (err == KVR_OK) {
 		k->device = d;
 		k->device_number = d->copy->current();
 		return KVR_OK;
 	}
+	/* The memory is ours and fresh, so whatever the driver says it is short of something. */
+	if (err == KVR_E_INVALID || err == KVR_E_DEVICE)
+		err = KVR_E_NOMEM;
 	if (must || err == KVR_E_TIMEOUT) {
 		snprintf(ret_why, cap, "kvr_open: memory.device is \"%s\": %s%s",
 		    must ? "cuda" : "auto", why, must ? "; \"auto\" goes on without" : "");
@@ -46,7 +49,7 @@ kvr_device_take(struct kvr *k, uint64_t until_ns, char *ret_why, size_t cap)
 	kvr_say(k, KVR_LOG_INFO, "memory.device: the host serves, for cuda is not there: %s", why);
 	k->device = &kvr_device_host;
 	return kvr_device_lock(k->device, k->ledger->staging, k->ledger->staging_bytes, KVR_DEVICE_PIECE,
-	    UINT64_MAX, ret_why, cap);
+	    KVR_TOUCH_FRESH, UINT64_MAX, ret_why, cap);
 }
 
 const struct kvr_device *

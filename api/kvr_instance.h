@@ -23,9 +23,10 @@
  *   canary.c   whether a byte makes the round trip
  *   device.c   whose page-locked memory staging is
  *   place.c    where memory lies that is named by addresses
+ *   registered.c memory of the caller's that is page-locked
  *
  * Locks, each taken alone or in this order: the domain's guard (held by whoever calls outside),
- * then one of: lock (slots), puts, pool, a queue's. None of ours is held when a message is posted,
+ * then one of: lock (slots), puts, pool, regions, a queue's. None of ours is held when a message is posted,
  * for the answer may come back on the same thread before the post returns.
  *
  * Life of an operation. Two hold its slot: the router, until RELEASE, and whoever is to be told,
@@ -71,6 +72,7 @@ enum {
 	KVR_OUTCOMES = 3, /* ahead of the copies, at the deadline, and when the memory is quiet */
 	KVR_QUEUES_MAX = 64,
 	KVR_CACHES_MAX = 64,
+	KVR_REGIONS_MAX = 64, /* a bit each in kvr_call.regions */
 	KVR_PUT_CHAINS = 65536,
 	KVR_FIRST_SLOT = 1048576 /* a new object, before any length is known */
 };
@@ -113,6 +115,7 @@ struct kvr_call {
 	uint32_t         text, n_text; /* units of key text */
 	uint32_t         run, n_runs;  /* units of runs */
 	struct kvr_cache *cache;       /* whose tokens are moved; NULL: none */
+	uint64_t         regions;      /* that its places lie in, a bit each; until its memory is quiet */
 	uint32_t         kind, flags, per_chunk;
 	_Atomic uint32_t teller;     /* enum kvr_teller */
 	bool             objects, puts;
@@ -156,6 +159,19 @@ struct kvr_cache {
 	struct kvr_pages pages; /* the first group; the others hang on it */
 	struct kvr_pages more[KVR_GROUPS_MAX - 1];
 	uint8_t         *base[]; /* of all groups, and then their layers' numbers */
+};
+
+/* COMING, GOING: a thread is at it, and its memory is neither used nor anybody else's yet. */
+enum kvr_region_state { KVR_REGION_NONE, KVR_REGION_COMING, KVR_REGION_LIVE, KVR_REGION_GOING };
+
+/* Memory of the caller's that is page-locked. Under region_lock but for users. */
+struct kvr_region {
+	enum kvr_region_state state;
+	_Atomic uint32_t users; /* operations with places in it; grows under the lock, while LIVE */
+	void            *at;    /* as it was named */
+	uint64_t         len;
+	uintptr_t        first; /* whole pages */
+	uint64_t         bytes;
 };
 
 struct kvr_notifier {
@@ -226,6 +242,11 @@ struct kvr {
 	struct kvr_call  call[KVR_OPS_MAX];
 	_Atomic uint32_t reap; /* released late: slot + 1; linked by next_free */
 
+	pthread_mutex_t   region_lock;
+	_Atomic uint32_t  n_regions; /* that are not NONE: with 0 nobody takes the lock */
+	bool              regions_over; /* none is taken in any more */
+	struct kvr_region region[KVR_REGIONS_MAX];
+
 	pthread_mutex_t put_lock;
 	uint32_t       *chain; /* KVR_PUT_CHAINS: key slot + 1 */
 
@@ -260,6 +281,15 @@ const struct kvr_device *kvr_device_memory(const struct kvr *);
 /* Flags of an operation whose places these are; at and len were checked. INVALID, UNSUPPORTED. */
 KVR_MUST_USE enum kvr_err kvr_places_check(struct kvr *, const struct kvr_batch *,
     uint32_t *ret_flags);
+
+/* ---- registered.c ---- */
+/* All places of a batch lie in registered memory, which is the host's. at and len were checked. */
+bool kvr_regions_hold(struct kvr *, const struct kvr_batch *);
+/* An operation that was filled uses what its places lie in, until its memory is quiet. */
+void kvr_regions_use(struct kvr *, struct kvr_call *);
+void kvr_regions_unuse(struct kvr *, struct kvr_call *);
+/* Gives back what nobody uses, and takes no more. */
+void kvr_regions_end(struct kvr *);
 
 /* ---- entry.c ---- */
 bool kvr_forked(void);
@@ -308,6 +338,10 @@ bool kvr_layout_cut(const struct kvr_meta *full, uint64_t full_bytes, uint64_t l
 bool kvr_puts_add(struct kvr *, const struct kvr_call *, bool unique);
 void kvr_puts_drop(struct kvr *, const struct kvr_call *);
 bool kvr_puts_has(struct kvr *, kvr_digest);
+
+/* ---- cache.c ---- */
+/* Whether an open one in the host's memory has bytes in there. */
+bool kvr_caches_overlap(struct kvr *, uintptr_t first, uint64_t bytes);
 
 /* ---- cache_shape.c ---- */
 /* All groups, with their strides. INVALID, and a line in the log. */

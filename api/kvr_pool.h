@@ -68,6 +68,9 @@ void kvr_pool_free(struct kvr_pool *take);
 /* Before the first object. False: too late. */
 bool kvr_pool_set_slot(struct kvr_pool *, uint64_t bytes);
 
+/* Whether its memory, which it keeps until it is freed, has bytes in there. */
+bool kvr_pool_overlaps(struct kvr_pool *, uintptr_t first, uint64_t bytes);
+
 /* For the facade; the lock is taken inside. until_ns 0: does not wait. */
 KVR_MUST_USE enum kvr_err kvr_pool_make(struct kvr_pool *, const struct kvr_meta *,
     uint64_t full_bytes, uint64_t len, uint64_t until_ns, uint64_t *ret);

@@ -372,6 +372,40 @@ struct kvr_obj_info {
 KVR_API KVR_MUST_USE enum kvr_err kvr_obj_look(struct kvr_pool *pool, kvr_obj obj,
     struct kvr_obj_info *ret);
 
+/* ---- the caller's own memory, page-locked ---- */
+
+/*
+ * Page-locks [at, at + len) of the host's memory for the instance's device (memory.device) until
+ * kvr_memory_unregister or kvr_close. An engine's own asynchronous copies between a device and that
+ * memory then are asynchronous, at the speed of the link; and a batch whose places (at) all lie in there
+ * does not ask the driver where each one is. The library's copies gain nothing: theirs go between the
+ * device and staging, which is page-locked, and between this memory and a store there is none.
+ *
+ * It has to be mapped until then; its content may be used by anybody meanwhile, operations too. Whole
+ * pages are locked, so no two may share one. It is the caller's memory, and no part of the sum that
+ * `kvrelay config check` prints. A driver locks at most 64 GiB in one piece, and a copy by the engine
+ * must not reach from one into the next: they begin at the first page and every 64 GiB from there.
+ * EIC is not told: its SDK is handed staging only, for its calls cannot be ended.
+ *
+ * An instance without a device (none, or auto where there is no driver) locks nothing and refuses the
+ * same mistakes: an engine need not know on which machine it runs.
+ *
+ * Blocks while the driver works, some tenths of a second for each GiB; until_ns (0: a minute) is looked
+ * at between pieces. Call it where the engine's device is current. Never in a callback.
+ * INVALID: no memory, not all of it mapped, a device's; it shares pages with what is registered; the
+ * driver has it locked for somebody else, or cannot lock memory of this kind. BUSY: 64 ranges of an
+ * instance. NOMEM: the driver locks no more. TIMEOUT. DEVICE: the device is lost. The log has the words.
+ */
+KVR_API KVR_MUST_USE enum kvr_err kvr_memory_register(struct kvr *kvr, void *at, size_t len,
+    uint64_t until_ns);
+/*
+ * The reverse, for all that was registered by this first byte; then it may be unmapped. Blocks while
+ * the driver works. INVALID: no such thing; in a callback. BUSY, and the log says which: an operation
+ * with a place in there has not completed, a kvr_cache or memory of mem_get lies in it, another thread
+ * is registering it. kvr_close gives back what nobody uses, so afterwards there is nothing to do.
+ */
+KVR_API enum kvr_err kvr_memory_unregister(struct kvr *kvr, void *at);
+
 /* ---- paged KV caches: payload where the engine keeps it ---- */
 
 /* DEVICE: of the instance's device (memory.device); UNSUPPORTED where it has none. */

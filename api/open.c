@@ -293,6 +293,7 @@ make(const struct kvr_options *o)
 	KVR_CHECK(pthread_mutex_init(&k->lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->change_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->put_lock, NULL) == 0);
+	KVR_CHECK(pthread_mutex_init(&k->region_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->end_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->join_lock, NULL) == 0);
 	kvr_cond_init(&k->end_bell);

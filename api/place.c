@@ -2,7 +2,7 @@
 /*
  * Where the memory of a batch lies that is named by addresses: the host's, or a device's. Only a driver
  * can tell, so an instance that was opened without one takes every address for the host's and asks
- * nobody.
+ * nobody. Nor is it asked about what was registered, for that was looked at then.
  */
 #include "kvr_instance.h"
 
@@ -47,8 +47,10 @@ enum kvr_err
 kvr_places_check(struct kvr *k, const struct kvr_batch *b, uint32_t *ret_flags)
 {
 	enum kvr_where where = KVR_IN_HOST;
-	enum kvr_err err = k->asks == NULL ? KVR_OK : where_all(k, b, &where);
+	enum kvr_err err = KVR_OK;
 
+	if (k->asks != NULL && !kvr_regions_hold(k, b))
+		err = where_all(k, b, &where);
 	*ret_flags = 0;
 	if (err != KVR_OK)
 		return err;

@@ -126,6 +126,21 @@ kvr_pool_free(struct kvr_pool *take)
 }
 
 bool
+kvr_pool_overlaps(struct kvr_pool *p, uintptr_t first, uint64_t bytes)
+{
+	bool yes = false;
+
+	pthread_mutex_lock(&p->lock);
+	for (uint32_t i = 0; i < p->n_parts; i++) {
+		uintptr_t at = (uintptr_t)p->part[i];
+
+		yes = yes || (at < first + bytes && first < at + p->part_slots * p->slot);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return yes;
+}
+
+bool
 kvr_pool_set_slot(struct kvr_pool *p, uint64_t bytes)
 {
 	pthread_mutex_lock(&p->lock);

@@ -181,6 +181,7 @@ fill_call(struct kvr_call *c, const struct order *o)
 	c->objects = c->puts = c->released = false;
 	c->bytes = 0;
 	c->n_layers = c->n_ready = 0;
+	c->regions = 0;
 	memset(c->outcome, 0, sizeof(c->outcome));
 	atomic_store(&c->teller, o->teller);
 	atomic_store(&c->cancelled, 0);
@@ -296,6 +297,7 @@ submit(struct kvr *k, struct order *o, kvr_op *ret)
 	}
 	err = kvr_batch_fill(k, c, &o->batch);
 	if (err == KVR_OK) {
+		kvr_regions_use(k, c);
 		kvr_layers_begin(k, c, &o->batch);
 		if (k->log.level >= KVR_LOG_DEBUG)
 			log_call(k, c, o);

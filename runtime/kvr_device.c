@@ -23,14 +23,15 @@ kvr_device_find(const char *name)
 
 enum kvr_err
 kvr_device_lock(const struct kvr_device *d, void *at, uint64_t len, uint64_t piece,
-    uint64_t until_ns, char *why, size_t why_cap)
+    enum kvr_touch use, uint64_t until_ns, char *why, size_t why_cap)
 {
 	KVR_CHECK(piece > 0);
 	for (uint64_t done = 0; done < len; done += piece) {
 		enum kvr_err err = KVR_E_TIMEOUT;
 
 		if (kvr_now_ns() < until_ns)
-			err = d->lock((uint8_t *)at + done, KVR_MIN(piece, len - done), why, why_cap);
+			err = d->lock(
+			    (uint8_t *)at + done, KVR_MIN(piece, len - done), use, why, why_cap);
 		else
 			snprintf(why, why_cap, "the deadline passed after %llu of %llu bytes",
 			    (unsigned long long)done, (unsigned long long)len);

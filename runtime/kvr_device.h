@@ -18,15 +18,23 @@
  */
 #define KVR_DEVICE_PIECE (UINT64_C(64) << 30)
 
+/*
+ * FRESH: nobody uses it yet, so it may be written to where that brings its pages in. USED: somebody may
+ * be writing to it, and it may be read-only, or none.
+ */
+enum kvr_touch { KVR_TOUCH_FRESH, KVR_TOUCH_USED };
+
 struct kvr_device {
 	const char *name; /* "host", "cuda" */
 	/* How many there are. 0: none that can be used, and why has the driver's words for it. */
 	uint32_t (*count)(char *why, size_t why_cap);
 	/*
 	 * at and len are whole pages. Takes the memory for good until unlock: what was mapped and not
-	 * touched is there afterwards. NOMEM, with the driver's words: nothing is locked.
+	 * touched is there afterwards. With the driver's words, and nothing is locked: NOMEM; INVALID: no
+	 * memory that could be, or it is locked already; DEVICE: of the device itself.
 	 */
-	KVR_MUST_USE enum kvr_err (*lock)(void *at, uint64_t len, char *why, size_t why_cap);
+	KVR_MUST_USE enum kvr_err (*lock)(
+	    void *at, uint64_t len, enum kvr_touch, char *why, size_t why_cap);
 	void (*unlock)(void *at, uint64_t len);
 	const struct kvr_copy_ops *copy;
 };
@@ -83,11 +91,11 @@ const struct kvr_device *kvr_device_find(const char *name);
  * looked at between pieces: TIMEOUT comes late by at most one piece.
  */
 KVR_MUST_USE enum kvr_err kvr_device_lock(const struct kvr_device *, void *at, uint64_t len,
-    uint64_t piece, uint64_t until_ns, char *why, size_t why_cap);
+    uint64_t piece, enum kvr_touch, uint64_t until_ns, char *why, size_t why_cap);
 void kvr_device_unlock(const struct kvr_device *, void *at, uint64_t len, uint64_t piece);
 
 /* Brings the pages of [at, at + len) in, by n threads; what stands there stays. */
-void kvr_device_touch(void *at, uint64_t len, uint32_t n_threads);
+void kvr_device_touch(void *at, uint64_t len, enum kvr_touch, uint32_t n_threads);
 /* How many threads are worth it here. */
 uint32_t kvr_device_touchers(uint64_t len);
 

@@ -33,9 +33,9 @@ count(char *why, size_t why_cap)
 }
 
 static enum kvr_err
-lock(void *at, uint64_t len, char *why, size_t why_cap)
+lock(void *at, uint64_t len, enum kvr_touch use, char *why, size_t why_cap)
 {
-	kvr_device_touch(at, len, kvr_device_touchers(len));
+	kvr_device_touch(at, len, use, kvr_device_touchers(len));
 	/* For every device, also those whose context is made later; and for kernels. */
 	cudaError_t rc = cudaHostRegister(at, len, cudaHostRegisterPortable | cudaHostRegisterMapped);
 
@@ -44,7 +44,10 @@ lock(void *at, uint64_t len, char *why, size_t why_cap)
 	(void)cudaGetLastError();
 	snprintf(why, why_cap, "page-locking %llu bytes failed: %s", (unsigned long long)len,
 	    cudaGetErrorString(rc));
-	return KVR_E_NOMEM;
+	if (rc == cudaErrorMemoryAllocation)
+		return KVR_E_NOMEM;
+	return rc == cudaErrorInvalidValue || rc == cudaErrorHostMemoryAlreadyRegistered ? KVR_E_INVALID
+	                                                                                 : KVR_E_DEVICE;
 }
 
 static void

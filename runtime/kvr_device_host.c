@@ -21,9 +21,10 @@ count(char *why, size_t why_cap)
 }
 
 static enum kvr_err
-lock(void *at, uint64_t len, char *why, size_t why_cap)
+lock(void *at, uint64_t len, enum kvr_touch use, char *why, size_t why_cap)
 {
 	(void)at;
+	(void)use;
 	if (why_cap > 0)
 		why[0] = '\0';
 	atomic_fetch_add(&bytes, len);

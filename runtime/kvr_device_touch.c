@@ -20,6 +20,7 @@ enum { THREADS_MAX = 16 };
 struct slice {
 	uint8_t *at;
 	uint64_t len;
+	enum kvr_touch use;
 	struct kvr_thread *thread; /* NULL: the caller's own */
 };
 
@@ -33,6 +34,9 @@ touch(void *arg)
 	/* Memory that is none, or too little of it: the driver says so, with an error and no signal. */
 	if (errno != EINVAL)
 		return;
+	/* It may be read-only, or be written to by its owner between our read and our write. */
+	if (s->use == KVR_TOUCH_USED)
+		return;
 	/* An older kernel. What it finds it leaves, for some of it may have been used before. */
 	for (uint64_t i = 0; i < s->len; i += KVR_PAGE) {
 		volatile uint8_t *byte = s->at + i;
@@ -42,7 +46,7 @@ touch(void *arg)
 }
 
 void
-kvr_device_touch(void *at, uint64_t len, uint32_t n_threads)
+kvr_device_touch(void *at, uint64_t len, enum kvr_touch use, uint32_t n_threads)
 {
 	struct slice slice[THREADS_MAX] = { 0 };
 	uint64_t pages = (len + KVR_PAGE - 1) / KVR_PAGE;
@@ -52,7 +56,7 @@ kvr_device_touch(void *at, uint64_t len, uint32_t n_threads)
 		uint64_t first = pages * i / n_threads * KVR_PAGE;
 		uint64_t end = KVR_MIN(pages * (i + 1) / n_threads * KVR_PAGE, len);
 
-		slice[i] = (struct slice){ .at = (uint8_t *)at + first, .len = end - first };
+		slice[i] = (struct slice){ .at = (uint8_t *)at + first, .len = end - first, .use = use };
 		if (i + 1 == n_threads ||
 		    kvr_thread_start("kvr-touch", touch, &slice[i], &slice[i].thread) != KVR_OK) {
 			slice[i].thread = NULL;

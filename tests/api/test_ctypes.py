@@ -198,6 +198,16 @@ class Life(unittest.TestCase):
                 got = layer.raw[i * size:(i + 1) * size]
                 self.assertEqual(got, old[i * size:(i + 1) * size] if mine else bytes(size), i)
 
+    def test_memory_of_the_callers(self):
+        lib = self.lib
+        lib.kvr_memory_register.argtypes = [P, P, c.c_size_t, U64]
+        lib.kvr_memory_unregister.argtypes = [P, P]
+        memory = c.create_string_buffer(100000)
+        self.assertEqual(lib.kvr_memory_register(self.kvr, memory, len(memory), 0), OK)
+        err = lib.kvr_memory_register(self.kvr, memory, 1, 0)
+        self.assertEqual(lib.kvr_err_name(err), b"INVALID")
+        self.assertEqual(lib.kvr_memory_unregister(self.kvr, memory), OK)
+
     def test_a_callback(self):
         heard = []
         hear = DONE(lambda arg, done, results: heard.append((done[0].tag, results[0].err[0])))

@@ -147,8 +147,8 @@ gpu_pin(size_t len)
 	    NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	MUST(at != MAP_FAILED);
-	enum kvr_err err =
-	    kvr_device_lock(device, at, len, KVR_DEVICE_PIECE, UINT64_MAX, why, sizeof(why));
+	enum kvr_err err = kvr_device_lock(
+	    device, at, len, KVR_DEVICE_PIECE, KVR_TOUCH_FRESH, UINT64_MAX, why, sizeof(why));
 
 	if (err != KVR_OK)
 		fprintf(stderr, "%s\n", why);

@@ -188,8 +188,8 @@ START_TEST(a_place_that_is_none_is_an_error_with_the_calls_name)
 
 	ck_assert_int_eq(err, KVR_E_DEVICE);
 	ck_assert_msg(strncmp(why, "cudaMemcpyAsync: ", 17) == 0, "'%s'", why);
-	err = gpu_device()->lock((void *)(uintptr_t)4096, 4096, why, sizeof(why));
-	ck_assert_int_eq(err, KVR_E_NOMEM);
+	err = gpu_device()->lock((void *)(uintptr_t)4096, 4096, KVR_TOUCH_USED, why, sizeof(why));
+	ck_assert_int_eq(err, KVR_E_INVALID);
 	ck_assert_msg(strncmp(why, "page-locking 4096 bytes failed: ", 32) == 0, "'%s'", why);
 }
 END_TEST

@@ -283,15 +283,18 @@ START_TEST(what_cannot_be_locked_whole_is_not_locked)
 	ck_assert(at != MAP_FAILED);
 	machine((struct kvr_cuda_machine){ .locked = 5 * LEN });
 	ck_assert_int_eq(
-	    kvr_device_lock(cuda, at, 8 * LEN, LEN, UINT64_MAX, why, sizeof(why)), KVR_E_NOMEM);
+	    kvr_device_lock(cuda, at, 8 * LEN, LEN, KVR_TOUCH_FRESH, UINT64_MAX, why, sizeof(why)),
+	    KVR_E_NOMEM);
 	begins_with("page-locking 2097152 bytes failed: ");
 	ck_assert_uint_eq(kvr_cuda_fake_leaks(), 0);
 	ck_assert_int_eq(
-	    kvr_device_lock(cuda, at, 4 * LEN, LEN, UINT64_MAX, why, sizeof(why)), KVR_OK);
+	    kvr_device_lock(cuda, at, 4 * LEN, LEN, KVR_TOUCH_FRESH, UINT64_MAX, why, sizeof(why)),
+	    KVR_OK);
 	/* Twice the same memory: the driver refuses, and what was there stays. */
 	ck_assert_int_eq(
-	    kvr_device_lock(cuda, at + 3 * LEN, LEN, LEN, UINT64_MAX, why, sizeof(why)),
-	    KVR_E_NOMEM);
+	    kvr_device_lock(
+	        cuda, at + 3 * LEN, LEN, LEN, KVR_TOUCH_FRESH, UINT64_MAX, why, sizeof(why)),
+	    KVR_E_INVALID);
 	ck_assert_uint_eq(kvr_cuda_fake_leaks(), 4);
 	kvr_device_unlock(cuda, at, 4 * LEN, LEN);
 	ck_assert_uint_eq(kvr_cuda_fake_leaks(), 0);

@@ -25,8 +25,9 @@ driver_count(char *why, size_t cap)
 }
 
 static enum kvr_err
-driver_lock(void *at, uint64_t len, char *why, size_t cap)
+driver_lock(void *at, uint64_t len, enum kvr_touch use, char *why, size_t cap)
 {
+	(void)use;
 	if (++driver.n_calls == driver.fail_at) {
 		snprintf(why, cap, "call %u was refused", driver.n_calls);
 		return KVR_E_NOMEM;
@@ -67,8 +68,8 @@ START_TEST(pieces_cover_the_memory_once)
 		uint64_t next = (uint64_t)(uintptr_t)at;
 
 		reset(0);
-		ck_assert_int_eq(kvr_device_lock(&fake, at, len, 4 * PAGE, UINT64_MAX, why, sizeof(why)),
-		    KVR_OK);
+		ck_assert_int_eq(kvr_device_lock(&fake, at, len, 4 * PAGE, KVR_TOUCH_FRESH, UINT64_MAX, why,
+		    sizeof(why)), KVR_OK);
 		ck_assert_uint_eq(driver.n, (len + 4 * PAGE - 1) / (4 * PAGE));
 		for (uint32_t i = 0; i < driver.n; i++) {
 			ck_assert_uint_eq(driver.at[i], next);
@@ -91,8 +92,8 @@ START_TEST(a_refused_piece_leaves_none_behind)
 	for (uint32_t nth = 1; nth <= 3; nth++) {
 		why[0] = '\0';
 		reset(nth);
-		ck_assert_int_eq(kvr_device_lock(&fake, at, 9 * PAGE, 4 * PAGE, UINT64_MAX, why, sizeof(why)),
-		    KVR_E_NOMEM);
+		ck_assert_int_eq(kvr_device_lock(&fake, at, 9 * PAGE, 4 * PAGE, KVR_TOUCH_FRESH, UINT64_MAX,
+		    why, sizeof(why)), KVR_E_NOMEM);
 		ck_assert_uint_eq(driver.n_calls, nth);
 		ck_assert_uint_eq(driver.n, 0);
 		ck_assert(!driver.bad_unlock);
@@ -106,8 +107,8 @@ START_TEST(a_deadline_that_has_passed_locks_nothing)
 	char why[128] = "";
 
 	reset(0);
-	ck_assert_int_eq(kvr_device_lock(&fake, (uint8_t *)0x10000000, 9 * PAGE, 4 * PAGE, 1, why,
-	    sizeof(why)), KVR_E_TIMEOUT);
+	ck_assert_int_eq(kvr_device_lock(&fake, (uint8_t *)0x10000000, 9 * PAGE, 4 * PAGE,
+	    KVR_TOUCH_FRESH, 1, why, sizeof(why)), KVR_E_TIMEOUT);
 	ck_assert_uint_eq(driver.n_calls, 0);
 	ck_assert_msg(strstr(why, "0 of 36864 bytes") != NULL, "'%s'", why);
 }
@@ -121,8 +122,8 @@ START_TEST(the_host_counts)
 	ck_assert_ptr_eq(host, &kvr_device_host);
 	ck_assert_uint_ge(host->count(why, sizeof(why)), 1);
 	uint64_t far = KVR_DEVICE_PIECE + PAGE; /* never touched, so it need not be there */
-	ck_assert_int_eq(kvr_device_lock(host, NULL, far, KVR_DEVICE_PIECE, UINT64_MAX, why, sizeof(why)),
-	    KVR_OK);
+	ck_assert_int_eq(kvr_device_lock(host, NULL, far, KVR_DEVICE_PIECE, KVR_TOUCH_FRESH, UINT64_MAX,
+	    why, sizeof(why)), KVR_OK);
 	ck_assert_uint_eq(kvr_device_host_bytes(), far);
 	ck_assert_uint_eq(kvr_device_host_pieces(), 2);
 	kvr_device_unlock(host, NULL, far, KVR_DEVICE_PIECE);
@@ -146,18 +147,20 @@ START_TEST(cuda_locks_or_says_why_not)
 	void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(at, MAP_FAILED);
 	uint32_t n = cuda->count(why, sizeof(why));
-	enum kvr_err err = kvr_device_lock(cuda, at, len, len / 2, UINT64_MAX, why, sizeof(why));
+	enum kvr_err err =
+	    kvr_device_lock(cuda, at, len, len / 2, KVR_TOUCH_FRESH, UINT64_MAX, why, sizeof(why));
 	if (n == 0) {
-		ck_assert_int_eq(err, KVR_E_NOMEM);
+		ck_assert_int_eq(err, KVR_E_DEVICE);
 		ck_assert_msg(strlen(why) > 10, "'%s'", why);
 		fprintf(stderr, "no device: %s\n", why);
 	} else {
 		ck_assert_msg(err == KVR_OK, "%u devices: %s", n, why);
 		memset(at, 1, len);
 		/* What is locked cannot be locked again: the driver has really seen it. */
-		ck_assert_int_eq(cuda->lock(at, len / 2, why, sizeof(why)), KVR_E_NOMEM);
+		ck_assert_int_eq(
+		    cuda->lock(at, len / 2, KVR_TOUCH_FRESH, why, sizeof(why)), KVR_E_INVALID);
 		kvr_device_unlock(cuda, at, len, len / 2);
-		ck_assert_int_eq(cuda->lock(at, len / 2, why, sizeof(why)), KVR_OK);
+		ck_assert_int_eq(cuda->lock(at, len / 2, KVR_TOUCH_FRESH, why, sizeof(why)), KVR_OK);
 		cuda->unlock(at, len / 2);
 	}
 	munmap(at, len);
@@ -176,14 +179,14 @@ START_TEST(pages_are_touched_by_several_and_keep_what_they_have)
 	for (uint32_t n = 0; n < 20; n += 3) {
 		ck_assert_int_eq(madvise(at, len, MADV_DONTNEED), 0);
 		at[100 * PAGE + 7] = 42;
-		kvr_device_touch(at, len, n);
+		kvr_device_touch(at, len, KVR_TOUCH_FRESH, n);
 		ck_assert_int_eq(mincore(at, len, there), 0);
 		for (uint32_t i = 0; i < PAGES; i++)
 			ck_assert_msg((there[i] & 1) != 0, "page %u with %u threads", i, n);
 		ck_assert_uint_eq(at[100 * PAGE + 7], 42);
 		ck_assert_uint_eq(at[100 * PAGE + 8], 0);
 	}
-	kvr_device_touch(at, 0, 4);
+	kvr_device_touch(at, 0, KVR_TOUCH_FRESH, 4);
 	ck_assert_uint_eq(kvr_device_touchers(1), 0);
 	ck_assert_uint_ge(kvr_device_touchers(UINT64_C(1) << 40), 1);
 	munmap(at, len);
