@@ -4,6 +4,7 @@
 import argparse
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -116,12 +117,45 @@ class Case(unittest.TestCase):
         return sorted(p for p in (self.dir / under).rglob("[!.]*") if p.is_file())
 
 
-def free_port(below=65536):
-    while True:
+class Port:
+    """A port of the loopback device that no other test has until it is given back, and the one 10000 above it.
+
+    tests/harness/kvr_port.h says why; names and numbers are the same there.
+    """
+
+    FIRST, COUNT, BUS = 10240, 9728, 10000
+
+    def __init__(self):
+        begin = random.randrange(self.COUNT)
+        for n in range(self.COUNT):
+            self.number = self.FIRST + (begin + n) % self.COUNT
+            if self.hold():
+                if self.is_free(self.number) and self.is_free(self.number + self.BUS):
+                    return
+                self.give()
+        raise AssertionError("no port is free")
+
+    def hold(self):
+        self.name = socket.socket(socket.AF_UNIX)
+        try:
+            self.name.bind(f"\0kvrelay-test-port-{self.number}")
+        except OSError:
+            self.name.close()
+            return False
+        return True
+
+    @staticmethod
+    def is_free(number):
         with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            if s.getsockname()[1] < below:
-                return s.getsockname()[1]
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", number))
+            except OSError:
+                return False
+            return True
+
+    def give(self):
+        self.name.close()
 
 
 class Redis:
@@ -130,15 +164,15 @@ class Redis:
     port=True: on a free port of the loopback device too. conf: its configuration file.
     """
 
-    def __init__(self, *options, port=False, below=65536, conf=None):
+    def __init__(self, *options, port=False, conf=None):
         self.dir = Path(tempfile.mkdtemp(prefix="kvr-redis-"))
         self.sock = self.dir / "sock"
         self.url = f"unix://{self.sock}"
         self.stream = None
-        for _ in range(5 if port else 1):  # somebody else may take the port first: then the server ends at once
-            self.port = free_port(below) if port else 0
-            if self.start(options, conf):
-                return
+        self.held = Port() if port else None
+        self.port = self.held.number if port else 0
+        if self.start(options, conf):
+            return
         self.stop()
         raise AssertionError("redis-server did not start")
 
@@ -174,6 +208,8 @@ class Redis:
             self.socket.close()
         self.process.terminate()
         self.process.wait()
+        if self.held is not None:
+            self.held.give()
         shutil.rmtree(self.dir)
 
     def __call__(self, *words):

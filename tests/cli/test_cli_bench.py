@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """bench over what needs no server: memory, files, the example deployments, what can go wrong."""
 
+import re
 import shutil
 import signal
+from pathlib import Path
 
 import command
 
@@ -118,15 +120,25 @@ class Bench(command.Case):
     def test_a_value_that_was_changed_is_wrong(self):
         """Bare values have no checksum: the bench itself has to see it."""
         config = self.deploy({"name": "disk", "url": "fs://./c", "format": "bare"})
-        running = self.start("bench", "--config", config, "--chunks", "600", "--size", "256KiB",
-                             "--batch", "2", "--verify", "--json")
         # Not one that is being written: it has another name a moment later.
         whole = lambda: [f for f in self.files("c") if f.suffix != ".tmp"]
-        self.wait(lambda: len(whole()) > 4, running)
+        stands = lambda: re.search(r"^State:\tT", Path(f"/proc/{running.pid}/status").read_text(), flags=re.M)
+        n = 600
+        while n == 600:  # It stands still for that; if it has written all by then, it may have read some.
+            running = self.start("bench", "--config", config, "--chunks", "600", "--size", "256KiB",
+                                 "--batch", "2", "--verify", "--json")
+            self.wait(lambda: len(whole()) > 4, running)
+            running.send_signal(signal.SIGSTOP)
+            self.wait(stands, running)
+            n = len(whole())
+            if n == 600:
+                running.send_signal(signal.SIGCONT)
+                running.communicate(timeout=command.PATIENCE_S)
         victim = whole()[0]
         with victim.open("r+b") as f:
             f.seek(1000)
             f.write(b"changed")
+        running.send_signal(signal.SIGCONT)
         out, err = running.communicate(timeout=command.PATIENCE_S)
         self.assertEqual(running.returncode, 1, err)
         self.assertEqual(command.Done(0, out, err).json["wrong"], 2)

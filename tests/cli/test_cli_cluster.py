@@ -14,8 +14,7 @@ class Cluster(command.Case):
     @classmethod
     def setUpClass(cls):
         options = ("--cluster-enabled", "yes", "--requirepass", "pw")
-        # The port of the cluster's own bus is that of the node plus 10000.
-        cls.nodes = [command.Redis(*options, port=True, below=55000) for _ in range(3)]
+        cls.nodes = [command.Redis(*options, port=True) for _ in range(3)]
         for i, node in enumerate(cls.nodes):
             node("AUTH", "pw")
             node("CLUSTER", "SET-CONFIG-EPOCH", i + 1)

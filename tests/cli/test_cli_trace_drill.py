@@ -28,7 +28,8 @@ class Drill(command.Case):
             {"name": "near", "url": self.dead.url, "write": "back", "lanes": lanes,
              "breaker": {"faults": 2, "backoff_min": "20ms", "backoff_max": "100ms"}},
             {"name": "far", "url": self.silent.url, "lanes": lanes},
-            trace={"dir": str(self.dir / "trace"), "size": "16MiB"})
+            # The one that is stopped must not be given up before somebody has looked.
+            timeouts={"connect": "60s"}, trace={"dir": str(self.dir / "trace"), "size": "16MiB"})
 
     def trace(self, *args, status=0):
         done = self.call("trace", *args)

@@ -177,7 +177,7 @@ class Tell(command.Case):
     def test_watch(self):
         shutil.rmtree(self.dir / "trace")
         config = self.deploy({"name": "disk", "url": "fs://./d"})
-        running = self.start("bench", "--config", config, "--chunks", "20000", "--size", "4KiB", "--batch", "2")
+        running = self.start("bench", "--config", config, "--chunks", "400000", "--size", "4KiB", "--batch", "2")
         self.wait(lambda: len(self.files("d")) > 4 and self.files("trace"), running)
         watching = self.start("trace", "watch", running.pid, "--dir", self.dir / "trace", "--msg", "SUBMIT")
         lines = [watching.stdout.readline() for _ in range(200)]

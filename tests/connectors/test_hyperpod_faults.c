@@ -232,7 +232,11 @@ START_TEST(a_daemon_that_never_answers_is_down_after_its_own_time)
 	int32_t status;
 	hp_begin(&h, KVR_FORMAT_LMCACHE);
 	h.opts.hyperpod.timeout_ms = 300;
-	bed_up(&h.bed, &h.opts);
+	/* A busy machine may need longer for a dial. */
+	for (int i = 0; bed_try(&h.bed, &h.opts, bed_in(BED_LONG)) != KVR_OK; i++) {
+		ck_assert_msg(i < 100, "%s", h.bed.why);
+		bed_down(&h.bed);
+	}
 	hold(&h, KVR_HYPERPOD_PUT);
 	ck_assert_int_eq(
 	    hp_run(&h, KVR_VERB_PUT, "k", in, 1000, bed_in(BED_LONG), &status), KVR_E_DOWN);

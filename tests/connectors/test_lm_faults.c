@@ -10,7 +10,7 @@
 #include "kvr_peer.h"
 
 /* How much later than its deadline a call may come back on a busy machine. */
-#define SLACK KVR_SEC(2)
+#define SLACK KVR_SEC(10)
 
 #define YES "\xc8\0\0\0"
 #define NO_PAYLOAD "\0\0\0\0" "\1\0\0\0" "\2\0\0\0" "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" "\0\0\0\0"
@@ -115,7 +115,8 @@ START_TEST(a_put_that_is_late_leaves_nothing)
 	struct bed b;
 	lm_up(&b, server);
 	kvr_lm_server_hold_at(server, 1 << 20);
-	uint64_t until_ns = bed_in(KVR_MS(300));
+	/* So long that it has begun by then, on any machine: else there is nothing to reset. */
+	uint64_t until_ns = bed_in(KVR_SEC(1));
 	ck_assert_int_eq(run_until(&b, KVR_VERB_PUT, l.items, 1, until_ns), KVR_E_TIMEOUT);
 	ck_assert_uint_lt(kvr_now_ns(), until_ns + SLACK);
 	ck_assert_int_eq(kvr_item_status(&l.items[0]), KVR_PENDING);

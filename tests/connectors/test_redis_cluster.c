@@ -8,17 +8,6 @@ KVR_NEEDS_CLUSTER
 
 static const uint32_t formats[] = { KVR_FORMAT_LMCACHE, KVR_FORMAT_BARE, KVR_FORMAT_SEALED };
 
-/* So long that nobody takes over from a node that stands still, or is slow on a busy machine. */
-static void
-no_fail_over(void)
-{
-	for (int i = 0; i < KVR_CLUSTER_MEMBERS; i++) {
-		struct kvr_raw *raw = kvr_cluster_raw(i);
-		ck_assert_int_eq(kvr_raw(raw, "CONFIG SET cluster-node-timeout 600000").kind, '+');
-		kvr_raw_close(raw);
-	}
-}
-
 static void
 up(struct bed *b, const char *scheme, uint32_t format)
 {
@@ -27,7 +16,6 @@ up(struct bed *b, const char *scheme, uint32_t format)
 	struct kvr_store_opts o = bed_opts(url, format);
 	o.password = KVR_CLUSTER_PASSWORD;
 	o.connect_ns = KVR_SEC(20); /* a second is not enough on a busy machine */
-	no_fail_over();
 	kvr_cluster_flush();
 	bed_up(b, &o);
 }
@@ -292,7 +280,6 @@ START_TEST(a_node_that_stands_still_costs_its_own_keys)
 	o.connect_ns = KVR_SEC(3);
 	kvr_cluster_flush();
 	bed_up(&b, &o);
-	no_fail_over();
 	bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
 	kvr_redis_server_pause(kvr_cluster_set->node[1]);
 	load_wipe(&l);
@@ -331,7 +318,7 @@ START_TEST(a_silent_node_does_not_keep_the_lane)
 	static const uint64_t connect_ns[] = { KVR_SEC(3), KVR_SEC(60) };
 	static const uint64_t budget_ns[] = { BED_LONG, KVR_SEC(5) };
 	struct load l = load_new(90, 2000);
-	no_fail_over();
+	kvr_cluster_flush();
 	for (size_t i = 0; i < KVR_LEN(connect_ns); i++) {
 		struct bed b;
 		struct kvr_store_opts o = bed_opts(kvr_cluster_set->url, KVR_FORMAT_SEALED);

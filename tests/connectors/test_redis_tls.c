@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rediss:// against a real server: what goes through, whom it believes, and what it says if not. */
 #include "kvr_finding.h"
+#include "kvr_port.h"
 #include "kvr_redis_raw.h"
 #include "kvr_tls_bed.h"
 
@@ -131,7 +132,7 @@ START_TEST(sentinels_are_asked_over_tls)
 		"--tls-key-file", server->key, "--tls-ca-cert-file", server->ca,
 		"--tls-auth-clients", "no", "--tls-replication", "yes", NULL };
 	snprintf(conf, sizeof(conf), "sentinel monitor m 127.0.0.1 %u 1\n", server->port);
-	snprintf(port, sizeof(port), "%u", kvr_redis_free_port());
+	snprintf(port, sizeof(port), "%u", kvr_port_take());
 	struct kvr_redis_server *sentinel = kvr_redis_sentinel_start(conf, args);
 	struct bed b;
 	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
@@ -161,7 +162,7 @@ START_TEST(replicas_behind_sentinels_are_read_over_tls)
 		"--tls-auth-clients", "no", "--tls-replication", "yes", NULL };
 	snprintf(conf, sizeof(conf), "sentinel monitor m 127.0.0.1 %u 1\nsentinel auth-pass m pw\n",
 	    master->port);
-	snprintf(port, sizeof(port), "%u", kvr_redis_free_port());
+	snprintf(port, sizeof(port), "%u", kvr_port_take());
 	struct kvr_raw *raw = kvr_raw_open(replica->redis->port, "pw");
 	uint64_t until_ns = bed_in(BED_LONG);
 	/* A sentinel that finds it from the start need not look for it again in ten seconds. */

@@ -8,7 +8,7 @@
 #include "kvr_kicker.h"
 
 /* How much later than its deadline a call may come back on a busy machine. */
-#define SLACK KVR_SEC(2)
+#define SLACK KVR_SEC(10)
 #define CLIENT_HELLO { KVR_PEER_AWAIT, "\x16\x03\x01", 0 }
 
 static enum kvr_err
@@ -24,13 +24,18 @@ START_TEST(a_server_that_stands_still_in_the_handshake_costs_the_deadline)
 	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, NULL);
 	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_SEALED);
 	struct bed b;
+	bool in_handshake = false;
 	kvr_redis_server_pause(server->redis);
-	uint64_t until_ns = bed_in(KVR_MS(150));
-	ck_assert_int_eq(bed_try(&b, &opts, until_ns), KVR_E_TIMEOUT);
-	ck_assert_uint_ge(kvr_now_ns(), until_ns);
-	ck_assert_uint_lt(kvr_now_ns(), until_ns + SLACK);
-	ck_assert_msg(strstr(b.why, "TLS: handshake") != NULL, "%s", b.why);
-	bed_down(&b);
+	/* On a busy machine the time may be over before the handshake begins. */
+	for (uint64_t ns = KVR_MS(150); !in_handshake; ns *= 2) {
+		uint64_t until_ns = bed_in(ns);
+		ck_assert_int_eq(bed_try(&b, &opts, until_ns), KVR_E_TIMEOUT);
+		ck_assert_uint_ge(kvr_now_ns(), until_ns);
+		ck_assert_uint_lt(kvr_now_ns(), until_ns + SLACK);
+		in_handshake = strstr(b.why, "TLS: handshake") != NULL;
+		ck_assert_msg(in_handshake || ns < KVR_SEC(10), "%s", b.why);
+		bed_down(&b);
+	}
 	/* Our own limit for a dial tells of the store. */
 	opts.connect_ns = KVR_MS(100);
 	ck_assert_int_eq(bed_try(&b, &opts, bed_in(BED_LONG)), KVR_E_DOWN);
@@ -141,10 +146,17 @@ START_TEST(a_plain_server_behind_rediss_and_the_reverse)
 	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, NULL);
 	char url[64];
 	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_BARE);
+	bool is_told = false;
 	opts.url = url;
-	opts.connect_ns = KVR_MS(300);
 	snprintf(url, sizeof(url), "rediss://127.0.0.1:%u", server->redis->port);
-	tls_refused(&opts, KVR_E_DOWN, "is this the server's TLS port?");
+	/* It says nothing; and on a busy machine the time may be over before it was asked. */
+	for (opts.connect_ns = KVR_MS(300); !is_told; opts.connect_ns *= 2) {
+		struct bed b;
+		ck_assert_int_eq(bed_try(&b, &opts, bed_in(BED_LONG)), KVR_E_DOWN);
+		is_told = strstr(b.why, "is this the server's TLS port?") != NULL;
+		ck_assert_msg(is_told || opts.connect_ns < KVR_SEC(10), "%s", b.why);
+		bed_down(&b);
+	}
 	snprintf(url, sizeof(url), "redis://127.0.0.1:%u", server->port);
 	opts.tls.ca = NULL;
 	opts.connect_ns = KVR_SEC(30);
@@ -216,9 +228,9 @@ START_TEST(a_line_that_is_cut_or_flips_a_bit_is_always_noticed)
 		load_wipe(&l);
 		for (uint32_t i = 0; i < l.n; i++)
 			atomic_store(&l.items[i].status, KVR_PENDING);
-		enum kvr_err err = bed_try(&b, &opts, bed_in(KVR_MS(400)));
+		enum kvr_err err = bed_try(&b, &opts, bed_in(KVR_SEC(5)));
 		if (err == KVR_OK)
-			err = run_until(&b, KVR_VERB_GET, &l, bed_in(KVR_MS(400)));
+			err = run_until(&b, KVR_VERB_GET, &l, bed_in(KVR_SEC(5)));
 		ck_assert_int_ne(err, KVR_OK);
 		ck_assert_int_eq(kvr_err_stream(err), KVR_STREAM_CLOSE);
 		mac += b.lane != NULL && strstr(b.ops->why(b.lane), "bad record mac") != NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A real cluster of six nodes on free loopback ports: three masters with a third of the slots
- * each, and a replica of each. All want the password "secret". A master that dies is replaced
- * within a few seconds.
+ * each, and a replica of each. All want the password "secret". None of them gives another up, however
+ * busy the machine is, nor takes over, until a test says so.
  *
  * It is started once for a test program, before main, by KVR_NEEDS_CLUSTER, and shared by its
  * tests, each of which is a process of its own. What one of them kills stays dead for those after
@@ -36,8 +36,11 @@ void kvr_cluster_set_start(void);
 void kvr_cluster_set_start_tls(const struct kvr_test_ca *, const char *name);
 void kvr_cluster_set_stop(void); /* by whoever has not started it: nothing */
 
+/* The replica of that master does now, and asks nobody. */
+void kvr_cluster_take_over(int master);
+
 struct kvr_raw *kvr_cluster_raw(int node);
-/* On all masters that live. */
+/* On all masters that live; and whoever of the nodes stands still goes on. */
 void kvr_cluster_flush(void);
 /* The master that has the slot at first. */
 int kvr_cluster_owner(int slot);

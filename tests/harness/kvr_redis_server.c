@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_redis_server.h"
+#include "kvr_port.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -60,26 +60,6 @@ now_ms(void)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000U + (uint64_t)t.tv_nsec / 1000000U;
-}
-
-static struct sockaddr_in
-loopback(uint16_t port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return a;
-}
-
-uint16_t
-kvr_redis_free_port(void)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_in a = loopback(0);
-	socklen_t len = sizeof(a);
-	need(fd >= 0 && bind(fd, (struct sockaddr *)&a, len) == 0 &&
-	        getsockname(fd, (struct sockaddr *)&a, &len) == 0, "no free port");
-	close(fd);
-	return ntohs(a.sin_port);
 }
 
 static void
@@ -191,11 +171,12 @@ start(const char *password, const char *const *args, const char *conf)
 	snprintf(me->sock, sizeof(me->sock), "%s/sock", me->dir);
 	snprintf(me->unix_url, sizeof(me->unix_url), "unix://%s", me->sock);
 	for (int i = 0; i < START_TRIES; i++) {
-		/* Another process may take the port first; then the server exits at once. */
-		me->port = kvr_redis_free_port();
+		/* Somebody who is no test may take the port first; then the server exits at once. */
+		me->port = kvr_port_take();
 		snprintf(me->url, sizeof(me->url), "redis://127.0.0.1:%u", me->port);
 		if (launch(me))
 			return me;
+		kvr_port_give(me->port);
 	}
 	need(0, "does not start; its log lies in /tmp/kvr-redis-*");
 	return NULL;
@@ -278,6 +259,7 @@ kvr_redis_server_stop(struct kvr_redis_server *take)
 	if (take == NULL)
 		return;
 	kvr_redis_server_kill(take);
+	kvr_port_give(take->port);
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		snprintf(file, sizeof(file), "%s/%s", take->dir, files[i]);
 		unlink(file);

@@ -40,7 +40,6 @@ void kvr_redis_server_resume(struct kvr_redis_server *);
 void kvr_redis_server_kill(struct kvr_redis_server *);    /* SIGKILL; returns when it is gone */
 void kvr_redis_server_restart(struct kvr_redis_server *); /* on the same port, empty */
 
-uint16_t kvr_redis_free_port(void); /* of the loopback device; somebody else may take it first */
 int kvr_redis_server_missing(void);
 const char *kvr_redis_server_program(void);
 

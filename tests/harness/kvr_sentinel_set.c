@@ -55,7 +55,7 @@ kvr_sentinel_set_start(void)
 {
 	static const char conf[] =
 	    "sentinel monitor " KVR_SENTINEL_SERVICE " 127.0.0.1 %u 2\n"
-	    "sentinel down-after-milliseconds " KVR_SENTINEL_SERVICE " 500\n"
+	    "sentinel down-after-milliseconds " KVR_SENTINEL_SERVICE " 600000\n"
 	    "sentinel failover-timeout " KVR_SENTINEL_SERVICE " 1000\n"
 	    "sentinel auth-pass " KVR_SENTINEL_SERVICE " " KVR_SENTINEL_DATA_PASSWORD "\n"
 	    "requirepass " KVR_SENTINEL_PASSWORD "\n"
@@ -79,6 +79,18 @@ kvr_sentinel_set_start(void)
 	for (int i = 0; i < KVR_SENTINELS; i++)
 		wait_ready(me->sentinel[i]);
 	return me;
+}
+
+void
+kvr_sentinel_set_watch_closely(const struct kvr_sentinel_set *me)
+{
+	for (int i = 0; i < KVR_SENTINELS; i++) {
+		struct kvr_raw *raw = kvr_raw_open(me->sentinel[i]->port, KVR_SENTINEL_PASSWORD);
+		struct kvr_raw_reply r =
+		    kvr_raw(raw, "SENTINEL SET " KVR_SENTINEL_SERVICE " down-after-milliseconds 500");
+		need(r.kind == '+', (const char *)r.bytes);
+		kvr_raw_close(raw);
+	}
 }
 
 void

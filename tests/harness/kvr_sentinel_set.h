@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A master, two replicas and three sentinels that watch them as "mymaster", all real and all on
- * free loopback ports. The data servers want the password "secret", the sentinels "watch". A
- * master that dies is replaced within a second or two.
+ * free loopback ports. The data servers want the password "secret", the sentinels "watch". No
+ * server is given up, however busy the machine is, until a test says so.
  */
 #ifndef KVR_HARNESS_SENTINEL_SET_H
 #define KVR_HARNESS_SENTINEL_SET_H
@@ -20,6 +20,8 @@ struct kvr_sentinel_set {
 
 /* Returns when the sentinels know each other and both replicas, and could replace the master. */
 struct kvr_sentinel_set *kvr_sentinel_set_start(void);
+/* From now on a master that dies, or is silent for half a second, is replaced within a second or two. */
+void kvr_sentinel_set_watch_closely(const struct kvr_sentinel_set *);
 void kvr_sentinel_set_stop(struct kvr_sentinel_set *take); /* NULL, and by others: nothing */
 
 #define KVR_SENTINEL_SERVICE       "mymaster"

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_test_ca.h"
+#include "kvr_port.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define NEW_KEY "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc"
 
@@ -107,23 +106,13 @@ kvr_tls_missing(void)
 	return !knows;
 }
 
-/* A node of a cluster listens 10000 above it as well. */
-static uint16_t
-free_port(void)
-{
-	uint16_t port = kvr_redis_free_port();
-	while (port > 55000)
-		port = kvr_redis_free_port();
-	return port;
-}
-
 struct kvr_tls_server *
 kvr_tls_server_start(const struct kvr_test_ca *ca, const char *cert, const char *clients,
     const char *password, const char *const *more)
 {
 	struct kvr_tls_server *me = calloc(1, sizeof(*me));
 	need(me != NULL, "memory");
-	me->port = free_port();
+	me->port = kvr_port_take();
 	snprintf(me->url, sizeof(me->url), "rediss://127.0.0.1:%u", me->port);
 	snprintf(me->port_text, sizeof(me->port_text), "%u", me->port);
 	snprintf(me->cert, sizeof(me->cert), "%s/%s.pem", ca->dir, cert);
@@ -148,5 +137,6 @@ kvr_tls_server_stop(struct kvr_tls_server *take)
 	if (take == NULL)
 		return;
 	kvr_redis_server_stop(take->redis);
+	kvr_port_give(take->port);
 	free(take);
 }

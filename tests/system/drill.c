@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <time.h>
 
-enum { CALLERS_MAX = 4, KEYS = 16, EACH = 16384, STREAK = 60, LIMIT_S = 120, LATE_MS = 500 };
+enum { CALLERS_MAX = 4, KEYS = 16, EACH = 16384, STREAK = 60, LIMIT_S = 120, LATE_MS = 5000 };
 
 struct kvr_drill {
 	struct kvr *kvr;

@@ -134,7 +134,7 @@ START_TEST(callbacks_come_once_whatever_happens)
 	uint64_t start_ns = bed_now_ns();
 
 	OK(kvr_close(kvr, bed_in_ms(10000), KVR_ABORT, &r));
-	MUST(bed_now_ns() - start_ns < 2000000000U * bed_slowness(), "close took its time");
+	MUST(bed_now_ns() - start_ns < UINT64_C(9000000000), "close took its time");
 	each_once(&c);
 	MUST(r.dropped + r.finished >= 1 && r.stuck_threads == 0 && r.not_quiet == 0,
 	    "%llu dropped, %u stuck", (unsigned long long)r.dropped, r.stuck_threads);

@@ -244,7 +244,7 @@ START_TEST(deadlines_of_the_past_and_of_nobody)
 	MUST(err == KVR_E_TIMEOUT, "%s", kvr_err_name(err));
 	err = bed_run(kvr, b, KVR_GET, 0, KVR_NOW);
 	MUST(err == KVR_E_TIMEOUT || err == KVR_OK, "%s", kvr_err_name(err));
-	MUST(bed_now_ns() - now_ns < 500000000U * bed_slowness(), "it waited");
+	MUST(bed_now_ns() - now_ns < UINT64_C(5000000000), "it waited");
 	OK(bed_run(kvr, b, KVR_GET, 0, 0));
 	bed_close(kvr);
 	bed_batch_free(b);
@@ -256,7 +256,8 @@ START_TEST(cancelling_and_the_early_completion)
 {
 	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
 	struct kvr *kvr =
-	    bed_open("{" HEAD ",'tiers':[{'name':'far','url':'%s','timeout':'60s'}]}", server->url);
+	    bed_open("{" HEAD ",'timeouts':{'connect':'60s'},'tiers':[{'name':'far','url':'%s',"
+	             "'timeout':'60s'}]}", server->url);
 	struct bed_batch *b = bed_batch_new("c", 4, 1000);
 	struct kvr_done d = { .size = sizeof(d) };
 	struct kvr_batch batch;

@@ -45,14 +45,14 @@ START_TEST(the_master_dies)
 		static const char *const name[FORMATS] = { "drill", "pair", "replica" };
 
 		kvr[i] = open_over(set, format[i], replicas[i]);
-		/* Half of it may go by before a replica is given up. */
-		d[i] = kvr_drill_start(kvr[i], name[i], 2, replicas[i][0] == 't' ? 2000 : 500);
+		d[i] = kvr_drill_start(kvr[i], name[i], 2, 5000);
 	}
 	for (int i = 0; i < FORMATS; i++)
 		kvr_drill_wait_good(d[i]);
 	for (int i = 0; i < FORMATS; i++)
 		kvr_drill_mark(d[i]);
 	kvr_redis_server_kill(set->data[0]);
+	kvr_sentinel_set_watch_closely(set);
 	for (int i = 0; i < FORMATS; i++)
 		kvr_drill_wait_bad(d[i]);
 	for (int i = 0; i < FORMATS; i++)

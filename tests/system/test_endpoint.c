@@ -11,7 +11,7 @@ KVR_NEEDS_REDIS
 
 static const char *const config =
     "{'memory':{'staging':'16MiB','objects':'4MiB','slot_size':'64KiB'},'timeouts':{'connect':'"
-    "300ms'},'metrics':{'listen':'%s'},'log':{'level':'info'},"
+    "20s'},'metrics':{'listen':'%s'},'log':{'level':'info'},"
     "'trace':{'dir':'none'},'tiers':[{'name':'host','url':'memory://'},{'name':'far','url':'%s',"
     "'breaker':{'faults':2,'backoff_min':'20ms','backoff_max':'100ms'}}]}";
 
@@ -63,7 +63,7 @@ START_TEST(a_sick_tier_is_told_and_does_not_take_the_engine_away)
 	expect("/readyz", 200, "ok\n");
 	expect("/statusz", 200, "healthy\n");
 	expect("/metrics", 200, "\nkvrelay_tier_keys_ok_total{tier=\"far\",verb=\"put\"} 1\n");
-	expect("/metrics", 200, "\nkvrelay_lane_state{tier=\"far\",lane=\"2\",state=\"up\"} 1\n");
+	wait_for("/metrics", "\nkvrelay_lane_state{tier=\"far\",lane=\"2\",state=\"up\"} 1\n");
 	kvr_redis_server_kill(server);
 	while (bed_put1(kvr, "b", 1000) == KVR_OK)
 		;

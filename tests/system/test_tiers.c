@@ -9,7 +9,7 @@ KVR_NEEDS_REDIS
 enum { N = 40, EACH = 20000 };
 
 #define HEAD                                                                                       \
-	"'memory':{'staging':'32MiB','objects':'4MiB'},'timeouts':{'connect':'300ms'},'trace':{'"  \
+	"'memory':{'staging':'32MiB','objects':'4MiB'},'timeouts':{'connect':'20s'},'trace':{'"  \
 	"dir':'none'}"
 
 static struct kvr *

@@ -161,7 +161,7 @@ START_TEST(an_address_that_does_not_answer_loses_its_head_start)
 	uint64_t until_ns = in(KVR_MS(60));
 	ck_assert_int_eq(kvr_stream_dial_tcp(&s, "127.0.0.2", port, until_ns, NULL), KVR_E_TIMEOUT);
 	ck_assert_uint_ge(kvr_now_ns(), until_ns);
-	ck_assert_uint_lt(kvr_now_ns(), until_ns + KVR_SEC(2));
+	ck_assert_uint_lt(kvr_now_ns(), until_ns + KVR_SEC(10));
 	struct kvr_kick kick = { .fd = eventfd(0, EFD_NONBLOCK), .current = 3 };
 	atomic_store(&kick.target, 3);
 	ck_assert_int_eq(
