@@ -263,7 +263,7 @@ op_of(struct step *s, uint32_t slot)
 	KVR_CHECK(slot < KVR_OPS_MAX);
 	struct op *op = &s->me->op[slot];
 
-	kvr_touch(s->out, op, sizeof(*op));
+	kvr_touch_few(s->out, op, sizeof(*op));
 	return op;
 }
 
@@ -273,7 +273,7 @@ key_of(struct step *s, uint32_t slot)
 	KVR_CHECK(slot < KVR_KEYS_MAX);
 	struct key *key = &s->me->key[slot];
 
-	kvr_touch_line(s->out, key, sizeof(*key));
+	kvr_touch_few(s->out, key, sizeof(*key));
 	return key;
 }
 

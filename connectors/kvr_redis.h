@@ -47,6 +47,16 @@ struct kvr_redis_map;
 struct kvr_cluster_lane;
 struct kvr_redis_replica;
 
+/* The names under which a chunk lies. VALUE: what holds the payload; MARK: what says it exists. */
+enum kvr_redis_name { KVR_REDIS_VALUE, KVR_REDIS_MARK };
+
+/* What stands before and behind a key in one of these names. */
+#define KVR_REDIS_AROUND_MAX (KVR_REDIS_PREFIX_MAX + 32U)
+struct kvr_redis_around {
+	uint32_t n_before, n_after;
+	char before[KVR_REDIS_AROUND_MAX], after[KVR_REDIS_AROUND_MAX];
+};
+
 struct kvr_store {
 	uint32_t magic;
 	bool     is_unix, is_tls;
@@ -56,7 +66,6 @@ struct kvr_store {
 	uint32_t db;
 	uint32_t lm_head_len; /* LMCACHE: bytes of a header */
 	_Atomic uint32_t turn; /* so that lanes take one replica after the other */
-	uint32_t prefix_len;
 	uint64_t ttl_ms, connect_ns;
 	uint64_t window_bytes; /* payload in flight on a connection; 0: by step and round trip */
 	const struct kvr_redis_kind *kind;
@@ -64,7 +73,7 @@ struct kvr_store {
 	struct kvr_redis_sentinels *sentinels; /* they know host and port; NULL: we do */
 	struct kvr_redis_map *map; /* of a cluster: which node has which slot; NULL: one server */
 	struct kvr_frame_rules rules;
-	char  prefix[KVR_REDIS_PREFIX_MAX + 1];
+	struct kvr_redis_around around[2]; /* by enum kvr_redis_name */
 	char  where[320]; /* host and port, or the path: for messages */
 	char *user, *password; /* NULL: none */
 	char  host[256];       /* or the path of a Unix socket */
@@ -136,9 +145,6 @@ enum kvr_err kvr_redis_step(
 /* The answer to what was asked then is here: how long a round trip takes. */
 void kvr_redis_trip(struct kvr_connector *, uint64_t asked_ns);
 
-/* The names under which a chunk lies. VALUE: what holds the payload; MARK: what says it exists. */
-enum kvr_redis_name { KVR_REDIS_VALUE, KVR_REDIS_MARK };
-
 /*
  * A verb is a few steps over a group, each for all its items; in a cluster a step asks for one
  * name.
@@ -158,18 +164,23 @@ extern kvr_redis_verb *const kvr_redis_verbs[KVR_VERB_N];
 enum kvr_err kvr_redis_run(
     struct kvr_connector *, enum kvr_verb, struct kvr_item *, uint32_t n);
 
-/* A name and its parts, of at most KVR_REDIS_NAME_MAX bytes together. */
-#define KVR_REDIS_NAME_MAX (KVR_REDIS_PREFIX_MAX + KVR_KEY_LEN_MAX + 32U)
-struct kvr_redis_named {
-	struct kvr_const_span part[5];
-	size_t len;
-};
-void kvr_redis_name_of(const struct kvr_store *, const struct kvr_item *, enum kvr_redis_name,
-    struct kvr_redis_named *ret);
+/* redis_name.c. What stands around a key is known once the store's format and its map are. */
+void kvr_redis_names(struct kvr_store *, const char *prefix);
+size_t kvr_redis_name_len(const struct kvr_store *, const struct kvr_item *, enum kvr_redis_name);
+/* Writes a name, of at most KVR_REDIS_NAME_MAX bytes, and answers its end. */
+#define KVR_REDIS_NAME_MAX (2 * KVR_REDIS_AROUND_MAX + KVR_KEY_LEN_MAX)
+char *kvr_redis_name(
+    const struct kvr_store *, const struct kvr_item *, enum kvr_redis_name, char *to);
 enum kvr_err kvr_redis_put_name(
     struct kvr_connector *, const struct kvr_item *, enum kvr_redis_name);
-/* "VERB name", the whole of most commands; argc counts more words that the caller adds. */
-enum kvr_err kvr_redis_put_verb(struct kvr_connector *, const char *verb, uint32_t argc,
+/*
+ * "VERB name", the whole of most commands; what del_two, getrange, set and set_ttl count besides
+ * the caller adds.
+ */
+extern const struct kvr_redis_words {
+	struct kvr_resp_verb exists, strlen, get, getrange, set, set_ttl, del, del_two;
+} kvr_redis_say;
+enum kvr_err kvr_redis_put_verb(struct kvr_connector *, const struct kvr_resp_verb *,
     const struct kvr_item *, enum kvr_redis_name);
 
 /*

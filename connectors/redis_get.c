@@ -51,7 +51,7 @@ send_value(
 {
 	(void)note;
 	(void)part;
-	return kvr_redis_put_verb(c, "GET", 2, item, KVR_REDIS_VALUE);
+	return kvr_redis_put_verb(c, &kvr_redis_say.get, item, KVR_REDIS_VALUE);
 }
 
 static int32_t
@@ -112,9 +112,9 @@ send_sealed(
 	if (!in_pieces(item))
 		return send_value(c, item, note, part);
 	if (part == 0)
-		return kvr_redis_put_verb(c, "STRLEN", 2, item, KVR_REDIS_VALUE);
+		return kvr_redis_put_verb(c, &kvr_redis_say.strlen, item, KVR_REDIS_VALUE);
 	uint64_t from = (part - 1) * KVR_REDIS_PIECE;
-	enum kvr_err err = kvr_redis_put_verb(c, "GETRANGE", 4, item, KVR_REDIS_VALUE);
+	enum kvr_err err = kvr_redis_put_verb(c, &kvr_redis_say.getrange, item, KVR_REDIS_VALUE);
 	if (err == KVR_OK)
 		err = kvr_resp_put_number(&c->s, from);
 	return err == KVR_OK ? kvr_resp_put_number(&c->s, from + KVR_REDIS_PIECE - 1) : err;
@@ -189,7 +189,7 @@ send_head(
 {
 	(void)note;
 	(void)part;
-	return kvr_redis_put_verb(c, "GET", 2, item, KVR_REDIS_MARK);
+	return kvr_redis_put_verb(c, &kvr_redis_say.get, item, KVR_REDIS_MARK);
 }
 
 static uint8_t *
@@ -293,7 +293,7 @@ send_orphan(
 {
 	(void)note;
 	(void)part;
-	return kvr_redis_put_verb(c, "DEL", 2, item, KVR_REDIS_MARK);
+	return kvr_redis_put_verb(c, &kvr_redis_say.del, item, KVR_REDIS_MARK);
 }
 
 /* The item is a miss already; that its header could not be deleted changes nothing for it. */

@@ -138,8 +138,6 @@ settings(
 	if (o->format == KVR_FORMAT_LMCACHE && (o->n_groups == 0 || o->n_groups > KVR_GROUPS_MAX))
 		return kvr_refuse(w, "format lmcache: %u groups; 1 to %u are possible", o->n_groups,
 		    KVR_GROUPS_MAX);
-	memcpy(s->prefix, prefix, strlen(prefix) + 1);
-	s->prefix_len = (uint32_t)strlen(prefix);
 	s->ttl_ms = o->ttl_ms;
 	s->replicas = o->replicas;
 	atomic_init(&s->turn, (uint32_t)getpid()); /* processes too take different ones */
@@ -152,6 +150,7 @@ settings(
 		.spoil = o->spoil };
 	if (o->format == KVR_FORMAT_LMCACHE)
 		s->lm_head_len = (uint32_t)kvr_frame_head_len(&s->rules);
+	kvr_redis_names(s, prefix);
 	return KVR_OK;
 }
 

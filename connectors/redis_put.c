@@ -43,8 +43,9 @@ static enum kvr_err
 put_set(
     struct kvr_connector *c, const struct kvr_item *item, enum kvr_redis_name which, uint64_t len)
 {
-	uint32_t argc = c->store->ttl_ms > 0 ? 5 : 3;
-	enum kvr_err err = kvr_redis_put_verb(c, "SET", argc, item, which);
+	bool ttl = c->store->ttl_ms > 0;
+	enum kvr_err err =
+	    kvr_redis_put_verb(c, ttl ? &kvr_redis_say.set_ttl : &kvr_redis_say.set, item, which);
 	return err == KVR_OK ? kvr_resp_put_head(&c->s, len) : err;
 }
 
@@ -204,7 +205,7 @@ send_undo(
 {
 	(void)note;
 	(void)part;
-	enum kvr_err err = kvr_redis_put_verb(c, "DEL", 3, item, KVR_REDIS_MARK);
+	enum kvr_err err = kvr_redis_put_verb(c, &kvr_redis_say.del_two, item, KVR_REDIS_MARK);
 	return err == KVR_OK ? kvr_redis_put_name(c, item, KVR_REDIS_VALUE) : err;
 }
 
@@ -214,7 +215,7 @@ send_undo_value(
 {
 	(void)note;
 	(void)part;
-	return kvr_redis_put_verb(c, "DEL", 2, item, KVR_REDIS_VALUE);
+	return kvr_redis_put_verb(c, &kvr_redis_say.del, item, KVR_REDIS_VALUE);
 }
 
 static enum kvr_err
@@ -223,7 +224,7 @@ send_undo_head(
 {
 	(void)note;
 	(void)part;
-	return kvr_redis_put_verb(c, "DEL", 2, item, KVR_REDIS_MARK);
+	return kvr_redis_put_verb(c, &kvr_redis_say.del, item, KVR_REDIS_MARK);
 }
 
 /* That something could not be deleted does not change what became of the put. */

@@ -38,14 +38,8 @@ find_slot(struct round *r, uint32_t i)
 {
 	struct kvr_cluster_lane *lane = r->lane;
 	char name[KVR_REDIS_NAME_MAX];
-	struct kvr_redis_named parts;
-	size_t len = 0;
-	kvr_redis_name_of(lane->front->store, &lane->item[i], r->name, &parts);
-	for (size_t p = 0; p < KVR_LEN(parts.part); p++) {
-		memcpy(name + len, parts.part[p].at, parts.part[p].len);
-		len += parts.part[p].len;
-	}
-	lane->slot[i] = kvr_slot_of(name, len);
+	const char *end = kvr_redis_name(lane->front->store, &lane->item[i], r->name, name);
+	lane->slot[i] = kvr_slot_of(name, (size_t)(end - name));
 }
 
 /* Who has something to do in this step; the others' nodes are not even dialed. */

@@ -39,7 +39,7 @@ send_exists(
 {
 	(void)note;
 	(void)part;
-	return kvr_redis_put_verb(c, "EXISTS", 2, item, KVR_REDIS_MARK);
+	return kvr_redis_put_verb(c, &kvr_redis_say.exists, item, KVR_REDIS_MARK);
 }
 
 #define SMALL(p, s, r)                                                                             \
@@ -64,7 +64,8 @@ send_del(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *
 	(void)note;
 	(void)part;
 	bool two = c->store->rules.format == KVR_FORMAT_LMCACHE;
-	enum kvr_err err = kvr_redis_put_verb(c, "DEL", two ? 3 : 2, item, KVR_REDIS_MARK);
+	enum kvr_err err = kvr_redis_put_verb(
+	    c, two ? &kvr_redis_say.del_two : &kvr_redis_say.del, item, KVR_REDIS_MARK);
 	return err == KVR_OK && two ? kvr_redis_put_name(c, item, KVR_REDIS_VALUE) : err;
 }
 
@@ -77,7 +78,7 @@ send_del_mark(
 {
 	(void)note;
 	(void)part;
-	return kvr_redis_put_verb(c, "DEL", 2, item, KVR_REDIS_MARK);
+	return kvr_redis_put_verb(c, &kvr_redis_say.del, item, KVR_REDIS_MARK);
 }
 
 static enum kvr_err
@@ -86,7 +87,7 @@ send_del_value(
 {
 	(void)note;
 	(void)part;
-	return kvr_redis_put_verb(c, "DEL", 2, item, KVR_REDIS_VALUE);
+	return kvr_redis_put_verb(c, &kvr_redis_say.del, item, KVR_REDIS_VALUE);
 }
 
 static enum kvr_err
@@ -144,12 +145,12 @@ send_stat(
 {
 	(void)note;
 	if (part == STAT_LENGTH)
-		return kvr_redis_put_verb(c, "STRLEN", 2, item, KVR_REDIS_VALUE);
+		return kvr_redis_put_verb(c, &kvr_redis_say.strlen, item, KVR_REDIS_VALUE);
 	if (c->store->rules.format == KVR_FORMAT_BARE)
-		return kvr_redis_put_verb(c, "EXISTS", 2, item, KVR_REDIS_MARK);
+		return kvr_redis_put_verb(c, &kvr_redis_say.exists, item, KVR_REDIS_MARK);
 	if (c->store->rules.format == KVR_FORMAT_LMCACHE)
-		return kvr_redis_put_verb(c, "GET", 2, item, KVR_REDIS_MARK);
-	enum kvr_err err = kvr_redis_put_verb(c, "GETRANGE", 4, item, KVR_REDIS_MARK);
+		return kvr_redis_put_verb(c, &kvr_redis_say.get, item, KVR_REDIS_MARK);
+	enum kvr_err err = kvr_redis_put_verb(c, &kvr_redis_say.getrange, item, KVR_REDIS_MARK);
 	if (err == KVR_OK)
 		err = kvr_resp_put_number(&c->s, 0);
 	return err == KVR_OK ? kvr_resp_put_number(&c->s, KVR_SEAL_HEAD - 1) : err;

@@ -182,64 +182,6 @@ kvr_redis_step(
 	return err;
 }
 
-void
-kvr_redis_name_of(const struct kvr_store *store, const struct kvr_item *item,
-    enum kvr_redis_name which, struct kvr_redis_named *ret)
-{
-	const char *suffix = "", *before = "";
-	if (store->rules.format == KVR_FORMAT_SEALED)
-		suffix = KVR_SEAL_SUFFIX;
-	else if (store->rules.format == KVR_FORMAT_LMCACHE)
-		suffix = which == KVR_REDIS_VALUE ? store->kind->value : store->kind->mark;
-	const char *behind = "";
-	if (store->rules.format == KVR_FORMAT_LMCACHE && store->map != NULL && store->kind->tags) {
-		before = "{";
-		behind = "}";
-	}
-	*ret = (struct kvr_redis_named){
-		.part = { { store->prefix, store->prefix_len }, { before, strlen(before) },
-		    { item->key, item->key_len }, { behind, strlen(behind) },
-		    { suffix, strlen(suffix) } }
-	};
-	for (size_t i = 0; i < KVR_LEN(ret->part); i++)
-		ret->len += ret->part[i].len;
-}
-
-static char *
-name_parts(char *to, const struct kvr_redis_named *name)
-{
-	KVR_CHECK(name->len <= KVR_REDIS_NAME_MAX);
-	for (size_t i = 0; i < KVR_LEN(name->part); i++) {
-		if (name->part[i].len == 0)
-			continue;
-		memcpy(to, name->part[i].at, name->part[i].len);
-		to += name->part[i].len;
-	}
-	return to;
-}
-
-enum kvr_err
-kvr_redis_put_name(struct kvr_connector *c, const struct kvr_item *item, enum kvr_redis_name which)
-{
-	struct kvr_redis_named name;
-	char text[KVR_REDIS_NAME_MAX];
-	kvr_redis_name_of(c->store, item, which, &name);
-	return kvr_resp_put(&c->s, text, (size_t)(name_parts(text, &name) - text));
-}
-
-/* Put together here and copied once: this is most of what a lookup of many keys does. */
-enum kvr_err
-kvr_redis_put_verb(struct kvr_connector *c, const char *verb, uint32_t argc,
-    const struct kvr_item *item, enum kvr_redis_name which)
-{
-	struct kvr_redis_named name;
-	char text[KVR_RESP_VERB + KVR_REDIS_NAME_MAX + 2];
-	kvr_redis_name_of(c->store, item, which, &name);
-	char *at = name_parts(kvr_resp_verb(text, verb, argc, name.len), &name);
-	memcpy(at, "\r\n", 2);
-	return kvr_stream_copy(&c->s, text, (size_t)(at + 2 - text));
-}
-
 enum kvr_err
 kvr_redis_odd_reply(
     struct kvr_connector *c, const char *verb, const struct kvr_resp *r, int32_t *ret_err)

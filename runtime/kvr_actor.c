@@ -5,21 +5,21 @@
 #include <string.h>
 
 enum { LINE = KVR_ACTOR_LINE };
+_Static_assert(LINE == 64, "what kvr_hash64_line takes");
 
 /*
  * The digest of a state is a sum over its lines, each hashed with its place, and a line of zeros
  * counts nothing. So a change of one line is one subtraction and one addition, the order of
- * changes does not matter, and a fresh state costs no pass over it.
+ * changes does not matter, and a fresh state costs no pass over it. What a line counts is kept: to
+ * hash it before a change, too, was a tenth of a lookup.
  */
 static uint64_t
 line_digest(const void *self, uint32_t line)
 {
-	static const uint8_t zero[LINE];
-	const uint8_t *at = (const uint8_t *)self + (size_t)line * LINE;
+	const uint64_t *at = (const uint64_t *)self + (size_t)line * LINE / sizeof(uint64_t);
+	uint64_t any = at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7];
 
-	if (memcmp(at, zero, LINE) == 0)
-		return 0;
-	return kvr_hash64_seed(at, LINE, line);
+	return any == 0 ? 0 : kvr_hash64_line(at, line);
 }
 
 static size_t
@@ -32,8 +32,10 @@ size_t
 kvr_actor_bytes(const struct kvr_spec *spec)
 {
 	KVR_CHECK(spec->self_size % LINE == 0);
-	return spec->self_size + round_up(spec->self_size / LINE * sizeof(uint32_t)) +
-	    round_up(KVR_TOUCH_MAX * sizeof(uint32_t));
+	size_t lines = spec->self_size / LINE;
+
+	return spec->self_size + round_up(lines * sizeof(uint64_t)) +
+	    round_up(lines * sizeof(uint32_t)) + round_up(KVR_TOUCH_MAX * sizeof(uint32_t));
 }
 
 void
@@ -43,9 +45,12 @@ kvr_actor_init(struct kvr_actor *a, const struct kvr_spec *spec, uint16_t id, vo
 
 	KVR_CHECK((uintptr_t)at % LINE == 0);
 	*a = (struct kvr_actor){ .spec = spec, .self = at, .id = id };
+	a->lines = (uint32_t)(spec->self_size / LINE);
 	at += spec->self_size;
+	a->counts = (uint64_t *)(void *)at;
+	at += round_up(a->lines * sizeof(uint64_t));
 	a->stamp = (uint32_t *)(void *)at;
-	at += round_up(spec->self_size / LINE * sizeof(uint32_t));
+	at += round_up(a->lines * sizeof(uint32_t));
 	a->touched = (uint32_t *)(void *)at;
 }
 
@@ -62,7 +67,30 @@ kvr_touch(struct kvr_out *out, const void *at, size_t len)
 		KVR_CHECK(a->n_touched < KVR_TOUCH_MAX);
 		a->stamp[i] = a->round;
 		a->touched[a->n_touched++] = i;
-		a->digest -= line_digest(a->self, i);
+	}
+}
+
+static void
+count_again(struct kvr_actor *a, uint32_t line)
+{
+	uint64_t now = line_digest(a->self, line);
+
+	a->digest += now - a->counts[line];
+	a->counts[line] = now;
+}
+
+void
+kvr_actor_put(struct kvr_actor *a, uint64_t off, const void *from, size_t len)
+{
+	KVR_CHECK(off <= a->spec->self_size && len <= a->spec->self_size - off);
+	if (len == 0)
+		return;
+	memcpy((uint8_t *)a->self + off, from, len);
+	/* Lines that steps touched before: a snapshot of this actor must look at them. */
+	a->round = 1;
+	for (uint64_t i = off / LINE; i <= (off + len - 1) / LINE; i++) {
+		a->stamp[i] = 1;
+		count_again(a, (uint32_t)i);
 	}
 }
 
@@ -157,7 +185,7 @@ kvr_step(struct kvr_actor *a, const struct kvr_event *ev, struct kvr_out *out)
 	out->actor = a;
 	a->n_touched = 0;
 	if (++a->round == 0) { /* once in four billion steps the stamps must be forgotten */
-		memset(a->stamp, 0, a->spec->self_size / LINE * sizeof(uint32_t));
+		memset(a->stamp, 0, a->lines * sizeof(uint32_t));
 		a->round = 1;
 	}
 	unsigned next = cell->fn(a->self, ev, out);
@@ -167,7 +195,7 @@ kvr_step(struct kvr_actor *a, const struct kvr_event *ev, struct kvr_out *out)
 	if (next != KVR_STAY)
 		a->state = next;
 	for (uint32_t i = 0; i < a->n_touched; i++)
-		a->digest += line_digest(a->self, a->touched[i]);
+		count_again(a, a->touched[i]);
 	a->steps++;
 	a->spec->check(a->self, a->state, false);
 	return step_digest(a, out);
@@ -178,7 +206,7 @@ kvr_actor_digest(const struct kvr_actor *a)
 {
 	uint64_t d = 0;
 
-	for (uint32_t i = 0; i < a->spec->self_size / LINE; i++)
+	for (uint32_t i = 0; i < a->lines; i++)
 		d += line_digest(a->self, i);
 	return d;
 }

@@ -119,12 +119,14 @@ struct kvr_actor {
 	const struct kvr_spec *spec;
 	void    *self;      /* spec->self_size zero bytes at first, 64-aligned */
 	uint32_t *stamp;    /* one per 64 bytes of self, zero at first */
+	uint64_t *counts;   /* what each of these 64 bytes adds to digest */
 	uint32_t *touched;  /* KVR_TOUCH_MAX lines of the running step */
 	uint32_t n_touched;
 	uint32_t round;     /* what stamp holds for lines of the running step */
 	uint16_t id;
 	uint16_t spare;
 	uint32_t state;
+	uint32_t lines;     /* of self */
 	uint64_t digest;    /* of self: 0 for zero bytes, independent of the way there */
 	uint64_t steps;
 };
@@ -139,6 +141,9 @@ void   kvr_actor_init(struct kvr_actor *, const struct kvr_spec *, uint16_t id, 
  */
 uint64_t kvr_step(struct kvr_actor *, const struct kvr_event *, struct kvr_out *);
 
+/* A replay begins with bytes of a snapshot; what was there before counts no more. */
+void kvr_actor_put(struct kvr_actor *, uint64_t off, const void *from, size_t len);
+
 /* The digest of the whole state, the slow way; differs from ->digest when a touch was forgotten. */
 uint64_t kvr_actor_digest(const struct kvr_actor *);
 /* Hash of the names of states and the filled cells, and of the fields of the state: traces carry them. */
@@ -150,17 +155,18 @@ uint64_t kvr_layout_hash(const struct kvr_spec *);
 /* Before changing [at, at + len), which lies in self. */
 void kvr_touch(struct kvr_out *, const void *at, size_t len);
 /*
- * The same for what lies in one line, as operations and keys do: a step names the same ones again
- * and again, and only the first time costs a call.
+ * The same for what lies in a line or two, as keys and operations do: a step names the same ones
+ * again and again, and only the first time costs a call.
  */
 static inline void
-kvr_touch_line(struct kvr_out *out, const void *at, size_t len)
+kvr_touch_few(struct kvr_out *out, const void *at, size_t len)
 {
 	const struct kvr_actor *a = out->actor;
 	uintptr_t off = (uintptr_t)at - (uintptr_t)a->self;
+	uintptr_t first = off / KVR_ACTOR_LINE, last = (off + len - 1) / KVR_ACTOR_LINE;
 
-	if (off >= a->spec->self_size || off % KVR_ACTOR_LINE + len > KVR_ACTOR_LINE ||
-	    a->stamp[off / KVR_ACTOR_LINE] != a->round)
+	if (last - first > 1 || last >= a->lines || a->stamp[first] != a->round ||
+	    a->stamp[last] != a->round)
 		kvr_touch(out, at, len);
 }
 /* op, deadline and part are the message's own; from and cause are filled in. */

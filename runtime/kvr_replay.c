@@ -309,36 +309,30 @@ restore_piece(struct kvr_replay *r, const struct kvr_rec_state *s)
 {
 	uint64_t len = s->rec.len - sizeof(*s);
 	uint64_t size = (KVR_ROWS_MAX - KVR_ROWS_PARTS) * sizeof(struct kvr_row);
-	uint8_t *into = (uint8_t *)&r->rows[KVR_ROWS_PARTS];
+	struct kvr_actor *a = NULL;
 
 	if (s->rec.actor != KVR_ID_NONE) {
-		struct kvr_actor *a = s->rec.actor < KVR_ID_N ? r->actor[s->rec.actor] : NULL;
-
+		a = s->rec.actor < KVR_ID_N ? r->actor[s->rec.actor] : NULL;
 		if (a == NULL || s->state >= a->spec->n_states)
 			return false;
-		into = a->self;
 		size = a->spec->self_size;
 		a->state = s->state;
-		a->digest = s->digest;
 		a->steps = s->steps;
 	}
 	if (s->off > size || len > size - s->off)
 		return false;
-	memcpy(into + s->off, s + 1, len);
-	if (s->rec.actor == KVR_ID_NONE)
-		return true;
-	/* Lines that steps touched before: a snapshot of this actor must look at them. */
-	struct kvr_actor *a = r->actor[s->rec.actor];
-
-	a->round = 1;
-	for (uint64_t i = s->off / 64; i < (s->off + len) / 64; i++)
-		a->stamp[i] = 1;
+	if (a == NULL)
+		memcpy((uint8_t *)&r->rows[KVR_ROWS_PARTS] + s->off, s + 1, len);
+	else
+		kvr_actor_put(a, s->off, s + 1, len);
 	return true;
 }
 
 static enum kvr_err
 restore(struct kvr_replay *r, uint64_t from, uint64_t to, struct kvr_replay_diff *ret)
 {
+	uint64_t digest[KVR_ID_N] = { 0 };
+
 	for (r->at = from; r->at < to; r->at++) {
 		const struct kvr_rec *rec = kvr_trace_view_at(r->view, r->at);
 
@@ -346,11 +340,13 @@ restore(struct kvr_replay *r, uint64_t from, uint64_t to, struct kvr_replay_diff
 			return differs(r, KVR_REPLAY_SNAPSHOT, rec,
 			    &(struct kvr_actor){ .id = rec->actor }, ret,
 			    "a piece of the snapshot does not fit to its actor");
+		if (rec->kind == KVR_REC_STATE && rec->actor != KVR_ID_NONE)
+			digest[rec->actor] = kvr_rec_state(rec)->digest;
 	}
 	for (uint32_t id = 0; id < KVR_ID_N; id++) {
 		const struct kvr_actor *a = r->actor[id];
 
-		if (a != NULL && kvr_actor_digest(a) != a->digest)
+		if (a != NULL && a->digest != digest[id])
 			return differs(r, KVR_REPLAY_SNAPSHOT, kvr_trace_view_at(r->view, from), a,
 			    ret, "the snapshot does not have the digest that it was recorded with");
 	}

@@ -124,10 +124,28 @@ kvr_resp_of(struct kvr_sock *s, const struct kvr_const_span *line, struct kvr_re
 	return kvr_stream_fail(s, KVR_E_PROTO, "not a RESP2 reply: \"%s\"", text);
 }
 
+/* ":0" and ":1" are all that most lookups hear. */
+static bool
+digit_of(struct kvr_sock *s, struct kvr_resp *ret)
+{
+	const uint8_t *at = s->in + s->in_at;
+	if (s->err != KVR_OK || kvr_stream_held(s) < 4 || at[0] != ':' || at[1] < '0' ||
+	    at[1] > '9' || at[2] != '\r' || at[3] != '\n')
+		return false;
+	*ret = (struct kvr_resp){ .kind = KVR_RESP_INTEGER,
+		.n = at[1] - '0',
+		.text = (const char *)at + 1,
+		.text_len = 1 };
+	s->in_at += 4;
+	return true;
+}
+
 enum kvr_err
 kvr_resp_read(struct kvr_sock *s, struct kvr_resp *ret)
 {
 	struct kvr_const_span line;
+	if (digit_of(s, ret))
+		return KVR_OK;
 	enum kvr_err err = kvr_stream_line(s, &line);
 	return err == KVR_OK ? kvr_resp_of(s, &line, ret) : err;
 }
@@ -143,15 +161,18 @@ kvr_resp_bulk_end(struct kvr_sock *s)
 }
 
 /*
- * By hand: half of what a lookup of many keys cost was printf reading "%llu" again and again.
- * Room for 20 digits and CR LF.
+ * By hand: half of what a lookup of many keys cost was printf reading "%llu" again and again. The
+ * two digits of a name's length are what it mostly is. Room for 20 digits and CR LF.
  */
 static char *
-line_of(char *to, char kind, uint64_t n)
+number_line(char *to, uint64_t n)
 {
 	char digits[20];
 	size_t len = 0;
-	*to++ = kind;
+	if (n >= 10 && n < 100) {
+		*to++ = (char)('0' + n / 10);
+		n %= 10;
+	}
 	for (; n >= 10; n /= 10)
 		digits[len++] = (char)('0' + n % 10);
 	*to++ = (char)('0' + n);
@@ -162,14 +183,14 @@ line_of(char *to, char kind, uint64_t n)
 	return to;
 }
 
-enum { LINE_MAX_LEN = 23, VERB_MAX = 16 };
-_Static_assert(3 * LINE_MAX_LEN + VERB_MAX + 2 <= KVR_RESP_VERB, "room for a verb");
+enum { LINE_MAX_LEN = 22 };
+_Static_assert(LINE_MAX_LEN + KVR_RESP_VERB_MAX <= KVR_RESP_VERB_ROOM, "room for a verb");
 
 static enum kvr_err
 put_count(struct kvr_sock *s, char kind, uint64_t n)
 {
-	char head[LINE_MAX_LEN];
-	return kvr_stream_copy(s, head, (size_t)(line_of(head, kind, n) - head));
+	char head[1 + LINE_MAX_LEN] = { kind };
+	return kvr_stream_copy(s, head, (size_t)(number_line(head + 1, n) - head));
 }
 
 enum kvr_err
@@ -197,18 +218,13 @@ enum kvr_err
 kvr_resp_put_number(struct kvr_sock *s, uint64_t number)
 {
 	char text[LINE_MAX_LEN];
-	char *end = line_of(text, '$', number);
-	return kvr_resp_put(s, text + 1, (size_t)(end - text) - 3);
+	char *end = number_line(text, number);
+	return kvr_resp_put(s, text, (size_t)(end - text) - 2);
 }
 
 char *
-kvr_resp_verb(char *to, const char *verb, uint32_t argc, uint64_t next_len)
+kvr_resp_put_verb(char *to, const struct kvr_resp_verb *verb, uint64_t next_len)
 {
-	size_t len = strlen(verb);
-	KVR_CHECK(len <= VERB_MAX);
-	to = line_of(to, '*', argc);
-	to = line_of(to, '$', len);
-	memcpy(to, verb, len);
-	memcpy(to + len, "\r\n", 2);
-	return line_of(to + len + 2, '$', next_len);
+	memcpy(to, verb->at, sizeof(verb->at));
+	return number_line(to + verb->len, next_len);
 }

@@ -59,10 +59,23 @@ KVR_MUST_USE enum kvr_err kvr_resp_put_head(struct kvr_sock *s, uint64_t len);
 KVR_MUST_USE enum kvr_err kvr_resp_put(struct kvr_sock *s, const void *at, size_t len);
 KVR_MUST_USE enum kvr_err kvr_resp_put_number(struct kvr_sock *s, uint64_t number);
 /*
- * A command's name, of at most 16 bytes, and the head of what follows it, for a caller who puts a
- * request together before he writes it. Answers its end; it takes at most KVR_RESP_VERB bytes.
+ * The beginning of a command, up to the head of its first argument, for a caller who puts a request
+ * together before he writes it: KVR_RESP_VERB(2, 6, "EXISTS") is "*2\r\n$6\r\nEXISTS\r\n$". All of
+ * at is copied, whatever the length, for a copy of a fixed size is an instruction and no call.
  */
-char *kvr_resp_verb(char *to, const char *verb, uint32_t argc, uint64_t next_len);
-#define KVR_RESP_VERB 96U
+#define KVR_RESP_VERB_MAX 32U
+struct kvr_resp_verb {
+	char at[KVR_RESP_VERB_MAX];
+	uint32_t len;
+};
+#define KVR_RESP_VERB(argc, verb_len, verb)                                                        \
+	{                                                                                          \
+		"*" #argc "\r\n$" #verb_len "\r\n" verb "\r\n$",                                   \
+		    sizeof("*" #argc "\r\n$" #verb_len "\r\n" verb "\r\n$") - 1 +                  \
+		        0 * sizeof(char[sizeof(verb) - 1 == (verb_len) ? 1 : -1])                  \
+	}
+/* Answers its end; it takes at most KVR_RESP_VERB_ROOM bytes, and may write that many. */
+char *kvr_resp_put_verb(char *to, const struct kvr_resp_verb *, uint64_t next_len);
+#define KVR_RESP_VERB_ROOM (KVR_RESP_VERB_MAX + 22U)
 
 #endif

@@ -91,6 +91,12 @@ enum kvr_err kvr_stream_begin(struct kvr_sock *s, uint64_t until_ns, uint32_t fi
 enum kvr_err kvr_stream_blame(const struct kvr_sock *s, enum kvr_err err);
 
 KVR_MUST_USE enum kvr_err kvr_stream_copy(struct kvr_sock *s, const void *at, size_t len);
+/*
+ * For bytes that are put together where they leave from: room for len of them, then how many they
+ * became. NULL: they do not follow on there, and copy is the way.
+ */
+char *kvr_stream_room(struct kvr_sock *s, size_t len);
+KVR_MUST_USE enum kvr_err kvr_stream_wrote(struct kvr_sock *s, size_t len);
 /* at stays as it is until the next flush has returned. */
 KVR_MUST_USE enum kvr_err kvr_stream_lend(struct kvr_sock *s, const void *at, size_t len);
 KVR_MUST_USE enum kvr_err kvr_stream_flush(struct kvr_sock *s);

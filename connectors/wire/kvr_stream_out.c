@@ -88,29 +88,37 @@ add(struct kvr_sock *s, const void *at, size_t len)
 	return kvr_stream_flush(s);
 }
 
-/* What fits and follows on: most of a request that is written word by word. */
-static bool
-append(struct kvr_sock *s, const void *at, size_t len)
+char *
+kvr_stream_room(struct kvr_sock *s, size_t len)
 {
-	struct iovec *last = s->n_iov > 0 ? &s->iov[s->n_iov - 1] : NULL;
 	uint8_t *to = s->out + s->out_len;
-	if (s->err != KVR_OK || last == NULL || len >= KVR_STREAM_OUT - s->out_len ||
-	    len >= KVR_STREAM_PIECE - s->out_bytes ||
-	    (uint8_t *)last->iov_base + last->iov_len != to)
-		return false;
-	memcpy(to, at, len);
+	if (s->err != KVR_OK || len >= KVR_STREAM_OUT - s->out_len ||
+	    len >= KVR_STREAM_PIECE - s->out_bytes)
+		return NULL;
+	if (s->n_iov == 0)
+		s->iov[s->n_iov++] = (struct iovec){ to, 0 };
+	struct iovec *last = &s->iov[s->n_iov - 1];
+	return (uint8_t *)last->iov_base + last->iov_len == to ? (char *)to : NULL;
+}
+
+enum kvr_err
+kvr_stream_wrote(struct kvr_sock *s, size_t len)
+{
+	s->iov[s->n_iov - 1].iov_len += len;
 	s->out_len += (uint32_t)len;
 	s->out_bytes += len;
-	last->iov_len += len;
-	return true;
+	return s->err;
 }
 
 enum kvr_err
 kvr_stream_copy(struct kvr_sock *s, const void *at, size_t len)
 {
 	const uint8_t *from = at;
-	if (append(s, at, len))
-		return KVR_OK;
+	char *follows = kvr_stream_room(s, len);
+	if (follows != NULL) {
+		memcpy(follows, at, len);
+		return kvr_stream_wrote(s, len);
+	}
 	while (len > 0 && s->err == KVR_OK) {
 		size_t n = KVR_MIN(len, KVR_STREAM_OUT - s->out_len);
 		uint8_t *to = s->out + s->out_len;

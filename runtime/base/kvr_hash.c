@@ -53,6 +53,13 @@ kvr_hash64_seed(const void *at, size_t len, uint64_t seed)
 	return len <= SHORT ? whole(at, len, seed) : way()->whole(at, len, seed);
 }
 
+/* Flattened, or the compiler calls the one that looks at the length first. */
+__attribute__((flatten)) uint64_t
+kvr_hash64_line(const void *at, uint64_t seed)
+{
+	return XXH3_64bits_withSeed(at, 64, seed);
+}
+
 /* Of keys, which are short. */
 kvr_digest
 kvr_hash128(const void *at, size_t len)

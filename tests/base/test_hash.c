@@ -114,6 +114,9 @@ START_TEST(every_processor_has_the_same_hashes)
 		ck_assert_uint_eq(
 		    kvr_hash64_seed(bytes, len, 3), kvr_hash_plain.whole(bytes, len, 3));
 	}
+	for (uint64_t seed = 0; seed < 70; seed++)
+		ck_assert_uint_eq(kvr_hash64_line(bytes + seed, seed * seed << 32),
+		    kvr_hash_plain.whole(bytes + seed, 64, seed * seed << 32));
 	free(bytes);
 }
 END_TEST

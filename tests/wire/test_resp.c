@@ -3,6 +3,7 @@
 #include "kvr_resp.h"
 #include "kvr_check.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -111,17 +112,63 @@ START_TEST(commands_are_written_part_by_part)
 }
 END_TEST
 
+/* However a server's writes cut them. */
+START_TEST(short_integers_are_read_like_any_other)
+{
+	static const char text[] = ":0\r\n:1\r\n:9\r\n:10\r\n:-1\r\n:7\r\n:x\r\n";
+	static const int64_t want[] = { 0, 1, 9, 10, -1, 7 };
+	static const size_t ends[] = { 4, 8, 12, 17, 22, 26 };
+	static struct kvr_sock s;
+	for (size_t cut = 1; cut < sizeof(text); cut++) {
+		int pair[2];
+		struct kvr_resp r;
+		size_t sent = cut;
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+		kvr_stream_take(&s, pair[0], NULL);
+		ck_assert_int_eq(kvr_stream_begin(&s, kvr_now_ns() + KVR_SEC(10), 64), KVR_OK);
+		ck_assert_int_eq(write(pair[1], text, cut), (ssize_t)cut);
+		for (size_t i = 0; i < KVR_LEN(want); i++) {
+			/* The beginning of a reply that is cut has come with the one before. */
+			if (sent < ends[i]) {
+				size_t rest = sizeof(text) - 1 - sent;
+				ck_assert_int_eq(write(pair[1], text + sent, rest), (ssize_t)rest);
+				sent += rest;
+			}
+			ck_assert_int_eq(kvr_resp_read(&s, &r), KVR_OK);
+			ck_assert_int_eq(r.kind, KVR_RESP_INTEGER);
+			ck_assert_int_eq(r.n, want[i]);
+		}
+		if (sent < sizeof(text) - 1)
+			ck_assert_int_gt(write(pair[1], text + sent, sizeof(text) - 1 - sent), 0);
+		ck_assert_int_eq(kvr_resp_read(&s, &r), KVR_E_PROTO);
+		kvr_stream_hang_up(&s);
+		close(pair[1]);
+	}
+}
+END_TEST
+
 START_TEST(a_verb_takes_no_more_room_than_it_says)
 {
-	char got[KVR_RESP_VERB + 1];
-	memset(got, '#', sizeof(got));
-	static const char want[] = "*2\r\n$6\r\nEXISTS\r\n$10\r\n#";
-	char *end = kvr_resp_verb(got, "EXISTS", 2, 10);
-	ck_assert_int_eq(end - got, sizeof(want) - 2);
-	ck_assert_mem_eq(got, want, sizeof(want) - 1);
-	end = kvr_resp_verb(got, "0123456789abcdef", UINT32_MAX, UINT64_MAX);
-	ck_assert(end <= got + KVR_RESP_VERB);
-	ck_assert_int_eq(got[KVR_RESP_VERB], '#');
+	static const struct kvr_resp_verb exists = KVR_RESP_VERB(2, 6, "EXISTS"),
+	                                  range = KVR_RESP_VERB(4, 8, "GETRANGE");
+	static const struct {
+		uint64_t n;
+		const char *text;
+	} rows[] = { { 0, "0\r\n" }, { 9, "9\r\n" }, { 10, "10\r\n" }, { 90, "90\r\n" },
+		{ 99, "99\r\n" }, { 100, "100\r\n" }, { 1090, "1090\r\n" },
+		{ UINT64_MAX, "18446744073709551615\r\n" } };
+	char got[KVR_RESP_VERB_ROOM + 1], want[KVR_RESP_VERB_ROOM + 1];
+	for (size_t i = 0; i < KVR_LEN(rows); i++) {
+		memset(got, '#', sizeof(got));
+		snprintf(want, sizeof(want), "*2\r\n$6\r\nEXISTS\r\n$%s", rows[i].text);
+		char *end = kvr_resp_put_verb(got, &exists, rows[i].n);
+		ck_assert_uint_eq((size_t)(end - got), strlen(want));
+		ck_assert_mem_eq(got, want, strlen(want));
+		end = kvr_resp_put_verb(got, &range, rows[i].n);
+		ck_assert(end <= got + KVR_RESP_VERB_ROOM);
+		ck_assert_mem_eq(got, "*4\r\n$8\r\nGETRANGE\r\n$", 19);
+		ck_assert_int_eq(got[KVR_RESP_VERB_ROOM], '#');
+	}
 }
 END_TEST
 
@@ -178,4 +225,5 @@ END_TEST
 
 KVR_CHECK_MAIN("wire.resp", replies_are_what_their_first_line_says, what_is_not_a_reply_is_refused,
     error_replies_cost_what_they_mean, commands_are_written_part_by_part,
-    a_verb_takes_no_more_room_than_it_says, control_replies_are_words)
+    short_integers_are_read_like_any_other, a_verb_takes_no_more_room_than_it_says,
+    control_replies_are_words)
