@@ -115,7 +115,7 @@ struct part {
 	uint8_t  late;     /* its operation has been answered */
 	uint8_t  cancelled;
 	uint8_t  refuse; /* its payload is nowhere that a store may read it */
-	uint8_t  begun;      /* its copies: keys have their outcomes unless those fail */
+	uint8_t  begun;      /* its copies: keys of a get have their outcomes unless those fail */
 	uint8_t  spare[6];
 	uint64_t spare64[3];
 };

@@ -73,6 +73,8 @@ void kvr_transfer_enqueue(struct transfer *, struct kvr_out *, struct job *);
 void kvr_transfer_drop(struct transfer *, struct kvr_out *, struct job *, int32_t err);
 void kvr_transfer_answer(struct kvr_out *, struct job *, int32_t err, uint32_t took_us);
 bool     kvr_transfer_in_by_layers(const struct job *);
+/* Behind those that a hand has. */
+bool     kvr_transfer_has_more_layers(const struct transfer *, const struct job *);
 /* It comes out of a hand that has copied some of its layers, and waits for the next. */
 void kvr_transfer_wait_for_layers(struct transfer *, struct kvr_out *, struct job *);
 /* What every handler ends with: jobs go to hands that are free, or are answered. */

@@ -129,7 +129,7 @@ close_key(struct step *s, struct op *op, uint32_t slot)
 static int32_t
 tell_key(struct op *op, uint32_t i, const struct key *k)
 {
-	int32_t err = k->err;
+	int32_t err = k->err == KVR_PENDING ? KVR_E_UNFINISHED : k->err;
 
 	if (op->cut && (op->flags & KVR_OPF_PREFIX) != 0 && is_read(op) &&
 	    i / op->per_chunk > op->cut_at / op->per_chunk)
@@ -212,7 +212,7 @@ answered(struct step *s, uint32_t slot)
 	bool early = (op->flags & KVR_OPF_EARLY) != 0 || (op->hung && !is_quiet(s->me, slot));
 
 	/* Nothing had to be told ahead: what there is stands in its place, or in front of the event. */
-	if ((op->flags & KVR_OPF_RECORD) != 0 && op->n_ok > 0)
+	if ((op->flags & KVR_OPF_RECORD) != 0 && op->kind == KVR_OP_GET && op->n_ok > 0)
 		op->done_bits |= KVR_DONEB_RECORDED;
 	leave_parts(s, slot);
 	complete(s, op, early ? 0 : KVR_DONEB_QUIET);
@@ -261,7 +261,9 @@ answer(struct step *s, uint32_t slot)
 		uint32_t key = op->first + op->cursor + i;
 		const struct key *k = &s->me->key[key];
 
-		close_key(s, op, key);
+		/* Of a put that is told ahead every store still has its say. */
+		if (op->state != OP_AHEAD || op->kind != KVR_OP_PUT)
+			close_key(s, op, key);
 		rows[i].digest = k->digest;
 		rows[i].key = key;
 		rows[i].err = (int8_t)tell_key(op, op->cursor + i, k);

@@ -110,7 +110,8 @@ kvr_router_submit(struct step *s, uint32_t slot)
 
 	KVR_CHECK(m->SUBMIT.n > 0 && m->SUBMIT.n <= KVR_KEYS_MAX && m->SUBMIT.first < KVR_KEYS_MAX &&
 	    rows <= KVR_KEYS_MAX - m->SUBMIT.first && m->SUBMIT.kind < KVR_OP_N);
-	KVR_CHECK(KVR_IMPLIES(m->SUBMIT.flags & KVR_OPF_RECORD, m->SUBMIT.kind == KVR_OP_GET));
+	KVR_CHECK(KVR_IMPLIES(m->SUBMIT.flags & KVR_OPF_RECORD,
+	    m->SUBMIT.kind == KVR_OP_GET || m->SUBMIT.kind == KVR_OP_PUT));
 	KVR_CHECK(m->SUBMIT.only <= s->me->config.n_tiers);
 	*op = (struct op){ .id = m->op, .deadline_ns = m->deadline_ns, .start_ns = s->ev->now_ns,
 		.first = m->SUBMIT.first, .n = m->SUBMIT.n, .gen = gen, .flags = m->SUBMIT.flags,

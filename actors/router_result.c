@@ -312,7 +312,7 @@ finish(struct step *s, uint32_t slot, struct end end)
 		struct outcome o = outcome_of(part, r, &end);
 
 		n_ok += o.err == KVR_OK;
-		if (part->begun)
+		if (part->begun && part->stage == STAGE_COPY_OUT)
 			confirm(s, &o);
 		else
 			kvr_router_key_result(s, &o);
@@ -480,11 +480,15 @@ kvr_router_copied(struct step *s)
 	kvr_router_send_part(s, slot);
 }
 
-/* Its copies stand in their queue: unless they fail, its keys have what the rows say. */
+/*
+ * Its copies stand in their queue: unless they fail, the keys of a get have what the rows say. Those of
+ * a put are where they were, but their memory is read by nobody who comes later.
+ */
 void
 kvr_router_begun(struct step *s)
 {
-	uint32_t slot = slot_of(s, UINT64_C(1) << STAGE_COPY_OUT);
+	uint32_t slot = slot_of(s,
+	    UINT64_C(1) << STAGE_COPY_IN | UINT64_C(1) << STAGE_COPY_OUT | UINT64_C(1) << STAGE_SAVE);
 	struct part *part = &s->me->part[slot];
 	struct op *op = op_of(s, part->op);
 	const struct end end = { 0 };
@@ -493,7 +497,7 @@ kvr_router_begun(struct step *s)
 		return; /* its end is waited for as everybody's */
 	part->begun = 1;
 	op->begun++;
-	for (uint32_t i = 0; i < part->n; i++) {
+	for (uint32_t i = 0; i < part->n && part->stage == STAGE_COPY_OUT; i++) {
 		struct outcome o = outcome_of(part, &s->ev->rows[i], &end);
 
 		kvr_router_key_result(s, &o);

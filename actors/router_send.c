@@ -37,7 +37,8 @@ send_to_transfer(struct step *s, uint32_t slot, const struct op *op, bool to_cal
 	m.COPY.device = (op->flags & KVR_OPF_DEVICE) != 0;
 	/* What a get keeps for another tier is copied out of the cache when all of it is there. */
 	m.COPY.by_layer = (op->flags & KVR_OPF_LAYERS) != 0 && (to_caller || op->kind == KVR_OP_PUT);
-	m.COPY.tells = to_caller && (op->flags & KVR_OPF_RECORD) != 0;
+	/* What a get keeps for another tier is read after it was told. */
+	m.COPY.tells = (op->flags & KVR_OPF_RECORD) != 0 && to_caller == (op->kind == KVR_OP_GET);
 	send(s, KVR_ID_TRANSFER, &m);
 }
 

@@ -174,15 +174,22 @@ wants_parts(const struct op *op)
 
 /*
  * Nothing more will be asked for it, and every copy has begun. While keys are open that a slower tier
- * may have, it is not told: the event would not stand behind their copies.
+ * may have, it is not told: the event would not stand behind their copies. Nor is a put while another
+ * tier is still to have a copy of its own: its memory would be read after it was overwritten.
  */
 static bool
-goes_ahead(const struct op *op)
+goes_ahead(const struct router *me, const struct op *op)
 {
 	bool last = (op->tiers & (op->tiers - 1)) == 0;
+	bool writes = op->phase == PHASE_WRITE ||
+	    (op->phase == PHASE_SAVE && kvr_router_through(me) == 0);
 
-	return (op->flags & KVR_OPF_RECORD) != 0 && op->ahead == 0 && op->phase == PHASE_READ &&
-	    op->parts > 0 && op->begun == op->parts && (op->pending == 0 || last);
+	if ((op->flags & KVR_OPF_RECORD) == 0 || op->ahead != 0 || op->parts == 0 ||
+	    op->begun != op->parts)
+		return false;
+	if (op->kind == KVR_OP_PUT)
+		return writes && last;
+	return op->phase == PHASE_READ && (op->pending == 0 || last);
 }
 
 void
@@ -242,7 +249,7 @@ kvr_router_turn(struct step *s, uint32_t slot)
 		}
 		if (op->tiers != 0 && op->cursor < op->n)
 			return; /* as many parts as it may have are on their way */
-		if (goes_ahead(op)) {
+		if (goes_ahead(s->me, op)) {
 			kvr_router_go_ahead(s, slot);
 			return;
 		}

@@ -114,12 +114,6 @@ tell_metrics(struct kvr_out *out, uint8_t type, const struct kvr_event *ev)
 		    .took_us = ev->msg.COPIED.took_us } });
 }
 
-static bool
-has_more_layers(const struct transfer *me, const struct job *j)
-{
-	return by_layers(j) && j->layer + j->n_layers < me->layers[j->op & UINT32_MAX].of;
-}
-
 static void
 take_back(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -134,7 +128,7 @@ take_back(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 	if (j->hand < HAND_SERDE)
 		me->bytes[j->hand] -= kvr_transfer_bytes(j);
 	me->lost |= j->type == KVR_MSG_COPY && ev->msg.COPIED.lost;
-	if (ev->msg.COPIED.err == KVR_OK && has_more_layers(me, j))
+	if (ev->msg.COPIED.err == KVR_OK && kvr_transfer_has_more_layers(me, j))
 		kvr_transfer_wait_for_layers(me, out, j);
 	else
 		kvr_transfer_answer(out, j, ev->msg.COPIED.err, ev->msg.COPIED.took_us);

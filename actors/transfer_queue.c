@@ -31,6 +31,12 @@ kvr_transfer_in_by_layers(const struct job *j)
 	return j->type == KVR_MSG_COPY && msg.COPY.by_layer != 0 && msg.COPY.to_caller == 0;
 }
 
+bool
+kvr_transfer_has_more_layers(const struct transfer *me, const struct job *j)
+{
+	return by_layers(j) && j->layer + j->n_layers < me->layers[j->op & UINT32_MAX].of;
+}
+
 static struct job *
 at(struct transfer *me, uint16_t link)
 {
@@ -176,6 +182,9 @@ give(struct transfer *me, struct kvr_out *out, struct job *j, uint32_t hand)
 		j->n_layers = (uint16_t)n_ready(me, j);
 		msg.COPY.layer = j->layer;
 		msg.COPY.n_layers = j->n_layers;
+		/* The copies of a part have begun when those of its last layer have. */
+		if (kvr_transfer_has_more_layers(me, j))
+			msg.COPY.tells = 0;
 	}
 	kvr_send(out,
 	    hand < HAND_SERDE ? (uint16_t)KVR_ID_COPY

@@ -527,8 +527,9 @@ enum kvr_flag {
 	KVR_FORCE = 32,    /* REMOVE: also what is held */
 	KVR_LAYERS = 512,  /* GET, PUT of tokens, chunks of all layers: layer by layer; see kvr_layer_wait */
 	/*
-	 * GET into at or tokens: a completion ahead of the others, with the outcome of each key, as
-	 * soon as the copies of all that were found have begun: see kvr_batch.recorded
+	 * GET, PUT of at or tokens: a completion ahead of the others, as soon as all copies have begun.
+	 * Of a get it has the outcome of each key; behind a put's the memory may be overwritten: see
+	 * kvr_batch.recorded
 	 */
 	KVR_RECORD = 1024
 };
@@ -574,18 +575,25 @@ struct kvr_batch {
 	 * With KVR_RECORD and the memory of a device, at or tokens: a cudaEvent_t of that device,
 	 * which the library records behind its copies into this memory. It may be waited for (by
 	 * cudaStreamWaitEvent) from the completion with KVR_DONE_RECORDED on, and not before: until
-	 * then it stands for what was recorded last time, or for nothing. What is in front of it was
-	 * verified before it was copied, so a stream behind it may read all keys that are KVR_OK in
-	 * that completion. Writing to them, reading them by other ways and giving the memory or the
-	 * event back come after KVR_DONE_QUIET, as ever.
+	 * then it stands for what was recorded last time, or for nothing. Giving the memory or the event
+	 * back comes after KVR_DONE_QUIET, as ever. A completion with the end follows.
 	 *
-	 * A completion with the end follows. It differs where the device failed in the middle of a
-	 * copy: such a key is DEVICE there (or STUCK, TIMEOUT, CANCELLED), and what was computed
-	 * from it is worth nothing. No other tier is asked for it then.
+	 * GET: what is in front of it was verified before it was copied, so a stream behind it may read
+	 * all keys that are KVR_OK in that completion; writing to them, and reading them by other ways,
+	 * comes after KVR_DONE_QUIET. The end differs where the device failed in the middle of a copy:
+	 * such a key is DEVICE there (or STUCK, TIMEOUT, CANCELLED), and what was computed from it is
+	 * worth nothing. No other tier is asked for it then.
+	 *
+	 * PUT: all that the library reads of this memory is read in front of it, so a stream behind it
+	 * may overwrite the memory of every key, long before a store has it. Keys of that completion are
+	 * KVR_E_UNFINISHED, and the end tells what became of them; those that need not be copied
+	 * (EXISTS) or could not be have their outcome already. It comes when the last of the batch has
+	 * a place in the staging memory: a batch that is longer than that waits for stores. With
+	 * KVR_LAYERS it comes behind the last layer.
 	 *
 	 * Operations that run at the same time have an event each. NULL in the host's memory, where
-	 * the same completions come: there the keys that are KVR_OK have been copied when the first
-	 * one does.
+	 * the same completions come: there the copies of tokens are over when the first one does. Places
+	 * in the host's memory are not copied: then a put has none ahead of its end.
 	 */
 	void                    *recorded;
 };
@@ -611,7 +619,7 @@ enum kvr_done_flag {
 	KVR_DONE_HELD = 2,      /* KVR_HOLD was granted for every hit */
 	KVR_DONE_DUPLICATE = 4, /* some keys were being put already: they have that put's outcome */
 	KVR_DONE_DEGRADED = 8,  /* a tier was left out */
-	KVR_DONE_RECORDED = 16  /* KVR_RECORD: kvr_batch.recorded stands behind every KVR_OK of it */
+	KVR_DONE_RECORDED = 16  /* KVR_RECORD: kvr_batch.recorded stands behind all that it was asked for */
 };
 
 struct kvr_done {
@@ -658,8 +666,9 @@ struct kvr_opts {
  * befalls a single key (DOWN, LENGTH, SKIPPED_MLA, ...) is told by the completion, not here.
  *
  * With KVR_RECORD there is one more, in front of these and without KVR_DONE_QUIET; but none where every
- * copy had ended, or nothing was found, before it could be told. Then KVR_DONE_RECORDED, if a key is
- * KVR_OK, stands in the first of the others. Such an operation counts its keys twice.
+ * copy had ended, or nothing was found, before it could be told. Of a get KVR_DONE_RECORDED, if a key is
+ * KVR_OK, then stands in the first of the others; a put that has it in none needs no event, for its
+ * memory is the caller's again. Such an operation counts its keys twice.
  *
  * opts NULL: all of it left zero. ret NULL without queue and callback: nobody will ask, the result
  * is forgotten.
@@ -686,7 +695,9 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_submit(struct kvr *kvr, const struct kvr_b
 /*
  * Waits for an operation without queue and callback until until_ns (0 and KVR_NEVER: as long as it
  * takes, which its deadline bounds), writes its outcome and forgets it. ret and res may be NULL.
- * With KVR_EARLY or KVR_RECORD it returns at the first completion and, called again, at the next.
+ * With KVR_EARLY or KVR_RECORD it returns at the first completion and, called again, at the next. The
+ * first of a put with KVR_RECORD is UNFINISHED, too, and has KVR_DONE_RECORDED; where until_ns has come,
+ * ret is as it was: set its flags to 0 before.
  *
  * The value is ret->err: KVR_OK when every key is. But UNFINISHED: not over yet; STALE: over and
  * fetched already; TOO_SMALL: res->need entries are needed, nothing was fetched; INVALID.

@@ -99,7 +99,7 @@ read_tokens(struct kvr *k, struct order *o)
 	return KVR_OK;
 }
 
-/* Where it is missing nobody would know when to read, and where it is too much nobody would record it. */
+/* Where it is missing nobody would know what to wait for, and where it is too much nobody would record it. */
 static enum kvr_err
 check_recorded(struct kvr *k, const struct order *o)
 {
@@ -124,9 +124,9 @@ read_places(struct kvr *k, struct order *o)
 	enum kvr_err err = KVR_OK;
 
 	if ((o->opts.flags & KVR_RECORD) != 0 &&
-	    (b->kind != KVR_GET || (b->n > 0 && b->obj != NULL)))
-		return kvr_bad(
-		    k, KVR_E_INVALID, "kvr_submit: KVR_RECORD is for a get into places or tokens");
+	    ((b->kind != KVR_GET && b->kind != KVR_PUT) || (b->n > 0 && b->obj != NULL)))
+		return kvr_bad(k, KVR_E_INVALID,
+		    "kvr_submit: KVR_RECORD is for gets and puts of places or tokens");
 	if (b->kind != KVR_GET && b->kind != KVR_PUT)
 		return KVR_OK;
 	if (b->ready != NULL && b->at == NULL)

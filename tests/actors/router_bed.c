@@ -27,7 +27,30 @@ post(struct bed *b, const struct kvr_msg *m)
 	b->to_router[b->n_to_router++] = *m;
 }
 
-/* What is told ahead comes once and first, and nothing is found that was not found by then. */
+/* Copies in of a put that tells: none may come, or begin, after it was told. */
+static void
+check_source(const struct bed *b, const struct bed_op *op)
+{
+	for (uint32_t i = 0; i < b->n_world; i++)
+		KVR_CHECK(KVR_IMPLIES(b->world[i].type == KVR_MSG_COPY && b->world[i].op == op->id,
+		    b->world[i].COPY.tells == 0));
+}
+
+/* What is known by then stays: of a get also that a key is not found, of a put what is not open. */
+static void
+check_told(const struct bed *b, const struct bed_op *op)
+{
+	for (uint32_t i = 0; i < op->n && op->ahead > 0; i++) {
+		int32_t told = b->rows[op->first + op->n + i].err, err = b->rows[op->first + i].err;
+
+		if (op->kind == KVR_OP_PUT)
+			KVR_CHECK(told == KVR_E_UNFINISHED || told == err);
+		else
+			KVR_CHECK(KVR_IMPLIES(err == KVR_OK, told == KVR_OK));
+	}
+}
+
+/* What is told ahead comes once and first. */
 static void
 completes(struct bed *b, struct bed_op *op, const struct kvr_msg *m)
 {
@@ -40,11 +63,11 @@ completes(struct bed *b, struct bed_op *op, const struct kvr_msg *m)
 		KVR_CHECK((m->COMPLETE.flags & KVR_DONEB_RECORDED) != 0);
 		op->ahead++;
 		op->told = *m;
+		if (op->kind == KVR_OP_PUT)
+			check_source(b, op);
 		return;
 	}
-	for (uint32_t i = 0; i < op->n && op->ahead > 0; i++)
-		KVR_CHECK(KVR_IMPLIES(b->rows[op->first + i].err == KVR_OK,
-		    b->rows[op->first + op->n + i].err == KVR_OK));
+	check_told(b, op);
 	op->completed++;
 	op->done = *m;
 }
@@ -78,6 +101,7 @@ from_router(struct bed *b, const struct kvr_msg *m)
 			break;
 		}
 		KVR_CHECK(b->n_world < BED_QUEUE);
+		KVR_CHECK(m->type != KVR_MSG_COPY || op->kind != KVR_OP_PUT || op->ahead == 0);
 		b->world[b->n_world++] = *m;
 	}
 }
@@ -211,7 +235,9 @@ bed_submit(struct bed *b, enum kvr_op_kind kind, const uint32_t *keys, uint32_t 
 		.deadline_ns = b->now_ns + deadline_ns, .rows = first,
 		.n_rows = (uint16_t)KVR_MIN(n, (uint32_t)KVR_SLICE_KEYS) };
 
-	b->op[slot] = (struct bed_op){ .id = m.op, .first = first, .n = n, .rows = rows };
+	b->op[slot] = (struct bed_op){
+		.id = m.op, .first = first, .n = n, .rows = rows, .kind = kind
+	};
 	for (uint32_t i = 0; i < n; i++) {
 		b->rows[first + i] = (struct kvr_row){ .digest = { .hi = keys[i] + 1000, .lo = keys[i] },
 			.len = b->len, .key = first + i, .err = KVR_PENDING };

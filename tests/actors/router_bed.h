@@ -14,6 +14,7 @@ struct bed_op {
 	uint64_t id;
 	uint32_t first, n, rows;
 	uint32_t completed, released, ahead;
+	enum kvr_op_kind kind;
 	struct kvr_msg done; /* the last COMPLETE */
 	struct kvr_msg told; /* the one ahead of them */
 };

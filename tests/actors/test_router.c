@@ -523,7 +523,7 @@ random_submit(struct bed *b)
 
 	if ((kind == KVR_OP_GET || kind == KVR_OP_PUT) && kvr_rand(&b->rand) % 3 == 0)
 		flags |= KVR_OPF_PAGED;
-	if (kind == KVR_OP_GET && kvr_rand(&b->rand) % 2)
+	if ((kind == KVR_OP_GET || kind == KVR_OP_PUT) && kvr_rand(&b->rand) % 2)
 		flags |= KVR_OPF_RECORD | (flags & KVR_OPF_PAGED && n % 2 ? KVR_OPF_DEVICE : 0);
 	for (uint32_t i = 0; i < n; i++)
 		some[i] = (uint32_t)(kvr_rand(&b->rand) % 60);

@@ -172,6 +172,27 @@ START_TEST(a_get_that_is_told_ahead)
 }
 END_TEST
 
+/* Its memory may be overwritten when the copies have begun; the second time the device fails. */
+START_TEST(a_put_that_is_told_ahead)
+{
+	uint32_t flags = KVR_OPF_PAGED | KVR_OPF_DEVICE | KVR_OPF_RECORD;
+
+	small(2);
+	begin();
+	kvr_sim_note(in.sim, "two tiers, and a copy for each");
+	uint32_t put = ask(KVR_OP_PUT, flags, 3, KVR_SEC(1));
+
+	pass(KVR_MS(10));
+	is_over(put, KVR_OK, 3);
+	in.hands->breaks = 1024;
+	kvr_sim_note(in.sim, "the copies begin and fail");
+	put = ask(KVR_OP_PUT, flags, 2, KVR_SEC(1));
+	pass(KVR_MS(10));
+	is_over(put, KVR_E_DEVICE, 0);
+	end("router_ahead_put");
+}
+END_TEST
+
 /* Its memory is lost with it: what was to go there is a miss with a reason, and the host goes on. */
 START_TEST(a_device_that_is_lost)
 {
@@ -338,7 +359,8 @@ START_TEST(an_abort_ends_all_at_once)
 }
 END_TEST
 
-KVR_CHECK_MAIN("actors.router_life", a_get_that_is_told_ahead, a_paged_put_and_get_through_a_serde, a_device_that_is_lost,
+KVR_CHECK_MAIN("actors.router_life", a_get_that_is_told_ahead, a_put_that_is_told_ahead,
+    a_paged_put_and_get_through_a_serde, a_device_that_is_lost,
     a_put_and_a_get, a_get_through_two_tiers_with_promotion,
     a_put_with_write_back_through_a_serde, a_deadline_that_calls_parts_back,
     puts_of_keys_that_are_being_put, a_tier_that_dies_and_recovers,

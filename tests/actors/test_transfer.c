@@ -406,6 +406,29 @@ START_TEST(what_has_begun_is_passed_on_and_stays_where_it_is)
 }
 END_TEST
 
+/* An event behind its first layers would stand in front of the others. */
+START_TEST(a_put_by_layers_tells_with_its_last)
+{
+	struct kvr_msg msg = { .op = 1 };
+
+	open_with(true);
+	kvr_sim_note(sim, "three layers, one by one; then all at once");
+	msg.COPY.bytes = 100;
+	msg.COPY.by_layer = msg.COPY.tells = 1;
+	post_work(msg, KVR_MSG_COPY, 0, KVR_MS(50));
+	for (uint32_t i = 1; i <= 3; i++) {
+		ck_assert_uint_eq(begun[0], 0);
+		ready(1, i, 3);
+	}
+	ck_assert_uint_eq(begun[0], 1);
+	msg.op = 2;
+	post_work(msg, KVR_MSG_COPY, 1, KVR_MS(50));
+	ready(2, 3, 3);
+	ck_assert_uint_eq(begun[1], 1);
+	expect_and_close("transfer_begun_layers", 2);
+}
+END_TEST
+
 START_TEST(the_end_of_an_idle_one_is_at_once)
 {
 	open_sim();
@@ -423,5 +446,5 @@ KVR_CHECK_MAIN("actors.transfer", copies_go_in_order_two_at_a_time,
     a_way_holds_no_more_bytes_than_its_budget, a_lost_device_answers_for_all_that_need_it,
     a_put_by_layers_comes_in_as_its_engine_has_them,
     a_put_by_layers_is_called_back_or_late_or_ended,
-    what_has_begun_is_passed_on_and_stays_where_it_is,
+    what_has_begun_is_passed_on_and_stays_where_it_is, a_put_by_layers_tells_with_its_last,
     the_end_waits_for_the_worker_and_answers_the_rest, the_end_of_an_idle_one_is_at_once)

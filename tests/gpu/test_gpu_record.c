@@ -316,7 +316,9 @@ START_TEST(what_nobody_could_record_is_refused)
 		kvr_obj *obj;
 		void *event;
 	} bad[] = {
-		{ KVR_PUT, KVR_RECORD, &far, NULL, event },
+		{ KVR_PUT, KVR_RECORD, &far, NULL, NULL },
+		{ KVR_PUT, KVR_RECORD, &near, NULL, event },
+		{ KVR_PUT, KVR_RECORD, NULL, &obj, NULL },
 		{ KVR_LOOKUP, KVR_RECORD, NULL, NULL, NULL },
 		{ KVR_GET, KVR_RECORD, NULL, &obj, NULL },
 		{ KVR_GET, KVR_RECORD, &far, NULL, NULL },

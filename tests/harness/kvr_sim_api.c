@@ -187,6 +187,33 @@ live(struct kvr_sim *sim, const struct kvr_msg *msg, const char *what)
 	return a;
 }
 
+static void
+overwrite(struct kvr_sim *sim, const struct sim_asked *a)
+{
+	for (uint32_t i = 0; a->n_copied == a->n_begun && i < a->answer.n; i++) {
+		struct sim_key *key = &sim->api->keys[a->answer.first + i];
+
+		key->taken_back = true;
+		key->memory = ~kvr_sim_content(key->name);
+	}
+}
+
+void
+kvr_sim_tells(struct kvr_sim *sim, const struct kvr_msg *copy, enum sim_copy what)
+{
+	if (copy->COPY.to_caller != 0 || sim->api->n_asked == 0)
+		return; /* a get, or a world without a router */
+	struct sim_asked *a = live(sim, copy, "a copy for an operation that is not open");
+
+	if (what == SIM_COPY_ASKED && a->ahead)
+		kvr_sim_broken(sim, "a copy is asked for of a put that was told ahead");
+	a->n_asked += what == SIM_COPY_ASKED;
+	a->n_begun += what == SIM_COPY_BEGUN;
+	a->n_copied += what == SIM_COPY_OVER;
+	if (a->ahead)
+		overwrite(sim, a);
+}
+
 /* Everything that a get says it has handed over must lie where the caller looks for it. */
 static void
 check_outcome(struct kvr_sim *sim, const struct sim_asked *a)
@@ -227,17 +254,27 @@ told_ahead(struct kvr_sim *sim, struct sim_asked *a, const struct kvr_msg *msg)
 	if (n_ok != msg->COMPLETE.n_ok)
 		kvr_sim_broken(sim, "what is told ahead counts another number of good keys than its rows");
 	a->ahead = true;
+	if (answer->kind != KVR_OP_PUT)
+		return;
+	if (a->n_begun < a->n_asked)
+		kvr_sim_broken(sim, "a put is told ahead while a copy of it has not begun");
+	overwrite(sim, a);
 }
 
-/* Whoever was told that a key is a miss has taken it for one. */
+/*
+ * Whoever was told that a key of a get is a miss has taken it for one. A put is told ahead what is known
+ * by then, and that stays.
+ */
 static void
 check_ahead(struct kvr_sim *sim, const struct sim_asked *a)
 {
 	const struct kvr_row *told = &sim->rows[a->answer.first + a->answer.n];
+	bool put = a->answer.kind == KVR_OP_PUT;
 
 	for (uint32_t i = 0; a->ahead && i < a->answer.n; i++) {
-		if (a->rows[i].err == KVR_OK && told[i].err != KVR_OK)
-			kvr_sim_broken(sim, "a key is good that was told ahead to be none");
+		if (put ? told[i].err != KVR_E_UNFINISHED && told[i].err != a->rows[i].err
+		        : a->rows[i].err == KVR_OK && told[i].err != KVR_OK)
+			kvr_sim_broken(sim, "a key ends otherwise than it was told ahead");
 	}
 }
 
@@ -318,6 +355,7 @@ kvr_sim_api_take(struct kvr_sim *sim, const struct kvr_msg *msg)
 	if (msg->type == KVR_MSG_COPY && msg->COPY.tells != 0) {
 		struct sim_event begun = ev;
 
+		kvr_sim_tells(sim, msg, SIM_COPY_ASKED);
 		begun.msg.type = KVR_MSG_BEGUN;
 		kvr_sim_at(sim, KVR_MAX(*busy_ns, sim->now_ns), &begun);
 	}

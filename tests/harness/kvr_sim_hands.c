@@ -21,6 +21,8 @@ lent_memory(struct kvr_sim *sim, const struct kvr_row *row)
 
 	if (key->name == 0 || key->quiet)
 		kvr_sim_broken(sim, "a caller's memory is touched that is not lent any more");
+	if (key->taken_back)
+		kvr_sim_broken(sim, "a put is read after its caller was told that it may be overwritten");
 	return &key->memory;
 }
 
@@ -129,9 +131,10 @@ breaks(struct kvr_sim *sim, const struct kvr_msg *msg, struct kvr_msg *answer)
 static void
 begin(struct kvr_sim *sim, const struct kvr_msg *msg, struct kvr_msg *answer)
 {
+	kvr_sim_tells(sim, msg, SIM_COPY_BEGUN);
 	if (msg->COPY.device != 0 && sim->api->hands.lost)
 		return;
-	for (uint32_t i = 0; i < msg->n_rows; i++) {
+	for (uint32_t i = 0; i < msg->n_rows && msg->COPY.to_caller != 0; i++) {
 		struct kvr_row *row = &sim->rows[msg->rows + i];
 
 		if (row->err == KVR_OK && row->len > sim->api->keys[row->key].room)
@@ -169,6 +172,8 @@ kvr_sim_api_serve(struct kvr_sim *sim, const struct kvr_msg *msg)
 		else
 			copy(sim, row, msg->COPY.to_caller != 0);
 	}
+	if (msg->type == KVR_MSG_COPY && msg->COPY.tells != 0)
+		kvr_sim_tells(sim, msg, SIM_COPY_OVER);
 	answer.type = msg->type == KVR_MSG_ENCODE ? KVR_MSG_ENCODED :
 	    msg->type == KVR_MSG_DECODE		  ? KVR_MSG_DECODED :
 						    KVR_MSG_COPIED;

@@ -10,12 +10,14 @@ struct sim_key {
 	uint32_t number, room;
 	bool     quiet;
 	bool     paged; /* nobody but the copy worker can reach it */
+	bool     taken_back; /* of a put: its caller was told that it may overwrite it, and has */
 };
 
 struct sim_asked {
 	struct kvr_sim_answer answer;
 	struct kvr_row       *rows;
 	bool                  ahead; /* told once, ahead of its copies */
+	uint32_t              n_asked, n_begun, n_copied; /* copies of a put that tells */
 };
 
 struct sim_op {
@@ -31,5 +33,13 @@ struct sim_api {
 	uint32_t          n_asked, cap_asked, n_open;
 	struct sim_op     op[KVR_OPS_MAX];
 };
+
+/* How far a copy is. */
+enum sim_copy { SIM_COPY_ASKED, SIM_COPY_BEGUN, SIM_COPY_OVER };
+/*
+ * A copy that tells. The caller of a put that was told ahead overwrites its memory as soon as the copies
+ * are over that had begun by then: behind the event, and not a moment later.
+ */
+void kvr_sim_tells(struct kvr_sim *, const struct kvr_msg *copy, enum sim_copy);
 
 #endif

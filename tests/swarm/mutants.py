@@ -105,7 +105,15 @@ MUTANTS = [
      "KVR_COUNT_WRITEBACK_OK : KVR_COUNT_PROMOTE_OK, 0, n_ok);"),
     ("a part that is called back in the queue of serdes comes back twice",
      "\t\tj->called = (int8_t)reason;\n\t\treturn KVR_STAY;\n", "\t\tj->called = (int8_t)reason;\n"),
-    ("a get is told ahead when the first of its copies has begun", "op->begun == op->parts", "op->begun > 0"),
+    ("an operation is told ahead when the first of its copies has begun", "op->begun != op->parts)", "op->begun == 0)"),
+    ("a put is told ahead while a tier is still to have its copies", "\t\treturn writes && last;", "\t\treturn writes;"),
+    ("a put is told ahead when what it keeps for later has been copied",
+     "(op->phase == PHASE_SAVE && kvr_router_through(me) == 0);", "op->phase == PHASE_SAVE;"),
+    ("a put that is told ahead has no outcome but that", "if (op->state != OP_AHEAD || op->kind != KVR_OP_PUT)\n\t\t\tclose_key",
+     "if (op->n > 0)\n\t\t\tclose_key"),
+    ("a put is in its stores when its copies have begun",
+     "i < part->n && part->stage == STAGE_COPY_OUT; i++)", "i < part->n; i++)"),
+    ("what a put has begun is taken for its outcome", "if (part->begun && part->stage == STAGE_COPY_OUT)", "if (part->begun)"),
     ("what was told ahead of a copy that fails stays good",
      "if (o->err != KVR_OK && k->err == KVR_OK)\n\t\tkvr_router_revise", "if (o->err == KVR_OK && k->err != KVR_OK)\n\t\tkvr_router_revise"),
     ("a cancel does not reach the lane",
@@ -237,10 +245,10 @@ class Tree:
     def swarm(self):
         return self.link("swarm", self.all, self.xxhash)
 
-    def router_tests(self):
-        mine = ["tests/actors/test_router.c", "tests/actors/router_bed.c"]
+    def router_tests(self, noun):
+        mine = [f"tests/actors/test_{noun}.c", "tests/actors/router_bed.c"]
         others = [s for s in self.all if not s.startswith("tests/swarm/")]
-        return self.link("router", others + mine, self.check + self.xxhash)
+        return self.link(noun, others + mine, self.check + self.xxhash)
 
     def rank_tests(self, changed):
         """The test of ranks that share keys; what the archive has of the changed file is not taken."""
@@ -316,7 +324,8 @@ def main():
     tree = Tree(args.build.resolve(), args.cc, args.sources, args.library, args.harness)
     of_deciders = {
         "the swarm": lambda _: found_by_swarm(tree, args.seeds),
-        "the router's tests": lambda _: found_by_tests(tree.router_tests(), KVR_SEEDS="300"),
+        "the router's tests": lambda _: found_by_tests(tree.router_tests("router"), KVR_SEEDS="300"),
+        "those of puts that are told ahead": lambda _: found_by_tests(tree.router_tests("router_ahead_put")),
     }
     of_facade = {"the test of ranks": lambda path: found_by_tests(tree.rank_tests(path))}
     said = found_by_swarm(tree, 100) or found_by_tests(tree.rank_tests(tree.root / "api" / "batch.c"))

@@ -37,7 +37,7 @@ draw_flags(struct swarm *s, enum kvr_op_kind kind)
 	static const uint32_t of_kind[KVR_OP_N] = {
 		[KVR_OP_LOOKUP] = KVR_OPF_PREFIX,
 		[KVR_OP_GET] = KVR_OPF_PREFIX | KVR_OPF_AT_MOST | KVR_OPF_PAGED | KVR_OPF_DEVICE | KVR_OPF_RECORD,
-		[KVR_OP_PUT] = KVR_OPF_IF_ABSENT | KVR_OPF_DUP_ERROR | KVR_OPF_PAGED | KVR_OPF_DEVICE,
+		[KVR_OP_PUT] = KVR_OPF_IF_ABSENT | KVR_OPF_DUP_ERROR | KVR_OPF_PAGED | KVR_OPF_DEVICE | KVR_OPF_RECORD,
 		[KVR_OP_PREFETCH] = KVR_OPF_PREFIX,
 	};
 	uint32_t some = (uint32_t)draw(s, 0, UINT32_MAX - 1);

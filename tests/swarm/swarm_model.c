@@ -131,7 +131,7 @@ prepare(struct swarm *s, struct call *c)
 {
 	static const uint32_t flags[KVR_OP_N] = { [KVR_OP_LOOKUP] = KVR_OPF_PREFIX,
 		[KVR_OP_GET] = KVR_OPF_PREFIX | KVR_OPF_AT_MOST | KVR_OPF_PAGED | KVR_OPF_RECORD,
-		[KVR_OP_PUT] = KVR_OPF_IF_ABSENT | KVR_OPF_DUP_ERROR | KVR_OPF_PAGED };
+		[KVR_OP_PUT] = KVR_OPF_IF_ABSENT | KVR_OPF_DUP_ERROR | KVR_OPF_PAGED | KVR_OPF_RECORD };
 	uint64_t kind = draw(s, 0, KVR_OP_N - 1), n = draw(s, 1, CALM_KEYS);
 	uint64_t per_chunk = draw(s, 1, 3), some = draw(s, 0, 255),
 	         name = draw(s, 0, SWARM_CALM_NAMES - 1);
