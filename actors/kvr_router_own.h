@@ -208,6 +208,8 @@ enum made kvr_router_make_part(struct step *, uint32_t slot);
 void      kvr_router_retire(struct step *, uint32_t part_slot);
 uint32_t  kvr_router_part_id(const struct router *, uint32_t part_slot);
 bool      kvr_router_selects(const struct op *, const struct key *);
+/* Until when this tier may have something that it gets now. */
+uint64_t  kvr_router_until(const struct step *, const struct op *, uint32_t tier);
 /* router_send.c */
 void kvr_router_send_part(struct step *, uint32_t part_slot);
 
@@ -255,6 +257,13 @@ static inline uint8_t
 of_op(const struct op *op, uint32_t tiers)
 {
 	return (uint8_t)(op->only == 0 ? tiers : 1U << (op->only - 1));
+}
+
+/* A put that is fetched as its engine has the layers. */
+static inline bool
+comes_by_layers(const struct op *op)
+{
+	return op->kind == KVR_OP_PUT && (op->flags & KVR_OPF_LAYERS) != 0;
 }
 
 static inline struct op *

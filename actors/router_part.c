@@ -93,12 +93,12 @@ class_of(const struct op *op, uint8_t verb)
 	return verb == KVR_VERB_GET ? KVR_CLASS_GET : KVR_CLASS_LOOKUP;
 }
 
-static uint64_t
-until_of(const struct step *s, const struct op *op)
+uint64_t
+kvr_router_until(const struct step *s, const struct op *op, uint32_t tier)
 {
 	const struct kvr_router_config *c = &s->me->config;
 	uint64_t left = op->deadline_ns > s->ev->now_ns ? op->deadline_ns - s->ev->now_ns : 0;
-	uint64_t mine = c->tier[op->tier].timeout_ns;
+	uint64_t mine = c->tier[tier].timeout_ns;
 
 	/* More tiers to ask: half of what is left, so that a slow one leaves time for the next. */
 	if (mine == 0 && op->phase == PHASE_READ && (op->tiers & (op->tiers - 1)) != 0)
@@ -152,7 +152,10 @@ plan_part(const struct step *s, const struct op *op, struct plan *p)
 	p->verb = (uint8_t)verb_of(op);
 	p->moves = p->verb == KVR_VERB_GET || p->verb == KVR_VERB_PUT || op->phase == PHASE_SAVE;
 	p->cls = class_of(op, p->verb);
-	p->until_ns = op->phase == PHASE_SAVE ? op->deadline_ns : until_of(s, op);
+	/* The tier's time begins when it gets something: an engine may compute for as long as it likes. */
+	bool waits = op->phase == PHASE_SAVE || (op->phase == PHASE_WRITE && comes_by_layers(op));
+
+	p->until_ns = waits ? op->deadline_ns : kvr_router_until(s, op, op->tier);
 	p->serde = p->moves && op->phase != PHASE_SAVE ? t->serde : 0;
 	/* A store that cannot be given up in the middle of a wait never sees the caller's memory. */
 	p->staged = p->moves && (p->serde != 0 || op->phase == PHASE_SAVE || (!t->give_up && op->phase != PHASE_BACK) ||

@@ -472,6 +472,8 @@ kvr_router_copied(struct step *s)
 		return;
 	}
 	part->borrowed = 0;
+	if (comes_by_layers(&s->me->op[part->op]))
+		part->until_ns = kvr_router_until(s, &s->me->op[part->op], part->tier);
 	if (s->me->config.tier[part->tier].serde != 0) {
 		kvr_router_encode_second(s, slot);
 		return;

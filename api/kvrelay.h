@@ -729,7 +729,8 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_run(struct kvr *kvr, const struct kvr_batc
  *
  * A put with KVR_LAYERS fetches a layer when kvr_layer_ready has named it, and sends a chunk when it
  * has all of them. It has its staging memory from the beginning, and ends by its deadline like any
- * other; with "write": "back" only, the same holds for what is kept until the answer.
+ * other; the timeout of a tier begins when all layers are there. With "write": "back" only, the same
+ * holds for what is kept until the answer.
  */
 
 /*

@@ -91,7 +91,7 @@ enum kvr_op_flag {
 	KVR_OPF_PAGED = 128,    /* the payload is no span: only the copy worker can reach it */
 	KVR_OPF_DEVICE = 256,   /* and lies in a device's memory */
 	KVR_OPF_LAYERS = 512,   /* and is copied layer by layer, with a word for each */
-	KVR_OPF_RECORD = 1024   /* GET: a completion as soon as every copy has begun */
+	KVR_OPF_RECORD = 1024   /* GET, PUT: a completion as soon as every copy has begun */
 };
 
 enum kvr_done_bit { KVR_DONEB_QUIET = 1, KVR_DONEB_HELD = 2, KVR_DONEB_DUPLICATE = 4, KVR_DONEB_DEGRADED = 8, KVR_DONEB_RECORDED = 16 };

@@ -46,6 +46,40 @@ START_TEST(what_is_paged_meets_neither_tiers_nor_serdes)
 }
 END_TEST
 
+/* An engine computes for longer than any store may take: that is nobody's fault, and costs nothing. */
+START_TEST(a_tiers_time_begins_when_it_has_all_layers)
+{
+	for (uint32_t serde = 0; serde < 2; serde++) {
+		struct kvr_router_config c = bed_config(1);
+
+		c.tier[0].timeout_ns = KVR_MS(20);
+		c.tier[0].serde = serde;
+		struct bed *b = bed_new(&c);
+		uint32_t slot = bed_submit(
+		    b, KVR_OP_PUT, keys, 3, KVR_OPF_PAGED | KVR_OPF_LAYERS, KVR_SEC(1));
+		uint64_t end_ns = b->now_ns + KVR_SEC(1);
+
+		ck_assert_uint_eq(b->world[0].COPY.by_layer, 1);
+		ck_assert_uint_eq(b->world[0].deadline_ns, end_ns);
+		bed_advance(b, KVR_MS(500));
+		ck_assert(bed_answer(b, 0));
+		ck_assert_uint_eq(b->world[0].deadline_ns, b->now_ns + KVR_MS(20));
+		bed_settle(b);
+		bed_is_over(b, slot, KVR_OK, 3);
+		/* And never beyond its operation. */
+		slot = bed_submit(
+		    b, KVR_OP_PUT, keys, 3, KVR_OPF_PAGED | KVR_OPF_LAYERS, KVR_SEC(1));
+		end_ns = b->now_ns + KVR_SEC(1);
+		bed_advance(b, KVR_MS(990));
+		ck_assert(bed_answer(b, 0));
+		ck_assert_uint_eq(b->world[0].deadline_ns, end_ns);
+		bed_settle(b);
+		bed_is_home(b);
+		bed_free(b);
+	}
+}
+END_TEST
+
 /* Two slots at once and there is one: said at once, not at the deadline. */
 START_TEST(a_serde_and_a_paged_cache_need_two_slots)
 {
@@ -126,6 +160,7 @@ START_TEST(a_copy_that_is_late_is_answered_once)
 }
 END_TEST
 
-KVR_CHECK_MAIN("actors.router_paged", what_is_paged_meets_neither_tiers_nor_serdes,
+KVR_CHECK_MAIN("actors.router_paged", a_tiers_time_begins_when_it_has_all_layers,
+    what_is_paged_meets_neither_tiers_nor_serdes,
     a_serde_and_a_paged_cache_need_two_slots,
     a_copy_that_hangs_is_answered_twice_where_it_is_a_devices, a_copy_that_is_late_is_answered_once)

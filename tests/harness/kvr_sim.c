@@ -231,6 +231,12 @@ happen(struct kvr_sim *sim, const struct sim_event *ev)
 	case SIM_SERVE:
 		kvr_sim_api_serve(sim, &ev->msg);
 		break;
+	case SIM_WORD:
+		kvr_sim_layers_word(sim, &ev->msg);
+		break;
+	case SIM_LAND:
+		kvr_sim_layers_land(sim, &ev->msg);
+		break;
 	}
 }
 

@@ -19,7 +19,8 @@ kvr_sim_callers(struct kvr_sim *sim)
 	KVR_CHECK(sim->api == NULL && api != NULL);
 	api->keys = calloc(KVR_KEYS_MAX, sizeof(api->keys[0]));
 	api->stage = calloc(SIM_STAGES, sizeof(api->stage[0]));
-	KVR_CHECK(api->keys != NULL && api->stage != NULL);
+	api->stage_layers = calloc(SIM_STAGES, sizeof(api->stage_layers[0]));
+	KVR_CHECK(api->keys != NULL && api->stage != NULL && api->stage_layers != NULL);
 	api->hands = (struct kvr_sim_hands){ .min_ns = 1000, .max_ns = 1000 };
 	sim->api = api;
 	return &api->hands;
@@ -37,6 +38,7 @@ kvr_sim_api_free(struct kvr_sim *sim)
 	free(api->asked);
 	free(api->keys);
 	free(api->stage);
+	free(api->stage_layers);
 	free(api);
 }
 
@@ -127,6 +129,7 @@ kvr_sim_ask(struct kvr_sim *sim, const struct kvr_sim_ask *ask)
 		.asked_ns = sim->now_ns,
 		.rows = a->rows };
 	write_keys(sim, ask, first, number);
+	kvr_sim_layers_asked(sim, a, ask);
 	for (uint32_t i = ask->n; i < rows; i++)
 		api->keys[first + i] = (struct sim_key){ .name = UINT64_MAX };
 	msg.op = a->answer.op;
@@ -173,16 +176,24 @@ kvr_sim_open(const struct kvr_sim *sim)
 	return sim->api->n_open;
 }
 
-static struct sim_asked *
-live(struct kvr_sim *sim, const struct kvr_msg *msg, const char *what)
+struct sim_asked *
+kvr_sim_find(struct kvr_sim *sim, uint64_t op)
 {
-	uint64_t slot = msg->op & 0xffffffffU;
+	uint64_t slot = op & 0xffffffffU;
 
 	if (slot >= KVR_OPS_MAX || sim->api->op[slot].number == 0)
-		kvr_sim_broken(sim, what);
+		return NULL;
 	struct sim_asked *a = &sim->api->asked[sim->api->op[slot].number - 1];
 
-	if (a->answer.op != msg->op)
+	return a->answer.op == op ? a : NULL;
+}
+
+struct sim_asked *
+kvr_sim_live(struct kvr_sim *sim, const struct kvr_msg *msg, const char *what)
+{
+	struct sim_asked *a = kvr_sim_find(sim, msg->op);
+
+	if (a == NULL)
 		kvr_sim_broken(sim, what);
 	return a;
 }
@@ -203,7 +214,7 @@ kvr_sim_tells(struct kvr_sim *sim, const struct kvr_msg *copy, enum sim_copy wha
 {
 	if (copy->COPY.to_caller != 0 || sim->api->n_asked == 0)
 		return; /* a get, or a world without a router */
-	struct sim_asked *a = live(sim, copy, "a copy for an operation that is not open");
+	struct sim_asked *a = kvr_sim_live(sim, copy, "a copy for an operation that is not open");
 
 	if (what == SIM_COPY_ASKED && a->ahead)
 		kvr_sim_broken(sim, "a copy is asked for of a put that was told ahead");
@@ -230,6 +241,8 @@ check_outcome(struct kvr_sim *sim, const struct sim_asked *a)
 		if (a->rows[i].err == KVR_OK && answer->kind == KVR_OP_GET &&
 		    key->memory != kvr_sim_content(key->name))
 			kvr_sim_broken(sim, "a get handed over something else");
+		if (a->rows[i].err == KVR_OK && answer->kind == KVR_OP_GET && key->landed < a->layers)
+			kvr_sim_broken(sim, "a get is over, and a layer of it was never told of");
 	}
 	if (n_ok != answer->n_ok)
 		kvr_sim_broken(sim, "COMPLETE counts another number of good keys than its rows");
@@ -281,7 +294,7 @@ check_ahead(struct kvr_sim *sim, const struct sim_asked *a)
 static void
 complete(struct kvr_sim *sim, const struct kvr_msg *msg)
 {
-	struct sim_asked *a = live(sim, msg, "COMPLETE of an operation that is not open");
+	struct sim_asked *a = kvr_sim_live(sim, msg, "COMPLETE of an operation that is not open");
 	struct kvr_sim_answer *answer = &a->answer;
 
 	if (msg->rows != answer->first) {
@@ -316,7 +329,7 @@ complete(struct kvr_sim *sim, const struct kvr_msg *msg)
 static void
 release(struct kvr_sim *sim, const struct kvr_msg *msg)
 {
-	struct sim_asked *a = live(sim, msg, "RELEASE of an operation that is not open");
+	struct sim_asked *a = kvr_sim_live(sim, msg, "RELEASE of an operation that is not open");
 	struct kvr_sim_answer *answer = &a->answer;
 
 	if ((answer->done_bits & KVR_DONEB_QUIET) == 0)
@@ -360,7 +373,11 @@ kvr_sim_api_take(struct kvr_sim *sim, const struct kvr_msg *msg)
 		kvr_sim_at(sim, KVR_MAX(*busy_ns, sim->now_ns), &begun);
 	}
 
-	*busy_ns = KVR_MAX(*busy_ns, sim->now_ns) + takes_ns;
+	uint64_t from_ns = KVR_MAX(*busy_ns, sim->now_ns);
+
+	*busy_ns = from_ns + takes_ns;
+	if (msg->type == KVR_MSG_COPY)
+		kvr_sim_layers_take(sim, msg, from_ns, *busy_ns);
 	kvr_sim_at(sim, *busy_ns, &ev);
 	return true;
 }

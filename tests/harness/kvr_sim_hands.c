@@ -14,8 +14,8 @@ kvr_sim_api_name(const struct kvr_sim *sim, uint32_t key)
 	return sim->api->keys[key].name;
 }
 
-static uint64_t *
-lent_memory(struct kvr_sim *sim, const struct kvr_row *row)
+uint64_t *
+kvr_sim_lent(struct kvr_sim *sim, const struct kvr_row *row)
 {
 	struct sim_key *key = &sim->api->keys[row->key];
 
@@ -32,7 +32,7 @@ memory_of(struct kvr_sim *sim, const struct kvr_row *row)
 {
 	if (sim->api->keys[row->key].paged)
 		kvr_sim_broken(sim, "somebody takes a paged cache for a span of memory");
-	return lent_memory(sim, row);
+	return kvr_sim_lent(sim, row);
 }
 
 static uint64_t *
@@ -100,14 +100,22 @@ decode(struct kvr_sim *sim, struct kvr_row *row)
 }
 
 static void
-copy(struct kvr_sim *sim, struct kvr_row *row, bool to_caller)
+copy(struct kvr_sim *sim, struct kvr_row *row, const struct kvr_msg *msg)
 {
+	bool to_caller = msg->COPY.to_caller != 0;
+	bool layers = msg->COPY.by_layer != 0 && sim->api->n_asked > 0;
+
 	if (to_caller && row->err == KVR_OK && row->len > sim->api->keys[row->key].room) {
 		row->err = KVR_E_LENGTH;
 	} else if (to_caller && row->err == KVR_OK) {
-		*lent_memory(sim, row) = *stage_of(sim, row->buf);
+		*kvr_sim_lent(sim, row) = *stage_of(sim, row->buf);
+		if (layers)
+			kvr_sim_layers_out(sim, row, kvr_sim_live(sim, msg, "a copy")->layers);
 	} else if (!to_caller) {
-		*stage_of(sim, row->buf) = *lent_memory(sim, row);
+		uint64_t whole = *kvr_sim_lent(sim, row);
+
+		*stage_of(sim, row->buf) =
+		    layers ? kvr_sim_layers_in(sim, row, msg, whole) : whole;
 		row->flags |= KVR_ROW_STAGED;
 	}
 }
@@ -170,7 +178,7 @@ kvr_sim_api_serve(struct kvr_sim *sim, const struct kvr_msg *msg)
 		else if (msg->type == KVR_MSG_DECODE)
 			decode(sim, row);
 		else
-			copy(sim, row, msg->COPY.to_caller != 0);
+			copy(sim, row, msg);
 	}
 	if (msg->type == KVR_MSG_COPY && msg->COPY.tells != 0)
 		kvr_sim_tells(sim, msg, SIM_COPY_OVER);

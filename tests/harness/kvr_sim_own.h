@@ -9,6 +9,7 @@
  *   kvr_sim_look.c    what a test may ask
  *   kvr_sim_api.c     callers
  *   kvr_sim_hands.c   serde and copy workers
+ *   kvr_sim_layers.c  engines that go layer by layer
  */
 #ifndef KVR_HARNESS_SIM_OWN_H
 #define KVR_HARNESS_SIM_OWN_H
@@ -18,7 +19,8 @@
 enum { SIM_QUEUE = 64, SIM_LANES = KVR_TIERS_MAX * KVR_LANES_MAX, SIM_VALUES = 1 << 16 };
 enum { SIM_STAGES = 1 << 20 };
 
-enum sim_event_kind { SIM_MSG, SIM_TIMER, SIM_WAKE, SIM_SERVE };
+/* WORD: an engine has layers; LAND: one has come. */
+enum sim_event_kind { SIM_MSG, SIM_TIMER, SIM_WAKE, SIM_SERVE, SIM_WORD, SIM_LAND };
 
 struct sim_event {
 	uint64_t       at_ns, seq;
@@ -121,6 +123,9 @@ void kvr_sim_line(struct kvr_sim *, const struct kvr_actor *, uint32_t before,
 bool kvr_sim_api_take(struct kvr_sim *, const struct kvr_msg *);
 void kvr_sim_api_serve(struct kvr_sim *, const struct kvr_msg *);
 void kvr_sim_api_free(struct kvr_sim *);
+/* kvr_sim_layers.c */
+void kvr_sim_layers_word(struct kvr_sim *, const struct kvr_msg *);
+void kvr_sim_layers_land(struct kvr_sim *, const struct kvr_msg *);
 uint64_t kvr_sim_api_name(const struct kvr_sim *, uint32_t key);
 /* Where a row's payload is: staging or the caller's memory. */
 uint64_t *kvr_sim_api_place(struct kvr_sim *, const struct kvr_row *);

@@ -36,15 +36,17 @@ draw_flags(struct swarm *s, enum kvr_op_kind kind)
 {
 	static const uint32_t of_kind[KVR_OP_N] = {
 		[KVR_OP_LOOKUP] = KVR_OPF_PREFIX,
-		[KVR_OP_GET] = KVR_OPF_PREFIX | KVR_OPF_AT_MOST | KVR_OPF_PAGED | KVR_OPF_DEVICE | KVR_OPF_RECORD,
-		[KVR_OP_PUT] = KVR_OPF_IF_ABSENT | KVR_OPF_DUP_ERROR | KVR_OPF_PAGED | KVR_OPF_DEVICE | KVR_OPF_RECORD,
+		[KVR_OP_GET] = KVR_OPF_PREFIX | KVR_OPF_AT_MOST | KVR_OPF_PAGED | KVR_OPF_DEVICE |
+			KVR_OPF_RECORD | KVR_OPF_LAYERS,
+		[KVR_OP_PUT] = KVR_OPF_IF_ABSENT | KVR_OPF_DUP_ERROR | KVR_OPF_PAGED | KVR_OPF_DEVICE |
+			KVR_OPF_RECORD | KVR_OPF_LAYERS,
 		[KVR_OP_PREFETCH] = KVR_OPF_PREFIX,
 	};
 	uint32_t some = (uint32_t)draw(s, 0, UINT32_MAX - 1);
 
 	uint32_t flags = some & (of_kind[kind] | KVR_OPF_EARLY);
 
-	return flags & KVR_OPF_PAGED ? flags : flags & ~(uint32_t)KVR_OPF_DEVICE;
+	return flags & KVR_OPF_PAGED ? flags : flags & ~(uint32_t)(KVR_OPF_DEVICE | KVR_OPF_LAYERS);
 }
 
 static uint32_t
@@ -72,6 +74,8 @@ ask_any(struct swarm *s)
 	ask.len = draw_len(s);
 	ask.per_chunk = (uint32_t)draw(s, 0, 3);
 	ask.deadline_ns = draw_deadline(s);
+	ask.layers = (uint32_t)draw(s, 1, 6);
+	ask.layers_ns = draw(s, 0, s->plan.patience_ns);
 	for (uint32_t i = 0; i < n; i++)
 		names[i] = draw(s, 1, n_names);
 	(void)swarm_ask(s, &ask);

@@ -130,11 +130,14 @@ static void
 prepare(struct swarm *s, struct call *c)
 {
 	static const uint32_t flags[KVR_OP_N] = { [KVR_OP_LOOKUP] = KVR_OPF_PREFIX,
-		[KVR_OP_GET] = KVR_OPF_PREFIX | KVR_OPF_AT_MOST | KVR_OPF_PAGED | KVR_OPF_RECORD,
-		[KVR_OP_PUT] = KVR_OPF_IF_ABSENT | KVR_OPF_DUP_ERROR | KVR_OPF_PAGED | KVR_OPF_RECORD };
+		[KVR_OP_GET] = KVR_OPF_PREFIX | KVR_OPF_AT_MOST | KVR_OPF_PAGED |
+			KVR_OPF_RECORD | KVR_OPF_LAYERS,
+		[KVR_OP_PUT] = KVR_OPF_IF_ABSENT | KVR_OPF_DUP_ERROR | KVR_OPF_PAGED |
+			KVR_OPF_RECORD | KVR_OPF_LAYERS };
 	uint64_t kind = draw(s, 0, KVR_OP_N - 1), n = draw(s, 1, CALM_KEYS);
-	uint64_t per_chunk = draw(s, 1, 3), some = draw(s, 0, 255),
-	         name = draw(s, 0, SWARM_CALM_NAMES - 1);
+	uint64_t per_chunk = draw(s, 1, 3), some = draw(s, 0, 2047),
+	         name = draw(s, 0, SWARM_CALM_NAMES - 1), layers = draw(s, 1, 6),
+	         layers_ms = draw(s, 0, 3) * 5;
 
 	memset(c, 0, sizeof(*c));
 	c->ask = (struct kvr_sim_ask){ .kind = (uint32_t)kind,
@@ -143,7 +146,11 @@ prepare(struct swarm *s, struct call *c)
 		.len = s->plan.len[0],
 		.per_chunk = (uint32_t)per_chunk,
 		.deadline_ns = kvr_sim_now(s->in.sim) + KVR_SEC(20),
+		.layers = (uint32_t)layers,
+		.layers_ns = KVR_MS(layers_ms),
 		.names = c->names };
+	if ((c->ask.flags & KVR_OPF_PAGED) == 0)
+		c->ask.flags &= ~(uint32_t)KVR_OPF_LAYERS;
 	for (uint32_t i = 0; i < n; i++) {
 		c->names[i] = SWARM_CALM_NAME + (name + i) % SWARM_CALM_NAMES;
 		if (kind == KVR_OP_PUT && i > 0 && draw(s, 0, 3) == 0)

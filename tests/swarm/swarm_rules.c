@@ -37,13 +37,14 @@ swarm_name(const struct kvr_sim_answer *a)
 		"prefetch" };
 	static char text[96];
 
-	snprintf(text, sizeof(text), "%s of %u keys, %u a chunk,%s%s%s%s%s%s%s", kind[a->kind], a->n,
+	snprintf(text, sizeof(text), "%s of %u keys, %u a chunk,%s%s%s%s%s%s%s%s", kind[a->kind], a->n,
 	    a->per_chunk, a->flags & KVR_OPF_PREFIX ? " PREFIX" : "",
 	    a->flags & KVR_OPF_AT_MOST ? " AT_MOST" : "",
 	    a->flags & KVR_OPF_IF_ABSENT ? " IF_ABSENT" : "",
 	    a->flags & KVR_OPF_EARLY ? " EARLY" : "",
 	    a->flags & KVR_OPF_DUP_ERROR ? " DUP_ERROR" : "",
 	    a->flags & KVR_OPF_RECORD ? " RECORD" : "",
+	    a->flags & KVR_OPF_LAYERS ? " LAYERS" : "",
 	    a->flags & KVR_OPF_DEVICE      ? " DEVICE"
 		: a->flags & KVR_OPF_PAGED ? " PAGED"
 		                           : "");
