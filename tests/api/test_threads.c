@@ -8,7 +8,7 @@
 
 #define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
 
-enum { CALLERS = 4, ROUNDS = 150, KEYS = 5, LEN = 20000 };
+enum { CALLERS = 4, ROUNDS = KVR_ROUNDS(150), KEYS = 5, LEN = 20000 };
 
 struct caller {
 	struct kvr *k;

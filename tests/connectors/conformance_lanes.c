@@ -8,7 +8,7 @@
 
 static struct kvr_world w;
 
-enum { ROUNDS = 60, VERSION_LEN_MAX = 400000 };
+enum { ROUNDS = KVR_ROUNDS(60), VERSION_LEN_MAX = 400000 };
 
 /* Versions of one key have different lengths, so half of one is never the whole of another. */
 static size_t

@@ -7,9 +7,7 @@
 #ifndef KVR_SUBJECT_H
 #define KVR_SUBJECT_H
 
-#include <check.h>
-#include <stdlib.h>
-
+#include "kvr_check.h"
 #include "kvr_connector.h"
 
 struct kvr_subject {

@@ -185,7 +185,7 @@ END_TEST
 
 /* ---- threads ---- */
 
-enum { THREADS = 4, ROUNDS = 4000, KEYS = 40 };
+enum { THREADS = 4, ROUNDS = KVR_ROUNDS(4000), KEYS = 40 };
 
 static _Atomic int wrong;
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EACH = 5000, OPS_EACH = 3000 };
+enum { EACH = KVR_ROUNDS(5000), OPS_EACH = KVR_ROUNDS(3000) };
 
 /*
  * Another thread may just have the guard, so one post in many is allowed to be answered elsewhere;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PRODUCERS = 4, EACH = 25000, PLACES = 64 };
+enum { PRODUCERS = 4, EACH = KVR_ROUNDS(25000), PLACES = 64 };
 
 static struct kvr_msg
 numbered(uint16_t from, uint64_t n)
@@ -288,7 +288,7 @@ END_TEST
 
 /* ---- posters who help ---- */
 
-enum { HELPED = 3000 };
+enum { HELPED = KVR_ROUNDS(3000) };
 
 struct helpers {
 	struct kvr_mailbox *box;

@@ -138,7 +138,7 @@ talk_main(void *arg)
 
 START_TEST(any_cut_of_the_bytes_reads_the_same)
 {
-	for (uint64_t seed = 1; seed <= 20; seed++) {
+	for (uint64_t seed = 1; seed <= KVR_ROUNDS(20); seed++) {
 		struct pair *p = pair_new(8192);
 		struct talk t = { .fd = p->peer, .seed = seed };
 		uint64_t state = seed * 77;
@@ -203,7 +203,7 @@ drain_main(void *arg)
 
 START_TEST(gathered_writes_arrive_in_their_order)
 {
-	for (uint64_t seed = 1; seed <= 10; seed++) {
+	for (uint64_t seed = 1; seed <= KVR_ROUNDS(10); seed++) {
 		struct pair *p = pair_new(16384);
 		size_t cap = 6 << 20, len = 0;
 		uint8_t *source = malloc(cap);
