@@ -14,7 +14,8 @@
  *   router_send.c   a part on its way: to the transfer actor, to its tier
  *   router_second.c payloads with a slot on each side of a serde
  *   router_result.c what comes back, key by key
- *   router_end.c    deadlines, cancelling, answering, releasing
+ *   router_end.c    deadlines, cancelling: who ends an operation
+ *   router_answer.c what is told of it then: answering, releasing
  *   router_stats.c  what is seen of it from outside
  */
 #ifndef KVR_ROUTER_OWN_H
@@ -243,12 +244,21 @@ struct outcome {
 void kvr_router_key_result(struct step *, const struct outcome *);
 uint32_t kvr_router_through(const struct router *);
 
-/* router_end.c */
-void kvr_router_eased(struct step *, uint32_t slot);
+/* router_answer.c */
+/* Whether nobody touches the caller's memory any more. */
+bool kvr_router_is_quiet(const struct router *, uint32_t slot);
+/* The completion behind an early one. */
+void kvr_router_tell_quiet(struct step *, struct op *);
 /* Every copy of it has begun: it is told, ahead of how they end. */
 void kvr_router_go_ahead(struct step *, uint32_t slot);
-void kvr_router_timer(struct step *);
+/* Once for each operation. Its parts that are not back yet have no say in it. */
+void kvr_router_answer(struct step *, uint32_t slot);
+void kvr_router_release(struct step *, uint32_t slot);
 void kvr_router_sweep(struct step *);
+
+/* router_end.c */
+void kvr_router_eased(struct step *, uint32_t slot);
+void kvr_router_timer(struct step *);
 void kvr_router_end(struct step *, uint32_t slot, int32_t reason);
 void kvr_router_ended(struct step *, uint32_t slot);
 

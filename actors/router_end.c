@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How an operation ends: it is finished, its deadline passes, or somebody wants it ended. Then its
- * keys get their outcomes, the answer goes out once, what was promised for later is written, and
- * when nobody needs its key texts any more, its place is free.
+ * Who ends an operation, and when: nothing of it is on its way any more, its deadline passes, or somebody
+ * wants it ended. What it still has with workers is called back, and waited for as long as they may
+ * touch the caller's memory. What is told then: router_answer.c.
  */
 #include "kvr_router_own.h"
 
@@ -11,19 +11,6 @@
  * takes so long: it waits for an event that does not come, or its driver hangs.
  */
 static const uint64_t hang_ns = KVR_MS(100);
-
-static bool
-is_read(const struct op *op)
-{
-	return op->kind == KVR_OP_LOOKUP || op->kind == KVR_OP_GET || op->kind == KVR_OP_SIZE ||
-	    op->kind == KVR_OP_PREFETCH;
-}
-
-static uint32_t
-slot_of_op(const struct step *s, const struct op *op)
-{
-	return (uint32_t)(op - s->me->op);
-}
 
 /* Every part of the operation that has not been given up yet is asked to come back soon. */
 static void
@@ -48,307 +35,14 @@ cancel_parts(struct step *s, uint32_t slot, int32_t reason)
 	}
 }
 
-/* Whether somebody may still touch the caller's memory. */
-static bool
-is_quiet(const struct router *me, uint32_t slot)
-{
-	for (uint32_t i = 0; i < KVR_PARTS_MAX; i++) {
-		const struct part *part = &me->part[i];
-
-		if (part->stage != STAGE_FREE && part->op == slot && part->borrowed)
-			return false;
-	}
-	return true;
-}
-
 /* What has to be read off the part table only when parts are out. */
 static bool
 may_answer(const struct router *me, uint32_t slot)
 {
 	const struct op *op = &me->op[slot];
 
-	return op->parts == 0 || (op->flags & KVR_OPF_EARLY) != 0 || is_quiet(me, slot);
+	return op->parts == 0 || (op->flags & KVR_OPF_EARLY) != 0 || kvr_router_is_quiet(me, slot);
 }
-
-static void
-leave_parts(struct step *s, uint32_t slot)
-{
-	for (uint32_t i = 0; s->me->op[slot].parts > 0 && i < KVR_PARTS_MAX; i++) {
-		struct part *part = &s->me->part[i];
-
-		if (part->stage == STAGE_FREE || part->op != slot)
-			continue;
-		kvr_touch(s->out, part, sizeof(*part));
-		part->late = 1;
-	}
-}
-
-/* ---- passes over the keys, a slice a step ---- */
-
-static void
-pass_later(struct step *s, uint32_t slot)
-{
-	struct op *op = op_of(s, slot);
-
-	kvr_touch(s->out, &s->me->sweep_head, sizeof(s->me->sweep_head));
-	op->next = s->me->sweep_head;
-	s->me->sweep_head = slot + 1;
-	kvr_router_go_on(s);
-}
-
-static int32_t
-outcome_of_open_key(const struct op *op, const struct key *k)
-{
-	if (!is_read(op) && k->n_ok > 0)
-		return KVR_E_PARTIAL;
-	if (op->ending != 0)
-		return op->ending;
-	if (k->fail != 0)
-		return k->fail;
-	return op->skipped != 0 ? op->skipped : is_read(op) ? KVR_E_MISS : KVR_E_DOWN;
-}
-
-static void
-close_key(struct step *s, struct op *op, uint32_t slot)
-{
-	struct key *k = key_of(s, slot);
-
-	/* Its copy has begun, and who is told the end now must not hear that it is over. */
-	if ((k->flags & KEY_BEGUN) != 0 && op->state == OP_ANSWERING && k->err == KVR_OK)
-		kvr_router_revise(op, k, op->ending);
-	if (k->err != KVR_PENDING)
-		return;
-	if (k->flags & KEY_BLOCKED)
-		kvr_router_unblock(s, slot);
-	k->err = (int8_t)outcome_of_open_key(op, k);
-	op->pending--;
-	kvr_router_put_settled(s, slot);
-}
-
-/* Behind the chunk that is not whole nothing counts, when only a prefix was asked for. */
-static int32_t
-tell_key(struct op *op, uint32_t i, const struct key *k)
-{
-	int32_t err = k->err == KVR_PENDING ? KVR_E_UNFINISHED : k->err;
-
-	if (op->cut && (op->flags & KVR_OPF_PREFIX) != 0 && is_read(op) &&
-	    i / op->per_chunk > op->cut_at / op->per_chunk)
-		return KVR_E_UNASKED;
-	if (err == KVR_OK) {
-		op->n_ok++;
-		return err;
-	}
-	if (!op->cut) {
-		op->cut = 1;
-		op->cut_at = i;
-	}
-	if (op->err == KVR_OK)
-		op->err = err;
-	return err;
-}
-
-/*
- * What is told ahead has rows of its own, behind those of the end: whoever reads them may do so while
- * the end is being written.
- */
-static uint32_t
-first_row(const struct op *op)
-{
-	return op->first + (op->state == OP_AHEAD ? op->n : 0);
-}
-
-static void
-complete(struct step *s, struct op *op, uint32_t bits)
-{
-	uint32_t whole = op->cut ? op->cut_at : op->n;
-	struct kvr_msg m = { .type = KVR_MSG_COMPLETE, .op = op->id,
-		.rows = first_row(op),
-		.n_rows = (uint16_t)KVR_MIN(op->n, (uint32_t)KVR_SLICE_KEYS) };
-
-	m.COMPLETE.err = op->err;
-	m.COMPLETE.flags = op->done_bits | bits;
-	m.COMPLETE.n_ok = op->n_ok;
-	m.COMPLETE.prefix = whole / op->per_chunk;
-	m.COMPLETE.bytes = op->bytes;
-	send(s, KVR_ID_API, &m);
-}
-
-static void
-tell_metrics(struct step *s, const struct op *op)
-{
-	struct kvr_msg m = { .type = KVR_MSG_OP_STAT, .op = op->id };
-	uint64_t took_us = (s->ev->now_ns - op->start_ns) / 1000;
-
-	m.OP_STAT.kind = op->kind;
-	m.OP_STAT.err = (int8_t)op->err;
-	m.OP_STAT.n = op->n;
-	m.OP_STAT.n_ok = op->n_ok;
-	m.OP_STAT.bytes = op->bytes;
-	m.OP_STAT.took_us = (uint32_t)KVR_MIN(took_us, (uint64_t)UINT32_MAX);
-	send(s, KVR_ID_METRICS, &m);
-	if (op->ending == KVR_E_TIMEOUT)
-		count(s, KVR_COUNT_DEADLINE, KVR_NOWHERE, 1);
-}
-
-/*
- * What was kept is written after the answer. Where being kept is all that a put gets, its OK is a
- * promise that the deadline of its other keys does not take back. A part that is late may still
- * read a slot, and a second write of it would give that slot back too soon.
- */
-static bool
-goes_on(const struct router *me, const struct op *op)
-{
-	bool promised = op->kind == KVR_OP_PUT && kvr_router_through(me) == 0 &&
-	    op->ending != KVR_E_SHUTDOWN && op->parts == 0;
-
-	return op->kept > 0 && (op->ending == 0 || promised);
-}
-
-static void
-answered(struct step *s, uint32_t slot)
-{
-	struct op *op = op_of(s, slot);
-	/* Two completions also where a device hangs: the memory is not the caller's yet. */
-	bool early = (op->flags & KVR_OPF_EARLY) != 0 || (op->hung && !is_quiet(s->me, slot));
-
-	/* Nothing had to be told ahead: what there is stands in its place, or in front of the event. */
-	if ((op->flags & KVR_OPF_RECORD) != 0 && op->kind == KVR_OP_GET && op->n_ok > 0)
-		op->done_bits |= KVR_DONEB_RECORDED;
-	leave_parts(s, slot);
-	complete(s, op, early ? 0 : KVR_DONEB_QUIET);
-	tell_metrics(s, op);
-	op->early = early;
-	op->gen++;
-	if (goes_on(s->me, op)) {
-		if (early)
-			complete(s, op, KVR_DONEB_QUIET);
-		op->early = 0;
-		kvr_router_begin_back(s, slot);
-		return;
-	}
-	op->state = OP_ANSWERED;
-	kvr_router_ended(s, slot);
-}
-
-/* It goes on as before, but for keys that nobody will be asked for any more. */
-static void
-told_ahead(struct step *s, uint32_t slot)
-{
-	struct op *op = op_of(s, slot);
-	int32_t reason = op->ending;
-
-	op->done_bits |= KVR_DONEB_RECORDED;
-	complete(s, op, 0);
-	op->n_ok = op->cut_at = 0;
-	op->cut = 0;
-	op->err = KVR_OK;
-	op->state = OP_RUNNING;
-	op->ending = 0;
-	if (reason != 0)
-		kvr_router_end(s, slot, reason);
-	else
-		kvr_router_turn(s, slot);
-}
-
-static void
-answer(struct step *s, uint32_t slot)
-{
-	struct op *op = op_of(s, slot);
-	uint32_t n = KVR_MIN(op->n - op->cursor, (uint32_t)KVR_SLICE_KEYS);
-	struct kvr_row *rows = kvr_rows(s->out, first_row(op) + op->cursor, n);
-
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t key = op->first + op->cursor + i;
-		const struct key *k = &s->me->key[key];
-
-		/* Of a put that is told ahead every store still has its say. */
-		if (op->state != OP_AHEAD || op->kind != KVR_OP_PUT)
-			close_key(s, op, key);
-		rows[i].digest = k->digest;
-		rows[i].key = key;
-		rows[i].err = (int8_t)tell_key(op, op->cursor + i, k);
-		rows[i].len = k->err == KVR_OK || op->kind == KVR_OP_PUT ? k->found : 0;
-		rows[i].where = k->tier == UINT8_MAX ? KVR_NOWHERE : k->tier;
-		rows[i].flags = k->flags & KEY_DUP ? KVR_ROW_DUP : 0;
-	}
-	op->cursor += n;
-	if (op->cursor < op->n)
-		pass_later(s, slot);
-	else if (op->state == OP_AHEAD)
-		told_ahead(s, slot);
-	else
-		answered(s, slot);
-}
-
-void
-kvr_router_go_ahead(struct step *s, uint32_t slot)
-{
-	struct op *op = op_of(s, slot);
-
-	op->ahead = 1;
-	op->tiers = 0;
-	op->state = OP_AHEAD;
-	op->cursor = 0;
-	answer(s, slot);
-}
-
-static void
-release(struct step *s, uint32_t slot)
-{
-	struct op *op = op_of(s, slot);
-	uint32_t n = KVR_MIN(op->n - op->cursor, (uint32_t)KVR_SLICE_KEYS), dropped = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t at = op->first + op->cursor + i;
-		struct key *k = key_of(s, at);
-
-		if (k->buf != 0) { /* kept, and not written after all */
-			kvr_router_unkeep(s, k);
-			dropped++;
-		}
-		kvr_router_put_forget(s, at);
-		*k = (struct key){ 0 };
-	}
-	if (dropped > 0)
-		count(s, op->kind == KVR_OP_PUT ? KVR_COUNT_WRITEBACK_DROPPED : KVR_COUNT_PROMOTE_DROPPED,
-		    KVR_NOWHERE, dropped);
-	op->cursor += n;
-	if (op->cursor < op->n) {
-		pass_later(s, slot);
-		return;
-	}
-	struct kvr_msg m = { .type = KVR_MSG_RELEASE, .op = op->id };
-
-	m.RELEASE.first = op->first;
-	m.RELEASE.n = op->n;
-	send(s, KVR_ID_API, &m);
-	*op = (struct op){ .gen = op->gen + 1 };
-	kvr_touch(s->out, &s->me->n_ops, sizeof(s->me->n_ops));
-	s->me->n_ops--;
-}
-
-/* Goes on with a pass that was too long for one step. */
-void
-kvr_router_sweep(struct step *s)
-{
-	uint32_t at = s->me->sweep_head;
-
-	if (at == 0)
-		return;
-	struct op *op = op_of(s, at - 1);
-
-	kvr_touch(s->out, &s->me->sweep_head, sizeof(s->me->sweep_head));
-	s->me->sweep_head = op->next;
-	op->next = 0;
-	if (s->me->sweep_head != 0)
-		kvr_router_go_on(s);
-	if (op->state == OP_ANSWERING || op->state == OP_AHEAD)
-		answer(s, at - 1);
-	else
-		release(s, at - 1);
-}
-
-/* ---- who wants it ended ---- */
 
 /* Called when nothing of the operation is on its way that it has to wait for. */
 void
@@ -359,20 +53,14 @@ kvr_router_ended(struct step *s, uint32_t slot)
 	if (op->state == OP_RUNNING || op->state == OP_ENDING) {
 		if (op->parts > 0)
 			return; /* a deadline passed and they have been called back */
-		op->state = OP_ANSWERING;
-		op->cursor = 0;
-		answer(s, slot);
+		kvr_router_answer(s, slot);
 		return;
 	}
-	if (op->early && (op->parts == 0 || is_quiet(s->me, slot))) {
-		op->early = 0;
-		complete(s, op, KVR_DONEB_QUIET);
-	}
+	if (op->early && (op->parts == 0 || kvr_router_is_quiet(s->me, slot)))
+		kvr_router_tell_quiet(s, op);
 	if (op->parts > 0 || op->telling > 0)
 		return; /* workers still read its key texts */
-	op->state = OP_RELEASING;
-	op->cursor = 0;
-	release(s, slot);
+	kvr_router_release(s, slot);
 }
 
 void
@@ -414,7 +102,7 @@ kvr_router_eased(struct step *s, uint32_t slot)
 {
 	const struct op *op = &s->me->op[slot];
 
-	if (op->state != OP_ENDING || op->parts == 0 || !is_quiet(s->me, slot))
+	if (op->state != OP_ENDING || op->parts == 0 || !kvr_router_is_quiet(s->me, slot))
 		return;
 	kvr_later(s->out, slot, op->gen, s->ev->now_ns + s->me->config.grace_ns);
 	s->room--;
@@ -454,12 +142,5 @@ kvr_router_timer(struct step *s)
 	/* A worker still touches the caller's memory: its return answers. A device may never return. */
 	if (!may_answer(s->me, slot) && ((op->flags & KVR_OPF_DEVICE) == 0 || !hangs(s, slot)))
 		return;
-	struct op *mine = op_of(s, slot);
-
-	KVR_CHECK(slot_of_op(s, mine) == slot);
-	/* Before the first slice is told: a part that comes back before the last one is late, too. */
-	leave_parts(s, slot);
-	mine->state = OP_ANSWERING;
-	mine->cursor = 0;
-	answer(s, slot);
+	kvr_router_answer(s, slot);
 }

@@ -47,7 +47,7 @@ MUTANTS = [
      "struct outcome o = outcome_of(part, r, &end);\n",
      "struct outcome o = outcome_of(part, r, &end);\n\t\to.tier = op->tier;\n"),
     ("parts are late when the last key is told",
-     "\tleave_parts(s, slot);\n\tmine->state", "\tmine->state"),
+     "\tleave_parts(s, slot);\n\top->state", "\top->state"),
     ("a part that is late still has its say",
      "\t\tif (part->late)\n\t\t\tcontinue;\n", ""),
     ("a put that its deadline ended stays in the table",
