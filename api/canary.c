@@ -201,7 +201,7 @@ kvr_canary_open(struct kvr *k)
  * While operations are still taken, so that what is in a store is deleted again; a store that does
  * not answer by until_ns keeps it. Two may close at once.
  */
-void
+bool
 kvr_canary_end(struct kvr *k, uint64_t until_ns)
 {
 	pthread_mutex_lock(&k->join_lock);
@@ -211,5 +211,8 @@ kvr_canary_end(struct kvr *k, uint64_t until_ns)
 		if (kvr_thread_join(k->canary, until_ns) == KVR_OK)
 			k->canary = NULL;
 	}
+	bool over = k->canary == NULL;
+
 	pthread_mutex_unlock(&k->join_lock);
+	return over;
 }

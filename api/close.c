@@ -8,6 +8,8 @@
 
 /* For a canary to take back what it has put into a store. */
 static const uint64_t canary_ns = KVR_SEC(1);
+/* A thread that has nothing to do but to end, and does not for so long, never will. */
+static const uint64_t hang_ns = KVR_SEC(5);
 
 uint32_t
 kvr_join_system(struct kvr *k, uint64_t until_ns)
@@ -78,8 +80,10 @@ close_now(struct kvr *k, uint64_t until_ns, bool drain)
 		k->callback_stuck = true;
 		r->stuck_threads++;
 	}
-	kvr_canary_end(k, UINT64_MAX);
-	kvr_endpoint_close(k);
+	/* By now these two have nothing to wait for but the log function. */
+	late_ns = KVR_MAX(late_ns, kvr_now_ns() + hang_ns);
+	r->stuck_threads += !kvr_canary_end(k, late_ns);
+	r->stuck_threads += !kvr_endpoint_close(k, late_ns);
 	kvr_regions_end(k);
 	r->size = sizeof(*r);
 	r->finished = atomic_load(&k->n_finished);
@@ -131,7 +135,7 @@ kvr_close(struct kvr *k, uint64_t until_ns, uint32_t mode, struct kvr_close_repo
 	err = kvr_until(k, "kvr_close", until_ns, atomic_load(&k->limit.put_ns), false, &at_ns);
 	if (err != KVR_OK)
 		return err;
-	kvr_canary_end(k, KVR_MIN(at_ns, kvr_now_ns() + canary_ns));
+	(void)kvr_canary_end(k, KVR_MIN(at_ns, kvr_now_ns() + canary_ns));
 	if (atomic_compare_exchange_strong(&k->life, &open, KVR_LIFE_CLOSING)) {
 		close_now(k, at_ns, mode == KVR_DRAIN);
 		pthread_mutex_lock(&k->end_lock);
@@ -166,6 +170,7 @@ kvr_instance_free(struct kvr *k)
 	if (k->chain != NULL)
 		munmap(k->chain, KVR_PUT_CHAINS * sizeof(k->chain[0]));
 	pthread_mutex_destroy(&k->log_lock);
+	pthread_cond_destroy(&k->log_bell);
 	pthread_mutex_destroy(&k->lock);
 	pthread_mutex_destroy(&k->change_lock);
 	pthread_mutex_destroy(&k->put_lock);

@@ -149,9 +149,11 @@ kvr_endpoint_open(struct kvr *k, char *ret_why, size_t cap)
 	return err;
 }
 
-void
-kvr_endpoint_close(struct kvr *k)
+bool
+kvr_endpoint_close(struct kvr *k, uint64_t until_ns)
 {
-	kvr_http_close(k->http);
+	if (!kvr_http_close(k->http, until_ns))
+		return false;
 	k->http = NULL;
+	return true;
 }

@@ -150,26 +150,6 @@ kvr_read_struct(void *to, size_t to_size, size_t least, const void *from)
 
 /* ---- the log ---- */
 
-void
-kvr_log_to_user(void *arg, enum kvr_log_level level, const char *line)
-{
-	struct kvr *k = arg;
-
-	pthread_mutex_lock(&k->log_lock);
-	if (k->user_log != NULL)
-		k->user_log(k->user_log_arg, (int)level, line);
-	pthread_mutex_unlock(&k->log_lock);
-}
-
-/* Threads that are left behind come back some day, and have something to say then. */
-void
-kvr_log_leave_user(struct kvr *k)
-{
-	pthread_mutex_lock(&k->log_lock);
-	k->user_log = NULL;
-	pthread_mutex_unlock(&k->log_lock);
-}
-
 /* Calls that are wrong come in thousands, from loops: they share one place, which is rationed. */
 static void
 say(struct kvr *k, enum kvr_log_level level, const char *fmt, va_list args)

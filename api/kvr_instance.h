@@ -190,6 +190,8 @@ struct kvr_pace {
 	_Atomic uint64_t ahead; /* bytes of gets in flight; by all */
 };
 
+typedef void kvr_user_log_fn(void *arg, int level, const char *line);
+
 enum kvr_life { KVR_LIFE_OPEN, KVR_LIFE_CLOSING, KVR_LIFE_CLOSED };
 
 struct kvr {
@@ -212,9 +214,12 @@ struct kvr {
 	_Atomic uint64_t seen; /* largest length seen */
 
 	struct kvr_log  log;
-	void (*user_log)(void *, int, const char *);
-	void           *user_log_arg;
-	pthread_mutex_t log_lock; /* of user_log */
+	kvr_user_log_fn *user_log;
+	void            *user_log_arg;
+	pthread_mutex_t  log_lock; /* of user_log and of what follows */
+	pthread_cond_t   log_bell;
+	bool             log_busy, log_hangs; /* somebody is in it; and somebody has waited for that in vain */
+	uint32_t         log_lost;            /* lines, since */
 
 	_Atomic uint32_t life, dead, stopped; /* stopped: futex */
 	_Atomic uint32_t deaf; /* the router is gone and its operations are being ended */
@@ -310,8 +315,9 @@ KVR_MUST_USE enum kvr_err kvr_until(struct kvr *, const char *call, uint64_t unt
     uint64_t limit_ns, bool never, uint64_t *ret_ns);
 /* A struct of the caller's into one of ours: at least `least` bytes, more only if they are zero. */
 KVR_MUST_USE bool kvr_read_struct(void *to, size_t to_size, size_t least, const void *from);
+/* user_log.c */
 void kvr_log_to_user(void *kvr, enum kvr_log_level, const char *line);
-/* The caller's function is not running when this returns, and is not called any more. */
+/* The caller's function is not called any more; and nobody is in it, but who does not come out of it. */
 void kvr_log_leave_user(struct kvr *);
 void kvr_say(struct kvr *, enum kvr_log_level, const char *fmt, ...) KVR_PRINTF(3, 4);
 /* Says it, as an error, and answers err. */
@@ -451,11 +457,13 @@ uint64_t kvr_fingerprint(const struct kvr_config *, const char *engine, const ch
 /* ---- endpoint.c ---- */
 /* Opens what metrics.listen says; without it nothing. CONFIG: an address that cannot be. */
 KVR_MUST_USE enum kvr_err kvr_endpoint_open(struct kvr *, char *ret_why, size_t cap);
-void kvr_endpoint_close(struct kvr *);
+/* False: its thread hangs in the log function, and it stays. */
+bool kvr_endpoint_close(struct kvr *, uint64_t until_ns);
 
 /* ---- canary.c ---- */
 KVR_MUST_USE enum kvr_err kvr_canary_open(struct kvr *);
-void kvr_canary_end(struct kvr *, uint64_t until_ns);
+/* False: not by then; it is told to end, and whoever asks again waits for it again. */
+bool kvr_canary_end(struct kvr *, uint64_t until_ns);
 /* Under the domain's guard. */
 void kvr_canary_wish(struct kvr *, const struct kvr_msg *);
 /*

@@ -251,7 +251,9 @@ struct kvr_options {
 	/*
 	 * One line without a newline, level is a kvr_level; called by any thread, one at a time. It
 	 * must not call a function that takes an instance. NULL: to standard error. log.level in
-	 * the configuration says which lines are made.
+	 * the configuration says which lines are made. While one call does not return for more than a
+	 * second, other lines are lost, and counted in the next one; a thread of the library that hangs
+	 * there is STUCK for kvr_close. One of yours that hangs there in a call, kvr_close waits for.
 	 */
 	void (*log)(void *arg, int level, const char *line);
 	void *log_arg;
@@ -326,7 +328,8 @@ KVR_API enum kvr_err kvr_close(struct kvr *kvr, uint64_t until_ns, uint32_t mode
 /*
  * Frees instance, queues and pool, and closes with KVR_ABORT first if nobody did. What a stuck
  * thread may touch is leaked on purpose, and logged. When it returns, nothing of the caller's is
- * called any more, by a thread that is left behind neither. No other call may be running or come after.
+ * called any more, by a thread that is left behind neither; a log function that it hangs in is still
+ * running. No other call may be running or come after.
  * NULL is fine. In a forked child it does nothing.
  */
 KVR_API void kvr_free(struct kvr *take);

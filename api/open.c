@@ -229,10 +229,14 @@ static void
 give_up(struct kvr *k)
 {
 	atomic_store(&k->life, KVR_LIFE_CLOSING);
-	kvr_endpoint_close(k);
-	kvr_canary_end(k, UINT64_MAX);
-	if (k->system != NULL && kvr_join_system(k, kvr_now_ns() + KVR_SEC(2)) > 0)
+	uint64_t until_ns = kvr_now_ns() + KVR_SEC(2);
+	bool ended = kvr_endpoint_close(k, until_ns);
+
+	ended = kvr_canary_end(k, until_ns) && ended;
+	if ((k->system != NULL && kvr_join_system(k, until_ns) > 0) || !ended) {
+		kvr_log_leave_user(k);
 		return; /* stays in memory: a thread of it hangs */
+	}
 	KVR_CHECK(kvr_notifier_stop(k, UINT64_MAX));
 	kvr_instance_free(k);
 }
@@ -290,6 +294,7 @@ make(const struct kvr_options *o)
 		.level = KVR_LOG_WARN, .fn = o->log == NULL ? NULL : kvr_log_to_user, .arg = k
 	};
 	KVR_CHECK(pthread_mutex_init(&k->log_lock, NULL) == 0);
+	kvr_cond_init(&k->log_bell);
 	KVR_CHECK(pthread_mutex_init(&k->lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->change_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->put_lock, NULL) == 0);

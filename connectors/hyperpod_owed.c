@@ -22,7 +22,7 @@ _Static_assert(3 * KVR_HP_ID_MAX + 32 < PATH, "every id fits");
 
 #define TURN_NS      KVR_MS(10)  /* longest wait of the thread while something is under way */
 #define RETRY_NS     KVR_MS(100) /* after a release that failed */
-#define GRACE_NS     KVR_MS(300) /* how long kvr_hp_owed_free waits for the next answer */
+#define GRACE_NS     KVR_SEC(1)  /* how long kvr_hp_owed_free waits for the next answer */
 #define GRACE_MAX_NS KVR_SEC(2)  /* and for all of them */
 
 struct owed {

@@ -313,24 +313,25 @@ kvr_http_open(const struct kvr_http_options *opt, struct kvr_http **ret, char *w
 		err = kvr_thread_start("kvr-http", run, h, &h->thread);
 	}
 	if (err != KVR_OK) {
-		kvr_http_close(h);
+		KVR_CHECK(kvr_http_close(h, UINT64_MAX));
 		return err;
 	}
 	*ret = h;
 	return KVR_OK;
 }
 
-void
-kvr_http_close(struct kvr_http *take)
+bool
+kvr_http_close(struct kvr_http *take, uint64_t until_ns)
 {
 	uint64_t one = 1;
 
 	if (take == NULL)
-		return;
+		return true;
 	atomic_store(&take->stop, true);
 	if (take->thread != NULL) {
 		KVR_CHECK(write(take->wake, &one, sizeof(one)) == (ssize_t)sizeof(one));
-		KVR_CHECK(kvr_thread_join(take->thread, UINT64_MAX) == KVR_OK);
+		if (kvr_thread_join(take->thread, until_ns) != KVR_OK)
+			return false;
 	}
 	for (uint32_t i = 0; i < CONNS; i++)
 		hang_up(&take->conn[i]);
@@ -342,4 +343,5 @@ kvr_http_close(struct kvr_http *take)
 	if (take->wake >= 0)
 		close(take->wake);
 	free(take);
+	return true;
 }

@@ -43,6 +43,7 @@ struct kvr_http_options {
  */
 KVR_MUST_USE enum kvr_err kvr_http_open(
     const struct kvr_http_options *, struct kvr_http **ret, char *why, size_t why_cap);
-void kvr_http_close(struct kvr_http *take); /* NULL is fine */
+/* NULL is fine. False: its thread hangs in one of the functions that it was given, and nothing is freed. */
+bool kvr_http_close(struct kvr_http *take, uint64_t until_ns);
 
 #endif

@@ -4,6 +4,7 @@
 #include "kvr_fake_system.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
@@ -229,6 +230,90 @@ START_TEST(a_stuck_thread_is_reported)
 }
 END_TEST
 
+/* A log function that does not come back, until it is let go. */
+struct trap {
+	_Atomic int in, let_go, n;
+	char last[200];
+};
+
+static void
+into_trap(void *arg, int level, const char *line)
+{
+	struct trap *t = arg;
+
+	(void)level;
+	t->n++;
+	snprintf(t->last, sizeof(t->last), "%s", line);
+	t->in = 1;
+	while (strstr(line, "into the trap") != NULL && !t->let_go)
+		nanosleep(&(const struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
+static void *
+say_into_trap(void *arg)
+{
+	(void)arg;
+	kvr_fake_say("into the trap");
+	return NULL;
+}
+
+/* An instance, and a thread that is in its log function. */
+static struct kvr *
+open_trapped(struct trap *t, pthread_t *ret_id)
+{
+	const struct kvr_options o = { .size = sizeof(o),
+		.config_text = MEMORY,
+		.log = into_trap,
+		.log_arg = t,
+		BED_SET };
+	struct kvr *k = NULL;
+
+	OK(kvr_open(&o, 0, &k, NULL, 0));
+	ck_assert_int_eq(pthread_create(ret_id, NULL, say_into_trap, NULL), 0);
+	while (!t->in)
+		sched_yield();
+	return k;
+}
+
+START_TEST(a_log_function_that_does_not_return_holds_up_nobody_else)
+{
+	static struct trap t;
+	pthread_t id;
+	struct kvr *k = open_trapped(&t, &id);
+	uint64_t until_ns = bed_in_ms(30000);
+
+	/* What is wrong with this call cannot be said; the first line has waited, and none after it does. */
+	for (int i = 0; i < 100; i++)
+		ERR(kvr_close(k, 12345, KVR_DRAIN, NULL), KVR_E_INVALID);
+	ck_assert_int_eq(t.n, 1);
+	ERR(kvr_run(k, &ask, NULL, NULL, NULL), KVR_E_MISS);
+	OK(kvr_close(k, bed_in_ms(300), KVR_DRAIN, NULL));
+	ck_assert_uint_lt(bed_now_ns(), until_ns);
+	t.let_go = 1;
+	pthread_join(id, NULL);
+	kvr_fake_say("out again");
+	ck_assert_msg(t.n == 3 && strstr(t.last, "out again") != NULL, "%d: %s", t.n, t.last);
+	kvr_free(k);
+}
+END_TEST
+
+/* A thread of the system's is in it at the end: it is not waited for, and the function not called again. */
+START_TEST(an_instance_is_left_to_a_log_function_that_hangs)
+{
+	static struct trap t;
+	pthread_t id;
+	struct kvr *k = open_trapped(&t, &id);
+
+	kvr_fake_stuck(1);
+	ERR(kvr_close(k, bed_in_ms(50), KVR_ABORT, NULL), KVR_E_STUCK);
+	kvr_free(k); /* leaks on purpose */
+	t.let_go = 1;
+	pthread_join(id, NULL);
+	kvr_fake_say("nobody listens");
+	ck_assert_int_eq(t.n, 1);
+}
+END_TEST
+
 START_TEST(wrong_closes)
 {
 	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
@@ -246,4 +331,6 @@ END_TEST
 
 KVR_CHECK_MAIN("api.end", drain_lets_it_finish, a_drain_becomes_an_abort_in_time,
     afterwards_everything_is_shutdown, free_closes, a_dead_instance_answers_and_the_process_lives,
-    a_stuck_thread_is_reported, wrong_closes)
+    a_stuck_thread_is_reported,
+    a_log_function_that_does_not_return_holds_up_nobody_else,
+    an_instance_is_left_to_a_log_function_that_hangs, wrong_closes)

@@ -14,6 +14,9 @@ begin(struct kvr_store_opts *opts)
 	atomic_store(&kvr_hyperpod_server_page(server)->miss_at_once, 1);
 	opts->url = kvr_hyperpod_server_url(server);
 	opts->hyperpod.shared_memory_name = kvr_hyperpod_server_segment(server);
+	/* The largest chunks take their time on a busy machine; what is asked of the daemon is as usual. */
+	opts->hyperpod.timeout_ms = 60000;
+	opts->hyperpod.lease_wait_ms = opts->format == KVR_FORMAT_BARE ? 0 : 5000;
 }
 
 static void

@@ -77,7 +77,7 @@ open_unix(void)
 static void
 close_unix(struct kvr_http *h)
 {
-	kvr_http_close(h);
+	ck_assert(kvr_http_close(h, UINT64_MAX));
 	ck_assert_int_eq(access(sock + 5, F_OK), -1); /* nothing is left */
 	ck_assert_int_eq(rmdir(dir), 0);
 }
@@ -160,7 +160,7 @@ START_TEST(an_address_in_use_is_tried_again)
 	ck_assert_int_eq(atomic_load(&n_bad), 1);
 	ck_assert_ptr_nonnull(strstr(said(), "tried again"));
 	expect("GET /a HTTP/1.1\r\n\r\n", 200, "/a|");
-	kvr_http_close(h);
+	ck_assert(kvr_http_close(h, UINT64_MAX));
 	uint64_t until_ns = kvr_now_ns() + KVR_SEC(30);
 	struct kvr_http_got g = { .status = 0 };
 
@@ -219,7 +219,7 @@ START_TEST(addresses_are_written_out)
 	ck_assert_ptr_nonnull(strstr(said(), "http://127.0.0.1:"));
 	snprintf(sock, sizeof(sock), "%s", port);
 	expect("GET /a HTTP/1.1\r\n\r\n", 200, "/a|");
-	kvr_http_close(h);
+	ck_assert(kvr_http_close(h, UINT64_MAX));
 }
 END_TEST
 
