@@ -220,6 +220,25 @@ gpu_fetch_behind(void *event, void *host, const void *at, size_t len)
 }
 
 void
+gpu_fill_behind(void *event, void *at, int byte, size_t len)
+{
+#ifdef KVR_WITH_CUDA
+	if (!gpu_is_twin()) {
+		cudaStream_t stream;
+
+		CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+		CUDA(cudaStreamWaitEvent(stream, event, 0));
+		CUDA(cudaMemsetAsync(at, byte, len, stream));
+		CUDA(cudaStreamSynchronize(stream));
+		CUDA(cudaStreamDestroy(stream));
+		return;
+	}
+#endif
+	(void)event;
+	memset(at, byte, len);
+}
+
+void
 gpu_event_free(void *take)
 {
 	if (take != NULL)

@@ -34,6 +34,8 @@ void *gpu_event(void);
 void gpu_event_free(void *take);
 /* Reads on a stream of its own behind that event, as an engine's kernel would. Twin: at once. */
 void gpu_fetch_behind(void *event, void *host, const void *device, size_t len);
+/* The same for writing a byte everywhere. */
+void gpu_fill_behind(void *event, void *device, int byte, size_t len);
 /* As somebody else in the process may. Device only. */
 void gpu_reset(void);
 /* The raw copy that others are measured by: seconds for n copies of len bytes, one after the other. */

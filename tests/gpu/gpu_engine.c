@@ -83,10 +83,10 @@ submit(struct gpu_engine *e, uint32_t kind, const char *name, void *event, const
 }
 
 enum kvr_err
-gpu_engine_record(
-    struct gpu_engine *e, const char *name, void *event, const struct kvr_opts *o, kvr_op *ret)
+gpu_engine_record(struct gpu_engine *e, uint32_t kind, const char *name, void *event,
+    const struct kvr_opts *o, kvr_op *ret)
 {
-	return submit(e, KVR_GET, name, event, o, ret);
+	return submit(e, kind, name, event, o, ret);
 }
 
 enum kvr_err

@@ -27,9 +27,9 @@ void gpu_engine_forget(struct gpu_engine *); /* the device's memory has gone alr
 /* All keys of that name, in until_ms. */
 enum kvr_err gpu_engine_submit(
     struct gpu_engine *, uint32_t kind, const char *name, uint64_t until_ms, kvr_op *ret);
-/* A get that is told ahead of its copies, which the event (twin: NULL) is recorded behind. */
-enum kvr_err gpu_engine_record(
-    struct gpu_engine *, const char *name, void *event, const struct kvr_opts *, kvr_op *ret);
+/* One that is told ahead: the event (twin: NULL) is recorded behind its copies. */
+enum kvr_err gpu_engine_record(struct gpu_engine *, uint32_t kind, const char *name, void *event,
+    const struct kvr_opts *, kvr_op *ret);
 void gpu_engine_moves(struct gpu_engine *, uint32_t kind, const char *name);
 void gpu_engine_poison(struct gpu_engine *);
 /* The tokens are as they were put, everything else is poison. */

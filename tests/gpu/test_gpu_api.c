@@ -97,7 +97,7 @@ START_TEST(what_is_told_ahead_may_be_read_behind_its_event)
 			.size = sizeof(o), .flags = KVR_RECORD, .until_ns = bed_in_ms(60000)
 		};
 
-		OK(gpu_engine_record(&e, "k", event, &o, &op));
+		OK(gpu_engine_record(&e, KVR_GET, "k", event, &o, &op));
 		OK(kvr_wait(e.kvr, op, 0, &d, NULL));
 		ck_assert_uint_ne(d.flags & KVR_DONE_RECORDED, 0);
 		ck_assert_uint_eq(d.n_ok, GPU_KEYS);
@@ -107,6 +107,42 @@ START_TEST(what_is_told_ahead_may_be_read_behind_its_event)
 			ck_assert_uint_ne(d.flags & KVR_DONE_QUIET, 0);
 		}
 		ERR(kvr_wait(e.kvr, op, 0, &d, NULL), KVR_E_STALE);
+		gpu_engine_came_back(&e);
+		bed_close(e.kvr);
+		gpu_event_free(event);
+		gpu_engine_close(&e);
+	}
+}
+END_TEST
+
+/* What is told ahead of a put may be overwritten behind the event, whatever the store has by then. */
+START_TEST(what_is_put_may_be_overwritten_behind_its_event)
+{
+	static const char *const tier[] = { "", ",\"format\":\"sealed\",\"serde\":\"zstd\"" };
+
+	for (uint32_t i = 0; i < 4; i++) {
+		struct gpu_engine e;
+		struct kvr_done d = { .size = sizeof(d) };
+		void *event = gpu_event();
+		kvr_op op;
+
+		gpu_engine_open(&e, gpu_open_store("memory://", tier[i % 2]), i + 1, 16);
+		const struct kvr_opts o = {
+			.size = sizeof(o), .flags = KVR_RECORD, .until_ns = bed_in_ms(60000)
+		};
+
+		OK(gpu_engine_record(&e, KVR_PUT, "k", event, &o, &op));
+		enum kvr_err err = kvr_wait(e.kvr, op, 0, &d, NULL);
+
+		if (err == KVR_E_UNFINISHED) {
+			ck_assert_uint_ne(d.flags & KVR_DONE_RECORDED, 0);
+			gpu_fill_behind(event, e.far, 0xa5, e.w.memory_len);
+			err = kvr_wait(e.kvr, op, 0, &d, NULL);
+		}
+		OK(err);
+		ck_assert_uint_ne(d.flags & KVR_DONE_QUIET, 0);
+		gpu_engine_poison(&e);
+		gpu_engine_moves(&e, KVR_GET, "k");
 		gpu_engine_came_back(&e);
 		bed_close(e.kvr);
 		gpu_event_free(event);
@@ -148,7 +184,7 @@ main(int argc, char **argv)
 {
 	const TTest *const tests[] = { to_every_store_and_back, copies_wait_for_the_engines_event,
 		several_at_once_both_ways, what_is_told_ahead_may_be_read_behind_its_event,
-		a_reset_costs_misses };
+		what_is_put_may_be_overwritten_behind_its_event, a_reset_costs_misses };
 
 	gpu_open(argc, argv);
 	printf("on %s\n", gpu_name());

@@ -195,7 +195,7 @@ START_TEST(whatever_is_overwritten_behind_it_was_read_before)
 	for (uint32_t j = 0; j < sizeof(json) / sizeof(json[0]); j++) {
 		struct kvr *k = open_on(json[j]);
 
-		for (uint32_t i = 0; i < 6; i++) {
+		for (uint32_t i = 0; i < 3; i++) {
 			struct kvr_done d = { .size = sizeof(d) };
 
 			fill(j * 10 + i);

@@ -332,7 +332,7 @@ START_TEST(an_operation_that_never_was_keeps_nothing)
 
 	OK(kvr_memory_register(k, memory, LEN, 0));
 	ERR(kvr_submit(k, &b, NULL, NULL), KVR_E_INVALID);
-	for (uint32_t i = 0; i < 200; i++)
+	for (uint32_t i = 0; i < 50; i++)
 		run(k, i % 2 == 0 ? KVR_PUT : KVR_GET, memory, PAGE);
 	OK(kvr_memory_unregister(k, memory));
 	bed_close(k);
@@ -440,7 +440,7 @@ race(void *arg)
 	atomic_fetch_add(r->go, 1);
 	while (atomic_load(r->go) < 3)
 		;
-	for (uint32_t i = 0; i < 50; i++) {
+	for (uint32_t i = 0; i < 30; i++) {
 		enum kvr_err err = kvr_memory_register(r->k, memory, LEN, 0);
 
 		if (err == KVR_OK) {
@@ -458,7 +458,7 @@ race(void *arg)
 /* Two of them and kvr_close: one has it at a time, and nobody afterwards. */
 START_TEST(one_at_a_time_has_it_and_nobody_after_the_end)
 {
-	for (uint32_t i = 0; i < 10; i++) {
+	for (uint32_t i = 0; i < 4; i++) {
 		_Atomic uint32_t go = 0, n_ok = 0;
 		pthread_t thread[2];
 
