@@ -16,7 +16,7 @@ enum { N = 8, LEN = 1 << 20 };
 	{                                                                                          \
 		KVR_PEER_SEND, "+PONG\r\n", 0                                                      \
 	}
-#define GET(i)                                                                                     \
+#define KEY(i)                                                                                     \
 	{                                                                                          \
 		KVR_PEER_AWAIT, "m@1@0@" #i "@half", 0                                             \
 	}
@@ -26,8 +26,20 @@ enum { N = 8, LEN = 1 << 20 };
 		KVR_PEER_SEND, "\r\n", 2                                                           \
 	}
 
+#define STORED                                                                                     \
+	{                                                                                          \
+		KVR_PEER_SEND, "+OK\r\n", 0                                                        \
+	}
+
+/* With bytes unread a close would be a reset, and what was sent before it lost. */
+#define READ_ON                                                                                    \
+	{                                                                                          \
+		KVR_PEER_STALL, NULL, 0                                                            \
+	}
+
 static void
-get_all(const struct kvr_peer_act *acts, size_t n_acts, uint64_t trip_ns, uint64_t window_bytes)
+all(enum kvr_verb verb, const struct kvr_peer_act *acts, size_t n_acts, uint64_t trip_ns,
+    uint64_t window_bytes)
 {
 	struct kvr_peer *peer = kvr_peer_start(acts, n_acts);
 	struct bed b;
@@ -37,7 +49,7 @@ get_all(const struct kvr_peer_act *acts, size_t n_acts, uint64_t trip_ns, uint64
 	opts.window_bytes = window_bytes;
 	bed_up(&b, &opts);
 	b.lane->trip_ns = trip_ns;
-	bed_ok(&b, KVR_VERB_GET, l.items, N);
+	bed_ok(&b, verb, l.items, N);
 	for (uint32_t i = 0; i < N; i++)
 		bed_status(&l.items[i], KVR_OK);
 	bed_down(&b);
@@ -49,7 +61,7 @@ get_all(const struct kvr_peer_act *acts, size_t n_acts, uint64_t trip_ns, uint64
 static uint64_t
 asked_at_once(uint64_t trip_ns, uint64_t window_bytes)
 {
-	static const struct kvr_peer_act acts[] = { HELLO, GET(0), GET(1),
+	static const struct kvr_peer_act acts[] = { HELLO, KEY(0), KEY(1),
 		{ KVR_PEER_STALL, NULL, 0 } };
 	static const char request[] = "*2\r\n$3\r\nGET\r\n$12\r\nm@1@0@0@half\r\n";
 	struct kvr_peer *peer = kvr_peer_start(acts, KVR_LEN(acts));
@@ -91,20 +103,35 @@ END_TEST
 /* Near by, as each comes the next is asked for: the peer answers none before it has seen the next. */
 START_TEST(a_window_is_refilled_as_values_come)
 {
-	static const struct kvr_peer_act acts[] = { HELLO, GET(0), GET(1), VALUE, GET(2), VALUE,
-		GET(3), VALUE, GET(4), VALUE, GET(5), VALUE, GET(6), VALUE, GET(7), VALUE, VALUE };
+	static const struct kvr_peer_act acts[] = { HELLO, KEY(0), KEY(1), VALUE, KEY(2), VALUE,
+		KEY(3), VALUE, KEY(4), VALUE, KEY(5), VALUE, KEY(6), VALUE, KEY(7), VALUE, VALUE };
 
-	get_all(acts, KVR_LEN(acts), 1, 0);
-	get_all(acts, KVR_LEN(acts), 1, KVR_MIB(2));
+	all(KVR_VERB_GET, acts, KVR_LEN(acts), 1, 0);
+	all(KVR_VERB_GET, acts, KVR_LEN(acts), 1, KVR_MIB(2));
 }
 END_TEST
 
 START_TEST(far_away_all_are_asked_for_before_the_first_has_come)
 {
-	static const struct kvr_peer_act acts[] = { HELLO, GET(0), GET(1), GET(2), GET(3), GET(4),
-		GET(5), GET(6), GET(7), VALUE, VALUE, VALUE, VALUE, VALUE, VALUE, VALUE, VALUE };
+	static const struct kvr_peer_act acts[] = { HELLO, KEY(0), KEY(1), KEY(2), KEY(3), KEY(4),
+		KEY(5), KEY(6), KEY(7), VALUE, VALUE, VALUE, VALUE, VALUE, VALUE, VALUE, VALUE };
 
-	get_all(acts, KVR_LEN(acts), KVR_MS(10), 0);
+	all(KVR_VERB_GET, acts, KVR_LEN(acts), KVR_MS(10), 0);
+}
+END_TEST
+
+/* The peer answers none before it has seen the beginning of the one after next. */
+START_TEST(values_are_sent_in_a_window_too)
+{
+	static const struct kvr_peer_act near[] = { HELLO, KEY(0), KEY(1), STORED, KEY(2), STORED,
+		KEY(3), STORED, KEY(4), STORED, KEY(5), STORED, KEY(6), STORED, KEY(7), STORED,
+		STORED, READ_ON };
+	static const struct kvr_peer_act far[] = { HELLO, KEY(0), KEY(1), KEY(2), KEY(3), KEY(4),
+		KEY(5), KEY(6), KEY(7), STORED, STORED, STORED, STORED, STORED, STORED, STORED,
+		STORED, READ_ON };
+
+	all(KVR_VERB_PUT, near, KVR_LEN(near), 1, 0);
+	all(KVR_VERB_PUT, far, KVR_LEN(far), KVR_MS(10), 0);
 }
 END_TEST
 
@@ -126,4 +153,4 @@ END_TEST
 
 KVR_CHECK_MAIN("connectors.redis_step", a_window_is_as_large_as_the_server_is_far_away,
     a_window_is_refilled_as_values_come, far_away_all_are_asked_for_before_the_first_has_come,
-    the_shortest_round_trip_counts)
+    values_are_sent_in_a_window_too, the_shortest_round_trip_counts)
