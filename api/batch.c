@@ -268,17 +268,14 @@ fill_key(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b, uint32_t 
 	struct kvr_key *key = &k->ledger->keys[slot];
 	struct kvr_row *row = &k->ledger->rows[slot];
 	struct kvr_side *side = &k->sides[slot];
-	char copy[KVR_KEY_MAX + 1];
-	enum kvr_err err = kvr_key_take(k, text, len, copy, &out, &side->digest);
+	enum kvr_err err = kvr_key_take(
+	    k, text, len, &k->ledger->texts[*text_at], room, &out, &side->digest);
 
 	side->obj = 0;
 	side->made = 0;
-	if (err == KVR_OK && (uint64_t)out + 1 > room)
-		err = KVR_E_INVALID;
 	if (err != KVR_OK)
 		return kvr_bad(k, err, "kvr_submit: key %u is %s", i,
 		    k->parse_keys ? "no key of LMCache" : "no key");
-	memcpy(&k->ledger->texts[*text_at], copy, out + 1);
 	*key = (struct kvr_key){
 		.text = (uint32_t)*text_at, .len = (uint16_t)out, .op = (uint16_t)c->slot
 	};

@@ -5,8 +5,8 @@
 #include <string.h>
 
 enum kvr_err
-kvr_key_take(const struct kvr *k, const char *text, size_t len, char *ret, uint32_t *ret_len,
-    kvr_digest *ret_digest)
+kvr_key_take(const struct kvr *k, const char *text, size_t len, char *ret, size_t room,
+    uint32_t *ret_len, kvr_digest *ret_digest)
 {
 	struct kvr_lmkey key;
 	size_t out = len;
@@ -15,11 +15,13 @@ kvr_key_take(const struct kvr *k, const char *text, size_t len, char *ret, uint3
 		return KVR_E_INVALID;
 	if (len > KVR_KEY_MAX)
 		return KVR_E_TOO_BIG;
+	if (len >= room)
+		return KVR_E_INVALID;
 	if (k->parse_keys) {
 		enum kvr_err err = kvr_lmkey_parse(text, len, &key);
 
 		if (err == KVR_OK && k->rewrite)
-			err = kvr_lmkey_worker0(&key, text, len, ret, KVR_KEY_MAX + 1, &out);
+			err = kvr_lmkey_worker0(&key, text, len, ret, room, &out);
 		if (err != KVR_OK)
 			return err;
 	}

@@ -326,11 +326,11 @@ void kvr_futex_wait(_Atomic uint32_t *, uint32_t value, uint64_t until_ns); /* m
 
 /* ---- keys.c ---- */
 /*
- * The one place where a key's text is judged and rewritten. ret has room for KVR_KEY_MAX + 1 bytes;
- * len is strnlen(text, KVR_KEY_MAX + 1).
+ * The one place where a key's text is judged and rewritten. len is strnlen(text, KVR_KEY_MAX + 1);
+ * INVALID when it and its end do not fit into room bytes. No rewriting makes a key longer.
  */
 KVR_MUST_USE enum kvr_err kvr_key_take(const struct kvr *, const char *text, size_t len, char *ret,
-    uint32_t *ret_len, kvr_digest *ret_digest);
+    size_t room, uint32_t *ret_len, kvr_digest *ret_digest);
 
 /* ---- layout.c ---- */
 KVR_MUST_USE enum kvr_err kvr_layout_read(const struct kvr_layout *, struct kvr_meta *ret,

@@ -43,7 +43,8 @@ kvr_exists_in_put_tasks(struct kvr *k, const char *key)
 	if (key == NULL || kvr_enter(k) != KVR_OK)
 		return false;
 	bool found =
-	    kvr_key_take(k, key, strnlen(key, KVR_KEY_MAX + 1), text, &len, &digest) == KVR_OK &&
+	    kvr_key_take(k, key, strnlen(key, KVR_KEY_MAX + 1), text, sizeof(text), &len,
+	        &digest) == KVR_OK &&
 	    kvr_puts_has(k, digest);
 
 	kvr_leave(k);
