@@ -89,7 +89,7 @@ take_mark(struct kvr_lane *lane, uint32_t part)
 	for (uint32_t i = 0; i < CANCELLED_MAX; i++) {
 		uint32_t mine = part;
 
-		/* A look is free; an exchange for each mark that is not there took a tenth of a lookup. */
+		/* An exchange takes the line from whoever cancels, even where there is nothing to take. */
 		if (atomic_load(&lane->cancelled[i]) == part &&
 		    atomic_compare_exchange_strong(&lane->cancelled[i], &mine, 0))
 			found = true;

@@ -2,7 +2,7 @@
 /*
  * The names under which a chunk lies, and the beginning of every command. What stands before and
  * behind a key never changes, so it is put together once; a request is written where it leaves
- * from. Both are most of what a lookup of many keys costs on this side.
+ * from. Without either this was a sixth of the instructions of a lookup of many keys.
  */
 #include "kvr_redis.h"
 

@@ -11,7 +11,7 @@ _Static_assert(LINE == 64, "what kvr_hash64_line takes");
  * The digest of a state is a sum over its lines, each hashed with its place, and a line of zeros
  * counts nothing. So a change of one line is one subtraction and one addition, the order of
  * changes does not matter, and a fresh state costs no pass over it. What a line counts is kept: to
- * hash it before a change, too, was a tenth of a lookup.
+ * hash it before a change, too, was 6 % of the instructions of a lookup of 64 keys.
  */
 static uint64_t
 line_digest(const void *self, uint32_t line)

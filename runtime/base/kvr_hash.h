@@ -12,7 +12,7 @@ typedef struct {
 
 uint64_t   kvr_hash64(const void *at, size_t len);
 uint64_t   kvr_hash64_seed(const void *at, size_t len, uint64_t seed);
-/* The same of exactly 64 bytes, in half the instructions: a lookup of 64 keys does it 200 times. */
+/* The same of exactly 64 bytes, in half the instructions: a lookup of 64 keys does it 100 times. */
 uint64_t   kvr_hash64_line(const void *at, uint64_t seed);
 kvr_digest kvr_hash128(const void *at, size_t len);
 /* The version of xxHash that is built in. */
