@@ -548,8 +548,8 @@ struct kvr_batch {
 	 * GET, PUT: n places, which a PUT only reads; or NULL, and obj. All in the host's memory, or
 	 * all in that of the instance's device (memory.device), managed memory included: such payloads
 	 * go through slots of the staging memory, as tokens do. An instance with a device asks its
-	 * driver for each place, on the calling thread, so that thread should have the device current;
-	 * one without takes every place for the host's.
+	 * driver for each place, on the calling thread, whatever device that thread has chosen; one
+	 * without takes every place for the host's.
 	 */
 	void *const       *at;
 	const uint64_t    *len;  /* n lengths of these places */

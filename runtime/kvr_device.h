@@ -53,7 +53,7 @@ struct kvr_copier;
 struct kvr_copy_ops {
 	/* Which of the devices is current on the calling thread. */
 	uint32_t (*current)(void);
-	/* Where a byte of the caller's lies. Any thread; it makes a context for a thread that has none. */
+	/* Where a byte of the caller's lies. Any thread, whatever device it has chosen. */
 	enum kvr_where (*where)(uint32_t number, const void *at);
 	/* On the thread that will own it. */
 	KVR_MUST_USE enum kvr_err (*open)(

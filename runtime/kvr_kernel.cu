@@ -39,6 +39,14 @@ copy_pieces(const __grid_constant__ struct arguments a)
 }
 
 int
+kvr_kernel_load(void)
+{
+	cudaFuncAttributes a;
+
+	return cudaFuncGetAttributes(&a, reinterpret_cast<const void *>(copy_pieces));
+}
+
+int
 kvr_kernel_copy(const struct kvr_kernel_piece *piece, uint32_t n, void *stream)
 {
 	struct arguments a;

@@ -17,10 +17,15 @@ struct kvr_kernel_piece {
 	uint64_t    len;
 };
 
-/* stream: a cudaStream_t. Answers a cudaError_t. n is at least 1. */
 #ifdef __cplusplus
-extern "C"
+extern "C" {
 #endif
+/* Both answer a cudaError_t. load: is it there for the thread's device, and from now on in its memory. */
+int kvr_kernel_load(void);
+/* stream: a cudaStream_t. n is at least 1. */
 int kvr_kernel_copy(const struct kvr_kernel_piece *piece, uint32_t n, void *stream);
+#ifdef __cplusplus
+}
+#endif
 
 #endif

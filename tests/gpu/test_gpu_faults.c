@@ -206,6 +206,22 @@ START_TEST(a_driver_older_than_the_toolkit_copies_one_by_one)
 }
 END_TEST
 
+/* Compiled for none of the kind, or for a newer driver: slower, and not an error of each copy. */
+START_TEST(without_a_kernel_for_this_device_small_pieces_go_to_the_copy_engine)
+{
+	struct bed b = bed_open((struct kvr_cuda_machine){ 0 });
+
+	ops->close(b.copier);
+	kvr_cuda_fake_fail("kvr_kernel_load", 1, cudaErrorNoKernelImageForDevice);
+	b.copier = gpu_copier();
+	ck_assert_int_eq(cudaGetLastError(), cudaSuccess);
+	ck_assert_int_eq(move(&b, KVR_WAY_IN, SMALL), KVR_OK);
+	ck_assert_int_eq(move(&b, KVR_WAY_OUT, SMALL), KVR_OK);
+	ck_assert_uint_eq(kvr_cuda_fake_calls("kvr_kernel_copy"), 0);
+	bed_close(&b);
+}
+END_TEST
+
 /* ---- order ---- */
 
 /* The copy is behind the event of another stream, and the host waits for neither. */
@@ -259,12 +275,13 @@ END_TEST
 START_TEST(a_copier_that_cannot_be_had_leaves_nothing)
 {
 	static const char *const call[] = { "cudaStreamCreateWithFlags", "cudaEventCreateWithFlags",
+		"cudaSetDevice", "cudaThreadExchangeStreamCaptureMode", "cudaHostRegister",
 		"cudaDeviceGetAttribute" };
 	struct kvr_copier *c = NULL;
 
 	machine((struct kvr_cuda_machine){ 0 });
 	for (uint32_t i = 0; i < KVR_LEN(call); i++) {
-		for (uint32_t nth = 1; nth <= (i == 2 ? 1 : 2); nth++) {
+		for (uint32_t nth = 1; nth <= (i >= 2 ? 1 : 2); nth++) {
 			kvr_cuda_fake_fail(call[i], nth, cudaErrorMemoryAllocation);
 			ck_assert_int_eq(ops->open(0, &c, why, sizeof(why)), KVR_E_DEVICE);
 			begins_with(call[i]);
@@ -322,7 +339,13 @@ START_TEST(a_reset_under_copies_ends_them_all)
 			ck_assert_int_eq(
 			    begin(&b, (enum kvr_way)(i % KVR_WAYS), UINT64_C(4096) << i % 4),
 			    KVR_OK);
+		void *event = gpu_event();
+
 		gpu_reset();
+		ck_assert_int_eq(ops->await(b.copier, KVR_WAY_IN, event, why, sizeof(why)), KVR_E_DEVICE);
+		ck_assert_int_eq(
+		    ops->record(b.copier, KVR_WAY_OUT, event, why, sizeof(why)), KVR_E_DEVICE);
+		begins_with("cudaDeviceReset: ");
 		for (uint32_t i = 0; i < KVR_MARKS_MAX; i++)
 			ck_assert_int_eq(end(&b, (enum kvr_way)(i % KVR_WAYS)), KVR_E_DEVICE);
 		ck_assert(ops->lost(b.copier));
@@ -330,6 +353,8 @@ START_TEST(a_reset_under_copies_ends_them_all)
 		kvr_device_unlock(cuda, b.near, 2 * LEN, KVR_DEVICE_PIECE);
 		munmap(b.near, 2 * LEN);
 		ck_assert_int_eq(cudaGetLastError(), cudaSuccess);
+		/* Nor is the device set up again for what is left of us. */
+		ck_assert(!kvr_cuda_fake_context_on(0));
 	}
 }
 END_TEST
@@ -337,7 +362,8 @@ END_TEST
 KVR_CHECK_MAIN("gpu.faults", a_call_that_fails_costs_one_copy, an_error_that_stays_is_a_lost_device,
     work_that_fails_on_the_device_is_heard_of_at_its_mark,
     without_common_addresses_small_pieces_go_to_the_copy_engine,
-    a_driver_older_than_the_toolkit_copies_one_by_one, a_copy_waits_for_an_event_on_the_device,
+    a_driver_older_than_the_toolkit_copies_one_by_one,
+    without_a_kernel_for_this_device_small_pieces_go_to_the_copy_engine, a_copy_waits_for_an_event_on_the_device,
     streams_are_of_the_engines_device_and_end_with_the_copier,
     a_copier_that_cannot_be_had_leaves_nothing, what_cannot_be_locked_whole_is_not_locked,
     no_driver_is_a_sentence, a_reset_under_copies_ends_them_all)

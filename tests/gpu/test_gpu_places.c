@@ -161,6 +161,65 @@ START_TEST(copies_wait_for_the_event_of_the_batch)
 }
 END_TEST
 
+/* ---- whom it disturbs ---- */
+
+static void *
+on_number_0(void *arg)
+{
+	static uint8_t back[KEYS][LEN];
+	struct kvr *k = arg;
+	void *from[KEYS] = { value[0], value[1], value[2] }, *to[KEYS] = { back[0], back[1], back[2] };
+
+	OK(run(k, KVR_PUT, from, NULL, NULL));
+	OK(run(k, KVR_GET, to, NULL, NULL));
+	for (uint32_t i = 0; i < KEYS; i++)
+		ck_assert_int_eq(memcmp(back[i], value[i], len[i]), 0);
+	return NULL;
+}
+
+/* A thread that has chosen no device is on number 0, and a context there is some hundred MiB of it. */
+START_TEST(no_thread_that_submits_makes_a_context)
+{
+	pthread_t thread;
+
+	machine((struct kvr_cuda_machine){ .devices = 2 });
+	ck_assert_int_eq(cudaSetDevice(1), cudaSuccess);
+	struct kvr *k = gpu_open_store("memory://", "");
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, on_number_0, k), 0);
+	pthread_join(thread, NULL);
+	there_and_back(k, false);
+	bed_close(k);
+	ck_assert(kvr_cuda_fake_context_on(1) && !kvr_cuda_fake_context_on(0));
+	is_clean();
+	ck_assert_int_eq(cudaSetDevice(0), cudaSuccess);
+}
+END_TEST
+
+/* Copies that begin and end while an engine captures a graph do not break that off. */
+START_TEST(a_capture_on_another_thread_goes_on)
+{
+	void *at[KEYS], *host[KEYS] = { value[0], value[1], value[2] };
+
+	machine((struct kvr_cuda_machine){ 0 });
+	struct kvr *k = gpu_open_store("memory://", "");
+
+	for (uint32_t i = 0; i < KEYS; i++)
+		at[i] = gpu_alloc(LEN);
+	OK(run(k, KVR_PUT, host, NULL, NULL));
+	kvr_cuda_fake_capture(true);
+	for (uint32_t i = 0; i < 3; i++)
+		OK(run(k, i == 1 ? KVR_PUT : KVR_GET, at, NULL, NULL));
+	kvr_cuda_fake_capture(false);
+	for (uint32_t i = 0; i < KEYS; i++) {
+		has(at[i], i, value[i]);
+		gpu_free(at[i]);
+	}
+	bed_close(k);
+	is_clean();
+}
+END_TEST
+
 /* ---- what is refused ---- */
 
 START_TEST(memory_of_two_kinds_is_two_batches)
@@ -240,7 +299,7 @@ START_TEST(without_a_device_nobody_is_asked)
 
 		OK(run(k, KVR_PUT, host, NULL, NULL));
 		ck_assert_uint_eq(
-		    kvr_cuda_fake_calls("cudaPointerGetAttributes"), i == 2 ? KEYS : 0);
+		    kvr_cuda_fake_calls("kvr_pointer_look"), i == 2 ? KEYS : 0);
 		bed_close(k);
 		is_clean();
 	}
@@ -272,6 +331,7 @@ END_TEST
 
 KVR_CHECK_MAIN("gpu.places", addresses_of_a_device_go_there_and_back,
     what_was_put_from_the_device_is_got_by_the_host_and_the_reverse,
-    copies_wait_for_the_event_of_the_batch, memory_of_two_kinds_is_two_batches,
+    copies_wait_for_the_event_of_the_batch, no_thread_that_submits_makes_a_context,
+    a_capture_on_another_thread_goes_on, memory_of_two_kinds_is_two_batches,
     a_device_that_could_not_be_taken_is_no_host, without_a_device_nobody_is_asked,
     a_lost_device_costs_its_addresses_and_not_the_hosts)

@@ -9,6 +9,8 @@
 struct fake fake = { .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER };
 static _Thread_local cudaError_t last;
 static _Thread_local int current;
+static _Thread_local uint64_t resets_seen;
+static _Thread_local enum cudaStreamCaptureMode capture_mode;
 
 void
 kvr_cuda_fake_dies(const char *file, int line, const char *fmt, ...)
@@ -69,6 +71,23 @@ count(const char *call)
 	fake.calls[i].n++;
 }
 
+static bool
+is_one_of(const char *call, const char *const *of)
+{
+	while (*of != NULL && strcmp(*of, call) != 0)
+		of++;
+	return *of != NULL;
+}
+
+/* What needs none; any other call makes one where the calling thread is, as the manual says. */
+static const char *const without_context[] = { "cudaGetDeviceCount", "cudaGetDevice",
+	"cudaSetDevice", "cudaGetDeviceProperties", "cudaDeviceGetAttribute", "cudaDriverGetVersion",
+	"cudaDeviceReset", "kvr_pointer_look", NULL };
+/* What a thread must not call while another one captures, unless it has said that it knows what it does. */
+static const char *const disturbs[] = { "cudaHostRegister", "cudaHostUnregister", "cudaMalloc",
+	"cudaMallocManaged", "cudaFree", "cudaMemcpy", "cudaEventQuery", "cudaEventSynchronize",
+	"cudaStreamQuery", "cudaStreamSynchronize", "cudaDeviceSynchronize", NULL };
+
 cudaError_t
 fake_in(const char *call)
 {
@@ -76,6 +95,10 @@ fake_in(const char *call)
 	count(call);
 	if (fake.machine.no_driver)
 		return cudaErrorNoDevice;
+	if (fake.capture && capture_mode == cudaStreamCaptureModeGlobal && is_one_of(call, disturbs))
+		FAKE_DIES("%s breaks off what another thread captures", call);
+	if (!is_one_of(call, without_context))
+		fake.context[current] = true;
 	fake_memory_open();
 	return fake.lost != cudaSuccess ? fake.lost : fake_fault(call);
 }
@@ -107,13 +130,28 @@ cudaGetErrorString(cudaError_t err)
 	return text;
 }
 
+void
+fake_has_looked(void)
+{
+	resets_seen = fake.resets;
+}
+
+cudaError_t
+fake_reset(const char *call)
+{
+	if (resets_seen == fake.resets)
+		FAKE_DIES("%s: a handle that a reset has destroyed", call);
+	return cudaErrorContextIsDestroyed;
+}
+
 /* ---- the machine ---- */
 
 void
 kvr_cuda_fake_machine(const struct kvr_cuda_machine *machine)
 {
 	pthread_mutex_lock(&fake.lock);
-	fake.hold = false;
+	fake.hold = fake.capture = false;
+	memset(fake.context, 0, sizeof(fake.context));
 	fake_streams_reset();
 	fake_memory_reset();
 	memset(fake.fault, 0, sizeof(fake.fault));
@@ -153,6 +191,24 @@ kvr_cuda_fake_hold(bool hold)
 	fake.hold = hold;
 	pthread_cond_broadcast(&fake.moved);
 	pthread_mutex_unlock(&fake.lock);
+}
+
+void
+kvr_cuda_fake_capture(bool capture)
+{
+	pthread_mutex_lock(&fake.lock);
+	fake.capture = capture;
+	pthread_mutex_unlock(&fake.lock);
+}
+
+bool
+kvr_cuda_fake_context_on(int device)
+{
+	pthread_mutex_lock(&fake.lock);
+	bool is = fake.context[device];
+
+	pthread_mutex_unlock(&fake.lock);
+	return is;
 }
 
 uint64_t
@@ -205,8 +261,24 @@ cudaSetDevice(int device)
 
 	if (err == cudaSuccess && (device < 0 || device >= (int)fake.machine.devices) && device != 0)
 		err = cudaErrorInvalidDevice;
-	if (err == cudaSuccess)
+	if (err == cudaSuccess) {
 		current = device;
+		fake.context[device] = true;
+	}
+	return fake_out(err);
+}
+
+cudaError_t
+cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *mode)
+{
+	cudaError_t err = fake_in("cudaThreadExchangeStreamCaptureMode");
+
+	if (err == cudaSuccess) {
+		enum cudaStreamCaptureMode before = capture_mode;
+
+		capture_mode = *mode;
+		*mode = before;
+	}
 	return fake_out(err);
 }
 
@@ -258,6 +330,9 @@ cudaDeviceReset(void)
 		fake_streams_drop(true);
 		fake_memory_reset();
 		fake_memory_open();
+		fake.resets++;
+		fake_has_looked();
+		memset(fake.context, 0, sizeof(fake.context));
 		fake.lost = cudaSuccess;
 		err = cudaSuccess;
 	}

@@ -10,7 +10,7 @@
  * Host memory that is not page-locked makes a copy synchronous, and kernels die of it. What a
  * program must not do ends the test with a line: handles that are none, memory that is given back
  * while a stream works on it, too many marks, an event of nobody, waiting for one that was never
- * recorded.
+ * recorded, a handle of a context that was reset, a call that breaks off another thread's capture of a graph.
  */
 #ifndef KVR_CUDA_FAKE_H
 #define KVR_CUDA_FAKE_H
@@ -45,6 +45,9 @@ uint64_t kvr_cuda_fake_calls(const char *call);
 /* Asynchronous copies that were none, for their host memory was not page-locked. */
 uint64_t kvr_cuda_fake_synchronous(void);
 int kvr_cuda_fake_streams_on(int device); /* that are not destroyed */
+bool kvr_cuda_fake_context_on(int device); /* somebody has made one */
+/* Another thread captures a graph, and has asked for it not to be disturbed; or no longer. */
+void kvr_cuda_fake_capture(bool);
 /* Streams, events, device memory and locks that are still there, each with a line on stderr. */
 uint32_t kvr_cuda_fake_leaks(void);
 

@@ -196,6 +196,12 @@ cudaMemsetAsync(void *at, int byte, size_t len, cudaStream_t stream)
 /* ---- the kernel: what kvr_kernel.cu does, as its twin on the host does it ---- */
 
 int
+kvr_kernel_load(void)
+{
+	return (int)fake_out(fake_in("kvr_kernel_load"));
+}
+
+int
 kvr_kernel_copy(const struct kvr_kernel_piece *piece, uint32_t n, void *stream)
 {
 	cudaError_t err = fake_in("kvr_kernel_copy"), of = fake_stream("kvr_kernel_copy", stream);
@@ -204,6 +210,9 @@ kvr_kernel_copy(const struct kvr_kernel_piece *piece, uint32_t n, void *stream)
 		FAKE_DIES("a kernel of %u pieces", n);
 	if (err == cudaSuccess)
 		err = of;
+	/* A copy may go to a stream of another device than the thread's; a kernel may not. */
+	if (err == cudaSuccess && ((struct CUstream_st *)stream)->device != fake_current())
+		err = cudaErrorInvalidResourceHandle;
 	if (err == cudaSuccess) {
 		struct fake_work w = { .kind = FAKE_COPY, .kernel = true, .n = n, .piece = pieces(n) };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_cuda_fake_own.h"
 
+#include "kvr_pointer.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -231,20 +233,27 @@ cudaHostUnregister(void *at)
 	return fake_out(err);
 }
 
+/* NULL: it lies in none. */
+static const struct fake_range *
+range_of(const void *at)
+{
+	for (uint32_t i = 0; i < FAKE_RANGES; i++) {
+		if (holds(&fake.memory[i], at, 1))
+			return &fake.memory[i];
+		if (holds(&fake.locked[i], at, 1))
+			return &fake.locked[i];
+	}
+	return NULL;
+}
+
 cudaError_t
 cudaPointerGetAttributes(struct cudaPointerAttributes *ret, const void *at)
 {
 	cudaError_t err = fake_in("cudaPointerGetAttributes");
-	const struct fake_range *r = NULL;
 
 	if (err != cudaSuccess)
 		return fake_out(err);
-	for (uint32_t i = 0; i < FAKE_RANGES && r == NULL; i++) {
-		if (holds(&fake.memory[i], at, 1))
-			r = &fake.memory[i];
-		else if (holds(&fake.locked[i], at, 1))
-			r = &fake.locked[i];
-	}
+	const struct fake_range *r = range_of(at);
 	bool device = r != NULL && fake_place(at, 1) == FAKE_DEVICE;
 
 	*ret = (struct cudaPointerAttributes){ .type = r == NULL       ? cudaMemoryTypeUnregistered
@@ -253,6 +262,27 @@ cudaPointerGetAttributes(struct cudaPointerAttributes *ret, const void *at)
 		                                                     : cudaMemoryTypeDevice,
 		.device = r == NULL ? -2 : r->device };
 	return fake_out(cudaSuccess);
+}
+
+/* In the place of the driver's own question. */
+bool
+kvr_pointer_look(const void *at, struct kvr_pointer *ret)
+{
+	cudaError_t err = fake_in("kvr_pointer_look");
+
+	if (err == cudaSuccess) {
+		const struct fake_range *r = range_of(at);
+		bool device = r != NULL && fake_place(at, 1) == FAKE_DEVICE;
+
+		fake_has_looked();
+		*ret = (struct kvr_pointer){ .type = r == NULL      ? KVR_POINTER_NOBODYS
+			                             : !device     ? KVR_POINTER_LOCKED
+			                             : r->managed  ? KVR_POINTER_MANAGED
+			                                           : KVR_POINTER_DEVICE,
+			.device = r == NULL ? -2 : r->device };
+	}
+	(void)fake_out(cudaSuccess);
+	return err == cudaSuccess;
 }
 
 /* ---- what is left ---- */

@@ -20,7 +20,7 @@
 
 #define FAKE_DIES(...) kvr_cuda_fake_dies(__FILE__, __LINE__, __VA_ARGS__)
 
-enum { FAKE_RANGES = 256, FAKE_FAULTS = 16, FAKE_NAMES = 48 };
+enum { FAKE_RANGES = 256, FAKE_FAULTS = 16, FAKE_NAMES = 48, FAKE_DEVICES = 8 };
 
 /* One range: of device memory, or of page-locked memory. len 0: a free place. */
 struct fake_range {
@@ -70,7 +70,9 @@ struct fake {
 	pthread_cond_t  moved;
 	struct kvr_cuda_machine machine;
 	cudaError_t lost;    /* what every call answers */
-	bool     hold;
+	bool     hold, capture;
+	uint64_t resets;
+	bool     context[FAKE_DEVICES]; /* was made on it */
 	uint64_t seed, synchronous;
 	uint8_t *device, *inside; /* one memory: as the program sees it, and as streams do */
 	size_t   device_len, locked_used;
@@ -99,6 +101,13 @@ cudaError_t fake_out(cudaError_t);
 /* With the lock. Errors that stay with the context do so. */
 cudaError_t fake_fault(const char *call);
 void        fake_lose(cudaError_t);
+
+/*
+ * What a handle of a context answers that was reset: the test dies, for CUDA promises nothing, unless this
+ * thread cannot have known. Between a look and a call somebody may always reset the device.
+ */
+cudaError_t fake_reset(const char *call);
+void        fake_has_looked(void); /* this thread has */
 
 /* ---- memory; with the lock ---- */
 enum fake_place { FAKE_NOWHERE, FAKE_PAGEABLE, FAKE_LOCKED, FAKE_DEVICE };

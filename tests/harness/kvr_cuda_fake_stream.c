@@ -214,7 +214,7 @@ fake_stream(const char *call, cudaStream_t stream)
 		FAKE_DIES("%s: no stream, or the default one, on which others' work waits for ours", call);
 	if (s->gone)
 		FAKE_DIES("%s: the stream has been destroyed", call);
-	return s->reset ? cudaErrorContextIsDestroyed : cudaSuccess;
+	return s->reset ? fake_reset(call) : cudaSuccess;
 }
 
 static cudaError_t
@@ -226,7 +226,7 @@ event_of(const char *call, cudaEvent_t event)
 		e = e->next;
 	if (e == NULL || e->gone)
 		FAKE_DIES("%s: no event, or one that has been destroyed", call);
-	return e->reset ? cudaErrorContextIsDestroyed : cudaSuccess;
+	return e->reset ? fake_reset(call) : cudaSuccess;
 }
 
 /* ---- streams ---- */

@@ -20,6 +20,7 @@ typedef enum cudaError {
 	cudaErrorCallRequiresNewerDriver = 36,
 	cudaErrorNoDevice = 100,
 	cudaErrorInvalidDevice = 101,
+	cudaErrorNoKernelImageForDevice = 209,
 	cudaErrorECCUncorrectable = 214,
 	cudaErrorInvalidResourceHandle = 400,
 	cudaErrorNotReady = 600,
@@ -38,6 +39,12 @@ enum cudaMemoryType {
 	cudaMemoryTypeHost = 1,
 	cudaMemoryTypeDevice = 2,
 	cudaMemoryTypeManaged = 3
+};
+
+enum cudaStreamCaptureMode {
+	cudaStreamCaptureModeGlobal = 0,
+	cudaStreamCaptureModeThreadLocal = 1,
+	cudaStreamCaptureModeRelaxed = 2
 };
 
 #define cudaMemAttachGlobal      0x01
@@ -95,6 +102,7 @@ cudaError_t cudaMemcpyAsync(void *, const void *, size_t, enum cudaMemcpyKind, c
 cudaError_t cudaMemcpyBatchAsync(void *const *, const void *const *, const size_t *, size_t,
     struct cudaMemcpyAttributes *, size_t *, size_t, cudaStream_t);
 cudaError_t cudaMemsetAsync(void *, int, size_t, cudaStream_t);
+cudaError_t cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *, unsigned int);
 cudaError_t cudaStreamDestroy(cudaStream_t);
 cudaError_t cudaStreamSynchronize(cudaStream_t);
