@@ -120,9 +120,7 @@ static void
 send_ping(struct link *me, const struct kvr_event *ev, struct kvr_out *out, uint64_t timeout_ns,
     uint32_t deep)
 {
-	/* One is enough: whoever asked twice gets the answer to the first. */
-	if (me->ping_ns != 0)
-		return;
+	KVR_CHECK(me->ping_ns == 0); /* the tier waits for the answer, a dial for what was before it */
 	me->ping_ns = kvr_link_later(ev->now_ns, timeout_ns == 0 ? me->connect_ns : timeout_ns);
 	kvr_link_to_worker(me, out,
 	    &(struct kvr_msg){ .type = KVR_MSG_PING, .deadline_ns = me->ping_ns, .PING.deep = deep });

@@ -129,7 +129,10 @@ part_done(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return next;
 }
 
-/* One that has been answered meanwhile is no longer here: its generation is another. */
+/*
+ * One that has been answered meanwhile is no longer here. Nor is its successor yet: the router has
+ * its place back only behind that answer, and messages between deciders keep their order.
+ */
 static unsigned
 part_cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -141,8 +144,9 @@ part_cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	KVR_CHECK(slot < KVR_PARTS_MAX);
 	struct part *p = &me->part[slot];
 
-	if (p->place == PLACE_FREE || p->part != ev->msg.part || p->reason != KVR_OK)
+	if (p->place == PLACE_FREE || p->reason != KVR_OK)
 		return KVR_STAY;
+	KVR_CHECK(p->part == ev->msg.part);
 	kvr_tier_touch(me, out);
 	kvr_touch(out, p, sizeof(*p));
 	p->reason = (int8_t)(reason == KVR_OK ? KVR_E_CANCELLED : reason);
@@ -179,7 +183,7 @@ timer(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	if (which == TIMER_SWEEP) {
 		me->sweep_ns = 0;
 		me->sweeping = 1;
-	} else if (which == TIMER_COOL && me->state == KVR_TIER_COOLING) {
+	} else if (which == TIMER_COOL) {
 		kvr_tier_cooled(me, ev, out);
 	} else if (which == TIMER_REDIAL) {
 		kvr_tier_redial(me, ev, out);

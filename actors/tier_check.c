@@ -45,6 +45,14 @@ check_parts(const struct tier *me)
 		KVR_CHECK(me->lane[i].n_parts == in_lane[i] && me->lane[i].bytes == bytes[i]);
 }
 
+/* Of what is dialed, or waits for it, nothing old is expected any more. */
+static void
+check_lane(const struct lane *lane)
+{
+	KVR_CHECK(KVR_IMPLIES(lane->redial_ns != 0, lane->state == KVR_LINK_DOWN && !lane->stuck));
+	KVR_CHECK(KVR_IMPLIES(lane->ping_ns != 0, lane->state == KVR_LINK_UP));
+}
+
 void
 kvr_tier_check(const void *self, unsigned state, bool full)
 {
@@ -60,10 +68,14 @@ kvr_tier_check(const void *self, unsigned state, bool full)
 		bytes += lane->bytes;
 		n_up += lane->state == KVR_LINK_UP;
 		n_alive += kvr_tier_alive(lane);
+		if (state != KVR_TIER_CLOSED)
+			check_lane(lane);
 	}
 	KVR_CHECK(me->state == state && me->n_parts == n_parts && me->bytes == bytes);
 	KVR_CHECK(KVR_IMPLIES(state != KVR_TIER_CLOSED, me->links_up == n_up));
 	KVR_CHECK(KVR_IMPLIES(state == KVR_TIER_OPENING || state == KVR_TIER_UP, n_alive > 0));
+	KVR_CHECK(KVR_IMPLIES(state != KVR_TIER_CLOSED && me->health.asking != 0,
+	    me->lane[me->health.lane].state == KVR_LINK_UP));
 	KVR_CHECK((state == KVR_TIER_COOLING) == (me->cool_ns != 0));
 	KVR_CHECK(KVR_IMPLIES(state == KVR_TIER_PROBING, kvr_tier_alive(&me->lane[me->probe])));
 	KVR_CHECK(KVR_IMPLIES(state != KVR_TIER_UP && state != KVR_TIER_OPENING,

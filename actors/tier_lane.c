@@ -150,7 +150,7 @@ kvr_tier_redial(struct tier *me, const struct kvr_event *ev, struct kvr_out *out
 	for (uint32_t i = 0; i < me->config.n_links; i++) {
 		struct lane *lane = &me->lane[i];
 
-		if (lane->redial_ns == 0 || lane->stuck)
+		if (lane->redial_ns == 0)
 			continue;
 		if (lane->redial_ns <= ev->now_ns)
 			kvr_tier_dial(me, out, lane, false);
@@ -170,6 +170,7 @@ kvr_tier_cooled(struct tier *me, const struct kvr_event *ev, struct kvr_out *out
 {
 	struct lane *found = NULL;
 
+	KVR_CHECK(me->state == KVR_TIER_COOLING); /* nothing else ends it, and it has one timer */
 	me->cool_ns = 0;
 	for (uint32_t i = 0; i < me->config.n_links; i++) {
 		struct lane *lane = &me->lane[(me->probe_next + i) % me->config.n_links];
@@ -264,7 +265,8 @@ kvr_tier_link_state(struct tier *me, const struct kvr_event *ev, struct kvr_out 
 
 	KVR_CHECK(ev->msg.LINK_STATE.lane < me->config.n_links);
 	kvr_touch(out, lane, sizeof(*lane));
-	if (err != KVR_E_STUCK && lane->state == KVR_LINK_UP && !lane->stuck)
+	/* One that was stuck says first that it is back, and then what it was asked. */
+	if (err != KVR_E_STUCK && !lane->stuck)
 		kvr_tier_health_heard(me, out, lane, err);
 	if (err == KVR_E_STUCK) {
 		stuck(me, ev, out, lane);
@@ -273,8 +275,9 @@ kvr_tier_link_state(struct tier *me, const struct kvr_event *ev, struct kvr_out 
 		lane->ping_ns = 0;
 		if (err != KVR_OK)
 			kvr_tier_fault(me, ev, out, err); /* an idle ping was refused */
-		else if (lane->state == KVR_LINK_DIALING)
+		else if (lane->state == KVR_LINK_DIALING && !ev->msg.LINK_STATE.was_up)
 			up(me, ev, out, lane);
+		/* else it answered a ping, maybe on a connection whose successor is being dialed now */
 	} else if (err == KVR_OK) {
 		lane->stuck = 0; /* and what it was late with follows */
 		if (lane->state == KVR_LINK_DOWN && me->state == KVR_TIER_UP)

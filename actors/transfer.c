@@ -174,7 +174,11 @@ done_closed(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return KVR_STAY;
 }
 
-/* A hand works on memory and is not disturbed; it is done in a moment. But it gets no more layers. */
+/*
+ * A hand works on memory and is not disturbed; it is done in a moment. But it gets no more layers.
+ * What has been answered is no longer here, and its place is not taken again before the router has
+ * heard that.
+ */
 static unsigned
 cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -185,8 +189,9 @@ cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	KVR_CHECK(slot < KVR_PARTS_MAX);
 	struct job *j = &me->job[slot];
 
-	if (j->place == PLACE_FREE || j->part != ev->msg.part)
+	if (j->place == PLACE_FREE)
 		return KVR_STAY;
+	KVR_CHECK(j->part == ev->msg.part);
 	if (reason == KVR_OK)
 		reason = KVR_E_CANCELLED;
 	if (j->place == PLACE_HAND) {

@@ -199,6 +199,22 @@ kvr_rig_stop(struct kvr_rig *rig)
 	    &(struct kvr_msg){ .type = KVR_MSG_STOP, .from = KVR_ID_ROUTER });
 }
 
+void
+kvr_rig_says(
+    struct kvr_rig *rig, uint32_t lane, enum kvr_link_state state, int32_t err, bool was_up)
+{
+	struct kvr_msg msg = { .type = KVR_MSG_LINK_STATE,
+		.from = KVR_ID_LINK_OF(rig->tier.tier, lane) };
+
+	msg.LINK_STATE.lane = (uint8_t)lane;
+	msg.LINK_STATE.state = (uint8_t)state;
+	msg.LINK_STATE.err = err;
+	msg.LINK_STATE.blame = (uint8_t)(err == KVR_OK ? KVR_BLAME_NONE : kvr_err_blame(err));
+	msg.LINK_STATE.was_up = was_up;
+	kvr_sim_post(rig->sim, KVR_ID_TIER_OF(rig->tier.tier), &msg);
+	kvr_sim_run(rig->sim, kvr_sim_now(rig->sim));
+}
+
 uint32_t
 kvr_rig_tier(const struct kvr_rig *rig)
 {
@@ -217,4 +233,14 @@ kvr_rig_settled(struct kvr_rig *rig)
 	keys = rig->stat_ok + rig->stat_miss + rig->stat_err + rig->stat_dropped;
 	KVR_CHECK(keys == rig->stat_n);
 	kvr_sim_verify(rig->sim);
+}
+
+void
+kvr_rig_end(struct kvr_rig *rig)
+{
+	kvr_rig_stop(rig);
+	kvr_sim_run(rig->sim, kvr_sim_now(rig->sim) + KVR_SEC(30));
+	KVR_CHECK(rig->stopped == 1);
+	kvr_rig_settled(rig);
+	kvr_rig_close(rig);
 }

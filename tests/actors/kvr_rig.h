@@ -53,8 +53,12 @@ uint32_t kvr_rig_give(struct kvr_rig *, const struct kvr_rig_ask *);
 uint32_t kvr_rig_get(struct kvr_rig *, uint64_t deadline_ns);
 void     kvr_rig_cancel(struct kvr_rig *, uint32_t slot, int32_t reason);
 void     kvr_rig_stop(struct kvr_rig *);
+/* A word of a link that arrives now, whatever the link thinks. */
+void     kvr_rig_says(struct kvr_rig *, uint32_t lane, enum kvr_link_state, int32_t err, bool was_up);
 uint32_t kvr_rig_tier(const struct kvr_rig *);
 /* All that was given is answered, nothing is held by anybody, all keys are accounted for. */
 void     kvr_rig_settled(struct kvr_rig *);
+/* Stops it, waits until that is over and all of that holds, and frees the world. */
+void     kvr_rig_end(struct kvr_rig *);
 
 #endif

@@ -40,16 +40,6 @@ pass(uint64_t ns)
 	kvr_sim_run(rig.sim, kvr_sim_now(rig.sim) + ns);
 }
 
-static void
-close_all(void)
-{
-	kvr_rig_stop(&rig);
-	pass(KVR_SEC(30));
-	ck_assert_uint_eq(rig.stopped, 1);
-	kvr_rig_settled(&rig);
-	kvr_rig_close(&rig);
-}
-
 static int32_t
 get_now(void)
 {
@@ -99,7 +89,7 @@ START_TEST(a_ping_has_three_codes)
 	kvr_sim_store(rig.sim, 0)->ping_fails = 0;
 	pass(KVR_SEC(2));
 	ck_assert_int_eq(get_now(), KVR_OK);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -110,7 +100,7 @@ START_TEST(a_store_that_cannot_be_pinged_is_well)
 	pass(KVR_SEC(5));
 	ck_assert_int_eq(tier()->health.code, 0);
 	ck_assert_int_eq(get_now(), KVR_OK);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -151,7 +141,7 @@ START_TEST(failures_count_and_misses_do_not)
 	ck_assert_uint_eq(rig.tier_state, KVR_TIER_COOLING);
 	ck_assert_int_eq(get_now(), KVR_E_DOWN);
 	ck_assert_uint_ne(tier()->health.failed_ns, 0);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -184,7 +174,7 @@ START_TEST(recovery_waits_longer_than_the_window_and_for_the_probe)
 	ck_assert(kvr_sim_run_until(rig.sim, kvr_sim_now(rig.sim) + KVR_SEC(2), is_open, NULL));
 	ck_assert_uint_eq(tier()->health.failed_ns, 0);
 	ck_assert_int_eq(get_now(), KVR_OK);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -202,7 +192,7 @@ START_TEST(a_gate_finds_a_lane_also_where_the_breaker_asks_all)
 	pass(rig.tier.health_wait_ns + 3 * rig.tier.health_ns);
 	ck_assert(!tier()->health.shut);
 	ck_assert_int_eq(get_now(), KVR_OK);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -220,7 +210,116 @@ START_TEST(what_failed_meanwhile_does_not_count_afterwards)
 	pass(KVR_SEC(3));
 	ck_assert(!tier()->health.shut);
 	ck_assert_int_eq(get_now(), KVR_OK);
-	close_all();
+	kvr_rig_end(&rig);
+}
+END_TEST
+
+/* ---- whose answer it is ---- */
+
+static bool
+is_asking(void *arg)
+{
+	(void)arg;
+	return tier()->health.asking != 0;
+}
+
+/* Shut for too many failures, and a lane is at its round trip, which takes 40 ms. */
+static void
+shut_and_ask(void)
+{
+	open_rig();
+	fail_gets(3);
+	kvr_sim_store(rig.sim, 0)->run_min_ns = kvr_sim_store(rig.sim, 0)->run_max_ns = KVR_MS(40);
+	pass(KVR_SEC(9));
+	ck_assert(tier()->health.shut);
+	ck_assert(kvr_sim_run_until(rig.sim, kvr_sim_now(rig.sim) + KVR_SEC(5), is_asking, NULL));
+}
+
+/* The breaker asks lanes, too, and by a ping only: it says less than a value that came back. */
+START_TEST(a_ping_of_another_lane_is_no_answer)
+{
+	shut_and_ask();
+	kvr_rig_says(&rig, 1 - tier()->health.lane, KVR_LINK_UP, KVR_OK, true);
+	ck_assert(tier()->health.shut);
+	ck_assert_uint_ne(tier()->health.asking, 0);
+	pass(KVR_MS(50));
+	ck_assert(!tier()->health.shut);
+	kvr_rig_end(&rig);
+}
+END_TEST
+
+START_TEST(another_lane_that_is_dialed_again_takes_no_answer_away)
+{
+	shut_and_ask();
+	kvr_rig_says(&rig, 1 - tier()->health.lane, KVR_LINK_DOWN, KVR_E_DOWN, true);
+	ck_assert_uint_ne(tier()->health.asking, 0);
+	pass(KVR_MS(50));
+	ck_assert(!tier()->health.shut);
+	kvr_rig_end(&rig);
+}
+END_TEST
+
+/* The lane that was asked is dialed by the breaker, and does not answer any more: another is asked. */
+START_TEST(who_is_dialed_while_he_is_asked_is_not_waited_for)
+{
+	kvr_rig_defaults(&rig);
+	set_health(&rig.tier);
+	rig.tier.health_ping_ns = KVR_MS(800);
+	rig.tier.n_links = 2;
+	rig.tier.n_control = 0;
+	rig.tier.faults = 1;
+	kvr_rig_open(&rig, &(struct kvr_sim_options){ .seed = 1, .verify_every = 1 });
+	pass(KVR_MS(500));
+	kvr_sim_store(rig.sim, 0)->stalls = 1024;
+	ck_assert(kvr_sim_run_until(rig.sim, KVR_SEC(2), is_asking, NULL));
+	pass(0);
+	uint32_t asked = tier()->health.lane;
+
+	kvr_sim_store(rig.sim, 0)->stalls = 0;
+	kvr_sim_store(rig.sim, 0)->refuses = 1024;
+	kvr_rig_get(&rig, kvr_sim_now(rig.sim) + KVR_SEC(5));
+	pass(KVR_MS(50));
+	kvr_sim_store(rig.sim, 0)->refuses = 0;
+	ck_assert_uint_eq(kvr_rig_tier(&rig), KVR_TIER_COOLING);
+	pass(KVR_MS(100));
+	ck_assert_uint_eq(tier()->lane[asked].state, KVR_LINK_DIALING);
+	ck_assert_uint_eq(tier()->health.asking, 0);
+	pass(KVR_SEC(3));
+	ck_assert_uint_eq(kvr_rig_tier(&rig), KVR_TIER_UP);
+	kvr_sim_store(rig.sim, 0)->ping_fails = 1024;
+	pass(KVR_SEC(2));
+	ck_assert(tier()->health.shut);
+	kvr_rig_end(&rig);
+}
+END_TEST
+
+static bool
+is_back(void *lane)
+{
+	return !tier()->lane[*(uint32_t *)lane].stuck;
+}
+
+/* It says that it is back before it says how the ping ended. */
+START_TEST(a_lane_that_was_stuck_with_a_ping_has_not_answered_it_by_coming_back)
+{
+	open_rig();
+	kvr_sim_store(rig.sim, 0)->sticks = 1024;
+	kvr_sim_store(rig.sim, 0)->stick_ns = KVR_SEC(5);
+	ck_assert(kvr_sim_run_until(rig.sim, KVR_SEC(2), is_asking, NULL));
+	pass(0);
+	uint32_t asked = tier()->health.lane;
+
+	kvr_sim_store(rig.sim, 0)->sticks = 0;
+	pass(KVR_SEC(4));
+	ck_assert(tier()->lane[asked].stuck);
+	ck_assert_int_eq(tier()->health.code, 0);
+	ck_assert(kvr_sim_run_until(rig.sim, kvr_sim_now(rig.sim) + KVR_SEC(3), is_back, &asked));
+	ck_assert_uint_ne(tier()->health.asking, 0);
+	pass(0);
+	ck_assert_int_eq(tier()->health.code, -1);
+	pass(KVR_SEC(3));
+	ck_assert_int_eq(get_now(), KVR_OK);
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -307,5 +406,8 @@ END_TEST
 
 KVR_CHECK_MAIN("actors.health", a_ping_has_three_codes, a_gate_finds_a_lane_also_where_the_breaker_asks_all, a_store_that_cannot_be_pinged_is_well,
     failures_count_and_misses_do_not, recovery_waits_longer_than_the_window_and_for_the_probe,
-    what_failed_meanwhile_does_not_count_afterwards, one_sick_tier_leaves_the_others_alone,
+    what_failed_meanwhile_does_not_count_afterwards, a_ping_of_another_lane_is_no_answer,
+    another_lane_that_is_dialed_again_takes_no_answer_away,
+    who_is_dialed_while_he_is_asked_is_not_waited_for,
+    a_lane_that_was_stuck_with_a_ping_has_not_answered_it_by_coming_back, one_sick_tier_leaves_the_others_alone,
     a_tier_that_is_bypassed_is_not_asked)

@@ -315,6 +315,28 @@ START_TEST(a_stuck_worker_is_reported_once_and_again_when_it_comes_back)
 }
 END_TEST
 
+/* It would set itself again, and again: one more timer that never ends for each that was moved. */
+START_TEST(a_watch_that_was_set_again_is_none)
+{
+	struct alone a;
+	struct kvr_msg old = { .type = KVR_MSG_TIMER };
+	uint64_t at_ns;
+
+	open_alone(&a);
+	step(&a, (struct kvr_msg){ .type = KVR_MSG_DIAL });
+	old.TIMER.gen = last_timer(&a, &at_ns);
+	step(&a, (struct kvr_msg){ .type = KVR_MSG_DIALED });
+	step(&a, part_msg(3, KVR_VERB_GET, KVR_MS(10)));
+	ck_assert_uint_ne(last_timer(&a, &at_ns), old.TIMER.gen);
+	uint64_t digest = a.actor.digest;
+
+	step(&a, old);
+	ck_assert_uint_eq(a.out.n, 0);
+	ck_assert_uint_eq(a.actor.digest, digest);
+	close_alone(&a);
+}
+END_TEST
+
 /* The cells that are left empty on purpose; whoever fills one changes this list. */
 START_TEST(what_cannot_happen_has_no_cell)
 {
@@ -378,5 +400,6 @@ KVR_CHECK_MAIN("actors.link", a_dial_goes_to_the_worker_with_a_deadline,
     a_probe_has_to_be_answered_by_the_store, a_part_that_finds_the_link_down_goes_back_untouched,
     an_error_costs_what_its_columns_say, a_callers_hurry_is_no_fault_but_silence_is,
     a_cancel_reaches_the_worker_once_and_only_for_what_is_there,
-    a_stuck_worker_is_reported_once_and_again_when_it_comes_back, what_cannot_happen_has_no_cell,
+    a_stuck_worker_is_reported_once_and_again_when_it_comes_back,
+    a_watch_that_was_set_again_is_none, what_cannot_happen_has_no_cell,
     transcript_of_a_life)

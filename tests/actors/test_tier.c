@@ -22,16 +22,6 @@ open_narrow(uint32_t places)
 	ck_assert_uint_eq(kvr_rig_tier(&rig), KVR_TIER_UP);
 }
 
-static void
-close_all(void)
-{
-	kvr_rig_stop(&rig);
-	kvr_sim_run(rig.sim, kvr_sim_now(rig.sim) + KVR_SEC(20));
-	ck_assert_uint_eq(rig.stopped, 1);
-	kvr_rig_settled(&rig);
-	kvr_rig_close(&rig);
-}
-
 static uint32_t
 give(enum kvr_verb verb, enum kvr_class cls, uint32_t n, uint32_t len)
 {
@@ -66,7 +56,7 @@ START_TEST(classes_are_served_in_order_and_fifo_inside)
 	ck_assert_uint_lt(answered(get), answered(put1));
 	ck_assert_uint_lt(answered(put1), answered(put2));
 	ck_assert_uint_lt(answered(put2), answered(back));
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -86,7 +76,7 @@ START_TEST(what_is_to_be_refused_reaches_no_store)
 	ck_assert_int_eq(rig.part[slot].err, KVR_E_DOWN);
 	ck_assert_uint_eq(rig.stat_dropped, 3);
 	ck_assert_uint_eq(kvr_sim_seen(rig.sim, KVR_ID_LINK_OF(0, 0), KVR_MSG_PART), 0);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -110,7 +100,7 @@ START_TEST(a_waiting_part_ages_so_that_nothing_starves)
 	ck_assert_uint_eq(answered(put), KVR_MS(2 + 240));
 	ck_assert_uint_eq(answered(back), KVR_MS(2 + 450));
 	kvr_sim_run(rig.sim, KVR_SEC(3));
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -130,7 +120,7 @@ START_TEST(control_lanes_take_lookups_only_while_others_live)
 		ck_assert_uint_ge(rig.part[slot[i]].lane, 1);
 	ck_assert_uint_eq(rig.part[look].lane, 0);
 	ck_assert_uint_lt(answered(look), answered(slot[4]));
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -164,7 +154,7 @@ START_TEST(a_control_lane_alone_takes_everything)
 	ck_assert_uint_eq(rig.links_up, 3);
 	ck_assert_uint_eq(rig.count[KVR_COUNT_RECONNECT], 2);
 	ck_assert_uint_eq(rig.count[KVR_COUNT_DIAL_FAILED], 2);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -186,7 +176,7 @@ START_TEST(the_byte_budget_holds_and_starves_nobody)
 	ck_assert_uint_le(answered(look), answered(a)); /* it has no bytes to wait for */
 	ck_assert_uint_lt(answered(a), answered(big));
 	ck_assert_uint_lt(answered(big), answered(small));
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -207,7 +197,7 @@ START_TEST(a_part_waits_until_its_own_deadline_and_no_longer)
 	}
 	ck_assert_uint_eq(kvr_rig_tier(&rig), KVR_TIER_OPENING);
 	ck_assert_uint_eq(rig.stat_dropped, KVR_LEN(slot));
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -234,7 +224,7 @@ START_TEST(a_cancel_answers_what_waits_and_kicks_what_runs)
 	ck_assert_uint_eq(rig.count[KVR_COUNT_RETRIED], 0);
 	kvr_rig_cancel(&rig, runs, KVR_E_CANCELLED); /* and too late is nothing */
 	kvr_sim_run(rig.sim, KVR_MS(120));
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -262,7 +252,7 @@ START_TEST(a_lost_connection_gives_one_more_try)
 		kvr_sim_run(rig.sim, KVR_MS(200));
 		answered(slot);
 		ck_assert_int_eq(rig.part[slot].err, KVR_E_DOWN);
-		close_all();
+		kvr_rig_end(&rig);
 	}
 }
 END_TEST
@@ -282,7 +272,7 @@ START_TEST(a_retry_waits_for_a_connection_that_is_younger)
 	answered(slot);
 	ck_assert_int_eq(rig.part[slot].err, KVR_OK);
 	ck_assert_uint_eq(rig.count[KVR_COUNT_RETRIED], 1);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -347,7 +337,7 @@ START_TEST(an_idle_tier_is_pinged_and_finds_its_connection_gone)
 	kvr_sim_run(rig.sim, KVR_MS(550));
 	ck_assert_uint_eq(rig.count[KVR_COUNT_RECONNECT], 3);
 	ck_assert_uint_eq(rig.links_up, 3);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -363,7 +353,7 @@ START_TEST(a_full_table_is_answered_over_several_steps)
 	ck_assert_uint_eq(kvr_rig_tier(&rig), KVR_TIER_COOLING);
 	ck_assert_uint_eq(rig.n_answered, KVR_PARTS_SMALL);
 	ck_assert_uint_eq(rig.stat_dropped, KVR_PARTS_SMALL);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 

@@ -18,16 +18,6 @@ pass(uint64_t ns)
 	kvr_sim_run(rig.sim, kvr_sim_now(rig.sim) + ns);
 }
 
-static void
-close_all(void)
-{
-	kvr_rig_stop(&rig);
-	pass(KVR_SEC(30));
-	ck_assert_uint_eq(rig.stopped, 1);
-	kvr_rig_settled(&rig);
-	kvr_rig_close(&rig);
-}
-
 static int32_t
 outcome(uint32_t slot)
 {
@@ -103,7 +93,7 @@ START_TEST(a_store_that_is_down_fails_fast_and_is_probed_by_one_lane)
 	ck_assert_uint_eq(kvr_rig_tier(&rig), KVR_TIER_UP);
 	ck_assert_uint_eq(rig.links_up, 3);
 	ck_assert_int_eq(get_now(), KVR_OK);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -123,7 +113,7 @@ START_TEST(a_fixed_backoff_stays_what_it_is)
 			ck_assert_uint_eq(kvr_sim_now(rig.sim) - from_ns, KVR_SEC(10));
 		ck_assert(kvr_sim_run_until(rig.sim, UINT64_MAX, cooling, NULL));
 	}
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -167,7 +157,7 @@ START_TEST(what_counts_as_a_fault)
 		}
 		ck_assert_msg(n == (table[i].opens == 0 ? 20 : table[i].opens), "%s: after %u",
 		    table[i].what, n);
-		close_all();
+		kvr_rig_end(&rig);
 	}
 }
 END_TEST
@@ -182,7 +172,7 @@ START_TEST(a_success_between_faults_forgives_them)
 		get_now();
 		ck_assert_uint_eq(kvr_rig_tier(&rig), KVR_TIER_UP);
 	}
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -205,7 +195,7 @@ START_TEST(a_restart_counts_once_and_costs_nobody_anything)
 	for (uint32_t i = 0; i < KVR_LEN(slot); i++)
 		ck_assert_int_eq(outcome(slot[i]), KVR_OK);
 	ck_assert_uint_eq(rig.count[KVR_COUNT_BREAKER_OPENED], 0);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -227,7 +217,7 @@ START_TEST(a_store_that_swallows_everything_is_found_out)
 
 	kvr_sim_run(rig.sim, kvr_sim_now(rig.sim));
 	ck_assert_int_eq(outcome(slot), KVR_E_DOWN);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -252,7 +242,7 @@ START_TEST(a_stuck_lane_is_left_alone_until_it_comes_back)
 	ck_assert_int_eq(outcome(stuck), KVR_E_TIMEOUT);
 	ck_assert_uint_eq(rig.links_up, 2);
 	ck_assert_int_eq(get_now(), KVR_OK);
-	close_all();
+	kvr_rig_end(&rig);
 }
 END_TEST
 

@@ -152,8 +152,19 @@ set_timer(struct kvr_sim *sim, struct sim_decider *d, const struct kvr_fx *fx)
 		d->n_timers = n;
 	}
 	ev.tag = sim->seq + 1;
-	d->timer[timer] = ev.tag;
+	d->timer[timer] = (struct sim_timer){ .tag = ev.tag, .gen = fx->msg.TIMER.gen };
 	kvr_sim_at(sim, fx->at_ns, &ev);
+}
+
+/*
+ * A timer that was set again while it stood in the queue is none any more. Mostly the decider would
+ * only look too early, and find nothing to do: no answer would show that it took an old one.
+ */
+static bool
+is_old(const struct sim_decider *d, const struct kvr_msg *msg)
+{
+	return msg->type == KVR_MSG_TIMER && msg->TIMER.timer < d->n_timers &&
+	    d->timer[msg->TIMER.timer].gen != msg->TIMER.gen;
 }
 
 static void
@@ -161,7 +172,8 @@ step(struct kvr_sim *sim, struct sim_decider *d, const struct kvr_msg *msg)
 {
 	struct kvr_event ev = { .now_ns = sim->now_ns, .msg = *msg };
 	uint32_t before = d->actor.state;
-	uint64_t mark[3];
+	uint64_t mark[3], digest = d->actor.digest;
+	bool old = is_old(d, msg);
 
 	if (kvr_msg_info[msg->type].rows != KVR_ROWS_NONE && msg->n_rows > 0)
 		ev.rows = &sim->rows[msg->rows];
@@ -170,6 +182,8 @@ step(struct kvr_sim *sim, struct sim_decider *d, const struct kvr_msg *msg)
 	if (sim->options.watch != NULL)
 		sim->options.watch->before(sim->options.watch->arg, sim, &ev);
 	mark[0] = kvr_step(&d->actor, &ev, sim->out);
+	if (old && (sim->out->n > 0 || d->actor.digest != digest || d->actor.state != before))
+		kvr_sim_broken(sim, "an old timer did something");
 	mark[1] = msg->to;
 	mark[2] = sim->now_ns;
 	sim->digest = kvr_hash64_seed(mark, sizeof(mark), sim->digest);
@@ -218,7 +232,7 @@ happen(struct kvr_sim *sim, const struct sim_event *ev)
 		deliver(sim, &ev->msg);
 		break;
 	case SIM_TIMER:
-		if (d->timer[ev->msg.TIMER.timer] != ev->tag)
+		if (d->timer[ev->msg.TIMER.timer].tag != ev->tag)
 			break;
 		if (sim->options.hop_ns != 0)
 			send_on(sim, &ev->msg);

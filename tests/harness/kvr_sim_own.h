@@ -60,12 +60,18 @@ struct sim_tier {
 	struct sim_value    *values; /* SIM_VALUES */
 };
 
+/* The newest setting of a timer. */
+struct sim_timer {
+	uint64_t tag;
+	uint32_t gen;
+};
+
 struct sim_decider {
-	struct kvr_actor actor;
-	void            *memory;
-	uint64_t        *timer; /* newest setting of each timer */
-	uint32_t         n_timers;
-	bool             present;
+	struct kvr_actor  actor;
+	void             *memory;
+	struct sim_timer *timer; /* by their numbers */
+	uint32_t          n_timers;
+	bool              present;
 };
 
 struct sim_holder {

@@ -180,6 +180,39 @@ MUTANTS = [
      "*op = (struct op){ .n = 0 };"),
     ("memory that is back after the grace lets nobody go",
      "\tif (borrowed)\n\t\tkvr_router_eased(s, op_slot);\n", ""),
+    ("a link takes an old timer", "\tif (ev->msg.TIMER.gen != me->watch_gen)\n\t\treturn KVR_STAY;\n", ""),
+    ("a tier takes an old timer", "\tif (ev->msg.TIMER.gen != me->gen[which])\n\t\treturn KVR_STAY;\n", ""),
+    ("an answer on a connection that was given up makes its successor", " && !ev->msg.LINK_STATE.was_up)", ")"),
+    ("a connection that was given up is lost once more",
+     "else if (lane->state == KVR_LINK_UP) {\n\t\tlost(", "else {\n\t\tlost("),
+    ("any lane's connection closes the breaker",
+     "(me->state == KVR_TIER_PROBING && lane == &me->lane[me->probe])) {", "me->state == KVR_TIER_PROBING) {"),
+    ("any lane's failure ends the probe",
+     "\tif (me->state == KVR_TIER_PROBING && lane == &me->lane[me->probe]) {\n\t\tcool(",
+     "\tif (me->state == KVR_TIER_PROBING) {\n\t\tcool("),
+    ("any lane that is stuck ends the probe",
+     "\tif (me->state == KVR_TIER_PROBING && lane == &me->lane[me->probe])\n\t\tcool(",
+     "\tif (me->state == KVR_TIER_PROBING)\n\t\tcool("),
+    ("a restart costs as many faults as it has lanes", " && lane->conn > me->fault_conn", ""),
+    ("a second try goes to a connection as old as the first", "if (p->retried && lane->conn <= p->after)",
+     "if (p->part == 0)"),
+    ("a part that is cancelled twice is answered in the words of the second",
+     "p->place == PLACE_FREE || p->reason != KVR_OK", "p->place == PLACE_FREE"),
+    ("any lane's ping is the answer to the health check", "h->asking == ASK_NONE || h->lane != (uint32_t)(lane - me->lane)",
+     "h->asking == ASK_NONE"),
+    ("what nobody asked is an answer to the health check", "h->asking == ASK_NONE || h->lane != (uint32_t)(lane - me->lane)",
+     "h->lane != (uint32_t)(lane - me->lane)"),
+    ("any lane that is dialed takes the health check's question with it",
+     "\tif (me->health.lane != (uint32_t)(lane - me->lane))\n\t\treturn;\n", ""),
+    ("the health check waits for a lane that is dialed", "\tkvr_tier_health_lost(me, out, lane);\n", ""),
+    ("a lane that comes back has answered", "if (err != KVR_E_STUCK && !lane->stuck)", "if (err != KVR_E_STUCK)"),
+    ("a lane waits for a ping that its connection took with it",
+     "\tlane->redial_ns = 0;\n\tlane->ping_ns = 0;\n", "\tlane->redial_ns = 0;\n"),
+    ("a lane that is lost waits for its ping", "\tlane->state = KVR_LINK_DOWN;\n\tlane->ping_ns = 0;\n\tme->links_up--;",
+     "\tlane->state = KVR_LINK_DOWN;\n\tme->links_up--;"),
+    ("a lane that answered its ping is still waited for", "\t\tlane->stuck = 0;\n\t\tlane->ping_ns = 0;\n\t\tif (err",
+     "\t\tlane->stuck = 0;\n\t\tif (err"),
+    ("a lane that is dialed is dialed again at its time", "\tlane->redial_ns = 0;\n\tlane->ping_ns = 0;\n", "\tlane->ping_ns = 0;\n"),
 ]
 
 # The same in api/*.c: the rewriting to worker 0 is lost in one kind of call.
@@ -268,8 +301,8 @@ class Tree:
     def swarm(self):
         return self.link("swarm", self.all, self.xxhash)
 
-    def router_tests(self, noun):
-        mine = [f"tests/actors/test_{noun}.c", "tests/actors/router_bed.c"]
+    def decider_tests(self, noun, *beds):
+        mine = [f"tests/actors/{name}.c" for name in (f"test_{noun}", *beds)]
         others = [s for s in self.all if not s.startswith("tests/swarm/")]
         return self.link(noun, others + mine, self.check + self.xxhash)
 
@@ -347,9 +380,14 @@ def main():
     tree = Tree(args.build.resolve(), args.cc, args.sources, args.library, args.harness)
     of_deciders = {
         "the swarm": lambda _: found_by_swarm(tree, args.seeds),
-        "the router's tests": lambda _: found_by_tests(tree.router_tests("router"), KVR_SEEDS="300"),
-        "those of paged caches": lambda _: found_by_tests(tree.router_tests("router_paged")),
-        "those of puts that are told ahead": lambda _: found_by_tests(tree.router_tests("router_ahead_put")),
+        "the router's tests": lambda _: found_by_tests(tree.decider_tests("router", "router_bed"), KVR_SEEDS="300"),
+        "those of paged caches": lambda _: found_by_tests(tree.decider_tests("router_paged", "router_bed")),
+        "those of a link": lambda _: found_by_tests(tree.decider_tests("link", "kvr_rig")),
+        "those of a tier": lambda _: found_by_tests(tree.decider_tests("tier", "kvr_rig")),
+        "those of what crosses": lambda _: found_by_tests(tree.decider_tests("tier_crossing", "kvr_rig")),
+        "those of its breaker": lambda _: found_by_tests(tree.decider_tests("tier_breaker", "kvr_rig")),
+        "those of its health": lambda _: found_by_tests(tree.decider_tests("health", "kvr_rig")),
+        "those of puts that are told ahead": lambda _: found_by_tests(tree.decider_tests("router_ahead_put", "router_bed")),
     }
     of_facade = {"the test of ranks": lambda path: found_by_tests(tree.rank_tests(path))}
     said = found_by_swarm(tree, 100) or found_by_tests(tree.rank_tests(tree.root / "api" / "batch.c"))
