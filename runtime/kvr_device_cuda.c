@@ -11,6 +11,7 @@
 #include "kvr_pointer.h"
 
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -34,6 +35,12 @@ count(char *why, size_t why_cap)
 static enum kvr_err
 lock(void *at, uint64_t len, enum kvr_touch use, char *why, size_t why_cap)
 {
+	/*
+	 * A fork gives the child copies of page-locked pages at once, all of them, or leaves the driver with
+	 * pages that are the child's from then on, by the kernel's age. What is ours no child wants.
+	 */
+	if (use == KVR_TOUCH_FRESH)
+		(void)madvise(at, len, MADV_DONTFORK);
 	kvr_device_touch(at, len, use, kvr_device_touchers(len));
 	/* For every device, also those whose context is made later; and for kernels. */
 	cudaError_t rc = cudaHostRegister(at, len, cudaHostRegisterPortable | cudaHostRegisterMapped);

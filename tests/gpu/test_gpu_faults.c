@@ -8,9 +8,12 @@
 #include "kvr_cuda_fake.h"
 
 #include <cuda_runtime_api.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { LEN = 2 << 20, SMALL = 4096, PIECES = 40 };
 
@@ -320,6 +323,27 @@ START_TEST(what_cannot_be_locked_whole_is_not_locked)
 }
 END_TEST
 
+/* Staging is no child's: it would be copied whole at the fork, or its pages be mixed up. */
+START_TEST(a_child_has_no_page_of_what_is_locked_for_us)
+{
+	int status = -1;
+
+	machine((struct kvr_cuda_machine){ 0 });
+	gpu_open(0, NULL);
+	uint8_t *at = gpu_pin(LEN);
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		_exit(msync(at, LEN, MS_ASYNC) == -1 && errno == ENOMEM ? 0 : 1);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	memset(at, 1, LEN);
+	gpu_unpin(at, LEN);
+	ck_assert_uint_eq(kvr_cuda_fake_leaks(), 0);
+}
+END_TEST
+
 START_TEST(no_driver_is_a_sentence)
 {
 	machine((struct kvr_cuda_machine){ .no_driver = true });
@@ -366,4 +390,4 @@ KVR_CHECK_MAIN("gpu.faults", a_call_that_fails_costs_one_copy, an_error_that_sta
     without_a_kernel_for_this_device_small_pieces_go_to_the_copy_engine, a_copy_waits_for_an_event_on_the_device,
     streams_are_of_the_engines_device_and_end_with_the_copier,
     a_copier_that_cannot_be_had_leaves_nothing, what_cannot_be_locked_whole_is_not_locked,
-    no_driver_is_a_sentence, a_reset_under_copies_ends_them_all)
+    a_child_has_no_page_of_what_is_locked_for_us, no_driver_is_a_sentence, a_reset_under_copies_ends_them_all)
