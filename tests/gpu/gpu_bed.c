@@ -117,10 +117,13 @@ gpu_free(void *take)
 void
 gpu_put(void *at, const void *host, size_t len)
 {
-	if (gpu_is_twin())
+	if (gpu_is_twin()) {
 		memcpy(at, host, len);
-	else
-		CUDA(cudaMemcpy(at, host, len, cudaMemcpyHostToDevice));
+		return;
+	}
+	CUDA(cudaMemcpy(at, host, len, cudaMemcpyHostToDevice));
+	/* Of memory that is not page-locked it has taken a copy, and that is still on its way. */
+	CUDA(cudaStreamSynchronize(cudaStreamLegacy));
 }
 
 void

@@ -7,7 +7,8 @@
  * Device memory is real and out of the host's reach: who reads it with the processor dies of it. Each
  * stream is a thread that works off its queue, late and in pieces of its own choice: what it will
  * write is poison before it is data, and the pieces of a batch come in an order that nobody knows.
- * Host memory that is not page-locked makes a copy synchronous, and kernels die of it. What a
+ * Host memory that is not page-locked makes a copy synchronous, and kernels die of it; cudaMemcpy from
+ * such memory returns before the device has it, which streams of their own do not wait for. What a
  * program must not do ends the test with a line: handles that are none, memory that is given back
  * while a stream works on it, too many marks, an event of nobody, waiting for one that was never
  * recorded, a handle of a context that was reset, a call that breaks off another thread's capture of a graph.

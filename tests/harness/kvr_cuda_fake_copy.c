@@ -112,12 +112,25 @@ cudaMemcpy(void *to, const void *from, size_t len, enum cudaMemcpyKind kind)
 {
 	cudaError_t err = fake_in("cudaMemcpy");
 	struct fake_piece p = { .to = to, .from = from, .len = len };
-	const struct fake_work w = { .kind = FAKE_COPY, .n = 1, .piece = &p };
+	struct fake_work w = { .kind = FAKE_COPY, .n = 1, .piece = &p };
 
 	if (err == cudaSuccess && len > 0)
 		err = judge(&p, kind);
-	if (err == cudaSuccess && len > 0)
+	if (err != cudaSuccess || len == 0)
+		return fake_out(err);
+	fake_drain(fake_legacy());
+	if (kind != cudaMemcpyHostToDevice || !is_pageable(&p)) {
 		run_now(&w);
+		return fake_out(err);
+	}
+	/* It returns when it has a copy of its own, says the manual; the device has it later. */
+	w.staged = malloc(len);
+	if (w.staged == NULL)
+		FAKE_DIES("no memory");
+	memcpy(w.staged, from, len);
+	w.piece = pieces(1);
+	w.piece[0] = (struct fake_piece){ .to = to, .from = w.staged, .len = len };
+	fake_give(fake.legacy, &w);
 	return fake_out(err);
 }
 

@@ -4,7 +4,8 @@
  *
  *   kvr_cuda_fake.c         the machine, its errors, calls that act on nothing else
  *   kvr_cuda_fake_memory.c  device memory, page-locked memory, what lies where
- *   kvr_cuda_fake_stream.c  streams, events, and their work
+ *   kvr_cuda_fake_stream.c  streams and their work
+ *   kvr_cuda_fake_event.c   events
  *   kvr_cuda_fake_copy.c    copies and the kernel
  *
  * One lock over everything; a stream lets it go while it copies, so that a thread sanitizer sees what
@@ -44,6 +45,7 @@ struct fake_work {
 	bool     kernel; /* host memory must be page-locked, else the context is lost */
 	uint32_t n, byte;
 	struct fake_piece *piece; /* ours to free */
+	void    *staged;          /* the same: what the only piece is copied from */
 	struct CUevent_st *event;
 	uint64_t turn;            /* of the event: the one that is recorded or waited for */
 };
@@ -77,7 +79,7 @@ struct fake {
 	uint8_t *device, *inside; /* one memory: as the program sees it, and as streams do */
 	size_t   device_len, locked_used;
 	struct fake_range memory[FAKE_RANGES], locked[FAKE_RANGES];
-	struct CUstream_st *streams;
+	struct CUstream_st *streams, *legacy; /* the latter among them: the default one, which nobody has made */
 	struct CUevent_st *events;
 	struct {
 		const char *call; /* NULL: a free place; "": work */
@@ -124,6 +126,7 @@ cudaError_t fake_stream(const char *call, cudaStream_t);
 void        fake_give(struct CUstream_st *, const struct fake_work *);
 bool        fake_idle(const struct CUstream_st *);
 void        fake_drain(struct CUstream_st *); /* NULL: all */
+struct CUstream_st *fake_legacy(void);
 /* Whether work that is not over touches it. */
 bool        fake_in_use(const uint8_t *at, size_t len);
 /* What has not begun never will. reset: and all handles die. */

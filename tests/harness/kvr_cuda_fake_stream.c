@@ -11,15 +11,16 @@ static void
 free_work(struct fake_work *w)
 {
 	free(w->piece);
+	free(w->staged);
 	free(w);
 }
 
 /* ---- a stream's thread ---- */
 
 static bool
-may_begin(const struct fake_work *w)
+may_begin(const struct CUstream_st *s, const struct fake_work *w)
 {
-	return !fake.hold && (w->kind != FAKE_AWAIT || w->event->reached >= w->turn || w->event->reset);
+	return (!fake.hold || s == fake.legacy) && (w->kind != FAKE_AWAIT || w->event->reached >= w->turn || w->event->reset);
 }
 
 /* Kernels reach what is mapped for them, and nothing else. */
@@ -65,7 +66,7 @@ stream_main(void *arg)
 	while (!s->reset && (s->head != NULL || !s->gone)) {
 		struct fake_work *w = s->head;
 
-		if (w == NULL || !may_begin(w)) {
+		if (w == NULL || !may_begin(s, w)) {
 			pthread_cond_wait(&fake.moved, &fake.lock);
 			continue;
 		}
@@ -162,6 +163,7 @@ fake_streams_reset(void)
 		fake.streams = s->next;
 		free(s);
 	}
+	fake.legacy = NULL;
 	while (fake.events != NULL) {
 		struct CUevent_st *e = fake.events;
 
@@ -193,7 +195,7 @@ fake_streams_left(void)
 	uint32_t n = 0;
 
 	for (const struct CUstream_st *s = fake.streams; s != NULL; s = s->next)
-		n += !s->gone && !s->reset;
+		n += !s->gone && !s->reset && s != fake.legacy;
 	for (const struct CUevent_st *e = fake.events; e != NULL; e = e->next)
 		n += !e->gone && !e->reset;
 	if (n > 0)
@@ -217,19 +219,28 @@ fake_stream(const char *call, cudaStream_t stream)
 	return s->reset ? fake_reset(call) : cudaSuccess;
 }
 
-static cudaError_t
-event_of(const char *call, cudaEvent_t event)
-{
-	const struct CUevent_st *e = fake.events;
-
-	while (e != NULL && e != event)
-		e = e->next;
-	if (e == NULL || e->gone)
-		FAKE_DIES("%s: no event, or one that has been destroyed", call);
-	return e->reset ? fake_reset(call) : cudaSuccess;
-}
-
 /* ---- streams ---- */
+
+static struct CUstream_st *
+make(void)
+{
+	struct CUstream_st *s = calloc(1, sizeof(*s));
+	pthread_attr_t detached;
+
+	if (s == NULL)
+		FAKE_DIES("no memory");
+	s->tail = &s->head;
+	s->next = fake.streams;
+	s->device = fake_current();
+	fake.streams = s;
+	n_threads++;
+	pthread_attr_init(&detached);
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+	if (pthread_create(&s->thread, &detached, stream_main, s) != 0)
+		FAKE_DIES("no thread");
+	pthread_attr_destroy(&detached);
+	return s;
+}
 
 cudaError_t
 cudaStreamCreateWithFlags(cudaStream_t *ret, unsigned int flags)
@@ -238,25 +249,17 @@ cudaStreamCreateWithFlags(cudaStream_t *ret, unsigned int flags)
 
 	if (err == cudaSuccess && flags != cudaStreamNonBlocking)
 		FAKE_DIES("a stream that waits for the default one");
-	if (err == cudaSuccess) {
-		struct CUstream_st *s = calloc(1, sizeof(*s));
-		pthread_attr_t detached;
-
-		if (s == NULL)
-			FAKE_DIES("no memory");
-		s->tail = &s->head;
-		s->next = fake.streams;
-		s->device = fake_current();
-		fake.streams = s;
-		n_threads++;
-		pthread_attr_init(&detached);
-		pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-		if (pthread_create(&s->thread, &detached, stream_main, s) != 0)
-			FAKE_DIES("no thread");
-		pthread_attr_destroy(&detached);
-		*ret = s;
-	}
+	if (err == cudaSuccess)
+		*ret = make();
 	return fake_out(err);
+}
+
+struct CUstream_st *
+fake_legacy(void)
+{
+	if (fake.legacy == NULL || fake.legacy->reset)
+		fake.legacy = make();
+	return fake.legacy;
 }
 
 /* Its work goes on, as the manual says. */
@@ -285,8 +288,11 @@ cudaStreamQuery(cudaStream_t stream)
 cudaError_t
 cudaStreamSynchronize(cudaStream_t stream)
 {
-	cudaError_t err = fake_in("cudaStreamSynchronize"),
-	            of = fake_stream("cudaStreamSynchronize", stream);
+	cudaError_t err = fake_in("cudaStreamSynchronize");
+
+	if (stream == cudaStreamLegacy)
+		stream = fake_legacy();
+	cudaError_t of = fake_stream("cudaStreamSynchronize", stream);
 
 	if (err == cudaSuccess)
 		err = of;
@@ -312,97 +318,7 @@ kvr_cuda_fake_streams_on(int device)
 
 	pthread_mutex_lock(&fake.lock);
 	for (const struct CUstream_st *s = fake.streams; s != NULL; s = s->next)
-		n += !s->gone && s->device == device;
+		n += !s->gone && s->device == device && s != fake.legacy;
 	pthread_mutex_unlock(&fake.lock);
 	return n;
-}
-
-/* ---- events ---- */
-
-cudaError_t
-cudaEventCreateWithFlags(cudaEvent_t *ret, unsigned int flags)
-{
-	cudaError_t err = fake_in("cudaEventCreateWithFlags");
-
-	(void)flags;
-	if (err == cudaSuccess) {
-		struct CUevent_st *e = calloc(1, sizeof(*e));
-
-		if (e == NULL)
-			FAKE_DIES("no memory");
-		e->next = fake.events;
-		e->device = fake_current();
-		fake.events = e;
-		*ret = e;
-	}
-	return fake_out(err);
-}
-
-cudaError_t
-cudaEventDestroy(cudaEvent_t event)
-{
-	cudaError_t err = fake_in("cudaEventDestroy"), of = event_of("cudaEventDestroy", event);
-
-	event->gone = true;
-	return fake_out(err == cudaSuccess ? of : err);
-}
-
-/* What the event stands for from now on is the newest record. */
-cudaError_t
-cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
-{
-	cudaError_t err = fake_in("cudaEventRecord"), of = event_of("cudaEventRecord", event),
-	            at = fake_stream("cudaEventRecord", stream);
-
-	if (err == cudaSuccess)
-		err = of != cudaSuccess ? of : at;
-	if (err == cudaSuccess && event->device != stream->device)
-		err = cudaErrorInvalidResourceHandle;
-	if (err == cudaSuccess)
-		fake_give(stream,
-		    &(struct fake_work){ .kind = FAKE_RECORD, .event = event, .turn = ++event->wanted });
-	return fake_out(err);
-}
-
-/* The manual allows to wait for an event that was never recorded; whoever does waits for nothing. */
-cudaError_t
-cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int flags)
-{
-	cudaError_t err = fake_in("cudaStreamWaitEvent"), of = event_of("cudaStreamWaitEvent", event),
-	            at = fake_stream("cudaStreamWaitEvent", stream);
-
-	if (err == cudaSuccess)
-		err = flags != 0 ? cudaErrorInvalidValue : of != cudaSuccess ? of : at;
-	if (err == cudaSuccess && event->wanted == 0)
-		FAKE_DIES("a stream waits for an event that was never recorded");
-	if (err == cudaSuccess)
-		fake_give(stream,
-		    &(struct fake_work){ .kind = FAKE_AWAIT, .event = event, .turn = event->wanted });
-	return fake_out(err);
-}
-
-/* One that was never recorded is reached. */
-cudaError_t
-cudaEventQuery(cudaEvent_t event)
-{
-	cudaError_t err = fake_in("cudaEventQuery"), of = event_of("cudaEventQuery", event);
-
-	if (err == cudaSuccess)
-		err = of;
-	if (err == cudaSuccess && event->reached < event->wanted)
-		err = cudaErrorNotReady;
-	return fake_out(err);
-}
-
-cudaError_t
-cudaEventSynchronize(cudaEvent_t event)
-{
-	cudaError_t err = fake_in("cudaEventSynchronize"), of = event_of("cudaEventSynchronize", event);
-
-	if (err == cudaSuccess)
-		err = of;
-	while (err == cudaSuccess && fake.lost == cudaSuccess && !event->reset &&
-	       event->reached < event->wanted)
-		pthread_cond_wait(&fake.moved, &fake.lock);
-	return fake_out(err == cudaSuccess ? fake.lost : err);
 }

@@ -55,6 +55,7 @@ enum cudaStreamCaptureMode {
 
 typedef struct CUstream_st *cudaStream_t;
 typedef struct CUevent_st  *cudaEvent_t;
+#define cudaStreamLegacy ((cudaStream_t)0x1)
 
 struct cudaDeviceProp {
 	char   name[256];
