@@ -11,7 +11,8 @@
 #endif
 
 static const struct kvr_device *device;
-static char name[128];
+static struct gpu_machine on;
+static char name[192];
 
 #define MUST(x)                                                                                    \
 	do {                                                                                       \
@@ -32,6 +33,27 @@ static char name[128];
 		}                                                                                  \
 	} while (0)
 
+/* What the kernel's module says of itself; CUDA has no call for it. */
+static void
+find_driver(char *ret, size_t cap)
+{
+	char line[256] = "";
+	FILE *f = fopen("/proc/driver/nvidia/version", "r");
+
+	if (f != NULL && fgets(line, sizeof(line), f) == NULL)
+		line[0] = '\0';
+	if (f != NULL)
+		fclose(f);
+	snprintf(ret, cap, "unknown");
+	for (char *rest = NULL, *word = strtok_r(line, " \t\n", &rest); word != NULL;
+	     word = strtok_r(NULL, " \t\n", &rest)) {
+		if (strspn(word, "0123456789.") == strlen(word) && strchr(word, '.') != NULL) {
+			snprintf(ret, cap, "%.31s", word);
+			return;
+		}
+	}
+}
+
 static void
 name_device(void)
 {
@@ -40,8 +62,13 @@ name_device(void)
 
 	CUDA(cudaGetDeviceProperties(&prop, (int)device->copy->current()));
 	CUDA(cudaDriverGetVersion(&driver));
-	snprintf(name, sizeof(name), "%.90s, driver for CUDA %d.%d", prop.name, driver / 1000,
-	    driver % 1000 / 10);
+	snprintf(on.name, sizeof(on.name), "%.90s", prop.name);
+	find_driver(on.driver, sizeof(on.driver));
+	snprintf(on.driver_cuda, sizeof(on.driver_cuda), "%d.%d", driver / 1000, driver % 1000 / 10);
+	snprintf(on.toolkit, sizeof(on.toolkit), "%d.%d", CUDART_VERSION / 1000,
+	    CUDART_VERSION % 1000 / 10);
+	snprintf(name, sizeof(name), "%s, driver %s for CUDA %s, toolkit %s", on.name, on.driver,
+	    on.driver_cuda, on.toolkit);
 }
 #else
 /* Never reached: without CUDA there is only the twin. */
@@ -62,7 +89,8 @@ gpu_open(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--twin") == 0) {
 			device = &kvr_device_host;
-			snprintf(name, sizeof(name), "the host's twin");
+			snprintf(on.name, sizeof(on.name), "the host's twin");
+			snprintf(name, sizeof(name), "%s", on.name);
 			return;
 		}
 	}
@@ -90,6 +118,12 @@ const char *
 gpu_name(void)
 {
 	return name;
+}
+
+const struct gpu_machine *
+gpu_machine(void)
+{
+	return &on;
 }
 
 void *

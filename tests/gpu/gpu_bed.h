@@ -15,8 +15,14 @@
 void gpu_open(int argc, char **argv);
 bool gpu_is_twin(void);
 const struct kvr_device *gpu_device(void);
-/* Name and driver, for people. */
+/* Name, driver and toolkit, for people; and each by itself. */
 const char *gpu_name(void);
+struct gpu_machine {
+	char name[96];
+	char driver[32], driver_cuda[16]; /* its own version, and the newest CUDA that it knows */
+	char toolkit[16];
+};
+const struct gpu_machine *gpu_machine(void);
 
 void *gpu_alloc(size_t len);
 void gpu_free(void *take);
