@@ -35,7 +35,7 @@ struct kvr_copier {
 	uint8_t *page; /* page-locked, and looked at: see is_reset */
 	bool reset;
 	bool batches; /* cudaMemcpyBatchAsync is there, as far as is known */
-	bool kernels; /* one was compiled for this device, and reaches page-locked memory by the host's addresses */
+	bool kernels; /* there is one for this device, and it reaches page-locked memory where the host does */
 	void *to[BATCH], *from[BATCH];
 	size_t len[BATCH];
 	struct kvr_kernel_piece small[KVR_KERNEL_PIECES];

@@ -40,6 +40,12 @@ def run(*command, cwd=None):
     return done.returncode, done.stdout
 
 
+def script(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o755)
+
+
 class Scratch(unittest.TestCase):
     def setUp(self):
         self.dir = Path(tempfile.mkdtemp(prefix="kvr-ci-"))
@@ -182,6 +188,65 @@ class Determinism(Scratch):
         code, out = self.compare(self.build("a", "0" * 16), self.build("b", "", programs=()))
         self.assertEqual(code, 2, out)
         self.assertIn("was not built", out)
+
+
+class Gpu(Scratch):
+    """.ci/gpu on a machine that has a pack and nothing else; its programs are scripts here."""
+
+    GOOD = 'echo "on a device"\n'
+    SANITIZER = 'while [ "${1#./}" = "$1" ]; do case $1 in --tool) tool=$2 ;; esac; shift; done\n'
+
+    def setUp(self):
+        super().setUp()
+        self.pack = self.dir / "build" / "gpu-pack"
+        for name in ("gpu", "stages.sh"):
+            (self.dir / ".ci").mkdir(exist_ok=True)
+            shutil.copy(f"{ROOT}/.ci/{name}", self.dir / ".ci" / name)
+        for name in ("copy", "api", "layers"):
+            script(self.pack / "test" / f"test_gpu_{name}", self.GOOD)
+        script(self.pack / "bench" / "bench_gpu", 'echo "{}" >"$2"\n')
+        (self.pack / "of").write_text("this test\n")
+        script(self.dir / "bin" / "compute-sanitizer", self.SANITIZER + 'exec "$1"\n')
+
+    def gpu(self, *words):
+        path = f"{self.dir}/bin:/usr/bin:/bin"
+        return run("env", f"PATH={path}", self.dir / ".ci" / "gpu", *words)
+
+    def test_all_of_it(self):
+        code, out = self.gpu("--packed")
+        self.assertEqual(code, 0, out)
+        self.assertIn("on a device", out)
+        self.assertIn("12 passed, 0 failed", out)
+        self.assertEqual((self.dir / "build/ci/gpu.json").read_text(), "{}\n")
+
+    def test_where_there_is_no_device(self):
+        script(self.pack / "test" / "test_gpu_copy", 'echo "not run: no device: none" >&2; exit 77\n')
+        code, out = self.gpu("--packed")
+        self.assertEqual(code, 77, out)
+        self.assertIn("not run: no device: none", out)
+
+    def test_where_there_is_no_pack(self):
+        shutil.rmtree(self.pack)
+        code, out = self.gpu("--packed")
+        self.assertEqual(code, 77, out)
+        self.assertIn("there is no pack", out)
+        self.assertEqual(self.gpu("--what")[0], 2)
+
+    def test_a_program_that_does_not_start_is_a_failure(self):
+        script(self.pack / "test" / "test_gpu_copy", "exit 127\n")
+        code, out = self.gpu("--packed")
+        self.assertEqual(code, 1, out)
+        self.assertIn("does not start here (exit 127)", out)
+
+    def test_what_fails_is_counted(self):
+        script(self.pack / "test" / "test_gpu_layers", "exit 1\n")
+        script(self.pack / "bench" / "bench_gpu", "exit 1\n")
+        script(self.dir / "bin" / "compute-sanitizer",
+               self.SANITIZER + '[ "$tool" != racecheck ] || exit 9\nexec "$1"\n')
+        code, out = self.gpu("--packed")
+        self.assertEqual(code, 1, out)
+        # The tests and the two that run them all, the bench, and the one that finds something.
+        self.assertIn("7 passed, 5 failed", out)
 
 
 if __name__ == "__main__":
