@@ -500,7 +500,8 @@ struct kvr_tokens {
 	/*
 	 * Memory of a device: a cudaEvent_t that the engine has recorded behind its last kernel that
 	 * writes or reads these tokens. Copies wait for it on the device, nobody on the host does. It
-	 * must live until the completion. NULL: they may begin now.
+	 * must live until the completion. One that was never recorded is waited for by nobody, and one
+	 * that a captured graph has recorded is none to wait for. NULL: they may begin now.
 	 */
 	void             *ready;
 	/*

@@ -52,8 +52,11 @@ lock(void *at, uint64_t len, enum kvr_touch use, char *why, size_t why_cap)
 	    cudaGetErrorString(rc));
 	if (rc == cudaErrorMemoryAllocation)
 		return KVR_E_NOMEM;
-	return rc == cudaErrorInvalidValue || rc == cudaErrorHostMemoryAlreadyRegistered ? KVR_E_INVALID
-	                                                                                 : KVR_E_DEVICE;
+	/* All that the manual names are of this memory; any other is what became of the device before. */
+	return rc == cudaErrorInvalidValue || rc == cudaErrorHostMemoryAlreadyRegistered ||
+	               rc == cudaErrorNotSupported
+	           ? KVR_E_INVALID
+	           : KVR_E_DEVICE;
 }
 
 static void

@@ -250,6 +250,9 @@ START_TEST(what_the_driver_refuses_can_be_tried_again)
 	ERR(kvr_memory_register(k, memory, 9 * PAGE, 0), KVR_E_NOMEM);
 	bed_log_has(&log, "page-locking 36864 bytes failed: ");
 	ERR(kvr_memory_register(k, memory, PAGE, KVR_NOW), KVR_E_TIMEOUT);
+	/* What a driver says of memory that is a file's, or read-only. */
+	kvr_cuda_fake_fail("cudaHostRegister", 1, cudaErrorNotSupported);
+	ERR(kvr_memory_register(k, memory, PAGE, 0), KVR_E_INVALID);
 	/* The engine has locked it by itself: for somebody else, as far as we know. */
 	ck_assert_int_eq(cudaHostRegister(memory, PAGE, cudaHostRegisterPortable), cudaSuccess);
 	ERR(kvr_memory_register(k, memory, 2 * PAGE, 0), KVR_E_INVALID);
