@@ -164,11 +164,13 @@ bench_gpu_boundary(const struct bench_gpu *b)
 #ifdef KVR_BENCH_BOUNDARY
 	static const struct kvr_copy_ops *const by[] = { &bench_gpu_engine, &bench_gpu_kernel };
 	static const char *const name[] = { "by engine", "by kernel" };
-	static const uint32_t blocks[] = { 2, 4, 8, 16, 32 };
+	static const uint32_t blocks[] = { 2, 4, 8, 16, 32, 64 };
 
 	for (size_t i = 0; i < KVR_LEN(blocks) && !gpu_is_twin(); i++) {
 		struct far f;
 
+		if (blocks[i] > b->tokens)
+			continue;
 		make_cache(b, &f, blocks[i]);
 		for (uint32_t k = 0; k < KVR_LEN(by); k++) {
 			struct copies c = make_copier(b, by[k]);
