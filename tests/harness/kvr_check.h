@@ -12,11 +12,23 @@
  */
 #if defined(__SANITIZE_THREAD__)
 #define KVR_ROUNDS(n) (((n) + 7) / 8)
+/*
+ * Each case is a process, and one whose threads still live sleeps a second before it ends, for races of
+ * that moment: more than most cases take. nng's threads live for ever. A tenth shows them, too.
+ */
+#define KVR_CHECK_SANITIZER \
+	const char *__tsan_default_options(void); \
+	const char *__tsan_default_options(void) \
+	{ \
+		return "atexit_sleep_ms=100"; \
+	}
 #else
 #define KVR_ROUNDS(n) (n)
+#define KVR_CHECK_SANITIZER
 #endif
 
 #define KVR_CHECK_MAIN(name, ...) \
+	KVR_CHECK_SANITIZER \
 	int main(void) \
 	{ \
 		const TTest *const tests[] = { __VA_ARGS__ }; \
