@@ -363,12 +363,20 @@ kvr_copy_leave(struct kvr_copy_worker *take)
 	kvr_thread_leave(take->thread);
 }
 
-enum kvr_err
-kvr_copy_join(struct kvr_copy_worker *take, uint64_t until_ns)
+void
+kvr_copy_end(struct kvr_copy_worker *w)
 {
 	const struct kvr_msg stop = { .type = KVR_MSG_STOP };
 
-	KVR_CHECK(kvr_mailbox_post(take->mailbox, &stop) == KVR_OK);
+	if (!w->stopping)
+		KVR_CHECK(kvr_mailbox_post(w->mailbox, &stop) == KVR_OK);
+	w->stopping = true;
+}
+
+enum kvr_err
+kvr_copy_join(struct kvr_copy_worker *take, uint64_t until_ns)
+{
+	kvr_copy_end(take);
 	enum kvr_err err = kvr_thread_join(take->thread, until_ns);
 
 	if (err == KVR_OK)

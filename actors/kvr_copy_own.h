@@ -41,6 +41,7 @@ struct kvr_copy_worker {
 	struct kvr_words *words;
 	struct kvr_mailbox *mailbox;
 	struct kvr_thread *thread;
+	bool stopping; /* it has been told to end */
 	struct side side[SIDES];
 	struct kvr_piece piece[PIECES];
 };

@@ -57,7 +57,8 @@ KVR_MUST_USE enum kvr_err kvr_system_post(struct kvr_system *, const struct kvr_
 
 /*
  * After STOPPED, or at the end of patience: ends and joins all threads that end by until_ns.
- * Returns how many did not (they hang below a store); their memory then has to stay.
+ * Returns how many did not (they hang below a store); their memory then has to stay, until a later
+ * call returns 0.
  */
 uint32_t kvr_system_join(struct kvr_system *, uint64_t until_ns);
 /* In place of freeing it, when some hang. What they may touch stays, and nobody waits for them. */

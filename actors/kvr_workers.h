@@ -70,9 +70,11 @@ enum { KVR_COPY_PLACES = 4 }; /* parts in there at a time, each way */
 struct kvr_copy_worker;
 KVR_MUST_USE enum kvr_err kvr_copy_start(const struct kvr_work *, struct kvr_words *words,
     struct kvr_copy_worker **ret);
+/* It is told to end, and does after what is in there. */
+void kvr_copy_end(struct kvr_copy_worker *);
 /*
- * Once: ends after what is in there. TIMEOUT: the device's driver hangs, and so the thread, and what
- * it may reach, has to stay.
+ * The same, and waits for it. TIMEOUT: the device's driver hangs, and so the thread, and what it may
+ * reach, has to stay; it may be asked for again.
  */
 KVR_MUST_USE enum kvr_err kvr_copy_join(struct kvr_copy_worker *take, uint64_t until_ns);
 /* In place of the join that did not come to an end. */

@@ -19,7 +19,7 @@ stop_threads(struct kvr_system *sys, uint64_t until_ns)
 			kvr_hand_join(sys->serde[i]);
 		sys->serde[i] = NULL;
 	}
-	if (sys->copy != NULL && !sys->copy_stuck) {
+	if (sys->copy != NULL) {
 		sys->copy_stuck = kvr_copy_join(sys->copy, until_ns) != KVR_OK;
 		if (!sys->copy_stuck)
 			sys->copy = NULL;
@@ -168,8 +168,12 @@ kvr_system_join(struct kvr_system *sys, uint64_t until_ns)
 	if (sys->domain != NULL)
 		kvr_domain_stop(sys->domain);
 	hang_up_lanes(sys);
+	/* All are told before any is waited for: one that hangs must not take the others' time. */
+	if (sys->copy != NULL)
+		kvr_copy_end(sys->copy);
 	for (uint32_t t = 0; t < sys->n_tiers; t++)
 		stuck += kvr_system_tier_join(sys, t, until_ns);
+	/* A lane that is merely late may be posting to these two. */
 	return stuck == 0 ? stop_threads(sys, until_ns) : stuck;
 }
 

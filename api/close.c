@@ -10,17 +10,19 @@
 static const uint64_t canary_ns = KVR_SEC(1);
 /* A thread that has nothing to do but to end, and does not for so long, never will. */
 static const uint64_t hang_ns = KVR_SEC(5);
+/*
+ * One that may hang below its store is waited for until the end of the call, and so much longer: on a
+ * machine that is starved it comes back in time, and cannot say so.
+ */
+static const uint64_t late_ns = KVR_SEC(1);
 
 uint32_t
 kvr_join_system(struct kvr *k, uint64_t until_ns)
 {
 	pthread_mutex_lock(&k->join_lock);
-	if (!k->joined) {
-		k->n_stuck = kvr_system_join(k->system, until_ns);
-		k->joined = true;
-	}
-	uint32_t n = k->n_stuck;
+	uint32_t n = k->joined ? 0 : kvr_system_join(k->system, until_ns);
 
+	k->joined = n == 0;
 	pthread_mutex_unlock(&k->join_lock);
 	return n;
 }
@@ -67,24 +69,24 @@ close_now(struct kvr *k, uint64_t until_ns, bool drain)
 	kvr_wait_outside(k);
 	if (atomic_load(&k->dead) == 0)
 		stop_all(k, until_ns, drain);
-	uint64_t late_ns = KVR_MAX(until_ns, kvr_now_ns() + KVR_MS(200));
+	bool answered = atomic_load(&k->stopped) != 0;
+	uint64_t end_ns = KVR_MAX(until_ns, kvr_now_ns()) + (answered ? hang_ns : late_ns);
 
-	r->stuck_threads = kvr_join_system(k, late_ns);
+	r->stuck_threads = kvr_join_system(k, end_ns);
 	kvr_call_end_all(k,
 	    r->stuck_threads > 0         ? KVR_E_STUCK
 	    : atomic_load(&k->dead) != 0 ? KVR_E_DEAD
 	                                 : KVR_E_SHUTDOWN,
 	    r->stuck_threads == 0);
-	if (!kvr_notifier_stop(k, KVR_MAX(late_ns, kvr_now_ns() + KVR_MS(500)))) {
+	if (!kvr_notifier_stop(k, KVR_MAX(until_ns, kvr_now_ns()) + late_ns)) {
 		kvr_say(k, KVR_LOG_ERROR, "kvr_close: a callback does not return");
-		k->callback_stuck = true;
 		r->stuck_threads++;
 	}
 	/* By now these two have nothing to wait for but the log function. */
-	late_ns = KVR_MAX(late_ns, kvr_now_ns() + hang_ns);
-	r->stuck_threads += !kvr_canary_end(k, late_ns);
-	r->stuck_threads += !kvr_endpoint_close(k, late_ns);
-	kvr_regions_end(k);
+	end_ns = KVR_MAX(until_ns, kvr_now_ns()) + hang_ns;
+	r->stuck_threads += !kvr_canary_end(k, end_ns);
+	r->stuck_threads += !kvr_endpoint_close(k, end_ns);
+	kvr_regions_end(k, false);
 	r->size = sizeof(*r);
 	r->finished = atomic_load(&k->n_finished);
 	r->dropped = atomic_load(&k->n_dropped);
@@ -182,6 +184,18 @@ kvr_instance_free(struct kvr *k)
 	free(k);
 }
 
+/* Who was late at the end may have ended since: what nobody can touch any more is not kept for him. */
+static bool
+all_ended(struct kvr *k)
+{
+	uint64_t now_ns = kvr_now_ns();
+	bool ended = kvr_join_system(k, now_ns) == 0;
+
+	ended = kvr_notifier_stop(k, now_ns) && ended;
+	ended = kvr_canary_end(k, now_ns) && ended;
+	return kvr_endpoint_close(k, now_ns) && ended;
+}
+
 void
 kvr_free(struct kvr *take)
 {
@@ -192,7 +206,7 @@ kvr_free(struct kvr *take)
 		return;
 	}
 	(void)kvr_close(take, kvr_now_ns() + KVR_SEC(5), KVR_ABORT, NULL);
-	if (take->report.stuck_threads > 0) {
+	if (take->report.stuck_threads > 0 && !all_ended(take)) {
 		/* A page that a thread may still write to must never become somebody else's. */
 		kvr_say(take, KVR_LOG_ERROR,
 		    "kvr_free: %u threads hang below the library: instance and pool stay in memory",
@@ -201,5 +215,6 @@ kvr_free(struct kvr *take)
 		kvr_log_leave_user(take);
 		return;
 	}
+	kvr_regions_end(take, true);
 	kvr_instance_free(take);
 }

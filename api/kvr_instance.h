@@ -177,6 +177,7 @@ struct kvr_region {
 struct kvr_notifier {
 	struct kvr_mailbox *box;
 	struct kvr_thread  *thread;
+	bool                stopping; /* the STOP is in the box */
 	int32_t            *err; /* KVR_KEYS_MAX of each: the arrays that callbacks see */
 	uint64_t           *len;
 	uint32_t           *tier;
@@ -258,9 +259,8 @@ struct kvr {
 	struct kvr_notifier notifier;
 	struct kvr_pace     pace;
 
-	pthread_mutex_t join_lock; /* of joined and n_stuck */
-	bool            joined, callback_stuck;
-	uint32_t        n_stuck;
+	pthread_mutex_t join_lock; /* of joined */
+	bool            joined;    /* all threads of the system */
 
 	pthread_mutex_t   end_lock; /* of what follows */
 	pthread_cond_t    end_bell;
@@ -294,7 +294,7 @@ bool kvr_regions_hold(struct kvr *, const struct kvr_batch *);
 void kvr_regions_use(struct kvr *, struct kvr_call *);
 void kvr_regions_unuse(struct kvr *, struct kvr_call *);
 /* Gives back what nobody uses, and takes no more. */
-void kvr_regions_end(struct kvr *);
+void kvr_regions_end(struct kvr *, bool all);
 
 /* ---- entry.c ---- */
 bool kvr_forked(void);
@@ -446,7 +446,7 @@ bool kvr_notifier_stop(struct kvr *, uint64_t until_ns);
 void kvr_notifier_close(struct kvr *);
 
 /* ---- close.c ---- */
-/* Threads of the system end; once. */
+/* Threads of the system end. How many do not by until_ns: they may be asked for again. */
 uint32_t kvr_join_system(struct kvr *, uint64_t until_ns);
 void     kvr_instance_free(struct kvr *take);
 

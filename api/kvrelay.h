@@ -318,18 +318,19 @@ struct kvr_close_report {
  * ret may be NULL. The instance stays valid for kvr_drain, kvr_wait and the object functions, so
  * that results and memory can be fetched; everything else is SHUTDOWN.
  *
- * STUCK: a thread hangs in a call below the library. Only then may a blocking call return while
- * its memory is in use; such completions carry STUCK and no KVR_DONE_QUIET.
+ * STUCK: a thread hangs in a call below the library, and did not come back within a second of
+ * until_ns. Only then may a blocking call return while its memory is in use; such completions carry
+ * STUCK and no KVR_DONE_QUIET.
  * LMCache's close(), with a bound and an answer for everything.
  */
 KVR_API enum kvr_err kvr_close(struct kvr *kvr, uint64_t until_ns, uint32_t mode,
     struct kvr_close_report *ret);
 
 /*
- * Frees instance, queues and pool, and closes with KVR_ABORT first if nobody did. What a stuck
- * thread may touch is leaked on purpose, and logged. When it returns, nothing of the caller's is
- * called any more, by a thread that is left behind neither; a log function that it hangs in is still
- * running. No other call may be running or come after.
+ * Frees instance, queues and pool, and closes with KVR_ABORT first if nobody did. What a thread may
+ * touch that is still stuck is leaked on purpose, and logged. When it returns, nothing of the
+ * caller's is called any more, by a thread that is left behind neither; a log function that it
+ * hangs in is still running. No other call may be running or come after.
  * NULL is fine. In a forked child it does nothing.
  */
 KVR_API void kvr_free(struct kvr *take);

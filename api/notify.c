@@ -147,7 +147,9 @@ kvr_notifier_stop(struct kvr *k, uint64_t until_ns)
 
 	if (n->thread == NULL)
 		return true;
-	post(k, KVR_MSG_STOP);
+	if (!n->stopping)
+		post(k, KVR_MSG_STOP);
+	n->stopping = true;
 	if (kvr_thread_join(n->thread, until_ns) != KVR_OK)
 		return false;
 	n->thread = NULL;

@@ -287,15 +287,15 @@ kvr_memory_unregister(struct kvr *k, void *at)
 }
 
 void
-kvr_regions_end(struct kvr *k)
+kvr_regions_end(struct kvr *k, bool all)
 {
 	for (uint32_t i = 0; i < KVR_REGIONS_MAX; i++) {
 		struct kvr_region *r = &k->region[i];
 
 		pthread_mutex_lock(&k->region_lock);
 		k->regions_over = true;
-		/* What a thread may still touch that hangs stays as it is. */
-		bool mine = r->state == KVR_REGION_LIVE && atomic_load(&r->users) == 0;
+		/* What a thread may still touch that hangs stays as it is, until it has ended. */
+		bool mine = r->state == KVR_REGION_LIVE && (all || atomic_load(&r->users) == 0);
 
 		if (mine)
 			r->state = KVR_REGION_GOING;

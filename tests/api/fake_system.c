@@ -39,7 +39,8 @@ struct kvr_system {
 static struct {
 	bool hold, late, hold_memory;
 	int32_t fail;
-	uint32_t stuck, tier;
+	uint32_t stuck, tier, freed;
+	uint64_t join_until_ns;
 	struct kvr_system *system;
 } fake = { .tier = KVR_TIER_UP };
 
@@ -282,7 +283,7 @@ kvr_system_leave(struct kvr_system *take)
 uint32_t
 kvr_system_join(struct kvr_system *s, uint64_t until_ns)
 {
-	(void)until_ns;
+	fake.join_until_ns = until_ns;
 	if (fake.stuck > 0)
 		return fake.stuck;
 	pthread_mutex_lock(&s->lock);
@@ -298,6 +299,7 @@ kvr_system_join(struct kvr_system *s, uint64_t until_ns)
 void
 kvr_system_free(struct kvr_system *take)
 {
+	fake.freed++;
 	while (take->values != NULL) {
 		struct value *v = take->values;
 
@@ -416,6 +418,18 @@ void
 kvr_fake_stuck(uint32_t n)
 {
 	set(&fake.stuck, &n, sizeof(n));
+}
+
+uint64_t
+kvr_fake_join_until(void)
+{
+	return fake.join_until_ns;
+}
+
+uint32_t
+kvr_fake_freed(void)
+{
+	return fake.freed;
 }
 
 void

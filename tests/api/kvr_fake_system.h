@@ -23,6 +23,10 @@ void kvr_fake_fail(int32_t err);
 void kvr_fake_die(void);
 /* Threads that kvr_system_join will not end. */
 void kvr_fake_stuck(uint32_t n);
+/* Until when the last kvr_system_join would have waited for them. */
+uint64_t kvr_fake_join_until(void);
+/* Systems that were freed. */
+uint32_t kvr_fake_freed(void);
 /* What a thread of the system has to say, also one that kvr_free has left behind. */
 void kvr_fake_say(const char *line);
 /* enum kvr_tier_state of the only tier. */

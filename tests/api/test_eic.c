@@ -3,7 +3,9 @@
 #include "kvr_api_bed.h"
 #include "kvr_eic_fake.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
+#include <stdio.h>
 #include <unistd.h>
 
 enum { N = 12, LEN = 1 << 16, LATE_MS = 5000 /* of a machine under sanitizers and other tests */ };
@@ -182,6 +184,54 @@ START_TEST(a_call_that_never_returns_costs_its_deadline_and_is_told_at_the_end)
 }
 END_TEST
 
+/* Threads of lanes that the process has; the kernel keeps 15 bytes of a name. */
+static int
+lanes(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	int n = 0;
+
+	ck_assert_ptr_nonnull(d);
+	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+		char path[300], name[32] = "";
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
+		FILE *f = fopen(path, "re");
+		if (f != NULL && fgets(name, sizeof(name), f) != NULL)
+			n += strncmp(name, "kvr-lane", 8) == 0;
+		if (f != NULL)
+			fclose(f);
+	}
+	closedir(d);
+	return n;
+}
+
+START_TEST(a_call_that_returns_after_the_end_leaves_nothing_behind)
+{
+	struct kvr_done done;
+	begin();
+	int before = lanes();
+	struct kvr *k = bed_open("{ \"tiers\": [ { \"name\": \"eic\", \"url\": \"eic://h:12500\","
+	    " \"eic\": { \"library\": \"" KVR_EIC_FAKE "\", \"trans_type\": 3 } } ] }",
+	    NULL, &layout, NULL);
+	round_trip(k);
+	ck_assert_int_gt(lanes(), before);
+	atomic_store(&fake->hold, 1);
+	do
+		ERR(run(k, KVR_GET, bed_in_ms(300), &done), KVR_E_TIMEOUT);
+	while (atomic_load(&fake->held) == 0);
+	ERR(kvr_close(k, bed_in_ms(100), KVR_ABORT, NULL), KVR_E_STUCK);
+	atomic_store(&fake->hold, 0);
+	for (int i = 0; lanes() > before; i++) {
+		ck_assert_int_lt(i, 60000);
+		usleep(1000);
+	}
+	kvr_free(k);
+	ck_assert_uint_eq(atomic_load(&fake->clients), 0);
+	ck_assert_uint_eq(atomic_load(&fake->unregs), 1);
+	no_deviation();
+}
+END_TEST
+
 START_TEST(an_init_that_never_returns_holds_up_nobody_else)
 {
 	struct kvr_close_report r = { .size = sizeof(r) };
@@ -209,4 +259,5 @@ KVR_CHECK_MAIN("api.eic", a_tier_of_a_configuration,
     lmcaches_own_keys_and_all_payloads_in_registered_memory,
     without_a_library_the_other_tiers_work,
     a_call_that_never_returns_costs_its_deadline_and_is_told_at_the_end,
+    a_call_that_returns_after_the_end_leaves_nothing_behind,
     an_init_that_never_returns_holds_up_nobody_else)

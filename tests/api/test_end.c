@@ -230,6 +230,49 @@ START_TEST(a_stuck_thread_is_reported)
 }
 END_TEST
 
+/*
+ * On a machine that is starved a thread comes too late for the call, too. It is told of, and what it
+ * might have touched is not kept when it has ended since.
+ */
+START_TEST(threads_have_a_second_and_may_end_later)
+{
+	const uint64_t second_ns = UINT64_C(1000000000);
+
+	for (int dead = 0; dead < 2; dead++) {
+		struct bed_log log = BED_LOG;
+		struct kvr *k = bed_open(MEMORY, NULL, NULL, &log);
+		struct kvr_close_report rep = { .size = sizeof(rep) };
+		struct runner r;
+
+		kvr_fake_hold(true);
+		start(&r, k, run);
+		kvr_fake_wait_held(1);
+		kvr_fake_stuck(1);
+		uint64_t until_ns = bed_in_ms(20000);
+
+		if (dead) {
+			kvr_fake_die();
+			pthread_join(r.id, NULL);
+		}
+		ERR(kvr_close(k, until_ns, KVR_ABORT, &rep), KVR_E_STUCK);
+		if (!dead)
+			pthread_join(r.id, NULL);
+		ERR(r.err, dead ? KVR_E_DEAD : KVR_E_SHUTDOWN);
+		ck_assert_uint_eq(rep.stuck_threads, 1);
+		/* One that may hang has a second; one that has said its last word has more. */
+		ck_assert_uint_ge(kvr_fake_join_until(), until_ns + second_ns);
+		ck_assert(dead || kvr_fake_join_until() >= until_ns + 5 * second_ns);
+		uint32_t before = kvr_fake_freed();
+
+		kvr_fake_stuck(0);
+		kvr_free(k);
+		ck_assert_uint_eq(kvr_fake_freed(), before + 1);
+		ck_assert_msg(strstr(log.text, "stay in memory") == NULL, "%s", log.text);
+		kvr_fake_hold(false);
+	}
+}
+END_TEST
+
 /* A log function that does not come back, until it is let go. */
 struct trap {
 	_Atomic int in, let_go, n;
@@ -331,6 +374,6 @@ END_TEST
 
 KVR_CHECK_MAIN("api.end", drain_lets_it_finish, a_drain_becomes_an_abort_in_time,
     afterwards_everything_is_shutdown, free_closes, a_dead_instance_answers_and_the_process_lives,
-    a_stuck_thread_is_reported,
+    a_stuck_thread_is_reported, threads_have_a_second_and_may_end_later,
     a_log_function_that_does_not_return_holds_up_nobody_else,
     an_instance_is_left_to_a_log_function_that_hangs, wrong_closes)
