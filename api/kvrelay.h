@@ -260,7 +260,10 @@ struct kvr_options {
 	/*
 	 * The pool's memory, taken part by part as it is needed and given back by kvr_free. mem_get
 	 * answers NULL when there is no more. They may not call what takes an instance, nor wait
-	 * long: operations stand still meanwhile. NULL: mapped by the library.
+	 * long: operations stand still meanwhile. NULL: mapped by the library, and never page-locked,
+	 * for the pool grows on any thread, whatever device is current there or what graph it captures.
+	 * An engine that copies between objects and a device answers with memory that it has locked
+	 * itself or by kvr_memory_register.
 	 */
 	void *(*mem_get)(void *arg, size_t len, size_t align);
 	void (*mem_put)(void *arg, void *at, size_t len);

@@ -8,6 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Of windows of 256 KiB to 16 MiB none is better where the server is near: in 11 and 23 rounds in turns,
+ * with values of 64 KiB to 16 MiB, the medians differed by less than they scatter, for a server like
+ * LMCache's copies each value in Python, whatever waits in its socket. So it is as large as a far
+ * server wants it: 0.8 GB/s over a round trip of 10 ms.
+ */
 #define WINDOW_BYTES KVR_MIB(8)
 
 static enum kvr_err

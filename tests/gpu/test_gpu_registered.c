@@ -411,6 +411,47 @@ START_TEST(where_a_cache_or_objects_lie_is_not_given_back)
 }
 END_TEST
 
+/* Memory of the library's own would be locked by whichever thread makes the first object, or not at all. */
+START_TEST(objects_are_locked_where_their_memory_is)
+{
+	machine((struct kvr_cuda_machine){ 0 });
+	const struct kvr_options o = { .size = sizeof(o),
+		.config_text = "{\"memory\":{\"staging\":\"8MiB\",\"objects\":\"128KiB\","
+		               "\"slot_size\":\"64KiB\",\"device\":\"cuda\"},"
+		               "\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}",
+		.mem_get = give_part,
+		.mem_put = take_part,
+		BED_SET };
+	struct kvr_obj_info info = { .size = sizeof(info) };
+	void *far = gpu_alloc(LEN);
+	struct kvr *k;
+	kvr_obj obj;
+
+	OK(kvr_open(&o, 0, &k, NULL, 0));
+	OK(kvr_memory_register(k, memory + PAGE, LEN - PAGE, 0));
+	struct kvr_pool *pool = kvr_get_allocator_backend(k);
+
+	OK(kvr_alloc(pool, NULL, 60000, 0, &obj));
+	OK(kvr_obj_look(pool, obj, &info));
+	memset(info.at, 7, info.len);
+	ck_assert(is_asynchronous(far, info.at, info.len));
+	const uint64_t len[1] = { info.len };
+	struct kvr_batch b = { .size = sizeof(b), .kind = KVR_PUT, .n = 1, .keys = "o", .obj = &obj, .len = len };
+
+	OK(kvr_run(k, &b, NULL, NULL, NULL));
+	memset(info.at, 0, info.len);
+	b.kind = KVR_GET;
+	OK(kvr_run(k, &b, NULL, NULL, NULL));
+	for (uint64_t i = 0; i < info.len; i++)
+		ck_assert_int_eq(((uint8_t *)info.at)[i], 7);
+	ck_assert(is_asynchronous(far, info.at, info.len));
+	OK(kvr_unref(pool, obj));
+	gpu_free(far);
+	bed_close(k);
+	is_clean();
+}
+END_TEST
+
 START_TEST(close_gives_back_what_the_engine_did_not)
 {
 	machine((struct kvr_cuda_machine){ 0 });
@@ -521,5 +562,6 @@ KVR_CHECK_MAIN("gpu.registered", an_engines_copies_are_asynchronous_until_it_is_
     only_so_many_and_not_one_more, what_the_driver_refuses_can_be_tried_again,
     read_only_memory_is_not_written_to, what_an_operation_uses_is_not_given_back,
     an_operation_that_never_was_keeps_nothing, where_a_cache_or_objects_lie_is_not_given_back,
+    objects_are_locked_where_their_memory_is,
     close_gives_back_what_the_engine_did_not, one_at_a_time_has_it_and_nobody_after_the_end,
     a_callback_may_not_wait_for_a_driver)
