@@ -249,7 +249,8 @@ fill_place(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b, uint32_
 	}
 	if (err == KVR_OK && span.len > UINT32_MAX)
 		err = KVR_E_TOO_BIG;
-	if (b->kind == KVR_PUT)
+	/* Of what is refused nothing is kept, nor a size that no object could be made in. */
+	if (err == KVR_OK && b->kind == KVR_PUT)
 		kvr_note_length(k, span.len);
 	key->at = span.at;
 	key->room = span.len;

@@ -107,6 +107,16 @@ change(struct kvr *k, const char *const *set, uint32_t n, char *ret_why, size_t 
 	return KVR_OK;
 }
 
+bool
+kvr_sets_given(const char *const *set, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (set == NULL || set[i] == NULL)
+			return false;
+	}
+	return true;
+}
+
 enum kvr_err
 kvr_change(struct kvr *k, const char *const *set, uint32_t n, char *ret_why, size_t why_cap)
 {
@@ -120,8 +130,9 @@ kvr_change(struct kvr *k, const char *const *set, uint32_t n, char *ret_why, siz
 		why_cap = sizeof(spare);
 	}
 	ret_why[0] = '\0';
-	if (n > 0 && set == NULL) {
-		err = kvr_bad(k, KVR_E_INVALID, "kvr_change: n without set");
+	if (!kvr_sets_given(set, n)) {
+		err = kvr_bad(
+		    k, KVR_E_INVALID, "kvr_change: n without set, or a NULL among its texts");
 	} else {
 		pthread_mutex_lock(&k->change_lock);
 		err = change(k, set, n, ret_why, why_cap);

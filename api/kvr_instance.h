@@ -308,9 +308,10 @@ KVR_MUST_USE enum kvr_err kvr_check_instance(const struct kvr *);
 /* The same and SHUTDOWN; every OK needs a kvr_leave. */
 KVR_MUST_USE enum kvr_err kvr_enter(struct kvr *);
 void                      kvr_leave(struct kvr *);
-/* An instant from what a caller gave. INVALID: a duration. never: KVR_NEVER may pass. */
 /* change.c: what is read at every use, from a configuration. */
 void kvr_limits_set(struct kvr *, const struct kvr_config *);
+bool kvr_sets_given(const char *const *set, uint32_t n); /* n texts, none of them NULL */
+/* An instant from what a caller gave. INVALID: a duration. never: KVR_NEVER may pass. */
 KVR_MUST_USE enum kvr_err kvr_until(struct kvr *, const char *call, uint64_t until_ns,
     uint64_t limit_ns, bool never, uint64_t *ret_ns);
 /* A struct of the caller's into one of ours: at least `least` bytes, more only if they are zero. */

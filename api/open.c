@@ -42,8 +42,9 @@ load(struct kvr *k, const struct kvr_options *o, char *ret_why, size_t cap)
 	if (n != 1)
 		return why(ret_why, cap, KVR_E_INVALID,
 		    "kvr_open: give exactly one of config_file, config_text and url");
-	if (o->n_set > 0 && o->set == NULL)
-		return why(ret_why, cap, KVR_E_INVALID, "kvr_open: n_set without set");
+	if (!kvr_sets_given(o->set, o->n_set))
+		return why(ret_why, cap, KVR_E_INVALID,
+		    "kvr_open: n_set without set, or a NULL among its texts");
 	if (o->config_file != NULL)
 		return kvr_config_load(o->config_file, &opts, &k->config, ret_why, cap);
 	if (o->config_text != NULL)

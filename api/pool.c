@@ -213,7 +213,8 @@ kvr_pool_make(struct kvr_pool *p, const struct kvr_meta *full, uint64_t full_byt
 	pthread_mutex_lock(&p->lock);
 	if (!settle(p))
 		err = KVR_E_NOMEM;
-	uint64_t slots = err == KVR_OK ? (len + p->slot - 1) / p->slot : 0;
+	/* Not by adding slot - 1: a length near the end of the type would come out as a small one. */
+	uint64_t slots = err == KVR_OK ? len / p->slot + (len % p->slot != 0) : 0;
 	if (err == KVR_OK && slots > p->part_slots)
 		err = KVR_E_TOO_BIG;
 	while (err == KVR_OK && !take_slots(p, KVR_MAX((uint32_t)slots, 1U), &first)) {

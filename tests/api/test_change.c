@@ -81,6 +81,7 @@ START_TEST(what_cannot_be_changed_is_said_and_changes_nothing)
 	ERR(kvr_change(k, two, 2, why, sizeof(why)), KVR_E_CONFIG);
 	ck_assert_msg(strstr(why, "soon") != NULL, "%s", why);
 	ERR(kvr_change(k, NULL, 1, why, sizeof(why)), KVR_E_INVALID);
+	ERR(kvr_change(k, &(const char *const){ NULL }, 1, why, sizeof(why)), KVR_E_INVALID);
 	OK(kvr_change(k, NULL, 0, NULL, 0));
 	OK(change(k, "tiers.m.timeout=1s", NULL));
 	bed_close(k);

@@ -46,6 +46,8 @@ START_TEST(wrong_options)
 	o.size = sizeof(o);
 	o.n_set = 1;
 	refused(&o, 0, KVR_E_INVALID, "n_set");
+	o.set = &(const char *const){ NULL };
+	refused(&o, 0, KVR_E_INVALID, "NULL");
 	o.n_set = 0;
 	bad.format = 77;
 	o.layout = &bad;

@@ -155,6 +155,44 @@ START_TEST(an_empty_pool_waits_and_says_so)
 }
 END_TEST
 
+/* A length near the end of its type is no small one, whatever it is rounded to. */
+START_TEST(lengths_that_no_pool_has)
+{
+	static const size_t len[] = { SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - 4095, SIZE_MAX / 2,
+		(size_t)1 << 32 };
+	struct kvr *k = bed_open(LARGE, NULL, NULL, NULL);
+	struct kvr_pool *p = kvr_get_allocator_backend(k);
+	kvr_obj obj = 0;
+
+	for (size_t i = 0; i < sizeof(len) / sizeof(len[0]); i++)
+		ERR(kvr_alloc(p, NULL, len[i], KVR_NOW, &obj), KVR_E_TOO_BIG);
+	ck_assert_uint_eq(obj, 0);
+	bed_close(k);
+}
+END_TEST
+
+/* New objects are as large as the largest value so far, and what was refused was none. */
+START_TEST(a_refused_put_is_no_measure_of_others)
+{
+	struct kvr *k = bed_open("{\"memory\":{\"objects\":\"8GiB\"},"
+	                         "\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}",
+	    NULL, NULL, NULL);
+	struct kvr_pool *p = kvr_get_allocator_backend(k);
+	kvr_obj obj, made = 0;
+	struct kvr_batch b = { .size = sizeof(b), .kind = KVR_PUT, .n = 1, .keys = "k", .obj = &obj };
+
+	OK(kvr_alloc(p, NULL, (size_t)1 << 32, KVR_NOW, &obj));
+	ERR(kvr_run(k, &b, NULL, NULL, NULL), KVR_E_TOO_BIG);
+	OK(kvr_unref(p, obj));
+	b.kind = KVR_GET;
+	b.obj = &made;
+	ERR(kvr_run(k, &b, NULL, NULL, NULL), KVR_E_MISS);
+	ck_assert_uint_lt(look(p, made).room, 1 << 24);
+	OK(kvr_unref(p, made));
+	bed_close(k);
+}
+END_TEST
+
 START_TEST(gets_make_objects_and_puts_use_them)
 {
 	struct kvr *k = bed_open(LARGE, NULL, &chunk, NULL);
@@ -340,6 +378,7 @@ START_TEST(a_scheduler_has_no_pool)
 END_TEST
 
 KVR_CHECK_MAIN("api.pool", references_and_pins, shapes_are_cut_by_tokens,
-    an_empty_pool_waits_and_says_so, gets_make_objects_and_puts_use_them,
+    an_empty_pool_waits_and_says_so,
+    lengths_that_no_pool_has, a_refused_put_is_no_measure_of_others, gets_make_objects_and_puts_use_them,
     the_tail_of_a_get_without_memory_is_nomem, memory_of_the_callers,
     a_layout_comes_once_and_before_the_first_object, a_scheduler_has_no_pool)
