@@ -274,7 +274,8 @@ open_all(struct kvr *k, const struct kvr_options *o, uint64_t until_ns, char *re
 	if (err == KVR_OK && kvr_now_ns() >= until_ns)
 		return why(ret_why, cap, KVR_E_TIMEOUT, "kvr_open: the deadline passed");
 	if (err == KVR_E_NOMEM)
-		return why(ret_why, cap, err, "kvr_open: no memory, or no thread could be started");
+		return why(ret_why, cap, err, "kvr_open: the system has no memory, thread or file descriptor left for it: "
+		    "see ulimit -v, -u and -n");
 	return err;
 }
 

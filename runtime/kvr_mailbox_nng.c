@@ -120,6 +120,23 @@ kvr_carrier_post(struct kvr_carrier *c, const struct kvr_msg *msg)
 
 /* ---- open and close ---- */
 
+/*
+ * At its first call nng starts its threads, and when one of them cannot be had it aborts the process:
+ * an engine that opens its cache where a container has few threads left would die of it. As many as it
+ * may start at most: two a CPU to work off its tasks, one a CPU for timeouts, and some that are single.
+ */
+static bool
+may_begin(void)
+{
+	static _Atomic bool begun;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint32_t n = (uint32_t)KVR_MIN(KVR_MAX(cpus, 1L), 256L);
+
+	if (!atomic_load(&begun) && kvr_threads_fit(KVR_MIN(2 * n, 16U) + n + 8))
+		atomic_store(&begun, true);
+	return atomic_load(&begun);
+}
+
 static bool
 alloc_all(struct kvr_carrier *c)
 {
@@ -178,7 +195,7 @@ kvr_carrier_open(
 	KVR_CHECK(pthread_mutex_init(&c->post_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&c->spare_lock, NULL) == 0);
 	kvr_signals_block(&before); /* nng starts its threads at the first call */
-	bool ok = alloc_all(c) && connect_both(c, name);
+	bool ok = may_begin() && alloc_all(c) && connect_both(c, name);
 	kvr_signals_restore(&before);
 	if (!ok) {
 		kvr_carrier_close(c);

@@ -208,6 +208,37 @@ kvr_thread_start(const char *name, kvr_thread_fn *fn, void *arg, struct kvr_thre
 	return KVR_OK;
 }
 
+/* Stands there until all others do, for what counts is how many there may be at once. */
+static void *
+stand(void *arg)
+{
+	_Atomic uint32_t *gone = arg;
+
+	while (atomic_load(gone) == 0)
+		kvr_sleep_on(gone, 0, UINT64_MAX);
+	return NULL;
+}
+
+bool
+kvr_threads_fit(uint32_t n)
+{
+	pthread_t id[KVR_THREADS_FIT_MAX];
+	_Atomic uint32_t gone = 0;
+	uint32_t started = 0;
+	sigset_t before;
+
+	KVR_CHECK(n <= KVR_THREADS_FIT_MAX);
+	kvr_signals_block(&before);
+	while (started < n && pthread_create(&id[started], NULL, stand, &gone) == 0)
+		started++;
+	kvr_signals_restore(&before);
+	atomic_store(&gone, 1);
+	wake_all(&gone);
+	for (uint32_t i = 0; i < started; i++)
+		KVR_CHECK(pthread_join(id[i], NULL) == 0);
+	return started == n;
+}
+
 enum kvr_err
 kvr_thread_join(struct kvr_thread *take, uint64_t until_ns)
 {

@@ -27,6 +27,13 @@ KVR_MUST_USE enum kvr_err kvr_thread_join(struct kvr_thread *take, uint64_t unti
 void kvr_thread_leave(struct kvr_thread *take);
 
 /*
+ * Whether the system gives n more threads, to KVR_THREADS_FIT_MAX: it is tried, and they end at once.
+ * For a library that does not survive it when it is given some of them and not all.
+ */
+enum { KVR_THREADS_FIT_MAX = 512 };
+KVR_MUST_USE bool kvr_threads_fit(uint32_t n);
+
+/*
  * Around every call that may start threads which are not ours: they inherit the mask, and a
  * library's thread that takes the engine's SIGINT is a bug that nobody finds.
  */

@@ -3,6 +3,8 @@
 #include "kvr_thread.h"
 #include "kvr_check.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +21,45 @@ numbered(uint16_t from, uint64_t n)
 }
 
 static const uint64_t soon = KVR_SEC(100);
+
+/* How many threads the system still gives; -1: it does not count them. */
+static _Atomic int threads_left = -1;
+
+int __real_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+int __wrap_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+int
+__wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	if (atomic_load(&threads_left) == 0)
+		return EAGAIN;
+	if (atomic_load(&threads_left) > 0)
+		atomic_fetch_sub(&threads_left, 1);
+	return __real_pthread_create(id, attr, fn, arg);
+}
+
+static void
+no_mail(void *arg, const struct kvr_msg *msg)
+{
+	(void)arg;
+	(void)msg;
+}
+
+/* nng aborts the process where it gets some of its threads and not all: so it is not begun there. */
+START_TEST(without_threads_there_is_no_mailbox_and_later_there_is)
+{
+	struct kvr_mailbox *box = NULL;
+
+	for (int n = 0; n <= 8; n++) {
+		atomic_store(&threads_left, n);
+		ck_assert_int_eq(kvr_mailbox_open("t", 4, no_mail, NULL, &box), KVR_E_NOMEM);
+		ck_assert_ptr_null(box);
+	}
+	atomic_store(&threads_left, -1);
+	ck_assert_int_eq(kvr_mailbox_open("t", 4, no_mail, NULL, &box), KVR_OK);
+	kvr_mailbox_close(box);
+}
+END_TEST
 
 START_TEST(what_goes_in_comes_out_in_order)
 {
@@ -398,7 +439,8 @@ START_TEST(mailboxes_of_one_name_do_not_meet)
 }
 END_TEST
 
-KVR_CHECK_MAIN("runtime.mailbox", what_goes_in_comes_out_in_order,
+KVR_CHECK_MAIN("runtime.mailbox", without_threads_there_is_no_mailbox_and_later_there_is,
+    what_goes_in_comes_out_in_order,
     a_full_mailbox_refuses_and_a_reserved_place_is_kept, take_keeps_its_deadline,
     sizes_that_cannot_be_are_refused, many_producers_one_taker,
     many_producers_one_callback_at_a_time, posters_help_one_at_a_time,
