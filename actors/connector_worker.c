@@ -34,9 +34,11 @@ struct kvr_lane {
 };
 
 void
-kvr_words_set(struct kvr_words *w, const char *text)
+kvr_words_set(struct kvr_words *w, int32_t err, const char *text)
 {
 	pthread_mutex_lock(&w->lock);
+	w->err = err;
+	w->at_ns = kvr_now_ns();
 	snprintf(w->text, sizeof(w->text), "%s", text);
 	if (w->shown != NULL)
 		kvr_stats_words_set(w->shown, w->text);
@@ -44,10 +46,14 @@ kvr_words_set(struct kvr_words *w, const char *text)
 }
 
 void
-kvr_words_get(struct kvr_words *w, char *ret, size_t cap)
+kvr_words_get(struct kvr_words *w, char *ret, size_t cap, int32_t *ret_err, uint64_t *ret_at_ns)
 {
 	pthread_mutex_lock(&w->lock);
 	snprintf(ret, cap, "%s", w->text);
+	if (ret_err != NULL)
+		*ret_err = w->err;
+	if (ret_at_ns != NULL)
+		*ret_at_ns = w->at_ns;
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -144,7 +150,7 @@ dial(struct kvr_lane *lane, const struct kvr_msg *msg)
 	    &lane->connector, why, sizeof(why));
 	if (err != KVR_OK) {
 		lane->connector = NULL;
-		kvr_words_set(lane->opt.words, why[0] != '\0' ? why : kvr_err_text(err));
+		kvr_words_set(lane->opt.words, err, why[0] != '\0' ? why : kvr_err_text(err));
 	}
 	reply.DIALED.err = err;
 	reply.DIALED.took_us = took_us(start_ns);
@@ -168,7 +174,7 @@ ping(struct kvr_lane *lane, const struct kvr_msg *msg)
 			ended = err != KVR_OK && err != KVR_E_UNSUPPORTED;
 		}
 		if (err != KVR_OK && err != KVR_E_UNSUPPORTED)
-			kvr_words_set(lane->opt.words, lane->opt.ops->why(lane->connector));
+			kvr_words_set(lane->opt.words, err, lane->opt.ops->why(lane->connector));
 		if (ended) {
 			err = as_end(err);
 			hang_up(lane);
@@ -277,10 +283,10 @@ run_part(struct kvr_lane *lane, const struct kvr_msg *msg)
 		if (rows[i].err == KVR_OK)
 			bytes += rows[i].len;
 		else if (rows[i].err < KVR_E_MISS)
-			kvr_words_set(lane->opt.words, lane->opt.ops->why(lane->connector));
+			kvr_words_set(lane->opt.words, rows[i].err, lane->opt.ops->why(lane->connector));
 	}
 	if (err != KVR_OK) {
-		kvr_words_set(lane->opt.words, lane->opt.ops->why(lane->connector));
+		kvr_words_set(lane->opt.words, err, lane->opt.ops->why(lane->connector));
 		err = as_end(err);
 		hang_up(lane);
 	}

@@ -145,7 +145,7 @@ reply(struct kvr_copy_worker *w, const struct side *side, const struct flight *f
 	uint64_t us = (kvr_now_ns() - f->start_ns) / 1000;
 
 	if (f->err == KVR_E_DEVICE) {
-		kvr_words_set(w->words, side->why);
+		kvr_words_set(w->words, KVR_E_DEVICE, side->why);
 		kvr_log(w->work->log, WARN, msg->op, "copy: %s%s", side->why,
 		    lost ? "; the device is given up, what it holds is a miss from now on" : "");
 	}

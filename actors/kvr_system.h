@@ -88,6 +88,12 @@ bool        kvr_system_dead(const struct kvr_system *);
 void        kvr_system_device_why(struct kvr_system *, char *ret, size_t cap);
 /* The store's own words about the last error of this part of an operation's work; "" if none. */
 void        kvr_system_why(struct kvr_system *, uint32_t tier, char *ret, size_t cap);
+/*
+ * Of all tiers: the last words about this error since then, of several behind their tier's name. A key
+ * that fails in one of several does not say in which. False: there are none.
+ */
+bool kvr_system_why_since(
+    struct kvr_system *, int32_t err, uint64_t since_ns, char *ret, size_t cap);
 /* Why a tier that was left out was: its name, until when it is not asked, the store's own words. */
 void        kvr_system_left_out(struct kvr_system *, uint32_t tier, char *ret, size_t cap);
 

@@ -18,10 +18,13 @@ struct kvr_stats_words;
 struct kvr_words {
 	pthread_mutex_t lock;
 	char            text[112];
+	int32_t         err;   /* what they are about, */
+	uint64_t        at_ns; /* and since when */
 	struct kvr_stats_words *shown; /* a copy for other processes; NULL: none */
 };
-void kvr_words_set(struct kvr_words *, const char *text);
-void kvr_words_get(struct kvr_words *, char *ret, size_t cap);
+void kvr_words_set(struct kvr_words *, int32_t err, const char *text);
+/* ret_err and ret_at_ns may be NULL. */
+void kvr_words_get(struct kvr_words *, char *ret, size_t cap, int32_t *ret_err, uint64_t *ret_at_ns);
 
 /* What all workers of an instance share. */
 struct kvr_work {

@@ -39,9 +39,41 @@ void
 kvr_system_why(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap)
 {
 	if (tier < sys->n_tiers)
-		kvr_words_get(&sys->tier[tier].words, ret, cap);
+		kvr_words_get(&sys->tier[tier].words, ret, cap, NULL, NULL);
 	else if (cap > 0)
 		ret[0] = '\0';
+}
+
+/* Whether words about `said` explain a key that is `err`. Who is alone is meant in any case. */
+static bool
+explains(const struct kvr_system *sys, int32_t said, int32_t err)
+{
+	if (sys->n_tiers == 1 || err == KVR_E_PARTIAL)
+		return said != KVR_OK; /* of whoever has not got it, for whatever reason */
+	return said == err || (err == KVR_E_DOWN && kvr_err_stream(said) == KVR_STREAM_CLOSE);
+}
+
+bool
+kvr_system_why_since(struct kvr_system *sys, int32_t err, uint64_t since_ns, char *ret, size_t cap)
+{
+	bool found = false;
+
+	for (uint32_t t = 0; t < sys->n_tiers; t++) {
+		char words[112];
+		int32_t said;
+		uint64_t at_ns;
+
+		kvr_words_get(&sys->tier[t].words, words, sizeof(words), &said, &at_ns);
+		if (words[0] == '\0' || at_ns < since_ns || !explains(sys, said, err))
+			continue;
+		if (sys->n_tiers == 1)
+			snprintf(ret, cap, "%s", words);
+		else
+			snprintf(ret, cap, "tier %s: %s", sys->tier[t].config->name, words);
+		since_ns = at_ns;
+		found = true;
+	}
+	return found;
 }
 
 struct cooling {
@@ -85,7 +117,7 @@ kvr_system_left_out(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap
 void
 kvr_system_device_why(struct kvr_system *sys, char *ret, size_t cap)
 {
-	kvr_words_get(&sys->device_words, ret, cap);
+	kvr_words_get(&sys->device_words, ret, cap, NULL, NULL);
 }
 
 struct canaries {

@@ -274,29 +274,29 @@ kvr_call_told(struct kvr *k, struct kvr_call *c, bool last)
 
 /* ---- what a caller sees ---- */
 
+/* Of a miss and of the caller's own end a store has nothing to say; its last words were of another key. */
+static bool
+has_words(int32_t err)
+{
+	return kvr_err_blame(err) != KVR_BLAME_NONE || err == KVR_E_BUSY ||
+	       err == KVR_E_UNSUPPORTED || err == KVR_E_PARTIAL;
+}
+
 static void
-tell_why(
-    struct kvr *k, const struct kvr_row *row, uint32_t n, uint32_t left_out, struct kvr_done *d)
+tell_why(struct kvr *k, const struct kvr_call *c, uint32_t left_out, struct kvr_done *d)
 {
 	if (d->err == KVR_E_DEVICE && k->system != NULL)
 		kvr_system_device_why(k->system, d->why, sizeof(d->why));
-	if (d->err == KVR_OK || kvr_err_blame(d->err) == KVR_BLAME_NONE || k->system == NULL)
+	if (d->err == KVR_OK || !has_words(d->err) || k->system == NULL)
 		return;
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t tier = row[i].where;
-
-		if (row[i].err != d->err)
-			continue;
-		/* Nobody's fault in particular: with one tier it can only be that one. */
-		if (tier == KVR_NOWHERE && k->config->n_tiers == 1)
-			tier = 0;
-		if (tier == KVR_NOWHERE && d->err == KVR_E_DOWN && left_out != 0)
-			kvr_system_left_out(
-			    k->system, (uint32_t)__builtin_ctz(left_out), d->why, sizeof(d->why));
-		else if (tier < k->config->n_tiers)
-			kvr_system_why(k->system, tier, d->why, sizeof(d->why));
-		return;
-	}
+	/* What it was that closed a tier may be long ago; other words are of this operation's time, or old. */
+	if (d->err == KVR_E_DOWN && k->config->n_tiers == 1)
+		kvr_system_why(k->system, 0, d->why, sizeof(d->why));
+	else if (d->err == KVR_E_DOWN && left_out != 0)
+		kvr_system_left_out(
+		    k->system, (uint32_t)__builtin_ctz(left_out), d->why, sizeof(d->why));
+	else
+		(void)kvr_system_why_since(k->system, d->err, c->since_ns, d->why, sizeof(d->why));
 }
 
 /* Of a get by layers; all others have none. */
@@ -346,7 +346,7 @@ kvr_call_tell(struct kvr *k, const struct kvr_call *c, const struct kvr_outcome 
 			.n_ok = o->n_ok,
 			.prefix = o->prefix };
 
-		tell_why(k, row, c->n, o->flags >> KVR_DONEB_TIERS, &d);
+		tell_why(k, c, o->flags >> KVR_DONEB_TIERS, &d);
 		d.size = ret->size;
 		memcpy(ret, &d, sizeof(d));
 	}

@@ -30,7 +30,8 @@
  * Handles   kvr_op and kvr_obj carry a generation: one that is gone is KVR_E_STALE, never somebody
  *           else's operation or data.
  * Errors    A call that is wrong in itself is KVR_E_INVALID and a line for the log function that
- *           says what was wrong. KVR_E_SHUTDOWN after kvr_close and KVR_E_DEAD after a broken
+ *           says what was wrong; of many such lines in a second the first ten, and later how many
+ *           there were. KVR_E_SHUTDOWN after kvr_close and KVR_E_DEAD after a broken
  *           invariant are possible wherever an instance is taken, and not repeated below.
  */
 #ifndef KVRELAY_H
@@ -83,7 +84,7 @@ enum kvr_err {
 	KVR_E_CORRUPT = -5,      /* a checksum or a seal does not fit: treat it as a miss */
 	KVR_E_NOMEM = -6,        /* no slot of the pool, or no memory, is free */
 	KVR_E_UNSUPPORTED = -7,  /* no tier can do this, or a scheduler's instance has no pool */
-	KVR_E_BUSY = -8,         /* too much is in flight; nothing was kept, try again later */
+	KVR_E_BUSY = -8,         /* too much is in flight, here or in the store; nothing was kept, try again later */
 	KVR_E_INVALID = -9,      /* the call is wrong; the log says how */
 	KVR_E_TOO_BIG = -10,     /* beyond a fixed limit: later will not help */
 	KVR_E_LENGTH = -11,      /* the stored length is not the one asked for */
@@ -276,8 +277,8 @@ struct kvr_options {
  * this call. until_ns (0: 10 s) bounds the call; an instant that has passed is INVALID.
  *
  * ret_why (may be NULL when why_cap is 0) says on failure where and what, for a configuration
- * file:line:column. CONFIG: what is wrong there; INVALID: the call; NOMEM: memory or threads;
- * TIMEOUT; FORKED.
+ * file:line:column (what only a store knows of its URL: its tier). CONFIG: what is wrong there;
+ * INVALID: the call; NOMEM: memory, threads or descriptors; TIMEOUT; FORKED.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_open(const struct kvr_options *options, uint64_t until_ns,
     struct kvr **ret, char *ret_why, size_t why_cap);
@@ -317,9 +318,10 @@ struct kvr_close_report {
 
 /*
  * Stops admission at once, answers every operation by until_ns (0: the limit of a put), ends and
- * joins every thread. A second call, also one at the same time, returns the first one's report;
- * ret may be NULL. The instance stays valid for kvr_drain, kvr_wait and the object functions, so
- * that results and memory can be fetched; everything else is SHUTDOWN.
+ * joins every thread of the instance. A second call, also one at the same time, returns the first
+ * one's report, or TIMEOUT where that is not there by until_ns; ret may be NULL. The instance stays
+ * valid for kvr_drain, kvr_wait and the object functions, so that results and memory can be fetched;
+ * everything else is SHUTDOWN.
  *
  * STUCK: a thread hangs in a call below the library, and did not come back within a second of
  * until_ns. Only then may a blocking call return while its memory is in use; such completions carry
@@ -642,8 +644,9 @@ struct kvr_done {
 	uint32_t first, n, n_ok;
 	uint32_t prefix; /* leading chunks that are whole */
 	/*
-	 * The store's own words about err, cut; "" if there are none. DOWN of a tier that was left out
-	 * among several: its name and for how long it is not asked stand before them.
+	 * The store's own words about err, cut; "" if there are none. With several tiers the name of the
+	 * one that speaks stands before them, and where it was left out (DOWN) for how long it is not
+	 * asked. PARTIAL: of a tier that failed.
 	 */
 	char     why[KVR_WHY_MAX];
 };
@@ -773,8 +776,8 @@ KVR_API enum kvr_err kvr_cancel_request(struct kvr *kvr, const char *request);
 
 /*
  * Waits until what was accepted before this call is complete and its memory quiet. Admission goes
- * on. until_ns 0: the limit of a put. TIMEOUT: ret_left (may be NULL, written always) operations
- * are not.
+ * on. until_ns 0: the limit of a put. TIMEOUT: ret_left operations are not; it may be NULL, and is 0
+ * with KVR_OK.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_quiet(struct kvr *kvr, uint64_t until_ns,
     uint64_t *ret_left);

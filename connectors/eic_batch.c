@@ -179,7 +179,7 @@ stat(struct kvr_connector *c, uint32_t n)
 		int32_t status = make_usual(c, i, &len);
 		if (status == KVR_OK)
 			status = kvr_frame_stat(&c->store->rules, c->item[i], c->head[i],
-			    head_len(c), head_len(c) + len);
+			    head_len(c), head_len(c) + len, c->why, sizeof(c->why));
 		kvr_item_done(c->item[i], status);
 	}
 	return err;

@@ -223,6 +223,7 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 	bool moves = verb == KVR_VERB_GET || verb == KVR_VERB_PUT;
 
 	KVR_CHECK(c->magic == KVR_FS_LANE_MAGIC);
+	c->why[0] = '\0';
 	enum kvr_err err = kvr_stop(c->kick, until_ns);
 	if (err == KVR_OK && verb == KVR_VERB_PING)
 		err = ping(c);

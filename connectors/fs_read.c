@@ -123,7 +123,8 @@ kvr_fs_stat(struct kvr_connector *c, struct kvr_item *item)
 	close(flow.fd);
 	if (status != KVR_OK)
 		return status;
-	return kvr_frame_stat(&c->store->rules, item, c->scratch, have, len);
+	return kvr_frame_stat(
+	    &c->store->rules, item, c->scratch, have, len, c->why, sizeof(c->why));
 }
 
 int32_t

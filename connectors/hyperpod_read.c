@@ -144,7 +144,8 @@ kvr_hp_read(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item,
 	if (err == KVR_OK && verb == KVR_VERB_GET)
 		err = take_payload(c, &s, item, head, whole, &status);
 	else if (err == KVR_OK)
-		status = kvr_frame_stat(&c->store->rules, item, head, sizeof(head), whole);
+		status = kvr_frame_stat(&c->store->rules, item, head, sizeof(head), whole, c->why,
+		    sizeof(c->why));
 	if (err != KVR_OK)
 		return err;
 	if (!kvr_hp_file_is(&c->segment.file, c->store->segment))

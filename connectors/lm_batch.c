@@ -150,7 +150,7 @@ stat_answered(struct kvr_connector *c, struct kvr_item *item, const struct kvr_l
 	int32_t end = KVR_E_MISS;
 	if (tell->yes) {
 		end = kvr_frame_stat(&c->store->rules, item, tell->head, KVR_LM_HEAD_LEN,
-		    KVR_LM_HEAD_LEN + tell->len);
+		    KVR_LM_HEAD_LEN + tell->len, c->why, sizeof(c->why));
 		enum kvr_err err = after_head(c, item, tell->len, drop_payload);
 		if (err != KVR_OK)
 			return err;

@@ -301,7 +301,7 @@ stat_key(struct kvr_connector *c, struct kvr_item *item)
 		status = tell_bare(value, item);
 	} else {
 		status = kvr_frame_stat(&c->store->rules, item, value->block.at,
-		    KVR_MIN(value->len, KVR_SEAL_HEAD), value->len);
+		    KVR_MIN(value->len, KVR_SEAL_HEAD), value->len, c->why, sizeof(c->why));
 	}
 	kvr_memory_release(map, value);
 	return status;

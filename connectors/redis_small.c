@@ -174,7 +174,8 @@ stat_head(struct kvr_connector *c, struct kvr_item *item, const struct kvr_redis
 	if (*ret_err == KVR_OK)
 		*ret_err =
 		    gone ? KVR_E_MISS
-		         : kvr_frame_stat(&store->rules, item, c->scratch, (size_t)have, total);
+		         : kvr_frame_stat(&store->rules, item, c->scratch, (size_t)have, total, c->why,
+		               sizeof(c->why));
 	/* A header whose payload was evicted; a read would find nothing either. */
 	if (lm && note->total == 0 && *ret_err != KVR_OK && note->err == KVR_OK)
 		*ret_err = KVR_E_MISS;
@@ -201,7 +202,8 @@ reply_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 	else if (is_int)
 		end = note->err != KVR_OK
 		          ? note->err
-		          : kvr_frame_stat(&c->store->rules, item, c->scratch, 0, note->total);
+		          : kvr_frame_stat(&c->store->rules, item, c->scratch, 0, note->total, c->why,
+		                sizeof(c->why));
 	else
 		err = kvr_redis_odd_reply(c, "GETRANGE, GET or EXISTS", r, &end);
 	if (err == KVR_OK)

@@ -101,9 +101,10 @@ uint64_t kvr_frame_head_len(const struct kvr_frame_rules *);
 /*
  * STAT: what a value's first bytes say. have bytes of total are at head. Fills the item. Identity
  * is compared by key only, for asking what is there must not depend on what one wants.
- * KVR_E_INVALID: have is less than the value has and the header needs.
+ * KVR_E_INVALID: have is less than the value has and the header needs. ret_why is written where the
+ * answer is not KVR_OK: else a connector would tell the words of another key.
  */
 int32_t kvr_frame_stat(const struct kvr_frame_rules *, struct kvr_item *, const uint8_t *head,
-    size_t have, uint64_t total);
+    size_t have, uint64_t total, char *ret_why, size_t why_cap);
 
 #endif

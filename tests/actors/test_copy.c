@@ -43,8 +43,9 @@ kvr_domain_post(struct kvr_domain *d, const struct kvr_msg *msg)
 }
 
 void
-kvr_words_set(struct kvr_words *w, const char *text)
+kvr_words_set(struct kvr_words *w, int32_t err, const char *text)
 {
+	(void)err;
 	pthread_mutex_lock(&w->lock);
 	snprintf(w->text, sizeof(w->text), "%s", text);
 	pthread_mutex_unlock(&w->lock);

@@ -190,7 +190,7 @@ START_TEST(an_error_that_keeps_the_stream_cannot_end_it)
 	}
 	char words[112];
 
-	kvr_words_get(&b->words, words, sizeof(words));
+	kvr_words_get(&b->words, words, sizeof(words), NULL, NULL);
 	ck_assert_str_eq(words, "the store's own words");
 	lane_free(b, false);
 }
@@ -204,7 +204,7 @@ START_TEST(a_dial_that_fails_says_why_and_can_be_tried_again)
 	lane_act(b, ACT_FAIL, ACT_OK, KVR_E_AUTH);
 	lane_tell_type(b, KVR_MSG_DIAL, KVR_SEC(30));
 	ck_assert_int_eq(lane_answer(b, KVR_MSG_DIALED).DIALED.err, KVR_E_AUTH);
-	kvr_words_get(&b->words, words, sizeof(words));
+	kvr_words_get(&b->words, words, sizeof(words), NULL, NULL);
 	ck_assert_str_eq(words, "no dial tone");
 	lane_act(b, ACT_OK, ACT_OK, KVR_OK);
 	lane_connect(b);

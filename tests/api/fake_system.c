@@ -361,6 +361,14 @@ kvr_system_why(struct kvr_system *s, uint32_t tier, char *ret, size_t cap)
 	snprintf(ret, cap, "tier %u said no", tier);
 }
 
+bool
+kvr_system_why_since(struct kvr_system *s, int32_t err, uint64_t since_ns, char *ret, size_t cap)
+{
+	(void)since_ns;
+	kvr_system_why(s, 0, ret, err == KVR_E_BUSY ? 0 : cap);
+	return err != KVR_E_BUSY;
+}
+
 void
 kvr_system_left_out(struct kvr_system *s, uint32_t tier, char *ret, size_t cap)
 {

@@ -177,6 +177,9 @@ START_TEST(the_stores_words_come_with_the_error)
 	kvr_fake_fail(KVR_E_REFUSED);
 	ERR(kvr_run(k, &b, NULL, &d, NULL), KVR_E_REFUSED);
 	ck_assert_str_eq(d.why, "tier 0 said no");
+	kvr_fake_fail(KVR_E_BUSY); /* by nobody in particular: the tier's words are of something else */
+	ERR(kvr_run(k, &b, NULL, &d, NULL), KVR_E_BUSY);
+	ck_assert_str_eq(d.why, "");
 	kvr_fake_fail(0);
 	ERR(kvr_run(k, &b, NULL, &d, NULL), KVR_E_MISS);
 	ck_assert_str_eq(d.why, "");

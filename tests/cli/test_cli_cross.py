@@ -102,9 +102,9 @@ class Server(Cross):
         self.assertEqual(self.ok("get", *place, "k").out, bytes(range(256)) * 40)
         # Under another name it is somebody else's.
         self.cli("-x", "SET", "other@kvr%1", stdin=value)
-        self.fails(1, "stored for another key", "get", *place, "other")
+        self.fails(1, "sealed for another key", "get", *place, "other")
         self.cli("-x", "SET", "k@kvr%1", stdin=value[:-1])
-        self.fails(1, "checksum or seal", "get", *place, "k")
+        self.fails(1, "shorter or longer than its header", "get", *place, "k")
 
 
 class Files(Cross):

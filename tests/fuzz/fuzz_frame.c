@@ -143,8 +143,10 @@ check_stat(const struct kvr_frame_rules *rules, const struct kvr_item *got, cons
 	struct kvr_item item;
 
 	item_of(&item, &meta, NULL, 0);
-	int32_t said = kvr_frame_stat(
-	    rules, &item, value, (size_t)KVR_MIN(len, kvr_frame_head_len(rules)), len);
+	char why[128] = "";
+	int32_t said = kvr_frame_stat(rules, &item, value,
+	    (size_t)KVR_MIN(len, kvr_frame_head_len(rules)), len, why, sizeof(why));
+	KVR_CHECK((said == KVR_OK) == (why[0] == '\0'));
 	KVR_CHECK(KVR_IMPLIES(err == KVR_OK, said == KVR_OK));
 	if (err != KVR_OK)
 		return;

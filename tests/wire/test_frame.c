@@ -258,6 +258,18 @@ END_TEST
 
 /* ---- stat ---- */
 
+/* There are words exactly where there is an error: else those of another key would be told. */
+static int32_t
+stat_of(const struct kvr_frame_rules *rules, struct kvr_item *item, const uint8_t *head,
+    size_t have, uint64_t total)
+{
+	char why[128] = "";
+	int32_t err = kvr_frame_stat(rules, item, head, have, total, why, sizeof(why));
+
+	ck_assert_int_eq(err == KVR_OK, why[0] == '\0');
+	return err;
+}
+
 START_TEST(stat_says_what_is_there_and_sees_what_is_broken)
 {
 	struct kvr_meta meta = kvr_value_meta;
@@ -271,11 +283,13 @@ START_TEST(stat_says_what_is_there_and_sees_what_is_broken)
 		struct kvr_meta found = { 0 };
 
 		kvr_value_item(&stat, &found, NULL, 0);
-		ck_assert_int_eq(kvr_frame_stat(rules, &stat, v.at, head_len, v.len), KVR_OK);
+		ck_assert_int_eq(stat_of(rules, &stat, v.at, head_len, v.len), KVR_OK);
 		ck_assert_uint_eq(stat.len, 100);
 		ck_assert_uint_eq(stat.raw_len, 100);
 		ck_assert_uint_eq(stat.serde, 0);
 		if (head_len == 0) {
+			ck_assert_int_eq(
+			    stat_of(rules, &stat, v.at, 0, UINT64_C(1) << 32), KVR_E_TOO_BIG);
 			free(v.at);
 			continue;
 		}
@@ -283,15 +297,15 @@ START_TEST(stat_says_what_is_there_and_sees_what_is_broken)
 		bool is_sealed = rules->format == KVR_FORMAT_SEALED;
 		int32_t broken = is_sealed ? KVR_E_CORRUPT : KVR_E_LENGTH;
 		ck_assert_int_eq(
-		    kvr_frame_stat(rules, &stat, v.at, head_len - 1, v.len), KVR_E_INVALID);
-		ck_assert_int_eq(kvr_frame_stat(rules, &stat, v.at, 5, 5), broken);
-		ck_assert_int_eq(kvr_frame_stat(rules, &stat, v.at, head_len, v.len - 1), broken);
+		    stat_of(rules, &stat, v.at, head_len - 1, v.len), KVR_E_INVALID);
+		ck_assert_int_eq(stat_of(rules, &stat, v.at, 5, 5), broken);
+		ck_assert_int_eq(stat_of(rules, &stat, v.at, head_len, v.len - 1), broken);
 		stat.key = "b-key";
-		ck_assert_int_eq(kvr_frame_stat(rules, &stat, v.at, head_len, v.len),
+		ck_assert_int_eq(stat_of(rules, &stat, v.at, head_len, v.len),
 		    is_sealed ? KVR_E_IDENTITY : KVR_OK);
 		v.at[9] ^= 0x40;
 		ck_assert_int_eq(
-		    kvr_frame_stat(rules, &stat, v.at, head_len, v.len), KVR_E_CORRUPT);
+		    stat_of(rules, &stat, v.at, head_len, v.len), KVR_E_CORRUPT);
 		free(v.at);
 	}
 	free(put.span.at);
