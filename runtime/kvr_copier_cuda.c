@@ -34,6 +34,7 @@ struct kvr_copier {
 	struct way way[KVR_WAYS];
 	bool lost;
 	uint8_t *page; /* page-locked, and looked at: see is_reset */
+	bool watched;  /* the driver does tell of it */
 	bool reset;
 	bool batches; /* cudaMemcpyBatchAsync is there, as far as is known */
 	bool kernels; /* there is one for this device, and it reaches page-locked memory where the host does */
@@ -52,7 +53,8 @@ is_reset(struct kvr_copier *c)
 {
 	struct kvr_pointer p;
 
-	if (!c->reset && kvr_pointer_look(c->page, &p) && p.type == KVR_POINTER_NOBODYS)
+	if (!c->reset && c->watched && kvr_pointer_look(c->page, &p) &&
+	    p.type == KVR_POINTER_NOBODYS)
 		c->reset = c->lost = true;
 	return c->reset;
 }
@@ -146,6 +148,7 @@ open_ways(struct kvr_copier *c, uint32_t number, const char **ret_call)
 	 * when one does so: asking for an event's state is such a thing. We touch nothing that is captured.
 	 */
 	enum cudaStreamCaptureMode mode = cudaStreamCaptureModeThreadLocal;
+	struct kvr_pointer p;
 	int same = 0;
 	cudaError_t rc = cudaSetDevice((int)number);
 
@@ -162,6 +165,8 @@ open_ways(struct kvr_copier *c, uint32_t number, const char **ret_call)
 	if (rc != cudaSuccess) {
 		free(c->page);
 		c->page = NULL;
+	} else {
+		c->watched = kvr_pointer_look(c->page, &p) && p.type == KVR_POINTER_LOCKED;
 	}
 	for (uint32_t w = 0; w < KVR_WAYS && rc == cudaSuccess; w++)
 		rc = open_way(&c->way[w], ret_call);

@@ -10,6 +10,7 @@
 #include "kvr_cuda_own.h"
 #include "kvr_pointer.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -32,6 +33,9 @@ count(char *why, size_t why_cap)
 	return 0;
 }
 
+/* The driver has told of page-locked memory that it is so; what it says of others is worth something then. */
+static _Atomic bool tells;
+
 static enum kvr_err
 lock(void *at, uint64_t len, enum kvr_touch use, char *why, size_t why_cap)
 {
@@ -45,8 +49,13 @@ lock(void *at, uint64_t len, enum kvr_touch use, char *why, size_t why_cap)
 	/* For every device, also those whose context is made later; and for kernels. */
 	cudaError_t rc = cudaHostRegister(at, len, cudaHostRegisterPortable | cudaHostRegisterMapped);
 
-	if (rc == cudaSuccess)
+	if (rc == cudaSuccess) {
+		struct kvr_pointer p;
+
+		if (kvr_pointer_look(at, &p) && p.type == KVR_POINTER_LOCKED)
+			atomic_store(&tells, true);
 		return KVR_OK;
+	}
 	(void)cudaGetLastError();
 	snprintf(why, why_cap, "page-locking %llu bytes failed: %s", (unsigned long long)len,
 	    cudaGetErrorString(rc));
@@ -66,7 +75,7 @@ unlock(void *at, uint64_t len)
 
 	(void)len;
 	/* A lock goes with its context; whoever asked for it back would make a new one. */
-	if (kvr_pointer_look(at, &p) && p.type == KVR_POINTER_NOBODYS)
+	if (atomic_load(&tells) && kvr_pointer_look(at, &p) && p.type == KVR_POINTER_NOBODYS)
 		return;
 	/* Fails when the process is ending and the driver has gone before us. */
 	if (cudaHostUnregister(at) != cudaSuccess)

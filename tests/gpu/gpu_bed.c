@@ -11,6 +11,7 @@
 #endif
 
 static const struct kvr_device *device;
+static bool no_errors;
 static struct gpu_machine on;
 static char name[192];
 
@@ -87,6 +88,7 @@ gpu_open(int argc, char **argv)
 	char why[128] = "this build has no CUDA";
 
 	for (int i = 1; i < argc; i++) {
+		no_errors = no_errors || strcmp(argv[i], "--no-errors") == 0;
 		if (strcmp(argv[i], "--twin") == 0) {
 			device = &kvr_device_host;
 			snprintf(on.name, sizeof(on.name), "the host's twin");
@@ -106,6 +108,12 @@ bool
 gpu_is_twin(void)
 {
 	return device == &kvr_device_host;
+}
+
+bool
+gpu_may_err(void)
+{
+	return !gpu_is_twin() && !no_errors;
 }
 
 const struct kvr_device *

@@ -11,9 +11,13 @@
 
 #include "kvr_device.h"
 
-/* --twin among the arguments: the twin. */
+/*
+ * --twin among the arguments: the twin. --no-errors: nothing is done on purpose that is an error, for a tool
+ * that watches and would report it.
+ */
 void gpu_open(int argc, char **argv);
 bool gpu_is_twin(void);
+bool gpu_may_err(void); /* a device, and without that word */
 const struct kvr_device *gpu_device(void);
 /* Name, driver and toolkit, for people; and each by itself. */
 const char *gpu_name(void);

@@ -56,17 +56,6 @@ host_goes_on(struct kvr *k)
 }
 
 static void
-wait_for_calls(const char *call, uint64_t more_than)
-{
-	const struct timespec ms = { .tv_nsec = 1000000 };
-	uint64_t until_ns = bed_in_ms(60000);
-
-	while (kvr_cuda_fake_calls(call) <= more_than && bed_now_ns() < until_ns)
-		nanosleep(&ms, NULL);
-	ck_assert_uint_gt(kvr_cuda_fake_calls(call), more_than);
-}
-
-static void
 ends_with_device(enum kvr_err err, const struct kvr_done *d)
 {
 	ERR(err, KVR_E_DEVICE);
@@ -145,7 +134,7 @@ START_TEST(a_reset_in_the_middle_ends_every_operation)
 		kvr_cuda_fake_hold(round % 2 == 0);
 		for (uint32_t i = 0; i < 8; i++)
 			OK(gpu_engine_submit(&engine, KVR_GET, "k", 60000, &op[i]));
-		wait_for_calls("cudaEventRecord", before + round % 3);
+		kvr_cuda_fake_wait("cudaEventRecord", before + round % 3 + 1);
 		gpu_reset();
 		kvr_cuda_fake_hold(false);
 		for (uint32_t i = 0; i < 8; i++) {
@@ -174,7 +163,7 @@ START_TEST(cancel_while_a_copy_runs_waits_for_the_copy)
 
 		kvr_cuda_fake_hold(true);
 		OK(gpu_engine_submit(&engine, KVR_PUT, i == 0 ? "x" : "y", 60000, &op));
-		wait_for_calls("cudaEventRecord", before);
+		kvr_cuda_fake_wait("cudaEventRecord", before + 1);
 		OK(kvr_cancel(k, op));
 		ERR(kvr_wait(k, op, KVR_NOW, &d, NULL), KVR_E_UNFINISHED);
 		kvr_cuda_fake_hold(false);
@@ -205,7 +194,7 @@ START_TEST(a_driver_that_hangs_costs_its_operations_and_holds_nobody_else)
 
 	kvr_cuda_fake_hold(true);
 	OK(gpu_engine_submit(&engine, KVR_GET, "k", 3000, &op[0]));
-	wait_for_calls("cudaEventRecord", before);
+	kvr_cuda_fake_wait("cudaEventRecord", before + 1);
 	for (uint32_t i = 1; i < 12; i++)
 		OK(gpu_engine_submit(&engine, KVR_GET, "k", 200, &op[i]));
 	host_goes_on(k);
@@ -337,7 +326,7 @@ START_TEST(closing_has_a_bound_also_when_the_driver_hangs)
 
 	kvr_cuda_fake_hold(true);
 	OK(gpu_engine_submit(&engine, KVR_PUT, "k", 60000, &op));
-	wait_for_calls("cudaEventRecord", before);
+	kvr_cuda_fake_wait("cudaEventRecord", before + 1);
 	uint64_t begin_ns = bed_now_ns();
 
 	ERR(kvr_close(k, bed_in_ms(300), KVR_DRAIN, &r), KVR_E_STUCK);

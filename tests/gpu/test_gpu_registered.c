@@ -127,6 +127,7 @@ START_TEST(the_driver_is_not_asked_where_registered_memory_lies)
 	struct kvr *k = open_tier("cuda", "memory://", NULL);
 	uint64_t before, n;
 
+	kvr_cuda_fake_wait("cudaDeviceGetAttribute", 1); /* the copy worker is there, and asks no more */
 	OK(kvr_memory_register(k, memory, LEN / 2, 0));
 	OK(kvr_memory_register(k, memory + LEN / 2, LEN / 2, 0));
 	before = kvr_cuda_fake_calls("kvr_pointer_look");
@@ -243,10 +244,11 @@ START_TEST(what_the_driver_refuses_can_be_tried_again)
 {
 	struct bed_log log = BED_LOG;
 
-	/* Staging, a page that the copy worker has sooner or later, and seven. */
+	/* Staging, a page of the copy worker's, and seven. */
 	machine((struct kvr_cuda_machine){ .locked = (8 << 20) + 8 * PAGE });
 	struct kvr *k = open_tier("cuda", "memory://", &log);
 
+	kvr_cuda_fake_wait("cudaDeviceGetAttribute", 1); /* the copy worker has locked its page */
 	ERR(kvr_memory_register(k, memory, 9 * PAGE, 0), KVR_E_NOMEM);
 	bed_log_has(&log, "page-locking 36864 bytes failed: ");
 	ERR(kvr_memory_register(k, memory, PAGE, KVR_NOW), KVR_E_TIMEOUT);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct fake fake = { .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER };
 static _Thread_local cudaError_t last;
@@ -221,6 +222,17 @@ kvr_cuda_fake_calls(const char *call)
 		n += strcmp(fake.calls[i].call, call) == 0 ? fake.calls[i].n : 0;
 	pthread_mutex_unlock(&fake.lock);
 	return n;
+}
+
+void
+kvr_cuda_fake_wait(const char *call, uint64_t n)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+
+	for (uint32_t i = 0; i < 60000 && kvr_cuda_fake_calls(call) < n; i++)
+		nanosleep(&ms, NULL);
+	if (kvr_cuda_fake_calls(call) < n)
+		FAKE_DIES("%s was not called", call);
 }
 
 uint64_t

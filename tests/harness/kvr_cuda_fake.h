@@ -43,6 +43,8 @@ void kvr_cuda_fake_fail_work(uint32_t nth, int err);
 void kvr_cuda_fake_hold(bool);
 
 uint64_t kvr_cuda_fake_calls(const char *call);
+/* Until it has been called so often; the test dies after a minute. */
+void kvr_cuda_fake_wait(const char *call, uint64_t n);
 /* Asynchronous copies that were none, for their host memory was not page-locked. */
 uint64_t kvr_cuda_fake_synchronous(void);
 int kvr_cuda_fake_streams_on(int device); /* that are not destroyed */
