@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const struct cli_option no_options[] = { { NULL, NULL, NULL, CLI_FLAG, NULL } };
 
@@ -18,17 +19,21 @@ why(const struct kvr_done *done)
 
 /* ---- put ---- */
 
+/* A value has less than 4 GiB, so what is longer is not read to its end, which some files do not have. */
 static bool
 read_all(FILE *f, uint8_t **ret, size_t *ret_len)
 {
 	size_t len = 0, cap = 1U << 20;
-	uint8_t *at = malloc(cap);
+	struct stat st;
+	bool fits = fstat(fileno(f), &st) != 0 || st.st_size <= (off_t)UINT32_MAX;
+	uint8_t *at = fits ? malloc(cap) : NULL;
 
 	while (at != NULL) {
 		len += fread(at + len, 1, cap - len, f);
 		if (len < cap)
 			break;
-		uint8_t *more = realloc(at, cap * 2);
+		fits = cap <= UINT32_MAX;
+		uint8_t *more = fits ? realloc(at, cap * 2) : NULL;
 
 		if (more == NULL)
 			free(at);
@@ -37,6 +42,8 @@ read_all(FILE *f, uint8_t **ret, size_t *ret_len)
 	}
 	if (at == NULL || ferror(f)) {
 		free(at);
+		if (!fits)
+			errno = EFBIG;
 		return false;
 	}
 	*ret = at;

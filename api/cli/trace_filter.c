@@ -100,11 +100,43 @@ is_msg(const char *name)
 	return false;
 }
 
+static bool
+is_actor(const char *name)
+{
+	for (uint16_t id = 0; id < KVR_ID_N; id++) {
+		if (kvr_spec_of(id) != NULL && trace_is_actor(name, id))
+			return true;
+	}
+	return false;
+}
+
+/* "7" or "7.2": what is none would be read as the number in front of it, and show another operation. */
+static bool
+is_op(const char *text)
+{
+	static const char digit[] = "0123456789";
+	size_t slot = strspn(text, digit);
+	size_t gen = text[slot] == '.' ? strspn(text + slot + 1, digit) : 0;
+
+	return slot > 0 && text[slot + (gen > 0 ? gen + 1 : 0)] == '\0';
+}
+
 /* A word that can never hold is a mistake, and not a trace without such a step. */
 bool
 trace_filter_ready(struct trace_cmd *c, const struct kvr_trace_view *view)
 {
 	n_chosen = 0;
+	if (c->op != NULL && !is_op(c->op)) {
+		cli_fail(&c->cli, "no operation is named '%s': they look like 7 or 7.2", c->op);
+		return false;
+	}
+	if (c->actor != NULL && !is_actor(c->actor)) {
+		cli_fail(&c->cli,
+		    "no actor '%s': there are router, tier, link, transfer, metrics, and of several "
+		    "'tier 1' or 'link 1.0'",
+		    c->actor);
+		return false;
+	}
 	if (c->msg != NULL && !is_msg(c->msg)) {
 		cli_fail(&c->cli,
 		    "no message '%s'; 'kvrelay trace states router' has those that "

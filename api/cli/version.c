@@ -47,8 +47,12 @@ cli_version(int argc, char **argv)
 	uint32_t version = kvr_version();
 	size_t n = 0;
 
-	if (cli_read(&cli, own, argc, argv) != 0)
+	int n_args = cli_read(&cli, own, argc, argv);
+
+	if (n_args < 0)
 		return CLI_ERROR;
+	if (n_args > 0)
+		return cli_fail(&cli, "it takes no arguments");
 	while (schemes[n] != NULL)
 		n++;
 	printf(cli.json ? "{\"kvrelay\": \"%u.%u.%u\", \"compiler\": "

@@ -65,6 +65,9 @@ class Keys(command.Case):
 
     def test_files_that_cannot_be(self):
         self.fails(2, "No such file", "put", "--url", "fs://./c", "k", self.dir / "none")
+        (self.dir / "long").touch()
+        os.truncate(self.dir / "long", 4 << 30)
+        self.fails(2, "long: File too large", "put", "--url", "fs://./c", "k", self.dir / "long")
         self.ok("put", "--url", "fs://./c", "k", "-", stdin=b"1")
         self.fails(2, "none/out", "get", "--url", "fs://./c", "k", "-o", self.dir / "none" / "out")
 
@@ -140,6 +143,7 @@ class Options(command.Case):
         self.assertRegex(seen["zstd"], r"^\d+\.\d+\.\d+$")
         self.assertIn("fs", seen["stores"])
         self.assertEqual(self.ok("--version").text, text)
+        self.fails(2, "no arguments", "version", "more")
 
 
 if __name__ == "__main__":

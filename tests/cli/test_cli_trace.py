@@ -83,7 +83,9 @@ class Trace(command.Case):
         middle = float(whole[len(whole) // 2].split()[1])
         early = self.ok("trace", "show", path, "--until", f"{middle}ms").text.splitlines()
         self.assertTrue(0 < len(early) < len(whole))
-        self.assertEqual(self.call("trace", "show", path, "--actor", "nobody").status, 1)
+        self.fails(2, "no actor 'routr'", "trace", "show", path, "--actor", "routr")
+        for op in ("x", "", "0.", "0.1x", "-0.1", "0x1"):
+            self.fails(2, f"no operation is named '{op}'", "trace", "show", path, "--op", op)
         self.fails(2, "no message 'submitt'", "trace", "show", path, "--msg", "submitt")
         self.fails(2, "has a state 'upp'", "trace", "show", path, "--state", "upp")
 
