@@ -48,10 +48,12 @@ kvr_call_end_all(struct kvr *k, int32_t err, bool quiet)
 
 		if (atomic_load(&c->holds) == 0)
 			continue;
-		bool open = (atomic_load(&c->word) & KVR_WORD_QUIET) == 0;
+		/* Once: that an instance is dead, and then a thread of it stuck, is one end. */
+		bool open = (atomic_load(&c->word) & KVR_WORD_QUIET) == 0 && !c->ended;
 
 		if (open)
 			end_one(k, c, err, quiet);
+		c->ended = true;
 		/* In the router's place. What is not quiet keeps its slots for ever. */
 		if (quiet && !c->released) {
 			c->released = true;

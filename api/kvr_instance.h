@@ -120,6 +120,7 @@ struct kvr_call {
 	_Atomic uint32_t teller;     /* enum kvr_teller */
 	bool             objects, puts;
 	bool             released; /* by the router */
+	bool             ended;    /* by the end of the instance, which told it */
 	uint32_t         places;   /* of the notifier, reserved for its completions */
 	uint64_t         bytes;      /* asked for */
 	uint64_t         tag, since_ns;

@@ -199,6 +199,14 @@ START_TEST(a_dead_instance_answers_and_the_process_lives)
 }
 END_TEST
 
+static void
+count_told(void *arg, const struct kvr_done *done, const struct kvr_results *results)
+{
+	(void)results;
+	ck_assert((done->flags & KVR_DONE_QUIET) == 0);
+	++*(_Atomic int *)arg;
+}
+
 START_TEST(a_stuck_thread_is_reported)
 {
 	static struct bed_log log = BED_LOG;
@@ -206,18 +214,23 @@ START_TEST(a_stuck_thread_is_reported)
 	struct kvr_close_report rep = { .size = sizeof(rep) };
 	struct kvr_opts o = { .size = sizeof(o), .flags = KVR_EARLY };
 	struct kvr_done d = { .size = sizeof(d) };
+	_Atomic int told = 0;
+	const struct kvr_opts tells = { .size = sizeof(tells), .done = count_told, .done_arg = (void *)&told };
 	struct runner r;
 
 	kvr_fake_hold(true);
 	start(&r, k, run);
-	kvr_fake_wait_held(1);
+	OK(kvr_submit(k, &ask, &tells, NULL));
+	kvr_fake_wait_held(2);
 	kvr_fake_stuck(2);
 	kvr_fake_die(); /* and nothing more is answered */
 	pthread_join(r.id, NULL);
 	ERR(r.err, KVR_E_DEAD);
 	ERR(kvr_close(k, bed_in_ms(50), KVR_ABORT, &rep), KVR_E_STUCK);
 	ck_assert_uint_eq(rep.stuck_threads, 2);
-	ck_assert_uint_eq(rep.not_quiet, 1);
+	ck_assert_uint_eq(rep.not_quiet, 2);
+	/* It was told that the instance is dead; that a thread is stuck, too, is no second answer. */
+	ck_assert_int_eq(told, 1);
 	ERR(kvr_close(k, bed_in_ms(50), KVR_ABORT, &rep), KVR_E_STUCK);
 	ERR(kvr_run(k, &ask, &o, &d, NULL), KVR_E_SHUTDOWN);
 	kvr_fake_say("still there");
