@@ -282,6 +282,18 @@ has_words(int32_t err)
 	       err == KVR_E_UNSUPPORTED || err == KVR_E_PARTIAL;
 }
 
+/* A put does not say which tier it was not given to. */
+static uint32_t
+not_up(struct kvr *k)
+{
+	struct kvr_tier_view view[KVR_TIERS_MAX];
+	uint32_t n = kvr_system_tiers(k->system, view, KVR_TIERS_MAX), bits = 0;
+
+	for (uint32_t t = 0; t < KVR_MIN(n, (uint32_t)KVR_TIERS_MAX); t++)
+		bits |= view[t].state == KVR_TIER_UP ? 0 : 1U << t;
+	return bits;
+}
+
 static void
 tell_why(struct kvr *k, const struct kvr_call *c, uint32_t left_out, struct kvr_done *d)
 {
@@ -295,8 +307,10 @@ tell_why(struct kvr *k, const struct kvr_call *c, uint32_t left_out, struct kvr_
 	else if (d->err == KVR_E_DOWN && left_out != 0)
 		kvr_system_left_out(
 		    k->system, (uint32_t)__builtin_ctz(left_out), d->why, sizeof(d->why));
-	else
-		(void)kvr_system_why_since(k->system, d->err, c->since_ns, d->why, sizeof(d->why));
+	else if (!kvr_system_why_since(k->system, d->err, c->since_ns, d->why, sizeof(d->why)) &&
+	         d->err == KVR_E_PARTIAL && (left_out = not_up(k)) != 0)
+		kvr_system_left_out(
+		    k->system, (uint32_t)__builtin_ctz(left_out), d->why, sizeof(d->why));
 }
 
 /* Of a get by layers; all others have none. */

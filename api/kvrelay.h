@@ -92,7 +92,7 @@ enum kvr_err {
 	KVR_E_SKIPPED_MLA = -13, /* on purpose: with MLA only rank 0 writes */
 	KVR_E_DUPLICATE = -14,   /* that key is being put already; nothing was accepted */
 	KVR_E_EXISTS = -15,      /* KVR_IF_ABSENT, and the key was there */
-	KVR_E_PARTIAL = -16,     /* put: some write-through tiers have it, others failed */
+	KVR_E_PARTIAL = -16,     /* put, remove: some tiers have done it, others failed */
 	KVR_E_NOSPACE = -17,     /* the store is full */
 	KVR_E_AUTH = -18,        /* the store does not let us in, or not do this */
 	KVR_E_REFUSED = -19,     /* the store refused otherwise: read-only, loading, quota */
@@ -645,8 +645,8 @@ struct kvr_done {
 	uint32_t prefix; /* leading chunks that are whole */
 	/*
 	 * The store's own words about err, cut; "" if there are none. With several tiers the name of the
-	 * one that speaks stands before them, and where it was left out (DOWN) for how long it is not
-	 * asked. PARTIAL: of a tier that failed.
+	 * one that speaks stands before them, and where it was left out (DOWN, PARTIAL) for how long it
+	 * is not asked. PARTIAL: of a tier that failed.
 	 */
 	char     why[KVR_WHY_MAX];
 };
@@ -871,11 +871,12 @@ KVR_API enum kvr_err kvr_pin(struct kvr *kvr, const char *key);
 KVR_API enum kvr_err kvr_unpin(struct kvr *kvr, const char *key);
 
 /*
- * remove(): OK when a tier had it, MISS when none had. It comes after the puts of the key that were
- * accepted before, and a key that is gone does not come back by what is written behind an answer,
- * to tiers with "write": "back" or up into faster ones: what has not been sent then is called off,
- * what is on its way is waited for, within the deadline. A get or prefetch that is not answered
- * when the remove is may still bring the key up, as another process may.
+ * remove(): OK when a tier had it, MISS when none had, and all could say so; else the error of one
+ * that could not, PARTIAL where only others could by the deadline: it may still be there. It comes
+ * after the puts of the key that were accepted before, and a key that is gone does not come back by
+ * what is written behind an answer, to tiers with "write": "back" or up into faster ones: what has not
+ * been sent then is called off, what is on its way is waited for, within the deadline. A get or
+ * prefetch that is not answered when the remove is may still bring the key up, as another process may.
  */
 KVR_API enum kvr_err kvr_remove(struct kvr *kvr, const char *key, bool force, uint64_t until_ns);
 

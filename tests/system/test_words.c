@@ -118,6 +118,18 @@ START_TEST(of_several_tiers_the_one_that_failed_speaks)
 }
 END_TEST
 
+/* Whether it is being dialled, has just failed or is not asked for a while. */
+START_TEST(a_put_names_the_tier_that_is_away)
+{
+	struct kvr *kvr = bed_open("{" HEAD ",'tiers':[{'name':'near','url':'memory://'},"
+	                           "{'name':'far','url':'redis://127.0.0.1:1'}]}");
+
+	for (int i = 0; i < 5; i++)
+		told(kvr, KVR_PUT, "k", KVR_E_PARTIAL, "tier far");
+	bed_close(kvr);
+}
+END_TEST
+
 START_TEST(what_a_store_cannot_do_is_said_in_its_words)
 {
 	char dir[64];
@@ -155,4 +167,5 @@ END_TEST
 
 KVR_CHECK_MAIN("system.words", a_size_has_the_words_of_its_own_error,
     a_size_beyond_all_values_is_no_size, of_several_tiers_the_one_that_failed_speaks,
-    what_a_store_cannot_do_is_said_in_its_words, a_process_without_descriptors)
+    a_put_names_the_tier_that_is_away, what_a_store_cannot_do_is_said_in_its_words,
+    a_process_without_descriptors)
