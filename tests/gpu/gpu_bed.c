@@ -290,6 +290,46 @@ gpu_event_free(void *take)
 		CUDA(cudaEventDestroy(take));
 }
 
+void *
+gpu_capture(void *at, size_t len)
+{
+	void *take = NULL;
+
+#ifdef KVR_WITH_CUDA
+	if (!gpu_is_twin()) {
+		cudaStream_t stream;
+
+		CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+		CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+		CUDA(cudaMemsetAsync(at, 0, len, stream));
+		take = stream;
+	}
+#endif
+	(void)at;
+	(void)len;
+	return take;
+}
+
+bool
+gpu_capture_end(void *take)
+{
+	bool whole = true;
+
+#ifdef KVR_WITH_CUDA
+	if (take != NULL) {
+		cudaGraph_t graph = NULL;
+
+		whole = cudaStreamEndCapture(take, &graph) == cudaSuccess && graph != NULL;
+		(void)cudaGetLastError();
+		if (whole)
+			CUDA(cudaGraphDestroy(graph));
+		CUDA(cudaStreamDestroy(take));
+	}
+#endif
+	(void)take;
+	return whole;
+}
+
 void
 gpu_reset(void)
 {

@@ -42,6 +42,12 @@ void *gpu_fill_later(void *device, int byte, size_t len);
 /* One that is not recorded yet; twin: NULL. */
 void *gpu_event(void);
 void gpu_event_free(void *take);
+/*
+ * Captures a graph that writes to this memory, as an engine does whose other threads must not disturb it; twin:
+ * NULL. end: it was not broken off. Between them the same thread may do nothing to a device.
+ */
+void *gpu_capture(void *device, size_t len);
+bool gpu_capture_end(void *take);
 /* Reads on a stream of its own behind that event, as an engine's kernel would. Twin: at once. */
 void gpu_fetch_behind(void *event, void *host, const void *device, size_t len);
 /* The same for writing a byte everywhere. */

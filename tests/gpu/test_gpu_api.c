@@ -151,6 +151,26 @@ START_TEST(what_is_put_may_be_overwritten_behind_its_event)
 }
 END_TEST
 
+/* An engine captures graphs while parts of its cache come and go. */
+START_TEST(a_graph_that_is_captured_meanwhile_is_whole)
+{
+	struct gpu_engine e;
+
+	gpu_engine_open(&e, gpu_open_store("memory://", ""), 7, 16);
+	gpu_engine_moves(&e, KVR_PUT, "k");
+	gpu_engine_poison(&e);
+	void *other = gpu_alloc(4096), *capture = gpu_capture(other, 4096);
+
+	for (uint32_t i = 0; i < 3; i++)
+		gpu_engine_moves(&e, i == 1 ? KVR_PUT : KVR_GET, "k");
+	ck_assert(gpu_capture_end(capture));
+	gpu_engine_came_back(&e);
+	bed_close(e.kvr);
+	gpu_free(other);
+	gpu_engine_close(&e);
+}
+END_TEST
+
 /* Last, and only for a device. The process goes on, and so does what is in the host's memory. */
 START_TEST(a_reset_costs_misses)
 {
@@ -184,7 +204,8 @@ main(int argc, char **argv)
 {
 	const TTest *const tests[] = { to_every_store_and_back, copies_wait_for_the_engines_event,
 		several_at_once_both_ways, what_is_told_ahead_may_be_read_behind_its_event,
-		what_is_put_may_be_overwritten_behind_its_event, a_reset_costs_misses };
+		what_is_put_may_be_overwritten_behind_its_event,
+		a_graph_that_is_captured_meanwhile_is_whole, a_reset_costs_misses };
 
 	gpu_open(argc, argv);
 	printf("on %s\n", gpu_name());

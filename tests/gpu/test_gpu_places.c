@@ -207,10 +207,12 @@ START_TEST(a_capture_on_another_thread_goes_on)
 	for (uint32_t i = 0; i < KEYS; i++)
 		at[i] = gpu_alloc(LEN);
 	OK(run(k, KVR_PUT, host, NULL, NULL));
-	kvr_cuda_fake_capture(true);
+	void *other = gpu_alloc(LEN), *capture = gpu_capture(other, LEN);
+
 	for (uint32_t i = 0; i < 3; i++)
 		OK(run(k, i == 1 ? KVR_PUT : KVR_GET, at, NULL, NULL));
-	kvr_cuda_fake_capture(false);
+	ck_assert(gpu_capture_end(capture));
+	gpu_free(other);
 	for (uint32_t i = 0; i < KEYS; i++) {
 		has(at[i], i, value[i]);
 		gpu_free(at[i]);

@@ -194,14 +194,6 @@ kvr_cuda_fake_hold(bool hold)
 	pthread_mutex_unlock(&fake.lock);
 }
 
-void
-kvr_cuda_fake_capture(bool capture)
-{
-	pthread_mutex_lock(&fake.lock);
-	fake.capture = capture;
-	pthread_mutex_unlock(&fake.lock);
-}
-
 bool
 kvr_cuda_fake_context_on(int device)
 {

@@ -49,8 +49,6 @@ void kvr_cuda_fake_wait(const char *call, uint64_t n);
 uint64_t kvr_cuda_fake_synchronous(void);
 int kvr_cuda_fake_streams_on(int device); /* that are not destroyed */
 bool kvr_cuda_fake_context_on(int device); /* somebody has made one */
-/* Another thread captures a graph, and has asked for it not to be disturbed; or no longer. */
-void kvr_cuda_fake_capture(bool);
 /* Streams, events, device memory and locks that are still there, each with a line on stderr. */
 uint32_t kvr_cuda_fake_leaks(void);
 

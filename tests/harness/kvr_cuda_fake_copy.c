@@ -201,7 +201,10 @@ cudaMemsetAsync(void *at, int byte, size_t len, cudaStream_t stream)
 		};
 
 		w.piece[0] = (struct fake_piece){ .to = at, .from = at, .len = len };
-		fake_give(stream, &w);
+		if (stream->captured)
+			free(w.piece);
+		else
+			fake_give(stream, &w);
 	}
 	return fake_out(err);
 }

@@ -56,6 +56,7 @@ struct CUstream_st {
 	int       device;
 	bool      gone;    /* destroyed by the program, or with its context */
 	bool      reset;   /* the latter */
+	bool      captured; /* what it is given it does not do */
 	bool      busy;
 	struct fake_work *head, **tail;
 };
@@ -72,7 +73,8 @@ struct fake {
 	pthread_cond_t  moved;
 	struct kvr_cuda_machine machine;
 	cudaError_t lost;    /* what every call answers */
-	bool     hold, capture;
+	bool     hold;
+	bool     capture; /* a thread captures a graph, and has asked for it not to be disturbed */
 	uint64_t resets;
 	bool     context[FAKE_DEVICES]; /* was made on it */
 	uint64_t seed, synchronous;

@@ -273,6 +273,48 @@ cudaStreamDestroy(cudaStream_t stream)
 	return fake_out(err == cudaSuccess ? of : err);
 }
 
+/* ---- graphs: a capture is what others must not break off, and no more ---- */
+
+cudaError_t
+cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
+{
+	cudaError_t err = fake_in("cudaStreamBeginCapture"),
+	            of = fake_stream("cudaStreamBeginCapture", stream);
+
+	if (err == cudaSuccess)
+		err = of;
+	if (err == cudaSuccess && (stream->captured || mode != cudaStreamCaptureModeGlobal))
+		err = cudaErrorInvalidValue;
+	if (err == cudaSuccess)
+		fake.capture = stream->captured = true;
+	return fake_out(err);
+}
+
+cudaError_t
+cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *ret)
+{
+	static char graph;
+	cudaError_t err = fake_in("cudaStreamEndCapture"),
+	            of = fake_stream("cudaStreamEndCapture", stream);
+
+	if (err == cudaSuccess)
+		err = of != cudaSuccess ? of : stream->captured ? cudaSuccess : cudaErrorInvalidValue;
+	if (err == cudaSuccess) {
+		fake.capture = stream->captured = false;
+		*ret = (cudaGraph_t)(void *)&graph;
+	}
+	return fake_out(err);
+}
+
+cudaError_t
+cudaGraphDestroy(cudaGraph_t graph)
+{
+	(void)graph;
+	return fake_out(fake_in("cudaGraphDestroy"));
+}
+
+/* ---- what becomes of them ---- */
+
 cudaError_t
 cudaStreamQuery(cudaStream_t stream)
 {

@@ -55,6 +55,7 @@ enum cudaStreamCaptureMode {
 
 typedef struct CUstream_st *cudaStream_t;
 typedef struct CUevent_st  *cudaEvent_t;
+typedef struct CUgraph_st  *cudaGraph_t;
 #define cudaStreamLegacy ((cudaStream_t)0x1)
 
 struct cudaDeviceProp {
@@ -104,6 +105,9 @@ cudaError_t cudaMemcpyBatchAsync(void *const *, const void *const *, const size_
     struct cudaMemcpyAttributes *, size_t *, size_t, cudaStream_t);
 cudaError_t cudaMemsetAsync(void *, int, size_t, cudaStream_t);
 cudaError_t cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *);
+cudaError_t cudaStreamBeginCapture(cudaStream_t, enum cudaStreamCaptureMode);
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *);
+cudaError_t cudaGraphDestroy(cudaGraph_t);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *, unsigned int);
 cudaError_t cudaStreamDestroy(cudaStream_t);
 cudaError_t cudaStreamSynchronize(cudaStream_t);
