@@ -189,7 +189,8 @@ kvr_system_leave(struct kvr_system *take)
 				kvr_lane_leave(take->tier[t].lane[l]);
 		}
 	}
-	if (take->copy_stuck)
+	/* It has been told to end, and nobody joins it any more, whether or not it hangs, too. */
+	if (take->copy != NULL)
 		kvr_copy_leave(take->copy);
 }
 

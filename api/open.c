@@ -235,6 +235,8 @@ give_up(struct kvr *k)
 
 	ended = kvr_canary_end(k, until_ns) && ended;
 	if ((k->system != NULL && kvr_join_system(k, until_ns) > 0) || !ended) {
+		if (k->system != NULL)
+			kvr_system_leave(k->system);
 		kvr_log_leave_user(k);
 		return; /* stays in memory: a thread of it hangs */
 	}
