@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,34 +209,52 @@ kvr_thread_start(const char *name, kvr_thread_fn *fn, void *arg, struct kvr_thre
 	return KVR_OK;
 }
 
+struct crowd {
+	_Atomic uint32_t gone, n;
+	pid_t tid[KVR_THREADS_FIT_MAX];
+};
+
 /* Stands there until all others do, for what counts is how many there may be at once. */
 static void *
 stand(void *arg)
 {
-	_Atomic uint32_t *gone = arg;
+	struct crowd *c = arg;
 
-	while (atomic_load(gone) == 0)
-		kvr_sleep_on(gone, 0, UINT64_MAX);
+	c->tid[atomic_fetch_add(&c->n, 1)] = (pid_t)syscall(SYS_gettid);
+	while (atomic_load(&c->gone) == 0)
+		kvr_sleep_on(&c->gone, 0, UINT64_MAX);
 	return NULL;
+}
+
+/* A thread that has been joined is still one of the process for a moment, for who counts and for limits. */
+static void
+wait_gone(pid_t tid)
+{
+	uint64_t until_ns = kvr_now_ns() + KVR_SEC(1);
+
+	while (syscall(SYS_tgkill, getpid(), tid, 0) == 0 && kvr_now_ns() < until_ns)
+		sched_yield();
 }
 
 bool
 kvr_threads_fit(uint32_t n)
 {
 	pthread_t id[KVR_THREADS_FIT_MAX];
-	_Atomic uint32_t gone = 0;
+	struct crowd crowd = { .gone = 0 };
 	uint32_t started = 0;
 	sigset_t before;
 
 	KVR_CHECK(n <= KVR_THREADS_FIT_MAX);
 	kvr_signals_block(&before);
-	while (started < n && pthread_create(&id[started], NULL, stand, &gone) == 0)
+	while (started < n && pthread_create(&id[started], NULL, stand, &crowd) == 0)
 		started++;
 	kvr_signals_restore(&before);
-	atomic_store(&gone, 1);
-	wake_all(&gone);
+	atomic_store(&crowd.gone, 1);
+	wake_all(&crowd.gone);
 	for (uint32_t i = 0; i < started; i++)
 		KVR_CHECK(pthread_join(id[i], NULL) == 0);
+	for (uint32_t i = 0; i < started; i++)
+		wait_gone(crowd.tid[i]);
 	return started == n;
 }
 

@@ -2,6 +2,7 @@
 #include "kvr_thread.h"
 #include "kvr_check.h"
 
+#include <dirent.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -147,6 +148,32 @@ START_TEST(a_lock_that_is_taken_is_waited_for_until_its_instant)
 }
 END_TEST
 
-KVR_CHECK_MAIN("runtime.thread", has_its_name_and_no_signals,
+static uint32_t
+count_threads(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	uint32_t n = 0;
+
+	ck_assert_ptr_nonnull(d);
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+START_TEST(threads_that_were_tried_are_gone)
+{
+	ck_assert(kvr_threads_fit(1)); /* a sanitizer may have started one of its own */
+	uint32_t before = count_threads();
+
+	ck_assert(kvr_threads_fit(0));
+	for (int i = 0; i < 20; i++) {
+		ck_assert(kvr_threads_fit(16));
+		ck_assert_uint_eq(count_threads(), before);
+	}
+}
+END_TEST
+
+KVR_CHECK_MAIN("runtime.thread", threads_that_were_tried_are_gone, has_its_name_and_no_signals,
     join_keeps_its_deadline_and_the_handle, a_lock_is_held_by_one_and_no_sleeper_is_forgotten,
     a_lock_that_is_taken_is_waited_for_until_its_instant)
