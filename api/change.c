@@ -94,7 +94,9 @@ change(struct kvr *k, const char *const *set, uint32_t n, char *ret_why, size_t 
 		if (may_change(set[i])) {
 			err = kvr_config_set(&next, set[i], ret_why, why_cap);
 		} else {
-			snprintf(ret_why, why_cap, "%.100s: this can be said before kvr_open only",
+			snprintf(ret_why, why_cap,
+			    "%.100s: no option that a running instance can change; kvrelay.h lists "
+			    "them",
 			    set[i]);
 			err = KVR_E_CONFIG;
 		}

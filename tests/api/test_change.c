@@ -74,7 +74,9 @@ START_TEST(what_cannot_be_changed_is_said_and_changes_nothing)
 	const char *const two[] = { "timeouts.put=1s", "timeouts.put=soon" };
 
 	ERR(change(k, "serde.threads=5", why), KVR_E_CONFIG);
-	ck_assert_msg(strstr(why, "before kvr_open only") != NULL, "%s", why);
+	ck_assert_msg(strstr(why, "running instance") != NULL, "%s", why);
+	ERR(change(k, "timeouts.putt=1s", why), KVR_E_CONFIG); /* nor one that there is nowhere */
+	ck_assert_msg(strstr(why, "running instance") != NULL, "%s", why);
 	ERR(change(k, "tiers.m.url=memory://", why), KVR_E_CONFIG);
 	ERR(change(k, "tiers.nobody.timeout=1s", why), KVR_E_CONFIG);
 	ERR(change(k, "ping_timeout=3", why), KVR_E_CONFIG); /* not LMCache's form */
