@@ -385,6 +385,7 @@ kvr_lane_start(const struct kvr_lane_options *opt, struct kvr_lane **ret)
 
 	lane->salt = kvr_hash64(who, sizeof(who));
 	lane->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	lane->kick.lookups = &opt->work->ledger->lookups;
 	snprintf(name, sizeof(name), "%s.lane.%u.%u", opt->work->instance, opt->tier, opt->lane);
 	/* Parts and a cancel for each, a dial, a ping, a hang-up: all that a link can have sent. */
 	if (lane->kick.fd < 0 || kvr_mailbox_open(name, 2 * opt->places + 4, NULL, NULL, &lane->mailbox) != KVR_OK) {

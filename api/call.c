@@ -231,6 +231,8 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 		kvr_notifier_unreserve(k, c->places - n - 1); /* there will be no more */
 	if (quiet) {
 		atomic_fetch_sub(&k->n_flying, 1);
+		if (c->kind == KVR_LOOKUP)
+			atomic_fetch_sub_explicit(&k->ledger->lookups, 1, memory_order_relaxed);
 		if (c->kind == KVR_PUT)
 			atomic_fetch_sub_explicit(&k->n_putting, c->n, memory_order_relaxed);
 		if (atomic_load(&k->life) != KVR_LIFE_OPEN)

@@ -51,6 +51,7 @@ struct kvr_ledger {
 	void                **events;
 	/* KVR_OPS_MAX: moves when layers of the operation have landed or it is complete; a futex. */
 	_Atomic uint32_t     *bells;
+	_Atomic uint32_t      lookups; /* how many are under way: whoever moves payload makes room for them */
 	uint8_t              *staging; /* base of the staging arena; row.buf - 1 is a page of it */
 	uint64_t              staging_bytes;
 };

@@ -102,6 +102,7 @@ struct kvr_kick {
 	int              fd;
 	_Atomic uint64_t target;  /* which batch should end; written by the sender before fd */
 	uint64_t         current; /* which batch runs; written by the worker that owns the lane */
+	const _Atomic uint32_t *lookups; /* how many of this instance are under way; NULL: nobody counts them */
 };
 
 #define KVR_KICK_ALL UINT64_MAX /* target: whatever runs, and all that comes after it */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,7 +44,7 @@ kvr_stream_take(struct kvr_sock *s, int take_fd, struct kvr_kick *kick)
 	s->carrier = NULL;
 	s->kick = kick;
 	s->until_ns = s->patience_ns = 0;
-	s->moved = 0;
+	s->moved = s->gave_way = s->keep_ns = s->brief = 0;
 	s->fill_max = KVR_STREAM_IN;
 	s->brisk = false;
 	s->look_skip = s->look_failed = 0;
@@ -149,6 +150,48 @@ kvr_stream_try_recv(
 	*ret_n = n > 0 ? (size_t)n : 0;
 	s->moved += *ret_n;
 	return KVR_OK;
+}
+
+/* A lookup of this instance is under way, and this stream moves something else. */
+static bool
+is_in_the_way(const struct kvr_sock *s)
+{
+	return !s->brisk && s->kick != NULL && s->kick->lookups != NULL &&
+	    atomic_load_explicit(s->kick->lookups, memory_order_relaxed) > 0;
+}
+
+/*
+ * A write of megabytes goes on for milliseconds while the server empties the socket on another
+ * processor, and many a kernel takes no thread off its processor in the middle of one. A lookup
+ * decides what is computed and what is got at all; nobody waits for a put. So where there are fewer
+ * processors than lanes, server and callers, whoever moves payload offers his every 128 KiB while
+ * a lookup is under way: the 99th percentile of lookups beside puts became a fourth to a sixth, the
+ * 90th of those beside gets a half. Whoever else wants it may take it for long, so it is not offered
+ * again for half as long: two thirds of the time are the most that is lost. Without that, puts beside
+ * two busy threads of others were left a tenth of their speed; with it, two thirds. Where processors
+ * are free all this costs 0.8 us.
+ */
+void
+kvr_stream_give_way(struct kvr_sock *s)
+{
+	if (s->moved - s->gave_way < KVR_STREAM_WAY || !is_in_the_way(s))
+		return;
+	uint64_t now_ns = kvr_now_ns();
+	if (now_ns < s->keep_ns)
+		return;
+	s->gave_way = s->moved;
+	sched_yield();
+	uint64_t back_ns = kvr_now_ns();
+	s->keep_ns = back_ns + (back_ns - now_ns) / 2;
+}
+
+/* Where there was a lookup comes another: between two of them, too, calls are short. */
+size_t
+kvr_stream_piece(struct kvr_sock *s)
+{
+	if (is_in_the_way(s))
+		s->brief = s->moved + KVR_STREAM_PIECE;
+	return s->moved < s->brief ? KVR_STREAM_WAY : KVR_STREAM_PIECE;
 }
 
 /*
@@ -269,6 +312,7 @@ kvr_stream_read(struct kvr_sock *s, void *to, size_t max, size_t ahead, size_t *
 	struct iovec iov[2] = { { (uint8_t *)to + held, max - held },
 		{ s->in, KVR_MIN(ahead, KVR_STREAM_IN) } };
 	size_t n = 0;
+	kvr_stream_give_way(s);
 	enum kvr_err err = recv_some(s, iov, ahead > 0 ? 2 : 1, &n);
 	size_t direct = KVR_MIN(n, max - held);
 	s->in_end = (uint32_t)(n - direct);

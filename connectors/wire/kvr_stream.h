@@ -31,6 +31,8 @@
 /* 64 to 128 KiB are the fastest: longer receives hold the socket's lock against its sender. */
 #define KVR_STREAM_SLICE 131072U
 #define KVR_STREAM_AHEAD 64U /* fits the end of one bulk reply and the head of the next */
+/* After so many bytes a transfer lets lookups have its processor: see give_way. */
+#define KVR_STREAM_WAY KVR_KIB(128)
 
 struct kvr_sock;
 
@@ -53,6 +55,9 @@ struct kvr_sock {
 	uint64_t until_ns;
 	uint64_t patience_ns; /* longest wait without a byte, TIMEOUT too; 0: as until_ns allows */
 	uint64_t moved;    /* bytes read and written, to see progress */
+	uint64_t gave_way; /* how many of them there were when it last gave way to lookups, */
+	uint64_t keep_ns;  /* until when it need not again, */
+	uint64_t brief;    /* and with how many of them its calls may be long again */
 	uint32_t fill_max; /* most bytes that one read for a head may take */
 	/*
 	 * Set after kvr_stream_begin, which clears it: what is asked for is small and costs the server

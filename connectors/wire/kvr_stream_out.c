@@ -25,11 +25,10 @@ wait_writable(struct kvr_sock *s, short events)
 	return err;
 }
 
-/* The part of iov[0..n) from skip on, of at most KVR_STREAM_PIECE bytes. */
+/* The part of iov[0..n) from skip on, of at most room bytes. */
 static int
-piece(const struct iovec *iov, uint32_t n, size_t skip, struct iovec *ret)
+piece(const struct iovec *iov, uint32_t n, size_t skip, size_t room, struct iovec *ret)
 {
-	size_t room = KVR_STREAM_PIECE;
 	int count = 0;
 	for (uint32_t i = 0; i < n && room > 0; i++) {
 		if (skip >= iov[i].iov_len) {
@@ -55,7 +54,9 @@ kvr_stream_flush(struct kvr_sock *s)
 		enum kvr_err err = kvr_stream_check(s);
 		if (err != KVR_OK)
 			return err;
-		int count = piece(s->iov + first, s->n_iov - first, skip, iov);
+		kvr_stream_give_way(s);
+		size_t room = kvr_stream_piece(s);
+		int count = piece(s->iov + first, s->n_iov - first, skip, room, iov);
 		ssize_t n = s->ops->send(s, iov, count, &events);
 		int cause = n < 0 ? errno : 0; /* the wait receives, and has an errno of its own */
 		if (cause == EAGAIN && (err = wait_writable(s, events)) != KVR_OK)

@@ -15,6 +15,12 @@ enum kvr_err kvr_stream_ready(struct kvr_sock *, short events);
 /* *ret_n 0: nothing has arrived yet. */
 enum kvr_err kvr_stream_try_recv(
     struct kvr_sock *, struct iovec *, int n_iov, size_t *ret_n, short *ret_events);
+/*
+ * Lookups of this instance come first. give_way: before a call that moves payload; and how much one
+ * call may write.
+ */
+void   kvr_stream_give_way(struct kvr_sock *);
+size_t kvr_stream_piece(struct kvr_sock *);
 /* What has been received and not read goes to the start of its buffer. */
 void kvr_stream_compact(struct kvr_sock *);
 

@@ -477,6 +477,12 @@ kvr_fake_wait_held(uint32_t n)
 }
 
 uint32_t
+kvr_fake_lookups(void)
+{
+	return atomic_load(&fake.system->opt.ledger->lookups);
+}
+
+uint32_t
 kvr_fake_submits(void)
 {
 	struct kvr_system *s = fake.system;

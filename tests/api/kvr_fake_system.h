@@ -33,6 +33,8 @@ void kvr_fake_say(const char *line);
 void kvr_fake_tier(uint32_t state);
 /* Waits until this many operations are held. */
 void kvr_fake_wait_held(uint32_t n);
+/* How many lookups whoever moves payload would make room for. */
+uint32_t kvr_fake_lookups(void);
 /* SUBMITs so far. */
 uint32_t kvr_fake_submits(void);
 

@@ -214,6 +214,33 @@ START_TEST(the_deadline_ends_it)
 }
 END_TEST
 
+/* From the submission to the answer, however it ends; and nothing else is one. */
+START_TEST(lookups_under_way_are_counted)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	const struct kvr_batch ask = { .size = sizeof(ask), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+	struct kvr_batch other = ask, none = ask;
+	kvr_op op[4];
+
+	other.kind = KVR_SIZE;
+	none.n = 0;
+	kvr_fake_hold(true);
+	for (int i = 0; i < 3; i++)
+		OK(kvr_submit(k, &ask, NULL, &op[i]));
+	OK(kvr_submit(k, &other, NULL, &op[3]));
+	OK(kvr_run(k, &none, NULL, NULL, NULL));
+	ck_assert_uint_eq(kvr_fake_lookups(), 3);
+	OK(kvr_cancel(k, op[0]));
+	ERR(kvr_wait(k, op[0], 0, NULL, NULL), KVR_E_CANCELLED);
+	ck_assert_uint_eq(kvr_fake_lookups(), 2);
+	kvr_fake_hold(false);
+	for (int i = 1; i < 4; i++)
+		ERR(kvr_wait(k, op[i], 0, NULL, NULL), KVR_E_MISS);
+	ck_assert_uint_eq(kvr_fake_lookups(), 0);
+	bed_close(k);
+}
+END_TEST
+
 /* Slots come back a moment after the completion. */
 static enum kvr_err
 run_when_free(struct kvr *k, const struct kvr_batch *b)
@@ -308,4 +335,5 @@ END_TEST
 
 KVR_CHECK_MAIN("api.submit", put_get_lookup_size_remove, results_say_each_key,
     no_key_is_complete_at_once, wrong_calls_are_named, wrong_options_are_named,
-    the_deadline_ends_it, a_quarter_is_kept_for_reads, a_late_release_keeps_its_slots)
+    the_deadline_ends_it, lookups_under_way_are_counted, a_quarter_is_kept_for_reads,
+    a_late_release_keeps_its_slots)
