@@ -36,7 +36,8 @@ enum key_flag {
 	KEY_PROMOTES = 16, /* stands in that table, too: a hit that is written to faster tiers */
 	KEY_TELLS = 32,    /* stands in the list of those whose waiters are told */
 	KEY_GONE = 64,     /* a remove of the key came after it */
-	KEY_BEGUN = 128    /* its copy has begun, and it has the outcome that it will have if that is well */
+	KEY_BEGUN = 128,   /* its copy has begun, and it has the outcome that it will have if that is well */
+	KEY_IN_TABLE = KEY_OWNER | KEY_PROMOTES
 };
 
 /* One key of one operation. Zero bytes when its slot is free. */
@@ -241,7 +242,8 @@ struct outcome {
 	int32_t  err;
 	uint8_t  phase, tier;
 };
-void kvr_router_key_result(struct step *, const struct outcome *);
+/* op: the key's, touched. */
+void kvr_router_key_result(struct step *, struct op *, const struct outcome *);
 uint32_t kvr_router_through(const struct router *);
 
 /* router_answer.c */

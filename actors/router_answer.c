@@ -64,6 +64,8 @@ outcome_of_open_key(const struct op *op, const struct key *k)
 static void
 close_key(struct step *s, struct op *op, uint32_t slot)
 {
+	if (s->me->key[slot].err != KVR_PENDING && (s->me->key[slot].flags & KEY_BEGUN) == 0)
+		return; /* most keys of a read: nothing is left to say of them */
 	struct key *k = key_of(s, slot);
 
 	/* Its copy has begun, and who is told the end now must not hear that it is over. */
@@ -278,7 +280,8 @@ release_slice(struct step *s, uint32_t slot)
 			kvr_router_unkeep(s, k);
 			dropped++;
 		}
-		kvr_router_put_forget(s, at);
+		if ((k->flags & KEY_IN_TABLE) != 0)
+			kvr_router_put_forget(s, at);
 		*k = (struct key){ 0 };
 	}
 	if (dropped > 0)

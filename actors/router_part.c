@@ -214,9 +214,9 @@ never_fits(const struct router *me, const struct op *op, const struct plan *p)
 
 /* This tier will never take or give this key: that is an answer like any other. */
 static bool
-refuse(struct step *s, const struct op *op, uint32_t slot, int32_t err)
+refuse(struct step *s, struct op *op, uint32_t slot, int32_t err)
 {
-	kvr_router_key_result(s, &(struct outcome){ .key = slot, .err = err, .phase = op->phase,
+	kvr_router_key_result(s, op, &(struct outcome){ .key = slot, .err = err, .phase = op->phase,
 	    .tier = op->tier });
 	return true;
 }

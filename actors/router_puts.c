@@ -11,8 +11,6 @@
  */
 #include "kvr_router_own.h"
 
-enum { KEY_IN_TABLE = KEY_OWNER | KEY_PROMOTES };
-
 static uint32_t *
 bucket_of(struct step *s, kvr_digest d)
 {
@@ -62,8 +60,7 @@ kvr_router_put_forget(struct step *s, uint32_t slot)
 {
 	struct key *k = key_of(s, slot);
 
-	if ((k->flags & KEY_IN_TABLE) == 0)
-		return;
+	KVR_CHECK((k->flags & KEY_IN_TABLE) != 0);
 	KVR_CHECK(k->dup == NO_KEY && k->behind == NO_KEY && (k->flags & KEY_TELLS) == 0);
 	uint32_t *link = bucket_of(s, k->digest);
 

@@ -171,10 +171,9 @@ back_result(struct step *s, struct op *op, struct key *k, const struct outcome *
 }
 
 void
-kvr_router_key_result(struct step *s, const struct outcome *o)
+kvr_router_key_result(struct step *s, struct op *op, const struct outcome *o)
 {
 	struct key *k = key_of(s, o->key);
-	struct op *op = op_of(s, k->op);
 
 	switch ((enum phase)o->phase) {
 	case PHASE_ASK:
@@ -315,7 +314,7 @@ finish(struct step *s, uint32_t slot, struct end end)
 		if (part->begun && part->stage == STAGE_COPY_OUT)
 			confirm(s, &o);
 		else
-			kvr_router_key_result(s, &o);
+			kvr_router_key_result(s, op, &o);
 		bool fetched = op->kind == KVR_OP_PREFETCH && part->phase == PHASE_READ;
 
 		if (o.err == KVR_OK && (part->phase == PHASE_SAVE || fetched))
@@ -502,7 +501,7 @@ kvr_router_begun(struct step *s)
 	for (uint32_t i = 0; i < part->n && part->stage == STAGE_COPY_OUT; i++) {
 		struct outcome o = outcome_of(part, &s->ev->rows[i], &end);
 
-		kvr_router_key_result(s, &o);
+		kvr_router_key_result(s, op, &o);
 		key_of(s, o.key)->flags |= KEY_BEGUN;
 	}
 	kvr_router_turn(s, part->op);

@@ -61,13 +61,18 @@ kvr_touch(struct kvr_out *out, const void *at, size_t len)
 	uintptr_t off = (uintptr_t)at - (uintptr_t)a->self;
 
 	KVR_CHECK(len > 0 && off < a->spec->self_size && len <= a->spec->self_size - off);
-	for (uint32_t i = (uint32_t)(off / LINE); i <= (uint32_t)((off + len - 1) / LINE); i++) {
-		if (a->stamp[i] == a->round)
+	/* Copies, for to the compiler each stamp that is written could be one of these. */
+	uint32_t *stamp = a->stamp, *touched = a->touched;
+	uint32_t round = a->round, n = a->n_touched, last = (uint32_t)((off + len - 1) / LINE);
+
+	for (uint32_t i = (uint32_t)(off / LINE); i <= last; i++) {
+		if (stamp[i] == round)
 			continue;
-		KVR_CHECK(a->n_touched < KVR_TOUCH_MAX);
-		a->stamp[i] = a->round;
-		a->touched[a->n_touched++] = i;
+		KVR_CHECK(n < KVR_TOUCH_MAX);
+		stamp[i] = round;
+		touched[n++] = i;
 	}
+	a->n_touched = n;
 }
 
 static void

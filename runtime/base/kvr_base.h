@@ -13,7 +13,9 @@
 #include <stdint.h>
 
 #define KVR_MUST_USE __attribute__((warn_unused_result))
-#define KVR_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+/* Rarely called: the way there is kept out of the cache lines of the way past it. */
+#define KVR_COLD __attribute__((cold))
+#define KVR_PRINTF(fmt, args) __attribute__((format(printf, fmt, args))) KVR_COLD
 #define KVR_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define KVR_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define KVR_MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -31,7 +33,7 @@
  * Never returns to its caller. What it does is set per process by kvr_on_panic: abort (default)
  * or, inside a decider's step, a jump back to the domain, which then poisons the instance.
  */
-_Noreturn void kvr_panic(const char *file, int line, const char *what);
+_Noreturn KVR_COLD void kvr_panic(const char *file, int line, const char *what);
 
 /* Called by kvr_panic before it aborts; may jump away instead. Per thread; NULL: just abort. */
 typedef void kvr_panic_fn(void *arg, const char *file, int line, const char *what);
