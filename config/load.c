@@ -3,9 +3,11 @@
 #include "kvr_override.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -218,11 +220,23 @@ file_error(struct kvr_load *load, const char *what)
 	return KVR_E_CONFIG;
 }
 
+/* A pipe that nobody writes into is empty: to wait for somebody who opens it may last for ever. */
+static FILE *
+open_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	FILE *file = fd >= 0 && fcntl(fd, F_SETFL, 0) == 0 ? fdopen(fd, "r") : NULL;
+
+	if (file == NULL && fd >= 0)
+		close(fd);
+	return file;
+}
+
 /* One byte more than allowed is asked for, so that a file of exactly the limit passes. */
 static enum kvr_err
 slurp(struct kvr_load *load, const char *path, char **ret, size_t *ret_len)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file = open_file(path);
 	char *text = malloc(FILE_MAX + 1);
 	size_t len = 0;
 	enum kvr_err err = KVR_OK;

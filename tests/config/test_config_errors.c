@@ -3,6 +3,9 @@
 #include "kvr_check.h"
 #include "kvr_config_test.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #define MEM          "\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]"
 #define ONE(keys)    "{\"tiers\":[{\"name\":\"a\"," keys "}]}"
 #define ENGINE(keys) "{\"engine\":{" keys "}," MEM "}"
@@ -429,6 +432,22 @@ START_TEST(a_file_that_is_not_there_is_named)
 }
 END_TEST
 
+START_TEST(a_pipe_without_a_writer_is_empty)
+{
+	char dir[] = "/tmp/kvr-config-XXXXXX", path[64], why[200], want[256];
+	struct kvr_config *cfg = NULL;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/pipe", dir);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_eq(kvr_config_load(path, NULL, &cfg, why, sizeof(why)), KVR_E_CONFIG);
+	snprintf(want, sizeof(want), "%s:1:1: the document is empty", path);
+	ck_assert_str_eq(why, want);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
 KVR_CHECK_MAIN("config.errors", what_is_no_configuration_at_all,
     keys_that_do_not_exist_or_are_there_twice, values_of_the_wrong_kind, numbers_out_of_range,
     stores_that_cannot_do_what_is_asked, tls_where_there_is_none_or_twice,
@@ -436,4 +455,4 @@ KVR_CHECK_MAIN("config.errors", what_is_no_configuration_at_all,
     a_server_that_is_not_verified_is_a_warning, values_that_contradict_each_other,
     too_many_tiers_are_named_at_the_first_one_that_is_too_much,
     all_errors_are_told_with_their_lines_and_carets, no_secret_is_ever_printed,
-    a_file_that_is_not_there_is_named)
+    a_file_that_is_not_there_is_named, a_pipe_without_a_writer_is_empty)

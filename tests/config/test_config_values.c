@@ -345,10 +345,30 @@ START_TEST(passwords_of_urls_are_not_shown)
 }
 END_TEST
 
+/* As a shell hands over what a command writes. */
+START_TEST(a_pipe_is_read_to_its_end)
+{
+	static const char text[] = "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}";
+	char path[32], why[200];
+	struct kvr_config *cfg = NULL;
+	int fd[2];
+
+	ck_assert_int_eq(pipe(fd), 0);
+	ck_assert_int_eq(write(fd[1], text, strlen(text)), (ssize_t)strlen(text));
+	ck_assert_int_eq(close(fd[1]), 0);
+	snprintf(path, sizeof(path), "/dev/fd/%d", fd[0]);
+	ck_assert_msg(kvr_config_load(path, NULL, &cfg, why, sizeof(why)) == KVR_OK, "%s", why);
+	ck_assert_str_eq(cfg->tier[0].url, "memory://");
+	kvr_config_free(cfg);
+	ck_assert_int_eq(close(fd[0]), 0);
+}
+END_TEST
+
 KVR_CHECK_MAIN("config.values", nothing_said_gives_the_defaults_of_engine_and_memory,
     nothing_said_gives_the_defaults_of_the_runtime, nothing_said_gives_the_defaults_of_a_tier,
     a_complete_deployment_is_read_as_written, its_last_tier_and_what_is_around_are_too,
     shapes_become_the_layout_of_a_full_chunk, each_scheme_has_its_default_format,
     schemes_of_the_caller_replace_those_of_the_table,
-    variables_are_put_into_texts_but_not_into_passwords, relative_paths_count_from_the_file,
-    a_rank_whose_variable_is_not_set_stays_open, passwords_of_urls_are_not_shown)
+    variables_are_put_into_texts_but_not_into_passwords, a_pipe_is_read_to_its_end,
+    relative_paths_count_from_the_file, a_rank_whose_variable_is_not_set_stays_open,
+    passwords_of_urls_are_not_shown)
