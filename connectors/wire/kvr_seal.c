@@ -155,6 +155,9 @@ kvr_seal_get_head(
 		return fail(KVR_E_CORRUPT, "the sealed header has two lengths and no serde", why);
 	if (kvr_seal_blocks(seal.len) > KVR_SEAL_BLOCKS_MAX)
 		return fail(KVR_E_TOO_BIG, "the sealed payload is over 3.5 GiB", why);
+	/* A row has 32 bits for it: what is left of a longer one would be a wrong answer. */
+	if (seal.raw_len > UINT32_MAX)
+		return fail(KVR_E_TOO_BIG, "what was sealed has 4 GiB or more before its serde", why);
 	*ret = seal;
 	return KVR_OK;
 }

@@ -246,6 +246,16 @@ START_TEST(a_header_with_an_impossible_field_is_corrupt)
 	kvr_seal_put_head(&seal, ends);
 	ck_assert_int_eq(
 	    kvr_seal_get_head(ends, 512, kvr_seal_total(&seal), &seal, &why), KVR_E_TOO_BIG);
+	/* One that would be that long again when its serde is undone. */
+	seal.len = 100;
+	seal.serde = 1;
+	seal.raw_len = UINT64_C(1) << 32;
+	kvr_seal_put_head(&seal, ends);
+	ck_assert_int_eq(
+	    kvr_seal_get_head(ends, 512, kvr_seal_total(&seal), &seal, &why), KVR_E_TOO_BIG);
+	seal.raw_len--;
+	kvr_seal_put_head(&seal, ends);
+	ck_assert_int_eq(kvr_seal_get_head(ends, 512, kvr_seal_total(&seal), &seal, &why), KVR_OK);
 }
 END_TEST
 
