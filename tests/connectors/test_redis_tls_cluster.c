@@ -107,6 +107,7 @@ START_TEST(a_master_dies_and_its_replica_is_found)
 	bed_up(&b, &o);
 	bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
 	load_get(&b, &l);
+	kvr_cluster_wait_known(0);
 	kvr_redis_server_kill(kvr_cluster_set->node[0]);
 	kvr_cluster_take_over(0);
 	for (uint64_t end_ns = bed_in(BED_LONG); n_ok < l.n; poll(NULL, 0, 20)) {

@@ -164,6 +164,24 @@ be_patient(void)
 }
 
 void
+kvr_cluster_wait_known(int master)
+{
+	char slots[1024];
+	struct kvr_raw *raw = kvr_cluster_raw(master);
+	struct kvr_raw_reply r = kvr_raw(raw, "CLUSTER NODES");
+	const char *at = r.kind == '$' ? strstr((const char *)r.bytes, "myself,") : NULL;
+	at = at != NULL ? strstr(at, " connected ") : NULL;
+	need(at != NULL, "CLUSTER NODES");
+	/* Only the master says which of them are on their way. */
+	size_t len = strcspn(at, "[\n");
+	while (len > 0 && at[len - 1] == ' ')
+		len--;
+	snprintf(slots, sizeof(slots), "%.*s", (int)len, at);
+	kvr_raw_close(raw);
+	wait_says(master + KVR_CLUSTER_MASTERS, "CLUSTER NODES", slots, "");
+}
+
+void
 kvr_cluster_take_over(int master)
 {
 	must(master + KVR_CLUSTER_MASTERS, "CLUSTER FAILOVER TAKEOVER");

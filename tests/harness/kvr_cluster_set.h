@@ -36,7 +36,11 @@ void kvr_cluster_set_start(void);
 void kvr_cluster_set_start_tls(const struct kvr_test_ca *, const char *name);
 void kvr_cluster_set_stop(void); /* by whoever has not started it: nothing */
 
-/* The replica of that master does now, and asks nobody. */
+/*
+ * The replica of that master does now, and asks nobody. It takes what slots it knows its master by, so
+ * before the master dies it has to have heard of those that were moved lately.
+ */
+void kvr_cluster_wait_known(int master);
 void kvr_cluster_take_over(int master);
 
 struct kvr_raw *kvr_cluster_raw(int node);

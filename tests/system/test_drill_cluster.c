@@ -157,6 +157,7 @@ START_TEST(a_master_dies)
 	begin_tagged(kvr[0], at);
 	each(kvr_drill_wait_good);
 	each(kvr_drill_mark);
+	kvr_cluster_wait_known(0);
 	kvr_redis_server_kill(kvr_cluster_set->node[0]);
 	each(kvr_drill_wait_bad);
 	kvr_cluster_take_over(0);
