@@ -163,8 +163,8 @@ be_patient(void)
 	}
 }
 
-void
-kvr_cluster_wait_known(int master)
+static void
+wait_known(int master, int by)
 {
 	char slots[1024];
 	struct kvr_raw *raw = kvr_cluster_raw(master);
@@ -178,7 +178,13 @@ kvr_cluster_wait_known(int master)
 		len--;
 	snprintf(slots, sizeof(slots), "%.*s", (int)len, at);
 	kvr_raw_close(raw);
-	wait_says(master + KVR_CLUSTER_MASTERS, "CLUSTER NODES", slots, "");
+	wait_says(by, "CLUSTER NODES", slots, "");
+}
+
+void
+kvr_cluster_wait_known(int master)
+{
+	wait_known(master, master + KVR_CLUSTER_MASTERS);
 }
 
 void
@@ -276,6 +282,11 @@ kvr_cluster_end_move(int slot, int from, int to)
 {
 	set_slot(to, slot, "NODE", to);
 	set_slot(from, slot, "NODE", to);
+	/* Whoever asks another node for the map would be sent to where the slot was. */
+	for (int i = 0; i < KVR_CLUSTER_MEMBERS; i++) {
+		wait_known(to, i);
+		wait_known(from, i);
+	}
 }
 
 /* False: no key is left there. */
