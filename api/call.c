@@ -172,6 +172,28 @@ kvr_call_find(struct kvr *k, kvr_op op)
 	return c;
 }
 
+/* ---- how many are under way ---- */
+
+void
+kvr_call_begins(struct kvr *k, const struct kvr_call *c)
+{
+	atomic_fetch_add(&k->n_flying, 1);
+	if (c->kind == KVR_LOOKUP)
+		atomic_fetch_add_explicit(&k->ledger->lookups, 1, memory_order_relaxed);
+	if (c->kind == KVR_PUT)
+		atomic_fetch_add_explicit(&k->n_putting, c->n, memory_order_relaxed);
+}
+
+void
+kvr_call_ends(struct kvr *k, const struct kvr_call *c)
+{
+	atomic_fetch_sub(&k->n_flying, 1);
+	if (c->kind == KVR_LOOKUP)
+		atomic_fetch_sub_explicit(&k->ledger->lookups, 1, memory_order_relaxed);
+	if (c->kind == KVR_PUT)
+		atomic_fetch_sub_explicit(&k->n_putting, c->n, memory_order_relaxed);
+}
+
 /* ---- outcomes ---- */
 
 void
@@ -230,11 +252,7 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 	if (quiet && c->places > n + 1)
 		kvr_notifier_unreserve(k, c->places - n - 1); /* there will be no more */
 	if (quiet) {
-		atomic_fetch_sub(&k->n_flying, 1);
-		if (c->kind == KVR_LOOKUP)
-			atomic_fetch_sub_explicit(&k->ledger->lookups, 1, memory_order_relaxed);
-		if (c->kind == KVR_PUT)
-			atomic_fetch_sub_explicit(&k->n_putting, c->n, memory_order_relaxed);
+		kvr_call_ends(k, c);
 		if (atomic_load(&k->life) != KVR_LIFE_OPEN)
 			atomic_fetch_add(o->err == KVR_E_CANCELLED || o->err == KVR_E_SHUTDOWN
 			                     ? &k->n_dropped

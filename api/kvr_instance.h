@@ -377,6 +377,9 @@ void   kvr_call_undo(struct kvr *, struct kvr_call *);
 kvr_op kvr_call_op(const struct kvr_call *);
 /* The operation behind a handle, if its generation is still that one. */
 struct kvr_call *kvr_call_find(struct kvr *, kvr_op);
+/* What is said of how many are under way: from the launch to the last outcome. */
+void kvr_call_begins(struct kvr *, const struct kvr_call *);
+void kvr_call_ends(struct kvr *, const struct kvr_call *);
 /* One more outcome. Under the domain's guard, or for an operation that the router never saw. */
 void kvr_call_arrive(struct kvr *, struct kvr_call *, const struct kvr_outcome *);
 /* Takes the next outcome, if there is one; the caller then tells it and calls kvr_call_told. */

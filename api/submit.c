@@ -235,12 +235,8 @@ launch(struct kvr *k, struct kvr_call *c, const struct order *o)
 	enum kvr_err err = KVR_OK;
 
 	atomic_store(&c->holds, 2);
-	atomic_fetch_add(&k->n_flying, 1);
+	kvr_call_begins(k, c);
 	c->puts = c->kind == KVR_PUT && !here;
-	if (c->kind == KVR_LOOKUP)
-		atomic_fetch_add_explicit(&k->ledger->lookups, 1, memory_order_relaxed);
-	if (c->kind == KVR_PUT)
-		atomic_fetch_add_explicit(&k->n_putting, c->n, memory_order_relaxed);
 	if (c->kind == KVR_GET)
 		atomic_fetch_add(&k->pace.ahead, c->bytes);
 	if (c->puts && !weigh(k, c)) {
@@ -259,11 +255,7 @@ launch(struct kvr *k, struct kvr_call *c, const struct order *o)
 			kvr_puts_drop(k, c);
 		if (c->kind == KVR_GET)
 			atomic_fetch_sub(&k->pace.ahead, c->bytes);
-		if (c->kind == KVR_LOOKUP)
-			atomic_fetch_sub_explicit(&k->ledger->lookups, 1, memory_order_relaxed);
-		if (c->kind == KVR_PUT)
-			atomic_fetch_sub_explicit(&k->n_putting, c->n, memory_order_relaxed);
-		atomic_fetch_sub(&k->n_flying, 1);
+		kvr_call_ends(k, c);
 		atomic_store(&c->holds, 0);
 	}
 	return err;

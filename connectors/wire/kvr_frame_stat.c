@@ -42,6 +42,10 @@ stat_payload(const struct kvr_frame_rules *rules, struct kvr_item *item, const u
 	*ret_why = "the value is shorter or longer than its LMCache header says";
 	if (len != total - head_len)
 		return KVR_E_LENGTH;
+	/* A row has 32 bits for it: what is left of a longer one would be a wrong answer. */
+	*ret_why = "values have less than 4 GiB";
+	if (len > UINT32_MAX)
+		return KVR_E_TOO_BIG;
 	item->len = item->raw_len = len;
 	item->serde = 0;
 	return KVR_OK;
@@ -53,7 +57,6 @@ stat_value(const struct kvr_frame_rules *rules, struct kvr_item *item, const uin
 {
 	uint64_t head_len = kvr_frame_head_len(rules);
 	bool sealed = rules->format == KVR_FORMAT_SEALED;
-	int32_t err;
 
 	*ret_why = "the value is shorter than its header";
 	if (total < head_len)
@@ -61,13 +64,8 @@ stat_value(const struct kvr_frame_rules *rules, struct kvr_item *item, const uin
 	*ret_why = "too little of the value was read";
 	if (have < head_len)
 		return KVR_E_INVALID;
-	err = sealed ? stat_sealed(rules, item, head, total, ret_why)
-	             : stat_payload(rules, item, head, have, total, ret_why);
-	if (err != KVR_OK || item->raw_len <= UINT32_MAX)
-		return err;
-	/* A row has 32 bits for it: what is left of a longer one would be a wrong answer. */
-	*ret_why = "values have less than 4 GiB";
-	return KVR_E_TOO_BIG;
+	return sealed ? stat_sealed(rules, item, head, total, ret_why)
+	              : stat_payload(rules, item, head, have, total, ret_why);
 }
 
 int32_t

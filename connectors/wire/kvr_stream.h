@@ -31,7 +31,7 @@
 /* 64 to 128 KiB are the fastest: longer receives hold the socket's lock against its sender. */
 #define KVR_STREAM_SLICE 131072U
 #define KVR_STREAM_AHEAD 64U /* fits the end of one bulk reply and the head of the next */
-/* After so many bytes a transfer lets lookups have its processor: see give_way. */
+/* After so many bytes a transfer lets lookups have its processor: see kvr_stream_give_way. */
 #define KVR_STREAM_WAY KVR_KIB(128)
 
 struct kvr_sock;
