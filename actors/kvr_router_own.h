@@ -177,6 +177,8 @@ void kvr_router_submit(struct step *, uint32_t slot);
 void kvr_router_load(struct step *, uint32_t slot);
 
 /* router_puts.c. owner: key slot + 1 */
+void     kvr_router_puts_soon(const struct router *, kvr_digest); /* PUTS_AHEAD keys before */
+enum { PUTS_AHEAD = 8 };
 uint32_t kvr_router_find_put(const struct router *, kvr_digest);
 void kvr_router_enter(struct step *, uint32_t key, enum key_flag as);
 void kvr_router_wait_behind(struct step *, uint32_t key, uint32_t owner);

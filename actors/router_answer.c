@@ -276,6 +276,8 @@ release_slice(struct step *s, uint32_t slot)
 		uint32_t at = op->first + op->cursor + i;
 		struct key *k = key_of(s, at);
 
+		if (op->kind == KVR_OP_PUT && i + PUTS_AHEAD < n)
+			kvr_router_puts_soon(s->me, s->me->key[at + PUTS_AHEAD].digest);
 		if (k->buf != 0) { /* kept, and not written after all */
 			kvr_router_unkeep(s, k);
 			dropped++;

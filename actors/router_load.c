@@ -82,8 +82,11 @@ kvr_router_load(struct step *s, uint32_t slot)
 
 	KVR_CHECK(op->state == OP_LOADING && n > 0 && n <= op->n - op->loaded);
 	kvr_touch(s->out, &s->me->key[op->first + op->loaded], n * sizeof(struct key));
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
+		if (op->kind == KVR_OP_PUT && i + PUTS_AHEAD < n)
+			kvr_router_puts_soon(s->me, s->ev->rows[i + PUTS_AHEAD].digest);
 		load_key(s, op, op->first + op->loaded + i, &s->ev->rows[i]);
+	}
 	op->loaded += n;
 	if (op->loaded == op->n) {
 		kvr_router_begin(s, slot);

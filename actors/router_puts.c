@@ -20,6 +20,17 @@ bucket_of(struct step *s, kvr_digest d)
 	return b;
 }
 
+/*
+ * Whoever is going to look for many keys asks for their places some keys before: they are spread
+ * over 256 KiB, and the payload that goes through the caches meanwhile leaves nothing of them there.
+ * Puts of 64 KiB spent a tenth of the library's time waiting for them.
+ */
+void
+kvr_router_puts_soon(const struct router *me, kvr_digest d)
+{
+	__builtin_prefetch(&me->bucket[d.lo % PUT_BUCKETS], 1);
+}
+
 static bool
 is_same(kvr_digest a, kvr_digest b)
 {

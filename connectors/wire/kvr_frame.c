@@ -59,7 +59,11 @@ begin(struct kvr_frame *f, const struct kvr_frame_rules *rules, struct kvr_item 
 {
 	KVR_CHECK(((uintptr_t)scratch & 63U) == 0);
 	KVR_CHECK(rules->n_groups <= KVR_GROUPS_MAX);
-	*f = (struct kvr_frame){ .rules = rules, .item = item, .scratch = scratch };
+	/* The seal is written whole before it is read, and as long as all the rest. */
+	memset(f, 0, offsetof(struct kvr_frame, seal));
+	f->rules = rules;
+	f->item = item;
+	f->scratch = scratch;
 	f->head_len = kvr_frame_head_len(rules);
 }
 

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { LOOKS_MAX = 50000, CLIENTS = 3 };
+enum { LOOKS_MAX = 50000, CLIENTS = 4 };
 
 struct putter {
 	const struct bench_client *client;
@@ -93,11 +93,13 @@ bench_load(struct bench *b)
 	struct bench_work *w = bench_work_new(), *puts = bench_work_new();
 	const struct bench_client looks[CLIENTS] = { raw_open(b->server->port),
 		hiredis_open(b->server->port),
-		kvrelay_open_redis("kvrelay", b->server->url, "bare", 2) };
+		kvrelay_open_redis("kvrelay 1", b->server->url, "bare", 1),
+		kvrelay_open_redis("kvrelay 2", b->server->url, "bare", 2) };
 	const struct bench_client raw_puts = raw_open(b->server->port),
 	                          hiredis_puts = hiredis_open(b->server->port);
 	struct putter p[CLIENTS] = { { .client = &raw_puts, .work = puts },
-		{ .client = &hiredis_puts, .work = puts }, { .client = &looks[2], .work = puts } };
+		{ .client = &hiredis_puts, .work = puts }, { .client = &looks[2], .work = puts },
+		{ .client = &looks[3], .work = puts } };
 
 	raw_choose(&raw_puts, (struct raw_setting){ 2, 2, BENCH_MIB(1) });
 	bench_work_set(puts, "put", 2, BENCH_MIB(4));

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Samples become figures: a median and quartiles for each client, and its ratio to the raw client.
 
-A case has one raw client that counts, the one that was best by the case's first unit; all of its
-units are compared with that one. Ratios are taken round by round and their median is told: what the
-machine does besides changes from round to round, and a round is short.
+Where a client has settings, the best one counts, by the case's first unit; all other units of the case
+are of that one. Which is best in a round the other rounds say: of 48 settings the one that was fastest in
+a round was lucky in it, too, and its luck is not what others are to be compared with. So it is for the raw
+client and for what is compared with it. Ratios are taken round by round and their median is told: what
+the machine does besides changes from round to round, and a round is short.
 """
 
 import statistics
 
 VERSION = 1
+BEST = "best"  # a client in the setting that the other rounds say
 HIGHER = ("GB/s", "shrinks x", "op/s")  # how such a unit ends
 
 
@@ -35,13 +38,29 @@ def read_samples(path):
     return cases
 
 
-def raw_of(units):
-    """The raw client of a case: the best by its first unit."""
-    unit, clients = next(iter(units.items()))
-    raw = {name: statistics.median(rounds.values()) for name, rounds in clients.items() if is_raw(name)}
-    if not raw:
-        return None
-    return (max if better(unit) == "higher" else min)(raw, key=raw.get)
+def choose(clients, unit):
+    """{round: the client that was best in the others}."""
+    pick = max if better(unit) == "higher" else min
+    told = sorted({number for rounds in clients.values() for number in rounds})
+    chosen = {}
+    for number in told:
+        others = {name: [v for n, v in rounds.items() if n != number or len(told) == 1] for name, rounds in clients.items()}
+        chosen[number] = pick((name for name in others if others[name]), key=lambda name: statistics.median(others[name]))
+    return chosen
+
+
+def families(names):
+    """Clients of one name that differ in a number behind it."""
+    found = {}
+    for name in names:
+        first, _, number = name.rpartition(" ")
+        if first and number.isdigit():
+            found.setdefault(first, []).append(name)
+    return {first: members for first, members in found.items() if len(members) > 1}
+
+
+def of_choice(clients, chosen):
+    return {number: clients[name][number] for number, name in chosen.items() if number in clients.get(name, {})}
 
 
 def is_raw(client):
@@ -60,14 +79,22 @@ def told(rounds, raw):
 def figures_of(cases):
     figures = []
     for (group, case), units in cases.items():
-        raw = raw_of(units)
+        first, clients = next(iter(units.items()))
+        settings = {name: rounds for name, rounds in clients.items() if is_raw(name)}
+        if not settings:
+            raise ValueError(f"{group}, {case}: no raw figure stands beside it")
+        by_round = choose(settings, first)
+        most = statistics.mode(by_round.values())
+        best = {f"{family} {BEST}": choose({name: clients[name] for name in members}, first)
+                for family, members in families(name for name in clients if not is_raw(name)).items()}
         for unit, clients in units.items():
-            if raw is None or raw not in clients:
+            raw = of_choice(clients, by_round)
+            if not raw:
                 raise ValueError(f"{group}, {case}, {unit}: no raw figure stands beside it")
-            figures.append({
-                "group": group, "case": case, "unit": unit, "better": better(unit), "raw": raw,
-                "clients": {name: told(rounds, clients[raw]) for name, rounds in clients.items()
-                            if name == raw or not is_raw(name)}})
+            rows = {name: told(rounds, raw) for name, rounds in clients.items() if not is_raw(name)}
+            rows.update({name: told(of_choice(clients, chosen), raw) for name, chosen in best.items()})
+            figures.append({"group": group, "case": case, "unit": unit, "better": better(unit), "raw": most,
+                            "clients": {most: told(raw, raw), **rows}})
     return figures
 
 
