@@ -239,7 +239,8 @@ check_tls(struct kvr_load *load, uint32_t i)
 	/* With redis-py's options that mean the same; a user of LMCache knows those. */
 	static const char *const keys[][2] = { { "tls.ca", "ssl_ca_certs" },
 		{ "tls.cert", "ssl_certfile" }, { "tls.key", "ssl_keyfile" },
-		{ "tls.verify", "ssl_cert_reqs" }, { "tls.server_name", "ssl_check_hostname" } };
+		{ "tls.verify", "ssl_cert_reqs" }, { "tls.server_name", "ssl_check_hostname" },
+		{ "tls.crl", NULL } };
 	const struct kvr_config_tier *tier = &load->cfg->tier[i];
 	bool speaks = kvr_scheme_speaks_tls(tier->url) || kvr_tier_speaks_https(tier);
 	const char *reqs = speaks ? url_option(tier->url, "ssl_cert_reqs") : NULL;
@@ -253,7 +254,7 @@ check_tls(struct kvr_load *load, uint32_t i)
 			PLACE_ERROR(load, place, "tiers.%s: %s means nothing here: only "
 			    "rediss://, valkeys:// and hyperpod.use_https speak TLS", tier->name,
 			    keys[k][0]);
-		else if (url_option(tier->url, keys[k][1]) != NULL)
+		else if (keys[k][1] != NULL && url_option(tier->url, keys[k][1]) != NULL)
 			PLACE_ERROR(load, place, "tiers.%s: %s is given, and %s in the URL: keep "
 			    "one", tier->name, keys[k][0], keys[k][1]);
 	}
@@ -261,8 +262,13 @@ check_tls(struct kvr_load *load, uint32_t i)
 	    url_option(tier->url, "ssl_certfile") == NULL)
 		PLACE_ERROR(load, in_tier(i, "tls.key"), "tiers.%s: tls.key needs tls.cert",
 		    tier->name);
-	if (tier->tls.verify == KVR_CONFIG_VERIFY_OFF ||
-	    (reqs != NULL && strncmp(reqs, "none", 4) == 0)) {
+	bool unverified = tier->tls.verify == KVR_CONFIG_VERIFY_OFF ||
+	                  (reqs != NULL && strncmp(reqs, "none", 4) == 0);
+
+	if (unverified && speaks && tier->tls.crl != NULL)
+		PLACE_ERROR(load, in_tier(i, "tls.crl"), "tiers.%s: tls.crl is of no use where no "
+		    "certificate is verified", tier->name);
+	if (unverified) {
 		struct kvr_origin at = at_place(
 		    load, in_tier(i, reqs == NULL ? "tls.verify" : "url"));
 

@@ -103,6 +103,7 @@ struct kvr_config_tier {
 	bool save_chunk_meta; /* fs in LMCache's format: header in front of the payload */
 	struct {
 		const char *ca, *cert, *key; /* PEM files; NULL: the system's CAs, no certificate */
+		const char *crl;             /* PEM too; NULL: nobody asks what was revoked */
 		uint32_t verify;             /* enum kvr_config_verify */
 		const char *server_name;     /* NULL: the host of the URL */
 	} tls; /* only where the scheme speaks TLS */

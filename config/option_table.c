@@ -284,6 +284,8 @@ const struct kvr_option kvr_option_table[] = {
 	    "fs in LMCache's format: a header in front of each payload"),
 	TIER("tls.ca", PATH, IN(tls.ca), "", NULL, 0, 0, NULL,
 	    "TLS: file or directory of the CAs to believe, instead of the system's"),
+	TIER("tls.crl", PATH, IN(tls.crl), "", NULL, 0, 0, NULL,
+	    "TLS: file or directory of the CAs' revocation lists; what they name is refused"),
 	TIER("tls.cert", PATH, IN(tls.cert), "", NULL, 0, 0, NULL,
 	    "TLS: file of the certificate that is shown to the server"),
 	TIER("tls.key", PATH, IN(tls.key), "", NULL, 0, 0, NULL,

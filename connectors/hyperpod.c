@@ -125,7 +125,9 @@ ask_health(struct kvr_connector *c)
 	c->health = a.status;
 	if (a.err != KVR_OK)
 		err = kvr_hp_fail(c, a.err, "%s%s", a.why,
-		    a.err == KVR_E_AUTH ? "; tls.ca says whom to believe" : "");
+		    a.err != KVR_E_AUTH          ? "" :
+		    c->store->tls.crl != NULL ? "; tls.ca and tls.crl say whom to believe" :
+		                                "; tls.ca says whom to believe");
 	else if (a.status == 401 || a.status == 403 || a.status >= 500)
 		err = kvr_hp_odd(c, "GET /health", &a);
 	else if (a.status != 200 && a.status != 404)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #define BUCKET      "lmcache"
 #define SHARED      "shared_memory"
@@ -199,6 +200,11 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_w
 		    w, "tls: only an https:// daemon speaks TLS; set hyperpod.use_https");
 	if (o->tls.server_name != NULL)
 		return kvr_refuse(w, "tls.server_name: write the name into the URL instead");
+	if (o->tls.crl != NULL && o->tls.no_verify)
+		return kvr_refuse(w, "tls.crl: of no use where no certificate is verified");
+	struct stat st;
+	if (o->tls.crl != NULL && stat(o->tls.crl, &st) == 0 && S_ISDIR(st.st_mode))
+		return kvr_refuse(w, "tls.crl: a directory; here it must be one file of all lists");
 	return kvr_httpc_check(s->https ? &s->tls : NULL, w->at, w->cap);
 }
 

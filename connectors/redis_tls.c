@@ -123,6 +123,7 @@ merge(struct choices *c, const struct kvr_tls_opts *o, char *why, size_t why_cap
 	c->opts.ca = c->given[CA] ? c->text[CA] : o->ca;
 	c->opts.cert = c->given[CERT] ? c->text[CERT] : o->cert;
 	c->opts.key = c->given[KEY] ? c->text[KEY] : o->key;
+	c->opts.crl = o->crl; /* redis-py has no word for it */
 	c->opts.server_name = o->server_name;
 	c->opts.no_verify |= o->no_verify;
 	c->opts.no_host_check |= o->no_host_check;

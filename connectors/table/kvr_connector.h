@@ -113,6 +113,7 @@ bool kvr_kicked(struct kvr_kick *);
 /* How TLS is spoken with a store whose URL asks for it; paths are those of PEM files. */
 struct kvr_tls_opts {
 	const char *ca;          /* whom to believe, a file or a directory; NULL: as the system does */
+	const char *crl;         /* what the CAs have revoked, a file or a directory; NULL: not asked */
 	const char *cert, *key;  /* who we are; NULL: nobody; key NULL: it stands in cert's file */
 	const char *server_name; /* whom the certificate must name; NULL: the host of the URL */
 	bool        no_verify;   /* any certificate will do: no protection against a man between */
@@ -122,8 +123,8 @@ struct kvr_tls_opts {
 static inline bool
 kvr_tls_given(const struct kvr_tls_opts *o)
 {
-	return o->ca != NULL || o->cert != NULL || o->key != NULL || o->server_name != NULL ||
-	    o->no_verify || o->no_host_check;
+	return o->ca != NULL || o->crl != NULL || o->cert != NULL || o->key != NULL ||
+	    o->server_name != NULL || o->no_verify || o->no_host_check;
 }
 
 /* Whom to ask for the server of a service, where the URL names sentinels. */

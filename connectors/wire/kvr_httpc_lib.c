@@ -137,6 +137,11 @@ set_tls(CURL *easy, const struct kvr_tls_opts *tls)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, dir ? NULL : tls->ca);
 		curl_easy_setopt(easy, CURLOPT_CAPATH, dir ? tls->ca : NULL);
 	}
+	/* Who goes on with a session is asked for no certificate: one revoked since would slip through. */
+	if (tls->crl != NULL) {
+		curl_easy_setopt(easy, CURLOPT_CRLFILE, tls->crl);
+		curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+	}
 	if (tls->cert != NULL) {
 		curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->cert);
 		curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->key != NULL ? tls->key : tls->cert);
@@ -334,6 +339,7 @@ err_of(const struct exchange *x)
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_CRL_BADFILE:
 		return KVR_E_AUTH;
 	default:
 		return KVR_E_PROTO;

@@ -148,8 +148,8 @@ kvr_httpc_resolved(const struct kvr_httpc_opts *o, char *ret, size_t cap)
 bool
 kvr_httpc_files(const struct kvr_tls_opts *tls, char *why, size_t why_cap)
 {
-	const char *const files[][2] = { { "tls.ca", tls->ca }, { "tls.cert", tls->cert },
-		{ "tls.key", tls->key } };
+	const char *const files[][2] = { { "tls.ca", tls->ca }, { "tls.crl", tls->crl },
+		{ "tls.cert", tls->cert }, { "tls.key", tls->key } };
 	for (size_t i = 0; i < KVR_LEN(files); i++) {
 		FILE *f = files[i][1] != NULL ? fopen(files[i][1], "re") : NULL;
 		if (files[i][1] != NULL && f == NULL) {

@@ -27,6 +27,10 @@
 	X(EXPIRED, AUTH, "the server's certificate has expired: %s") \
 	X(TOO_EARLY, AUTH, "the server's certificate is not valid yet: %s") \
 	X(UNKNOWN_CA, AUTH, "unknown CA, set tls.ca: %s") \
+	X(REVOKED, AUTH, "the server's certificate is revoked, give it a new one: %s") \
+	X(NO_CRL, AUTH, "no CRL of this CA, add it to tls.crl: %s") \
+	X(CRL_EXPIRED, AUTH, "the CA's CRL has expired, renew it in tls.crl: %s") \
+	X(CRL, AUTH, "a CRL of tls.crl was not accepted: %s") \
 	X(WRONG_HOST, AUTH, "wrong host, see tls.server_name: its certificate has %s") \
 	X(CERT, AUTH, "the server's certificate was not accepted: %s")
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_tls_files.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,12 @@ kvr_tls_files_take(
 		kvr_tls_files_drop(&f);
 		return KVR_E_CONFIG;
 	}
+	if (o->crl != NULL && o->no_verify) {
+		snprintf(why, why_cap, "tls.crl: of no use where no certificate is verified");
+		kvr_tls_files_drop(&f);
+		return KVR_E_CONFIG;
+	}
+	all = copy(o->crl, &f.opts.crl) && all;
 	all = copy(o->cert, &f.opts.cert) && all;
 	all = copy(o->key != NULL ? o->key : o->cert, &f.opts.key) && all;
 	all = copy(o->server_name, &f.opts.server_name) && all;
@@ -49,16 +56,56 @@ void
 kvr_tls_files_drop(struct kvr_tls_files *f)
 {
 	drop(&f->opts.ca);
+	drop(&f->opts.crl);
 	drop(&f->opts.cert);
 	drop(&f->opts.key);
 	drop(&f->opts.server_name);
+}
+
+bool
+kvr_tls_files_each(const char *path, bool (*read)(const char *file, void *arg), void *arg)
+{
+	char file[4096];
+	struct stat st;
+	bool on = true;
+	DIR *dir = opendir(path);
+
+	if (dir == NULL)
+		return read(path, arg);
+	for (const struct dirent *d; on && (d = readdir(dir)) != NULL;) {
+		int len = snprintf(file, sizeof(file), "%s/%s", path, d->d_name);
+
+		if (d->d_name[0] == '.' || len < 0 || (size_t)len >= sizeof(file))
+			continue;
+		if (stat(file, &st) != 0 || S_ISREG(st.st_mode))
+			on = read(file, arg);
+	}
+	closedir(dir);
+	return on;
+}
+
+/* In any order: a directory need not list its files in the same one twice. */
+static bool
+add_file(const char *file, void *arg)
+{
+	struct kvr_tls_stamp *sum = arg;
+	struct stat st;
+
+	if (stat(file, &st) != 0)
+		return true;
+	sum->inode += (uint64_t)st.st_ino;
+	sum->size += (uint64_t)st.st_size;
+	sum->changed_s += st.st_mtim.tv_sec;
+	sum->changed_ns += st.st_mtim.tv_nsec;
+	return true;
 }
 
 void
 kvr_tls_files_look(const struct kvr_tls_files *f, struct kvr_tls_stamp *ret)
 {
 	const char *const path[KVR_TLS_FILES_N] = { [KVR_TLS_CA] = f->opts.ca,
-		[KVR_TLS_CERT] = f->opts.cert, [KVR_TLS_KEY] = f->opts.key };
+		[KVR_TLS_CRL] = f->opts.crl, [KVR_TLS_CERT] = f->opts.cert,
+		[KVR_TLS_KEY] = f->opts.key };
 
 	/* Stamps are compared as bytes, so padding must be written too. */
 	memset(ret, 0, sizeof(*ret) * KVR_TLS_FILES_N);
@@ -72,5 +119,8 @@ kvr_tls_files_look(const struct kvr_tls_files *f, struct kvr_tls_stamp *ret)
 		ret[i].size = (uint64_t)st.st_size;
 		ret[i].changed_s = st.st_mtim.tv_sec;
 		ret[i].changed_ns = st.st_mtim.tv_nsec;
+		/* A list that is written over in its place leaves its directory as it was. */
+		if (i == KVR_TLS_CRL && S_ISDIR(st.st_mode))
+			(void)kvr_tls_files_each(path[i], add_file, &ret[i]);
 	}
 }

@@ -5,7 +5,7 @@
 
 #include "kvr_connector.h"
 
-enum { KVR_TLS_CA, KVR_TLS_CERT, KVR_TLS_KEY, KVR_TLS_FILES_N };
+enum { KVR_TLS_CA, KVR_TLS_CRL, KVR_TLS_CERT, KVR_TLS_KEY, KVR_TLS_FILES_N };
 
 /* What tells one version of a file from the next; a replaced one has another inode. */
 struct kvr_tls_stamp {
@@ -23,5 +23,11 @@ KVR_MUST_USE enum kvr_err kvr_tls_files_take(
 void kvr_tls_files_drop(struct kvr_tls_files *);
 /* Stamps of now. A file that is not there has a stamp of zeroes: reading it says why. */
 void kvr_tls_files_look(const struct kvr_tls_files *, struct kvr_tls_stamp *ret);
+
+/*
+ * read for path, or for each file of the directory that it is; those that begin with a dot are
+ * left out. Stops at the first false.
+ */
+bool kvr_tls_files_each(const char *path, bool (*read)(const char *file, void *arg), void *arg);
 
 #endif

@@ -4,6 +4,7 @@
  * would write without MSG_NOSIGNAL and make a system call per record.
  */
 #include "kvr_tls_lib.h"
+#include "kvr_tls_files.h"
 #include "kvr_tls_out.h"
 
 #include <arpa/inet.h>
@@ -145,7 +146,8 @@ give_up(struct kvr_tls_conn *c, int kind)
 	for (size_t i = 0; i < KVR_LEN(reasons); i++)
 		if (reasons[i].reason == reason)
 			c->fault = reasons[i].fault;
-	if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+	/* A wrong signature has left its own entry before that of the refusal. */
+	if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED || c->cert[0] != '\0') {
 		c->fault = c->cert_fault;
 		detail = c->cert;
 	} else if (c->out.sys_err != 0) {
@@ -203,13 +205,51 @@ named(const X509 *cert, char *ret, size_t cap)
 		*p = *p >= ' ' && *p < 0x7f ? *p : '?';
 }
 
+/* crl: the list that is at fault; NULL: there is none. False: no list is at fault. */
+static bool
+describe_crl(struct kvr_tls_conn *c, const X509 *cert, const X509_CRL *crl, int err)
+{
+	char ca[96], at[32] = "";
+	X509_NAME_oneline(X509_get_issuer_name(cert), ca, sizeof(ca));
+	switch (err) {
+	case X509_V_ERR_UNABLE_TO_GET_CRL:
+	case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+		c->cert_fault = KVR_TLS_FAULT_NO_CRL;
+		snprintf(c->cert, sizeof(c->cert), "%s", ca);
+		return true;
+	case X509_V_ERR_CRL_HAS_EXPIRED:
+		c->cert_fault = KVR_TLS_FAULT_CRL_EXPIRED;
+		if (crl != NULL)
+			moment(X509_CRL_get0_nextUpdate(crl), at, sizeof(at));
+		snprintf(c->cert, sizeof(c->cert), "until %s, %s", at, ca);
+		return true;
+	case X509_V_ERR_CRL_NOT_YET_VALID:
+	case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+	case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
+	case X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD:
+	case X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD:
+	case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+	case X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION:
+	case X509_V_ERR_DIFFERENT_CRL_SCOPE:
+	case X509_V_ERR_CRL_PATH_VALIDATION_ERROR:
+		c->cert_fault = KVR_TLS_FAULT_CRL;
+		snprintf(
+		    c->cert, sizeof(c->cert), "%s: %s", ca, X509_verify_cert_error_string(err));
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void
-describe(struct kvr_tls_conn *c, const X509 *cert, int err)
+describe(struct kvr_tls_conn *c, const X509 *cert, const X509_CRL *crl, int err)
 {
 	char name[96] = "?", at[32];
 	if (cert != NULL)
 		X509_NAME_oneline(X509_get_subject_name(cert), name, sizeof(name));
 	c->cert_fault = KVR_TLS_FAULT_CERT;
+	if (cert != NULL && describe_crl(c, cert, crl, err))
+		return;
 	switch (cert != NULL ? err : X509_V_ERR_UNSPECIFIED) {
 	case X509_V_ERR_CERT_HAS_EXPIRED:
 		c->cert_fault = KVR_TLS_FAULT_EXPIRED;
@@ -220,6 +260,10 @@ describe(struct kvr_tls_conn *c, const X509 *cert, int err)
 		c->cert_fault = KVR_TLS_FAULT_TOO_EARLY;
 		moment(X509_get0_notBefore(cert), at, sizeof(at));
 		snprintf(c->cert, sizeof(c->cert), "from %s on, %s", at, name);
+		return;
+	case X509_V_ERR_CERT_REVOKED:
+		c->cert_fault = KVR_TLS_FAULT_REVOKED;
+		snprintf(c->cert, sizeof(c->cert), "%s", name);
 		return;
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -247,7 +291,7 @@ on_verify(int ok, X509_STORE_CTX *x)
 	SSL *ssl = X509_STORE_CTX_get_ex_data(x, SSL_get_ex_data_X509_STORE_CTX_idx());
 	if (ok == 0)
 		describe(SSL_get_app_data(ssl), X509_STORE_CTX_get_current_cert(x),
-		    X509_STORE_CTX_get_error(x));
+		    X509_STORE_CTX_get0_current_crl(x), X509_STORE_CTX_get_error(x));
 	return ok;
 }
 
@@ -275,6 +319,44 @@ load_ca(SSL_CTX *ctx, const char *path)
 	return SSL_CTX_load_verify_file(ctx, path) == 1;
 }
 
+struct crls {
+	X509_LOOKUP *lookup;
+	int          n;
+};
+
+/* A file without a list is no error beside others: CAs may lie in the same directory. */
+static bool
+load_crl_file(const char *file, void *arg)
+{
+	struct crls *all = arg;
+	ERR_clear_error();
+	int n = X509_load_crl_file(all->lookup, file, X509_FILETYPE_PEM);
+	if (n > 0) {
+		all->n += n;
+		return true;
+	}
+	unsigned long code = ERR_peek_error();
+	return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+}
+
+/*
+ * Not by OpenSSL's lookup in directories: it would believe every certificate that lies there, and
+ * it never opens a list again that it knows. The whole chain is asked about, not only its end.
+ */
+static bool
+load_crls(SSL_CTX *ctx, const char *path)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+	struct crls all = { .lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file()) };
+	if (all.lookup == NULL || !kvr_tls_files_each(path, load_crl_file, &all))
+		return false;
+	ERR_clear_error();
+	if (all.n == 0)
+		ERR_raise(ERR_LIB_X509, X509_R_NO_CRL_FOUND);
+	return all.n > 0 &&
+	    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) == 1;
+}
+
 static void
 settle(SSL_CTX *ctx, const struct kvr_tls_opts *o)
 {
@@ -298,6 +380,9 @@ load(SSL_CTX *ctx, const struct kvr_tls_opts *o, const char **ret_path)
 	*ret_path = o->ca != NULL ? o->ca : "the system's certificates";
 	if (!o->no_verify && !load_ca(ctx, o->ca))
 		return "tls.ca";
+	*ret_path = o->crl;
+	if (o->crl != NULL && !load_crls(ctx, o->crl))
+		return "tls.crl";
 	*ret_path = o->cert;
 	if (o->cert != NULL && SSL_CTX_use_certificate_chain_file(ctx, o->cert) != 1)
 		return "tls.cert";

@@ -92,25 +92,55 @@ START_TEST(a_tier_with_certificates_on_both_sides)
 }
 END_TEST
 
-START_TEST(the_wrong_name_is_said_where_people_look)
+/* more: what stands in the tier's "tls" beside the CA. */
+static void
+is_said(const char *more, const char *what, const char *advice)
 {
 	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, NULL);
 	struct bed_log log = BED_LOG;
 	struct chunks c = chunks_new();
 	struct kvr_done done;
-	char json[512];
+	char json[768];
 	snprintf(json, sizeof(json),
 	    "{ \"tiers\": [ { \"name\": \"fleet\", \"url\": \"%s\","
-	    "  \"tls\": { \"ca\": \"%s\" } } ] }",
-	    server->url, server->ca);
+	    "  \"tls\": { \"ca\": \"%s\"%s } } ] }",
+	    server->url, server->ca, more);
 	struct kvr *k = bed_open(json, NULL, NULL, &log);
 	ERR(run(k, &c, KVR_PUT, &done), KVR_E_DOWN);
-	ck_assert_msg(strstr(done.why, "cache.example") != NULL, "%s", done.why);
-	ck_assert_msg(strstr(done.why, "tls.server_name") != NULL, "%s", done.why);
-	bed_log_has(&log, "cache.example");
+	ck_assert_msg(strstr(done.why, what) != NULL, "%s", done.why);
+	ck_assert_msg(strstr(done.why, advice) != NULL, "%s", done.why);
+	bed_log_has(&log, what);
+	bed_log_has(&log, advice);
 	bed_close(k);
 	free(c.bytes);
 	kvr_tls_server_stop(server);
+}
+
+START_TEST(the_wrong_name_is_said_where_people_look)
+{
+	is_said("", "cache.example", "tls.server_name");
+}
+END_TEST
+
+START_TEST(what_is_revoked_is_said_there_and_so_is_a_list_that_is_missing_or_old)
+{
+	static const struct {
+		const char *revoked, *what, *advice;
+		bool        is_old;
+	} lists[] = { { NULL, "CRL has expired", "renew it in tls.crl", true },
+		{ "server", "certificate is revoked", "give it a new one", false } };
+	static const char crl[] = ", \"server_name\": \"cache.example\", \"crl\": ";
+	struct kvr_test_ca *other = kvr_test_ca_make("other");
+	char more[256];
+	kvr_test_ca_crl(other, "other.crl", NULL, false);
+	snprintf(more, sizeof(more), "%s\"%s/other.crl\"", crl, other->dir);
+	is_said(more, "no CRL of this CA", "add it to tls.crl");
+	for (size_t i = 0; i < 2; i++) {
+		kvr_test_ca_crl(ca, "list.crl", lists[i].revoked, lists[i].is_old);
+		snprintf(more, sizeof(more), "%s\"%s/list.crl\"", crl, ca->dir);
+		is_said(more, lists[i].what, lists[i].advice);
+	}
+	kvr_test_ca_drop(other);
 }
 END_TEST
 
@@ -146,5 +176,6 @@ START_TEST(a_file_that_is_missing_is_an_error_of_open)
 END_TEST
 
 KVR_CHECK_MAIN("api.tls", a_tier_with_certificates_on_both_sides,
-    the_wrong_name_is_said_where_people_look, by_lmcaches_url_and_unverified_with_a_warning,
+    the_wrong_name_is_said_where_people_look,
+    what_is_revoked_is_said_there_and_so_is_a_list_that_is_missing_or_old, by_lmcaches_url_and_unverified_with_a_warning,
     a_file_that_is_missing_is_an_error_of_open)

@@ -283,6 +283,13 @@ static const struct wrong wrong_tls[] = {
 	    "text:1:57: tiers.a: tls.verify means nothing here: only rediss://, "
 	    "valkeys:// and hyperpod.use_https speak TLS" },
 	{ ONE(TLS "{\"key\":\"/k.pem\"}"), "text:1:57: tiers.a: tls.key needs tls.cert" },
+	{ ONE(TLS "{\"crl\":\"/c.pem\",\"verify\":\"off\"}"),
+	    "text:1:57: tiers.a: tls.crl is of no use where no certificate is verified" },
+	{ ONE("\"url\":\"rediss://h:1?ssl_cert_reqs=none\",\"tls\":{\"crl\":\"/c.pem\"}"),
+	    "text:1:76: tiers.a: tls.crl is of no use where no certificate is verified" },
+	{ ONE(REDIS "\"tls\":{\"crl\":\"/c.pem\"}"),
+	    "text:1:56: tiers.a: tls.crl means nothing here: only rediss://, "
+	    "valkeys:// and hyperpod.use_https speak TLS" },
 	{ ONE(TLS "{\"verify\":\"no\"}"),
 	    "text:1:60: tiers.a.tls.verify cannot be \"no\"; nearest valid value: \"on\"" },
 	{ ONE(TLS "{\"certs\":\"/c.pem\"}"),

@@ -137,6 +137,29 @@ START_TEST(certificates_that_are_not_to_be_believed)
 }
 END_TEST
 
+START_TEST(certificates_that_are_on_a_list)
+{
+	struct behind b;
+	kvr_test_ca_crl(ca, "clean.crl", NULL, false);
+	begin(&b, ca, "server", NULL);
+	b.h.opts.tls.crl = kvr_test_ca_file(ca, "clean.crl");
+	works(&b);
+	end(&b);
+	begin(&b, ca, "server", NULL);
+	b.h.opts.tls.crl = kvr_test_ca_file(ca, "old.crl");
+	kvr_test_ca_crl(ca, "old.crl", NULL, true);
+	refused(&b, KVR_E_AUTH, "tls.crl");
+	begin(&b, ca, "server", NULL);
+	b.h.opts.tls.crl = kvr_test_ca_file(ca, "full.crl");
+	kvr_test_ca_crl(ca, "full.crl", "server", false);
+	refused(&b, KVR_E_AUTH, "revoked");
+	begin(&b, ca, "server", NULL);
+	b.h.opts.tls.crl = ca->dir;
+	tls_refused(&b.h.opts, KVR_E_CONFIG, "tls.crl: a directory");
+	end(&b);
+}
+END_TEST
+
 START_TEST(what_was_asked_for_makes_them_good)
 {
 	struct behind b;
@@ -178,5 +201,5 @@ more_certificates(void)
 }
 
 KVR_CHECK_MAIN("connectors.hyperpod_tls", a_daemon_over_https,
-    the_setting_means_the_same_as_the_url, certificates_that_are_not_to_be_believed,
+    the_setting_means_the_same_as_the_url, certificates_that_are_not_to_be_believed, certificates_that_are_on_a_list,
     what_was_asked_for_makes_them_good, https_to_a_daemon_that_speaks_http)

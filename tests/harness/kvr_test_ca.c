@@ -80,6 +80,22 @@ kvr_test_ca_sign(struct kvr_test_ca *me, const char *name, const char *alt, int 
 }
 
 void
+kvr_test_ca_crl(const struct kvr_test_ca *me, const char *file, const char *name, bool is_old)
+{
+	static const char ca[] = "openssl ca -config crl.cnf -cert ca.pem -keyfile ca.key";
+	char line[1024], revoke[256] = ":";
+	if (name != NULL)
+		snprintf(revoke, sizeof(revoke), "%s -revoke %s.pem", ca, name);
+	snprintf(line, sizeof(line),
+	    "touch index.txt && printf '[ca]\\ndefault_ca=c\\n[c]\\ndatabase=index.txt\\n"
+	    "default_md=sha256\\nunique_subject=no\\n' > crl.cnf && %s && "
+	    "%s -gencrl %s -out next.crl && mv next.crl %s",
+	    revoke, ca, is_old ? "-crl_lastupdate 20200101000000Z -crl_nextupdate 20200102000000Z" :
+	                         "-crldays 2", file);
+	kvr_test_ca_sh(me, line);
+}
+
+void
 kvr_test_ca_drop(struct kvr_test_ca *take)
 {
 	char line[128];
