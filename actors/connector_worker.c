@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Worker: one thread, one connection. Takes parts from its link, runs them against the store and
- * answers each once, with an outcome per row. A caller who would only wait for his lookup runs its
+ * answers each once, with an outcome per row. A caller who would only wait for his answer runs the
  * part himself, where the store allows it: in the worker's turn, so still one thread at a time.
  */
 #include "kvr_workers.h"

@@ -720,8 +720,9 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_wait(struct kvr *kvr, kvr_op op, uint64_t 
  * kvr_submit and kvr_wait in one. Returns when the operation is complete and its memory is the
  * caller's again, by the deadline plus a few milliseconds; with KVR_EARLY or KVR_RECORD at the first
  * completion, and kvr_wait with ret->op waits for the others. opts may have no queue and no callback.
- * TOO_SMALL is answered before anything happens: res->cap must be at least batch->n. Of a lookup this
- * thread may ask the store itself, on its own stack (some KiB) and with pthread_cancel put off.
+ * TOO_SMALL is answered before anything happens: res->cap must be at least batch->n. Without
+ * KVR_EARLY, KVR_RECORD and KVR_LAYERS this thread may do a lane's part of it, rather than sleep until
+ * it is done: on its own stack (32 KiB are enough) and with pthread_cancel put off.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_run(struct kvr *kvr, const struct kvr_batch *batch,
     const struct kvr_opts *opts, struct kvr_done *ret, struct kvr_results *res);

@@ -169,12 +169,20 @@ kvr_help_give(void)
 	help.op = NULL;
 }
 
+/* What goes on behind an answer has nobody who waits for it: he would get his later. */
+static bool
+is_waited_for(const struct kvr_msg *msg)
+{
+	return msg->type == KVR_MSG_PART && msg->op == *help.op &&
+	    msg->PART.cls != KVR_CLASS_BACKGROUND;
+}
+
 /* By a poster, before his message can be seen. Only the first one: others come later anyway. */
 static bool
 keep(struct kvr_mailbox *m, const struct kvr_msg *msg)
 {
-	if (help.op == NULL || help.kept != NULL || m->lent == NULL || msg->type != KVR_MSG_PART ||
-	    msg->op != *help.op || !kvr_lock_try(&m->turn))
+	if (help.op == NULL || help.kept != NULL || m->lent == NULL || !is_waited_for(msg) ||
+	    !kvr_lock_try(&m->turn))
 		return false;
 	if (is_empty(m))
 		help.kept = m;

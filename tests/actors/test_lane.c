@@ -251,7 +251,7 @@ START_TEST(a_second_try_leaves_finished_rows_alone)
 }
 END_TEST
 
-/* As a caller of a lookup: tells, and does what would keep it waiting. The parts' operation is 5. */
+/* As a caller who waits: tells, and does what would keep it waiting. The parts' operation is 5. */
 static uint32_t
 help_with(struct lane_bed *b, uint32_t slot)
 {

@@ -420,6 +420,41 @@ START_TEST(posters_help_one_at_a_time)
 }
 END_TEST
 
+/* As somebody who waits for operation 5, and posts a part of it of this class. */
+static void
+post_part(struct helpers *h, enum kvr_class cls)
+{
+	static const uint64_t op = 5;
+	struct kvr_msg m = numbered(0, op);
+
+	m.type = KVR_MSG_PART;
+	m.PART.cls = (uint8_t)cls;
+	kvr_help_offer(&op);
+	ck_assert_int_eq(kvr_mailbox_post(h->box, &m), KVR_OK);
+	kvr_help_give();
+}
+
+/* A write behind the answer would keep whoever has his answer already. */
+START_TEST(nobody_helps_with_what_he_does_not_wait_for)
+{
+	static struct helpers h;
+	struct kvr_msg m;
+
+	ck_assert_int_eq(kvr_mailbox_open("b", PLACES, NULL, NULL, &h.box), KVR_OK);
+	kvr_mailbox_lend(h.box, work_on, &h);
+	for (int cls = 0; cls < KVR_CLASS_N; cls++)
+		if (cls != KVR_CLASS_BACKGROUND)
+			post_part(&h, (enum kvr_class)cls);
+	ck_assert_uint_eq(h.by_poster, KVR_CLASS_N - 1);
+	ck_assert_int_eq(kvr_mailbox_take(h.box, 0, &m), KVR_E_TIMEOUT);
+	post_part(&h, KVR_CLASS_BACKGROUND);
+	ck_assert_uint_eq(h.by_poster, KVR_CLASS_N - 1);
+	ck_assert_int_eq(kvr_mailbox_take(h.box, 0, &m), KVR_OK);
+	ck_assert_uint_eq(m.op, 5);
+	kvr_mailbox_close(h.box);
+}
+END_TEST
+
 START_TEST(mailboxes_of_one_name_do_not_meet)
 {
 	struct kvr_mailbox *box[8];
@@ -443,5 +478,5 @@ KVR_CHECK_MAIN("runtime.mailbox", without_threads_there_is_no_mailbox_and_later_
     what_goes_in_comes_out_in_order,
     a_full_mailbox_refuses_and_a_reserved_place_is_kept, take_keeps_its_deadline,
     sizes_that_cannot_be_are_refused, many_producers_one_taker,
-    many_producers_one_callback_at_a_time, posters_help_one_at_a_time,
+    many_producers_one_callback_at_a_time, posters_help_one_at_a_time, nobody_helps_with_what_he_does_not_wait_for,
     mailboxes_of_one_name_do_not_meet ALLOCATION_TESTS)
