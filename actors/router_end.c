@@ -100,11 +100,12 @@ kvr_router_end(struct step *s, uint32_t slot, int32_t reason)
 void
 kvr_router_eased(struct step *s, uint32_t slot)
 {
-	const struct op *op = &s->me->op[slot];
+	struct op *op = op_of(s, slot);
 
 	if (op->state != OP_ENDING || op->parts == 0 || !kvr_router_is_quiet(s->me, slot))
 		return;
-	kvr_later(s->out, slot, op->gen, s->ev->now_ns + s->me->config.grace_ns);
+	/* The timer of the end itself may be due already and on its way: it is not to be this one. */
+	kvr_later(s->out, slot, ++op->gen, s->ev->now_ns + s->me->config.grace_ns);
 	s->room--;
 }
 

@@ -26,7 +26,8 @@ uint32_t
 kvr_router_staging_take(struct step *s, uint64_t len, bool gives)
 {
 	struct router *me = s->me;
-	uint32_t pages = (uint32_t)((len + KVR_PAGE - 1) / KVR_PAGE);
+	/* An empty value has one, too: of no page there would be none before the first length. */
+	uint32_t pages = (uint32_t)((KVR_MAX(len, UINT64_C(1)) + KVR_PAGE - 1) / KVR_PAGE);
 
 	if (pages > me->slot_pages && pages > me->grow_pages && pages <= me->config.staging_pages) {
 		uint32_t want = 1;

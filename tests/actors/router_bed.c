@@ -20,8 +20,8 @@ bed_config(uint32_t n_tiers)
 	return c;
 }
 
-static void
-post(struct bed *b, const struct kvr_msg *m)
+void
+bed_post(struct bed *b, const struct kvr_msg *m)
 {
 	KVR_CHECK(b->n_to_router < BED_QUEUE);
 	b->to_router[b->n_to_router++] = *m;
@@ -97,7 +97,7 @@ from_router(struct bed *b, const struct kvr_msg *m)
 		break;
 	default:
 		if (m->to == KVR_ID_ROUTER) {
-			post(b, m);
+			bed_post(b, m);
 			break;
 		}
 		KVR_CHECK(b->n_world < BED_QUEUE);
@@ -246,7 +246,7 @@ bed_submit(struct bed *b, enum kvr_op_kind kind, const uint32_t *keys, uint32_t 
 	m.SUBMIT.n = n;
 	m.SUBMIT.flags = flags;
 	m.SUBMIT.kind = (uint8_t)kind;
-	post(b, &m);
+	bed_post(b, &m);
 	bed_local(b);
 	return slot;
 }
@@ -259,7 +259,7 @@ bed_cancel(struct bed *b, uint32_t slot)
 	if (m.op == 0)
 		return;
 	m.CANCEL.reason = KVR_E_CANCELLED;
-	post(b, &m);
+	bed_post(b, &m);
 	bed_local(b);
 }
 
@@ -269,7 +269,7 @@ bed_stop(struct bed *b, bool drain)
 	struct kvr_msg m = { .type = KVR_MSG_STOP, .to = KVR_ID_ROUTER };
 
 	m.STOP.drain = drain;
-	post(b, &m);
+	bed_post(b, &m);
 	bed_local(b);
 }
 
@@ -280,7 +280,7 @@ bed_tier_state(struct bed *b, uint32_t tier, enum kvr_tier_state state)
 
 	m.TIER_STATE.tier = (uint8_t)tier;
 	m.TIER_STATE.state = (uint8_t)state;
-	post(b, &m);
+	bed_post(b, &m);
 	bed_local(b);
 }
 
@@ -328,7 +328,7 @@ answer_part(struct bed *b, const struct kvr_msg *q)
 		KVR_CHECK(r->err == KVR_PENDING);
 		r->err = (int8_t)store_row(b, q->PART.tier, q->PART.verb, r);
 	}
-	post(b, &m);
+	bed_post(b, &m);
 }
 
 static void
@@ -344,7 +344,7 @@ answer_hand(struct bed *b, const struct kvr_msg *q)
 		b->world[b->n_world] = *q;
 		b->world[b->n_world++].COPY.tells = 0;
 		m.type = KVR_MSG_BEGUN;
-		post(b, &m);
+		bed_post(b, &m);
 		return;
 	}
 	if (q->type == KVR_MSG_COPY)
@@ -365,7 +365,7 @@ answer_hand(struct bed *b, const struct kvr_msg *q)
 			r->flags |= KVR_ROW_STAGED;
 		}
 	}
-	post(b, &m);
+	bed_post(b, &m);
 }
 
 bool
@@ -388,7 +388,7 @@ bed_answer(struct bed *b, uint32_t i)
 	case KVR_MSG_STOP: {
 		struct kvr_msg m = { .type = KVR_MSG_STOPPED, .from = q.to, .to = KVR_ID_ROUTER };
 
-		post(b, &m);
+		bed_post(b, &m);
 		break;
 	}
 	case KVR_MSG_PART_CANCEL:
@@ -415,7 +415,7 @@ bed_advance(struct bed *b, uint64_t ns)
 		if (b->timer_at[i] == 0 || b->timer_at[i] > b->now_ns)
 			continue;
 		b->timer_at[i] = 0;
-		post(b, &b->timer[i]);
+		bed_post(b, &b->timer[i]);
 		bed_local(b);
 	}
 }

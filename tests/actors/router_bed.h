@@ -58,6 +58,7 @@ void     bed_cancel(struct bed *, uint32_t slot);
 void     bed_stop(struct bed *, bool drain);
 void     bed_tier_state(struct bed *, uint32_t tier, enum kvr_tier_state);
 
+void bed_post(struct bed *, const struct kvr_msg *); /* to the router */
 void bed_local(struct bed *);            /* until no local message is left */
 bool bed_answer(struct bed *, uint32_t i); /* the i-th request that is outside; false: none */
 void bed_settle(struct bed *);           /* everything is answered, in random order */

@@ -187,12 +187,19 @@ part_of_tier(const struct bed *b, uint32_t tier)
 	return i;
 }
 
-/* One worker has the caller's memory longer than the grace, another a copy and does not come back. */
-START_TEST(a_copy_in_staging_is_not_waited_for_when_the_memory_is_back)
+static struct kvr_router_config
+two_tiers(void)
 {
 	struct kvr_router_config c = bed_config(2);
+
 	c.tier[1].give_up = 0;
-	struct bed *b = bed_new(&c);
+	return c;
+}
+
+/* One tier's part has the caller's memory, the other's a copy, and the deadline is over. */
+static uint32_t
+late_put(struct bed *b)
+{
 	uint32_t slot = bed_submit(b, KVR_OP_PUT, keys, 2, 0, KVR_MS(100));
 
 	for (uint32_t i = 0; i < b->n_world; i++) {
@@ -200,6 +207,16 @@ START_TEST(a_copy_in_staging_is_not_waited_for_when_the_memory_is_back)
 			bed_answer(b, i);
 	}
 	bed_advance(b, KVR_MS(100));
+	return slot;
+}
+
+/* One worker has the caller's memory longer than the grace, another a copy and does not come back. */
+START_TEST(a_copy_in_staging_is_not_waited_for_when_the_memory_is_back)
+{
+	struct kvr_router_config c = two_tiers();
+	struct bed *b = bed_new(&c);
+	uint32_t slot = late_put(b);
+
 	bed_advance(b, KVR_MS(50));
 	ck_assert_uint_eq(b->op[slot].completed, 0);
 	b->sick[0] = KVR_E_CANCELLED;
@@ -210,6 +227,32 @@ START_TEST(a_copy_in_staging_is_not_waited_for_when_the_memory_is_back)
 	(void)part_of_tier(b, 1);
 	bed_settle(b);
 	ck_assert_uint_eq(b->op[slot].released, 1);
+	bed_is_home(b);
+	bed_free(b);
+}
+END_TEST
+
+/* The memory is back just before the end of the grace, whose timer is on its way already. */
+START_TEST(a_timer_that_was_on_its_way_does_not_cut_the_grace)
+{
+	struct kvr_router_config c = two_tiers();
+	struct bed *b = bed_new(&c);
+	uint32_t slot = late_put(b);
+
+	bed_advance(b, c.grace_ns - 1);
+	struct kvr_msg due = b->timer[slot];
+
+	b->sick[0] = KVR_E_CANCELLED;
+	bed_answer(b, part_of_tier(b, 0));
+	b->now_ns++;
+	bed_post(b, &due);
+	bed_local(b);
+	ck_assert_uint_eq(b->op[slot].completed, 0);
+	bed_advance(b, c.grace_ns - 2);
+	ck_assert_uint_eq(b->op[slot].completed, 0);
+	bed_advance(b, 1);
+	ck_assert_uint_eq(b->op[slot].completed, 1);
+	bed_settle(b);
 	bed_is_home(b);
 	bed_free(b);
 }
@@ -605,7 +648,8 @@ KVR_CHECK_MAIN("actors.router", a_put_is_found_by_lookup_and_get_and_gone_after_
     the_deadline_calls_parts_back_and_answers_when_memory_is_quiet,
     early_tells_the_result_first_and_the_memory_later,
     a_store_that_cannot_be_given_up_never_holds_an_answer,
-    a_copy_in_staging_is_not_waited_for_when_the_memory_is_back, a_sick_tier_is_left_out_and_named,
+    a_copy_in_staging_is_not_waited_for_when_the_memory_is_back,
+    a_timer_that_was_on_its_way_does_not_cut_the_grace, a_sick_tier_is_left_out_and_named,
     a_put_that_was_not_encoded_is_to_be_refused,
     write_back_answers_before_the_slow_tier_has_it, a_removed_key_does_not_come_back_by_write_back,
     what_waits_to_be_written_back_is_called_off_by_a_remove,

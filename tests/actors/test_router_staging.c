@@ -31,6 +31,29 @@ START_TEST(staging_that_is_too_small_delays_and_a_value_that_never_fits_is_too_b
 }
 END_TEST
 
+/* Before any other length is known, too. */
+START_TEST(an_empty_value_takes_a_slot)
+{
+	struct kvr_router_config c = bed_config(1);
+	const enum kvr_op_kind kind[] = { KVR_OP_PUT, KVR_OP_GET };
+
+	c.tier[0].serde = 1;
+	c.slot_pages = 0;
+	for (uint32_t i = 0; i < 2; i++) {
+		struct bed *b = bed_new(&c);
+
+		b->len = 0;
+		b->has[0][1] = kind[i] == KVR_OP_GET;
+		uint32_t one = bed_submit(b, kind[i], keys, 1, 0, KVR_SEC(1));
+
+		bed_settle(b);
+		bed_is_over(b, one, KVR_OK, 1);
+		bed_is_home(b);
+		bed_free(b);
+	}
+}
+END_TEST
+
 /* Two puts with the same two keys the other way round, and one slot that may be kept. */
 START_TEST(puts_that_wait_for_each_other_give_their_slots_back)
 {
@@ -133,6 +156,7 @@ END_TEST
 
 KVR_CHECK_MAIN("actors.router_staging",
     staging_that_is_too_small_delays_and_a_value_that_never_fits_is_too_big,
+    an_empty_value_takes_a_slot,
     puts_that_wait_for_each_other_give_their_slots_back,
     a_put_and_a_prefetch_of_more_than_fits_go_in_turns,
     what_was_kept_is_written_also_when_the_rest_was_late,

@@ -39,6 +39,25 @@ ask(enum kvr_verb verb, const char *key)
 	return kvr_ask1(w.lane, OPS(w), verb, key);
 }
 
+static void
+run(enum kvr_verb verb, struct kvr_item *items, uint32_t n)
+{
+	int err = OPS(w)->run(w.lane, verb, items, n, kvr_soon());
+
+	ck_assert_msg(err == KVR_OK, "%s: %s", kvr_err_name(err), OPS(w)->why(w.lane));
+}
+
+static void
+stat_is_of(const char *key, uint64_t len)
+{
+	struct kvr_meta meta;
+	struct kvr_item item = kvr_item_of(key, &meta);
+
+	run(KVR_VERB_STAT, &item, 1);
+	ck_assert_int_eq(kvr_item_status(&item), KVR_OK);
+	ck_assert_uint_eq(item.len, len);
+}
+
 static int32_t
 after_delete(int32_t elsewhere)
 {
@@ -73,6 +92,7 @@ START_TEST(an_empty_value_is_a_value)
 	}
 	ck_assert_int_eq(put("k", buf, 0), KVR_OK);
 	ck_assert_int_eq(ask(KVR_VERB_EXISTS, "k"), KVR_OK);
+	stat_is_of("k", 0);
 	ck_assert_int_eq(get("k", buf, 0, 0, &len), KVR_OK);
 	ck_assert_uint_eq(len, 0);
 	len = 99;
@@ -181,14 +201,6 @@ pend(struct batch *b)
 {
 	for (int i = 0; i < BATCH; i++)
 		atomic_store(&b->item[i].status, KVR_PENDING);
-}
-
-static void
-run(enum kvr_verb verb, struct kvr_item *items, uint32_t n)
-{
-	int err = OPS(w)->run(w.lane, verb, items, n, kvr_soon());
-
-	ck_assert_msg(err == KVR_OK, "%s: %s", kvr_err_name(err), OPS(w)->why(w.lane));
 }
 
 START_TEST(each_key_of_a_batch_has_its_own_status)
