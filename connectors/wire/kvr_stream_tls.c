@@ -6,6 +6,7 @@
  */
 #include "kvr_stream_tls.h"
 #include "kvr_tls_files.h"
+#include "kvr_tls_keep.h"
 #include "kvr_tls_lib.h"
 
 #include <errno.h>
@@ -19,12 +20,20 @@
 struct kvr_tls {
 	pthread_mutex_t      lock;
 	struct kvr_tls_files files; /* stamps: under lock */
-	struct kvr_tls_ctx  *ctx;   /* under lock */
+	/* All under lock. */
+	struct kvr_tls_ctx  *ctx;
+	uint64_t             rules; /* how many contexts there have been */
+	uint32_t             users; /* the store, and streams that will leave a session */
+	struct kvr_tls_keep  keep;  /* of these rules */
 };
 
 struct carrier {
 	struct kvr_tls_conn *conn;
 	uint64_t             done; /* encrypted, not yet owned up to */
+	struct kvr_tls      *tls;
+	struct kvr_tls_peer  peer;
+	uint64_t             rules, proved_ns; /* of its session */
+	bool                 offered;          /* it may go on with another's */
 };
 
 bool
@@ -42,6 +51,7 @@ kvr_tls_open(const struct kvr_tls_opts *o, struct kvr_tls **ret, char *why, size
 		return KVR_E_NOMEM;
 	}
 	KVR_CHECK(pthread_mutex_init(&t->lock, NULL) == 0);
+	t->users = 1;
 	enum kvr_err err = kvr_tls_files_take(&t->files, o, why, why_cap);
 	if (err == KVR_OK) {
 		kvr_tls_files_look(&t->files, t->files.stamp);
@@ -54,15 +64,28 @@ kvr_tls_open(const struct kvr_tls_opts *o, struct kvr_tls **ret, char *why, size
 	return err;
 }
 
+/* With the lock, which it lets go. */
+static void
+leave(struct kvr_tls *take)
+{
+	bool last = --take->users == 0;
+	pthread_mutex_unlock(&take->lock);
+	if (!last)
+		return;
+	kvr_tls_keep_forget(&take->keep, NULL);
+	kvr_tls_ctx_free(take->ctx);
+	kvr_tls_files_drop(&take->files);
+	pthread_mutex_destroy(&take->lock);
+	free(take);
+}
+
 void
 kvr_tls_close(struct kvr_tls *take)
 {
 	if (take == NULL)
 		return;
-	kvr_tls_ctx_free(take->ctx);
-	kvr_tls_files_drop(&take->files);
-	pthread_mutex_destroy(&take->lock);
-	free(take);
+	pthread_mutex_lock(&take->lock);
+	leave(take);
 }
 
 /* The files may be others than at the last dial. Broken ones fail this dial, and say so. */
@@ -80,6 +103,9 @@ refresh(struct kvr_tls *t, char *why, size_t why_cap)
 		return err;
 	kvr_tls_ctx_free(t->ctx);
 	t->ctx = ctx;
+	/* Who was believed by other rules is asked again. */
+	t->rules++;
+	kvr_tls_keep_forget(&t->keep, NULL);
 	memcpy(t->files.stamp, now, sizeof(now));
 	return KVR_OK;
 }
@@ -169,7 +195,16 @@ static void
 tls_close(struct kvr_sock *s)
 {
 	struct carrier *c = s->carrier;
+	struct kvr_tls *t = c->tls;
+	struct kvr_tls_kept kept = { kvr_tls_conn_session(c->conn), c->proved_ns };
+	/* Before the session goes to another thread: OpenSSL writes to it here. */
 	kvr_tls_conn_free(c->conn);
+	pthread_mutex_lock(&t->lock);
+	if (kept.session != NULL && c->rules == t->rules)
+		kvr_tls_keep_put(&t->keep, &c->peer, kept, kvr_now_ns());
+	else
+		kvr_tls_session_free(kept.session);
+	leave(t);
 	close(s->fd);
 	free(c);
 	s->carrier = NULL;
@@ -187,24 +222,44 @@ bare_name(const char *from, char *ret, size_t cap)
 		ret[len - 1] = '\0';
 }
 
+/* By the rules of now, and with a session of them. */
+static enum kvr_err
+join(struct carrier *c, struct kvr_tls *t, int fd, char *why, size_t why_cap)
+{
+	struct kvr_tls_kept kept = { NULL, 0 };
+	socklen_t len = sizeof(c->peer.at);
+	bool known = getpeername(fd, (struct sockaddr *)&c->peer.at, &len) == 0;
+	pthread_mutex_lock(&t->lock);
+	enum kvr_err err = refresh(t, why, why_cap);
+	if (err == KVR_OK)
+		c->conn = kvr_tls_conn_new(t->ctx, &t->files.opts, c->peer.name, fd);
+	if (c->conn != NULL) {
+		c->tls = t;
+		c->rules = t->rules;
+		t->users++;
+		if (known)
+			kept = kvr_tls_keep_take(&t->keep, &c->peer, kvr_now_ns());
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (err == KVR_OK && c->conn == NULL) {
+		snprintf(why, why_cap, "no memory for TLS");
+		return KVR_E_NOMEM;
+	}
+	c->proved_ns = kept.proved_ns;
+	c->offered = kept.session != NULL && kvr_tls_conn_offer(c->conn, kept.session);
+	return err;
+}
+
 static enum kvr_err
 attach(struct kvr_sock *s, struct kvr_tls *t, const char *host)
 {
-	char why[160], name[256];
+	char why[160];
 	struct carrier *c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return kvr_stream_fail(s, KVR_E_NOMEM, "no memory for TLS");
-	bare_name(t->files.opts.server_name != NULL ? t->files.opts.server_name : host, name,
-	    sizeof(name));
-	pthread_mutex_lock(&t->lock);
-	enum kvr_err err = refresh(t, why, sizeof(why));
-	if (err == KVR_OK)
-		c->conn = kvr_tls_conn_new(t->ctx, &t->files.opts, name, s->fd);
-	pthread_mutex_unlock(&t->lock);
-	if (err == KVR_OK && c->conn == NULL) {
-		snprintf(why, sizeof(why), "no memory for TLS");
-		err = KVR_E_NOMEM;
-	}
+	const char *name = t->files.opts.server_name;
+	bare_name(name != NULL ? name : host, c->peer.name, sizeof(c->peer.name));
+	enum kvr_err err = join(c, t, s->fd, why, sizeof(why));
 	if (err != KVR_OK) {
 		free(c);
 		return kvr_stream_fail(s, err, "%s", why);
@@ -214,6 +269,19 @@ attach(struct kvr_sock *s, struct kvr_tls *t, const char *host)
 	return KVR_OK;
 }
 
+/* A server that chokes on a session must not fail the dials of all lanes, each with its own. */
+static enum kvr_err
+forget(const struct kvr_sock *s, enum kvr_err err)
+{
+	const struct carrier *c = s->carrier;
+	if (!c->offered)
+		return err;
+	pthread_mutex_lock(&c->tls->lock);
+	kvr_tls_keep_forget(&c->tls->keep, &c->peer);
+	pthread_mutex_unlock(&c->tls->lock);
+	return err;
+}
+
 enum kvr_err
 kvr_stream_tls(struct kvr_sock *s, struct kvr_tls *t, const char *host, uint64_t until_ns)
 {
@@ -221,20 +289,31 @@ kvr_stream_tls(struct kvr_sock *s, struct kvr_tls *t, const char *host, uint64_t
 	if (err == KVR_OK)
 		err = attach(s, t, host);
 	while (err == KVR_OK) {
-		const struct carrier *c = s->carrier;
+		struct carrier *c = s->carrier;
 		short events = POLLIN;
 		enum kvr_tls_step step = kvr_tls_conn_shake(c->conn);
-		if (step == KVR_TLS_DONE)
+		if (step == KVR_TLS_DONE) {
+			c->proved_ns = kvr_tls_conn_resumed(c->conn) ? c->proved_ns : kvr_now_ns();
 			return KVR_OK;
+		}
 		if (step == KVR_TLS_OVER)
-			return fail(s, c);
+			return forget(s, fail(s, c));
 		(void)again(step, &events);
 		err = kvr_stream_wait(s->fd, events, until_ns, s->kick);
 		if (err != KVR_OK)
-			err = kvr_stream_fail(s, err, "TLS: handshake: %s%s", kvr_err_text(err),
-			    err == KVR_E_TIMEOUT ? "; is this the server's TLS port?" : "");
+			err = forget(s, kvr_stream_fail(s, err, "TLS: handshake: %s%s",
+			    kvr_err_text(err),
+			    err == KVR_E_TIMEOUT ? "; is this the server's TLS port?" : ""));
 	}
 	return err;
+}
+
+bool
+kvr_stream_tls_resumed(const struct kvr_sock *s)
+{
+	const struct carrier *c = s->carrier;
+
+	return s->ops == &tls_ops && kvr_tls_conn_resumed(c->conn);
 }
 
 bool

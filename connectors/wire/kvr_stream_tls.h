@@ -9,6 +9,10 @@
  * Certificates are rotated while a process runs: a dial that finds other files than the one before
  * reads them again. Connections that are up go on with what they had.
  *
+ * A dial goes on with the session of the last connection to the same name and address that is over,
+ * where the server lets it. That is never a way round the certificate: see kvr_tls_keep.h and
+ * kvr_tls_conn_offer. Other files end all sessions, and a handshake that fails those of its server.
+ *
  * In a build without OpenSSL opening a context is an error that says what to do.
  */
 #ifndef KVR_STREAM_TLS_H
@@ -31,6 +35,9 @@ void kvr_tls_close(struct kvr_tls *take); /* after the last handshake; NULL is f
  */
 KVR_MUST_USE enum kvr_err kvr_stream_tls(
     struct kvr_sock *s, struct kvr_tls *, const char *host, uint64_t until_ns);
+
+/* Whether the handshake went on with a session of an earlier connection. */
+bool kvr_stream_tls_resumed(const struct kvr_sock *s);
 
 /* Until the server's certificate ends; negative: it has. False: the stream is none of TLS. */
 bool kvr_stream_tls_days(const struct kvr_sock *s, int64_t *ret_days);

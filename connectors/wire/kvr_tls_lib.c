@@ -37,6 +37,7 @@ struct kvr_tls_conn {
 	enum kvr_tls_fault cert_fault; /* why a certificate was refused */
 	char     cert[160];
 	char     why[192];
+	SSL_SESSION *session; /* the last that the server gave; NULL: none yet */
 	struct kvr_tls_out out; /* its sys_err is that of receives too */
 };
 
@@ -295,6 +296,92 @@ on_verify(int ok, X509_STORE_CTX *x)
 	return ok;
 }
 
+/* ---- sessions: an SSL_SESSION under a name of ours ---- */
+
+static SSL_SESSION *
+session_of(struct kvr_tls_session *s)
+{
+	return (SSL_SESSION *)(void *)s;
+}
+
+void
+kvr_tls_session_free(struct kvr_tls_session *take)
+{
+	SSL_SESSION_free(session_of(take));
+}
+
+/* With TLS 1.3 they come after the handshake, as many as the server likes. */
+static int
+on_session(SSL *ssl, SSL_SESSION *take)
+{
+	struct kvr_tls_conn *c = SSL_get_app_data(ssl);
+	SSL_SESSION_free(c->session);
+	c->session = take;
+	return 1;
+}
+
+/*
+ * Of a connection that goes on with a session OpenSSL verifies nothing: not that the certificate
+ * has not ended since, not that no list names it by now. So what the session has kept of the server
+ * is verified as its handshake would do it. Only that the server still has the key is not shown
+ * again; who keeps sessions limits their age.
+ */
+static bool
+still_believed(SSL *ssl)
+{
+	X509_STORE_CTX *x = X509_STORE_CTX_new();
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+	X509_STORE *store = SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl));
+	bool good = x != NULL && cert != NULL &&
+	    X509_STORE_CTX_init(x, store, cert, SSL_get_peer_cert_chain(ssl)) == 1;
+	if (good) {
+		X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(x);
+		X509_VERIFY_PARAM_set_auth_level(param, SSL_get_security_level(ssl));
+		good = X509_STORE_CTX_set_default(x, "ssl_server") == 1 &&
+		    X509_VERIFY_PARAM_set1(param, SSL_get0_param(ssl)) == 1 &&
+		    X509_verify_cert(x) == 1;
+	}
+	X509_STORE_CTX_free(x);
+	return good;
+}
+
+bool
+kvr_tls_conn_offer(struct kvr_tls_conn *c, struct kvr_tls_session *take)
+{
+	ERR_clear_error();
+	bool good = SSL_set_session(c->ssl, session_of(take)) == 1 &&
+	    (SSL_get_verify_mode(c->ssl) == SSL_VERIFY_NONE || still_believed(c->ssl));
+	if (!good)
+		(void)SSL_set_session(c->ssl, NULL);
+	kvr_tls_session_free(take);
+	ERR_clear_error();
+	return good;
+}
+
+bool
+kvr_tls_conn_resumed(const struct kvr_tls_conn *c)
+{
+	return SSL_session_reused(c->ssl) == 1;
+}
+
+/*
+ * A ticket of TLS 1.3 is for one connection, for two that show the same could be told to be of one
+ * client. A session of TLS 1.2 stays good. One whose connection ended over wrong bytes does not.
+ */
+struct kvr_tls_session *
+kvr_tls_conn_session(struct kvr_tls_conn *c)
+{
+	SSL_SESSION *s = c->session;
+	bool cut = c->fault == KVR_TLS_FAULT_CLOSED || c->fault == KVR_TLS_FAULT_SYSTEM;
+	c->session = NULL;
+	if (s == NULL && kvr_tls_conn_resumed(c) && SSL_version(c->ssl) < TLS1_3_VERSION)
+		s = SSL_get1_session(c->ssl);
+	if (s != NULL && c->is_up && (!c->broken || cut) && SSL_SESSION_is_resumable(s) == 1)
+		return (struct kvr_tls_session *)(void *)s;
+	SSL_SESSION_free(s);
+	return NULL;
+}
+
 /* ---- the context ---- */
 
 /* OpenSSL would ask at the terminal of the host process. */
@@ -367,7 +454,10 @@ settle(SSL_CTX *ctx, const struct kvr_tls_opts *o)
 	/* What the stream retries may begin elsewhere: its parts are put together anew. */
 	(void)SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 	        SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY);
-	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	/* Whoever dials keeps them: OpenSSL's own store knows neither name nor address. */
+	(void)SSL_CTX_set_session_cache_mode(
+	    ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(ctx, on_session);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_default_read_buffer_len(ctx, AHEAD_BYTES);
 	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
@@ -477,7 +567,11 @@ kvr_tls_conn_free(struct kvr_tls_conn *take)
 	/* Behind half a record nobody would find a goodbye. */
 	if (take->is_up && kvr_tls_conn_drain(take) == KVR_TLS_DONE)
 		(void)SSL_shutdown(take->ssl);
+	/* When a line is cut OpenSSL takes its session back, and that is when one is needed. */
+	if (take->is_up)
+		SSL_set_shutdown(take->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	ERR_clear_error();
+	SSL_SESSION_free(take->session);
 	SSL_free(take->ssl);
 	free(take);
 }

@@ -54,6 +54,23 @@ enum kvr_tls_step kvr_tls_conn_write(
     struct kvr_tls_conn *, const void *from, size_t len, size_t *ret_n);
 enum kvr_tls_step kvr_tls_conn_drain(struct kvr_tls_conn *);
 
+/*
+ * Sessions, with which a later connection to the same server needs no certificate and less of the
+ * server's time. One that is offered must come from a connection of the same name, and from a
+ * context of the same options and files.
+ */
+struct kvr_tls_session;
+void kvr_tls_session_free(struct kvr_tls_session *take); /* NULL is fine */
+/*
+ * Before the handshake. What the server showed then is verified again, with what the context has
+ * read and as of now. False: it would not be believed any more, the handshake will be a full one.
+ */
+bool kvr_tls_conn_offer(struct kvr_tls_conn *, struct kvr_tls_session *take);
+/* After the handshake: whether the server went on with it. */
+bool kvr_tls_conn_resumed(const struct kvr_tls_conn *);
+/* For the next connection; the caller's, who uses it when this one is freed. NULL: none. */
+struct kvr_tls_session *kvr_tls_conn_session(struct kvr_tls_conn *);
+
 /* Days until the peer's certificate ends. False: it showed none. */
 bool kvr_tls_conn_days(const struct kvr_tls_conn *, int64_t *ret_days);
 

@@ -81,6 +81,34 @@ kvr_tls_conn_drain(struct kvr_tls_conn *c)
 	NEVER;
 }
 
+void
+kvr_tls_session_free(struct kvr_tls_session *take)
+{
+	KVR_CHECK(take == NULL);
+}
+
+bool
+kvr_tls_conn_offer(struct kvr_tls_conn *c, struct kvr_tls_session *take)
+{
+	(void)c;
+	(void)take;
+	NEVER;
+}
+
+bool
+kvr_tls_conn_resumed(const struct kvr_tls_conn *c)
+{
+	(void)c;
+	NEVER;
+}
+
+struct kvr_tls_session *
+kvr_tls_conn_session(struct kvr_tls_conn *c)
+{
+	(void)c;
+	NEVER;
+}
+
 bool
 kvr_tls_conn_days(const struct kvr_tls_conn *c, int64_t *ret_days)
 {

@@ -82,12 +82,14 @@ START_TEST(a_bundle_and_a_directory_will_do_and_count_from_the_next_dial)
 	snprintf(line, sizeof(line),
 	    "cat ca.pem %s/good.crl old.crl clean.crl > bundle.pem && mkdir -p crls/sub && "
 	    "cp ca.pem crls/ca.pem && cp clean.crl crls/a.crl && cp %s/good.crl crls/b.crl && "
-	    "echo rubbish > crls/.hidden && cp bundle.pem moving.pem", other_ca->dir, other_ca->dir);
+	    "echo rubbish > crls/.hidden && cp bundle.pem moving.pem",
+	    other_ca->dir, other_ca->dir);
 	kvr_test_ca_sh(ca, line);
 	static const struct {
 		const char *crl, *revoke, *restore;
 	} ways[] = {
-		{ "moving.pem", "cp full.crl n && mv n moving.pem", "cp bundle.pem n && mv n moving.pem" },
+		{ "moving.pem", "cp full.crl n && mv n moving.pem",
+		    "cp bundle.pem n && mv n moving.pem" },
 		{ "crls", "cp full.crl n && mv n crls/a.crl", "cp clean.crl n && mv n crls/a.crl" },
 		/* In its place: the directory itself stays as it was. */
 		{ "crls", "cat full.crl > crls/a.crl", "cat clean.crl > crls/a.crl" },
@@ -121,8 +123,8 @@ START_TEST(a_revoked_authority_between_is_noticed)
 	char line[1024];
 	snprintf(line, sizeof(line),
 	    "openssl req -new -key ca.key -subj /CN=between -out between.csr && "
-	    "echo basicConstraints=CA:TRUE > ext && openssl x509 -req -in between.csr -CA %s/ca.pem "
-	    "-CAkey %s/ca.key -set_serial 900 -days 2 -extfile ext -out ca.pem && "
+	    "echo basicConstraints=CA:TRUE > ext && "
+	    "openssl x509 -req -in between.csr -CA %s/ca.pem -CAkey %s/ca.key -set_serial 900 -days 2 -extfile ext -out ca.pem && "
 	    "cp ca.pem %s/between.pem", ca->dir, ca->dir, ca->dir);
 	kvr_test_ca_sh(between, line);
 	kvr_test_ca_sign(between, "leaf", "IP:127.0.0.1", 2);
@@ -166,7 +168,8 @@ START_TEST(what_is_no_list_is_refused_when_a_store_is_opened)
 	not_opened((struct kvr_tls_opts){ .crl = pem }, "no crl found");
 	not_opened((struct kvr_tls_opts){ .crl = kvr_test_ca_file(ca, "empty") }, "no crl found");
 	not_opened((struct kvr_tls_opts){ .crl = kvr_test_ca_file(ca, "broken") }, "tls.crl: ");
-	not_opened((struct kvr_tls_opts){ .crl = kvr_test_ca_file(ca, "good.crl"), .no_verify = true },
+	const char *good = kvr_test_ca_file(ca, "good.crl");
+	not_opened((struct kvr_tls_opts){ .crl = good, .no_verify = true },
 	    "of no use where no certificate is verified");
 }
 END_TEST

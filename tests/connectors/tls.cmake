@@ -11,7 +11,7 @@ if(NOT kvr_tls)
 endif()
 kvr_connector_test(connectors.conformance_redis_tls tls redis conformance
   SOURCES subject_redis_tls.c LIBS kvr_conformance)
-foreach(noun IN ITEMS redis_tls redis_tls_files redis_tls_faults redis_tls_crl)
+foreach(noun IN ITEMS redis_tls redis_tls_files redis_tls_faults redis_tls_crl redis_tls_resume)
   kvr_connector_test(connectors.${noun} tls redis SOURCES test_${noun}.c)
 endforeach()
 kvr_connector_test(connectors.redis_tls_cluster tls redis cluster SOURCES test_redis_tls_cluster.c)
