@@ -14,5 +14,7 @@ if(kvr_tls)
   target_include_directories(test_wire_stream_tls PRIVATE ${PROJECT_SOURCE_DIR}/connectors/table)
 endif()
 # Without the library: what it keeps is the test's own.
-kvr_test(wire.tls_keep SOURCES test_tls_keep.c ${PROJECT_SOURCE_DIR}/connectors/wire/kvr_tls_keep.c
-  LAYERS base INCLUDES connectors/table connectors/wire LABELS unit tls)
+foreach(noun IN ITEMS tls_keep tls_fault)
+  kvr_test(wire.${noun} SOURCES test_${noun}.c ${PROJECT_SOURCE_DIR}/connectors/wire/kvr_${noun}.c
+    LAYERS base INCLUDES connectors/table connectors/wire LABELS unit tls)
+endforeach()
