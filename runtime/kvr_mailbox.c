@@ -43,7 +43,8 @@ struct kvr_mailbox {
 /* What this thread would rather do itself than sleep for. */
 static _Thread_local struct {
 	const uint64_t *op;
-	struct kvr_mailbox *kept; /* has its turn */
+	struct kvr_mailbox *kept; /* has its turn, and will work */
+	struct kvr_mailbox *at;   /* has its turn, and works */
 } help;
 
 static void
@@ -140,7 +141,19 @@ kvr_help_offer(const uint64_t *op)
 	help.op = op;
 }
 
-/* In its turn, which kvr_mailbox_post_reserved has taken. */
+/* What goes on behind an answer has nobody who waits for it: he would get his later. */
+static bool
+is_waited_for(const struct kvr_msg *msg)
+{
+	return msg->type == KVR_MSG_PART && msg->op == *help.op &&
+	    msg->PART.cls != KVR_CLASS_BACKGROUND;
+}
+
+/*
+ * In its turn, which kvr_mailbox_post_reserved has taken. An operation of many parts is worked on as
+ * long as one of its own is next, or the worker would be woken to wait for the turn. The first of
+ * another's has woken him.
+ */
 static void
 work(struct kvr_mailbox *m)
 {
@@ -149,10 +162,14 @@ work(struct kvr_mailbox *m)
 
 	/* A thread that is cancelled in a wait of the store's would keep the turn for ever. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-	enum kvr_err err = kvr_mailbox_take(m, 0, &msg);
+	help.at = m;
+	do {
+		enum kvr_err err = kvr_mailbox_take(m, 0, &msg);
 
-	KVR_CHECK(err == KVR_OK);
-	m->lent(m->lent_arg, &msg);
+		KVR_CHECK(err == KVR_OK);
+		m->lent(m->lent_arg, &msg);
+	} while (!is_empty(m) && is_waited_for(&m->waiting[atomic_load(&m->gone) & m->mask]));
+	help.at = NULL;
 	kvr_unlock(&m->turn);
 	pthread_setcancelstate(before, NULL);
 }
@@ -169,20 +186,15 @@ kvr_help_give(void)
 	help.op = NULL;
 }
 
-/* What goes on behind an answer has nobody who waits for it: he would get his later. */
-static bool
-is_waited_for(const struct kvr_msg *msg)
-{
-	return msg->type == KVR_MSG_PART && msg->op == *help.op &&
-	    msg->PART.cls != KVR_CLASS_BACKGROUND;
-}
-
-/* By a poster, before his message can be seen. Only the first one: others come later anyway. */
+/* By a poster, before his message can be seen. One mailbox at a time: others have their workers. */
 static bool
 keep(struct kvr_mailbox *m, const struct kvr_msg *msg)
 {
-	if (help.op == NULL || help.kept != NULL || m->lent == NULL || !is_waited_for(msg) ||
-	    !kvr_lock_try(&m->turn))
+	if (help.op == NULL || m->lent == NULL || !is_waited_for(msg))
+		return false;
+	if (m == help.kept || m == help.at)
+		return true; /* in order, behind what this thread has kept before */
+	if (help.kept != NULL || !kvr_lock_try(&m->turn))
 		return false;
 	if (is_empty(m))
 		help.kept = m;

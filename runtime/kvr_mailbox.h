@@ -43,8 +43,9 @@ KVR_MUST_USE enum kvr_err kvr_mailbox_take(struct kvr_mailbox *, uint64_t until_
 /*
  * Lends a worker's work to those who wait for it: a thread that has offered to help with an operation
  * and posts a PART of it to an idle worker runs fn with that message itself, in the worker's turn, and
- * the worker sleeps on. For its caller would sleep too, and two wakes of a thread cost more than a
- * small question to a store. fn blocks as the worker would. Called before the first post.
+ * with those of the same operation behind it, and the worker sleeps on. For its caller would sleep too,
+ * and two wakes of a thread cost more than a small question to a store. What goes on behind the answer
+ * is left to the worker. fn blocks as the worker would. Called before the first post.
  */
 void kvr_mailbox_lend(struct kvr_mailbox *, kvr_mailbox_fn *fn, void *arg);
 /* The worker's own way to take from such a mailbox: it works in its turn, and ends it. */

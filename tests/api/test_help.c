@@ -48,8 +48,9 @@ run(struct kvr *k, uint32_t kind, uint32_t flags)
 {
 	void *at[KEYS] = { bytes[0], bytes[1], bytes[2] };
 	const uint64_t len[KEYS] = { LEN, LEN, LEN };
-	const struct kvr_batch b = { .size = sizeof(b), .kind = kind, .n = KEYS, .keys = "a\0b\0c",
-		.at = at, .len = len };
+	const struct kvr_batch b = {
+		.size = sizeof(b), .kind = kind, .n = KEYS, .keys = "a\0b\0c", .at = at, .len = len
+	};
 	const struct kvr_opts o = { .size = sizeof(o), .flags = flags };
 	struct kvr_done d = { .size = sizeof(d) };
 	enum kvr_err err = kvr_run(k, &b, &o, &d, NULL);

@@ -455,6 +455,32 @@ START_TEST(nobody_helps_with_what_he_does_not_wait_for)
 }
 END_TEST
 
+/* As somebody who waits for operation 5: four parts, the third of another's. */
+START_TEST(a_helper_takes_all_of_his_own_and_stops_at_anothers)
+{
+	static struct helpers h;
+	static const uint64_t op = 5, of[] = { 5, 5, 6, 5 };
+	struct kvr_msg m;
+
+	ck_assert_int_eq(kvr_mailbox_open("own", PLACES, NULL, NULL, &h.box), KVR_OK);
+	kvr_mailbox_lend(h.box, work_on, &h);
+	kvr_help_offer(&op);
+	for (size_t i = 0; i < KVR_LEN(of); i++) {
+		m = numbered(0, of[i]);
+		m.type = KVR_MSG_PART;
+		ck_assert_int_eq(kvr_mailbox_post(h.box, &m), KVR_OK);
+	}
+	kvr_help_give();
+	ck_assert_uint_eq(h.by_poster, 2);
+	ck_assert_int_eq(kvr_mailbox_take(h.box, 0, &m), KVR_OK);
+	ck_assert_uint_eq(m.op, 6);
+	ck_assert_int_eq(kvr_mailbox_take(h.box, 0, &m), KVR_OK);
+	ck_assert_uint_eq(m.op, 5);
+	ck_assert_int_eq(kvr_mailbox_take(h.box, 0, &m), KVR_E_TIMEOUT);
+	kvr_mailbox_close(h.box);
+}
+END_TEST
+
 START_TEST(mailboxes_of_one_name_do_not_meet)
 {
 	struct kvr_mailbox *box[8];
@@ -478,5 +504,6 @@ KVR_CHECK_MAIN("runtime.mailbox", without_threads_there_is_no_mailbox_and_later_
     what_goes_in_comes_out_in_order,
     a_full_mailbox_refuses_and_a_reserved_place_is_kept, take_keeps_its_deadline,
     sizes_that_cannot_be_are_refused, many_producers_one_taker,
-    many_producers_one_callback_at_a_time, posters_help_one_at_a_time, nobody_helps_with_what_he_does_not_wait_for,
-    mailboxes_of_one_name_do_not_meet ALLOCATION_TESTS)
+    many_producers_one_callback_at_a_time, posters_help_one_at_a_time,
+    nobody_helps_with_what_he_does_not_wait_for,
+    a_helper_takes_all_of_his_own_and_stops_at_anothers, mailboxes_of_one_name_do_not_meet ALLOCATION_TESTS)
