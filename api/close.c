@@ -20,9 +20,9 @@ uint32_t
 kvr_join_system(struct kvr *k, uint64_t until_ns)
 {
 	pthread_mutex_lock(&k->join_lock);
-	uint32_t n = k->joined ? 0 : kvr_system_join(k->system, until_ns);
+	uint32_t n = atomic_load(&k->joined) ? 0 : kvr_system_join(k->system, until_ns);
 
-	k->joined = n == 0;
+	atomic_store(&k->joined, n == 0);
 	pthread_mutex_unlock(&k->join_lock);
 	return n;
 }

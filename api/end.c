@@ -68,6 +68,9 @@ kvr_call_not_quiet(struct kvr *k)
 {
 	uint64_t n = 0;
 
+	/* Also what was told otherwise before they ended, and is told nothing more. */
+	if (atomic_load(&k->joined))
+		return 0;
 	pthread_mutex_lock(&k->lock); /* of n, which whoever takes the slot next writes */
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
 		const struct kvr_call *c = &k->call[i];

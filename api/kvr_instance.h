@@ -260,8 +260,8 @@ struct kvr {
 	struct kvr_notifier notifier;
 	struct kvr_pace     pace;
 
-	pthread_mutex_t join_lock; /* of joined */
-	bool            joined;    /* all threads of the system */
+	pthread_mutex_t join_lock; /* who ends threads, and operations in the place of the router */
+	_Atomic bool    joined;    /* all threads of the system; written under the lock */
 
 	pthread_mutex_t   end_lock; /* of what follows */
 	pthread_cond_t    end_bell;

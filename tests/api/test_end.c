@@ -243,6 +243,33 @@ START_TEST(a_stuck_thread_is_reported)
 }
 END_TEST
 
+/* It was told of as dead while a thread might still touch its memory, and the thread has ended since. */
+START_TEST(what_ended_as_dead_is_quiet_when_its_threads_are)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	struct kvr_close_report rep = { .size = sizeof(rep) };
+	struct kvr_health h = { .size = sizeof(h) };
+	struct kvr_done d = { .size = sizeof(d) };
+	kvr_op op;
+
+	kvr_fake_hold(true);
+	OK(kvr_submit(k, &ask, NULL, &op));
+	kvr_fake_wait_held(1);
+	kvr_fake_stuck(1);
+	kvr_fake_die();
+	ERR(kvr_wait(k, op, 0, &d, NULL), KVR_E_DEAD);
+	ck_assert_uint_eq(d.flags & KVR_DONE_QUIET, 0);
+	OK(kvr_health(k, &h));
+	ck_assert_uint_eq(h.not_quiet, 1);
+	kvr_fake_stuck(0);
+	OK(kvr_close(k, 0, KVR_ABORT, &rep));
+	ck_assert_uint_eq(rep.stuck_threads, 0);
+	ck_assert_uint_eq(rep.not_quiet, 0);
+	kvr_free(k);
+	kvr_fake_hold(false);
+}
+END_TEST
+
 /*
  * On a machine that is starved a thread comes too late for the call, too. It is told of, and what it
  * might have touched is not kept when it has ended since.
@@ -387,6 +414,7 @@ END_TEST
 
 KVR_CHECK_MAIN("api.end", drain_lets_it_finish, a_drain_becomes_an_abort_in_time,
     afterwards_everything_is_shutdown, free_closes, a_dead_instance_answers_and_the_process_lives,
-    a_stuck_thread_is_reported, threads_have_a_second_and_may_end_later,
+    a_stuck_thread_is_reported, what_ended_as_dead_is_quiet_when_its_threads_are,
+    threads_have_a_second_and_may_end_later,
     a_log_function_that_does_not_return_holds_up_nobody_else,
     an_instance_is_left_to_a_log_function_that_hangs, wrong_closes)

@@ -219,6 +219,43 @@ START_TEST(a_prefetch_of_more_than_fits)
 }
 END_TEST
 
+static void
+one_empty(struct kvr *kvr, uint32_t kind)
+{
+	const char *key = "empty";
+	char byte = 0;
+	void *at = &byte;
+	uint64_t len = 0, found = 99;
+	const struct kvr_batch b = {
+		.size = sizeof(b), .kind = kind, .n = 1, .key = &key, .at = &at, .len = &len
+	};
+	struct kvr_results r = { .size = sizeof(r), .cap = 1, .len = &found };
+
+	OK(kvr_run(kvr, &b, NULL, NULL, &r));
+	MUST(found == 0, "%llu bytes", (unsigned long long)found);
+}
+
+/* The first that an instance hears of, so that nothing else has told how long its slots are. */
+START_TEST(an_empty_value_goes_through_a_serde)
+{
+	static const char *const serde[] = { "zstd", "planes" };
+
+	for (uint32_t i = 0; i < 2; i++) {
+		char dir[64];
+
+		bed_dir(dir, sizeof(dir));
+		for (uint32_t kind = 0; kind < 2; kind++) {
+			struct kvr *kvr = bed_open(
+			    "{" HEAD ",'tiers':[{'name':'disk','url':'fs://%s','serde':'%s'}]}", dir, serde[i]);
+
+			one_empty(kvr, kind == 0 ? KVR_PUT : KVR_GET);
+			one_empty(kvr, KVR_SIZE);
+			bed_close(kvr);
+		}
+	}
+}
+END_TEST
+
 KVR_CHECK_MAIN("system.tiers_serde", every_tier_has_its_own_serde_and_format,
     a_prefetch_brings_it_up, write_back_through_a_serde_in_little_memory,
-    a_prefetch_of_more_than_fits)
+    a_prefetch_of_more_than_fits, an_empty_value_goes_through_a_serde)
