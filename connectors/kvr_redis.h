@@ -66,6 +66,7 @@ struct kvr_store {
 	uint32_t db;
 	uint32_t lm_head_len; /* LMCACHE: bytes of a header */
 	_Atomic uint32_t turn; /* so that lanes take one replica after the other */
+	_Atomic uint64_t refused_len, refused_until_ns; /* a value that was too long; 0: none yet */
 	uint64_t ttl_ms, connect_ns;
 	uint64_t window_bytes; /* payload in flight on a connection; 0: by step and round trip */
 	const struct kvr_redis_kind *kind;
@@ -100,12 +101,13 @@ struct kvr_redis_note {
 	uint8_t  to;       /* MOVED, ASK: the node of the map that was named */
 	int32_t  err;      /* what the item will get when the next step is through */
 	uint32_t spare;
-	uint64_t total;    /* STAT: bytes of the payload's value */
+	uint64_t total;    /* STAT: bytes of the payload's value; PUT: of all of it */
 };
 
 struct kvr_connector {
 	uint32_t magic;
 	bool     signed_out; /* the server takes no command any more without AUTH */
+	bool     hung_up;    /* the server has, behind its last reply */
 	bool     from_replica; /* what runs now is read from there: nothing may be written */
 	struct kvr_store *store;
 	uint8_t *scratch;

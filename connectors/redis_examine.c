@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a Redis server says of itself that matters to a cache of large values. Read-only: INFO and
- * CLUSTER INFO. A server that does not let us ask is asked for nothing more.
+ * What a Redis server says of itself that matters to a cache of large values. Read-only: INFO, CLUSTER
+ * INFO and CONFIG GET. A server that does not let us ask is asked for nothing more.
  */
 #include "kvr_redis.h"
 #include "kvr_redis_cluster.h"
@@ -152,6 +152,64 @@ allocator(const struct look *l)
 		kvr_tell(l->e, KVR_FOUND_OK, "allocator", NULL, "%s", name);
 }
 
+/* False: it is not told, which is how many servers of others are set up. */
+static bool
+setting(const struct look *l, const char *name, uint64_t *ret)
+{
+	struct kvr_sock *s = &l->c->s;
+	struct kvr_nest_part part;
+
+	kvr_stream_begin(s, l->e->until_ns, KVR_STREAM_IN);
+	if (kvr_nest_ask(s, 3, (const char *const[]){ "CONFIG", "GET", name }) != KVR_OK ||
+	    kvr_nest_next(s, &part) != KVR_OK)
+		return false;
+	if (part.kind != KVR_RESP_ARRAY || part.n != 2) {
+		(void)!kvr_nest_skip(s, &part);
+		return false;
+	}
+	if (kvr_nest_skip_n(s, 1) != KVR_OK || kvr_nest_next(s, &part) != KVR_OK)
+		return false;
+	*ret = strtoull(part.text, NULL, 10);
+	return part.kind == KVR_RESP_BULK && *ret > 0;
+}
+
+/* A value of a full chunk, with what its layout puts around it; 0: not known. */
+static uint64_t
+longest(const struct look *l)
+{
+	uint64_t len = l->e->slot_bytes;
+	bool sealed = l->c->store->rules.format == KVR_FORMAT_SEALED;
+
+	return sealed && len > 0 ? KVR_SEAL_HEAD + len + kvr_seal_tail_len(KVR_SEAL_KEY_MAX, len) : len;
+}
+
+/* A server hangs up on whoever announces more. */
+static void
+lengths(const struct look *l)
+{
+	uint64_t limit = 0, most = longest(l);
+	bool told = setting(l, "proto-max-bulk-len", &limit);
+
+	if (!l->e->writes)
+		return;
+	if (!told)
+		kvr_tell(l->e, KVR_FOUND_OK, "lengths", NULL,
+		    "proto-max-bulk-len is not told; 512 MiB unless somebody has set it");
+	else if (most > limit)
+		kvr_tell(l->e, KVR_FOUND_FAIL, "lengths",
+		    limit < KVR_REDIS_VALUE_MAX ? "CONFIG SET proto-max-bulk-len, or smaller chunks"
+		                                : "smaller chunks: kvrelay writes no value beyond 512 MiB",
+		    "values may have %llu bytes, and proto-max-bulk-len is %llu: they are refused",
+		    (unsigned long long)most, (unsigned long long)limit);
+	else if (most > 0)
+		kvr_tell(l->e, KVR_FOUND_OK, "lengths", NULL,
+		    "values have at most %llu bytes, proto-max-bulk-len is %llu", (unsigned long long)most,
+		    (unsigned long long)limit);
+	else
+		kvr_tell(l->e, KVR_FOUND_OK, "lengths", NULL, "proto-max-bulk-len is %llu bytes",
+		    (unsigned long long)limit);
+}
+
 static void
 cluster(struct look *l)
 {
@@ -214,6 +272,7 @@ one_server(struct look *l, struct kvr_connector *c, bool with_slots)
 	role(l);
 	memory(l);
 	allocator(l);
+	lengths(l);
 	if (with_slots)
 		cluster(l);
 }

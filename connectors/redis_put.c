@@ -8,6 +8,7 @@
 #include "kvr_redis.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { PUT_IN_FLIGHT = 64 };
 enum { NOTHING, PAYLOAD_IN, HEADER_REFUSED }; /* note.go */
@@ -19,6 +20,45 @@ weight_put(const struct kvr_item *item, uint32_t part)
 	return item->span.len;
 }
 
+/*
+ * A server that finds a length beyond its proto-max-bulk-len hangs up, so its limit is learnt from the
+ * first value that met it. For a while, for it may be raised at any time.
+ */
+static const uint64_t refused_ns = KVR_SEC(60);
+
+static void
+too_long(struct kvr_connector *c, uint64_t len)
+{
+	struct kvr_store *store = c->store;
+	atomic_store(&store->refused_until_ns, kvr_now_ns() + refused_ns);
+	atomic_store(&store->refused_len, len);
+	c->hung_up = true;
+	snprintf(c->why, sizeof(c->why),
+	    "SET: a value of %llu bytes is beyond the server's proto-max-bulk-len: raise that, or use "
+	    "smaller chunks",
+	    (unsigned long long)len);
+}
+
+static enum kvr_err
+check_length(struct kvr_connector *c, uint64_t len)
+{
+	uint64_t refused = atomic_load_explicit(&c->store->refused_len, memory_order_relaxed);
+	if (len > KVR_REDIS_VALUE_MAX) {
+		snprintf(c->why, sizeof(c->why),
+		    "SET: a value of %llu bytes; a Redis server takes at most "
+		    "%llu (512 MiB): use smaller chunks",
+		    (unsigned long long)len, (unsigned long long)KVR_REDIS_VALUE_MAX);
+		return KVR_E_TOO_BIG;
+	}
+	if (refused == 0 || len < refused || kvr_now_ns() >= atomic_load(&c->store->refused_until_ns))
+		return KVR_OK;
+	snprintf(c->why, sizeof(c->why),
+	    "SET: a value of %llu bytes; one of %llu was beyond the server's proto-max-bulk-len: raise "
+	    "that, or use smaller chunks",
+	    (unsigned long long)len, (unsigned long long)refused);
+	return KVR_E_TOO_BIG;
+}
+
 static uint32_t
 plan_put(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
 {
@@ -26,13 +66,9 @@ plan_put(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *
 	if (kvr_item_status(item) != KVR_PENDING)
 		return 0;
 	enum kvr_err err = kvr_frame_out_begin(&c->frame, &c->store->rules, item, c->scratch);
-	if (err == KVR_OK && kvr_frame_out_len(&c->frame) > KVR_REDIS_VALUE_MAX) {
-		snprintf(c->why, sizeof(c->why),
-		    "SET: a value of %llu bytes; a Redis server takes at most "
-		    "%llu (512 MiB): use smaller chunks",
-		    (unsigned long long)kvr_frame_out_len(&c->frame),
-		    (unsigned long long)KVR_REDIS_VALUE_MAX);
-		err = KVR_E_TOO_BIG;
+	if (err == KVR_OK) {
+		note->total = kvr_frame_out_len(&c->frame);
+		err = check_length(c, note->total);
 	}
 	if (err != KVR_OK)
 		kvr_item_done(item, err);
@@ -107,10 +143,19 @@ send_value(
 }
 
 static enum kvr_err
-reply_set(struct kvr_connector *c, const struct kvr_resp *r, int32_t *ret_end)
+reply_set(struct kvr_connector *c, const struct kvr_redis_note *note, const struct kvr_resp *r,
+    int32_t *ret_end)
 {
+	static const char words[] = "ERR Protocol error: invalid bulk length";
 	*ret_end = KVR_OK;
-	return r->kind == KVR_RESP_STATUS ? KVR_OK : kvr_redis_odd_reply(c, "SET", r, ret_end);
+	if (r->kind == KVR_RESP_STATUS)
+		return KVR_OK;
+	if (r->kind != KVR_RESP_ERROR || r->text_len < sizeof(words) - 1 ||
+	    memcmp(r->text, words, sizeof(words) - 1) != 0)
+		return kvr_redis_odd_reply(c, "SET", r, ret_end);
+	too_long(c, note->total);
+	*ret_end = KVR_E_TOO_BIG;
+	return KVR_OK;
 }
 
 static enum kvr_err
@@ -118,8 +163,7 @@ reply_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_not
     uint32_t part, const struct kvr_resp *r)
 {
 	int32_t end;
-	enum kvr_err err = reply_set(c, r, &end);
-	(void)note;
+	enum kvr_err err = reply_set(c, note, r, &end);
 	(void)part;
 	if (err == KVR_OK)
 		kvr_item_done(item, end);
@@ -148,7 +192,7 @@ reply_payload(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_n
     uint32_t part, const struct kvr_resp *r)
 {
 	int32_t end;
-	enum kvr_err err = reply_set(c, r, &end);
+	enum kvr_err err = reply_set(c, note, r, &end);
 	(void)part;
 	if (err == KVR_OK && end == KVR_OK)
 		note->go = PAYLOAD_IN;
@@ -182,7 +226,7 @@ static enum kvr_err
 reply_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
     uint32_t part, const struct kvr_resp *r)
 {
-	enum kvr_err err = reply_set(c, r, &note->err);
+	enum kvr_err err = reply_set(c, note, r, &note->err);
 	(void)part;
 	if (err == KVR_OK && note->err == KVR_OK)
 		kvr_item_done(item, KVR_OK);

@@ -143,7 +143,25 @@ read_one(struct kvr_connector *c, const struct kvr_redis_step *step, struct wind
 	w->left_to_read--;
 	w->to_read.part++;
 	settle(c, &w->to_read, n);
-	return KVR_OK;
+	return c->hung_up ? kvr_stream_fail(&c->s, KVR_E_DOWN, "%s", c->why) : KVR_OK;
+}
+
+/*
+ * The server hung up while a request was on its way. What it had said before is read: what became of
+ * the values in front of that one, and often why. Then the stream ends as it did.
+ */
+static void
+hear_out(struct kvr_connector *c, const struct kvr_redis_step *step, struct window *w,
+    struct kvr_item *items, uint32_t n)
+{
+	char why[sizeof(c->s.why)];
+	memcpy(why, c->s.why, sizeof(why));
+	if (!kvr_stream_hear_out(&c->s))
+		return;
+	while (w->left_to_read > 0 && kvr_stream_held(&c->s) > 0 &&
+	    read_one(c, step, w, items, n) == KVR_OK)
+		;
+	(void)kvr_stream_fail(&c->s, KVR_E_DOWN, "%s", why);
 }
 
 enum kvr_err
@@ -179,6 +197,8 @@ kvr_redis_step(
 		if (err == KVR_OK)
 			err = read_one(c, step, &w, items, n);
 	}
+	if (err == KVR_E_DOWN && !c->hung_up)
+		hear_out(c, step, &w, items, n);
 	return err;
 }
 

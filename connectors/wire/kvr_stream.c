@@ -256,6 +256,25 @@ kvr_stream_held(const struct kvr_sock *s)
 	return s->in_end - s->in_at;
 }
 
+bool
+kvr_stream_hear_out(struct kvr_sock *s)
+{
+	short events;
+	if (s->err != KVR_E_DOWN || s->fd < 0)
+		return false;
+	kvr_stream_compact(s);
+	struct iovec iov = { s->in + s->in_end, KVR_STREAM_IN - s->in_end };
+	/* A carrier that has failed is not to be asked again. */
+	ssize_t n = s->ops == &plain_ops && iov.iov_len > 0 ? s->ops->recv(s, &iov, 1, &events) : 0;
+	s->in_end += n > 0 ? (uint32_t)n : 0;
+	if (kvr_stream_held(s) == 0)
+		return false;
+	s->err = KVR_OK;
+	s->out_len = s->n_iov = 0;
+	s->out_bytes = 0;
+	return true;
+}
+
 static enum kvr_err
 fill(struct kvr_sock *s)
 {

@@ -121,6 +121,12 @@ size_t kvr_stream_held(const struct kvr_sock *s);
 enum kvr_err kvr_stream_fail(struct kvr_sock *s, enum kvr_err err, const char *fmt, ...)
     KVR_PRINTF(3, 4);
 
+/*
+ * The other side hung up, which a send found out: whatever it had said before may be read now, as far as
+ * kvr_stream_held tells, and nothing is sent. False: it said nothing. Who hears it out ends the stream again.
+ */
+bool kvr_stream_hear_out(struct kvr_sock *s);
+
 /* Waits until fd is ready for events; for the files of the stream only. */
 enum kvr_err kvr_stream_wait(int fd, short events, uint64_t until_ns, struct kvr_kick *kick);
 /* kvr_kicked without a system call: it drains nothing, so it cannot replace it behind a poll. */

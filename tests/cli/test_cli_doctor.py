@@ -70,6 +70,25 @@ class Doctor(Findings):
         found = self.findings(1, "--url", self.redis.url)
         self.assertIn("allkeys-lru", self.level(found, "remote", "memory", "warn", "noeviction")["advice"])
 
+    def test_values_beyond_what_the_server_takes(self):
+        shape = {"kv_dtype": "bfloat16", "kv_shape": [32, 2, 16, 8, 128]}  # 2 MiB
+        config = self.deploy({"name": "far", "url": self.redis.url}, engine=shape)
+        found = self.findings(0, "--config", config)
+        self.level(found, "far", "lengths", "ok", "proto-max-bulk-len is 536870912")
+        self.redis("CONFIG", "SET", "proto-max-bulk-len", "2mb")
+        self.addCleanup(self.redis, "CONFIG", "SET", "proto-max-bulk-len", "512mb")
+        found = self.findings(2, "--config", config)
+        wrong = self.level(found, "far", "lengths", "fail", "proto-max-bulk-len is 2097152: they are refused")
+        self.assertIn("CONFIG SET proto-max-bulk-len", wrong["advice"])
+        self.redis("CONFIG", "SET", "proto-max-bulk-len", str((2 << 20) + 2048))
+        self.level(self.findings(0, "--config", config), "far", "lengths", "ok", "values have at most")
+        # Whoever may not ask is told nothing wrong.
+        self.redis("ACL", "SETUSER", "plain", "on", ">pw-of-plain", "~*", "&*", "+@all", "-config")
+        self.addCleanup(self.redis, "ACL", "DELUSER", "plain")
+        config = self.deploy({"name": "far", "url": self.redis.url, "user": "plain", "password_env": "PW"})
+        found = self.findings(0, "--config", config, env={"PW": "pw-of-plain"})
+        self.level(found, "far", "lengths", "ok", "is not told")
+
     def test_a_full_store_that_keeps_everything(self):
         self.redis("CONFIG", "SET", "maxmemory-policy", "noeviction")
         self.redis("CONFIG", "SET", "maxmemory", "1")

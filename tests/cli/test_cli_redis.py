@@ -90,6 +90,15 @@ class Round(RedisCase):
         self.assertIn("OOM", done.err)
         self.assertEqual(self.keys(), 0)
 
+    def test_a_value_beyond_what_the_server_takes(self):
+        self.redis("CONFIG", "SET", "proto-max-bulk-len", "1mb")
+        self.addCleanup(self.redis, "CONFIG", "SET", "proto-max-bulk-len", "512mb")
+        for config in (self.deploy({"name": "far", "url": self.redis.url}),
+                       self.deploy({"name": "far", "url": f"{self.redis.url}?protocol=3", "format": "lmcache"})):
+            done = self.fails(2, "TOO_BIG", "put", "--config", config, "large", "-", stdin=bytes(9 << 20))
+            self.assertIn("proto-max-bulk-len", done.err)
+            self.assertEqual(self.keys(), 0)
+
     def test_a_server_that_is_not_there(self):
         config = self.deploy({"name": "far", "url": f"unix://{self.dir}/none"})
         self.fails(2, "none", *SMALL, "--config", config, "--timeout", "2s")
