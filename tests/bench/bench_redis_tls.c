@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "kvr_connectors.h"
+#include "kvr_median.h"
 #include "kvr_test_ca.h"
 
 #include <openssl/ssl.h>
@@ -178,29 +179,15 @@ timed(struct work *w, enum who who, enum kvr_verb verb, struct figure *f)
 		verify(w);
 }
 
-static int
-by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-static double
-median(double *v, int n)
-{
-	qsort(v, (size_t)n, sizeof(*v), by_size);
-	return v[n / 2];
-}
-
 static void
 print(const struct work *w, const char *verb, struct figure f[WHO_N])
 {
 	double m[WHO_N];
 	printf("%s %3u x %5zu KiB", verb, w->n, w->len >> 10);
 	for (int who = 0; who < WHO_N; who++) {
-		m[who] = median(f[who].gbps, f[who].n);
+		m[who] = kvr_median(f[who].gbps, f[who].n);
 		printf("  %s %4.2f GB/s %4.2f s/GB", names[who], m[who],
-		    median(f[who].cpu, f[who].n));
+		    kvr_median(f[who].cpu, f[who].n));
 	}
 	printf("  TLS to raw %4.2f, to plain %4.2f\n", m[TLS] / m[RAW], m[TLS] / m[PLAIN]);
 }

@@ -17,3 +17,5 @@ endforeach()
 kvr_connector_test(connectors.redis_tls_cluster tls redis cluster SOURCES test_redis_tls_cluster.c)
 # Prints how the connector compares with a client of nothing but OpenSSL's calls.
 kvr_connector_test(bench.redis_tls tls redis bench SOURCES ../bench/bench_redis_tls.c)
+# Prints what a session saves of a dial.
+kvr_connector_test(bench.tls_dial tls redis bench SOURCES ../bench/bench_tls_dial.c)
