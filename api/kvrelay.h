@@ -579,6 +579,8 @@ struct kvr_batch {
 	/*
 	 * GET, PUT with at in a device's memory: what kvr_tokens.ready is for tokens, an event behind
 	 * the last kernel that writes or reads these places. NULL: copies may begin now.
+	 * Addresses of a device that somebody has reset since are DEVICE as well, until one that is new
+	 * has been named: then an old one is any address, and most are memory that nobody has.
 	 */
 	void                    *ready;
 	/*

@@ -103,6 +103,33 @@ host_reads(const void *at)
 	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == 1;
 }
 
+/* The last address that the driver knew as a device's memory, by the device's number; 0: none. */
+enum { DEVICES = 16 };
+static _Atomic uintptr_t named[DEVICES];
+
+static bool
+is_device(const struct kvr_pointer *p, uint32_t number)
+{
+	return p->type == KVR_POINTER_MANAGED ||
+	    (p->type == KVR_POINTER_DEVICE && p->device == (int)number);
+}
+
+/*
+ * After a reset the driver knows nothing of what was a device's before, and the processor dies of it as
+ * ever. The kernel takes microseconds to say so, for each key, so it is asked only where the address that
+ * was named last is the device's no more; and it is not heeded where it says so of our own memory.
+ */
+static bool
+was_device(uint32_t number, const void *at)
+{
+	uintptr_t last = atomic_load(&named[number % DEVICES]);
+	struct kvr_pointer p;
+
+	if (last == 0 || (kvr_pointer_look((const void *)last, &p) && is_device(&p, number)))
+		return false;
+	return !host_reads(at) && host_reads(&tells);
+}
+
 /*
  * Managed memory is the device's: the processor may reach it only while no kernel runs, on machines
  * that do not page it, and a copy always may.
@@ -115,11 +142,14 @@ kvr_cuda_where(uint32_t number, const void *at)
 	/* A context that is lost answers nothing any more, and the host's memory goes on. */
 	if (!kvr_pointer_look(at, &p))
 		return host_reads(at) ? KVR_IN_HOST : KVR_IN_DEVICE;
-	if (p.type == KVR_POINTER_MANAGED)
-		return KVR_IN_DEVICE;
-	if (p.type != KVR_POINTER_DEVICE)
+	if (p.type == KVR_POINTER_NOBODYS)
+		return was_device(number, at) ? KVR_IN_DEVICE : KVR_IN_HOST;
+	if (p.type == KVR_POINTER_LOCKED)
 		return KVR_IN_HOST;
-	return p.device == (int)number ? KVR_IN_DEVICE : KVR_IN_ELSEWHERE;
+	if (!is_device(&p, number))
+		return KVR_IN_ELSEWHERE;
+	atomic_store_explicit(&named[number % DEVICES], (uintptr_t)at, memory_order_relaxed);
+	return KVR_IN_DEVICE;
 }
 
 const struct kvr_device kvr_device_cuda = { "cuda", count, lock, unlock, &kvr_cuda_copy_ops };

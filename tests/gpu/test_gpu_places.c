@@ -314,18 +314,25 @@ START_TEST(without_a_device_nobody_is_asked)
 }
 END_TEST
 
-/* The driver answers nothing any more: the host's memory is known as such all the same. */
-START_TEST(a_lost_device_costs_its_addresses_and_not_the_hosts)
+static struct kvr *
+open_and_put(void **at)
 {
-	void *at[KEYS], *host[KEYS] = { value[0], value[1], value[2] };
-	struct kvr_done d = { .size = sizeof(d) };
-
 	machine((struct kvr_cuda_machine){ 0 });
 	struct kvr *k = gpu_open_store("memory://", "");
 
 	for (uint32_t i = 0; i < KEYS; i++)
 		at[i] = gpu_alloc(LEN);
 	OK(run(k, KVR_PUT, at, NULL, NULL));
+	return k;
+}
+
+/* The driver answers nothing any more: the host's memory is known as such all the same. */
+START_TEST(a_lost_device_costs_its_addresses_and_not_the_hosts)
+{
+	void *at[KEYS], *host[KEYS] = { value[0], value[1], value[2] };
+	struct kvr_done d = { .size = sizeof(d) };
+	struct kvr *k = open_and_put(at);
+
 	kvr_cuda_fake_fail_work(1, cudaErrorECCUncorrectable);
 	for (uint32_t i = 0; i < 3; i++) {
 		ERR(run(k, i == 1 ? KVR_PUT : KVR_GET, at, NULL, &d), KVR_E_DEVICE);
@@ -337,9 +344,26 @@ START_TEST(a_lost_device_costs_its_addresses_and_not_the_hosts)
 }
 END_TEST
 
+/* What was the device's is nobody's then, and the processor would die of it as before. */
+START_TEST(addresses_from_before_a_reset_are_no_hosts)
+{
+	void *at[KEYS], *host[KEYS] = { value[0], value[1], value[2] };
+	struct kvr_done d = { .size = sizeof(d) };
+	struct kvr *k = open_and_put(at);
+
+	ck_assert_int_eq(cudaDeviceReset(), cudaSuccess);
+	for (uint32_t i = 0; i < 3; i++) {
+		ERR(run(k, i == 1 ? KVR_PUT : KVR_GET, at, NULL, &d), KVR_E_DEVICE);
+		ck_assert_msg(strncmp(d.why, "cudaDeviceReset: ", 17) == 0, "'%s'", d.why);
+		OK(run(k, KVR_PUT, host, NULL, NULL));
+	}
+	bed_close(k);
+}
+END_TEST
+
 KVR_CHECK_MAIN("gpu.places", addresses_of_a_device_go_there_and_back,
     what_was_put_from_the_device_is_got_by_the_host_and_the_reverse,
     copies_wait_for_the_event_of_the_batch, no_thread_that_submits_makes_a_context,
     a_capture_on_another_thread_goes_on, memory_of_two_kinds_is_two_batches,
     a_device_that_could_not_be_taken_is_no_host, without_a_device_nobody_is_asked,
-    a_lost_device_costs_its_addresses_and_not_the_hosts)
+    a_lost_device_costs_its_addresses_and_not_the_hosts, addresses_from_before_a_reset_are_no_hosts)
