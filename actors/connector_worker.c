@@ -5,6 +5,7 @@
  * part himself, where the store allows it: in the worker's turn, so still one thread at a time.
  */
 #include "kvr_workers.h"
+#include "kvr_fit.h"
 
 #include "kvr_stats.h"
 
@@ -14,7 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { CANCELLED_MAX = 8, WHY = 112 };
+enum { CANCELLED_MAX = 8, WHY = 512 };
 
 struct kvr_lane {
 	struct kvr_lane_options opt;
@@ -39,7 +40,7 @@ kvr_words_set(struct kvr_words *w, int32_t err, const char *text)
 	pthread_mutex_lock(&w->lock);
 	w->err = err;
 	w->at_ns = kvr_now_ns();
-	snprintf(w->text, sizeof(w->text), "%s", text);
+	kvr_fit(w->text, sizeof(w->text), text);
 	if (w->shown != NULL)
 		kvr_stats_words_set(w->shown, w->text);
 	pthread_mutex_unlock(&w->lock);

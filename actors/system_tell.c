@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an instance says of itself: states, words of stores, log lines. */
 #include "kvr_system_own.h"
+#include "kvr_fit.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,6 +46,19 @@ kvr_system_why(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap)
 		ret[0] = '\0';
 }
 
+/* The name in front must not cost the words their end. */
+static void KVR_PRINTF(3, 4)
+say(char *ret, size_t cap, const char *fmt, ...)
+{
+	char    whole[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(whole, sizeof(whole), fmt, args);
+	va_end(args);
+	kvr_fit(ret, cap, whole);
+}
+
 /* Whether words about `said` explain a key that is `err`. Who is alone is meant in any case. */
 static bool
 explains(const struct kvr_system *sys, int32_t said, int32_t err)
@@ -69,7 +84,7 @@ kvr_system_why_since(struct kvr_system *sys, int32_t err, uint64_t since_ns, cha
 		if (sys->n_tiers == 1)
 			snprintf(ret, cap, "%s", words);
 		else
-			snprintf(ret, cap, "tier %s: %s", sys->tier[t].config->name, words);
+			say(ret, cap, "tier %s: %s", sys->tier[t].config->name, words);
 		since_ns = at_ns;
 		found = true;
 	}
@@ -110,7 +125,7 @@ kvr_system_left_out(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap
 		snprintf(when, sizeof(when), "is being tried again");
 	else
 		snprintf(when, sizeof(when), "was not asked");
-	snprintf(ret, cap, "tier %s %s: %s", sys->tier[tier].config->name, when,
+	say(ret, cap, "tier %s %s: %s", sys->tier[tier].config->name, when,
 	    words[0] != '\0' ? words : "no connection");
 }
 

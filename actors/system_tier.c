@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A tier of the configuration becomes a store and its lanes. */
 #include "kvr_system_own.h"
+#include "kvr_fit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -121,12 +122,13 @@ kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t 
 {
 	struct system_tier *t = &sys->tier[number];
 	const struct kvr_config_tier *c = &sys->opt.config->tier[number];
-	char cause[256] = "", url[512];
+	char cause[256] = "", whole[512], url[160];
 
 	t->config = c;
 	t->ops = kvr_connector_find(c->url);
 	KVR_CHECK(pthread_mutex_init(&t->words.lock, NULL) == 0);
-	kvr_config_redact(c->url, url, sizeof(url));
+	kvr_config_redact(c->url, whole, sizeof(whole));
+	kvr_fit(url, sizeof(url), whole);
 	if (t->ops == NULL) {
 		snprintf(why, why_cap, "tier \"%s\": no store serves %s", c->name, url);
 		return KVR_E_CONFIG;

@@ -11,6 +11,10 @@
 
 enum { PLACES = 2, REPLIES = 64, VALUE = 1000 };
 
+/* As long as real ones are: an address, twice, and then what happened. */
+#define LANE_HOST "clustercfg.production-kv-cache.a1b2c3.memorydb.eu-central-1.example.com"
+#define LANE_NO_DIAL "redis://" LANE_HOST ":6379: " LANE_HOST " port 6379: no dial tone"
+
 enum lane_act { ACT_OK, ACT_BLOCK, ACT_FAIL, ACT_HALF };
 
 struct kvr_store {

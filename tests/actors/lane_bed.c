@@ -68,7 +68,7 @@ store_dial(struct kvr_store *s, uint64_t until_ns, struct kvr_kick *kick,
 	else if (act == ACT_FAIL)
 		err = fail;
 	if (err != KVR_OK) {
-		snprintf(why, why_cap, "no dial tone");
+		snprintf(why, why_cap, "%s", LANE_NO_DIAL);
 		return err;
 	}
 	struct kvr_connector *c = calloc(1, sizeof(*c));

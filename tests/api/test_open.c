@@ -94,6 +94,19 @@ START_TEST(wrong_configurations_say_where)
 }
 END_TEST
 
+/* A cluster's URL may name many hosts; what is wrong is told all the same. */
+START_TEST(a_long_url_leaves_room_for_what_is_wrong)
+{
+	char url[700] = "redis-cluster://";
+	struct kvr_options o = { .size = sizeof(o), .url = url };
+
+	while (strlen(url) < 600)
+		strcat(url, "node.cache.eu-central-1.example.com:6379,");
+	strcat(url, "last.example.com:99999");
+	refused(&o, 0, KVR_E_CONFIG, "not a number from 1 to 65535");
+}
+END_TEST
+
 START_TEST(overrides_count)
 {
 	const char *const set[] = { "timeouts.lookup=700ms", "limits.ops=8" };
@@ -239,6 +252,7 @@ START_TEST(health_metrics_and_estimate)
 }
 END_TEST
 
-KVR_CHECK_MAIN("api.open", wrong_options, wrong_configurations_say_where, overrides_count,
+KVR_CHECK_MAIN("api.open", wrong_options, wrong_configurations_say_where,
+    a_long_url_leaves_room_for_what_is_wrong, overrides_count,
     instances_do_not_know_each_other, nothing_is_left, queues_are_bounded, features_and_errors,
     health_metrics_and_estimate)
