@@ -13,6 +13,9 @@
 /* Keys of a batch that moves no payload, between two looks at the clock. */
 enum { LOOK_EVERY = 16 };
 
+/* Between two looks at where the paths lead: seldom enough to cost nothing, on a network too. */
+#define LOOK_NS KVR_SEC(1)
+
 int32_t
 kvr_fs_blame(struct kvr_connector *c, const char *doing, const char *name, int error)
 {
@@ -161,6 +164,7 @@ dial(struct kvr_store *s, uint64_t until_ns, struct kvr_kick *kick, struct kvr_c
 	c->kick = kick;
 	c->scratch = scratch;
 	c->stage = stage;
+	c->looked_ns = kvr_now_ns();
 	if ((err = kvr_fs_scan_on(c, until_ns, why, why_cap)) != KVR_OK) {
 		hang_up(c);
 		return err;
@@ -180,18 +184,30 @@ delete_item(struct kvr_connector *c, const struct kvr_item *item)
 	return kvr_fs_delete(c, &name);
 }
 
-/* A directory that was removed still answers from its descriptor, but has no name any more. */
+/*
+ * A directory that was removed, moved or mounted over still answers from its descriptor: what is
+ * put there nobody else would find, and it fills the disk below the mount.
+ */
 static enum kvr_err
-ping(struct kvr_connector *c)
+look(struct kvr_connector *c)
 {
-	struct stat st;
+	struct stat is, was;
 
 	for (uint32_t i = 0; i < c->store->n_dirs; i++) {
-		if (fstat(c->dir[i].fd, &st) == 0 && st.st_nlink > 0)
-			continue;
-		snprintf(c->why, sizeof(c->why), "the directory %s was removed", c->store->path[i]);
+		const char *path = c->store->path[i];
+		int         gone = stat(path, &is) == 0 ? 0 : errno;
+
+		if (gone == ENOENT || gone == ENOTDIR)
+			snprintf(c->why, sizeof(c->why), "the directory %s was removed", path);
+		else if (gone == 0 && fstat(c->dir[i].fd, &was) == 0 &&
+		         (is.st_dev != was.st_dev || is.st_ino != was.st_ino))
+			snprintf(c->why, sizeof(c->why),
+			    "%s is another directory now: moved, or mounted over", path);
+		else
+			continue; /* of any other failure the files tell */
 		return KVR_E_DOWN;
 	}
+	c->looked_ns = kvr_now_ns();
 	return KVR_OK;
 }
 
@@ -225,8 +241,8 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 	KVR_CHECK(c->magic == KVR_FS_LANE_MAGIC);
 	c->why[0] = '\0';
 	enum kvr_err err = kvr_stop(c->kick, until_ns);
-	if (err == KVR_OK && verb == KVR_VERB_PING)
-		err = ping(c);
+	if (err == KVR_OK && (verb == KVR_VERB_PING || kvr_now_ns() - c->looked_ns >= LOOK_NS))
+		err = look(c);
 	for (uint32_t i = 0; err == KVR_OK && i < n; i++) {
 		if (i > 0 && (moves || i % LOOK_EVERY == 0))
 			err = kvr_stop(c->kick, until_ns);

@@ -45,7 +45,10 @@ enum {
 #define KVR_FS_ALIGN ((size_t)KVR_KIB(4))
 #define KVR_FS_STAGE ((size_t)KVR_DIRECT_STAGE_BYTES)
 
-/* Both descriptors are a lane's own, so that a directory that was removed heals by redialling. */
+/*
+ * Both descriptors are a lane's own, so that a directory that was removed, moved or mounted over
+ * heals by redialling.
+ */
 struct kvr_fs_dir {
 	int fd;     /* of final names */
 	int tmp_fd; /* of temporary names: fd itself without tmp_dir */
@@ -111,6 +114,7 @@ struct kvr_connector {
 	uint8_t          *scratch;
 	uint8_t          *stage; /* KVR_FS_STAGE bytes, aligned; NULL unless direct */
 	struct kvr_fs_dir dir[KVR_FS_DIRS_MAX];
+	uint64_t          looked_ns; /* when the paths led to these directories last */
 	char              why[384];
 };
 

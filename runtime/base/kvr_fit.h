@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A sentence in a place that may be too short for it. Messages about stores begin with an address
- * and end with what happened there; addresses in clouds are long, so what is left out is the middle.
+ * and end with what happened there; addresses in clouds are long, so the middle is left out.
  */
 #ifndef KVR_FIT_H
 #define KVR_FIT_H

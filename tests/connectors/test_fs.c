@@ -109,6 +109,42 @@ END_TEST
 
 /* ---- directories ---- */
 
+/* As with a disk that is mounted when the engine runs already. */
+START_TEST(a_directory_that_another_one_stands_for_ends_the_lane)
+{
+	char kv[300], old[310];
+
+	kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
+	snprintf(kv, sizeof(kv), "%s/kv", bed.dir);
+	snprintf(old, sizeof(old), "%s.old", kv);
+	snprintf(bed.url, sizeof(bed.url), "fs://%s", kv);
+	kvr_fs_bed_open(&bed);
+	bed.lane->looked_ns = 0;
+	ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", 10, 1), KVR_OK);
+	ck_assert_int_eq(rename(kv, old), 0);
+	ck_assert_int_eq(mkdir(kv, 0755), 0);
+	bed.lane->looked_ns = 0; /* a second later */
+
+	struct kvr_meta meta;
+	struct kvr_item item = kvr_item_of("k", &meta);
+	uint8_t         byte = 1;
+
+	item.span = (struct kvr_span){ &byte, 1 };
+	item.raw_len = 1;
+	ck_assert_int_eq(kvr_fs_ops.run(bed.lane, KVR_VERB_PUT, &item, 1, kvr_soon()), KVR_E_DOWN);
+	ck_assert_int_eq(kvr_item_status(&item), KVR_PENDING);
+	ck_assert_ptr_nonnull(strstr(kvr_fs_ops.why(bed.lane), "is another directory now"));
+	kvr_fs_ops.hang_up(bed.lane);
+	ck_assert_int_eq(kvr_fs_ops.dial(bed.store, kvr_soon(), &bed.kick, &bed.lane, bed.why,
+	    sizeof(bed.why)), KVR_OK);
+	bed.lane->looked_ns = 0;
+	ck_assert(!kvr_fs_bed_has(&bed, "k"));
+	ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", 10, 1), KVR_OK);
+	ck_assert_uint_eq(kvr_dir_count(kv, ".kvr"), 1);
+	kvr_fs_bed_remove(&bed);
+}
+END_TEST
+
 START_TEST(a_directory_that_was_removed_ends_the_lane_and_comes_back_with_the_next)
 {
 	struct kvr_meta meta;
@@ -243,6 +279,7 @@ END_TEST
 KVR_CHECK_MAIN("connectors.fs", a_sealed_file_with_any_wrong_byte_is_no_hit,
     a_truncated_file_is_no_hit_at_any_length, another_keys_file_is_not_taken_for_this_ones,
     what_is_not_a_file_is_refused,
+    a_directory_that_another_one_stands_for_ends_the_lane,
     a_directory_that_was_removed_ends_the_lane_and_comes_back_with_the_next,
     a_url_or_option_that_makes_no_sense_is_told_why, a_file_where_a_directory_should_be_is_told,
     a_directory_of_somebody_else_is_told,
