@@ -96,5 +96,8 @@ bool kvr_system_why_since(
     struct kvr_system *, int32_t err, uint64_t since_ns, char *ret, size_t cap);
 /* Why a tier that was left out was: its name, until when it is not asked, the store's own words. */
 void        kvr_system_left_out(struct kvr_system *, uint32_t tier, char *ret, size_t cap);
+/* Of a tier that had a call when its time was over. */
+void        kvr_system_late(
+    struct kvr_system *, uint32_t tier, uint64_t took_ns, char *ret, size_t cap);
 
 #endif

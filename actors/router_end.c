@@ -12,10 +12,15 @@
  */
 static const uint64_t hang_ns = KVR_MS(100);
 
-/* Every part of the operation that has not been given up yet is asked to come back soon. */
+/*
+ * Every part of the operation that has not been given up yet is asked to come back soon. Where time is
+ * over, whoever has one is why.
+ */
 static void
 cancel_parts(struct step *s, uint32_t slot, int32_t reason)
 {
+	struct op *op = op_of(s, slot);
+
 	for (uint32_t i = 0; i < KVR_PARTS_MAX; i++) {
 		struct part *part = &s->me->part[i];
 		struct kvr_msg m = { .type = KVR_MSG_PART_CANCEL };
@@ -24,13 +29,15 @@ cancel_parts(struct step *s, uint32_t slot, int32_t reason)
 			continue;
 		kvr_touch(s->out, part, sizeof(*part));
 		part->cancelled = 1;
-		m.op = s->me->op[slot].id;
+		m.op = op->id;
 		m.part = kvr_router_part_id(s->me, i);
 		m.PART_CANCEL.reason = reason;
 		m.PART_CANCEL.tier = part->tier;
 		/* A copy or a codec that runs is over in a moment; what waits for one comes at once. */
 		bool away = part->stage == STAGE_TIER;
 
+		if (away && reason == KVR_E_TIMEOUT)
+			op->done_bits |= (uint16_t)(1U << (KVR_DONEB_TIERS + part->tier));
 		send(s, away ? KVR_ID_TIER_OF(part->tier) : (uint16_t)KVR_ID_TRANSFER, &m);
 	}
 }

@@ -63,6 +63,8 @@ say(char *ret, size_t cap, const char *fmt, ...)
 static bool
 explains(const struct kvr_system *sys, int32_t said, int32_t err)
 {
+	if (said == KVR_E_CANCELLED)
+		return false; /* what called it back says more */
 	if (sys->n_tiers == 1 || err == KVR_E_PARTIAL)
 		return said != KVR_OK; /* of whoever has not got it, for whatever reason */
 	return said == err || (err == KVR_E_DOWN && kvr_err_stream(said) == KVR_STREAM_CLOSE);
@@ -127,6 +129,14 @@ kvr_system_left_out(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap
 		snprintf(when, sizeof(when), "was not asked");
 	say(ret, cap, "tier %s %s: %s", sys->tier[tier].config->name, when,
 	    words[0] != '\0' ? words : "no connection");
+}
+
+void
+kvr_system_late(struct kvr_system *sys, uint32_t tier, uint64_t took_ns, char *ret, size_t cap)
+{
+	KVR_CHECK(tier < sys->n_tiers);
+	say(ret, cap, "tier %s had not answered when its time was over; the call took %" PRIu64 " ms",
+	    sys->tier[tier].config->name, took_ns / 1000000);
 }
 
 void

@@ -314,23 +314,43 @@ not_up(struct kvr *k)
 	return bits;
 }
 
-static void
-tell_why(struct kvr *k, const struct kvr_call *c, uint32_t left_out, struct kvr_done *d)
+/* One of `tiers`, of `first` if there is one. */
+static uint32_t
+one_of(uint32_t tiers, uint32_t first)
 {
-	if (d->err == KVR_E_DEVICE && k->system != NULL)
-		kvr_system_device_why(k->system, d->why, sizeof(d->why));
-	if (d->err == KVR_OK || !has_words(d->err) || k->system == NULL)
+	return (uint32_t)__builtin_ctz((tiers & first) != 0 ? tiers & first : tiers);
+}
+
+/*
+ * tiers: those that were left out (DEGRADED), and those that had the call when its time was over. What
+ * closed a tier may be long ago; other words are of this operation's time, or old.
+ */
+static void
+tell_why(struct kvr *k, const struct kvr_call *c, uint32_t tiers, struct kvr_done *d)
+{
+	bool left_out = tiers != 0 && (d->flags & KVR_DONE_DEGRADED) != 0;
+	bool partial = d->err == KVR_E_PARTIAL;
+	uint32_t sick;
+
+	if (d->err == KVR_OK || k->system == NULL)
 		return;
-	/* What it was that closed a tier may be long ago; other words are of this operation's time, or old. */
-	if (d->err == KVR_E_DOWN && k->config->n_tiers == 1)
+	if (d->err == KVR_E_DEVICE) {
+		kvr_system_device_why(k->system, d->why, sizeof(d->why));
+	} else if (d->err == KVR_E_DOWN && k->config->n_tiers == 1) {
 		kvr_system_why(k->system, 0, d->why, sizeof(d->why));
-	else if (d->err == KVR_E_DOWN && left_out != 0)
-		kvr_system_left_out(
-		    k->system, (uint32_t)__builtin_ctz(left_out), d->why, sizeof(d->why));
-	else if (!kvr_system_why_since(k->system, d->err, c->since_ns, d->why, sizeof(d->why)) &&
-	         d->err == KVR_E_PARTIAL && (left_out = not_up(k)) != 0)
-		kvr_system_left_out(
-		    k->system, (uint32_t)__builtin_ctz(left_out), d->why, sizeof(d->why));
+	} else if (d->err == KVR_E_DOWN && left_out) {
+		kvr_system_left_out(k->system, one_of(tiers, not_up(k)), d->why, sizeof(d->why));
+	} else if (has_words(d->err) &&
+	           kvr_system_why_since(k->system, d->err, c->since_ns, d->why, sizeof(d->why))) {
+		return;
+	} else if (tiers != 0 && (partial || d->err == KVR_E_TIMEOUT)) {
+		uint32_t first = left_out ? ~not_up(k) : UINT32_MAX;
+
+		kvr_system_late(
+		    k->system, one_of(tiers, first), d->took_ns, d->why, sizeof(d->why));
+	} else if (partial && (sick = not_up(k)) != 0) {
+		kvr_system_left_out(k->system, one_of(sick, sick), d->why, sizeof(d->why));
+	}
 }
 
 /* Of a get by layers; all others have none. */

@@ -648,7 +648,8 @@ struct kvr_done {
 	/*
 	 * The store's own words about err, cut; "" if there are none. With several tiers the name of the
 	 * one that speaks stands before them, and where it was left out (DOWN, PARTIAL) for how long it
-	 * is not asked. PARTIAL: of a tier that failed.
+	 * is not asked. PARTIAL: of a tier that failed. TIMEOUT: which tier had the call when its time
+	 * was over; "" where none had, for it waited in the library.
 	 */
 	char     why[KVR_WHY_MAX];
 };

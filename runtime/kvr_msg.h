@@ -95,7 +95,7 @@ enum kvr_op_flag {
 };
 
 enum kvr_done_bit { KVR_DONEB_QUIET = 1, KVR_DONEB_HELD = 2, KVR_DONEB_DUPLICATE = 4, KVR_DONEB_DEGRADED = 8, KVR_DONEB_RECORDED = 16 };
-/* Beside them, and not for the caller: the tiers that were left out, a bit each. */
+/* Beside them, and not for the caller: the tiers that were left out or had not answered in time, a bit each. */
 enum { KVR_DONEB_ALL = 31, KVR_DONEB_TIERS = 8 };
 _Static_assert(KVR_DONEB_TIERS + KVR_TIERS_MAX <= 16, "they fit into what the router keeps of an operation");
 

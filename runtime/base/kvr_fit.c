@@ -6,19 +6,50 @@
 
 #define GAP "..."
 
+/* A word that has lost its middle has WORD_MIN letters left: it is known again. */
+enum { GAP_LEN = sizeof(GAP) - 1, WORD_MIN = 24, TEXT_MAX = 512 };
+
+/* What stands between two spaces, and is longer than all others. */
+static char *
+longest_word(char *text, size_t *ret_len)
+{
+	char *longest = text;
+
+	*ret_len = 0;
+	for (char *at = text; *at != '\0'; at += strspn(at, " ")) {
+		size_t len = strcspn(at, " ");
+
+		if (len > *ret_len) {
+			*ret_len = len;
+			longest = at;
+		}
+		at += len;
+	}
+	return longest;
+}
+
 void
 kvr_fit(char *ret, size_t cap, const char *text)
 {
-	size_t len = strlen(text), gap = sizeof(GAP) - 1;
+	char whole[TEXT_MAX];
 
-	if (len < cap || cap <= 4 * gap) {
-		if (cap > 0)
-			snprintf(ret, cap, "%s", text);
+	if (cap == 0)
 		return;
-	}
-	size_t head = (cap - 1 - gap) / 3, tail = cap - 1 - gap - head;
+	snprintf(whole, sizeof(whole), "%s", text);
+	for (size_t over = strlen(whole) + 1, n; over > cap; over = strlen(whole) + 1) {
+		char *word = longest_word(whole, &n);
 
-	memcpy(ret, text, head);
-	memcpy(ret + head, GAP, gap);
-	memcpy(ret + head + gap, text + len - tail, tail + 1);
+		if (n <= WORD_MIN + GAP_LEN)
+			break;
+		/* What goes, and the gap needs a place, too. */
+		size_t skip = over - cap + GAP_LEN < n - WORD_MIN ? over - cap + GAP_LEN : n - WORD_MIN;
+		char *gap = word + (n - skip) / 2;
+
+		memmove(gap + GAP_LEN, gap + skip, strlen(gap + skip) + 1);
+		memcpy(gap, GAP, GAP_LEN);
+	}
+	int len = snprintf(ret, cap, "%s", whole);
+
+	if (len >= (int)cap && cap > 4 * GAP_LEN)
+		memcpy(ret + cap - 1 - GAP_LEN, GAP, GAP_LEN);
 }

@@ -130,6 +130,24 @@ START_TEST(the_deadline_calls_parts_back_and_answers_when_memory_is_quiet)
 	b->sick[0] = KVR_E_CANCELLED;
 	bed_settle(b);
 	bed_is_over(b, slot, KVR_E_TIMEOUT, 0);
+	ck_assert_uint_eq(b->op[slot].done.COMPLETE.flags >> KVR_DONEB_TIERS, 1); /* who had it */
+	bed_is_home(b);
+	bed_free(b);
+}
+END_TEST
+
+/* The store's own time may be over before the call's. */
+START_TEST(a_tier_that_did_not_answer_in_time_is_named)
+{
+	struct kvr_router_config c = bed_config(2);
+	struct bed *b = bed_new(&c);
+
+	b->sick[1] = KVR_E_TIMEOUT;
+	uint32_t slot = bed_submit(b, KVR_OP_GET, keys, 2, 0, KVR_SEC(1));
+
+	bed_settle(b);
+	bed_is_over(b, slot, KVR_E_TIMEOUT, 0);
+	ck_assert_uint_eq(b->op[slot].done.COMPLETE.flags >> KVR_DONEB_TIERS, 1U << 1);
 	bed_is_home(b);
 	bed_free(b);
 }
@@ -646,6 +664,7 @@ KVR_CHECK_MAIN("actors.router", a_put_is_found_by_lookup_and_get_and_gone_after_
     of_two_puts_of_a_key_one_is_written_and_both_get_its_outcome,
     a_put_that_only_some_tiers_take_is_partial,
     the_deadline_calls_parts_back_and_answers_when_memory_is_quiet,
+    a_tier_that_did_not_answer_in_time_is_named,
     early_tells_the_result_first_and_the_memory_later,
     a_store_that_cannot_be_given_up_never_holds_an_answer,
     a_copy_in_staging_is_not_waited_for_when_the_memory_is_back,

@@ -376,6 +376,14 @@ kvr_system_left_out(struct kvr_system *s, uint32_t tier, char *ret, size_t cap)
 	snprintf(ret, cap, "tier %u was left out", tier);
 }
 
+void
+kvr_system_late(struct kvr_system *s, uint32_t tier, uint64_t took_ns, char *ret, size_t cap)
+{
+	(void)s;
+	(void)took_ns;
+	snprintf(ret, cap, "tier %u was late", tier);
+}
+
 /* ---- the strings ---- */
 
 static void

@@ -15,14 +15,28 @@ START_TEST(what_fits_is_whole)
 }
 END_TEST
 
-START_TEST(what_does_not_loses_its_middle)
+START_TEST(an_address_loses_its_middle)
 {
-	char at[16];
+	const char *text = "tier far: redis://a.very-long-name.of-a.cloud.example:6379: refused";
+	char at[52];
 
-	kvr_fit(at, sizeof(at), "redis://far.example: refused");
-	ck_assert_str_eq(at, "redi... refused");
-	kvr_fit(at, sizeof(at), "sixteen letters.");
-	ck_assert_str_eq(at, "sixt...letters.");
+	kvr_fit(at, sizeof(at), text);
+	ck_assert_str_eq(at, "tier far: redis://a.very-...d.example:6379: refused");
+	kvr_fit(at, 44, text); /* no more of it, or nobody would know it again */
+	ck_assert_str_eq(at, "tier far: redis://a.ve...xample:6379: re...");
+	kvr_fit(at, 40, "redis://a.very-long-name.of-a.cloud.example:6379,b.example:6379");
+	ck_assert_str_eq(at, "redis://a.very-lon...379,b.example:6379");
+}
+END_TEST
+
+START_TEST(what_has_none_or_does_not_fit_without_its_middle_loses_its_end)
+{
+	char at[24];
+
+	kvr_fit(at, 16, "sixteen letters.");
+	ck_assert_str_eq(at, "sixteen lett...");
+	kvr_fit(at, 16, "redis://far.example: refused");
+	ck_assert_str_eq(at, "redis://far....");
 }
 END_TEST
 
@@ -41,4 +55,5 @@ START_TEST(no_place_is_too_small)
 }
 END_TEST
 
-KVR_CHECK_MAIN("base.fit", what_fits_is_whole, what_does_not_loses_its_middle, no_place_is_too_small)
+KVR_CHECK_MAIN("base.fit", what_fits_is_whole, an_address_loses_its_middle,
+    what_has_none_or_does_not_fit_without_its_middle_loses_its_end, no_place_is_too_small)

@@ -152,6 +152,20 @@ START_TEST(resets_in_the_middle)
 }
 END_TEST
 
+/* Who asks why a prefix was a miss has to hear whom it was waited for. */
+START_TEST(a_call_whose_time_is_over_names_the_tier_that_had_it)
+{
+	struct net_bed bed = net_open();
+
+	kvr_bad_net_mode(bed.net, KVR_NET_BLACKHOLE, 0);
+	ERR(bed_run(bed.kvr, bed.b, KVR_GET, 0, bed_in_ms(BUDGET_MS)), KVR_E_TIMEOUT);
+	MUST(strstr(bed.b->done.why, "tier far had not answered when its time was over") != NULL,
+	    "\"%s\"", bed.b->done.why);
+	recovers(&bed);
+	net_close(&bed, "a name for who was late");
+}
+END_TEST
+
 /* From one flipped byte in a hundred thousand to one in seven. */
 START_TEST(flipped_bits_on_the_way)
 {
@@ -288,5 +302,6 @@ START_TEST(values_of_another_key_length_or_kind)
 END_TEST
 
 KVR_CHECK_MAIN("system.bad_net", a_black_hole, a_drip, resets_in_the_middle,
+    a_call_whose_time_is_over_names_the_tier_that_had_it,
     flipped_bits_on_the_way, every_damage_of_a_stored_value_is_a_miss_with_a_reason,
     values_of_another_key_length_or_kind)

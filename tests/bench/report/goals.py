@@ -2,7 +2,8 @@
 """What the library is to reach, and whether it did in one run.
 
 A goal is a ratio of clients in one figure, or, where it names a unit alone, the figure itself.
-`kvrelay best` is the best number of lanes, as `raw` is the best of the raw client's settings.
+Against Redis one lane is best where there are two CPUs, or nearly so, and nothing is chosen; of files
+`kvrelay best` is the best number of lanes, as `raw` is always the best of the raw client's settings.
 """
 
 LOOKUP, BULK = "p50 us", "GB/s"
@@ -13,13 +14,13 @@ GOALS = [
     ("single lookup, two CPUs / raw", "lookup", "1 key, two CPUs", LOOKUP, "kvrelay", "raw", 1.4, 1.2),
     ("lookup of 64, one CPU / raw", "lookup", "64 keys, one CPU", LOOKUP, "kvrelay", "raw", 1.3, 1.1),
     ("lookup of 512, one CPU / raw", "lookup", "512 keys, one CPU", LOOKUP, "kvrelay", "raw", 1.3, 1.1),
-    *((f"GET {shape} / raw", "bulk", f"GET {shape}", BULK, "kvrelay best", "raw", 0.90, 0.97)
+    *((f"GET {shape} / raw", "bulk", f"GET {shape}", BULK, "kvrelay 1", "raw", 0.90, 0.97)
       for shape in ("256x64KiB", "64x1MiB", "16x4MiB", "4x16MiB", "1x64MiB")),
-    ("GET 4x16MiB, sealed / raw", "bulk", "GET 4x16MiB", BULK, "sealed best", "raw", 0.90, 2.0),
-    *((f"SET {shape} / raw", "bulk", f"SET {shape}", BULK, "kvrelay best", "raw", 0.95, 0.98)
+    ("GET 4x16MiB, sealed / raw", "bulk", "GET 4x16MiB", BULK, "sealed 1", "raw", 0.90, 2.0),
+    *((f"SET {shape} / raw", "bulk", f"SET {shape}", BULK, "kvrelay 1", "raw", 0.95, 0.98)
       for shape in ("256x64KiB", "64x1MiB", "16x4MiB", "4x16MiB", "1x64MiB")),
-    ("GET 16x4MiB / hiredis", "bulk", "GET 16x4MiB", BULK, "kvrelay best", "hiredis", 1.5, 1.7),
-    ("SET 16x4MiB / hiredis", "bulk", "SET 16x4MiB", BULK, "kvrelay best", "hiredis", 2.5, 3.0),
+    ("GET 16x4MiB / hiredis", "bulk", "GET 16x4MiB", BULK, "kvrelay 1", "hiredis", 1.5, 1.7),
+    ("SET 16x4MiB / hiredis", "bulk", "SET 16x4MiB", BULK, "kvrelay 1", "hiredis", 2.5, 3.0),
     *((f"{verb} {shape}, client's CPU s/GB", "bulk", f"{verb} {shape}", "client s/GB", "kvrelay 1", None, must, aim)
       for verb, must, aim in (("GET", 0.24, 0.20), ("SET", 0.32, 0.28)) for shape in ("64x1MiB", "16x4MiB")),
     *((f"GET {shape}, sealed / not", "bulk", f"GET {shape}", BULK, "sealed 1", "kvrelay 1", 0.97, 0.99)
@@ -32,7 +33,7 @@ GOALS = [
     ("planes, encode GB/s", "codec", "encode", BULK, "planes", None, 2.0, 10.0),
     ("planes, decode GB/s", "codec", "decode", BULK, "planes", None, 2.0, 10.0),
     ("zstd, how much it shrinks", "codec", "size", "shrinks x", "zstd", None, 1.25, 1.43),
-    ("lookup p99, puts saturate / idle", "load", "lookup", "loaded/idle p99", "kvrelay best", None, 3.0, 1.5),
+    ("lookup p99, puts saturate / idle", "load", "lookup", "loaded/idle p99", "kvrelay 1", None, 3.0, 1.5),
     *((f"{what} of {keys} keys / of 1", "keys", f"{what} of {keys} keys", "of 1 key's time", "kvrelay", None, 1.25, 1.1)
       for what, keys in (("lookup, redis", 1000000), ("get of 64, redis", 1000000), ("lookup, tmpfs", 100000),
                          ("get of 64, tmpfs", 100000))),
