@@ -20,6 +20,8 @@ struct kvr_words {
 	char            text[112];
 	int32_t         err;   /* what they are about, */
 	uint64_t        at_ns; /* and since when */
+	int32_t         logged; /* the error that had a line of its own last, */
+	uint64_t        logged_ns;
 	struct kvr_stats_words *shown; /* a copy for other processes; NULL: none */
 };
 void kvr_words_set(struct kvr_words *, int32_t err, const char *text);
@@ -44,6 +46,7 @@ struct kvr_lane_options {
 	const struct kvr_connector_ops *ops;
 	struct kvr_store *store;
 	struct kvr_words *words;
+	const char *tier_name; /* lives as long as the lane */
 	uint32_t tier, lane, places;
 };
 /* Attaches its mailbox and its kick to the domain; starts the thread. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_lane_bed.h"
 
+#include "kvr_log.h"
+
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -187,11 +189,16 @@ lane_new(void)
 	kvr_cond_init(&b->domain.moved);
 	b->ledger = kvr_ledger_new(KVR_MIB(1));
 	ck_assert_ptr_nonnull(b->ledger);
-	b->work = (struct kvr_work){ .instance = name, .ledger = b->ledger, .domain = &b->domain };
+	static const struct kvr_log silent = { .level = KVR_LOG_NONE };
+
+	b->work = (struct kvr_work){
+		.instance = name, .ledger = b->ledger, .domain = &b->domain, .log = &silent
+	};
 	const struct kvr_lane_options o = { .work = &b->work,
 		.ops = &ops,
 		.store = &b->store,
 		.words = &b->words,
+		.tier_name = "bed",
 		.tier = 1,
 		.lane = 3,
 		.places = PLACES };

@@ -63,6 +63,7 @@ START_TEST(a_store_that_refuses_all_writes)
 	kvr_raw(raw, "CONFIG SET maxmemory-policy noeviction");
 	kvr_raw(raw, "CONFIG SET maxmemory 1");
 	ERR(bed_run(kvr, b, KVR_PUT, 0, 0), KVR_E_NOSPACE);
+	MUST(bed_logged("tier far: a put was refused (NOSPACE): SET: OOM") == 1, "no line, or one for each key");
 	is(kvr, "tier_keys_error_total", "tier=\"far\",verb=\"put\",reason=\"NOSPACE\"", 4);
 	is(kvr, "tier_keys_error_total", "", 4);
 	is(kvr, "tier_keys_dropped_total", "", 0);
