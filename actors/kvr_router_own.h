@@ -290,6 +290,13 @@ op_of(struct step *s, uint32_t slot)
 	return op;
 }
 
+/* The outcome is this one's doing: it was left out, or had not answered in time. */
+static inline void
+blame_tier(struct op *op, uint32_t tier)
+{
+	op->done_bits |= (uint16_t)(1U << (KVR_DONEB_TIERS + tier));
+}
+
 static inline struct key *
 key_of(struct step *s, uint32_t slot)
 {

@@ -37,7 +37,7 @@ cancel_parts(struct step *s, uint32_t slot, int32_t reason)
 		bool away = part->stage == STAGE_TIER;
 
 		if (away && reason == KVR_E_TIMEOUT)
-			op->done_bits |= (uint16_t)(1U << (KVR_DONEB_TIERS + part->tier));
+			blame_tier(op, part->tier);
 		send(s, away ? KVR_ID_TIER_OF(part->tier) : (uint16_t)KVR_ID_TRANSFER, &m);
 	}
 }

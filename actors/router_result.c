@@ -321,7 +321,7 @@ finish(struct step *s, uint32_t slot, struct end end)
 			keep_slot(s, slot, i, r->key);
 	}
 	if (end.err == KVR_E_TIMEOUT && part->stage == STAGE_TIER && !part->late)
-		op->done_bits |= (uint16_t)(1U << (KVR_DONEB_TIERS + part->tier));
+		blame_tier(op, part->tier);
 	if (part->late)
 		count(s, KVR_COUNT_LATE, part->tier, 1);
 	else if (part->phase == PHASE_BACK)

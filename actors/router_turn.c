@@ -97,7 +97,8 @@ choose_tier(const struct router *me, struct op *op)
 			return;
 		op->tiers &= (uint8_t)~(1U << op->tier);
 		op->skipped = KVR_E_DOWN;
-		op->done_bits |= (uint16_t)(KVR_DONEB_DEGRADED | 1U << (KVR_DONEB_TIERS + op->tier));
+		op->done_bits |= KVR_DONEB_DEGRADED;
+		blame_tier(op, op->tier);
 	}
 	op->tier = UINT8_MAX;
 }

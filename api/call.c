@@ -349,7 +349,8 @@ tell_why(struct kvr *k, const struct kvr_call *c, uint32_t tiers, struct kvr_don
 		kvr_system_late(
 		    k->system, one_of(tiers, first), d->took_ns, d->why, sizeof(d->why));
 	} else if (partial && (sick = not_up(k)) != 0) {
-		kvr_system_left_out(k->system, one_of(sick, sick), d->why, sizeof(d->why));
+		kvr_system_left_out(
+		    k->system, (uint32_t)__builtin_ctz(sick), d->why, sizeof(d->why));
 	}
 }
 
