@@ -10,37 +10,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static ssize_t
-plain_recv(struct kvr_sock *s, struct iovec *iov, int n, short *ret_events)
-{
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
-	*ret_events = POLLIN;
-	return recvmsg(s->fd, &msg, 0);
-}
-
-static ssize_t
-plain_send(struct kvr_sock *s, struct iovec *iov, int n, short *ret_events)
-{
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
-	*ret_events = POLLOUT;
-	/* Without MSG_NOSIGNAL a server that goes away would kill the host process. */
-	return sendmsg(s->fd, &msg, MSG_NOSIGNAL);
-}
-
-static void
-plain_close(struct kvr_sock *s)
-{
-	close(s->fd);
-}
-
-static const struct kvr_stream_ops plain_ops = { plain_recv, plain_send, plain_close };
-
 void
 kvr_stream_take(struct kvr_sock *s, int take_fd, struct kvr_kick *kick)
 {
 	s->fd = take_fd;
 	s->err = KVR_OK;
-	s->ops = &plain_ops;
+	s->ops = &kvr_stream_plain;
 	s->carrier = NULL;
 	s->kick = kick;
 	s->until_ns = s->patience_ns = 0;
@@ -48,6 +23,7 @@ kvr_stream_take(struct kvr_sock *s, int take_fd, struct kvr_kick *kick)
 	s->fill_max = KVR_STREAM_IN;
 	s->brisk = false;
 	s->look_skip = s->look_failed = 0;
+	s->naps = KVR_NAPS_ASK;
 	s->in_at = s->in_end = 0;
 	s->out_len = s->n_iov = 0;
 	s->out_bytes = 0;
@@ -95,12 +71,17 @@ kvr_stream_wait(int fd, short events, uint64_t until_ns, struct kvr_kick *kick)
 	}
 }
 
-enum kvr_err
-kvr_stream_ready(struct kvr_sock *s, short events)
+uint64_t
+kvr_stream_patient_until(const struct kvr_sock *s)
 {
-	uint64_t own_ns = s->patience_ns > 0 ? kvr_now_ns() + s->patience_ns : s->until_ns;
-	enum kvr_err err = kvr_stream_wait(s->fd, events, KVR_MIN(own_ns, s->until_ns), s->kick);
-	if (err == KVR_E_TIMEOUT && own_ns < s->until_ns)
+	return s->patience_ns > 0 ? KVR_MIN(kvr_now_ns() + s->patience_ns, s->until_ns) : s->until_ns;
+}
+
+enum kvr_err
+kvr_stream_ready(struct kvr_sock *s, short events, uint64_t end_ns)
+{
+	enum kvr_err err = kvr_stream_wait(s->fd, events, end_ns, s->kick);
+	if (err == KVR_E_TIMEOUT && end_ns < s->until_ns)
 		return kvr_stream_fail(s, err, "silent for %llu ms",
 		    (unsigned long long)(s->patience_ns / KVR_MS(1)));
 	return err == KVR_OK ? KVR_OK : kvr_stream_fail(s, err, "%s", kvr_err_text(err));
@@ -133,23 +114,6 @@ kvr_stream_begin(struct kvr_sock *s, uint64_t until_ns, uint32_t fill_max)
 	s->fill_max = KVR_MIN(fill_max, KVR_STREAM_IN);
 	s->brisk = false;
 	return kvr_stream_check(s);
-}
-
-enum kvr_err
-kvr_stream_try_recv(
-    struct kvr_sock *s, struct iovec *iov, int n_iov, size_t *ret_n, short *ret_events)
-{
-	enum kvr_err err = kvr_stream_check(s);
-	if (err != KVR_OK)
-		return err;
-	ssize_t n = s->ops->recv(s, iov, n_iov, ret_events);
-	if (n == 0)
-		return kvr_stream_fail(s, KVR_E_DOWN, "the server closed the connection");
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		return kvr_stream_fail(s, KVR_E_DOWN, "receive failed: %s", strerror(errno));
-	*ret_n = n > 0 ? (size_t)n : 0;
-	s->moved += *ret_n;
-	return KVR_OK;
 }
 
 /* A lookup of this instance is under way, and this stream moves something else. */
@@ -194,52 +158,6 @@ kvr_stream_piece(struct kvr_sock *s)
 	return s->moved < s->brief ? KVR_STREAM_WAY : KVR_STREAM_PIECE;
 }
 
-/*
- * A processor that has gone to sleep needs 20 to 36 us to come back on a virtual machine, more than
- * a server nearby needs for a small answer; so such an answer is looked for until as much time has
- * gone by. Whether that pays is learnt: it does not where the server is far away or needs this very
- * processor, and each time in vain doubles how many times nothing is tried, up to LOOK_SKIP_MAX.
- * So an idle connection costs nothing, and a slow one one LOOK_NS in a thousand answers.
- */
-enum { LOOK_NS = 50000, LOOK_SKIP_MAX = 1023 };
-
-static enum kvr_err
-look_again(struct kvr_sock *s, struct iovec *iov, int n_iov, size_t *ret_n)
-{
-	uint64_t end_ns = kvr_now_ns() + LOOK_NS;
-	enum kvr_err err = KVR_OK;
-	short events;
-	if (s->look_skip > 0) {
-		s->look_skip--;
-		return KVR_OK;
-	}
-	do {
-		err = kvr_stream_try_recv(s, iov, n_iov, ret_n, &events);
-		if (err != KVR_OK || *ret_n > 0) {
-			s->look_failed /= 2;
-			return err;
-		}
-	} while (kvr_now_ns() < end_ns);
-	s->look_failed = (uint16_t)KVR_MIN(2 * s->look_failed + 1, LOOK_SKIP_MAX);
-	s->look_skip = s->look_failed;
-	return KVR_OK;
-}
-
-static enum kvr_err
-recv_some(struct kvr_sock *s, struct iovec *iov, int n_iov, size_t *ret_n)
-{
-	for (;;) {
-		short events = POLLIN;
-		enum kvr_err err = kvr_stream_try_recv(s, iov, n_iov, ret_n, &events);
-		if (err == KVR_OK && *ret_n == 0 && s->brisk)
-			err = look_again(s, iov, n_iov, ret_n);
-		if (err != KVR_OK || *ret_n > 0)
-			return err;
-		if ((err = kvr_stream_ready(s, events)) != KVR_OK)
-			return err;
-	}
-}
-
 void
 kvr_stream_compact(struct kvr_sock *s)
 {
@@ -265,7 +183,7 @@ kvr_stream_hear_out(struct kvr_sock *s)
 	kvr_stream_compact(s);
 	struct iovec iov = { s->in + s->in_end, KVR_STREAM_IN - s->in_end };
 	/* A carrier that has failed is not to be asked again. */
-	ssize_t n = s->ops == &plain_ops && iov.iov_len > 0 ? s->ops->recv(s, &iov, 1, &events) : 0;
+	ssize_t n = s->ops == &kvr_stream_plain && iov.iov_len > 0 ? s->ops->recv(s, &iov, 1, &events) : 0;
 	s->in_end += n > 0 ? (uint32_t)n : 0;
 	if (kvr_stream_held(s) == 0)
 		return false;
@@ -287,7 +205,7 @@ fill(struct kvr_sock *s)
 		    s, KVR_E_PROTO, "a reply line of more than %u bytes", KVR_STREAM_IN);
 	struct iovec iov = { s->in + s->in_end, KVR_MIN(s->fill_max, KVR_STREAM_IN - s->in_end) };
 	size_t n = 0;
-	enum kvr_err err = recv_some(s, &iov, 1, &n);
+	enum kvr_err err = kvr_stream_recv_some(s, &iov, 1, &n);
 	s->in_end += (uint32_t)n;
 	return err;
 }
@@ -332,7 +250,7 @@ kvr_stream_read(struct kvr_sock *s, void *to, size_t max, size_t ahead, size_t *
 		{ s->in, KVR_MIN(ahead, KVR_STREAM_IN) } };
 	size_t n = 0;
 	kvr_stream_give_way(s);
-	enum kvr_err err = recv_some(s, iov, ahead > 0 ? 2 : 1, &n);
+	enum kvr_err err = kvr_stream_recv_some(s, iov, ahead > 0 ? 2 : 1, &n);
 	size_t direct = KVR_MIN(n, max - held);
 	s->in_end = (uint32_t)(n - direct);
 	*ret_n += direct;

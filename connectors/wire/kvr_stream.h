@@ -34,17 +34,25 @@
 /* After so many bytes a transfer lets lookups have its processor: see kvr_stream_give_way. */
 #define KVR_STREAM_WAY KVR_KIB(128)
 
+/* How late a kick may be heard by who waits for a small answer. */
+#define KVR_STREAM_NAP_NS KVR_MS(5)
+
 struct kvr_sock;
 
 /*
- * Neither call blocks. > 0: bytes moved; 0 of recv: the peer has closed; -1: errno, and for EAGAIN
+ * recv and send do not block. > 0: bytes moved; 0 of recv: the peer has closed; -1: errno, and for EAGAIN
  * *ret_events says what to poll the socket for.
  */
 struct kvr_stream_ops {
 	ssize_t (*recv)(struct kvr_sock *, struct iovec *, int n, short *ret_events);
 	ssize_t (*send)(struct kvr_sock *, struct iovec *, int n, short *ret_events);
 	void (*close)(struct kvr_sock *);
+	/* As recv, but sleeps for the first byte, KVR_STREAM_NAP_NS at most. NULL: there is no such call. */
+	ssize_t (*nap)(struct kvr_sock *, struct iovec *, int n);
 };
+
+/* Whether the socket can: nobody has asked yet, it does, or it was refused. */
+enum kvr_naps { KVR_NAPS_ASK, KVR_NAPS, KVR_NAPS_NEVER };
 
 struct kvr_sock {
 	int32_t  fd; /* -1: closed */
@@ -64,6 +72,7 @@ struct kvr_sock {
 	 * next to nothing, so its answers are looked for a while before the thread sleeps.
 	 */
 	bool     brisk;
+	uint8_t  naps; /* enum kvr_naps */
 	uint16_t look_skip, look_failed; /* see look_again */
 	uint32_t in_at, in_end;
 	uint32_t out_len, n_iov;

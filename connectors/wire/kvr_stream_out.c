@@ -15,7 +15,8 @@ wait_writable(struct kvr_sock *s, short events)
 {
 	kvr_stream_compact(s);
 	size_t room = KVR_STREAM_IN - s->in_end;
-	enum kvr_err err = kvr_stream_ready(s, (short)(events | (room > 0 ? POLLIN : 0)));
+	enum kvr_err err = kvr_stream_ready(
+	    s, (short)(events | (room > 0 ? POLLIN : 0)), kvr_stream_patient_until(s));
 	if (err != KVR_OK || room == 0)
 		return err;
 	struct iovec iov = { s->in + s->in_end, room };

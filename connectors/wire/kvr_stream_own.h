@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the two halves of a stream: kvr_stream.c reads and waits, kvr_stream_out.c writes. */
+/*
+ * Between the parts of a stream: kvr_stream.c reads and waits, kvr_stream_recv.c and kvr_stream_plain.c
+ * receive, kvr_stream_out.c writes.
+ */
 #ifndef KVR_STREAM_OWN_H
 #define KVR_STREAM_OWN_H
 
@@ -10,11 +13,16 @@
  * run dry would otherwise carry the stream past its deadline.
  */
 enum kvr_err kvr_stream_check(struct kvr_sock *);
-/* Sleeps until the socket is ready for events; a deadline or a kick ends the stream. */
-enum kvr_err kvr_stream_ready(struct kvr_sock *, short events);
+/* When a silence that begins now ends the stream: with its time, or with its patience. */
+uint64_t kvr_stream_patient_until(const struct kvr_sock *);
+/* Sleeps until the socket is ready for events; that end or a kick ends the stream. */
+enum kvr_err kvr_stream_ready(struct kvr_sock *, short events, uint64_t end_ns);
 /* *ret_n 0: nothing has arrived yet. */
 enum kvr_err kvr_stream_try_recv(
     struct kvr_sock *, struct iovec *, int n_iov, size_t *ret_n, short *ret_events);
+/* One byte at least, or an error. */
+enum kvr_err kvr_stream_recv_some(struct kvr_sock *, struct iovec *, int n_iov, size_t *ret_n);
+extern const struct kvr_stream_ops kvr_stream_plain;
 /*
  * Lookups of this instance come first. give_way: before a call that moves payload; and how much one
  * call may write.

@@ -210,7 +210,7 @@ tls_close(struct kvr_sock *s)
 	s->carrier = NULL;
 }
 
-static const struct kvr_stream_ops tls_ops = { tls_recv, tls_send, tls_close };
+static const struct kvr_stream_ops tls_ops = { tls_recv, tls_send, tls_close, NULL };
 
 /* Neither the zone of an address nor the dot of the root is part of a certificate's names. */
 static void
