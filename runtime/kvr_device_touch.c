@@ -5,15 +5,11 @@
  */
 #include "kvr_device.h"
 #include "kvr_limits.h"
+#include "kvr_populate.h"
 #include "kvr_thread.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 #include <unistd.h>
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
-#endif
 
 enum { THREADS_MAX = 16 };
 
@@ -29,7 +25,7 @@ touch(void *arg)
 {
 	const struct slice *s = arg;
 
-	if (s->len == 0 || madvise(s->at, s->len, MADV_POPULATE_WRITE) == 0)
+	if (s->len == 0 || kvr_populate(s->at, s->len) == 0)
 		return;
 	/* Memory that is none, or too little of it: the driver says so, with an error and no signal. */
 	if (errno != EINVAL)

@@ -5,6 +5,7 @@
  * /dev/shm and each has a process 1.
  */
 #include "kvr_trace_file.h"
+#include "kvr_populate.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -23,6 +24,7 @@ enum { OLD_MAX = 512, NAME_CAP = 96, TRIES = 1000 };
 
 static const uint64_t ring_min = KVR_MIB(1);
 static const uint64_t kept_bytes_max = KVR_MIB(256);
+#define MAPPED_AT_ONCE KVR_MIB(64)
 
 struct old {
 	int64_t mtime_s;
@@ -226,6 +228,12 @@ map_file(const struct kvr_trace_options *opt, uint64_t extra, struct kvr_trace_f
 	close(dir);
 	if (at == MAP_FAILED)
 		return false;
+	/*
+	 * Its pages are there, and would be mapped one by one by whoever writes to them first: a fault
+	 * of 3 us for each lookup of 64 keys, until the ring has gone round once. A ring of gigabytes
+	 * is not mapped whole, for an open would take seconds.
+	 */
+	(void)kvr_populate(at, (size_t)KVR_MIN(extra + ring, MAPPED_AT_ONCE));
 	f->at = at;
 	f->bytes = extra + ring;
 	f->fd = fd;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where a trace lives, who may read it, what becomes of old ones, and what a killed process leaves. */
+#include "kvr_populate.h"
+#include "kvr_trace_file.h"
 #include "kvr_trace_view.h"
 #include "kvr_check.h"
 #include "trace_bed.h"
@@ -227,6 +229,45 @@ START_TEST(a_killed_process_leaves_a_whole_trace)
 }
 END_TEST
 
-KVR_CHECK_MAIN("runtime.trace_file", a_file_is_only_for_its_user, old_files_go_and_others_stay,
+/* Whether a write to each of its pages meets one that is mapped. */
+static uint64_t
+count_mapped(const void *at, uint64_t bytes)
+{
+	int map = open("/proc/self/pagemap", O_RDONLY);
+	uint64_t n = 0, page;
+
+	ck_assert_int_ge(map, 0);
+	for (uint64_t i = 0; i < bytes; i += KVR_PAGE) {
+		off_t entry = (off_t)(((uintptr_t)at + i) / KVR_PAGE * sizeof(page));
+
+		ck_assert_int_eq(pread(map, &page, sizeof(page), entry), sizeof(page));
+		n += page >> 63;
+	}
+	close(map);
+	return n;
+}
+
+START_TEST(a_ring_is_mapped_before_it_is_written)
+{
+	struct kvr_trace_file f;
+	char dir[64];
+
+	if (sysconf(_SC_PAGESIZE) != KVR_PAGE || kvr_populate(NULL, 0) != 0) {
+		printf("this kernel maps no pages ahead of time, or has others: not run\n");
+		return;
+	}
+	make_dir(dir, sizeof(dir));
+	const struct kvr_trace_options o = {
+		.dir = dir, .size = KVR_MIB(4), .instance = "test_1", .keep = 8
+	};
+	ck_assert_int_eq(
+	    kvr_trace_file_map(&o, 3 * KVR_PAGE, &f, bed_why, sizeof(bed_why)), KVR_OK);
+	ck_assert_uint_eq(count_mapped(f.at, f.bytes), f.bytes / KVR_PAGE);
+	kvr_trace_file_unmap(&f);
+	remove_dir(dir);
+}
+END_TEST
+
+KVR_CHECK_MAIN("runtime.trace_file", a_ring_is_mapped_before_it_is_written, a_file_is_only_for_its_user, old_files_go_and_others_stay,
     no_directory_is_no_reason_to_fail, too_little_room_makes_a_smaller_ring,
     impossible_sizes_are_refused, a_killed_process_leaves_a_whole_trace)
