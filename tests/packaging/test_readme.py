@@ -57,7 +57,10 @@ class Readme(unittest.TestCase):
 
     def test_the_program(self):
         prefix, program = self.dir / "prefix", self.dir / "example"
-        run(ARGS.cmake, "--install", ARGS.build, "--prefix", prefix)
+        # As shown, but from this build and to a folder of its own.
+        line = next(l for l in self.indented if l.startswith("cmake --install "))
+        words = re.fullmatch(r"cmake (--install) build/release (--prefix) /usr/local", line).groups()
+        run(ARGS.cmake, words[0], ARGS.build, words[1], prefix)
         (self.dir / "example.c").write_text(self.block("example.c"))
         lib = prefix / ARGS.libdir
         line = next(l for l in self.indented if l.startswith("cc example.c"))
@@ -66,6 +69,17 @@ class Readme(unittest.TestCase):
         run(ARGS.cc, "-Wall", "-Wextra", "-Werror", "example.c", *said, "-o", program, cwd=self.dir)
         out = run(program, env={"LD_LIBRARY_PATH": str(lib)})
         self.assertEqual(out, "2 chunks came back, 2 in a row\n")
+
+    def test_how_it_is_built(self):
+        presets = json.loads((self.root / "CMakePresets.json").read_text(encoding="utf-8"))
+        options = (self.root / "CMakeLists.txt").read_text(encoding="utf-8")
+        lines = [l for l in self.indented if l.startswith("cmake ") and "--preset" in l]
+        self.assertEqual(len(lines), 2)
+        for line, kind in zip(lines, ("configurePresets", "buildPresets")):
+            preset = re.search(r"--preset (\S+)", line).group(1)
+            self.assertIn(preset, [p["name"] for p in presets[kind]], line)
+            for option in re.findall(r"-D(\w+)=", line):
+                self.assertIn(f"option({option} ", options, line)
 
     def test_the_commands(self):
         # As in a clone, but not in this one: some of them write beside the configuration.
