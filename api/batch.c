@@ -26,7 +26,9 @@ check_shape(struct kvr *k, const struct kvr_batch *b)
 	if (moves && b->obj == NULL && b->len == NULL)
 		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: at or tokens without len");
 	if (moves && b->obj != NULL && k->pool == NULL)
-		return kvr_bad(k, KVR_E_UNSUPPORTED, "kvr_submit: a scheduler has no objects");
+		return kvr_bad(k, KVR_E_UNSUPPORTED,
+		    "kvr_submit: there is no pool for objects: give at or tokens, or open without "
+		    "KVR_SCHEDULER and with memory.objects above 0B");
 	return KVR_OK;
 }
 

@@ -16,8 +16,13 @@
  *           instance, and kvr_open if the parent ever opened one, answers KVR_E_FORKED. A callback
  *           may submit and cancel; what waits or closes is KVR_E_INVALID in there.
  * Time      until_ns is an instant of CLOCK_MONOTONIC in nanoseconds, never a duration. 0: the
- *           limit that the configuration sets for that kind of call. KVR_NOW: do not wait. Any
- *           other instant before kvr_open is KVR_E_INVALID, for it is a duration by mistake.
+ *           limit that the configuration sets for that kind of call (kvr_opts.until_ns says
+ *           which). KVR_NOW: do not wait, which is for kvr_wait, kvr_quiet, kvr_layer_wait,
+ *           kvr_alloc and kvr_close: an operation that has no time is KVR_E_TIMEOUT. Any other
+ *           instant before kvr_open is KVR_E_INVALID, for it is a duration by mistake.
+ * Blocking  A call without until_ns never waits for a store or a device, where nothing else is
+ *           said. One with it comes back by then plus a few milliseconds, in which workers let
+ *           go of the caller's memory; on a machine that is starved of CPU it may be more.
  * Structs   `size` comes first and is sizeof the struct as the caller was compiled; the first
  *           element's size is the stride of an array. Larger than this library knows is fine while
  *           the rest is zero. A member left zero means the default. There are no bit fields, no
@@ -59,16 +64,17 @@ extern "C" {
 
 #define KVR_KEY_MAX 512U /* bytes of a key, its NUL not counted */
 #define KVR_DIMS_MAX 4U
-#define KVR_WHY_MAX 112U
+#define KVR_WHY_MAX 112U /* bytes of kvr_done.why and kvr_health.why, the NUL counted */
 #define KVR_NOW UINT64_C(1)
-#define KVR_NEVER UINT64_MAX /* kvr_wait and kvr_quiet only: an operation always has a deadline */
-#define KVR_NOWHERE_TIER UINT32_MAX
+/* kvr_wait, kvr_layer_wait and kvr_quiet only: an operation always has a deadline. */
+#define KVR_NEVER UINT64_MAX
+#define KVR_NOWHERE_TIER UINT32_MAX /* kvr_results.tier: it was found in none */
 
 typedef uint64_t kvr_op;  /* an accepted operation; 0: none */
 typedef uint64_t kvr_obj; /* a counted memory object; 0: none */
 
 struct kvr;       /* an instance: tiers, threads, pool, trace. A process may have several */
-struct kvr_queue; /* where completions wait for one reader; has a file descriptor */
+struct kvr_queue; /* where completions wait to be fetched; has a file descriptor */
 struct kvr_pool;  /* the memory behind objects */
 struct kvr_cache; /* an engine's paged KV cache, described once */
 
@@ -83,7 +89,7 @@ enum kvr_err {
 	KVR_E_PROTO = -4,        /* the peer broke its protocol */
 	KVR_E_CORRUPT = -5,      /* a checksum or a seal does not fit: treat it as a miss */
 	KVR_E_NOMEM = -6,        /* no slot of the pool, or no memory, is free */
-	KVR_E_UNSUPPORTED = -7,  /* no tier can do this, or a scheduler's instance has no pool */
+	KVR_E_UNSUPPORTED = -7,  /* no tier can do this, or the instance has no pool (a scheduler's) */
 	KVR_E_BUSY = -8,         /* too much is in flight, here or in the store; nothing was kept, try again later */
 	KVR_E_INVALID = -9,      /* the call is wrong; the log says how */
 	KVR_E_TOO_BIG = -10,     /* beyond a fixed limit: later will not help */
@@ -114,7 +120,10 @@ KVR_API const char *kvr_err_name(int32_t err); /* "TIMEOUT"; "?" for a number no
 KVR_API const char *kvr_err_text(int32_t err); /* "the deadline passed" */
 KVR_API bool        kvr_err_may_pass(int32_t err); /* the same call may succeed later */
 KVR_API uint32_t    kvr_version(void);             /* major << 16 | minor << 8 | patch */
-/* A URL scheme ("redis", "fs"), a serde ("zstd", "planes") or a part of this interface ("estimate"). */
+/*
+ * Whether this build can do it: a URL scheme ("redis", "fs"), a serde ("zstd"), a layout ("sealed"),
+ * "tls", "http", "cuda" or "estimate". False also for a name that it does not know, and for NULL.
+ */
 KVR_API bool kvr_has(const char *feature);
 
 /* ---- what a payload is ---- */
@@ -141,12 +150,12 @@ enum kvr_dtype {
 
 enum kvr_format {
 	KVR_FMT_UNDEFINED = 0,
-	KVR_FMT_KV_2LTD = 1, /* tokens are dimension 2 */
-	KVR_FMT_KV_T2D = 2,  /* 0 */
-	KVR_FMT_KV_2TD = 3,  /* 1 */
+	KVR_FMT_KV_2LTD = 1, /* tokens are dimension 2, counted from 0 */
+	KVR_FMT_KV_T2D = 2,  /* dimension 0 */
+	KVR_FMT_KV_2TD = 3,  /* dimension 1 */
 	KVR_FMT_BINARY = 4,
 	KVR_FMT_BINARY_BUFFER = 5,
-	KVR_FMT_KV_MLA = 6,  /* 2 */
+	KVR_FMT_KV_MLA = 6,  /* dimension 2 */
 	KVR_FMT_EC_TD = 7,
 	KVR_FMT_HS_TD = 8
 };
@@ -297,7 +306,8 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_set_layout(struct kvr *kvr,
  * put), "limits.put_bytes=1GiB", "tiers.far.timeout=300ms", "tiers.far.breaker.faults=3" (and
  * backoff_min, backoff_max); in LMCache's flat form also its own names: blocking_timeout_secs,
  * lookup_timeout_ms, ping_timeout, ping_interval, get_blocking_failed_threshold,
- * waiting_time_for_recovery. It counts for what is submitted afterwards.
+ * waiting_time_for_recovery. It counts for what is submitted afterwards. Does not wait.
+ * INVALID: n without set, or a NULL among its texts.
  * All n or none: CONFIG, and ret_why (as of kvr_open) says which is wrong, or fixed since kvr_open.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_change(struct kvr *kvr, const char *const *set, uint32_t n,
@@ -317,22 +327,26 @@ struct kvr_close_report {
 };
 
 /*
- * Stops admission at once, answers every operation by until_ns (0: the limit of a put), ends and
- * joins every thread of the instance. A second call, also one at the same time, returns the first
+ * Stops admission at once, answers every operation by until_ns (0: timeouts.put), ends and
+ * joins every thread of the instance. Caches, queues, objects and threads in kvr_wait may be there
+ * still. A second call, also one at the same time, returns the first
  * one's report, or TIMEOUT where that is not there by until_ns; ret may be NULL. The instance stays
  * valid for kvr_drain, kvr_wait and the object functions, so that results and memory can be fetched;
  * everything else is SHUTDOWN.
  *
- * STUCK: a thread hangs in a call below the library, and did not come back within a second of
- * until_ns. Only then may a blocking call return while its memory is in use; such completions carry
- * STUCK and no KVR_DONE_QUIET.
+ * STUCK: a thread hangs in a call below the library, in a callback or in the log function, and did
+ * not come back in the grace that it is given: a second after until_ns where it may be in the middle
+ * of something, some five where it has only to end. Only then may a blocking call return while its
+ * memory is in use; such completions carry STUCK and no KVR_DONE_QUIET.
+ * INVALID: no such mode, the size of the report, KVR_NEVER, in a callback.
  * LMCache's close(), with a bound and an answer for everything.
  */
 KVR_API enum kvr_err kvr_close(struct kvr *kvr, uint64_t until_ns, uint32_t mode,
     struct kvr_close_report *ret);
 
 /*
- * Frees instance, queues and pool, and closes with KVR_ABORT first if nobody did. What a thread may
+ * Frees instance, queues, caches and pool, and closes with KVR_ABORT first if nobody did, in five
+ * seconds (and the grace of kvr_close where a thread hangs). What a thread may
  * touch that is still stuck is leaked on purpose, and logged. When it returns, nothing of the
  * caller's is called any more, by a thread that is left behind neither; a log function that it
  * hangs in is still running. No other call may be running or come after.
@@ -342,7 +356,10 @@ KVR_API void kvr_free(struct kvr *take);
 
 /* ---- memory objects: slots of the pool, counted ---- */
 
-/* The pool of the instance, as long as the instance; NULL for a scheduler and in a forked child. */
+/*
+ * The pool of the instance, as long as the instance. NULL: a scheduler, memory.objects is "0B", or a
+ * forked child; functions that are given that NULL answer UNSUPPORTED.
+ */
 KVR_API struct kvr_pool *kvr_get_allocator_backend(struct kvr *kvr);
 
 /*
@@ -355,7 +372,10 @@ KVR_API struct kvr_pool *kvr_get_allocator_backend(struct kvr *kvr);
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_alloc(struct kvr_pool *pool, const struct kvr_layout *layout,
     size_t len, uint64_t until_ns, kvr_obj *ret);
-/* One reference more, one less. STALE: the object is gone (one reference too many was dropped). */
+/*
+ * One reference more, one less: with the last one the memory goes back to the pool. STALE: the
+ * object is gone (one reference too many was dropped).
+ */
 KVR_API enum kvr_err kvr_ref(struct kvr_pool *pool, kvr_obj obj);
 KVR_API enum kvr_err kvr_unref(struct kvr_pool *pool, kvr_obj obj);
 /* Counted too: an object lives while it has a reference or a pin. INVALID: none to undo. */
@@ -475,13 +495,18 @@ struct kvr_cache_shape {
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_cache_open(struct kvr *kvr,
     const struct kvr_cache_shape *shape, struct kvr_cache **ret);
-/* BUSY: an operation moves tokens of it. No other call may name it meanwhile. NULL is fine. */
+/*
+ * BUSY: an operation moves tokens of it, and nothing was done. No other call may name it meanwhile.
+ * NULL is fine. Works after kvr_close too, but not after kvr_free, which has freed it.
+ */
 KVR_API enum kvr_err kvr_cache_close(struct kvr_cache *take);
 
 /*
  * The payload of a batch as tokens of a cache. Key i is a chunk of len[i] bytes, which is a whole
- * number of tokens, those that begin with token first[i] of the table. What the chunk looks like in
- * the store is the shape's format and has nothing to do with blocks.
+ * number of tokens, those that begin with token first[i] of the table. A token has n_layers (1 in
+ * chunks of one layer) * n_planes * n_heads * head_size elements, in a cache of several groups the
+ * sum over them. What the chunk looks like in the store is the shape's format and has nothing to do
+ * with blocks.
  *
  * Chunks of one layer: key i is of layer[i]. A batch for each layer, all submitted at once, has a
  * completion for each layer, and those of the first layers come first.
@@ -544,6 +569,10 @@ enum kvr_flag {
 	KVR_RECORD = 1024
 };
 
+/*
+ * GET and PUT need keys, len and one of at, obj (which has its own lengths) and tokens. The other
+ * kinds need keys, and do not look at what is about payload.
+ */
 struct kvr_batch {
 	uint32_t           size;
 	uint32_t           kind;      /* enum kvr_kind */
@@ -559,7 +588,11 @@ struct kvr_batch {
 	 * without takes every place for the host's.
 	 */
 	void *const       *at;
-	const uint64_t    *len;  /* n lengths of these places */
+	/*
+	 * n lengths in bytes of what stands at these places, below 4 GiB. A GET of at or tokens wants
+	 * a value of just that length; with KVR_AT_MOST this is the room, and kvr_results.len what came.
+	 */
+	const uint64_t    *len;
 	/*
 	 * n objects. The library holds references of its own until the completion. PUT stores what
 	 * kvr_obj_info.len says. GET reads into the object's memory, with KVR_AT_MOST for all of
@@ -618,7 +651,7 @@ struct kvr_results {
 	uint32_t  spare;
 	int32_t  *err;
 	uint64_t *len;  /* of keys that are KVR_OK: bytes found, stored or delivered; else 0 */
-	uint32_t *tier; /* where it was found; KVR_NOWHERE_TIER */
+	uint32_t *tier; /* where it was found, counted from 0 as configured; else KVR_NOWHERE_TIER */
 	/*
 	 * GET with KVR_LAYERS: how many leading layers of the key are in the cache, verified: all where
 	 * it is KVR_OK; where it is not, these are right and of the others nothing is known. Else 0.
@@ -642,9 +675,10 @@ struct kvr_done {
 	kvr_op   op;
 	uint64_t tag;   /* the caller's, from kvr_opts */
 	uint64_t bytes; /* payload bytes of the keys that are KVR_OK */
-	uint64_t took_ns;
-	uint32_t first, n, n_ok;
-	uint32_t prefix; /* leading chunks that are whole */
+	uint64_t took_ns; /* from its submission to this completion */
+	uint32_t first;   /* where its keys begin in kvr_results */
+	uint32_t n, n_ok; /* keys, and those that are KVR_OK */
+	uint32_t prefix;  /* leading chunks (kvr_batch.per_chunk keys each) of which every key is KVR_OK */
 	/*
 	 * The store's own words about err, cut; "" if there are none. With several tiers the name of the
 	 * one that speaks stands before them, and where it was left out (DOWN, PARTIAL) for how long it
@@ -655,14 +689,20 @@ struct kvr_done {
 };
 
 /*
- * Runs on the instance's notifier thread, one at a time. done and results live for the call; all
- * arrays of results are there. It may submit, cancel and use objects.
+ * Runs on the instance's notifier thread, one at a time: one that takes long holds up the others, and
+ * no store. done and results live for the call; all arrays of results are there. It may submit, cancel
+ * and use objects.
  */
 typedef void kvr_done_fn(void *arg, const struct kvr_done *done, const struct kvr_results *results);
 
 struct kvr_opts {
 	uint32_t          size;
 	uint32_t          flags; /* enum kvr_flag */
+	/*
+	 * The deadline of the whole operation. 0: from now on timeouts.lookup for a LOOKUP (3 s where
+	 * the configuration does not say), timeouts.put for a PUT (60 s), timeouts.blocking for all
+	 * others (10 s).
+	 */
 	uint64_t          until_ns;
 	uint64_t          tag;   /* comes back in the completion; known before it can come */
 	struct kvr_queue *queue; /* the completion goes here, or */
@@ -714,7 +754,9 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_submit(struct kvr *kvr, const struct kvr_b
  * ret is as it was: set its flags to 0 before.
  *
  * The value is ret->err: KVR_OK when every key is. But UNFINISHED: not over yet; STALE: over and
- * fetched already; TOO_SMALL: res->need entries are needed, nothing was fetched; INVALID.
+ * fetched already, for of several threads that wait one gets it; TOO_SMALL: res->need entries are
+ * needed, nothing was fetched; INVALID: an operation with a queue or a callback, a size that is not
+ * set, in a callback. Works after kvr_close.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_wait(struct kvr *kvr, kvr_op op, uint64_t until_ns,
     struct kvr_done *ret, struct kvr_results *res);
@@ -773,9 +815,12 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_layer_wait(struct kvr *kvr, kvr_op op, uin
  */
 KVR_API enum kvr_err kvr_layer_ready(struct kvr *kvr, kvr_op op, uint32_t layer, void *event);
 
-/* A wish: the completion still comes, with CANCELLED or what had happened. STALE: it was over. */
+/*
+ * A wish: the completion still comes, soon, with CANCELLED for the keys that had no outcome yet; the
+ * payload memory is lent until then. Does not wait. STALE: it was over.
+ */
 KVR_API enum kvr_err kvr_cancel(struct kvr *kvr, kvr_op op);
-/* The same for every operation submitted with this request id. MISS: there is none. */
+/* The same for every operation submitted with this request. MISS: none is under way. INVALID: NULL. */
 KVR_API enum kvr_err kvr_cancel_request(struct kvr *kvr, const char *request);
 
 /*
@@ -796,15 +841,22 @@ KVR_API int kvr_queue_fd(const struct kvr_queue *queue);
 KVR_API void kvr_queue_wake(struct kvr_queue *queue);
 /*
  * Never waits. Writes up to max completions in the order in which they came, and returns how many;
- * 0 when there is none. ret[0].size must be set and is the stride. The keys of the k-th are entries
- * ret[k].first and following of res (which may be NULL), and it stops before a completion whose
- * keys do not fit into what is left: if that is the first, it returns KVR_E_TOO_SMALL with
- * res->need. Works after kvr_close.
+ * 0 when there is none; KVR_E_INVALID or KVR_E_FORKED, which are below 0. Of several threads that
+ * drain one queue each gets some of them. ret[0].size must be set and is the stride. The keys of the
+ * k-th are entries ret[k].first and following of res (which may be NULL), and it stops before a
+ * completion whose keys do not fit into what is left: if that is the first, it returns
+ * KVR_E_TOO_SMALL with res->need. Works after kvr_close.
  */
 KVR_API int kvr_drain(struct kvr_queue *queue, struct kvr_done *ret, uint32_t max,
     struct kvr_results *res);
 
-/* ---- the methods of LMCache's RemoteBackend: objects of the pool, failure is a miss ---- */
+/*
+ * ---- the methods of LMCache's RemoteBackend: objects of the pool, failure is a miss ----
+ *
+ * Those with until_ns block until then at most (0: as kvr_opts.until_ns says for a lookup, a get or a
+ * removal) and are INVALID in a callback; the others do not wait. Besides what stands with each they
+ * answer what kvr_submit does.
+ */
 
 /* contains(): OK, or MISS, or why nobody knows (to LMCache that is a miss). pin: KVR_HOLD. */
 KVR_API KVR_MUST_USE enum kvr_err kvr_contains(struct kvr *kvr, const char *key, bool pin,
@@ -870,7 +922,10 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_batched_get_non_blocking(struct kvr *kvr,
     const char *lookup_id, const char *const *key, uint32_t n, kvr_obj *obj,
     const struct kvr_opts *opts, kvr_op *ret);
 
-/* pin() and unpin(): OK, as LMCache's are always true. No tier is asked. INVALID: no key. */
+/*
+ * pin() and unpin(): OK, and nothing is kept by it, as LMCache's are always true: what keeps a value is
+ * KVR_HOLD. No tier is asked. INVALID: no key.
+ */
 KVR_API enum kvr_err kvr_pin(struct kvr *kvr, const char *key);
 KVR_API enum kvr_err kvr_unpin(struct kvr *kvr, const char *key);
 
@@ -899,7 +954,7 @@ struct kvr_health {
 	 */
 	uint32_t recompute, spare;
 };
-/* ret->size must be set. Works after kvr_close, with ok 0. */
+/* A look at what is known: asks no store. ret->size must be set. Works after kvr_close, with ok 0. */
 KVR_API enum kvr_err kvr_health(struct kvr *kvr, struct kvr_health *ret);
 
 enum kvr_metrics_form {
@@ -920,7 +975,8 @@ KVR_API size_t kvr_metrics_snapshot(struct kvr *kvr, uint32_t form, char *ret, s
 /*
  * How long a get of n keys with these bytes would take now: the round trip and the bandwidth of
  * the gets so far (recent ones weigh more), and the bytes of those in flight before it. For the
- * question whether to load or to recompute. UNFINISHED: nothing was measured yet. DOWN: every tier.
+ * question whether to load or to recompute. ret_ns is a duration. Asks no store. UNFINISHED: nothing
+ * was measured yet. DOWN: every tier. INVALID: ret_ns is NULL.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_estimate(struct kvr *kvr, uint32_t n, uint64_t bytes,
     uint64_t *ret_ns);
