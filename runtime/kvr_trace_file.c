@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +19,14 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { OLD_MAX = 512, NAME_CAP = 96, TRIES = 1000 };
 
 static const uint64_t ring_min = KVR_MIB(1);
 static const uint64_t kept_bytes_max = KVR_MIB(256);
-#define MAPPED_AT_ONCE KVR_MIB(64)
+#define TOUCHED_AT_OPEN KVR_MIB(64)
 
 struct old {
 	int64_t mtime_s;
@@ -204,6 +206,21 @@ allocate(int fd, uint64_t extra, uint64_t ring)
 	return 0;
 }
 
+/*
+ * In memory the pages of a file are there, but each is cleared and mapped by whoever writes to it
+ * first: 3 us for each lookup of 64 keys, until the ring has gone round once. A ring of gigabytes
+ * is not brought in whole, for an open would take seconds; and of a file on a disk nothing is, for
+ * all of it would be written back.
+ */
+static void
+touch(int fd, void *at, uint64_t bytes)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
+		(void)kvr_populate(at, (size_t)KVR_MIN(bytes, TOUCHED_AT_OPEN));
+}
+
 static bool
 map_file(const struct kvr_trace_options *opt, uint64_t extra, struct kvr_trace_file *f, char *why,
     size_t why_cap)
@@ -228,12 +245,7 @@ map_file(const struct kvr_trace_options *opt, uint64_t extra, struct kvr_trace_f
 	close(dir);
 	if (at == MAP_FAILED)
 		return false;
-	/*
-	 * Its pages are there, and would be mapped one by one by whoever writes to them first: a fault
-	 * of 3 us for each lookup of 64 keys, until the ring has gone round once. A ring of gigabytes
-	 * is not mapped whole, for an open would take seconds.
-	 */
-	(void)kvr_populate(at, (size_t)KVR_MIN(extra + ring, MAPPED_AT_ONCE));
+	touch(fd, at, extra + ring);
 	f->at = at;
 	f->bytes = extra + ring;
 	f->fd = fd;
