@@ -2,7 +2,10 @@
 /* Options that belong to one kind of store mean nothing beside another. */
 #include "kvr_config_own.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#define SHOWN_MAX ((size_t)160) /* of a path, so that what to do about it has a place, too */
 
 bool
 kvr_tier_speaks_https(const struct kvr_config_tier *tier)
@@ -30,6 +33,39 @@ check_replicas(struct kvr_load *load, uint32_t tier)
 		    "replicas to read from", t->name);
 }
 
+/*
+ * LMCache's form is fs://host:port/dir, of which the host and the port are dropped. A name without
+ * a port is more likely a directory, and its files would be looked for in vain.
+ */
+static void
+check_host(struct kvr_load *load, uint32_t tier)
+{
+	static const char path[] = "url";
+	struct kvr_place place = { kvr_option_find(true, path, strlen(path)), (int32_t)tier };
+	const struct kvr_origin *at = kvr_place_origin(load->cfg, place);
+	const struct kvr_config_tier *t = &load->cfg->tier[tier];
+	const char *all = t->url + strlen("fs://");
+	char host[KVR_QUOTED_MAX], name[KVR_QUOTED_MAX];
+
+	if (!kvr_scheme_is(t->url, "fs"))
+		return;
+	size_t len = strcspn(all, "/,?#");
+	int whole = (int)KVR_MIN(strcspn(all, "?#"), SHOWN_MAX); /* behind it may be a secret */
+	const char *dir = all + len, *first = dir + strspn(dir, "/");
+
+	if (len == 0 || memchr(all, ':', len) != NULL)
+		return;
+	snprintf(name, sizeof(name), "%.*s", (int)KVR_MIN(len, sizeof(name) - 1), all);
+	kvr_quoted(name, host);
+	if (dir == first || strcspn(first, ",?#") == 0)
+		kvr_load_error(load, at, "tiers.%s: %s is read as a host, and no directory follows; "
+		    "for a relative one write fs://./%.*s", t->name, host, whole, all);
+	else
+		kvr_load_warn(load, at, "tiers.%s: files go to %.*s, for %s is read as a host; for a "
+		    "relative directory write fs://./%.*s", t->name,
+		    (int)KVR_MIN(strcspn(dir, "?#"), SHOWN_MAX), dir, host, whole, all);
+}
+
 void
 kvr_check_store(struct kvr_load *load, uint32_t tier)
 {
@@ -53,4 +89,5 @@ kvr_check_store(struct kvr_load *load, uint32_t tier)
 		}
 	}
 	check_replicas(load, tier);
+	check_host(load, tier);
 }

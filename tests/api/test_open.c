@@ -2,6 +2,7 @@
 /* What kvr_open refuses and why; several instances; what is left after the last one. */
 #include "kvr_api_bed.h"
 
+#include <unistd.h>
 
 #define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
 
@@ -104,6 +105,22 @@ START_TEST(a_long_url_leaves_room_for_what_is_wrong)
 		strcat(url, "node.cache.eu-central-1.example.com:6379,");
 	strcat(url, "last.example.com:99999");
 	refused(&o, 0, KVR_E_CONFIG, "not a number from 1 to 65535");
+}
+END_TEST
+
+START_TEST(a_directory_that_is_read_as_a_host_has_one_line)
+{
+	static const char text[] = "{ \"tiers\": [ { \"name\": \"disk\", \"url\": \"fs://kv%s\" } ] }";
+	struct bed_log log = BED_LOG;
+	char dir[] = "/tmp/kvr-open-XXXXXX", json[128], said[128];
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(json, sizeof(json), text, dir);
+	snprintf(said, sizeof(said), "files go to %s, for \"kv\" is read as a host", dir);
+	bed_close(bed_open(json, NULL, NULL, &log));
+	bed_log_has(&log, said);
+	ck_assert_ptr_null(strstr(strstr(log.text, said) + 1, said));
+	ck_assert_int_eq(rmdir(dir), 0);
 }
 END_TEST
 
@@ -253,6 +270,7 @@ START_TEST(health_metrics_and_estimate)
 END_TEST
 
 KVR_CHECK_MAIN("api.open", wrong_options, wrong_configurations_say_where,
-    a_long_url_leaves_room_for_what_is_wrong, overrides_count,
+    a_long_url_leaves_room_for_what_is_wrong, a_directory_that_is_read_as_a_host_has_one_line,
+    overrides_count,
     instances_do_not_know_each_other, nothing_is_left, queues_are_bounded, features_and_errors,
     health_metrics_and_estimate)

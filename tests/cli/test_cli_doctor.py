@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """doctor over real stores: what is well, what is to be looked at, what is wrong, and what to do."""
 
+import re
+
 import command
 
 
@@ -124,6 +126,14 @@ class Doctor(Findings):
         self.assertNotIn(("remote", "canary"), found)
         found = self.findings(2, "--url", "fs:///proc/kvrelay-cannot-be")
         self.assertTrue(any(f["level"] == "fail" for (where, _), f in found.items() if where == "remote"), found)
+
+    def test_a_directory_that_is_read_as_a_host(self):
+        config = self.deploy({"name": "disk", "url": f"fs://kv{self.dir}/data", "capacity": "64MiB"})
+        done = self.call("doctor", "--no-canary", "--config", config)
+        self.assertEqual(done.status, 1, (done.text, done.err))
+        said = f'files go to {self.dir}/data, for "kv" is read as a host; for a relative directory write fs://./kv'
+        self.assertRegex(done.text, f"(?m)^warn  config +config .*{re.escape(said)}")
+        self.assertIn(said, self.ok("config", "check", config).err)
 
     def test_a_configuration_that_is_wrong(self):
         config = self.deploy({"name": "far", "url": "nosuch://x"})

@@ -269,6 +269,12 @@ static const struct wrong contradictions[] = {
 	{ ONE("\"url\":\"memory://\",\"faults\":\"/f\""),
 	    "text:1:50: tiers.a: faults are only for a rehearsal: say \"rehearse\": true beside "
 	    "\"tiers\", or take them out" },
+	{ ONE("\"url\":\"fs://kv\""),
+	    "text:1:29: tiers.a: \"kv\" is read as a host, and no directory follows; for a "
+	    "relative one write fs://./kv" },
+	{ ONE("\"url\":\"fs://kv/?password=hunter2\""),
+	    "text:1:29: tiers.a: \"kv\" is read as a host, and no directory follows; for a "
+	    "relative one write fs://./kv/" },
 	{ ONE("\"url\":\"redis://${NOPE}:1\""),
 	    "text:1:29: tiers.a.url: the variable NOPE is not set" },
 	{ ONE("\"url\":\"redis://${NOPE\""), "text:1:29: tiers.a.url: \"${\" without \"}\"" },
@@ -350,6 +356,41 @@ START_TEST(a_server_that_is_not_verified_is_a_warning)
 		ck_assert_uint_eq(said.n_warnings, 1);
 		ck_assert_ptr_nonnull(strstr(said.text, "warning: tiers."));
 		ck_assert_ptr_nonnull(strstr(said.text, "certificate is not verified"));
+		kvr_config_free(cfg);
+	}
+}
+END_TEST
+
+/* The host of LMCache's form, which has a port, is no mistake. */
+START_TEST(a_directory_that_is_read_as_a_host_is_told_where_the_files_go)
+{
+	static const struct {
+		const char *text, *said;
+	} urls[] = {
+		{ ONE("\"url\":\"fs://kv/x\""),
+		    "text:1:29: warning: tiers.a: files go to /x, for \"kv\" is read as a host; "
+		    "for a relative directory write fs://./kv/x\n" },
+		{ ONE("\"url\":\"fs://kv/x,/y\""),
+		    "text:1:29: warning: tiers.a: files go to /x,/y, for \"kv\" is read as a "
+		    "host; for a relative directory write fs://./kv/x,/y\n" },
+		{ "{\"remote_url\":\"fs://kv/x\"}",
+		    "text:1:15: warning: tiers.remote: files go to /x, for \"kv\" is read as a "
+		    "host; for a relative directory write fs://./kv/x\n" },
+		{ ONE("\"url\":\"fs://./kv/x\""), "" },
+		{ ONE("\"url\":\"fs:///kv/x\""), "" },
+		{ ONE("\"url\":\"fs://kv:0/x\""), "" },
+		{ ONE("\"url\":\"blackhole://kv/x\""), "" },
+	};
+
+	for (size_t i = 0; i < KVR_LEN(urls); i++) {
+		struct kvr_said said;
+		struct kvr_config_opts opts = kvr_test_opts(&said);
+		struct kvr_config *cfg = NULL;
+		char why[256] = "";
+
+		ck_assert_msg(kvr_config_parse(urls[i].text, strlen(urls[i].text), &opts, &cfg, why,
+		                  sizeof(why)) == KVR_OK, "%s", why);
+		ck_assert_str_eq(said.text, urls[i].said);
 		kvr_config_free(cfg);
 	}
 }
@@ -459,7 +500,8 @@ KVR_CHECK_MAIN("config.errors", what_is_no_configuration_at_all,
     keys_that_do_not_exist_or_are_there_twice, values_of_the_wrong_kind, numbers_out_of_range,
     stores_that_cannot_do_what_is_asked, tls_where_there_is_none_or_twice,
     sentinels_that_are_not_asked_or_know_not_what,
-    a_server_that_is_not_verified_is_a_warning, values_that_contradict_each_other,
+    a_server_that_is_not_verified_is_a_warning,
+    a_directory_that_is_read_as_a_host_is_told_where_the_files_go, values_that_contradict_each_other,
     too_many_tiers_are_named_at_the_first_one_that_is_too_much,
     all_errors_are_told_with_their_lines_and_carets, no_secret_is_ever_printed,
     a_file_that_is_not_there_is_named, a_pipe_without_a_writer_is_empty)
