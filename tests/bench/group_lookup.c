@@ -11,7 +11,7 @@ enum { CLIENTS = 3, LOOKS_MAX = 1000 };
 
 static const struct {
 	uint32_t keys, looks[3]; /* of a round, by size of the bench */
-} batches[] = { { 1, { 20, 300, 1000 } }, { 64, { 5, 60, 200 } }, { 512, { 2, 20, 60 } } };
+} batches[] = { { 1, { 20, 300, 1000 } }, { 64, { 5, 60, 600 } }, { 512, { 2, 20, 150 } } };
 
 static void
 look(struct bench *b, const struct bench_client *c, struct bench_work *w, uint32_t looks,
