@@ -13,7 +13,8 @@
  *   router_staging.c  staging slots
  *   router_send.c   a part on its way: to the transfer actor, to its tier
  *   router_second.c payloads with a slot on each side of a serde
- *   router_result.c what comes back, key by key
+ *   router_return.c a part comes back: its next stage, or its end
+ *   router_result.c what it says of one key
  *   router_end.c    deadlines, cancelling: who ends an operation
  *   router_answer.c what is told of it then: answering, releasing
  *   router_stats.c  what is seen of it from outside
@@ -211,7 +212,6 @@ enum made { MADE_PART, MADE_NOTHING, MADE_NO_PART, MADE_NO_STAGING };
 enum made kvr_router_make_part(struct step *, uint32_t slot);
 void      kvr_router_retire(struct step *, uint32_t part_slot);
 uint32_t  kvr_router_part_id(const struct router *, uint32_t part_slot);
-bool      kvr_router_selects(const struct op *, const struct key *);
 /* Until when this tier may have something that it gets now. */
 uint64_t  kvr_router_until(const struct step *, const struct op *, uint32_t tier);
 /* router_send.c */
@@ -231,12 +231,14 @@ void kvr_router_decode_second(struct step *, uint32_t part_slot);
 void kvr_router_copy_out_second(struct step *, uint32_t part_slot);
 void kvr_router_encode_second(struct step *, uint32_t part_slot);
 
-/* router_result.c */
+/* router_return.c */
 void kvr_router_part_done(struct step *);
 void kvr_router_encoded(struct step *);
 void kvr_router_decoded(struct step *);
 void kvr_router_copied(struct step *);
 void kvr_router_begun(struct step *);
+
+/* router_result.c */
 /* What a key was given too soon is taken back: err instead. */
 void kvr_router_revise(struct op *, struct key *, int32_t err);
 struct outcome {

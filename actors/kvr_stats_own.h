@@ -56,7 +56,6 @@ void kvr_put_times(struct kvr_writer *, const struct kvr_label *, const struct k
 void kvr_writer_begin(struct kvr_writer *);
 size_t kvr_writer_end(struct kvr_writer *);
 
-void kvr_stats_traffic(struct kvr_walk *);
 void kvr_stats_now(struct kvr_walk *);
 void kvr_stats_lmcache(struct kvr_walk *);
 

@@ -82,7 +82,6 @@ struct kvr_stats;
 void        kvr_system_stats(struct kvr_system *, struct kvr_stats *ret);
 /* For the readers of the page: an invariant broke. */
 void        kvr_system_show_dead(struct kvr_system *);
-const char *kvr_system_trace_path(const struct kvr_system *);
 bool        kvr_system_dead(const struct kvr_system *);
 /* The device driver's words about the last copy that failed; "" if none did. */
 void        kvr_system_device_why(struct kvr_system *, char *ret, size_t cap);

@@ -128,8 +128,6 @@ void kvr_tier_done(struct tier *, const struct kvr_event *, struct kvr_out *, st
 /* tier_queue.c */
 void kvr_tier_enqueue(struct tier *, struct kvr_out *, struct part *);
 void kvr_tier_unlink(struct tier *, struct kvr_out *, struct part *);
-/* Nobody may carry this part now: NULL. ret_waits: somebody could who has something to do first. */
-struct lane *kvr_tier_lane_for(struct tier *, const struct part *, bool *ret_waits);
 struct part *kvr_tier_next(struct tier *, struct lane **ret_lane);
 
 /* tier_give.c */

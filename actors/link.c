@@ -297,15 +297,6 @@ stopped(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return KVR_STAY;
 }
 
-static unsigned
-ignore(void *self, const struct kvr_event *ev, struct kvr_out *out)
-{
-	(void)self;
-	(void)ev;
-	(void)out;
-	return KVR_STAY;
-}
-
 static void
 check(const void *self, unsigned state, bool full)
 {
@@ -345,7 +336,7 @@ static const struct kvr_cell table[KVR_LINK_STATES][KVR_MSG_N] = {
 		ON(PART, kvr_link_bounce, STAY),
 		ON(PART_DONE, kvr_link_done, STAY), /* behind the one that took the link down */
 		ON(PART_CANCEL, kvr_link_cancel, STAY),
-		ON(PING, ignore, STAY), /* the tier has not yet heard that we are down */
+		ON(PING, kvr_ignore, STAY), /* the tier has not yet heard that we are down */
 		ON(PONG, pong_late, STAY),
 		ON(TIMER, timer, STAY),
 		ON(STOP, stop, TO(CLOSED)),
@@ -378,10 +369,10 @@ static const struct kvr_cell table[KVR_LINK_STATES][KVR_MSG_N] = {
 	},
 	[KVR_LINK_CLOSED] = {
 		ON(PART_DONE, kvr_link_done, STAY),
-		ON(PART_CANCEL, ignore, STAY), /* all are cancelled */
-		ON(DIALED, ignore, STAY),
-		ON(PONG, ignore, STAY),
-		ON(TIMER, ignore, STAY),
+		ON(PART_CANCEL, kvr_ignore, STAY), /* all are cancelled */
+		ON(DIALED, kvr_ignore, STAY),
+		ON(PONG, kvr_ignore, STAY),
+		ON(TIMER, kvr_ignore, STAY),
 		ON(STOPPED, stopped, STAY),
 	},
 };

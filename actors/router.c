@@ -266,15 +266,6 @@ stopped(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return CLOSED;
 }
 
-static unsigned
-ignore(void *self, const struct kvr_event *ev, struct kvr_out *out)
-{
-	(void)self;
-	(void)ev;
-	(void)out;
-	return KVR_STAY;
-}
-
 /* The facade does not submit after it has said STOP; one that was on its way is ended at once. */
 #define ON(msg, fn, to) [KVR_MSG_##msg] = { fn, to }
 #define TO KVR_TO
@@ -300,19 +291,19 @@ static const struct kvr_cell table[N_STATES][KVR_MSG_N] = {
 	},
 	[CLOSING] = {
 		ON(STOPPED,    stopped,    TO(CLOSED) | STAY),
-		ON(STOP,       ignore,     STAY), /* an abort after a drain that is over already */
-		ON(CANCEL,     ignore,     STAY),
-		ON(TIMER,      ignore,     STAY),
-		ON(CONTINUE,   ignore,     STAY),
+		ON(STOP,       kvr_ignore,     STAY), /* an abort after a drain that is over already */
+		ON(CANCEL,     kvr_ignore,     STAY),
+		ON(TIMER,      kvr_ignore,     STAY),
+		ON(CONTINUE,   kvr_ignore,     STAY),
 		ON(TIER_STATE, tier_state, STAY),
-		ON(CONFIG,     ignore,     STAY),
+		ON(CONFIG,     kvr_ignore,     STAY),
 	},
 	[CLOSED] = {
-		ON(STOP,       ignore,     STAY),
-		ON(CANCEL,     ignore,     STAY),
-		ON(TIMER,      ignore,     STAY),
-		ON(CONTINUE,   ignore,     STAY),
-		ON(CONFIG,     ignore,     STAY),
+		ON(STOP,       kvr_ignore,     STAY),
+		ON(CANCEL,     kvr_ignore,     STAY),
+		ON(TIMER,      kvr_ignore,     STAY),
+		ON(CONTINUE,   kvr_ignore,     STAY),
+		ON(CONFIG,     kvr_ignore,     STAY),
 	},
 };
 

@@ -41,8 +41,8 @@ kvr_router_part_id(const struct router *me, uint32_t slot)
 
 /* ---- what a part would be ---- */
 
-bool
-kvr_router_selects(const struct op *op, const struct key *k)
+static bool
+selects(const struct op *op, const struct key *k)
 {
 	switch ((enum phase)op->phase) {
 	case PHASE_ASK:
@@ -254,7 +254,7 @@ gather_key(struct step *s, struct op *op, struct plan *p, uint32_t slot)
 {
 	const struct key *k = &s->me->key[slot];
 
-	if (!kvr_router_selects(op, k))
+	if (!selects(op, k))
 		return true;
 	if (p->moves && p->n > 0 && p->bytes + k->len > p->bytes_max)
 		return false;

@@ -166,8 +166,8 @@ events(struct kvr_walk *x)
 	}
 }
 
-void
-kvr_stats_traffic(struct kvr_walk *x)
+static void
+traffic(struct kvr_walk *x)
 {
 	operations(x);
 	tiers(x);
@@ -188,7 +188,7 @@ kvr_stats_text(const struct kvr_stats *s, const struct kvr_config *config,
 	x.own.us = kvr_config_own_bounds(config, &x.own.n);
 	kvr_writer_begin(&x.w);
 	kvr_stats_now(&x);
-	kvr_stats_traffic(&x);
+	traffic(&x);
 	x.w.prefix = "lmcache:";
 	kvr_stats_lmcache(&x);
 	return kvr_writer_end(&x.w);

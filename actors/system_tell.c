@@ -189,12 +189,6 @@ kvr_system_tiers(struct kvr_system *sys, struct kvr_tier_view *ret, uint32_t cap
 	return sys->n_tiers;
 }
 
-const char *
-kvr_system_trace_path(const struct kvr_system *sys)
-{
-	return kvr_trace_path(sys->trace);
-}
-
 bool
 kvr_system_dead(const struct kvr_system *sys)
 {

@@ -276,15 +276,6 @@ stopped(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return finish(me, ev, out, me->state);
 }
 
-static unsigned
-ignore(void *self, const struct kvr_event *ev, struct kvr_out *out)
-{
-	(void)self;
-	(void)ev;
-	(void)out;
-	return KVR_STAY;
-}
-
 static const char *const state_name[KVR_TIER_STATES] = { "OPENING", "UP", "COOLING", "PROBING",
 	"CLOSED" };
 
@@ -325,9 +316,9 @@ static const struct kvr_cell table[KVR_TIER_STATES][KVR_MSG_N] = {
 		ON(PART_DONE, part_done, STAY),
 		ON(PART_CANCEL, part_cancel, STAY),
 		ON(CONTINUE, go_on, STAY),
-		ON(LINK_STATE, ignore, STAY),
-		ON(TIMER, ignore, STAY),
-		ON(CONFIG, ignore, STAY),
+		ON(LINK_STATE, kvr_ignore, STAY),
+		ON(TIMER, kvr_ignore, STAY),
+		ON(CONFIG, kvr_ignore, STAY),
 		ON(STOPPED, stopped, STAY),
 	},
 };

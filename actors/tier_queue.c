@@ -126,9 +126,10 @@ load(const struct lane *lane)
 /*
  * The lane with the least to do. A part whose connection was lost goes to a connection made after
  * that, for the others were most likely lost with it; to an old one only when none is being made.
+ * NULL: nobody may carry it now. ret_waits: somebody could who has something to do first.
  */
-struct lane *
-kvr_tier_lane_for(struct tier *me, const struct part *p, bool *ret_waits)
+static struct lane *
+lane_for(struct tier *me, const struct part *p, bool *ret_waits)
 {
 	struct lane *best = NULL, *old = NULL;
 	bool dialing = false, waits = false;
@@ -193,7 +194,7 @@ kvr_tier_next(struct tier *me, struct lane **ret_lane)
 
 		for (; p != NULL; p = i == LIST_RETRY ? at(me, p->next) : NULL) {
 			bool waits;
-			struct lane *lane = kvr_tier_lane_for(me, p, &waits);
+			struct lane *lane = lane_for(me, p, &waits);
 
 			if (waits)
 				waiting = KVR_MIN(waiting, turn(me, p));

@@ -256,15 +256,6 @@ stop(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return CLOSED;
 }
 
-static unsigned
-ignore(void *self, const struct kvr_event *ev, struct kvr_out *out)
-{
-	(void)self;
-	(void)ev;
-	(void)out;
-	return KVR_STAY;
-}
-
 static void
 check_jobs(const struct transfer *me)
 {
@@ -344,8 +335,8 @@ static const struct kvr_cell table[STATES][KVR_MSG_N] = {
 		ON(COPIED, done_closed, STAY),
 		ON(ENCODED, done_closed, STAY),
 		ON(DECODED, done_closed, STAY),
-		ON(PART_CANCEL, ignore, STAY),
-		ON(LAYERS, ignore, STAY),
+		ON(PART_CANCEL, kvr_ignore, STAY),
+		ON(LAYERS, kvr_ignore, STAY),
 		ON(CONTINUE, go_on_closed, STAY),
 	},
 };

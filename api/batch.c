@@ -86,8 +86,9 @@ kvr_note_length(struct kvr *k, uint64_t len)
 		;
 }
 
-uint64_t
-kvr_object_size(struct kvr *k)
+/* The size of a new object for a get. */
+static uint64_t
+object_size(struct kvr *k)
 {
 	uint64_t seen = atomic_load_explicit(&k->seen, memory_order_relaxed);
 	uint64_t size = KVR_FIRST_SLOT;
@@ -117,7 +118,7 @@ fill_object(struct kvr *k, const struct kvr_batch *b, uint32_t i, struct kvr_sid
 	if (obj == 0 && b->kind == KVR_PUT)
 		return kvr_bad(k, KVR_E_INVALID, "kvr_submit: key %u has no object", i);
 	if (obj == 0)
-		err = kvr_pool_make(k->pool, &bytes, 0, kvr_object_size(k), 0, &obj);
+		err = kvr_pool_make(k->pool, &bytes, 0, object_size(k), 0, &obj);
 	if (err == KVR_E_TOO_BIG)
 		err = KVR_E_NOMEM;
 	if (err == KVR_OK)
@@ -214,7 +215,7 @@ fill_meta(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
 static uint32_t
 prefetch_room(struct kvr *k)
 {
-	uint64_t room = kvr_object_size(k);
+	uint64_t room = object_size(k);
 	bool known = k->config->memory.slot_bytes != 0 ||
 	             atomic_load_explicit(&k->has_layout, memory_order_acquire);
 

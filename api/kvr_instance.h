@@ -413,9 +413,7 @@ KVR_MUST_USE enum kvr_err kvr_batch_check(struct kvr *, const struct kvr_batch *
 void kvr_batch_unfill(struct kvr *, struct kvr_call *, const struct kvr_batch *, uint32_t n);
 /* The objects of a call have what the rows say. */
 void kvr_batch_objects(struct kvr *, struct kvr_call *, bool quiet, bool first);
-/* The size of a new object for a get. */
-uint64_t kvr_object_size(struct kvr *);
-void     kvr_note_length(struct kvr *, uint64_t len);
+void kvr_note_length(struct kvr *, uint64_t len);
 
 /* ---- tokens.c; tokens of a batch are a copy of the caller's ---- */
 KVR_MUST_USE enum kvr_err kvr_tokens_check(struct kvr *, const struct kvr_batch *,

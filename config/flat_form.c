@@ -73,41 +73,37 @@ say_left_out(struct kvr_load *load, const struct kvr_flat_key *key, const struct
 		    node->key);
 }
 
-static void
-read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
+/* What stands for no option: it may have to be told of. False: its value is one. */
+static bool
+is_no_option(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node,
+    const struct kvr_origin *at, bool off)
 {
-	struct kvr_origin at = kvr_origin_of_key(load, node);
-	bool off = node->kind == KVR_TREE_NULL ||
-	           (node->kind == KVR_TREE_BOOL && strcmp(node->text, "false") == 0);
-
-	if (load->import && !off)
-		say_left_out(load, key, node, &at);
 	switch (key->kind) {
 	case KVR_FLAT_AUDIT:
 		if (!off && !load->cfg->own->audits)
-			kvr_load_warn(load, &at, "%s has no effect: only audit:// reads it", key->name);
-		return;
+			kvr_load_warn(load, at, "%s has no effect: only audit:// reads it", key->name);
+		return true;
 	case KVR_FLAT_PLUGIN:
 		if (!off && key->extra && !load->cfg->own->plugins)
-			kvr_load_warn(load, &at, "%s has no effect without remote_storage_plugins",
-			    node->key);
-		return;
+			kvr_load_warn(
+			    load, at, "%s has no effect without remote_storage_plugins", node->key);
+		return true;
 	case KVR_FLAT_ENGINE:
 	case KVR_FLAT_TTL:
 	case KVR_FLAT_SCHEME:
-		return;
+		return true;
 	case KVR_FLAT_BUCKETS:
 		if (!off)
 			kvr_flat_buckets(load, node);
-		return;
+		return true;
 	case KVR_FLAT_IGNORED:
 		if (!off)
-			kvr_load_warn(load, &at, "%s is ignored: %s", node->key, key->why);
-		return;
+			kvr_load_warn(load, at, "%s is ignored: %s", node->key, key->why);
+		return true;
 	case KVR_FLAT_REFUSED:
 		if (!off)
-			kvr_load_error(load, &at, "%s is not supported: %s", node->key, key->why);
-		return;
+			kvr_load_error(load, at, "%s is not supported: %s", node->key, key->why);
+		return true;
 	case KVR_FLAT_TEXT:
 	case KVR_FLAT_POLICY:
 	case KVR_FLAT_BOOL:
@@ -119,8 +115,21 @@ read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct k
 	case KVR_FLAT_BYTES:
 	case KVR_FLAT_TTL_S:
 	default:
-		break;
+		return false;
 	}
+}
+
+static void
+read_known(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
+{
+	struct kvr_origin at = kvr_origin_of_key(load, node);
+	bool off = node->kind == KVR_TREE_NULL ||
+	           (node->kind == KVR_TREE_BOOL && strcmp(node->text, "false") == 0);
+
+	if (load->import && !off)
+		say_left_out(load, key, node, &at);
+	if (is_no_option(load, key, node, &at, off))
+		return;
 	if (node->kind == KVR_TREE_NULL) {
 		read_null(load, key, node);
 		return;

@@ -168,7 +168,6 @@ enum kvr_err kvr_redis_run(
 
 /* redis_name.c. What stands around a key is known once the store's format and its map are. */
 void kvr_redis_names(struct kvr_store *, const char *prefix);
-size_t kvr_redis_name_len(const struct kvr_store *, const struct kvr_item *, enum kvr_redis_name);
 /* Writes a name, of at most KVR_REDIS_NAME_MAX bytes, and answers its end. */
 #define KVR_REDIS_NAME_MAX (2 * KVR_REDIS_AROUND_MAX + KVR_KEY_LEN_MAX)
 char *kvr_redis_name(

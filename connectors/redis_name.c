@@ -53,9 +53,8 @@ kvr_redis_names(struct kvr_store *s, const char *prefix)
 	}
 }
 
-size_t
-kvr_redis_name_len(
-    const struct kvr_store *s, const struct kvr_item *item, enum kvr_redis_name which)
+static size_t
+name_len(const struct kvr_store *s, const struct kvr_item *item, enum kvr_redis_name which)
 {
 	const struct kvr_redis_around *a = &s->around[which];
 	return a->n_before + (size_t)item->key_len + a->n_after;
@@ -87,7 +86,7 @@ kvr_redis_put_verb(struct kvr_connector *c, const struct kvr_resp_verb *verb,
     const struct kvr_item *item, enum kvr_redis_name which)
 {
 	char text[KVR_RESP_VERB_ROOM + KVR_REDIS_NAME_MAX + 2];
-	size_t len = kvr_redis_name_len(c->store, item, which);
+	size_t len = name_len(c->store, item, which);
 	char *own = kvr_stream_room(&c->s, KVR_RESP_VERB_ROOM + len + 2);
 	char *to = own != NULL ? own : text;
 	char *end = kvr_redis_name(c->store, item, which, kvr_resp_put_verb(to, verb, len));

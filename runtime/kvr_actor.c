@@ -99,6 +99,15 @@ kvr_actor_put(struct kvr_actor *a, uint64_t off, const void *from, size_t len)
 	}
 }
 
+unsigned
+kvr_ignore(void *self, const struct kvr_event *ev, struct kvr_out *out)
+{
+	(void)self;
+	(void)ev;
+	(void)out;
+	return KVR_STAY;
+}
+
 void
 kvr_send(struct kvr_out *out, uint16_t to, const struct kvr_msg *msg)
 {

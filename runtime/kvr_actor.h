@@ -52,6 +52,9 @@ struct kvr_out {
 /* Returns the next state, or KVR_STAY. */
 typedef unsigned kvr_handler(void *self, const struct kvr_event *ev, struct kvr_out *out);
 
+/* For an event that comes too late to matter in this state, and must not be a bug. */
+kvr_handler kvr_ignore;
+
 struct kvr_cell {
 	kvr_handler *fn; /* NULL: this message in this state is a bug */
 	uint64_t     to; /* states the handler may return */

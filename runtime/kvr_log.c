@@ -15,28 +15,6 @@ static const char *const level_name[] = {
 	[KVR_LOG_DEBUG] = "debug",
 };
 
-const char *
-kvr_log_level_name(enum kvr_log_level level)
-{
-	return level == KVR_LOG_NONE ? "none" : level_name[level];
-}
-
-bool
-kvr_log_level_find(const char *name, enum kvr_log_level *ret)
-{
-	if (strcmp(name, "none") == 0) {
-		*ret = KVR_LOG_NONE;
-		return true;
-	}
-	for (size_t i = 0; i < KVR_LEN(level_name); i++) {
-		if (strcmp(name, level_name[i]) == 0) {
-			*ret = (enum kvr_log_level)i;
-			return true;
-		}
-	}
-	return false;
-}
-
 /*
  * Two threads at the edge of a second may both begin it, and some lines more than the burst are
  * written: that is cheaper than a lock at each call.

@@ -46,8 +46,4 @@ void kvr_log_write(const struct kvr_log *, struct kvr_log_site *, enum kvr_log_l
 			    kvr_now_ns(), __VA_ARGS__); \
 	} while (0)
 
-const char *kvr_log_level_name(enum kvr_log_level); /* "warn" */
-/* False when no level has that name. "none" is one. */
-KVR_MUST_USE bool kvr_log_level_find(const char *name, enum kvr_log_level *ret);
-
 #endif

@@ -201,8 +201,8 @@ kvr_msg_text(const struct kvr_msg *m, uint64_t opened_ns, char *ret, size_t cap)
 
 /* ---- records ---- */
 
-static const char *
-state_name(kvr_spec_find_fn *find, uint16_t actor, unsigned state, char *ret, size_t cap)
+const char *
+kvr_state_text(kvr_spec_find_fn *find, uint16_t actor, uint32_t state, char *ret, size_t cap)
 {
 	const struct kvr_spec *spec = find == NULL ? NULL : find(actor);
 
@@ -248,11 +248,11 @@ put_step(struct line *l, const struct kvr_rec_step *s, kvr_spec_find_fn *find, u
 
 	put(l, " %-10s %-11s %-10s", kvr_id_name(s->rec.actor, id, sizeof(id)),
 	    kvr_msg_info[m->type].name,
-	    state_name(find, s->rec.actor, s->before, before, sizeof(before)));
+	    kvr_state_text(find, s->rec.actor, s->before, before, sizeof(before)));
 	if (s->before == s->after)
 		put(l, "               ");
 	else
-		put(l, " -> %-11s", state_name(find, s->rec.actor, s->after, after, sizeof(after)));
+		put(l, " -> %-11s", kvr_state_text(find, s->rec.actor, s->after, after, sizeof(after)));
 	put_op(l, "op", m->op);
 	if (m->cause != 0)
 		put(l, " cause %" PRIu64, m->cause);
@@ -361,7 +361,7 @@ kvr_trace_line(const struct kvr_trace_head *h, const struct kvr_rec *r, kvr_spec
 	else if (r->kind == KVR_REC_STATE)
 		put(&l, " -- state of %s in %s, %" PRIu64 " bytes at %" PRIu32,
 		    kvr_id_name(r->actor, id, sizeof(id)),
-		    state_name(find, r->actor, kvr_rec_state(r)->state, state, sizeof(state)),
+		    kvr_state_text(find, r->actor, kvr_rec_state(r)->state, state, sizeof(state)),
 		    r->len - sizeof(struct kvr_rec_state), kvr_rec_state(r)->off);
 	return ret;
 }

@@ -25,6 +25,10 @@ const char *kvr_trace_line(const struct kvr_trace_head *, const struct kvr_rec *
  */
 const char *kvr_trace_fx(const struct kvr_fx *, uint64_t opened_ns, char *ret, size_t cap);
 
+/* "UP"; a number where nobody knows the name (find may be NULL). Returns ret. */
+const char *kvr_state_text(
+    kvr_spec_find_fn *find, uint16_t actor, uint32_t state, char *ret, size_t cap);
+
 /* "3 OK, 1 MISS": how the keys of these rows ended; "" when none has. Returns ret. */
 const char *kvr_rows_text(const struct kvr_row *, uint32_t n, char *ret, size_t cap);
 

@@ -43,8 +43,8 @@ doctor_say(struct doctor *d, enum kvr_finding_level level, const char *topic, co
 	d->n++;
 }
 
-void
-doctor_found(void *doctor, const struct kvr_finding *f)
+static void
+on_finding(void *doctor, const struct kvr_finding *f)
 {
 	doctor_say(doctor, f->level, f->topic, f->advice, "%s", f->text);
 }
@@ -96,7 +96,7 @@ connect_to(struct doctor *d, uint32_t t, const struct kvr_connector_ops *ops,
 		.slot_bytes = d->slot_bytes,
 		.writes = c->write != KVR_CONFIG_WRITE_NEVER,
 		.expires = c->ttl_ns != 0,
-		.found = doctor_found,
+		.found = on_finding,
 		.arg = d };
 	struct kvr_connector *conn = NULL;
 	char why[256] = "", url[256];

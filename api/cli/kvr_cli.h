@@ -53,10 +53,6 @@ uint64_t cli_until(const struct cli *);
 int cli_deployment_noted(const struct cli *, kvr_config_note_fn *note, struct kvr_config **ret);
 int cli_deployment(const struct cli *, struct kvr_config **ret);
 
-/* "1MiB", "64KiB", "3GB", "4096"; false when it is none. */
-bool cli_size(const char *text, uint64_t *ret);
-/* "500ms", "2s"; plain numbers are seconds. */
-bool cli_time(const char *text, uint64_t *ret_ns);
 /* A JSON string, quotes included. */
 void cli_json_text(FILE *, const char *text);
 /* "1.5 MiB" */

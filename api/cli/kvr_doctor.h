@@ -19,7 +19,6 @@ struct doctor {
 /* One line. advice NULL: nothing is to be done. */
 void doctor_say(struct doctor *, enum kvr_finding_level, const char *topic, const char *advice,
     const char *fmt, ...) KVR_PRINTF(5, 6);
-void doctor_found(void *doctor, const struct kvr_finding *);
 
 /* doctor_machine.c */
 void doctor_machine(struct doctor *);

@@ -81,12 +81,9 @@ uint64_t trace_model_find(const struct trace_model *, uint64_t number);
 
 /* False after a line on standard error. Once, before trace_is_wanted. */
 bool trace_filter_ready(struct trace_cmd *, const struct kvr_trace_view *);
-bool trace_filter_any(const struct trace_cmd *);
 bool trace_is_wanted(const struct trace_cmd *, const struct kvr_trace_view *, const struct kvr_rec *);
 /* "link": every link; "link 1": those of that tier; "link 1.0": that one. */
 bool trace_is_actor(const char *wanted, uint16_t id);
-/* "7": all operations that had this slot; "7.2": one of them. */
-bool trace_is_op(const char *wanted, uint64_t op);
 
 /* By --op, --request and --key alone. */
 bool trace_is_wanted_op(const struct trace_cmd *, uint64_t op);
@@ -132,7 +129,6 @@ struct trace_ops {
 /* In the order in which they are first seen. False: no memory. */
 bool trace_ops_of(const struct trace_model *, struct trace_ops *ret);
 void trace_ops_free(struct trace_ops *);
-struct trace_op *trace_ops_find(const struct trace_ops *, uint64_t id);
 /* "get of 12 keys" */
 const char *trace_op_text(const struct trace_op *, char *ret, size_t cap);
 /* "OK, 12 of 12 keys, 1.5 MiB after 1.655 ms", or how long it has not been answered. */

@@ -57,8 +57,9 @@ scaled(const char *text, const struct unit *units, size_t n, uint64_t *ret)
 	return false;
 }
 
-bool
-cli_size(const char *text, uint64_t *ret)
+/* "1MiB", "64KiB", "3GB", "4096"; false when it is none. */
+static bool
+read_size(const char *text, uint64_t *ret)
 {
 	static const struct unit units[] = { { "", 1 }, { "B", 1 }, { "KiB", 1024 },
 		{ "MiB", 1048576 }, { "GiB", 1073741824 }, { "KB", 1e3 }, { "MB", 1e6 },
@@ -67,8 +68,9 @@ cli_size(const char *text, uint64_t *ret)
 	return scaled(text, units, KVR_LEN(units), ret);
 }
 
-bool
-cli_time(const char *text, uint64_t *ret_ns)
+/* "500ms", "2s"; plain numbers are seconds. */
+static bool
+read_time(const char *text, uint64_t *ret_ns)
 {
 	static const struct unit units[] = { { "", 1e9 }, { "s", 1e9 }, { "ms", 1e6 },
 		{ "us", 1e3 }, { "m", 60e9 }, { "h", 3600e9 } };
@@ -105,10 +107,10 @@ take_value(const struct cli *cli, const struct cli_option *o, const char *value)
 		*(const char **)o->into = value;
 		return true;
 	case CLI_SIZE:
-		ok = cli_size(value, number_into);
+		ok = read_size(value, number_into);
 		break;
 	case CLI_TIME:
-		ok = cli_time(value, number_into);
+		ok = read_time(value, number_into);
 		break;
 	case CLI_COUNT:
 		ok = scaled(value, &(const struct unit){ "", 1 }, 1, number_into);

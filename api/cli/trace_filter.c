@@ -23,8 +23,9 @@ trace_is_actor(const char *wanted, uint16_t id)
 	       (name[len] == '\0' || name[len] == ' ' || name[len] == '.');
 }
 
-bool
-trace_is_op(const char *wanted, uint64_t op)
+/* "7": all operations that had this slot; "7.2": one of them. */
+static bool
+has_op(const char *wanted, uint64_t op)
 {
 	char *end;
 	unsigned long slot = strtoul(wanted, &end, 10);
@@ -33,8 +34,8 @@ trace_is_op(const char *wanted, uint64_t op)
 	       (*end != '.' || strtoul(end + 1, NULL, 10) == op >> 32);
 }
 
-bool
-trace_filter_any(const struct trace_cmd *c)
+static bool
+filters(const struct trace_cmd *c)
 {
 	return c->actor != NULL || c->op != NULL || c->request != NULL || c->key != NULL ||
 	       c->state != NULL || c->msg != NULL;
@@ -164,7 +165,7 @@ trace_filter_ready(struct trace_cmd *c, const struct kvr_trace_view *view)
 bool
 trace_is_wanted_op(const struct trace_cmd *c, uint64_t op)
 {
-	return (c->op == NULL || trace_is_op(c->op, op)) &&
+	return (c->op == NULL || has_op(c->op, op)) &&
 	       ((c->request == NULL && c->key == NULL) || is_chosen(op));
 }
 
@@ -196,11 +197,11 @@ trace_is_wanted(
 	const bool by_step = c->step_from != 0 || c->step_until != 0;
 
 	if (r->kind == KVR_REC_MARK)
-		return !trace_filter_any(c) && !by_step &&
+		return !filters(c) && !by_step &&
 		       is_in_time(c, h, kvr_rec_mark(r)->now_ns);
 	if (r->kind == KVR_REC_TEXT)
 		return c->actor == NULL && c->state == NULL && c->msg == NULL && c->from_ns == 0 &&
-		       !by_step && (c->op == NULL || trace_is_op(c->op, kvr_rec_text(r)->op)) &&
+		       !by_step && (c->op == NULL || has_op(c->op, kvr_rec_text(r)->op)) &&
 		       ((c->request == NULL && c->key == NULL) || is_chosen(kvr_rec_text(r)->op));
 	if (r->kind != KVR_REC_STEP)
 		return false;

@@ -154,15 +154,7 @@ trace_ms(const struct kvr_trace_head *h, uint64_t at_ns)
 const char *
 trace_state_name(uint16_t actor, uint32_t state, char *ret, size_t cap)
 {
-	const struct kvr_spec *spec = kvr_spec_of(actor);
-
-	if (state == KVR_STATE_BROKEN)
-		snprintf(ret, cap, "BROKEN");
-	else if (spec != NULL && state < spec->n_states)
-		snprintf(ret, cap, "%s", spec->state_name[state]);
-	else
-		snprintf(ret, cap, "%u", state);
-	return ret;
+	return kvr_state_text(kvr_spec_of, actor, state, ret, cap);
 }
 
 const char *

@@ -12,8 +12,8 @@
 static const char *const kind_name[KVR_OP_N] = { "lookup", "get", "put", "remove", "size",
 	"prefetch" };
 
-struct trace_op *
-trace_ops_find(const struct trace_ops *o, uint64_t id)
+static struct trace_op *
+find(const struct trace_ops *o, uint64_t id)
 {
 	/* The newest ones are asked for most. */
 	for (uint64_t i = o->n; i-- > 0;) {
@@ -26,7 +26,7 @@ trace_ops_find(const struct trace_ops *o, uint64_t id)
 static struct trace_op *
 find_or_add(struct trace_ops *o, uint64_t id, uint64_t first)
 {
-	struct trace_op *op = trace_ops_find(o, id);
+	struct trace_op *op = find(o, id);
 
 	if (op != NULL)
 		return op;

@@ -334,13 +334,6 @@ kvr_system_show_dead(struct kvr_system *s)
 	(void)s;
 }
 
-const char *
-kvr_system_trace_path(const struct kvr_system *s)
-{
-	(void)s;
-	return "";
-}
-
 bool
 kvr_system_dead(const struct kvr_system *s)
 {

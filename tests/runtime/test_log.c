@@ -96,18 +96,6 @@ START_TEST(without_a_function_it_is_standard_error)
 }
 END_TEST
 
-START_TEST(levels_have_names)
-{
-	enum kvr_log_level level;
-
-	for (int l = KVR_LOG_NONE; l <= KVR_LOG_DEBUG; l++) {
-		ck_assert(kvr_log_level_find(kvr_log_level_name((enum kvr_log_level)l), &level));
-		ck_assert_int_eq(level, l);
-	}
-	ck_assert(!kvr_log_level_find("loud", &level));
-}
-END_TEST
-
 static void
 chatter(void *arg)
 {
@@ -142,4 +130,4 @@ END_TEST
 
 KVR_CHECK_MAIN("runtime.log", a_line_has_level_operation_and_text,
     a_place_that_repeats_itself_is_counted, one_line_stays_one_line,
-    without_a_function_it_is_standard_error, levels_have_names, many_threads_share_a_limit)
+    without_a_function_it_is_standard_error, many_threads_share_a_limit)
