@@ -80,7 +80,7 @@ close_key(struct step *s, struct op *op, uint32_t slot)
 	kvr_router_put_settled(s, slot);
 }
 
-/* Behind the chunk that is not whole nothing counts, when only a prefix was asked for. */
+/* Behind the chunk that is not whole nothing counts, bytes neither, when only a prefix was asked for. */
 static int32_t
 tell_key(struct op *op, uint32_t i, const struct key *k)
 {
@@ -91,6 +91,8 @@ tell_key(struct op *op, uint32_t i, const struct key *k)
 		return KVR_E_UNASKED;
 	if (err == KVR_OK) {
 		op->n_ok++;
+		if (op->kind == KVR_OP_GET || op->kind == KVR_OP_PUT)
+			op->bytes += k->found;
 		return err;
 	}
 	if (!op->cut) {
@@ -201,7 +203,7 @@ told_ahead(struct step *s, uint32_t slot)
 
 	op->done_bits |= KVR_DONEB_RECORDED;
 	complete(s, op, 0);
-	op->n_ok = op->cut_at = 0;
+	op->bytes = op->n_ok = op->cut_at = 0;
 	op->cut = 0;
 	op->err = KVR_OK;
 	op->state = OP_RUNNING;
@@ -229,8 +231,8 @@ tell_slice(struct step *s, uint32_t slot)
 		rows[i].digest = k->digest;
 		rows[i].key = key;
 		rows[i].err = (int8_t)tell_key(op, op->cursor + i, k);
-		rows[i].len = k->err == KVR_OK || op->kind == KVR_OP_PUT ? k->found : 0;
-		rows[i].where = k->tier == UINT8_MAX ? KVR_NOWHERE : k->tier;
+		rows[i].len = rows[i].err == KVR_OK ? k->found : 0;
+		rows[i].where = rows[i].err == KVR_E_UNASKED || k->tier == UINT8_MAX ? KVR_NOWHERE : k->tier;
 		rows[i].flags = k->flags & KEY_DUP ? KVR_ROW_DUP : 0;
 	}
 	op->cursor += n;

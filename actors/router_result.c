@@ -57,8 +57,6 @@ read_hit(struct step *s, struct op *op, struct key *k, const struct outcome *o)
 	k->found = o->len;
 	k->tier = o->tier;
 	op->pending--;
-	if (op->kind == KVR_OP_GET)
-		op->bytes += o->len;
 	if (op->only == 0 && (op->kind == KVR_OP_GET || op->kind == KVR_OP_PREFETCH)) {
 		k->back = promotions(s, k, o->tier);
 		if (k->back != 0) {
@@ -127,7 +125,6 @@ write_result(struct step *s, struct op *op, struct key *k, const struct outcome 
 		k->tier = o->tier;
 	if (k->n_ok + k->n_fail + k->n_miss < (int)n_bits(of_op(op, kvr_router_through(s->me))))
 		return;
-	op->bytes += k->n_ok > 0 ? k->len : 0;
 	settle(s, op, k, o->key, k->n_fail == 0 ? KVR_OK : k->n_ok > 0 ? KVR_E_PARTIAL : k->fail);
 }
 
@@ -202,7 +199,6 @@ void
 kvr_router_revise(struct op *op, struct key *k, int32_t err)
 {
 	k->err = (int8_t)err;
-	op->bytes -= k->found;
 	k->found = 0;
 	k->tier = UINT8_MAX;
 	if (k->back != 0) {

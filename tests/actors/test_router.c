@@ -36,6 +36,40 @@ START_TEST(a_put_is_found_by_lookup_and_get_and_gone_after_remove)
 }
 END_TEST
 
+/* What a prefix's chunks behind the first miss have brought is not the caller's, and PARTIAL is not OK. */
+START_TEST(an_answer_counts_the_bytes_of_keys_that_are_ok)
+{
+	struct kvr_router_config c = bed_config(2);
+	struct bed *b = bed_new(&c);
+
+	b->has[0][0] = b->has[1][2] = b->has[0][3] = true;
+	uint32_t slot = bed_submit(b, KVR_OP_GET, keys, 4, KVR_OPF_PREFIX, KVR_SEC(1));
+
+	bed_settle(b);
+	bed_is_over(b, slot, KVR_E_MISS, 1);
+	ck_assert_uint_eq(b->op[slot].done.COMPLETE.bytes, b->len);
+	ck_assert_int_eq(bed_row(b, slot, 2)->err, KVR_E_UNASKED);
+	ck_assert_uint_eq(bed_row(b, slot, 2)->len, 0);
+	ck_assert_uint_eq(bed_row(b, slot, 2)->where, KVR_NOWHERE);
+	b->sick[1] = KVR_E_NOSPACE;
+	slot = bed_submit(b, KVR_OP_PUT, keys, 4, 0, KVR_SEC(1));
+	bed_settle(b);
+	bed_is_over(b, slot, KVR_E_PARTIAL, 0);
+	ck_assert_uint_eq(b->op[slot].done.COMPLETE.bytes, 0);
+	ck_assert_uint_eq(bed_row(b, slot, 0)->len, 0);
+	bed_is_home(b);
+	bed_free(b);
+	c.tier[0].write = c.tier[1].write = KVR_WRITE_BACK;
+	b = bed_new(&c);
+	slot = bed_submit(b, KVR_OP_PUT, keys, 4, 0, KVR_SEC(1));
+	bed_settle(b);
+	bed_is_over(b, slot, KVR_OK, 4);
+	ck_assert_uint_eq(b->op[slot].done.COMPLETE.bytes, 4 * b->len);
+	bed_is_home(b);
+	bed_free(b);
+}
+END_TEST
+
 START_TEST(presence_is_the_union_of_tiers_and_hits_are_promoted)
 {
 	struct kvr_router_config c = bed_config(2);
@@ -660,6 +694,7 @@ START_TEST(whatever_happens_every_operation_is_answered_once_and_nothing_is_kept
 END_TEST
 
 KVR_CHECK_MAIN("actors.router", a_put_is_found_by_lookup_and_get_and_gone_after_remove,
+    an_answer_counts_the_bytes_of_keys_that_are_ok,
     presence_is_the_union_of_tiers_and_hits_are_promoted,
     of_two_puts_of_a_key_one_is_written_and_both_get_its_outcome,
     a_put_that_only_some_tiers_take_is_partial,

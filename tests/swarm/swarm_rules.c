@@ -233,6 +233,8 @@ check_row(const struct swarm *s, const struct kvr_sim_answer *a, const struct sw
 {
 	bool ok = row->err == KVR_OK;
 
+	if (!ok && row->len != 0)
+		swarm_broken(s, "%s: %s, and a length", swarm_name(a), kvr_err_name(row->err));
 	if (row->flags & KVR_ROW_DUP && a->kind != KVR_OP_PUT)
 		swarm_broken(s, "a duplicate of something that is no put");
 	if (row->err == KVR_E_DUPLICATE && (a->flags & KVR_OPF_DUP_ERROR) == 0)
@@ -264,8 +266,15 @@ check_answer(const struct swarm *s, uint32_t number, uint32_t per_chunk)
 	if (a->n_complete != due || a->released_ns == 0)
 		swarm_broken(s, "%s: %u answers, released at %llu ns", swarm_name(a), a->n_complete,
 		    (unsigned long long)a->released_ns);
-	for (uint32_t i = 0; i < a->n; i++)
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < a->n; i++) {
 		check_row(s, a, &s->calls[number], &a->rows[i]);
+		bytes += a->rows[i].err == KVR_OK ? a->rows[i].len : 0;
+	}
+	if ((a->kind == KVR_OP_GET || a->kind == KVR_OP_PUT) && a->bytes != bytes)
+		swarm_broken(s, "%s: %llu bytes, keys that are OK have %llu", swarm_name(a),
+		    (unsigned long long)a->bytes, (unsigned long long)bytes);
 	check_prefix(s, a, per_chunk);
 }
 
