@@ -191,7 +191,9 @@ fill_meta(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
 	if (b->layout != NULL) {
 		enum kvr_err err = kvr_layout_read(b->layout, &op->meta, &op->meta_bytes);
 
-		return err == KVR_OK ? err : kvr_bad(k, err, "kvr_submit: the layout is none");
+		return err == KVR_OK
+		           ? err
+		           : kvr_bad(k, err, "kvr_submit: layout is no shape: see kvr_layout");
 	}
 	if (atomic_load_explicit(&k->has_layout, memory_order_acquire)) {
 		op->meta = k->layout;

@@ -91,7 +91,8 @@ kvr_wait(struct kvr *k, kvr_op op, uint64_t until_ns, struct kvr_done *ret, stru
 	if (err != KVR_OK)
 		return err;
 	if (kvr_in_callback())
-		return kvr_bad(k, KVR_E_INVALID, "kvr_wait: a callback may not wait");
+		return kvr_bad(k, KVR_E_INVALID,
+		    "kvr_wait: a callback may not wait: submit with a queue or a callback there");
 	/* Before it is waited for: a wrong call is not found out only when everything is over. */
 	err = check_results(k, "kvr_wait", ret, res, 0);
 	if (err == KVR_OK)
@@ -124,7 +125,8 @@ kvr_run(struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opt
 	if (err != KVR_OK)
 		return err;
 	if (kvr_in_callback())
-		return kvr_bad(k, KVR_E_INVALID, "kvr_run: a callback may not wait");
+		return kvr_bad(k, KVR_E_INVALID,
+		    "kvr_run: a callback may not wait: submit with a queue or a callback there");
 	if (batch == NULL || batch->size < KVR_BATCH_LEAST)
 		return kvr_bad(k, KVR_E_INVALID, "kvr_run: size of kvr_batch is not set");
 	if (opts != NULL && opts->size >= sizeof(*opts) &&

@@ -47,7 +47,8 @@ kvr_fs_explain_name(struct kvr_connector *c, int32_t status)
 {
 	if (status == KVR_E_TOO_BIG)
 		snprintf(c->why, sizeof(c->why),
-		    "the key does not fit into a file name of %d bytes", KVR_FS_NAME_MAX);
+		    "the key does not fit into a file name of %d bytes: use format sealed or a shorter key",
+		    KVR_FS_NAME_MAX);
 	else
 		snprintf(c->why, sizeof(c->why),
 		    "another key has the same file name in the format lmcache; use sealed");

@@ -180,7 +180,8 @@ keep_capacity(struct kvr_connector *c, uint64_t len, uint64_t until_ns)
 	enum kvr_err err = evict_bytes(c, 0, true, sum - s->capacity, until_ns);
 	if (err != KVR_E_MISS)
 		return err;
-	snprintf(c->why, sizeof(c->why), "all of the capacity is being written just now");
+	snprintf(c->why, sizeof(c->why),
+	    "all of the capacity is being written just now: try again, or raise the tier's capacity");
 	return KVR_E_BUSY;
 }
 

@@ -247,10 +247,12 @@ explain_put(struct kvr_connector *c, enum kvr_err err, uint64_t len)
 		    (unsigned long long)c->store->map.capacity);
 	else if (err == KVR_E_BUSY)
 		snprintf(c->why, sizeof(c->why),
-		    "all %llu bytes are being read or written just now",
+		    "all %llu bytes are being read or written just now: try again, or raise the "
+		    "tier's capacity",
 		    (unsigned long long)c->store->map.capacity);
 	else
-		snprintf(c->why, sizeof(c->why), "the system has no %llu bytes of memory left",
+		snprintf(c->why, sizeof(c->why),
+		    "the system has no %llu bytes of memory left: lower the tier's capacity",
 		    (unsigned long long)len);
 }
 

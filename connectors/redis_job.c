@@ -66,7 +66,7 @@ kvr_cluster_connection(struct kvr_cluster_lane *lane, uint8_t node, uint64_t unt
 	uint32_t gen = 0;
 	enum kvr_err err = KVR_OK;
 	if (!kvr_redis_map_node(lane->map, node, &n->at, &gen)) {
-		snprintf(why, why_cap, "a node that is none any more");
+		snprintf(why, why_cap, "the node has left the cluster since");
 		return KVR_E_DOWN;
 	}
 	if (n->c != NULL && n->gen != gen)

@@ -31,7 +31,8 @@ read_sample(const struct cli *cli, FILE *f, struct sample *s)
 		return cli_fail(cli, "%s: no memory for %ld bytes", s->path, len);
 	if (fread(s->at, 1, s->len, f) != s->len)
 		return cli_fail(
-		    cli, "%s: %s", s->path, ferror(f) ? strerror(errno) : "became shorter");
+		    cli, "%s: %s", s->path,
+		    ferror(f) ? strerror(errno) : "it became shorter while it was read");
 	return CLI_OK;
 }
 

@@ -60,7 +60,8 @@ cut_to(struct trace_cmd *c, const struct kvr_trace_view *view, const char *path,
 	if (err != KVR_OK)
 		return cli_fail(&c->cli, "%s: %s", path, why);
 	if (!range(c, view, &cut)) {
-		snprintf(why, sizeof(why), "there is no step to keep");
+		snprintf(why, sizeof(why),
+		    "there is no step to keep: --from, --until, --from-step and --until-step leave none");
 		err = KVR_E_MISS;
 	}
 	if (err == KVR_OK)

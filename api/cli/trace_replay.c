@@ -188,7 +188,9 @@ trace_replay(struct trace_cmd *c, const struct kvr_trace_view *view, const char 
 		cli_fail(&c->cli, "%s: the trace has lost its beginning and has no whole snapshot",
 		    path);
 	else if (err == KVR_OK && steps == 0)
-		cli_fail(&c->cli, "%s: there is no step to replay", path);
+		cli_fail(&c->cli,
+		    "%s: there is no step to replay: no decider of it had one, or the options leave none",
+		    path);
 	else
 		tell(c, steps, err == KVR_OK, &diff);
 	if (err == KVR_E_CORRUPT && !c->cli.json)

@@ -54,7 +54,7 @@ go_before(struct stand *s, uint64_t stop)
 	}
 	if (err == KVR_OK || err == KVR_E_CORRUPT)
 		return true;
-	printf("no snapshot that old is in the trace\n");
+	printf("no snapshot that old is in the trace: begin at a later step\n");
 	return false;
 }
 

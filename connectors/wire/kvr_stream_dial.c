@@ -242,7 +242,7 @@ kvr_stream_dial_unix(struct kvr_sock *s, const char *path, uint64_t until_ns, st
 		return kvr_stream_fail(s, KVR_E_CANCELLED, "%s: connect: cancelled", path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return kvr_stream_fail(s, KVR_E_DOWN, "no socket: %s", strerror(errno));
+		return kvr_stream_fail(s, KVR_E_DOWN, "%s: no socket: %s", path, strerror(errno));
 	enum kvr_err err = connect_unix(fd, &a, until_ns, kick);
 	if (err != KVR_OK) {
 		const char *text = err == KVR_E_DOWN ? strerror(errno) : kvr_err_text(err);

@@ -102,7 +102,8 @@ read_range(struct kvr_sock *s, const struct kvr_url_host *self, struct kvr_topol
 			master = node_of(t, &node);
 			if (master == KVR_NO_NODE)
 				return kvr_stream_fail(s, KVR_E_CONFIG,
-				    "a cluster of more than %u masters", KVR_NODES_MAX);
+				    "a cluster of more than %u masters, which is the most that a tier takes",
+				    KVR_NODES_MAX);
 		} else if (master != KVR_NO_NODE && i - 1 == t->turn % (head.n - 3)) {
 			t->replica[master] = node;
 		}
@@ -134,7 +135,8 @@ kvr_topology_ask(struct kvr_sock *s, const struct kvr_url_host *self, struct kvr
 	for (int64_t i = 0; i < head.n && err == KVR_OK; i++)
 		err = read_range(s, self, ret);
 	if (err == KVR_OK && ret->n_nodes == 0)
-		return kvr_stream_fail(s, KVR_E_DOWN, "the cluster has no slots yet");
+		return kvr_stream_fail(s, KVR_E_DOWN,
+		    "the cluster serves no slot yet: see redis-cli --cluster check");
 	return err;
 }
 
