@@ -114,7 +114,7 @@ close_store(struct kvr_store *take)
 	KVR_CHECK(take->magic == KVR_FS_STORE_MAGIC);
 	KVR_CHECK(take->reserved == 0);
 	kvr_fs_scan_close(take);
-	kvr_fs_forget_all(take);
+	(void)kvr_fs_forget(take, UINT64_MAX);
 	kvr_index_close(&take->index);
 	kvr_fs_lock_close(&take->lock);
 	kvr_fs_unconfigure(take);
@@ -190,7 +190,7 @@ delete_item(struct kvr_connector *c, const struct kvr_item *item)
  * put there nobody else would find, and it fills the disk below the mount.
  */
 static enum kvr_err
-look(struct kvr_connector *c)
+look(struct kvr_connector *c, uint64_t until_ns)
 {
 	struct stat is, was;
 
@@ -206,6 +206,7 @@ look(struct kvr_connector *c)
 			    "%s is another directory now: moved, or mounted over", path);
 		else
 			continue; /* of any other failure the files tell */
+		kvr_fs_scan_leave(c, until_ns);
 		return KVR_E_DOWN;
 	}
 	c->looked_ns = kvr_now_ns();
@@ -242,8 +243,8 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 	KVR_CHECK(c->magic == KVR_FS_LANE_MAGIC);
 	c->why[0] = '\0';
 	enum kvr_err err = kvr_stop(c->kick, until_ns);
-	if (err == KVR_OK && (verb == KVR_VERB_PING || kvr_now_ns() - c->looked_ns >= LOOK_NS))
-		err = look(c);
+	if (err == KVR_OK && (verb == KVR_VERB_PING || kvr_now_ns() >= c->looked_ns + LOOK_NS))
+		err = look(c, until_ns);
 	for (uint32_t i = 0; err == KVR_OK && i < n; i++) {
 		if (i > 0 && (moves || i % LOOK_EVERY == 0))
 			err = kvr_stop(c->kick, until_ns);

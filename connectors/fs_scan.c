@@ -10,6 +10,9 @@
  *
  * The scan belongs to dialling, which has a deadline; open() must not hang on a million files. A
  * dial that runs out of time leaves the scan where it is, and the next one, of any lane, goes on.
+ *
+ * A lane that comes with other directories than those that were scanned begins it anew. While the
+ * others have not noticed, each thing that they would do to the index is DOWN and sends them to dial.
  */
 #include "kvr_fs.h"
 
@@ -172,6 +175,10 @@ some_names(struct kvr_connector *c)
 	struct kvr_fs_scan *scan = &s->scan;
 	enum kvr_err        err = KVR_OK;
 
+	if (!scan->emptied) {
+		scan->emptied = kvr_fs_forget(s, NAMES_AT_ONCE);
+		return KVR_OK;
+	}
 	for (int i = 0; err == KVR_OK && i < NAMES_AT_ONCE && scan->dir < s->n_dirs; i++) {
 		const struct kvr_fs_dir *dir = &c->dir[scan->dir];
 		if (scan->open == NULL &&
@@ -189,6 +196,63 @@ some_names(struct kvr_connector *c)
 	return err;
 }
 
+/* What is being written stays reserved: whoever writes it gives it back. */
+static void
+begin(struct kvr_store *s, const struct kvr_fs_id *of)
+{
+	struct kvr_fs_scan *scan = &s->scan;
+	uint64_t gen = scan->gen + 1;
+
+	kvr_fs_scan_close(s);
+	*scan = (struct kvr_fs_scan){ .gen = gen };
+	memcpy(scan->of, of, s->n_dirs * sizeof(*of));
+}
+
+/* Finds out which directories the lane has, and that they are those that are counted. */
+static void
+join(struct kvr_connector *c)
+{
+	struct kvr_store *s = c->store;
+	struct kvr_fs_id  of[KVR_FS_DIRS_MAX] = { 0 };
+	struct stat       st;
+
+	for (uint32_t i = 0; i < s->n_dirs; i++)
+		if (fstat(c->dir[i].fd, &st) == 0)
+			of[i] = (struct kvr_fs_id){ st.st_dev, st.st_ino };
+	if (s->scan.gen == 0 || memcmp(s->scan.of, of, s->n_dirs * sizeof(of[0])) != 0)
+		begin(s, of);
+	c->gen = s->scan.gen;
+}
+
+enum kvr_err
+kvr_fs_scan_fits(struct kvr_connector *c)
+{
+	if (c->gen == 0)
+		join(c);
+	if (c->gen == c->store->scan.gen)
+		return KVR_OK;
+	snprintf(c->why, sizeof(c->why), "the directory is another one now: moved, or mounted over");
+	return KVR_E_DOWN;
+}
+
+/*
+ * One that is made again may have the number of the one that was removed, so it is noted here that
+ * it was; where the lock is not to be had the numbers have to do.
+ */
+void
+kvr_fs_scan_leave(struct kvr_connector *c, uint64_t until_ns)
+{
+	struct kvr_store *s = c->store;
+
+	if (!kvr_fs_lock(s, until_ns))
+		return;
+	if (c->gen == s->scan.gen) {
+		memset(s->scan.of, 0, sizeof(s->scan.of));
+		s->scan.gen++;
+	}
+	kvr_fs_unlock(s);
+}
+
 enum kvr_err
 kvr_fs_scan_on(struct kvr_connector *c, uint64_t until_ns, char *why, size_t why_cap)
 {
@@ -201,7 +265,8 @@ kvr_fs_scan_on(struct kvr_connector *c, uint64_t until_ns, char *why, size_t why
 		if (!kvr_fs_lock(s, until_ns))
 			err = KVR_E_TIMEOUT;
 		else {
-			if (!s->scan.done)
+			err = kvr_fs_scan_fits(c);
+			if (err == KVR_OK && !s->scan.done)
 				err = some_names(c);
 			done = s->scan.done;
 			seen = s->scan.seen;
@@ -214,6 +279,8 @@ kvr_fs_scan_on(struct kvr_connector *c, uint64_t until_ns, char *why, size_t why
 		snprintf(why, why_cap,
 		    "still reading the directory, %llu names so far; next dial goes on",
 		    (unsigned long long)seen);
+	else if (err == KVR_E_DOWN && c->why[0] != '\0')
+		snprintf(why, why_cap, "%s", c->why);
 	else if (err != KVR_OK)
 		snprintf(why, why_cap, "reading the directory: %s",
 		    err == KVR_E_DOWN ? strerror(errno) : kvr_err_text(err));

@@ -88,11 +88,28 @@ kvr_fs_enter(struct kvr_store *s, uint32_t dir, const char *name, uint64_t len)
 	return true;
 }
 
-void
-kvr_fs_forget_all(struct kvr_store *s)
+bool
+kvr_fs_forget(struct kvr_store *s, uint64_t n_max)
 {
-	while (s->index.oldest != NULL)
+	for (uint64_t n = 0; n < n_max && s->index.oldest != NULL; n++)
 		forget(s, s->index.oldest);
+	return s->index.oldest == NULL;
+}
+
+/*
+ * The lock, for a lane whose directories are those that are counted. One that has not noticed yet
+ * that others stand for its own must neither put where nobody counts, nor remove a file there and
+ * take the one of that name here for gone.
+ */
+static enum kvr_err
+lock_ours(struct kvr_connector *c, uint64_t until_ns)
+{
+	if (!kvr_fs_lock(c->store, until_ns))
+		return KVR_E_TIMEOUT;
+	enum kvr_err err = kvr_fs_scan_fits(c);
+	if (err != KVR_OK)
+		kvr_fs_unlock(c->store);
+	return err;
 }
 
 /* Removes the file that was not used for longest. any: in whichever directory. */
@@ -198,9 +215,10 @@ kvr_fs_reserve(struct kvr_connector *c, uint32_t dir, uint64_t len, uint64_t unt
 		    (unsigned long long)len, (unsigned long long)s->capacity);
 		return KVR_E_TOO_BIG;
 	}
-	if (!kvr_fs_lock(s, until_ns))
-		return KVR_E_TIMEOUT;
-	enum kvr_err err = keep_capacity(c, len, until_ns);
+	enum kvr_err err = lock_ours(c, until_ns);
+	if (err != KVR_OK)
+		return err;
+	err = keep_capacity(c, len, until_ns);
 	if (err == KVR_OK)
 		err = keep_floor(c, dir, len, until_ns);
 	if (err == KVR_OK)
@@ -225,7 +243,7 @@ kvr_fs_relieve(struct kvr_connector *c, uint32_t dir, uint64_t len, uint64_t unt
 {
 	struct kvr_store *s = c->store;
 
-	if (!s->indexed || !kvr_fs_lock(s, until_ns))
+	if (!s->indexed || lock_ours(c, until_ns) != KVR_OK)
 		return false;
 	bool any_left = s->index.n > 0;
 	enum kvr_err err = evict_bytes(c, dir, false, len, until_ns);
@@ -247,7 +265,11 @@ kvr_fs_commit(struct kvr_connector *c, const char *tmp_name, const struct kvr_fs
 	struct kvr_fs_file *file = new_file(name->dir, name->text, len);
 	if (file == NULL)
 		return KVR_E_NOMEM;
-	KVR_CHECK(kvr_fs_lock(s, KVR_FS_ALWAYS));
+	enum kvr_err err = lock_ours(c, KVR_FS_ALWAYS);
+	if (err != KVR_OK) {
+		free(file);
+		return err;
+	}
 	int error = renameat(from, tmp_name, to, name->text) == 0 ? 0 : errno;
 	if (error == 0) {
 		forget(s, find(s, name->dir, name->text));
@@ -266,7 +288,7 @@ kvr_fs_used(struct kvr_connector *c, const struct kvr_fs_name *name, uint64_t le
 {
 	struct kvr_store *s = c->store;
 
-	if (!s->indexed || !kvr_fs_lock(s, KVR_FS_NOW))
+	if (!s->indexed || lock_ours(c, KVR_FS_NOW) != KVR_OK)
 		return;
 	struct kvr_index_node *node = find(s, name->dir, name->text);
 	/* Put there by another process: from now on it counts here too. */
@@ -282,7 +304,7 @@ kvr_fs_gone(struct kvr_connector *c, const struct kvr_fs_name *name)
 {
 	struct kvr_store *s = c->store;
 
-	if (!s->indexed || !kvr_fs_lock(s, KVR_FS_NOW))
+	if (!s->indexed || lock_ours(c, KVR_FS_NOW) != KVR_OK)
 		return;
 	/* Asked again under the lock: another lane may have put it since we missed it. */
 	struct stat st;
@@ -297,8 +319,9 @@ kvr_fs_delete(struct kvr_connector *c, const struct kvr_fs_name *name)
 {
 	struct kvr_store *s = c->store;
 
-	if (s->indexed)
-		KVR_CHECK(kvr_fs_lock(s, KVR_FS_ALWAYS));
+	enum kvr_err err = s->indexed ? lock_ours(c, KVR_FS_ALWAYS) : KVR_OK;
+	if (err != KVR_OK)
+		return err;
 	int error = unlinkat(c->dir[name->dir].fd, name->text, 0) == 0 ? 0 : errno;
 	if (s->indexed) {
 		if (error == 0 || error == ENOENT)

@@ -60,8 +60,19 @@ struct kvr_fs_file {
 	char                  key[];
 };
 
-/* Under the store's lock: any lane goes on where another stopped. */
+/* A directory by whatever name. */
+struct kvr_fs_id {
+	uint64_t dev, ino; /* 0: none */
+};
+
+/*
+ * Under the store's lock: any lane goes on where another stopped. What was counted in directories
+ * that others stand for now is forgotten, and the scan begins anew in these.
+ */
 struct kvr_fs_scan {
+	struct kvr_fs_id of[KVR_FS_DIRS_MAX]; /* the directories that the index is of */
+	uint64_t gen;      /* how many times these were others; lanes of another know other files */
+	bool     emptied;  /* the index, of what was counted before */
 	bool     done;
 	uint32_t dir;      /* which is read */
 	bool     tmp;      /* its tmp_dir, not itself */
@@ -114,6 +125,7 @@ struct kvr_connector {
 	uint8_t          *scratch;
 	uint8_t          *stage; /* KVR_FS_STAGE bytes, aligned; NULL unless direct */
 	struct kvr_fs_dir dir[KVR_FS_DIRS_MAX];
+	uint64_t          gen;       /* of the scan that was made of them; 0: not yet */
 	uint64_t          looked_ns; /* when the paths led to these directories last */
 	char              why[384];
 };
@@ -179,7 +191,8 @@ void kvr_fs_unlock(struct kvr_store *);
 
 /*
  * fs_space.c. All lock for themselves, no longer than until_ns. Names that are removed from the
- * index are removed from the directory under the same lock, so that the two agree.
+ * index are removed from the directory under the same lock, so that the two agree. DOWN: the index
+ * is of other directories by now than this lane's.
  */
 enum kvr_err kvr_fs_reserve(struct kvr_connector *, uint32_t dir, uint64_t len, uint64_t until_ns);
 void         kvr_fs_unreserve(struct kvr_store *, uint64_t len);
@@ -193,10 +206,15 @@ void    kvr_fs_gone(struct kvr_connector *, const struct kvr_fs_name *);
 int32_t kvr_fs_delete(struct kvr_connector *, const struct kvr_fs_name *);
 /* Under the lock. False: no memory, so the file goes uncounted. */
 bool kvr_fs_enter(struct kvr_store *, uint32_t dir, const char *name, uint64_t len);
-void kvr_fs_forget_all(struct kvr_store *);
+/* So many entries at most, and no file. Under the lock. False: there are more. */
+bool kvr_fs_forget(struct kvr_store *, uint64_t n_max);
 
 /* fs_scan.c. KVR_OK: all is counted, or nothing needs to be. */
 enum kvr_err kvr_fs_scan_on(struct kvr_connector *, uint64_t until_ns, char *why, size_t why_cap);
+/* Directories that the lane has left are no longer those that are counted; by until_ns or never. */
+void         kvr_fs_scan_leave(struct kvr_connector *, uint64_t until_ns);
+/* Whether the index is of this lane's directories, under the lock. DOWN: why says it. */
+enum kvr_err kvr_fs_scan_fits(struct kvr_connector *);
 void         kvr_fs_scan_close(struct kvr_store *);
 
 /* fs_read.c, fs_write.c. KVR_OK: the item has its status. Else the batch ends here. */

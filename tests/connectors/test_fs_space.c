@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -186,30 +187,158 @@ START_TEST(leftovers_in_a_temporary_directory_are_removed_too)
 }
 END_TEST
 
-START_TEST(a_scan_that_runs_out_of_time_goes_on_at_the_next_dial)
+/* ---- another directory ---- */
+
+/* The tier is in a directory below the test's own, which can be moved. */
+static void
+below(const char *name)
 {
-	char name[32];
-	int  dials = 0, err;
+	static char dir[300];
+
+	snprintf(dir, sizeof(dir), "%s/%s", bed.dir, name);
+	ck_assert_int_eq(mkdir(dir, 0755), 0);
+	snprintf(bed.url, sizeof(bed.url), "fs://%s", dir);
+	bed.dir = dir;
+}
+
+static void
+redial(void)
+{
+	kvr_fs_ops.hang_up(bed.lane);
+	int err = kvr_fs_ops.dial(
+	    bed.store, kvr_soon(), &bed.kick, &bed.lane, bed.why, sizeof(bed.why));
+	ck_assert_msg(err == KVR_OK, "%s", bed.why);
+}
+
+/* Of one item; where it ends the lane the item has no status. */
+static enum kvr_err
+try(struct kvr_connector *lane, enum kvr_verb verb, const char *key)
+{
+	static uint8_t  bytes[LEN];
+	struct kvr_meta meta;
+	struct kvr_item item = kvr_item_of(key, &meta);
+
+	item.span = (struct kvr_span){ bytes, LEN };
+	item.raw_len = LEN;
+	enum kvr_err err = kvr_fs_ops.run(lane, verb, &item, 1, kvr_soon());
+	ck_assert_int_eq(err != KVR_OK, kvr_item_status(&item) == KVR_PENDING);
+	return err;
+}
+
+START_TEST(a_directory_that_stands_for_another_is_counted_anew)
+{
+	static uint8_t        bytes[LEN];
+	struct kvr_connector *late;
+	struct kvr_kick       kick;
+	char                  old[320], name[16];
 
 	kvr_fs_bed_make(&bed, KVR_FORMAT_BARE);
-	for (int i = 0; i < 2000; i++) {
+	snprintf(old, sizeof(old), "%s/old", bed.dir);
+	below("kv");
+	bed.opts.capacity = 5 * LEN;
+	kvr_fs_bed_open(&bed);
+	kvr_kick_open(&kick);
+	ck_assert_int_eq(kvr_fs_ops.dial(bed.store, kvr_soon(), &kick, &late, bed.why,
+	    sizeof(bed.why)), KVR_OK);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(put(i), KVR_OK);
+	ck_assert_int_eq(rename(bed.dir, old), 0);
+	ck_assert_int_eq(mkdir(bed.dir, 0755), 0);
+	for (int i = 3; i < 7; i++) {
 		snprintf(name, sizeof(name), "k%d.raw", i);
-		kvr_file_write(bed.dir, name, "x", 1);
+		kvr_file_write(bed.dir, name, bytes, LEN);
 	}
-	bed.opts.capacity = KVR_MIB(1);
-	ck_assert_int_eq(kvr_fs_ops.open(&bed.opts, &bed.store, bed.why, sizeof(bed.why)), KVR_OK);
+	bed.lane->looked_ns = 0; /* a second later */
+	late->looked_ns = UINT64_MAX / 2; /* and this one has not looked yet */
+	ck_assert_int_eq(try(bed.lane, KVR_VERB_PUT, "k9"), KVR_E_DOWN);
+	redial();
+	ck_assert_uint_eq(bed.store->index.bytes, 4 * LEN);
+	/* It takes nothing from what is counted, nor adds to it, and leaves its own as it is. */
+	ck_assert_int_eq(try(late, KVR_VERB_GET, "k0"), KVR_OK);
+	ck_assert_int_eq(try(late, KVR_VERB_EXISTS, "k6"), KVR_OK);
+	ck_assert_uint_eq(bed.store->index.bytes, 4 * LEN);
+	ck_assert_int_eq(try(late, KVR_VERB_DEL, "k3"), KVR_E_DOWN);
+	ck_assert_int_eq(try(late, KVR_VERB_PUT, "k9"), KVR_E_DOWN);
+	ck_assert_ptr_nonnull(strstr(kvr_fs_ops.why(late), "another one now"));
+	ck_assert_uint_eq(bed.store->index.bytes, 4 * LEN);
+	for (int i = 10; i < 14; i++) {
+		ck_assert_int_eq(put(i), KVR_OK);
+		ck_assert_uint_le(kvr_fs_bed_bytes(&bed), bed.opts.capacity);
+		ck_assert_uint_eq(bed.store->index.bytes, kvr_fs_bed_bytes(&bed));
+	}
+	ck_assert_uint_eq(kvr_dir_count(old, ".raw"), 5);
+	ck_assert_uint_eq(kvr_dir_count(old, ".tmp"), 0);
+	ck_assert_uint_eq(bed.store->reserved, 0);
+	kvr_fs_ops.hang_up(late);
+	kvr_kick_close(&kick);
+	kvr_fs_bed_remove(&bed);
+}
+END_TEST
+
+/* The new one may get the number of the old one, as soon as no lane has that open. */
+START_TEST(a_directory_that_is_made_again_is_counted_anew)
+{
+	char path[320];
+
+	kvr_fs_bed_make(&bed, KVR_FORMAT_BARE);
+	below("kv");
+	bed.opts.capacity = 5 * LEN;
+	kvr_fs_bed_open(&bed);
+	ck_assert_int_eq(put(1), KVR_OK);
+	snprintf(path, sizeof(path), "%s/k1.raw", bed.dir);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(rmdir(bed.dir), 0);
+	bed.lane->looked_ns = 0;
+	ck_assert_int_eq(try(bed.lane, KVR_VERB_EXISTS, "k1"), KVR_E_DOWN);
+	redial();
+	ck_assert_uint_eq(bed.store->index.bytes, 0);
+	ck_assert_int_eq(put(2), KVR_OK);
+	ck_assert_uint_eq(bed.store->index.bytes, LEN);
+	kvr_fs_bed_remove(&bed);
+}
+END_TEST
+
+/* Each long enough for a part, too short for all of it. */
+static void
+dial_in_parts(void)
+{
+	int dials = 0, err;
+
 	do {
-		/* Long enough for a part, too short for all of it. */
 		err = kvr_fs_ops.dial(bed.store, kvr_now_ns() + 200000, &bed.kick, &bed.lane,
 		    bed.why, sizeof(bed.why));
 		ck_assert(err == KVR_OK || err == KVR_E_TIMEOUT);
 		dials++;
 	} while (err != KVR_OK && dials < 100000);
 	ck_assert_int_eq(err, KVR_OK);
+}
+
+START_TEST(a_scan_that_runs_out_of_time_goes_on_at_the_next_dial)
+{
+	char name[32], old[320];
+
+	kvr_fs_bed_make(&bed, KVR_FORMAT_BARE);
+	snprintf(old, sizeof(old), "%s/old", bed.dir);
+	below("kv");
+	for (int i = 0; i < 2000; i++) {
+		snprintf(name, sizeof(name), "k%d.raw", i);
+		kvr_file_write(bed.dir, name, "x", 1);
+	}
+	bed.opts.capacity = KVR_MIB(1);
+	ck_assert_int_eq(kvr_fs_ops.open(&bed.opts, &bed.store, bed.why, sizeof(bed.why)), KVR_OK);
+	dial_in_parts();
 	ck_assert_uint_eq(bed.store->index.n, 2000);
 	ck_assert_uint_eq(bed.store->index.bytes, 2000);
 	ck_assert_uint_ge(bed.store->scan.seen, 2000);
 	ck_assert_uint_le(bed.store->scan.seen, 2010);
+	/* So does the one of a directory that stands there instead, and what was counted goes first. */
+	kvr_fs_ops.hang_up(bed.lane);
+	ck_assert_int_eq(rename(bed.dir, old), 0);
+	ck_assert_int_eq(mkdir(bed.dir, 0755), 0);
+	kvr_file_write(bed.dir, "k1.raw", "xy", 2);
+	dial_in_parts();
+	ck_assert_uint_eq(bed.store->index.n, 1);
+	ck_assert_uint_eq(bed.store->index.bytes, 2);
 	kvr_fs_bed_remove(&bed);
 }
 END_TEST
@@ -279,10 +408,121 @@ START_TEST(lanes_that_evict_each_others_files_keep_the_sum)
 }
 END_TEST
 
+struct mover {
+	struct kvr_connector *lane;
+	struct kvr_kick       kick;
+	unsigned              n_downs;
+};
+
+static _Atomic bool moved_enough;
+
+static void *
+put_and_come_back(void *arg)
+{
+	struct mover *m = arg;
+	uint8_t      *buf = calloc(1, LEN);
+	char          key[8], why[512];
+
+	for (unsigned i = 0; !moved_enough; i++) {
+		struct kvr_meta meta;
+		snprintf(key, sizeof(key), "k%u", (i * 7 + m->n_downs) % KEYS);
+		struct kvr_item item = kvr_item_of(key, &meta);
+		item.span = (struct kvr_span){ buf, LEN };
+		item.raw_len = LEN - i % 1000;
+		m->lane->looked_ns = 0;
+		enum kvr_err err = kvr_fs_ops.run(
+		    m->lane, i % 5 == 0 ? KVR_VERB_DEL : KVR_VERB_PUT, &item, 1, kvr_soon());
+		wrong += err != KVR_OK && err != KVR_E_DOWN;
+		for (m->n_downs += err != KVR_OK; err != KVR_OK && wrong == 0;) {
+			kvr_fs_ops.hang_up(m->lane);
+			m->lane = NULL;
+			err = kvr_fs_ops.dial(
+			    bed.store, kvr_soon(), &m->kick, &m->lane, why, sizeof(why));
+			wrong += err != KVR_OK && err != KVR_E_DOWN;
+		}
+	}
+	free(buf);
+	return NULL;
+}
+
+/* What the path leads to is another directory from one instant to the next. */
+static void
+lead_to(const char *dir)
+{
+	char link[310];
+
+	snprintf(link, sizeof(link), "%s.new", bed.dir);
+	ck_assert_int_eq(symlink(dir, link), 0);
+	ck_assert_int_eq(rename(link, bed.dir), 0);
+}
+
+static uint64_t
+generation(void)
+{
+	ck_assert(kvr_fs_lock(bed.store, kvr_soon()));
+	uint64_t gen = bed.store->scan.gen;
+	kvr_fs_unlock(bed.store);
+	return gen;
+}
+
+START_TEST(lanes_keep_the_sum_while_their_directory_changes)
+{
+	enum { MOVES = 12 };
+	static char  dir[2][300], path[300];
+	struct mover mover[LANES] = { 0 };
+	pthread_t    thread[LANES];
+
+	kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
+	for (int i = 0; i < 2; i++) {
+		snprintf(dir[i], sizeof(dir[i]), "%s/%c", bed.dir, 'a' + i);
+		ck_assert_int_eq(mkdir(dir[i], 0755), 0);
+	}
+	snprintf(path, sizeof(path), "%s/kv", bed.dir);
+	bed.dir = path;
+	snprintf(bed.url, sizeof(bed.url), "fs://%s", path);
+	lead_to(dir[0]);
+	bed.opts.capacity = 10 * LEN;
+	kvr_fs_bed_open(&bed);
+	for (int i = 0; i < LANES; i++) {
+		kvr_kick_open(&mover[i].kick);
+		ck_assert_int_eq(kvr_fs_ops.dial(bed.store, kvr_soon(), &mover[i].kick,
+		    &mover[i].lane, bed.why, sizeof(bed.why)), KVR_OK);
+		ck_assert_int_eq(
+		    pthread_create(&thread[i], NULL, put_and_come_back, &mover[i]), 0);
+	}
+	for (int i = 1; i <= MOVES; i++) {
+		uint64_t before = generation(), until_ns = kvr_soon();
+		lead_to(dir[i % 2]);
+		while (generation() == before && wrong == 0 && kvr_now_ns() < until_ns)
+			sched_yield();
+		ck_assert_uint_ne(generation(), before);
+	}
+	moved_enough = true;
+	for (int i = 0; i < LANES; i++) {
+		pthread_join(thread[i], NULL);
+		kvr_fs_ops.hang_up(mover[i].lane);
+		kvr_kick_close(&mover[i].kick);
+	}
+	ck_assert_int_eq(wrong, 0);
+	ck_assert_uint_eq(bed.store->reserved, 0);
+	redial();
+	ck_assert_uint_eq(bed.store->index.bytes, kvr_fs_bed_bytes(&bed));
+	for (int i = 0; i < 2; i++) {
+		bed.dir = dir[i];
+		ck_assert_uint_le(kvr_fs_bed_bytes(&bed), bed.opts.capacity);
+		ck_assert_uint_eq(kvr_dir_count(dir[i], ".tmp"), 0);
+	}
+	kvr_fs_bed_remove(&bed);
+}
+END_TEST
+
 KVR_CHECK_MAIN("connectors.fs_space",
     the_capacity_is_kept_and_what_was_not_used_for_longest_goes, what_was_there_before_counts_too,
     files_that_others_add_and_remove_are_noticed, the_floor_of_free_space_is_kept,
     a_disk_that_is_smaller_than_the_capacity_gives_up_what_is_old,
     leftovers_in_a_temporary_directory_are_removed_too,
+    a_directory_that_stands_for_another_is_counted_anew,
+    a_directory_that_is_made_again_is_counted_anew,
     a_scan_that_runs_out_of_time_goes_on_at_the_next_dial,
-    lanes_that_evict_each_others_files_keep_the_sum)
+    lanes_that_evict_each_others_files_keep_the_sum,
+    lanes_keep_the_sum_while_their_directory_changes)
