@@ -80,7 +80,8 @@ close_now(struct kvr *k, uint64_t until_ns, bool drain)
 	    r->stuck_threads == 0);
 	if (!kvr_notifier_stop(k, KVR_MAX(until_ns, kvr_now_ns()) + late_ns)) {
 		kvr_say(k, KVR_LOG_ERROR,
-		    "kvr_close: a callback (kvr_opts.done) does not return: its thread is left behind");
+		    "kvr_close: a callback (kvr_opts.done) does not return: its thread is left "
+		    "behind");
 		r->stuck_threads++;
 	}
 	/* By now these two have nothing to wait for but the log function. */

@@ -11,7 +11,7 @@
  *   cache.c    paged caches                cache_shape.c what engines say of them
  *   tokens.c   tokens of one into runs of slots
  *   layers.c   operations that go layer by layer
- *   call.c     operations: slots, outcomes, who is told
+ *   call.c     operations: slots, outcomes   tell.c     what a caller sees of them
  *   batch.c    a batch into ledger and rows
  *   submit.c   the submission call         wait.c     waiting, cancelling
  *   end.c      what nobody answers any more
@@ -388,12 +388,14 @@ void kvr_call_told(struct kvr *, struct kvr_call *, bool last);
 void kvr_call_drop(struct kvr *, struct kvr_call *, bool under_guard);
 /* Operations that were released under the guard give their slots back; any caller may do it. */
 void kvr_call_reap(struct kvr *);
-/* What a caller sees. place: index of the first entry in res. res may be NULL. */
-void kvr_call_tell(struct kvr *, const struct kvr_call *, const struct kvr_outcome *,
-    uint32_t place, struct kvr_done *ret, struct kvr_results *res);
 /* The outcome of keys that all have their err in their rows. */
 void kvr_call_sum(struct kvr *, const struct kvr_call *, struct kvr_outcome *ret);
 void kvr_outside(void *kvr, const struct kvr_msg *, const struct kvr_row *rows);
+
+/* ---- tell.c ---- */
+/* What a caller sees. place: index of the first entry in res. res may be NULL. */
+void kvr_call_tell(struct kvr *, const struct kvr_call *, const struct kvr_outcome *,
+    uint32_t place, struct kvr_done *ret, struct kvr_results *res);
 
 /* ---- end.c ---- */
 /* Returns when no call is behind the gate, which is closed. */

@@ -1,157 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What can only be said once every source is in: defaults that follow, and contradictions. */
+/* Contradictions: what takes more than one value to see, once every source is in. */
 #include "kvr_config_own.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-static struct kvr_place
-in_root(const char *path)
-{
-	struct kvr_place place = { kvr_option_find(false, path, strlen(path)), -1 };
-
-	KVR_CHECK(place.option != NULL);
-	return place;
-}
-
-static struct kvr_place
-in_tier(uint32_t tier, const char *path)
-{
-	struct kvr_place place = { kvr_option_find(true, path, strlen(path)), (int32_t)tier };
-
-	KVR_CHECK(place.option != NULL);
-	return place;
-}
-
-static bool
-given(struct kvr_load *load, struct kvr_place place)
-{
-	return kvr_place_origin(load->cfg, place)->kind != KVR_FROM_DEFAULT;
-}
-
-/* At the value, or, when it is a default, at the tier. */
-static struct kvr_origin
-at_place(struct kvr_load *load, struct kvr_place place)
-{
-	struct kvr_origin at = *kvr_place_origin(load->cfg, place);
-
-	if (at.kind == KVR_FROM_DEFAULT && place.tier >= 0)
-		at = load->cfg->own->tier_at[place.tier];
-	return at;
-}
-
-#define PLACE_ERROR(load, place, ...)                                                              \
-	do {                                                                                       \
-		struct kvr_origin o_ = at_place(load, place);                                      \
-		kvr_load_error(load, &o_, __VA_ARGS__);                                            \
-	} while (0)
-
-/* What stands behind "name=" among the options of a URL; NULL: nothing does. */
-static const char *
-url_option(const char *url, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (const char *at = strchr(url, '?'); at != NULL; at = strchr(at + 1, '&')) {
-		if (strncmp(at + 1, name, len) == 0 && at[1 + len] == '=')
-			return at + 2 + len;
-	}
-	return NULL;
-}
-
-/* name is the path of the password; that of its variable has "_env" behind it. */
-static void
-derive_password(struct kvr_load *load, uint32_t i, const char *name, const char *variable,
-    const char **ret)
-{
-	struct kvr_config_own *own = load->cfg->own;
-	char env[KVR_PATH_MAX];
-
-	snprintf(env, sizeof(env), "%s_env", name);
-	if (variable == NULL || !given(load, in_tier(i, env)) || load->import)
-		return;
-	const char *text = own->env(own->env_arg, variable);
-
-	if (text == NULL) {
-		PLACE_ERROR(load, in_tier(i, env), "tiers.%s: the variable %.64s is not set",
-		    load->cfg->tier[i].name, variable);
-		return;
-	}
-	if (given(load, in_tier(i, name)))
-		return; /* kvr_check_whole says it */
-	*ret = kvr_arena_text(&own->arena, text, strlen(text));
-	kvr_place_origin(load->cfg, in_tier(i, name))->env = variable;
-}
-
-/* LMCache names the service by a variable, and goes on with a name of its own without it. */
-static void
-derive_service(struct kvr_load *load, uint32_t i)
-{
-	struct kvr_config_tier *tier = &load->cfg->tier[i];
-	struct kvr_config_own *own = load->cfg->own;
-
-	if (tier->url == NULL || !kvr_scheme_asks_sentinels(tier->url) ||
-	    tier->sentinel.service != NULL || url_option(tier->url, "service") != NULL)
-		return;
-	const char *name = own->env(own->env_arg, "REDIS_SERVICE_NAME");
-
-	if (name == NULL) {
-		struct kvr_origin at = at_place(load, in_tier(i, "url"));
-
-		kvr_load_warn(load, &at, "the variable REDIS_SERVICE_NAME is not set; the service "
-		    "is taken to be \"redismaster\"");
-		name = "redismaster";
-	}
-	tier->sentinel.service = kvr_arena_text(&own->arena, name, strlen(name));
-}
-
-static void
-derive_tier(struct kvr_load *load, uint32_t i)
-{
-	struct kvr_config_tier *tier = &load->cfg->tier[i];
-	const struct kvr_scheme *scheme = tier->url == NULL ? NULL : kvr_scheme_find(tier->url);
-	struct kvr_place capacity = in_tier(i, "capacity");
-	bool by_url = load->cfg->flat || load->cfg->own->tier_at[i].kind == KVR_FROM_URL;
-
-	if (!given(load, in_tier(i, "format")) || tier->format == KVR_CONFIG_FORMAT_DEFAULT) {
-		tier->format = KVR_CONFIG_FORMAT_DEFAULT;
-		if (scheme != NULL)
-			tier->format = by_url ? scheme->format_url : scheme->format_tier;
-	}
-	/* Without a limit a host's memory would fill up and take the engine with it. */
-	if (!given(load, capacity))
-		tier->capacity_bytes =
-		    tier->url != NULL && kvr_scheme_is(tier->url, "memory") ? KVR_MIB(1024) : 0;
-	derive_password(load, i, "password", tier->password_env, &tier->password);
-	derive_password(load, i, "sentinel.password", tier->sentinel.password_env,
-	    &tier->sentinel.password);
-	if (load->cfg->flat)
-		derive_service(load, i);
-}
-
-void
-kvr_derive(struct kvr_load *load)
-{
-	struct kvr_config *cfg = load->cfg;
-
-	/* Shapes say how many tokens a chunk has; the default is for engines without. */
-	if (!given(load, in_root("engine.chunk_tokens"))) {
-		if (cfg->own->kv_shape.dim[2] != 0)
-			cfg->engine.chunk_tokens = (uint32_t)cfg->own->kv_shape.dim[2];
-		else if (cfg->own->n_kv_groups > 0)
-			cfg->engine.chunk_tokens = (uint32_t)cfg->own->kv_group[0].dim[2];
-	}
-	if (!cfg->own->mla_given)
-		cfg->lmcache.mla_worker_id_as0 = cfg->engine.use_mla;
-	for (uint32_t i = 0; i < cfg->n_tiers; i++)
-		derive_tier(load, i);
-	kvr_derive_layout(load);
-	kvr_derive_buckets(load);
-	if (!given(load, in_root("metrics.canary")))
-		cfg->metrics.canary_ns = cfg->metrics.listen != NULL ? KVR_SEC(30) : 0;
-	kvr_fill_rank(load);
-}
 
 static void
 check_names(struct kvr_load *load)
@@ -163,8 +16,9 @@ check_names(struct kvr_load *load)
 			if (tier[i].name == NULL || tier[k].name == NULL ||
 			    strcmp(tier[i].name, tier[k].name) != 0)
 				continue;
-			PLACE_ERROR(
-			    load, in_tier(i, "name"), "two tiers are named \"%s\"", tier[i].name);
+			KVR_PLACE_ERROR(
+			    load, kvr_place_tier(i, "name"),
+			    "two tiers are named \"%s\"", tier[i].name);
 			break;
 		}
 	}
@@ -177,19 +31,20 @@ check_login(struct kvr_load *load, uint32_t i)
 	size_t from, to;
 	const char *both = NULL;
 
-	if (given(load, in_tier(i, "password")) && given(load, in_tier(i, "password_env")))
-		PLACE_ERROR(load, in_tier(i, "password_env"),
+	if (kvr_place_given(load, kvr_place_tier(i, "password")) &&
+	    kvr_place_given(load, kvr_place_tier(i, "password_env")))
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, "password_env"),
 		    "tiers.%s: password and password_env are both given", tier->name);
 	if (!kvr_url_login(tier->url, strlen(tier->url), &from, &to) || from == to)
 		return;
-	if (given(load, in_tier(i, "user")))
+	if (kvr_place_given(load, kvr_place_tier(i, "user")))
 		both = "user";
-	else if (given(load, in_tier(i, "password")))
+	else if (kvr_place_given(load, kvr_place_tier(i, "password")))
 		both = "password";
-	else if (given(load, in_tier(i, "password_env")))
+	else if (kvr_place_given(load, kvr_place_tier(i, "password_env")))
 		both = "password_env";
 	if (both != NULL)
-		PLACE_ERROR(load, in_tier(i, both),
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, both),
 		    "tiers.%s: the URL names a user or password already; drop \"%s\" or take it "
 		    "out of "
 		    "the URL",
@@ -214,12 +69,12 @@ check_format(struct kvr_load *load, uint32_t i)
 {
 	const struct kvr_config_tier *tier = &load->cfg->tier[i];
 	const struct kvr_scheme *scheme = kvr_scheme_find(tier->url);
-	struct kvr_place blame = in_tier(i, "format");
+	struct kvr_place blame = kvr_place_tier(i, "format");
 	char list[64];
 
 	if (scheme != NULL && (scheme->formats & 1U << tier->format) == 0) {
 		format_list(scheme->formats, list, sizeof(list));
-		PLACE_ERROR(load, blame,
+		KVR_PLACE_ERROR(load, blame,
 		    "tiers.%s: a store of the scheme \"%s\" cannot hold the "
 		    "format \"%s\"; it can hold %s",
 		    tier->name, scheme->name, kvr_config_format_name(tier->format), list);
@@ -228,7 +83,7 @@ check_format(struct kvr_load *load, uint32_t i)
 	/* The other formats have no place that says how a payload was encoded. */
 	if (kvr_config_serde_encodes(tier->serde) && tier->format != KVR_CONFIG_FORMAT_SEALED &&
 	    tier->format != KVR_CONFIG_FORMAT_DEFAULT)
-		PLACE_ERROR(load, in_tier(i, "serde"),
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, "serde"),
 		    "tiers.%s: serde \"%s\" needs the format \"sealed\"; this tier has \"%s\"",
 		    tier->name, kvr_config_serde_name(tier->serde), kvr_config_format_name(tier->format));
 }
@@ -243,34 +98,37 @@ check_tls(struct kvr_load *load, uint32_t i)
 		{ "tls.crl", NULL } };
 	const struct kvr_config_tier *tier = &load->cfg->tier[i];
 	bool speaks = kvr_scheme_speaks_tls(tier->url) || kvr_tier_speaks_https(tier);
-	const char *reqs = speaks ? url_option(tier->url, "ssl_cert_reqs") : NULL;
+	const char *reqs = speaks ? kvr_scheme_option(tier->url, "ssl_cert_reqs") : NULL;
 
 	for (size_t k = 0; k < KVR_LEN(keys); k++) {
-		struct kvr_place place = in_tier(i, keys[k][0]);
+		struct kvr_place place = kvr_place_tier(i, keys[k][0]);
 
-		if (!given(load, place))
+		if (!kvr_place_given(load, place))
 			continue;
 		if (!speaks)
-			PLACE_ERROR(load, place, "tiers.%s: %s means nothing here: only "
+			KVR_PLACE_ERROR(load, place, "tiers.%s: %s means nothing here: only "
 			    "rediss://, valkeys:// and hyperpod.use_https speak TLS", tier->name,
 			    keys[k][0]);
-		else if (keys[k][1] != NULL && url_option(tier->url, keys[k][1]) != NULL)
-			PLACE_ERROR(load, place, "tiers.%s: %s is given, and %s in the URL: keep "
+		else if (keys[k][1] != NULL && kvr_scheme_option(tier->url, keys[k][1]) != NULL)
+			KVR_PLACE_ERROR(load, place,
+			    "tiers.%s: %s is given, and %s in the URL: keep "
 			    "one", tier->name, keys[k][0], keys[k][1]);
 	}
 	if (tier->tls.key != NULL && tier->tls.cert == NULL && speaks &&
-	    url_option(tier->url, "ssl_certfile") == NULL)
-		PLACE_ERROR(load, in_tier(i, "tls.key"), "tiers.%s: tls.key needs tls.cert",
+	    kvr_scheme_option(tier->url, "ssl_certfile") == NULL)
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, "tls.key"),
+		    "tiers.%s: tls.key needs tls.cert",
 		    tier->name);
 	bool unverified = tier->tls.verify == KVR_CONFIG_VERIFY_OFF ||
 	                  (reqs != NULL && strncmp(reqs, "none", 4) == 0);
 
 	if (unverified && speaks && tier->tls.crl != NULL)
-		PLACE_ERROR(load, in_tier(i, "tls.crl"), "tiers.%s: tls.crl is of no use where no "
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, "tls.crl"),
+		    "tiers.%s: tls.crl is of no use where no "
 		    "certificate is verified", tier->name);
 	if (unverified) {
-		struct kvr_origin at = at_place(
-		    load, in_tier(i, reqs == NULL ? "tls.verify" : "url"));
+		struct kvr_origin at = kvr_place_where(
+		    load, kvr_place_tier(i, reqs == NULL ? "tls.verify" : "url"));
 
 		kvr_load_warn(load, &at, "tiers.%s: the server's certificate is not verified: "
 		    "whoever stands between can read and forge every value", tier->name);
@@ -282,16 +140,16 @@ static void
 check_faults(struct kvr_load *load, uint32_t i)
 {
 	const struct kvr_config_tier *tier = &load->cfg->tier[i];
-	struct kvr_place place = in_tier(i, "faults");
+	struct kvr_place place = kvr_place_tier(i, "faults");
 
 	if (tier->faults == NULL)
 		return;
 	if (!load->cfg->rehearse) {
-		PLACE_ERROR(load, place, "tiers.%s: faults are only for a rehearsal: say "
+		KVR_PLACE_ERROR(load, place, "tiers.%s: faults are only for a rehearsal: say "
 		    "\"rehearse\": true beside \"tiers\", or take them out", tier->name);
 		return;
 	}
-	struct kvr_origin at = at_place(load, place),
+	struct kvr_origin at = kvr_place_where(load, place),
 	                  in = { .kind = KVR_FROM_FILE, .name = tier->faults };
 	char what[256];
 
@@ -311,22 +169,27 @@ check_sentinel(struct kvr_load *load, uint32_t i)
 	bool asks = kvr_scheme_asks_sentinels(tier->url);
 
 	for (size_t k = 0; k < KVR_LEN(keys); k++) {
-		if (!asks && given(load, in_tier(i, keys[k])))
-			PLACE_ERROR(load, in_tier(i, keys[k]), "tiers.%s: %s means nothing here: "
+		if (!asks && kvr_place_given(load, kvr_place_tier(i, keys[k])))
+			KVR_PLACE_ERROR(load, kvr_place_tier(i, keys[k]),
+			    "tiers.%s: %s means nothing here: "
 			    "only a redis-sentinel:// URL asks sentinels", tier->name, keys[k]);
 	}
 	if (!asks)
 		return;
-	if (given(load, in_tier(i, keys[2])) && given(load, in_tier(i, keys[3])))
-		PLACE_ERROR(load, in_tier(i, keys[3]), "tiers.%s: %s and %s are both given",
+	if (kvr_place_given(load, kvr_place_tier(i, keys[2])) &&
+	    kvr_place_given(load, kvr_place_tier(i, keys[3])))
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, keys[3]),
+		    "tiers.%s: %s and %s are both given",
 		    tier->name, keys[2], keys[3]);
-	bool in_url = url_option(tier->url, "service") != NULL;
+	bool in_url = kvr_scheme_option(tier->url, "service") != NULL;
 
-	if (in_url && given(load, in_tier(i, keys[0])))
-		PLACE_ERROR(load, in_tier(i, keys[0]), "tiers.%s: %s is given, and service in the "
+	if (in_url && kvr_place_given(load, kvr_place_tier(i, keys[0])))
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, keys[0]),
+		    "tiers.%s: %s is given, and service in the "
 		    "URL: keep one", tier->name, keys[0]);
 	else if (!in_url && tier->sentinel.service == NULL)
-		PLACE_ERROR(load, in_tier(i, "url"), "tiers.%s: the sentinels have to know which "
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, "url"),
+		    "tiers.%s: the sentinels have to know which "
 		    "service is meant: set sentinel.service, or write ?service=NAME in the URL",
 		    tier->name);
 }
@@ -343,23 +206,23 @@ check_tier(struct kvr_load *load, uint32_t i)
 	check_format(load, i);
 	check_faults(load, i);
 	if (tier->direct && !kvr_scheme_is(tier->url, "fs"))
-		PLACE_ERROR(load, in_tier(i, "direct"),
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, "direct"),
 		    "tiers.%s: direct means nothing here: only fs:// has files", tier->name);
 	if (tier->lanes.control + tier->lanes.bulk > KVR_LANES_MAX)
-		PLACE_ERROR(load, in_tier(i, "lanes.bulk"),
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, "lanes.bulk"),
 		    "tiers.%s: %u control and %u bulk lanes are more than %d", tier->name,
 		    tier->lanes.control, tier->lanes.bulk, KVR_LANES_MAX);
 	if (tier->breaker.backoff_min_ns > tier->breaker.backoff_max_ns)
-		PLACE_ERROR(load, in_tier(i, "breaker.backoff_min"),
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, "breaker.backoff_min"),
 		    "tiers.%s: breaker.backoff_min is longer than breaker.backoff_max", tier->name);
 	if (tier->promote.on == KVR_CONFIG_PROMOTE_NEVER &&
-	    given(load, in_tier(i, "promote.after")))
-		PLACE_ERROR(load, in_tier(i, "promote.after"),
+	    kvr_place_given(load, kvr_place_tier(i, "promote.after")))
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, "promote.after"),
 		    "tiers.%s: promote.after means nothing when promote.on is \"never\"",
 		    tier->name);
 	if (tier->tmp_dir != NULL &&
 	    (tier->tmp_dir[0] == '/' || strstr(tier->tmp_dir, "..") != NULL))
-		PLACE_ERROR(load, in_tier(i, "tmp_dir"),
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, "tmp_dir"),
 		    "tiers.%s: tmp_dir must be a directory below the tier's own", tier->name);
 }
 
@@ -369,23 +232,23 @@ check_shapes(struct kvr_load *load)
 	const struct kvr_config_engine *engine = &load->cfg->engine;
 	const struct kvr_config_own *own = load->cfg->own;
 	bool one = own->kv_shape.dim[0] != 0;
-	struct kvr_place blame = in_root(one ? "engine.kv_shape" : "engine.kv_groups");
+	struct kvr_place blame = kvr_place_root(one ? "engine.kv_shape" : "engine.kv_groups");
 
 	if (one && own->n_kv_groups > 0) {
-		PLACE_ERROR(load, blame, "engine.kv_shape and engine.kv_groups are both given");
+		KVR_PLACE_ERROR(load, blame, "engine.kv_shape and engine.kv_groups are both given");
 		return;
 	}
 	if (one && engine->kv_dtype == KVR_DTYPE_NONE)
-		PLACE_ERROR(load, blame, "engine.kv_shape needs engine.kv_dtype");
+		KVR_PLACE_ERROR(load, blame, "engine.kv_shape needs engine.kv_dtype");
 	for (uint32_t g = 0; g < KVR_MAX(own->n_kv_groups, one ? 1U : 0U); g++) {
 		const struct kvr_raw_shape *s = one ? &own->kv_shape : &own->kv_group[g];
 
 		if (s->dim[2] != engine->chunk_tokens)
-			PLACE_ERROR(load, blame,
+			KVR_PLACE_ERROR(load, blame,
 			    "%s says %" PRIu64 " tokens in a chunk, engine.chunk_tokens says %u",
 			    blame.option->path, s->dim[2], engine->chunk_tokens);
 		if (engine->use_mla && s->dim[1] != 1)
-			PLACE_ERROR(load, blame, "%s: with use_mla its second number is 1",
+			KVR_PLACE_ERROR(load, blame, "%s: with use_mla its second number is 1",
 			    blame.option->path);
 	}
 }
@@ -401,18 +264,18 @@ check_memory(struct kvr_load *load)
 		enum kvr_err err = kvr_meta_bytes(&load->cfg->engine.layout, &chunk);
 
 		if (err == KVR_E_TOO_BIG)
-			PLACE_ERROR(load, in_root("memory.staging"),
+			KVR_PLACE_ERROR(load, kvr_place_root("memory.staging"),
 			    "a full chunk of that layout has more bytes than 63 bits can count");
 		if (err != KVR_OK)
 			return; /* the other cause, a missing dtype, has been said */
 	}
 	if (memory->slot_bytes != 0 && chunk > memory->slot_bytes)
-		PLACE_ERROR(load, in_root("memory.slot_size"),
+		KVR_PLACE_ERROR(load, kvr_place_root("memory.slot_size"),
 		    "memory.slot_size is %s, a full chunk has %s",
 		    kvr_size_text(memory->slot_bytes, a), kvr_size_text(chunk, b));
 	chunk = KVR_MAX(chunk, memory->slot_bytes);
 	if (chunk > memory->staging_bytes)
-		PLACE_ERROR(load, in_root("memory.staging"),
+		KVR_PLACE_ERROR(load, kvr_place_root("memory.staging"),
 		    "memory.staging is %s and cannot hold one slot of %s",
 		    kvr_size_text(memory->staging_bytes, a), kvr_size_text(chunk, b));
 }
@@ -429,7 +292,7 @@ kvr_check_whole(struct kvr_load *load)
 	check_memory(load);
 	if (cfg->engine.worker_id >= 0 && cfg->engine.world_size > 0 &&
 	    (uint32_t)cfg->engine.worker_id >= cfg->engine.world_size)
-		PLACE_ERROR(load, in_root("engine.worker_id"),
+		KVR_PLACE_ERROR(load, kvr_place_root("engine.worker_id"),
 		    "engine.worker_id is %d, but engine.world_size is %u: ranks count from 0",
 		    cfg->engine.worker_id, cfg->engine.world_size);
 }

@@ -23,8 +23,7 @@ has_replicas(const char *url)
 static void
 check_replicas(struct kvr_load *load, uint32_t tier)
 {
-	static const char path[] = "replicas";
-	struct kvr_place place = { kvr_option_find(true, path, strlen(path)), (int32_t)tier };
+	struct kvr_place place = kvr_place_tier(tier, "replicas");
 	const struct kvr_config_tier *t = &load->cfg->tier[tier];
 
 	if (t->replicas && !has_replicas(t->url))
@@ -40,8 +39,7 @@ check_replicas(struct kvr_load *load, uint32_t tier)
 static void
 check_host(struct kvr_load *load, uint32_t tier)
 {
-	static const char path[] = "url";
-	struct kvr_place place = { kvr_option_find(true, path, strlen(path)), (int32_t)tier };
+	struct kvr_place place = kvr_place_tier(tier, "url");
 	const struct kvr_origin *at = kvr_place_origin(load->cfg, place);
 	const struct kvr_config_tier *t = &load->cfg->tier[tier];
 	const char *all = t->url + strlen("fs://");

@@ -63,14 +63,12 @@ static void
 assign(struct kvr_load *load, uint32_t tier, const struct kvr_node *at, const char *option,
     const char *text)
 {
-	struct kvr_place place = { kvr_option_find(true, option, strlen(option)), (int32_t)tier };
 	struct kvr_value value = {
 		.kind = KVR_TREE_TEXT, .bare = true, .called = at->key, .text = text
 	};
 
-	KVR_CHECK(place.option != NULL);
 	value.origin = kvr_origin_of(load, at);
-	kvr_assign(load, place, &value);
+	kvr_assign(load, kvr_place_tier(tier, option), &value);
 }
 
 void

@@ -104,6 +104,18 @@ const char *kvr_place_path(const struct kvr_config *, struct kvr_place, char *re
 /* An option of that path: "memory.staging", "tiers.fleet.timeout". False: none; why says so. */
 bool kvr_place_find(
     const struct kvr_config *, const char *path, struct kvr_place *ret, char *why, size_t why_cap);
+/* The option of a path that is in the table. */
+struct kvr_place kvr_place_root(const char *path);
+struct kvr_place kvr_place_tier(uint32_t tier, const char *path);
+/* Whether anybody but the table's default says the value. */
+bool kvr_place_given(const struct kvr_load *, struct kvr_place);
+/* Where it is said; of a default where its tier is. */
+struct kvr_origin kvr_place_where(const struct kvr_load *, struct kvr_place);
+#define KVR_PLACE_ERROR(load, place, ...)                                                          \
+	do {                                                                                       \
+		struct kvr_origin o_ = kvr_place_where(load, place);                               \
+		kvr_load_error(load, &o_, __VA_ARGS__);                                            \
+	} while (0)
 
 /* note.c */
 void kvr_load_error(struct kvr_load *, const struct kvr_origin *, const char *fmt, ...)
@@ -158,11 +170,12 @@ int32_t kvr_add_tier(struct kvr_load *, const struct kvr_origin *);
 /* rank.c: {rank} replaced as soon as it is known; an error for each place where it never was. */
 void kvr_fill_rank(struct kvr_load *);
 void kvr_check_rank(struct kvr_load *);
-/* Defaults that depend on other values, then everything that takes more than one value to check. */
+/* derive.c: defaults that depend on other values. */
 void kvr_derive(struct kvr_load *);
-/* check_store.c */
+/* check.c: then everything that takes more than one value to check. */
+void kvr_check_whole(struct kvr_load *);
+/* check_store.c: that of one store. */
 void kvr_check_store(struct kvr_load *, uint32_t tier);
 bool kvr_tier_speaks_https(const struct kvr_config_tier *);
-void kvr_check_whole(struct kvr_load *);
 
 #endif

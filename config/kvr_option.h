@@ -78,6 +78,8 @@ struct kvr_scheme {
 	uint32_t format_tier, format_url;
 };
 const struct kvr_scheme *kvr_scheme_find(const char *url);
+/* What stands behind "name=" among the options of a URL; NULL: nothing does. */
+const char *kvr_scheme_option(const char *url, const char *name);
 const char *const *kvr_scheme_names(void);
 /* Length of the scheme before "://", 0 when there is none. */
 size_t kvr_scheme_len(const char *url);

@@ -146,12 +146,6 @@ kvr_config_set(struct kvr_config *cfg, const char *path_is_value, char *why, siz
 
 /* ---- who the process is ---- */
 
-static struct kvr_place
-engine_place(const char *path)
-{
-	return (struct kvr_place){ kvr_option_find(false, path, strlen(path)), -1 };
-}
-
 /* The value's own place, for a message: "deploy.json:7:14", "env RANK". */
 static const char *
 said_by(struct kvr_config *cfg, const char *path, char *ret_where, size_t cap)
@@ -163,7 +157,7 @@ said_by(struct kvr_config *cfg, const char *path, char *ret_where, size_t cap)
 static void
 from_api(struct kvr_config *cfg, const char *path)
 {
-	*kvr_place_origin(cfg, engine_place(path)) = (struct kvr_origin){ .kind = KVR_FROM_API };
+	*kvr_place_origin(cfg, kvr_place_root(path)) = (struct kvr_origin){ .kind = KVR_FROM_API };
 }
 
 static void
@@ -209,7 +203,7 @@ identify_mla(struct kvr_load *load, bool said)
 
 	if (!said || engine->use_mla)
 		return;
-	if (kvr_place_origin(load->cfg, engine_place("engine.use_mla"))->kind != KVR_FROM_DEFAULT) {
+	if (kvr_place_origin(load->cfg, kvr_place_root("engine.use_mla"))->kind != KVR_FROM_DEFAULT) {
 		kvr_load_error(load, &at, "engine.use_mla is true, but %s says false",
 		    said_by(load->cfg, "engine.use_mla", where, sizeof(where)));
 		return;

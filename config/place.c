@@ -109,3 +109,37 @@ kvr_place_find(const struct kvr_config *cfg, const char *path, struct kvr_place 
 	*ret = place;
 	return true;
 }
+
+struct kvr_place
+kvr_place_root(const char *path)
+{
+	struct kvr_place place = { kvr_option_find(false, path, strlen(path)), -1 };
+
+	KVR_CHECK(place.option != NULL);
+	return place;
+}
+
+struct kvr_place
+kvr_place_tier(uint32_t tier, const char *path)
+{
+	struct kvr_place place = { kvr_option_find(true, path, strlen(path)), (int32_t)tier };
+
+	KVR_CHECK(place.option != NULL);
+	return place;
+}
+
+bool
+kvr_place_given(const struct kvr_load *load, struct kvr_place place)
+{
+	return kvr_place_origin(load->cfg, place)->kind != KVR_FROM_DEFAULT;
+}
+
+struct kvr_origin
+kvr_place_where(const struct kvr_load *load, struct kvr_place place)
+{
+	struct kvr_origin at = *kvr_place_origin(load->cfg, place);
+
+	if (at.kind == KVR_FROM_DEFAULT && place.tier >= 0)
+		at = load->cfg->own->tier_at[place.tier];
+	return at;
+}

@@ -187,3 +187,15 @@ kvr_config_redact(const char *url, char *ret_text, size_t cap)
 	out_query(&out, url + to);
 	return out.len;
 }
+
+const char *
+kvr_scheme_option(const char *url, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = strchr(url, '?'); at != NULL; at = strchr(at + 1, '&')) {
+		if (strncmp(at + 1, name, len) == 0 && at[1 + len] == '=')
+			return at + 2 + len;
+	}
+	return NULL;
+}

@@ -96,7 +96,8 @@ refuse(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item)
 	if (err == KVR_OK && put && lmcache &&
 	    (err = kvr_lmmeta_encode(item->meta, item->span.len, 1, head, sizeof(head), &len)) !=
 	        KVR_OK)
-		why = "PUT: LMCache's header cannot describe this shape, dtype or length; bare has none";
+		why = "PUT: LMCache's header cannot describe this shape, dtype or length; "
+		      "bare has none";
 	if (err == KVR_OK && put && !lmcache && item->span.len == 0) {
 		err = KVR_E_UNSUPPORTED;
 		why = "PUT: a HyperPod daemon gives no lease on an object of no bytes";

@@ -58,7 +58,8 @@ kvr_lm_read_tell(struct kvr_sock *s, size_t ahead, struct kvr_lm_tell *ret)
 	bool yes = kvr_le32(at) == YES;
 	if (yes && len > INT32_MAX)
 		return kvr_stream_fail(
-		    s, KVR_E_PROTO, "an answer that announces %d payload bytes: is this an LMCache server?",
+		    s, KVR_E_PROTO,
+		    "an answer that announces %d payload bytes: is this an LMCache server?",
 		    (int32_t)len);
 	ret->yes = yes;
 	ret->len = len;

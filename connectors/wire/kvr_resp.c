@@ -121,7 +121,8 @@ kvr_resp_of(struct kvr_sock *s, const struct kvr_const_span *line, struct kvr_re
 	if (kvr_resp_parse(line->at, line->len, ret))
 		return KVR_OK;
 	show(line, text, sizeof(text));
-	return kvr_stream_fail(s, KVR_E_PROTO, "not a RESP2 reply: \"%s\"; is this a Redis server?", text);
+	return kvr_stream_fail(
+	    s, KVR_E_PROTO, "not a RESP2 reply: \"%s\"; is this a Redis server?", text);
 }
 
 /* ":0" and ":1" are all that most lookups hear. */
