@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parts: which keys go together, which staging slots they get, and to whom they are sent.
+ * Parts: which keys go together, which staging slots they get, and what their rows say.
  *
  * A part takes all its staging slots when it is made, and what it then waits for never takes one.
  * So whoever holds slots can always go on, and waiting for slots cannot be a circle.
@@ -353,15 +353,45 @@ kvr_router_retire(struct step *s, uint32_t slot)
 	me->n_parts--;
 }
 
+/* What is read or written for the key, and which of its slots it passes through. */
+static void
+write_payload(struct step *s, const struct op *op, const struct plan *p, uint32_t slot, uint32_t i,
+    struct kvr_row *r)
+{
+	struct router *me = s->me;
+	const struct key *k = &me->key[p->key[i]];
+	bool back = op->phase == PHASE_BACK;
+
+	if (p->verb == KVR_VERB_PUT)
+		key_of(s, p->key[i])->sent |= (uint8_t)(1U << op->tier);
+	r->buf = p->staged ? p->buf[i] : back ? k->buf : 0;
+	if (p->staged && p->verb != KVR_VERB_PUT)
+		r->flags |= KVR_ROW_STAGED;
+	if (p->verb == KVR_VERB_GET && p->serde != 0) {
+		r->len = me->slot_pages * KVR_PAGE;
+		r->flags |= KVR_ROW_AT_MOST;
+	}
+	if (back || op->phase == PHASE_SAVE)
+		r->len = k->found;
+	if (back && p->staged) {
+		r->body.other = k->buf;
+		r->flags |= KVR_ROW_SECOND;
+	} else if (back) {
+		r->flags |= KVR_ROW_STAGED;
+	}
+	if (p->staged)
+		me->part_buf[slot][i] = p->buf[i];
+	if (p->twice)
+		me->part_buf[slot][KVR_PART_SECOND + i] = p->buf[KVR_PART_SECOND + i];
+}
+
 static void
 write_rows(struct step *s, const struct op *op, const struct plan *p, uint32_t slot)
 {
-	struct router *me = s->me;
 	struct kvr_row *rows = kvr_rows(s->out, kvr_part_rows(slot), p->n);
-	bool back = op->phase == PHASE_BACK;
 
 	for (uint32_t i = 0; i < p->n; i++) {
-		const struct key *k = &me->key[p->key[i]];
+		const struct key *k = &s->me->key[p->key[i]];
 		struct kvr_row *r = &rows[i];
 
 		r->digest = k->digest;
@@ -371,32 +401,8 @@ write_rows(struct step *s, const struct op *op, const struct plan *p, uint32_t s
 		r->where = KVR_NOWHERE;
 		if (k->flags & KEY_AT_MOST)
 			r->flags |= KVR_ROW_AT_MOST;
-		if (!p->moves)
-			continue;
-		if (p->verb == KVR_VERB_PUT)
-			key_of(s, p->key[i])->sent |= (uint8_t)(1U << op->tier);
-		r->buf = p->staged ? p->buf[i] : back ? k->buf : 0;
-		if (p->staged && p->verb != KVR_VERB_PUT)
-			r->flags |= KVR_ROW_STAGED;
-		if (p->verb == KVR_VERB_GET && p->serde != 0) {
-			r->len = me->slot_pages * KVR_PAGE;
-			r->flags |= KVR_ROW_AT_MOST;
-		}
-		if (op->phase == PHASE_SAVE)
-			r->len = k->found;
-		if (back) {
-			r->len = k->found;
-			if (p->staged) {
-				r->body.other = k->buf;
-				r->flags |= KVR_ROW_SECOND;
-			} else {
-				r->flags |= KVR_ROW_STAGED;
-			}
-		}
-		if (p->staged)
-			me->part_buf[slot][i] = p->buf[i];
-		if (p->twice)
-			me->part_buf[slot][KVR_PART_SECOND + i] = p->buf[KVR_PART_SECOND + i];
+		if (p->moves)
+			write_payload(s, op, p, slot, i, r);
 	}
 }
 
