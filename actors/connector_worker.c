@@ -170,6 +170,19 @@ as_end(int32_t err)
 	return kvr_err_stream(err) == KVR_STREAM_CLOSE ? err : KVR_E_PROTO;
 }
 
+/* A dial has no other deadline than that of the setting, and only its link and we know that. */
+static void
+say_dial(struct kvr_lane *lane, int32_t err, bool late, const char *why)
+{
+	char text[WHY + 48], whose[48] = "";
+
+	if (late)
+		snprintf(whose, sizeof(whose), KVR_CONNECT_FMT,
+		    (unsigned long long)(lane->opt.connect_ns / KVR_MS(1)));
+	snprintf(text, sizeof(text), "%s%s", why[0] != '\0' ? why : kvr_err_text(err), whose);
+	kvr_words_set(lane->opt.words, err, text);
+}
+
 static void
 dial(struct kvr_lane *lane, const struct kvr_msg *msg)
 {
@@ -183,7 +196,7 @@ dial(struct kvr_lane *lane, const struct kvr_msg *msg)
 	    &lane->connector, why, sizeof(why));
 	if (err != KVR_OK) {
 		lane->connector = NULL;
-		kvr_words_set(lane->opt.words, err, why[0] != '\0' ? why : kvr_err_text(err));
+		say_dial(lane, err, err == KVR_E_TIMEOUT && kvr_now_ns() >= msg->deadline_ns, why);
 	}
 	reply.DIALED.err = err;
 	reply.DIALED.took_us = took_us(start_ns);

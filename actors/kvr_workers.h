@@ -48,6 +48,7 @@ struct kvr_lane_options {
 	struct kvr_words *words;
 	const char *tier_name; /* lives as long as the lane */
 	uint32_t tier, lane, places;
+	uint64_t connect_ns; /* what its link gives a dial: for what is said of one that takes longer */
 };
 /* Attaches its mailbox and its kick to the domain; starts the thread. */
 KVR_MUST_USE enum kvr_err kvr_lane_start(const struct kvr_lane_options *, struct kvr_lane **ret);

@@ -121,7 +121,7 @@ kvr_system_left_out(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap
 	kvr_domain_look(sys->domain, take_cooling, &c, KVR_ID_TIER_OF(tier));
 	kvr_system_why(sys, tier, words, sizeof(words));
 	if (c.state == KVR_TIER_COOLING && c.until_ns > now_ns)
-		snprintf(when, sizeof(when), "is not asked for another %" PRIu64 " ms",
+		snprintf(when, sizeof(when), "is left out for %" PRIu64 " ms",
 		    (c.until_ns - now_ns + 999999) / 1000000);
 	else if (c.state == KVR_TIER_COOLING || c.state == KVR_TIER_PROBING)
 		snprintf(when, sizeof(when), "is being tried again");

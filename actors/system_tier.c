@@ -168,7 +168,8 @@ kvr_system_tier_lanes(struct kvr_system *sys, uint32_t number)
 	for (uint32_t l = 0; l < t->n_lanes; l++) {
 		const struct kvr_lane_options opt = { .work = &sys->work, .ops = t->ops,
 			.store = t->store, .words = &t->words, .tier_name = t->config->name,
-			.tier = number, .lane = l, .places = KVR_LANE_PLACES };
+			.tier = number, .lane = l, .places = KVR_LANE_PLACES,
+			.connect_ns = sys->opt.config->timeouts.connect_ns };
 		enum kvr_err err = kvr_lane_start(&opt, &t->lane[l]);
 
 		if (err != KVR_OK) {

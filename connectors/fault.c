@@ -10,6 +10,7 @@
  * errs.
  */
 #include "kvr_connectors.h"
+#include "kvr_dial.h"
 #include "kvr_fault.h"
 #include "kvr_pause.h"
 #include "kvr_resp.h"
@@ -56,19 +57,19 @@ dial_inner(struct kvr_connector *c, uint64_t until_ns, char *why, size_t why_cap
 {
 	struct kvr_store *s = c->store;
 	struct kvr_fault_met met = kvr_fault_meet(s, 0);
-	uint64_t own_ns = kvr_now_ns() + s->connect_ns;
-	uint64_t end_ns = s->connect_ns > 0 ? KVR_MIN(until_ns, own_ns) : until_ns;
+	const struct kvr_dial d = kvr_dial_begin(s->connect_ns, until_ns);
+	char whose[KVR_DIAL_WHOSE];
 	enum kvr_err err = KVR_OK;
 
 	if (met.by[KVR_FAULT_DOWN] != NULL)
 		err = say_fault(c, KVR_E_DOWN, met.by[KVR_FAULT_DOWN]);
 	else if (met.by[KVR_FAULT_HANG] != NULL)
-		err = hang(c, met.by[KVR_FAULT_HANG], end_ns);
+		err = hang(c, met.by[KVR_FAULT_HANG], d.until_ns);
 	if (err == KVR_OK)
 		return s->ops->dial(s->store, until_ns, c->kick, &c->lane, why, why_cap);
-	snprintf(why, why_cap, "%s", c->why);
-	/* As for a real dial: the limit of our own tells of the store. */
-	return err == KVR_E_TIMEOUT && end_ns < until_ns ? KVR_E_DOWN : err;
+	err = kvr_dial_blame(&d, err, whose);
+	snprintf(why, why_cap, "%s%s", c->why, whose);
+	return err;
 }
 
 static enum kvr_err

@@ -6,6 +6,7 @@
  * not read what it stores is not up.
  */
 #include "kvr_connectors.h"
+#include "kvr_dial.h"
 #include "kvr_hyperpod.h"
 #include "kvr_stop.h"
 
@@ -164,23 +165,21 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
     char *why, size_t why_cap)
 {
 	KVR_CHECK(store->magic == STORE_MAGIC);
-	uint64_t own_ns = kvr_now_ns() + store->connect_ns;
-	uint64_t end_ns = store->connect_ns > 0 ? KVR_MIN(until_ns, own_ns) : until_ns;
+	const struct kvr_dial d = kvr_dial_begin(store->connect_ns, until_ns);
+	char whose[KVR_DIAL_WHOSE];
 	struct kvr_connector *c = lane_new(store, kick);
 	if (c == NULL) {
 		snprintf(why, why_cap, "%s: no memory for a connection", store->where);
 		return KVR_E_NOMEM;
 	}
-	c->until_ns = end_ns;
+	c->until_ns = d.until_ns;
 	enum kvr_err err = connect_lane(c);
 	if (err == KVR_OK) {
 		*ret = c;
 		return KVR_OK;
 	}
-	/* Our own limit for a dial tells of the store; the caller's deadline does not. */
-	if (err == KVR_E_TIMEOUT && end_ns < until_ns)
-		err = KVR_E_DOWN;
-	snprintf(why, why_cap, "%s: %s", store->where, c->why);
+	err = kvr_dial_blame(&d, err, whose);
+	snprintf(why, why_cap, "%s: %s%s", store->where, c->why, whose);
 	hang_up(c);
 	return err;
 }

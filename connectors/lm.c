@@ -5,6 +5,7 @@
  * else listens should fail before payload is sent there.
  */
 #include "kvr_connectors.h"
+#include "kvr_dial.h"
 #include "kvr_lm.h"
 
 #include <stdio.h>
@@ -87,26 +88,24 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
     char *why, size_t why_cap)
 {
 	KVR_CHECK(store->magic == STORE_MAGIC);
-	uint64_t own_ns = kvr_now_ns() + store->connect_ns;
-	uint64_t end_ns = store->connect_ns > 0 ? KVR_MIN(until_ns, own_ns) : until_ns;
+	const struct kvr_dial d = kvr_dial_begin(store->connect_ns, until_ns);
+	char whose[KVR_DIAL_WHOSE];
 	struct kvr_connector *c = lane_new(store);
 	if (c == NULL) {
 		snprintf(why, why_cap, "%s: no memory for a connection", store->where);
 		return KVR_E_NOMEM;
 	}
-	enum kvr_err err = kvr_stream_dial_tcp(&c->s, store->host, store->port, end_ns, kick);
+	enum kvr_err err = kvr_stream_dial_tcp(&c->s, store->host, store->port, d.until_ns, kick);
 	if (err == KVR_OK)
-		err = kvr_stream_begin(&c->s, end_ns, KVR_STREAM_AHEAD);
+		err = kvr_stream_begin(&c->s, d.until_ns, KVR_STREAM_AHEAD);
 	if (err == KVR_OK)
 		err = ask_health(c);
 	if (err == KVR_OK) {
 		*ret = c;
 		return KVR_OK;
 	}
-	/* Our own limit for a dial tells of the store; the caller's deadline does not. */
-	if (err == KVR_E_TIMEOUT && end_ns < until_ns)
-		err = KVR_E_DOWN;
-	snprintf(why, why_cap, "%s: %s", store->where, c->s.why);
+	err = kvr_dial_blame(&d, err, whose);
+	snprintf(why, why_cap, "%s: %s%s", store->where, c->s.why, whose);
 	hang_up(c);
 	return err;
 }

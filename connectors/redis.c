@@ -9,6 +9,7 @@
  * decider above knows whether another dial is worth it.
  */
 #include "kvr_connectors.h"
+#include "kvr_dial.h"
 #include "kvr_redis_cluster.h"
 #include "kvr_control.h"
 #include "kvr_stream_tls.h"
@@ -109,14 +110,14 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
     char *why, size_t why_cap)
 {
 	KVR_CHECK(store->magic == STORE_MAGIC);
-	uint64_t own_ns = kvr_now_ns() + store->connect_ns;
-	uint64_t end_ns = store->connect_ns > 0 ? KVR_MIN(until_ns, own_ns) : until_ns;
+	const struct kvr_dial d = kvr_dial_begin(store->connect_ns, until_ns);
+	char whose[KVR_DIAL_WHOSE];
 	struct kvr_connector *c = kvr_redis_connector_new(store, store->map == NULL);
 	if (c == NULL) {
 		snprintf(why, why_cap, "%s: no memory for a connection", store->where);
 		return KVR_E_NOMEM;
 	}
-	enum kvr_err err = connect_lane(c, end_ns, kick);
+	enum kvr_err err = connect_lane(c, d.until_ns, kick);
 	if (err == KVR_OK && store->replicas && (c->replica = kvr_redis_replica_new()) == NULL) {
 		err = KVR_E_NOMEM;
 		(void)kvr_stream_fail(&c->s, err, "no memory for reading from replicas");
@@ -125,13 +126,11 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
 		*ret = c;
 		return KVR_OK;
 	}
-	/* Our own limit for a dial tells of the store; the caller's deadline does not. */
-	if (err == KVR_E_TIMEOUT && end_ns < until_ns)
-		err = KVR_E_DOWN;
+	err = kvr_dial_blame(&d, err, whose);
 	/* It has heard us and hung up: so does a server that waits for a handshake. */
 	bool maybe_tls = err == KVR_E_DOWN && c->s.moved > 0 && store->tls == NULL &&
 	                 !store->is_unix && store->kind->tls_scheme != NULL;
-	snprintf(why, why_cap, "%s: %s%s%s%s", store->where, why_of(c),
+	snprintf(why, why_cap, "%s: %s%s%s%s%s", store->where, why_of(c), whose,
 	    maybe_tls ? "; if this is a TLS port, write " : "",
 	    maybe_tls ? store->kind->tls_scheme : "", maybe_tls ? "://" : "");
 	kvr_redis_connector_free(c);

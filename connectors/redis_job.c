@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One step of a batch at one node of a cluster, over the lane's connection to it. */
+#include "kvr_dial.h"
 #include "kvr_redis_cluster.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void
 kvr_cluster_drop(struct kvr_cluster_lane *lane, uint8_t node)
@@ -16,15 +18,14 @@ kvr_cluster_drop(struct kvr_cluster_lane *lane, uint8_t node)
 	lane->node[node].c = NULL;
 }
 
-/* Whether the node is to blame: it was not when somebody else's time was up first. */
+/* Whether the node is to blame: it was not when somebody else's time was up first, TIMEOUT. */
 static enum kvr_err
-dial_failed(struct kvr_cluster_lane *lane, uint8_t node, enum kvr_err err, uint64_t since_ns,
-    bool short_of_time)
+dial_failed(struct kvr_cluster_lane *lane, uint8_t node, enum kvr_err err, uint64_t since_ns)
 {
 	uint64_t now_ns = kvr_now_ns();
 	if (err == KVR_E_CANCELLED)
 		return err;
-	if (err == KVR_E_TIMEOUT && short_of_time) {
+	if (err == KVR_E_TIMEOUT) {
 		kvr_redis_map_silent(lane->map, node, now_ns - since_ns, lane->try_ns, now_ns);
 		return err;
 	}
@@ -36,12 +37,13 @@ static enum kvr_err
 dial(struct kvr_cluster_lane *lane, uint8_t node, uint64_t until_ns, char *why, size_t why_cap)
 {
 	const struct kvr_url_host *at = &lane->node[node].at;
-	uint64_t now_ns = kvr_now_ns(), own_ns = now_ns + lane->try_ns;
+	uint64_t now_ns = kvr_now_ns();
+	const struct kvr_dial d = kvr_dial_begin(lane->try_ns, until_ns);
+	char whose[KVR_DIAL_WHOSE];
 	struct kvr_connector *c = kvr_redis_connector_new(lane->front->store, false);
 	enum kvr_err err = KVR_E_NOMEM;
 	if (c != NULL)
-		err =
-		    kvr_redis_connect(c, at->name, at->port, KVR_MIN(until_ns, own_ns), lane->kick);
+		err = kvr_redis_connect(c, at->name, at->port, d.until_ns, lane->kick);
 	/* Without it a replica sends everybody to its master. */
 	if (err == KVR_OK && node >= KVR_NODES_MAX)
 		err = kvr_redis_demand(
@@ -52,10 +54,11 @@ dial(struct kvr_cluster_lane *lane, uint8_t node, uint64_t until_ns, char *why, 
 		lane->node[node].fresh = true;
 		return KVR_OK;
 	}
-	snprintf(why, why_cap, "%.100s:%u: %s", at->name, (unsigned)at->port,
-	    c != NULL ? c->s.why : "no memory for a connection");
+	err = kvr_dial_blame(&d, err, whose);
+	snprintf(why, why_cap, "%.100s:%u: %s%s", at->name, (unsigned)at->port,
+	    c != NULL ? c->s.why : "no memory for a connection", whose);
 	kvr_redis_connector_free(c);
-	return dial_failed(lane, node, err, now_ns, until_ns < own_ns);
+	return dial_failed(lane, node, err, now_ns);
 }
 
 enum kvr_err
@@ -123,6 +126,15 @@ any_done(const struct kvr_redis_job *job)
 	return false;
 }
 
+/* Of a node that was dialled: it had the time of the operation, not that of a dial. */
+static void
+say_share(struct kvr_redis_job *job, uint64_t since_ns)
+{
+	size_t len = strlen(job->why);
+	snprintf(job->why + len, sizeof(job->why) - len, " (after %llu ms of the call's own time)",
+	    (unsigned long long)((kvr_now_ns() - since_ns) / KVR_MS(1)));
+}
+
 void
 kvr_redis_job_run(void *at)
 {
@@ -134,6 +146,8 @@ kvr_redis_job_run(void *at)
 	job->was_fresh = true;
 	job->err = kvr_cluster_connection(
 	    lane, job->node, since_ns + patience(job), &c, job->why, sizeof(job->why));
+	if (job->err == KVR_E_TIMEOUT)
+		say_share(job, since_ns);
 	if (job->err != KVR_OK)
 		return;
 	const struct kvr_url_host *host = &lane->node[job->node].at;

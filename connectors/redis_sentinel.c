@@ -119,6 +119,13 @@ read_master(struct kvr_sock *s, const char *service, void *to)
 	return KVR_OK;
 }
 
+/* Where others had their turn after it; the time of all is told by whoever dials. */
+static const char *
+share(enum kvr_err err, uint64_t until_ns, const struct search *search)
+{
+	return err == KVR_E_TIMEOUT && until_ns < search->until_ns ? " (a share of timeouts.connect)" : "";
+}
+
 static enum kvr_err
 ask_sentinel(struct search *search, uint32_t i, const char *what, uint64_t until_ns, reader *read,
     void *ret)
@@ -135,8 +142,8 @@ ask_sentinel(struct search *search, uint32_t i, const char *what, uint64_t until
 	if (err == KVR_OK)
 		err = read(&c->s, me->service, ret);
 	if (err != KVR_OK)
-		snprintf(search->why, sizeof(search->why), "sentinel %.60s:%u: %.100s",
-		    me->at[i].name, (unsigned)me->at[i].port, c->s.why);
+		snprintf(search->why, sizeof(search->why), "sentinel %.60s:%u: %.100s%s",
+		    me->at[i].name, (unsigned)me->at[i].port, c->s.why, share(err, until_ns, search));
 	kvr_stream_hang_up(&c->s);
 	return err;
 }
@@ -187,8 +194,8 @@ connect_to(struct search *search, const struct master *m, uint64_t until_ns)
 		return KVR_OK;
 	search->tried = *m;
 	search->refused = err == KVR_E_AUTH;
-	snprintf(search->why, sizeof(search->why), "master %.60s:%u: %.100s", m->host,
-	    (unsigned)m->port, c->s.why);
+	snprintf(search->why, sizeof(search->why), "master %.60s:%u: %.100s%s", m->host,
+	    (unsigned)m->port, c->s.why, share(err, until_ns, search));
 	kvr_stream_hang_up(&c->s);
 	return err;
 }

@@ -82,9 +82,15 @@ configuration(struct doctor *d)
 /* ---- stores ---- */
 
 static uint64_t
+limit(const struct doctor *d)
+{
+	return d->cli.timeout_ns != 0 ? d->cli.timeout_ns : KVR_SEC(10);
+}
+
+static uint64_t
 until(const struct doctor *d)
 {
-	return kvr_now_ns() + (d->cli.timeout_ns != 0 ? d->cli.timeout_ns : KVR_SEC(10));
+	return kvr_now_ns() + limit(d);
 }
 
 static void
@@ -99,17 +105,20 @@ connect_to(struct doctor *d, uint32_t t, const struct kvr_connector_ops *ops,
 		.found = on_finding,
 		.arg = d };
 	struct kvr_connector *conn = NULL;
-	char why[256] = "", url[256];
+	char why[256] = "", url[256], late[48] = "";
 	uint64_t since_ns = kvr_now_ns();
 	enum kvr_err err = ops->dial(store, until(d), NULL, &conn, why, sizeof(why));
 
 	kvr_config_redact(c->url, url, sizeof(url));
 	if (err != KVR_OK) {
 		d->down[t] = true;
+		if (err == KVR_E_TIMEOUT)
+			snprintf(late, sizeof(late), " (--timeout, %llu ms)",
+			    (unsigned long long)(limit(d) / KVR_MS(1)));
 		doctor_say(d, KVR_FOUND_FAIL, "connect",
 		    err == KVR_E_AUTH ? "user, password and the rights of this user on the server" :
 					"is it running, is the address right, does a firewall let us through?",
-		    "%s: %s", kvr_err_name(err), why);
+		    "%s: %s%s", kvr_err_name(err), why, late);
 		return;
 	}
 	doctor_say(d, KVR_FOUND_OK, "connect", NULL, "%s in %.1f ms", url,

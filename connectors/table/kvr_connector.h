@@ -220,6 +220,12 @@ struct kvr_store_opts {
 	struct kvr_eic_opts eic;
 };
 
+/*
+ * Behind what a dial says that ran out of time, where that was the setting's: whoever reads it
+ * knows what to change. It is short, for the address before it may be long.
+ */
+#define KVR_CONNECT_FMT " (timeouts.connect, %llu ms)"
+
 struct kvr_store;
 struct kvr_connector;
 

@@ -167,6 +167,12 @@ run_race(struct race *r, uint64_t until_ns, struct kvr_kick *kick, int *ret_fd)
 	}
 }
 
+static const char *
+late(enum kvr_err err)
+{
+	return err == KVR_E_TIMEOUT ? "no answer" : kvr_err_text(err);
+}
+
 static void
 prepare(struct kvr_sock *s, uint64_t until_ns, struct kvr_kick *kick)
 {
@@ -199,9 +205,9 @@ kvr_stream_dial_tcp(struct kvr_sock *s, const char *host, uint16_t port, uint64_
 	if (err == KVR_E_DOWN)
 		return kvr_stream_fail(s, err, "%s port %u: %s (addresses tried: %u)", host,
 		    (unsigned)port, strerror(r.last_errno), r.n_started);
+	/* Whoever dials names the peer before this; what goes on behind it has to have a place. */
 	if (err != KVR_OK)
-		return kvr_stream_fail(s, err, "%s port %u: connect: %s", host, (unsigned)port,
-		    kvr_err_text(err));
+		return kvr_stream_fail(s, err, "connect: %s", late(err));
 	kvr_stream_take(s, fd, kick);
 	return KVR_OK;
 }
@@ -245,7 +251,7 @@ kvr_stream_dial_unix(struct kvr_sock *s, const char *path, uint64_t until_ns, st
 		return kvr_stream_fail(s, KVR_E_DOWN, "%s: no socket: %s", path, strerror(errno));
 	enum kvr_err err = connect_unix(fd, &a, until_ns, kick);
 	if (err != KVR_OK) {
-		const char *text = err == KVR_E_DOWN ? strerror(errno) : kvr_err_text(err);
+		const char *text = err == KVR_E_DOWN ? strerror(errno) : late(err);
 		err = kvr_stream_fail(s, err, "%s: connect: %s", path, text);
 		close(fd);
 		return err;

@@ -301,9 +301,8 @@ kvr_stream_tls(struct kvr_sock *s, struct kvr_tls *t, const char *host, uint64_t
 		(void)again(step, &events);
 		err = kvr_stream_wait(s->fd, events, until_ns, s->kick);
 		if (err != KVR_OK)
-			err = forget(s, kvr_stream_fail(s, err, "TLS: handshake: %s%s",
-			    kvr_err_text(err),
-			    err == KVR_E_TIMEOUT ? "; is this the server's TLS port?" : ""));
+			err = forget(s, kvr_stream_fail(s, err, "TLS: handshake: %s",
+			    err == KVR_E_TIMEOUT ? "no answer; a TLS port?" : kvr_err_text(err)));
 	}
 	return err;
 }

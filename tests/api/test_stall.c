@@ -75,6 +75,32 @@ START_TEST(a_deadline_holds_against_a_server_that_stands_still)
 }
 END_TEST
 
+/* It accepts, as the kernel does for it, and does not answer. */
+START_TEST(a_dial_that_takes_too_long_names_the_setting)
+{
+	struct kvr_redis_server *s = kvr_redis_server_start(NULL, NULL);
+	const char *const set[] = { bed_set[0], "timeouts.connect=300ms" };
+	struct bed_log log = BED_LOG;
+	const struct kvr_options o = { .size = sizeof(o), .url = s->url, .set = set, .n_set = 2,
+		.log = bed_log, .log_arg = &log };
+	struct kvr_done d = { .size = sizeof(d) };
+	static char at[LEN];
+	char why[256];
+	struct kvr *k;
+
+	kvr_redis_server_pause(s);
+	ck_assert_msg(kvr_open(&o, 0, &k, why, sizeof(why)) == KVR_OK, "%s", why);
+	for (uint64_t until_ns = bed_in_ms(60000); strstr(d.why, "timeouts.connect, 300 ms") == NULL;) {
+		ck_assert_msg(bed_now_ns() < until_ns, "%s", d.why);
+		(void)move(k, KVR_GET, at, bed_in_ms(2000), &d);
+	}
+	bed_log_wait(&log, "(timeouts.connect, 300 ms)");
+	kvr_redis_server_resume(s);
+	bed_close(k);
+	kvr_redis_server_stop(s);
+}
+END_TEST
+
 struct mover {
 	struct kvr *k;
 	pthread_t id;
@@ -307,4 +333,4 @@ KVR_CHECK_MAIN("api.stall", a_deadline_holds_against_a_server_that_stands_still,
     aborted_on_a_server_that_stands_still, drained_on_a_server_that_stands_still,
     short_deadlines_do_not_wait_behind_long_ones,
     a_far_deadline_is_not_waited_for_when_a_server_stops_in_the_middle, a_server_that_dies_and_comes_back,
-    a_server_that_is_not_there)
+    a_server_that_is_not_there, a_dial_that_takes_too_long_names_the_setting)

@@ -3,6 +3,7 @@
 """doctor over real stores: what is well, what is to be looked at, what is wrong, and what to do."""
 
 import re
+import socket
 
 import command
 
@@ -126,6 +127,14 @@ class Doctor(Findings):
         self.assertNotIn(("remote", "canary"), found)
         found = self.findings(2, "--url", "fs:///proc/kvrelay-cannot-be")
         self.assertTrue(any(f["level"] == "fail" for (where, _), f in found.items() if where == "remote"), found)
+
+    def test_a_server_that_does_not_answer(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            there = "--no-canary", "--url", f"redis://127.0.0.1:{silent.getsockname()[1]}", "--set"
+            found = self.findings(2, *there, "timeouts.connect=100ms")
+            self.level(found, "remote", "connect", "fail", " (timeouts.connect, 100 ms)")
+            found = self.findings(2, *there, "timeouts.connect=60s", "--timeout", "100ms")
+            self.level(found, "remote", "connect", "fail", " (--timeout, 100 ms)")
 
     def test_a_directory_that_is_read_as_a_host(self):
         config = self.deploy({"name": "disk", "url": f"fs://kv{self.dir}/data", "capacity": "64MiB"})

@@ -109,9 +109,11 @@ START_TEST(a_server_that_stands_still_costs_no_more_than_the_deadline)
 		/* The kernel still accepts for it, so a dial gets as far as the first command. */
 		until_ns = bed_in(KVR_MS(150));
 		ck_assert_int_eq(bed_try(&b, &opts, until_ns), KVR_E_TIMEOUT);
+		ck_assert_ptr_null(strstr(b.why, "timeouts.connect"));
 		bed_down(&b);
 		opts.connect_ns = KVR_MS(100);
 		ck_assert_int_eq(bed_try(&b, &opts, bed_in(BED_LONG)), KVR_E_DOWN);
+		ck_assert_msg(strstr(b.why, " (timeouts.connect, 100 ms)") != NULL, "%s", b.why);
 		bed_down(&b);
 		opts.connect_ns = 0;
 		kvr_redis_server_resume(server);

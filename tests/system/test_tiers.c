@@ -215,7 +215,7 @@ START_TEST(a_put_that_one_tier_misses_is_partial)
 	}
 	ERR((int32_t)nowhere->tier[0], (int32_t)KVR_NOWHERE_TIER);
 	/* The store's own words differ: the connection was refused, or the last one broke. */
-	MUST(sscanf(nowhere->done.why, "tier far is not asked for another %u ms: %c", &ms, &word) == 2 &&
+	MUST(sscanf(nowhere->done.why, "tier far is left out for %u ms: %c", &ms, &word) == 2 &&
 	        ms <= 60000 + 60000 / 8,
 	    "%s", nowhere->done.why);
 	bed_close(kvr);
