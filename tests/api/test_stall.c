@@ -286,7 +286,7 @@ END_TEST
 START_TEST(a_server_that_dies_and_comes_back)
 {
 	struct kvr_redis_server *s = kvr_redis_server_start(NULL, NULL);
-	struct kvr *k = open_url(s->url);
+	struct kvr *k = open_patient(s->url, "10s"); /* the first put needs its connection */
 	struct kvr_done d = { .size = sizeof(d) };
 	struct kvr_health h = { .size = sizeof(h) };
 	char *value = calloc(1, LEN);
