@@ -142,7 +142,7 @@ ask_sentinel(struct search *search, uint32_t i, const char *what, uint64_t until
 	if (err == KVR_OK)
 		err = read(&c->s, me->service, ret);
 	if (err != KVR_OK)
-		snprintf(search->why, sizeof(search->why), "sentinel %.60s:%u: %.100s%s",
+		snprintf(search->why, sizeof(search->why), "sentinel %.60s:%u: %.80s%s",
 		    me->at[i].name, (unsigned)me->at[i].port, c->s.why, share(err, until_ns, search));
 	kvr_stream_hang_up(&c->s);
 	return err;
@@ -194,7 +194,7 @@ connect_to(struct search *search, const struct master *m, uint64_t until_ns)
 		return KVR_OK;
 	search->tried = *m;
 	search->refused = err == KVR_E_AUTH;
-	snprintf(search->why, sizeof(search->why), "master %.60s:%u: %.100s%s", m->host,
+	snprintf(search->why, sizeof(search->why), "master %.60s:%u: %.80s%s", m->host,
 	    (unsigned)m->port, c->s.why, share(err, until_ns, search));
 	kvr_stream_hang_up(&c->s);
 	return err;
