@@ -69,13 +69,10 @@ look_again(struct kvr_sock *s, struct iovec *iov, int n_iov, size_t *ret_n)
 static enum kvr_err
 nap(struct kvr_sock *s, struct iovec *iov, int n_iov, uint64_t end_ns, size_t *ret_n)
 {
-	while (s->err == KVR_OK && *ret_n == 0 && s->naps != KVR_NAPS_NEVER &&
-	    kvr_now_ns() + KVR_STREAM_NAP_NS + NAP_LATE_NS < end_ns) {
-		if (s->kick != NULL && kvr_kick_meant(s->kick))
-			return kvr_stream_fail(
-			    s, KVR_E_CANCELLED, "%s", kvr_err_text(KVR_E_CANCELLED));
+	while (*ret_n == 0 && s->naps != KVR_NAPS_NEVER &&
+	    kvr_now_ns() + KVR_STREAM_NAP_NS + NAP_LATE_NS < end_ns &&
+	    kvr_stream_check(s) == KVR_OK)
 		(void)received(s, s->ops->nap(s, iov, n_iov), ret_n);
-	}
 	return (enum kvr_err)s->err;
 }
 
