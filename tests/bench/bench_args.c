@@ -30,7 +30,13 @@ bench_args(struct bench *b, int argc, char **argv)
 			return 0;
 		}
 	}
-	return b->out == NULL || b->rounds == 0 ? 0 : i;
+	return b->out == NULL || b->rounds == 0 || b->rounds > BENCH_ROUNDS_MAX ? 0 : i;
+}
+
+uint32_t
+bench_pair_rounds(const struct bench *b)
+{
+	return b->size == BENCH_FULL ? b->rounds * (BENCH_PAIRS_MAX / BENCH_ROUNDS_MAX) : b->rounds;
 }
 
 void

@@ -20,6 +20,7 @@
 #define BENCH_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 enum { BENCH_KEYS_MAX = 512, BENCH_KEY = 64, BENCH_ROUNDS_MAX = 31, BENCH_PATH = 512 };
+enum { BENCH_PAIRS_MAX = 4 * BENCH_ROUNDS_MAX };
 #define BENCH_BYTES_MAX BENCH_MIB(64)
 
 /* TINY only shows that everything works. */
@@ -38,6 +39,11 @@ struct bench {
  * the first word behind them, 0: they are wrong.
  */
 int bench_args(struct bench *ret, int argc, char **argv);
+/*
+ * How often those that a goal compares take turns by themselves: a ratio of single batches of 20 ms
+ * scatters by a tenth, and a goal is a matter of hundredths.
+ */
+uint32_t bench_pair_rounds(const struct bench *);
 void bench_end(struct bench *);
 
 /* ---- bench_use.c: what all threads of this process, and the server, have used up to now ---- */

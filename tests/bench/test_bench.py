@@ -86,10 +86,10 @@ class Run(unittest.TestCase):
         self.assertIn("no figures of a bench", bench("--baseline", wrong, ok=False))
 
 
-def figure(unit, better, **ratios):
+def figure(unit, better, group="bulk", **ratios):
     clients = {name: {"n": 3, "median": r, "q1": r - 0.01, "q3": r + 0.01, "ratio": r, "ratio_q1": r - 0.01,
                       "ratio_q3": r + 0.01} for name, r in ratios.items()}
-    return {"group": "bulk", "case": "GET 16x4MiB", "unit": unit, "better": better, "raw": "raw", "clients": clients}
+    return {"group": group, "case": "GET 16x4MiB", "unit": unit, "better": better, "raw": "raw", "clients": clients}
 
 
 class Arithmetic(unittest.TestCase):
@@ -135,14 +135,24 @@ class Arithmetic(unittest.TestCase):
             self.assertEqual([len(part) for part in show.compare(then, now)], [0, 1])
             self.assertEqual([len(part) for part in show.compare(near, then)], [0, 0])
 
+    def test_pairs_have_their_ratios_to_each_other(self):
+        rounds = {"raw": {1: 1, 2: 2, 3: 4}, "kvrelay": {1: 2, 2: 2, 3: 2}, "sealed": {1: 1, 2: 2, 3: 3}}
+        row = figures.figures_of({("pairs", "c"): {"GB/s": rounds}})[0]["clients"]["sealed"]
+        # Of the rounds' ratios 0.5, 1 and 1.5; the medians' ratio to raw is 1 for both.
+        self.assertEqual(row["to"]["kvrelay"], [1, 0.75, 1.25])
+        self.assertNotIn("to", figures.figures_of({("bulk", "c"): {"GB/s": rounds}})[0]["clients"]["sealed"])
+
     def test_goals(self):
-        told = [figure("GB/s", "higher", raw=1, **{"kvrelay 1": 0.95, "kvrelay 2": 1.2, "hiredis": 0.5})]
+        told = [figure("GB/s", "higher", "pairs", raw=1, kvrelay=0.95, sealed=0.93),
+                figure("GB/s", "higher", raw=1, **{"kvrelay 1": 0.95, "kvrelay 2": 1.2, "hiredis": 0.5})]
+        told[0]["clients"]["sealed"]["to"] = {"kvrelay": [0.98, 0.9, 1]}
         rows = {row["goal"]: row for row in goals.goals_of(told)}
         self.assertEqual(rows["GET 16x4MiB / raw"]["met"], "must")
-        self.assertEqual(rows["GET 16x4MiB / raw"]["client"], "kvrelay 1")
+        self.assertEqual(rows["GET 16x4MiB / raw"]["client"], "kvrelay")
         self.assertEqual(rows["GET 16x4MiB / hiredis"]["met"], "aim")
+        self.assertEqual((rows["GET 16x4MiB, sealed / not"]["met"], rows["GET 16x4MiB, sealed / not"]["q1"]), ("must", 0.9))
         missed = copy.deepcopy(told)
-        missed[0]["clients"]["kvrelay 1"] = figure("GB/s", "higher", mine=0.85)["clients"]["mine"]
+        missed[0]["clients"]["kvrelay"] = figure("GB/s", "higher", mine=0.85)["clients"]["mine"]
         self.assertEqual(goals.goals_of(missed)[0]["met"], "missed")
 
 

@@ -40,9 +40,10 @@ def run(args, samples, notes, disk, tmpfs):
 def document_of(args, samples, facts, notes):
     cases = figures.read_samples(samples)
     told = figures.figures_of(cases)
-    rounds = max((len(r) for units in cases.values() for c in units.values() for r in c.values()), default=0)
-    return {"version": figures.VERSION, "machine": facts, "size": args.size, "rounds": rounds, "not_run": notes,
-            "figures": told, "goals": goals.goals_of(told)}
+    rounds, pairs = (max((len(r) for (group, _), units in cases.items() if (group == figures.PAIRS) == paired
+                          for c in units.values() for r in c.values()), default=0) for paired in (False, True))
+    return {"version": figures.VERSION, "machine": facts, "size": args.size, "rounds": rounds, "pairs": pairs,
+            "not_run": notes, "figures": told, "goals": goals.goals_of(told)}
 
 
 def write(document, path):

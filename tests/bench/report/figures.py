@@ -5,12 +5,14 @@ Where a client has settings, the best one counts, by the case's first unit; all 
 are of that one. Which is best in a round the other rounds say: of 48 settings the one that was fastest in
 a round was lucky in it, too, and its luck is not what others are to be compared with. So it is for the raw
 client and for what is compared with it. Ratios are taken round by round and their median is told: what
-the machine does besides changes from round to round, and a round is short.
+the machine does besides changes from round to round, and a round is short. In the group of pairs, where
+few take turns, each has its ratio to each other one.
 """
 
 import statistics
 
 VERSION = 1
+PAIRS = "pairs"
 BEST = "best"  # a client in the setting that the other rounds say
 HIGHER = ("GB/s", "shrinks x", "op/s")  # how such a unit ends
 
@@ -67,13 +69,21 @@ def is_raw(client):
     return client.split()[0] == "raw"
 
 
+def shorter(value):
+    return float(f"{value:.5g}")
+
+
+def ratios(rounds, others):
+    """Median and quartiles of the ratios; nothing: none of the others' rounds has a value that divides."""
+    both = [n for n in rounds if others.get(n, 0) > 0]
+    return [shorter(value) for value in spread([rounds[n] / others[n] for n in both])] if both else []
+
+
 def told(rounds, raw):
-    median, q1, q3 = spread(list(rounds.values()))
-    row = {"n": len(rounds), "median": median, "q1": q1, "q3": q3}
-    both = [n for n in rounds if n in raw and raw[n] > 0]
-    if both:
-        row["ratio"], row["ratio_q1"], row["ratio_q3"] = spread([rounds[n] / raw[n] for n in both])
-    return {key: value if key == "n" else float(f"{value:.5g}") for key, value in row.items()}
+    row = {"n": len(rounds)}
+    row.update(zip(("median", "q1", "q3"), (shorter(value) for value in spread(list(rounds.values())))))
+    row.update(zip(("ratio", "ratio_q1", "ratio_q3"), ratios(rounds, raw)))
+    return row
 
 
 def figures_of(cases):
@@ -93,6 +103,9 @@ def figures_of(cases):
                 raise ValueError(f"{group}, {case}, {unit}: no raw figure stands beside it")
             rows = {name: told(rounds, raw) for name, rounds in clients.items() if not is_raw(name)}
             rows.update({name: told(of_choice(clients, chosen), raw) for name, chosen in best.items()})
+            if group == PAIRS:
+                for name, row in rows.items():
+                    row["to"] = {other: ratios(clients[name], clients[other]) for other in rows if other != name}
             figures.append({"group": group, "case": case, "unit": unit, "better": better(unit), "raw": most,
                             "clients": {most: told(raw, raw), **rows}})
     return figures

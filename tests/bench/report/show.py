@@ -44,8 +44,12 @@ def lines_of(figures):
             for row in rows]
 
 
+def rounds(document):
+    return f"{document['rounds']} rounds" + (f", {document['pairs']} of pairs" if document["pairs"] else "")
+
+
 def table(document):
-    out = [f"medians of {document['rounds']} rounds; behind a value its ratio to raw and, behind ~, half of what lies "
+    out = [f"medians of {rounds(document)}; behind a value its ratio to raw and, behind ~, half of what lies "
            "between the ratio's quartiles"]
     groups = []
     for figure in document["figures"]:
@@ -95,7 +99,7 @@ def readme(document):
     m = document["machine"]
     vectors = ", ".join(m["vectors"]) or "no vectors"
     out = [f"{m['cpu']} ({vectors}), {m['cpus']} CPUs, Linux {m['kernel']}, {m['server']}, {m['compiler']}, "
-           f"load {m['load']} when it began; {document['rounds']} rounds:", "",
+           f"load {m['load']} when it began; {rounds(document)}:", "",
            "| goal | must | aim | is | quartiles | met | kvrelay | raw |", "|---|---|---|---|---|---|---|---|"]
     for row in document["goals"]:
         sign = SIGN[row["better"]]
