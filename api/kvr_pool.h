@@ -59,7 +59,7 @@ struct kvr_pool {
 	struct kvr_object *objects; /* by first slot; mapped, touched where used */
 	size_t objects_bytes;
 	pthread_mutex_t lock;
-	pthread_cond_t bell;
+	_Atomic uint32_t bell; /* rung when slots came free and somebody waits */
 	uint64_t n_live;
 };
 

@@ -99,7 +99,6 @@ kvr_pool_new(struct kvr *k, uint64_t limit, const struct kvr_pool_memory *memory
 	p->limit = limit;
 	p->memory = *memory;
 	KVR_CHECK(pthread_mutex_init(&p->lock, NULL) == 0);
-	kvr_cond_init(&p->bell);
 	return p;
 }
 
@@ -119,7 +118,6 @@ kvr_pool_free(struct kvr_pool *take)
 	if (take->objects != NULL)
 		munmap(take->objects, take->objects_bytes);
 	kvr_range_clear(&take->range);
-	pthread_cond_destroy(&take->bell);
 	pthread_mutex_destroy(&take->lock);
 	take->magic = 0;
 	free(take);
@@ -189,8 +187,10 @@ drop(struct kvr_pool *p, struct kvr_object *o)
 	o->gen = o->gen == UINT32_MAX ? 1 : o->gen + 1;
 	kvr_range_give(&p->range, (uint32_t)(o - p->objects), o->slots);
 	p->n_live--;
-	if (p->waiting > 0)
-		pthread_cond_broadcast(&p->bell);
+	if (p->waiting > 0) {
+		atomic_fetch_add(&p->bell, 1);
+		kvr_wake_every(&p->bell);
+	}
 }
 
 static bool
@@ -221,8 +221,12 @@ kvr_pool_make(struct kvr_pool *p, const struct kvr_meta *full, uint64_t full_byt
 		bool in_time = false;
 
 		if (until_ns > 0) {
+			uint32_t seen = atomic_load(&p->bell);
+
 			p->waiting++;
-			in_time = kvr_cond_wait(&p->bell, &p->lock, until_ns);
+			pthread_mutex_unlock(&p->lock);
+			in_time = kvr_sleep_on(&p->bell, seen, until_ns);
+			pthread_mutex_lock(&p->lock);
 			p->waiting--;
 		}
 		if (!in_time)

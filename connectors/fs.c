@@ -75,7 +75,7 @@ look_around(struct kvr_store *s, char *why, size_t why_cap)
 	if (err != KVR_OK)
 		return err;
 	err = kvr_fs_probe(s, dir, why, why_cap);
-	s->local = kvr_fs_is_local(dir, s->n_dirs);
+	s->where = kvr_fs_where(dir, s->n_dirs);
 	if (err == KVR_OK)
 		kvr_fs_probe_direct(s, dir, why, why_cap);
 	kvr_fs_close_dirs(s, dir);
@@ -100,7 +100,6 @@ open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why,
 		free(s);
 		return err;
 	}
-	kvr_fs_lock_open(&s->lock);
 	s->magic = KVR_FS_STORE_MAGIC;
 	*ret = s;
 	return KVR_OK;
@@ -116,7 +115,6 @@ close_store(struct kvr_store *take)
 	kvr_fs_scan_close(take);
 	(void)kvr_fs_forget(take, UINT64_MAX);
 	kvr_index_close(&take->index);
-	kvr_fs_lock_close(&take->lock);
 	kvr_fs_unconfigure(take);
 	take->magic = 0;
 	free(take);
@@ -262,12 +260,17 @@ why_of(const struct kvr_connector *c)
 	return c->why;
 }
 
+/*
+ * A caller's thread is not given to a disk: one that dies holds whoever reads it for half a minute,
+ * and then it had better be a lane.
+ */
 static uint32_t
 store_caps(const struct kvr_store *s)
 {
 	uint32_t caps = KVR_CAP(PIPELINE);
 
-	caps |= s->local ? KVR_CAP(GIVE_UP) : 0;
+	caps |= s->where != KVR_FS_FAR ? KVR_CAP(GIVE_UP) : 0;
+	caps |= s->where == KVR_FS_MEMORY ? KVR_CAP(ANY_THREAD) : 0;
 	caps |= s->indexed ? KVR_CAP(CAPACITY) : 0;
 	return caps;
 }
@@ -277,7 +280,7 @@ static const char *const schemes[] = { "fs", NULL };
 const struct kvr_connector_ops kvr_fs_ops = {
 	.name = "fs",
 	.schemes = schemes,
-	.caps = KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP) | KVR_CAP(CAPACITY),
+	.caps = KVR_CAP(PIPELINE) | KVR_CAP(GIVE_UP) | KVR_CAP(ANY_THREAD) | KVR_CAP(CAPACITY),
 	.formats = KVR_FORMAT_BIT(KVR_FORMAT_LMCACHE) | KVR_FORMAT_BIT(KVR_FORMAT_BARE) |
 	    KVR_FORMAT_BIT(KVR_FORMAT_SEALED),
 	.format_tier = KVR_FORMAT_SEALED,

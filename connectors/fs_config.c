@@ -323,31 +323,33 @@ kvr_fs_probe_direct(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why
 	}
 }
 
-/*
- * A list of those that are known to answer in bounded time: on any other (NFS, FUSE, CIFS, Lustre,
- * and what is invented next) a read may hang while a server is gone, and nothing ends it.
- */
-static bool
-is_local_type(unsigned long type)
+/* What is on no list is far. */
+static enum kvr_fs_where
+where_is(unsigned long type)
 {
-	static const unsigned long local[] = { EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
-		F2FS_SUPER_MAGIC, TMPFS_MAGIC, RAMFS_MAGIC, OVERLAYFS_SUPER_MAGIC,
-		MSDOS_SUPER_MAGIC, NILFS_SUPER_MAGIC, 0x2FC12FC1UL /* ZFS */,
-		0xCA451A4EUL /* bcachefs */, 0x2011BAB0UL /* exFAT */, 0x3153464AUL /* JFS */ };
+	static const unsigned long disk[] = { EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
+		F2FS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, MSDOS_SUPER_MAGIC, NILFS_SUPER_MAGIC,
+		0x2FC12FC1UL /* ZFS */, 0xCA451A4EUL /* bcachefs */, 0x2011BAB0UL /* exFAT */,
+		0x3153464AUL /* JFS */ };
 
-	for (size_t i = 0; i < KVR_LEN(local); i++)
-		if (local[i] == type)
-			return true;
-	return false;
+	if (type == TMPFS_MAGIC || type == RAMFS_MAGIC)
+		return KVR_FS_MEMORY;
+	for (size_t i = 0; i < KVR_LEN(disk); i++)
+		if (disk[i] == type)
+			return KVR_FS_DISK;
+	return KVR_FS_FAR;
 }
 
-bool
-kvr_fs_is_local(const struct kvr_fs_dir *dir, uint32_t n)
+enum kvr_fs_where
+kvr_fs_where(const struct kvr_fs_dir *dir, uint32_t n)
 {
+	enum kvr_fs_where farthest = KVR_FS_MEMORY;
 	struct statfs fs;
 
-	for (uint32_t i = 0; i < n; i++)
-		if (fstatfs(dir[i].fd, &fs) != 0 || !is_local_type((unsigned long)fs.f_type))
-			return false;
-	return true;
+	for (uint32_t i = 0; i < n; i++) {
+		if (fstatfs(dir[i].fd, &fs) != 0)
+			return KVR_FS_FAR;
+		farthest = KVR_MIN(farthest, where_is((unsigned long)fs.f_type));
+	}
+	return farthest;
 }

@@ -69,6 +69,7 @@ kvr_fs_examine(struct kvr_store *s, struct kvr_connector *c, const struct kvr_ex
 	}
 	static const char *const advice =
 	    "a wait there cannot be ended: values are copied, and a hang is a stuck thread";
-	kvr_tell(e, s->local ? KVR_FOUND_OK : KVR_FOUND_WARN, "mount", s->local ? NULL : advice,
-	    "%s", s->local ? "a file system of this machine" : "a network or FUSE file system");
+	bool far = s->where == KVR_FS_FAR;
+	kvr_tell(e, far ? KVR_FOUND_WARN : KVR_FOUND_OK, "mount", far ? advice : NULL, "%s",
+	    far ? "a network or FUSE file system" : "a file system of this machine");
 }

@@ -244,13 +244,13 @@ kvr_fs_scan_leave(struct kvr_connector *c, uint64_t until_ns)
 {
 	struct kvr_store *s = c->store;
 
-	if (!kvr_fs_lock(s, until_ns))
+	if (!kvr_lock_until(&s->lock, until_ns))
 		return;
 	if (c->gen == s->scan.gen) {
 		memset(s->scan.of, 0, sizeof(s->scan.of));
 		s->scan.gen++;
 	}
-	kvr_fs_unlock(s);
+	kvr_unlock(&s->lock);
 }
 
 enum kvr_err
@@ -262,7 +262,7 @@ kvr_fs_scan_on(struct kvr_connector *c, uint64_t until_ns, char *why, size_t why
 	enum kvr_err      err = KVR_OK;
 
 	while (!done && err == KVR_OK) {
-		if (!kvr_fs_lock(s, until_ns))
+		if (!kvr_lock_until(&s->lock, until_ns))
 			err = KVR_E_TIMEOUT;
 		else {
 			err = kvr_fs_scan_fits(c);
@@ -270,7 +270,7 @@ kvr_fs_scan_on(struct kvr_connector *c, uint64_t until_ns, char *why, size_t why
 				err = some_names(c);
 			done = s->scan.done;
 			seen = s->scan.seen;
-			kvr_fs_unlock(s);
+			kvr_unlock(&s->lock);
 		}
 		if (!done && err == KVR_OK)
 			err = kvr_stop(c->kick, until_ns);

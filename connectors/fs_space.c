@@ -104,11 +104,11 @@ kvr_fs_forget(struct kvr_store *s, uint64_t n_max)
 static enum kvr_err
 lock_ours(struct kvr_connector *c, uint64_t until_ns)
 {
-	if (!kvr_fs_lock(c->store, until_ns))
+	if (!kvr_lock_until(&c->store->lock, until_ns))
 		return KVR_E_TIMEOUT;
 	enum kvr_err err = kvr_fs_scan_fits(c);
 	if (err != KVR_OK)
-		kvr_fs_unlock(c->store);
+		kvr_unlock(&c->store->lock);
 	return err;
 }
 
@@ -223,7 +223,7 @@ kvr_fs_reserve(struct kvr_connector *c, uint32_t dir, uint64_t len, uint64_t unt
 		err = keep_floor(c, dir, len, until_ns);
 	if (err == KVR_OK)
 		s->reserved += len;
-	kvr_fs_unlock(s);
+	kvr_unlock(&s->lock);
 	return err;
 }
 
@@ -232,10 +232,10 @@ kvr_fs_unreserve(struct kvr_store *s, uint64_t len)
 {
 	if (!s->indexed)
 		return;
-	KVR_CHECK(kvr_fs_lock(s, KVR_FS_ALWAYS));
+	kvr_lock(&s->lock);
 	KVR_CHECK(s->reserved >= len);
 	s->reserved -= len;
-	kvr_fs_unlock(s);
+	kvr_unlock(&s->lock);
 }
 
 bool
@@ -247,7 +247,7 @@ kvr_fs_relieve(struct kvr_connector *c, uint32_t dir, uint64_t len, uint64_t unt
 		return false;
 	bool any_left = s->index.n > 0;
 	enum kvr_err err = evict_bytes(c, dir, false, len, until_ns);
-	kvr_fs_unlock(s);
+	kvr_unlock(&s->lock);
 	return any_left && (err == KVR_OK || err == KVR_E_MISS);
 }
 
@@ -276,7 +276,7 @@ kvr_fs_commit(struct kvr_connector *c, const char *tmp_name, const struct kvr_fs
 		kvr_index_add(&s->index, &file->node);
 		s->reserved -= len;
 	}
-	kvr_fs_unlock(s);
+	kvr_unlock(&s->lock);
 	if (error == 0)
 		return KVR_OK;
 	free(file);
@@ -296,7 +296,7 @@ kvr_fs_used(struct kvr_connector *c, const struct kvr_fs_name *name, uint64_t le
 		(void)kvr_fs_enter(s, name->dir, name->text, len);
 	else
 		kvr_index_touch(&s->index, node);
-	kvr_fs_unlock(s);
+	kvr_unlock(&s->lock);
 }
 
 void
@@ -311,7 +311,7 @@ kvr_fs_gone(struct kvr_connector *c, const struct kvr_fs_name *name)
 	if (fstatat(c->dir[name->dir].fd, name->text, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
 	    errno == ENOENT)
 		forget(s, find(s, name->dir, name->text));
-	kvr_fs_unlock(s);
+	kvr_unlock(&s->lock);
 }
 
 int32_t
@@ -326,7 +326,7 @@ kvr_fs_delete(struct kvr_connector *c, const struct kvr_fs_name *name)
 	if (s->indexed) {
 		if (error == 0 || error == ENOENT)
 			forget(s, find(s, name->dir, name->text));
-		kvr_fs_unlock(s);
+		kvr_unlock(&s->lock);
 	}
 	if (error == 0)
 		return KVR_OK;

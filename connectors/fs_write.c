@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -63,7 +64,7 @@ open_tmp(struct kvr_connector *c, uint32_t dir, char ret_name[KVR_FS_TMP_LEN])
 static int32_t
 flush(struct kvr_connector *c, int fd, const struct kvr_fs_name *name)
 {
-	int copy = c->store->local ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int copy = c->store->where != KVR_FS_FAR ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
 	if (copy >= 0 && close(copy) != 0 && errno != EINTR)
 		return kvr_fs_blame(c, "flush", name->text, errno);
@@ -140,6 +141,36 @@ put_once(struct kvr_connector *c, struct kvr_item *item, const struct kvr_fs_nam
 	return err;
 }
 
+/*
+ * A file that would grow past RLIMIT_FSIZE raises SIGXFSZ, which ends a process that does not expect
+ * it. A lane has it blocked like all signals; a caller who does a lane's part has not, so it is blocked
+ * here and taken away before his mask is his again.
+ */
+static void
+block_signal(sigset_t *ret_before)
+{
+	sigset_t one;
+
+	sigemptyset(&one);
+	sigaddset(&one, SIGXFSZ);
+	KVR_CHECK(pthread_sigmask(SIG_BLOCK, &one, ret_before) == 0);
+}
+
+static void
+unblock_signal(const sigset_t *before)
+{
+	const struct timespec at_once = { 0 };
+	sigset_t one;
+
+	if (sigismember(before, SIGXFSZ))
+		return;
+	sigemptyset(&one);
+	sigaddset(&one, SIGXFSZ);
+	while (sigtimedwait(&one, NULL, &at_once) < 0 && errno == EINTR)
+		;
+	KVR_CHECK(pthread_sigmask(SIG_SETMASK, before, NULL) == 0);
+}
+
 enum kvr_err
 kvr_fs_put(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
 {
@@ -152,11 +183,15 @@ kvr_fs_put(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
 		kvr_fs_explain_name(c, status);
 		return kvr_fs_finish(item, KVR_OK, status);
 	}
+	sigset_t before;
+
+	block_signal(&before);
 	err = put_once(c, item, &name, &len, until_ns, &status);
 	/* The disk is smaller than the capacity says. What is old gives way, else it stays full. */
 	if (err == KVR_OK && status == KVR_E_NOSPACE &&
 	    kvr_fs_relieve(c, name.dir, len, until_ns))
 		err = put_once(c, item, &name, &len, until_ns, &status);
+	unblock_signal(&before);
 	if (err == KVR_OK && status == KVR_OK)
 		item->len = len;
 	return kvr_fs_finish(item, err, status);

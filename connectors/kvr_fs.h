@@ -6,7 +6,6 @@
  *   fs_config.c the URL and options; making, opening and probing directories
  *   fs_name.c   key text to file name
  *   fs_space.c  the index of files: capacity, free space, eviction
- *   fs_lock.c   the lock of the index
  *   fs_scan.c   what lies in the directories when we come: files to count, leftovers to remove
  *   fs_read.c   GET, STAT, EXISTS
  *   fs_write.c  PUT
@@ -21,12 +20,12 @@
 #define KVR_FS_H
 
 #include <dirent.h>
-#include <pthread.h>
 
 #include "kvr_connector.h"
 #include "kvr_frame.h"
 #include "kvr_index.h"
 #include "kvr_limits.h"
+#include "kvr_lock.h"
 
 #define KVR_FS_STORE_MAGIC KVR_MAGIC('F', 'S', 'S', 'T')
 #define KVR_FS_LANE_MAGIC KVR_MAGIC('F', 'S', 'L', 'N')
@@ -38,8 +37,17 @@ enum {
 	KVR_FS_KEY_MAX = KVR_FS_PREFIX_MAX + KVR_KEY_LEN_MAX
 };
 
-/* Read, written and hashed at once: small enough to be in cache still when it is hashed. */
-#define KVR_FS_SLICE ((size_t)KVR_KIB(256))
+/*
+ * Read or written at once, and the time to that is how late a kick is seen. Sealed values come in slices
+ * of their own, small enough to be in cache still when they are hashed.
+ */
+#define KVR_FS_SLICE ((size_t)KVR_MIB(1))
+
+/*
+ * FAR (NFS, FUSE, CIFS, Lustre, and what is invented next): a read may hang while a server is gone, and
+ * nothing ends it. DISK: answers in bounded time unless the disk dies. MEMORY: it only copies.
+ */
+enum kvr_fs_where { KVR_FS_FAR, KVR_FS_DISK, KVR_FS_MEMORY };
 
 /* What a direct call is aligned to: the largest block that disks have. */
 #define KVR_FS_ALIGN ((size_t)KVR_KIB(4))
@@ -85,12 +93,6 @@ struct kvr_fs_scan {
 	uint64_t entered; /* of found, in the index */
 };
 
-struct kvr_fs_lock {
-	pthread_mutex_t mutex;
-	pthread_cond_t  freed;
-	bool            held;
-};
-
 /* fs_examine.c */
 void kvr_fs_examine(struct kvr_store *, struct kvr_connector *, const struct kvr_examination *);
 
@@ -106,13 +108,13 @@ struct kvr_store {
 	uint64_t    min_len;    /* a shorter file is no value */
 	uint64_t    capacity;   /* UINT64_MAX: no limit */
 	uint64_t    free_floor;
-	bool        local;      /* every directory is on a file system of this machine */
+	enum kvr_fs_where where; /* the farthest of the directories */
 	bool        indexed;    /* there is a capacity or a floor, so somebody has to count */
 	bool        direct;     /* files are moved past the page cache */
 	uint64_t    seed;       /* makes temporary names ours alone, also among machines */
 	_Atomic uint64_t tmp_count;
 
-	struct kvr_fs_lock lock; /* what is below */
+	struct kvr_lock    lock; /* what is below; held over unlink(), which may take a while */
 	struct kvr_index   index;
 	uint64_t           reserved; /* bytes of files that are being written */
 	struct kvr_fs_scan scan;
@@ -168,7 +170,8 @@ enum kvr_err kvr_fs_probe(
 /* Takes s->direct back where one directory refuses it; then why has a remark, else "". */
 void kvr_fs_probe_direct(
     struct kvr_store *, const struct kvr_fs_dir *, char *why, size_t why_cap);
-bool kvr_fs_is_local(const struct kvr_fs_dir *, uint32_t n);
+/* The farthest of them. */
+enum kvr_fs_where kvr_fs_where(const struct kvr_fs_dir *, uint32_t n);
 
 /*
  * fs_name.c. KVR_E_TOO_BIG: longer than a file name may be. KVR_E_UNSUPPORTED: an LMCache name that
@@ -181,13 +184,10 @@ bool kvr_fs_is_ours(const struct kvr_store *, const char *name); /* could kvr_fs
 void kvr_fs_tmp_name(struct kvr_store *, char ret[KVR_FS_TMP_LEN]);
 bool kvr_fs_is_tmp(const char *name);
 
-/* fs_lock.c. False: until_ns has passed and somebody else still holds it. */
-void kvr_fs_lock_open(struct kvr_fs_lock *);
-void kvr_fs_lock_close(struct kvr_fs_lock *);
-bool kvr_fs_lock(struct kvr_store *, uint64_t until_ns);
-void kvr_fs_unlock(struct kvr_store *);
-#define KVR_FS_NOW UINT64_C(0)         /* only if it is free */
-#define KVR_FS_ALWAYS (UINT64_MAX / 4) /* for what must be written down; holders are never long */
+
+/* How long the store's lock is waited for, besides a deadline. */
+#define KVR_FS_NOW UINT64_C(0)    /* only if it is free */
+#define KVR_FS_ALWAYS UINT64_MAX /* for what must be written down; holders are never long */
 
 /*
  * fs_space.c. All lock for themselves, no longer than until_ns. Names that are removed from the

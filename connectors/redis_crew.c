@@ -4,6 +4,7 @@
  * for all nodes a node that stops in the middle of a value would hold up the values of the others.
  * Threads are made when there is first something for them to do, and kept.
  */
+#include "kvr_lock.h"
 #include "kvr_redis_cluster.h"
 
 #include <pthread.h>
@@ -12,7 +13,7 @@
 
 struct kvr_redis_crew {
 	pthread_mutex_t lock;
-	pthread_cond_t work, done;
+	_Atomic uint32_t work, done; /* rung under lock */
 	void (*fn)(void *);
 	uint8_t *jobs;
 	size_t size;
@@ -22,6 +23,24 @@ struct kvr_redis_crew {
 	pthread_t thread[KVR_CLUSTER_HELPERS];
 };
 
+static void
+ring(_Atomic uint32_t *bell)
+{
+	atomic_fetch_add(bell, 1);
+	kvr_wake_every(bell);
+}
+
+/* Under lock, which is let go of meanwhile. For what is waited for, look then: it may be for no reason. */
+static void
+wait_for_ring(struct kvr_redis_crew *me, _Atomic uint32_t *bell)
+{
+	uint32_t seen = atomic_load(bell);
+
+	pthread_mutex_unlock(&me->lock);
+	(void)kvr_sleep_on(bell, seen, UINT64_MAX);
+	pthread_mutex_lock(&me->lock);
+}
+
 struct kvr_redis_crew *
 kvr_redis_crew_new(void)
 {
@@ -29,8 +48,6 @@ kvr_redis_crew_new(void)
 	if (me == NULL)
 		return NULL;
 	KVR_CHECK(pthread_mutex_init(&me->lock, NULL) == 0);
-	KVR_CHECK(pthread_cond_init(&me->work, NULL) == 0);
-	KVR_CHECK(pthread_cond_init(&me->done, NULL) == 0);
 	return me;
 }
 
@@ -41,12 +58,10 @@ kvr_redis_crew_free(struct kvr_redis_crew *take)
 		return;
 	pthread_mutex_lock(&take->lock);
 	take->stop = true;
-	pthread_cond_broadcast(&take->work);
+	ring(&take->work);
 	pthread_mutex_unlock(&take->lock);
 	for (uint32_t i = 0; i < take->n_threads; i++)
 		pthread_join(take->thread[i], NULL);
-	pthread_cond_destroy(&take->work);
-	pthread_cond_destroy(&take->done);
 	pthread_mutex_destroy(&take->lock);
 	free(take);
 }
@@ -62,7 +77,7 @@ do_one(struct kvr_redis_crew *me)
 	me->fn(job);
 	pthread_mutex_lock(&me->lock);
 	if (++me->n_done == me->n)
-		pthread_cond_signal(&me->done);
+		ring(&me->done);
 	return true;
 }
 
@@ -73,7 +88,7 @@ thread_main(void *arg)
 	pthread_mutex_lock(&me->lock);
 	while (!me->stop)
 		if (!do_one(me))
-			pthread_cond_wait(&me->work, &me->lock);
+			wait_for_ring(me, &me->work);
 	pthread_mutex_unlock(&me->lock);
 	return NULL;
 }
@@ -112,11 +127,11 @@ kvr_redis_crew_run(
 	me->next = me->n_done = 0;
 	me->n = n;
 	if (n > 1)
-		pthread_cond_broadcast(&me->work);
+		ring(&me->work);
 	while (do_one(me))
 		;
 	while (me->n_done < me->n)
-		pthread_cond_wait(&me->done, &me->lock);
+		wait_for_ring(me, &me->done);
 	me->n = me->next = 0;
 	pthread_mutex_unlock(&me->lock);
 }

@@ -2,7 +2,6 @@
 #include "kvr_thread.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -49,24 +48,6 @@ timespec_of(uint64_t ns)
 		.tv_nsec = (long)(ns % KVR_SEC(1)) };
 }
 
-bool
-kvr_sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t until_ns)
-{
-	struct timespec ts = timespec_of(until_ns);
-	/* The bitset form takes an instant; the plain one a duration, which would start anew. */
-	long e = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen,
-	    until_ns == UINT64_MAX ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
-
-	KVR_CHECK(e == 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT);
-	return e == 0 || errno != ETIMEDOUT;
-}
-
-void
-kvr_wake(_Atomic uint32_t *word)
-{
-	syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
-}
-
 enum { WAKES_MAX = 16 };
 
 static _Thread_local struct {
@@ -75,19 +56,13 @@ static _Thread_local struct {
 	_Atomic uint32_t *word[WAKES_MAX];
 } wakes;
 
-static void
-wake_all(_Atomic uint32_t *word)
-{
-	syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT32_MAX, NULL, NULL, 0);
-}
-
 void
 kvr_wake_all(_Atomic uint32_t *word)
 {
 	if (wakes.held && wakes.n < WAKES_MAX)
 		wakes.word[wakes.n++] = word;
 	else
-		wake_all(word);
+		kvr_wake_every(word);
 }
 
 void
@@ -101,46 +76,8 @@ kvr_wakes_release(void)
 {
 	wakes.held = false;
 	for (uint32_t i = 0; i < wakes.n; i++)
-		wake_all(wakes.word[i]);
+		kvr_wake_every(wakes.word[i]);
 	wakes.n = 0;
-}
-
-bool
-kvr_lock_try(struct kvr_lock *l)
-{
-	uint32_t free_word = 0;
-
-	return atomic_compare_exchange_strong(&l->word, &free_word, 1);
-}
-
-/*
- * Who has slept takes it as 2, for he cannot know whether others sleep still: one wake too many at
- * most, and never one too few. A sleeper that gives up leaves the 2 behind, to the same effect.
- */
-bool
-kvr_lock_until(struct kvr_lock *l, uint64_t until_ns)
-{
-	if (kvr_lock_try(l))
-		return true;
-	while (atomic_exchange(&l->word, 2) != 0)
-		if (!kvr_sleep_on(&l->word, 2, until_ns))
-			return false;
-	return true;
-}
-
-void
-kvr_lock(struct kvr_lock *l)
-{
-	bool got = kvr_lock_until(l, UINT64_MAX);
-
-	KVR_CHECK(got);
-}
-
-void
-kvr_unlock(struct kvr_lock *l)
-{
-	if (atomic_exchange(&l->word, 0) == 2)
-		kvr_wake(&l->word);
 }
 
 void
@@ -250,7 +187,7 @@ kvr_threads_fit(uint32_t n)
 		started++;
 	kvr_signals_restore(&before);
 	atomic_store(&crowd.gone, 1);
-	wake_all(&crowd.gone);
+	kvr_wake_every(&crowd.gone);
 	for (uint32_t i = 0; i < started; i++)
 		KVR_CHECK(pthread_join(id[i], NULL) == 0);
 	for (uint32_t i = 0; i < started; i++)

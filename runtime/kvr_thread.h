@@ -7,6 +7,7 @@
 #define KVR_THREAD_H
 
 #include "kvr_err.h"
+#include "kvr_lock.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -41,37 +42,15 @@ void kvr_signals_block(sigset_t *ret_before);
 void kvr_signals_restore(const sigset_t *before);
 
 /*
- * Sleeps while *word is `seen`. False when until_ns has passed; true when somebody woke it, when
- * the word was another already, or for no reason. UINT64_MAX: no deadline.
- */
-bool kvr_sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t until_ns);
-/* Wakes one sleeper. The word has been changed before. */
-void kvr_wake(_Atomic uint32_t *word);
-
-/*
- * Wakes all sleepers; between hold and release on the same thread it only takes note. For who has a
- * lock that the woken thread wants next: woken before the lock is free, on a busy machine it runs at
- * once, sleeps on the lock and has to be woken again. The word is not read, so it does not matter if it
- * is no more by then.
+ * Wakes all sleepers of a word; between hold and release on the same thread it only takes note. For who
+ * has a lock that the woken thread wants next: woken before the lock is free, on a busy machine it runs
+ * at once, sleeps on the lock and has to be woken again.
  */
 void kvr_wake_all(_Atomic uint32_t *word);
 void kvr_wakes_hold(void);
 void kvr_wakes_release(void);
 
-/*
- * A mutex that can be waited for until an instant, which pthread's can only by a clock that people
- * set. Zero bytes are an open one.
- */
-struct kvr_lock {
-	_Atomic uint32_t word; /* 0 free, 1 taken, 2 taken and somebody may sleep */
-};
-
-KVR_MUST_USE bool kvr_lock_try(struct kvr_lock *);
-KVR_MUST_USE bool kvr_lock_until(struct kvr_lock *, uint64_t until_ns);
-void              kvr_lock(struct kvr_lock *);
-void              kvr_unlock(struct kvr_lock *);
-
-/* A condition variable that understands until_ns. */
+/* A condition variable that understands until_ns, for one waiter or a single broadcast: kvr_lock.h says why. */
 void kvr_cond_init(pthread_cond_t *);
 /* False when until_ns has passed; like every wait it may also return true for no reason. */
 bool kvr_cond_wait(pthread_cond_t *, pthread_mutex_t *, uint64_t until_ns);

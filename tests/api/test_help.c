@@ -2,7 +2,9 @@
 /* Whoever would only sleep until his answer does a lane's part himself, and the lanes sleep on. */
 #include "kvr_api_bed.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
 
@@ -56,9 +58,10 @@ run(struct kvr *k, uint32_t kind)
 }
 
 /* A lane that were woken for each would have slept as often; now and then one is pinged. */
-START_TEST(a_call_that_only_waits_wakes_no_lane)
+static void
+wakes_no_lane(const char *config)
 {
-	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	struct kvr *k = bed_open(config, NULL, NULL, NULL);
 	const uint32_t kinds[] = { KVR_PUT, KVR_LOOKUP, KVR_SIZE, KVR_GET };
 
 	bed_fill(bytes, sizeof(bytes), 3);
@@ -73,6 +76,80 @@ START_TEST(a_call_that_only_waits_wakes_no_lane)
 	bed_same(bytes, sizeof(bytes), 3);
 	bed_close(k);
 }
+
+START_TEST(a_call_that_only_waits_wakes_no_lane)
+{
+	wakes_no_lane(MEMORY);
+}
 END_TEST
 
-KVR_CHECK_MAIN("api.help", a_call_that_only_waits_wakes_no_lane)
+/* Where a file system only copies, its lanes sleep on, too. */
+static const char *
+in_memory(char config[256])
+{
+	static char dir[] = "/dev/shm/kvr-help-XXXXXX";
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(config, 256,
+	    "{\"tiers\":[{\"name\":\"a\",\"url\":\"fs://%s\"}],\"log\":{\"level\":\"error\"}}", dir);
+	return dir;
+}
+
+static void
+remove_all(const char *dir)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+	ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(files_in_memory_wake_no_lane)
+{
+	char config[256];
+	const char *dir = in_memory(config);
+
+	wakes_no_lane(config);
+	remove_all(dir);
+}
+END_TEST
+
+/* The kernel raises SIGXFSZ then, and its default ends the process. */
+START_TEST(a_file_beyond_the_limit_of_this_process_ends_no_caller)
+{
+	char config[256];
+	const char *dir = in_memory(config);
+	struct kvr *k = bed_open(config, NULL, NULL, NULL);
+	struct rlimit limit, small;
+	sigset_t before, after;
+	int refused = 0;
+
+	bed_fill(bytes, sizeof(bytes), 4);
+	OK(run(k, KVR_PUT));
+	ck_assert(signal(SIGXFSZ, SIG_DFL) == SIG_DFL);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, NULL, &before), 0);
+	ck_assert(!sigismember(&before, SIGXFSZ));
+	small = limit;
+	small.rlim_cur = LEN - 1;
+	unsigned long slept = lanes_slept();
+
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	/* No check and no log line in between: both may be written to a file. */
+	for (int n = 0; n < CALLS; n++)
+		refused += run(k, KVR_PUT) == KVR_E_TOO_BIG;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_int_eq(refused, CALLS);
+	ck_assert_uint_lt(lanes_slept() - slept, CALLS / 2);
+	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, NULL, &after), 0);
+	ck_assert(!sigismember(&after, SIGXFSZ));
+	OK(run(k, KVR_PUT));
+	OK(run(k, KVR_GET));
+	bed_same(bytes, sizeof(bytes), 4);
+	bed_close(k);
+	remove_all(dir);
+}
+END_TEST
+
+KVR_CHECK_MAIN("api.help", a_call_that_only_waits_wakes_no_lane, files_in_memory_wake_no_lane,
+    a_file_beyond_the_limit_of_this_process_ends_no_caller)

@@ -258,7 +258,7 @@ START_TEST(a_local_file_system_can_be_given_up_and_a_limit_is_a_capacity)
 	struct kvr_fs_dir dir = { .fd = open("/proc", O_RDONLY | O_CLOEXEC), .tmp_fd = -1 };
 
 	/* proc is on nobody's list of local file systems, like NFS and what is not invented yet. */
-	ck_assert(!kvr_fs_is_local(&dir, 1));
+	ck_assert_int_eq(kvr_fs_where(&dir, 1), KVR_FS_FAR);
 	close(dir.fd);
 	kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
 	kvr_fs_bed_open(&bed);
@@ -267,11 +267,12 @@ START_TEST(a_local_file_system_can_be_given_up_and_a_limit_is_a_capacity)
 	bed.opts.capacity = KVR_MIB(1);
 	kvr_fs_bed_open(&bed);
 	ck_assert_uint_ne(kvr_store_caps(&kvr_fs_ops, bed.store) & KVR_CAP(CAPACITY), 0);
-	bed.store->local = false;
+	bed.store->where = KVR_FS_FAR;
 	ck_assert_uint_eq(kvr_store_caps(&kvr_fs_ops, bed.store) & KVR_CAP(GIVE_UP), 0);
 	ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", 10, 1), KVR_OK);
-	bed.store->local = true;
-	ck_assert_uint_ne(kvr_store_caps(&kvr_fs_ops, bed.store) & KVR_CAP(GIVE_UP), 0);
+	bed.store->where = KVR_FS_DISK;
+	ck_assert_uint_eq(kvr_store_caps(&kvr_fs_ops, bed.store) &
+	        (KVR_CAP(GIVE_UP) | KVR_CAP(ANY_THREAD)), KVR_CAP(GIVE_UP));
 	kvr_fs_bed_remove(&bed);
 }
 END_TEST

@@ -459,9 +459,9 @@ lead_to(const char *dir)
 static uint64_t
 generation(void)
 {
-	ck_assert(kvr_fs_lock(bed.store, kvr_soon()));
+	ck_assert(kvr_lock_until(&bed.store->lock, kvr_soon()));
 	uint64_t gen = bed.store->scan.gen;
-	kvr_fs_unlock(bed.store);
+	kvr_unlock(&bed.store->lock);
 	return gen;
 }
 
