@@ -311,9 +311,11 @@ reply_orphan(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_no
 /*
  * What a server near by needs so that it never waits for us. More makes it build replies in fresh
  * memory: with 8 MiB in flight values of 1 MiB came at 0.6 of the speed, and cost it half again as
- * much CPU. And one request for each 128 KiB that have come, as long as none waits for another.
+ * much CPU. And half of it is asked for at a time, when that much has come: values of 64 KiB came at
+ * 0.87 of a raw client's speed with 1 MiB in flight and two requests at a time, and come at 1.02 this
+ * way, for a fifth less CPU.
  */
-#define GET_WINDOW KVR_MIB(1), KVR_KIB(128)
+#define GET_WINDOW KVR_KIB(512), KVR_KIB(256)
 
 static const struct kvr_redis_step value_step = { plan_value, send_value, reply_value, weight_value,
 	GET_IN_FLIGHT, KVR_STREAM_AHEAD, GET_WINDOW };
