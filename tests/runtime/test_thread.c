@@ -83,71 +83,6 @@ START_TEST(join_keeps_its_deadline_and_the_handle)
 }
 END_TEST
 
-/* ---- the lock ---- */
-
-enum { ADDERS = 4, ADDS = 20000 };
-
-struct sum {
-	struct kvr_lock lock;
-	uint64_t n, gave_up;
-	int impatient;
-};
-
-static void
-add(void *arg)
-{
-	struct sum *s = arg;
-
-	for (int i = 0; i < ADDS; i++) {
-		uint64_t until_ns =
-		    s->impatient != 0 && i % 2 == 0 ? kvr_now_ns() + 1000 : UINT64_MAX;
-		bool got = kvr_lock_until(&s->lock, until_ns);
-
-		if (!got)
-			kvr_lock(&s->lock);
-		s->n++;
-		s->gave_up += !got;
-		kvr_unlock(&s->lock);
-	}
-}
-
-static void
-add_together(int impatient)
-{
-	struct sum s = { .impatient = impatient };
-	struct kvr_thread *t[ADDERS];
-
-	for (int i = 0; i < ADDERS; i++)
-		ck_assert_int_eq(kvr_thread_start("adder", add, &s, &t[i]), KVR_OK);
-	for (int i = 0; i < ADDERS; i++)
-		ck_assert_int_eq(kvr_thread_join(t[i], kvr_now_ns() + KVR_SEC(200)), KVR_OK);
-	ck_assert_uint_eq(s.n, ADDERS * ADDS);
-	ck_assert(kvr_lock_try(&s.lock)); /* and nobody has it */
-}
-
-START_TEST(a_lock_is_held_by_one_and_no_sleeper_is_forgotten)
-{
-	add_together(0);
-	add_together(1); /* with some that give up sleeping and leave their mark */
-}
-END_TEST
-
-START_TEST(a_lock_that_is_taken_is_waited_for_until_its_instant)
-{
-	struct kvr_lock l = { 0 };
-
-	ck_assert(kvr_lock_try(&l));
-	ck_assert(!kvr_lock_try(&l));
-	uint64_t until_ns = kvr_now_ns() + KVR_MS(5);
-	ck_assert(!kvr_lock_until(&l, until_ns));
-	ck_assert_uint_ge(kvr_now_ns(), until_ns);
-	ck_assert(!kvr_lock_until(&l, 0));
-	kvr_unlock(&l);
-	ck_assert(kvr_lock_until(&l, 0)); /* a free one is had at any time */
-	kvr_unlock(&l);
-}
-END_TEST
-
 static uint32_t
 count_threads(void)
 {
@@ -175,5 +110,4 @@ START_TEST(threads_that_were_tried_are_gone)
 END_TEST
 
 KVR_CHECK_MAIN("runtime.thread", threads_that_were_tried_are_gone, has_its_name_and_no_signals,
-    join_keeps_its_deadline_and_the_handle, a_lock_is_held_by_one_and_no_sleeper_is_forgotten,
-    a_lock_that_is_taken_is_waited_for_until_its_instant)
+    join_keeps_its_deadline_and_the_handle)

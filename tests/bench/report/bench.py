@@ -97,7 +97,8 @@ def main():
     facts, notes = machine.facts(args.compiler), []
     # Whatever becomes of the programs, their files go.
     with ExitStack() as stack:
-        disk, tmpfs = (stack.enter_context(tempfile.TemporaryDirectory(prefix="kvr-bench-", dir=above))
+        # Whole paths: in a URL of files the first word of a relative one would be a host.
+        disk, tmpfs = (stack.enter_context(tempfile.TemporaryDirectory(prefix="kvr-bench-", dir=Path(above).resolve()))
                        for above in (args.build, "/dev/shm"))
         samples = Path(disk) / "samples"
         samples.touch()

@@ -2,7 +2,8 @@
 """What the library is to reach, and whether it did in one run.
 
 A goal is a ratio of clients in one figure, or, where it names a unit alone, the figure itself. Ratios of
-bulk data are of the group `pairs`: raw in what was best in the race before, and kvrelay, with one lane against Redis and with the lanes that were best in the race with files, a batch each in turns.
+bulk data are of the group `pairs`: raw in what was best in the race before, and kvrelay, with one lane against
+Redis and with the lanes that were best in the race with files, a batch each in turns.
 
 A second of CPU is not the same on two machines, nor on one from hour to hour. Raw took 0.20 s per GB for
 GET and 0.27 for SET where the goals were set, and kvrelay was to take no more than 0.24 and 0.32 (aim: 0.20
