@@ -224,12 +224,18 @@ join(struct kvr_connector *c)
 	c->gen = s->scan.gen;
 }
 
-enum kvr_err
+bool
 kvr_fs_scan_fits(struct kvr_connector *c)
 {
 	if (c->gen == 0)
 		join(c);
-	if (c->gen == c->store->scan.gen)
+	return c->gen == c->store->scan.gen;
+}
+
+enum kvr_err
+kvr_fs_scan_check(struct kvr_connector *c)
+{
+	if (kvr_fs_scan_fits(c))
 		return KVR_OK;
 	snprintf(c->why, sizeof(c->why), "the directory is another one now: moved, or mounted over");
 	return KVR_E_DOWN;
@@ -265,7 +271,7 @@ kvr_fs_scan_on(struct kvr_connector *c, uint64_t until_ns, char *why, size_t why
 		if (!kvr_lock_until(&s->lock, until_ns))
 			err = KVR_E_TIMEOUT;
 		else {
-			err = kvr_fs_scan_fits(c);
+			err = kvr_fs_scan_check(c);
 			if (err == KVR_OK && !s->scan.done)
 				err = some_names(c);
 			done = s->scan.done;

@@ -106,10 +106,22 @@ lock_ours(struct kvr_connector *c, uint64_t until_ns)
 {
 	if (!kvr_lock_until(&c->store->lock, until_ns))
 		return KVR_E_TIMEOUT;
-	enum kvr_err err = kvr_fs_scan_fits(c);
+	enum kvr_err err = kvr_fs_scan_check(c);
 	if (err != KVR_OK)
 		kvr_unlock(&c->store->lock);
 	return err;
+}
+
+/* For what is only noted, and is no part of an answer: without a wait, and without a word when not. */
+static bool
+lock_to_note(struct kvr_connector *c)
+{
+	if (!c->store->indexed || !kvr_lock_try(&c->store->lock))
+		return false;
+	bool fits = kvr_fs_scan_fits(c);
+	if (!fits)
+		kvr_unlock(&c->store->lock);
+	return fits;
 }
 
 /* Removes the file that was not used for longest. any: in whichever directory. */
@@ -288,7 +300,7 @@ kvr_fs_used(struct kvr_connector *c, const struct kvr_fs_name *name, uint64_t le
 {
 	struct kvr_store *s = c->store;
 
-	if (!s->indexed || lock_ours(c, KVR_FS_NOW) != KVR_OK)
+	if (!lock_to_note(c))
 		return;
 	struct kvr_index_node *node = find(s, name->dir, name->text);
 	/* Put there by another process: from now on it counts here too. */
@@ -304,7 +316,7 @@ kvr_fs_gone(struct kvr_connector *c, const struct kvr_fs_name *name)
 {
 	struct kvr_store *s = c->store;
 
-	if (!s->indexed || lock_ours(c, KVR_FS_NOW) != KVR_OK)
+	if (!lock_to_note(c))
 		return;
 	/* Asked again under the lock: another lane may have put it since we missed it. */
 	struct stat st;

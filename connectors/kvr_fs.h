@@ -185,9 +185,8 @@ void kvr_fs_tmp_name(struct kvr_store *, char ret[KVR_FS_TMP_LEN]);
 bool kvr_fs_is_tmp(const char *name);
 
 
-/* How long the store's lock is waited for, besides a deadline. */
-#define KVR_FS_NOW UINT64_C(0)    /* only if it is free */
-#define KVR_FS_ALWAYS UINT64_MAX /* for what must be written down; holders are never long */
+/* Until when the store's lock is waited for by who must write something down: holders are never long. */
+#define KVR_FS_ALWAYS UINT64_MAX
 
 /*
  * fs_space.c. All lock for themselves, no longer than until_ns. Names that are removed from the
@@ -213,8 +212,9 @@ bool kvr_fs_forget(struct kvr_store *, uint64_t n_max);
 enum kvr_err kvr_fs_scan_on(struct kvr_connector *, uint64_t until_ns, char *why, size_t why_cap);
 /* Directories that the lane has left are no longer those that are counted; by until_ns or never. */
 void         kvr_fs_scan_leave(struct kvr_connector *, uint64_t until_ns);
-/* Whether the index is of this lane's directories, under the lock. DOWN: why says it. */
-enum kvr_err kvr_fs_scan_fits(struct kvr_connector *);
+/* Under the lock: is the index of this lane's directories? */
+bool         kvr_fs_scan_fits(struct kvr_connector *);
+enum kvr_err kvr_fs_scan_check(struct kvr_connector *); /* DOWN: it is not, and why says so */
 void         kvr_fs_scan_close(struct kvr_store *);
 
 /* fs_read.c, fs_write.c. KVR_OK: the item has its status. Else the batch ends here. */

@@ -255,7 +255,9 @@ START_TEST(a_directory_that_stands_for_another_is_counted_anew)
 	ck_assert_uint_eq(bed.store->index.bytes, 4 * LEN);
 	/* It takes nothing from what is counted, nor adds to it, and leaves its own as it is. */
 	ck_assert_int_eq(try(late, KVR_VERB_GET, "k0"), KVR_OK);
+	ck_assert_str_eq(kvr_fs_ops.why(late), "");
 	ck_assert_int_eq(try(late, KVR_VERB_EXISTS, "k6"), KVR_OK);
+	ck_assert_str_eq(kvr_fs_ops.why(late), "");
 	ck_assert_uint_eq(bed.store->index.bytes, 4 * LEN);
 	ck_assert_int_eq(try(late, KVR_VERB_DEL, "k3"), KVR_E_DOWN);
 	ck_assert_int_eq(try(late, KVR_VERB_PUT, "k9"), KVR_E_DOWN);
