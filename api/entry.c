@@ -119,7 +119,7 @@ kvr_until(struct kvr *k, const char *call, uint64_t until_ns, uint64_t limit_ns,
 		*ret_ns = now_ns;
 	else if (until_ns == KVR_NEVER && !never)
 		return kvr_bad(
-		    k, KVR_E_INVALID, "%s: KVR_NEVER is for kvr_wait and kvr_quiet only", call);
+		    k, KVR_E_INVALID, "%s: KVR_NEVER is for kvr_wait, kvr_layer_wait and kvr_quiet only", call);
 	else if (until_ns < k->opened_ns)
 		return kvr_bad(k, KVR_E_INVALID,
 		    "%s: until_ns %llu lies before kvr_open: pass an instant of CLOCK_MONOTONIC, "

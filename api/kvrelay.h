@@ -283,7 +283,7 @@ struct kvr_options {
 /*
  * Reads the configuration, starts threads and begins to connect. A store that is down is no
  * failure: its tier heals by itself later. No thread, file or state of the library exists before
- * this call. until_ns (0: 10 s) bounds the call; an instant that has passed is INVALID.
+ * this call. until_ns (0: 10 s) bounds the call; an instant that has passed is INVALID, as is KVR_NEVER.
  *
  * ret_why (may be NULL when why_cap is 0) says on failure where and what, for a configuration
  * file:line:column (what only a store knows of its URL: its tier). CONFIG: what is wrong there;

@@ -339,6 +339,9 @@ kvr_open(const struct kvr_options *options, uint64_t until_ns, struct kvr **ret,
 		return why(ret_why, why_cap, KVR_E_INVALID,
 		    "kvr_open: until_ns has passed: pass an instant of CLOCK_MONOTONIC, not a "
 		    "duration");
+	if (until_ns == KVR_NEVER)
+		return why(ret_why, why_cap, KVR_E_INVALID,
+		    "kvr_open: KVR_NEVER is for waits only: pass an instant, or 0 for 10 s");
 	err = kvr_fork_watch();
 	struct kvr *k = err == KVR_OK ? make(&o) : NULL;
 

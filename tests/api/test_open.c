@@ -42,6 +42,7 @@ START_TEST(wrong_options)
 	o.url = NULL;
 	refused(&o, 12345, KVR_E_INVALID, "duration");
 	refused(&o, KVR_NOW, KVR_E_INVALID, "passed");
+	refused(&o, KVR_NEVER, KVR_E_INVALID, "KVR_NEVER");
 	o.size = 8;
 	refused(&o, 0, KVR_E_INVALID, "size");
 	o.size = sizeof(o);
