@@ -36,7 +36,7 @@ bench_args(struct bench *b, int argc, char **argv)
 uint32_t
 bench_pair_rounds(const struct bench *b)
 {
-	return b->size == BENCH_FULL ? b->rounds * (BENCH_PAIRS_MAX / BENCH_ROUNDS_MAX) : b->rounds;
+	return b->size == BENCH_FULL ? b->rounds * (BENCH_PAIRS_MAX / BENCH_ROUNDS_MAX) : 1;
 }
 
 void

@@ -125,7 +125,7 @@ choose_raw(struct bulk *me)
 	memset(me->racer, 0, sizeof(me->racer));
 	me->n_racers = 0;
 	bench_work_fill(me->work, 0);
-	for (uint32_t i = 0; i < (n > 8 ? n : 2 * n); i++) {
+	for (uint32_t i = 0; i < (n >= 8 ? n : 2 * n); i++) {
 		struct trial *t = &trials[i % n];
 
 		raw_choose(&me->raw, t->setting);

@@ -175,7 +175,7 @@ in_place(struct bench *b, struct bench_work *w, const char *where, const char *a
 		kvrelay_open_files("sealed 2", dir, direct, "sealed", 2) };
 	bool on_tmpfs = above == b->tmpfs, full = b->size == BENCH_FULL;
 	/* A disk is waited for longer than a lane that has slept. */
-	const struct stage stage = { "fs", on_tmpfs, on_tmpfs && full ? 2 : 1, b->rounds };
+	const struct stage stage = { "fs", on_tmpfs && full, on_tmpfs && full ? 2 : 1, b->rounds };
 
 	me = (struct fs){ .bench = b, .work = w, .where = where };
 	for (uint32_t i = 0; i < CLIENTS; i++)
@@ -199,8 +199,7 @@ bench_fs(struct bench *b)
 	const struct shape *some = full ? shapes : tiny ? &tiny_shape : &quick_shape;
 	size_t n = full ? BENCH_LEN(shapes) : 1;
 
-	in_place(
-	    b, w, "tmpfs", b->tmpfs, false, tiny ? some : shapes, tiny ? 1 : BENCH_LEN(shapes));
+	in_place(b, w, "tmpfs", b->tmpfs, false, tiny ? some : shapes, n);
 	in_place(b, w, "disk", b->dir, false, some, n);
 	in_place(b, w, "O_DIRECT", b->dir, true, some, n);
 	bench_work_free(w);
