@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_groups --samples FILE [--tiny | --quick] [--rounds N] [--dir DIR] [--tmpfs DIR] GROUP...
+ * bench_groups --samples FILE --dir DIR --tmpfs DIR [--tiny | --quick] [--rounds N] GROUP...
  *
  * Measures the groups that are named and writes a line for each sample: group, case, unit, who,
  * round and value between tabs. scripts/bench makes figures of them.
@@ -54,8 +54,8 @@ run(struct bench *b, const struct group *g)
 static _Noreturn void
 usage(void)
 {
-	fprintf(stderr, "usage: bench_groups --samples FILE [--tiny | --quick] [--rounds N] [--dir "
-	                "DIR] [--tmpfs DIR] GROUP...\n");
+	fprintf(stderr, "usage: bench_groups --samples FILE --dir DIR --tmpfs DIR [--tiny | --quick] "
+	                "[--rounds N] GROUP...\n");
 	for (size_t i = 0; i < BENCH_LEN(groups); i++)
 		fprintf(stderr, "  %-8s %s\n", groups[i].name, groups[i].what);
 	exit(2);

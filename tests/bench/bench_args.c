@@ -9,7 +9,7 @@ bench_args(struct bench *b, int argc, char **argv)
 {
 	int i = 1;
 
-	*b = (struct bench){ .size = BENCH_FULL, .rounds = 7, .dir = ".", .tmpfs = "/dev/shm" };
+	*b = (struct bench){ .size = BENCH_FULL, .rounds = 7 };
 	for (; i < argc && argv[i][0] == '-'; i++) {
 		if (strcmp(argv[i], "--samples") == 0 && i + 1 < argc) {
 			b->out = fopen(argv[++i], "a");
@@ -30,7 +30,10 @@ bench_args(struct bench *b, int argc, char **argv)
 			return 0;
 		}
 	}
-	return b->out == NULL || b->rounds == 0 || b->rounds > BENCH_ROUNDS_MAX ? 0 : i;
+	/* Nowhere is a place by itself: what the files leave would lie in somebody's checkout. */
+	if (b->out == NULL || b->dir == NULL || b->tmpfs == NULL)
+		return 0;
+	return b->rounds == 0 || b->rounds > BENCH_ROUNDS_MAX ? 0 : i;
 }
 
 uint32_t

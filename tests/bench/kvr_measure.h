@@ -35,7 +35,7 @@ struct bench {
 };
 
 /*
- * --samples FILE [--quick | --tiny] [--rounds N] [--dir DIR] [--tmpfs DIR]. Returns the index of
+ * --samples FILE --dir DIR --tmpfs DIR [--quick | --tiny] [--rounds N]. Returns the index of
  * the first word behind them, 0: they are wrong.
  */
 int bench_args(struct bench *ret, int argc, char **argv);
