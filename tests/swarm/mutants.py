@@ -260,7 +260,9 @@ class Tree:
         # Those of the build: a list of our own would not know the next file.
         here = ROOT / "tests" / "swarm"
         names = [(here / s).resolve().relative_to(ROOT) for s in sources if s.endswith(".c")]
-        self.all = sorted({str(n) for n in names})
+        # An object of a layer is named after its source.
+        made = [re.search(r"[.]dir/(.*[.]c)[.]o$", s) for s in sources]
+        self.all = sorted({str(n) for n in names} | {m[1] for m in made if m})
         self.root = build / "mutants"
         shutil.rmtree(self.root, ignore_errors=True)
         for name in INCLUDES:

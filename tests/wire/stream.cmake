@@ -15,6 +15,7 @@ if(kvr_tls)
 endif()
 # Without the library: what it keeps is the test's own.
 foreach(noun IN ITEMS tls_keep tls_fault)
-  kvr_test(wire.${noun} SOURCES test_${noun}.c ${PROJECT_SOURCE_DIR}/connectors/wire/kvr_${noun}.c
-    LAYERS base INCLUDES connectors/table connectors/wire LABELS unit tls)
+  kvr_objects(tls wire kvr_${noun})
+  kvr_test(wire.${noun} SOURCES test_${noun}.c ${tls} LAYERS base INCLUDES connectors/table connectors/wire
+    LABELS unit tls)
 endforeach()
