@@ -167,6 +167,10 @@ kvr_config_sum(const struct kvr_config *cfg, const struct kvr_config_costs *cost
 	    "ring, in shared memory unless trace.dir says else");
 	thread_terms(&s, cfg, costs);
 	kvr_out(&s.out, "  sum %s\n", human(s.bytes, text));
+	/* Not in the sum, for it is no memory of the host's. */
+	if (cfg->memory.device != KVR_CONFIG_DEVICE_NONE)
+		kvr_out(&s.out, "  and of the device's memory, where it has them free: %s\n",
+		    human(UINT64_C(2) * KVR_DEVICE_STAGE_SLOTS * KVR_DEVICE_STAGE_BYTES, text));
 	kvr_out(&s.out, "per node of %u processes: %s, %" PRIu64 " threads\n", ranks,
 	    human(s.bytes * ranks, node), s.threads * ranks);
 	return s.out.len;

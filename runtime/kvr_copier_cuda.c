@@ -7,6 +7,7 @@
 #include "kvr_kernel.h"
 #include "kvr_limits.h"
 #include "kvr_pointer.h"
+#include "kvr_stage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,14 +19,21 @@
  * leave the multiprocessors to the engine's own work; below it what each piece costs there is more
  * than its bytes, and a kernel takes hundreds at once. Reports of H100s have the copy engines at a seventh
  * of their speed below 28 KiB, from host to device; of ours there is no figure yet.
+ *
+ * Where at least MANY bytes of such pieces lie side by side in a chunk, they meet in the device's memory
+ * and cross the bus at once; for fewer the kernel crosses it by itself, which is three calls less.
  */
 #ifndef KVR_COPY_BIG
 #define KVR_COPY_BIG 32768 /* tests/bench/bench_gpu.c builds others, to measure it */
 #endif
-enum { BIG = KVR_COPY_BIG, BATCH = 256 };
+#ifndef KVR_COPY_MANY
+#define KVR_COPY_MANY (256 << 10)
+#endif
+enum { BIG = KVR_COPY_BIG, BATCH = 256, SMALL = 512 };
 
 struct way {
 	cudaStream_t stream;
+	struct kvr_stage stage;
 	cudaEvent_t mark[KVR_MARKS_MAX];
 	uint32_t first, n; /* marks that are on their way */
 };
@@ -40,7 +48,10 @@ struct kvr_copier {
 	bool kernels; /* there is one for this device, and it reaches page-locked memory where the host does */
 	void *to[BATCH], *from[BATCH];
 	size_t len[BATCH];
-	struct kvr_kernel_piece small[KVR_KERNEL_PIECES];
+	/* The last n_side of the n_small, side_len bytes, lie side by side in a chunk. */
+	uint32_t n_small, n_side;
+	uint64_t side_len;
+	struct kvr_kernel_piece small[SMALL];
 };
 
 /*
@@ -88,6 +99,7 @@ close_way(struct way *way)
 {
 	if (way->stream != NULL)
 		(void)cudaStreamSynchronize(way->stream);
+	kvr_stage_close(&way->stage);
 	for (uint32_t i = 0; i < KVR_MARKS_MAX; i++) {
 		if (way->mark[i] != NULL)
 			(void)cudaEventDestroy(way->mark[i]);
@@ -132,11 +144,9 @@ open_way(struct way *way, const char **ret_call)
 static bool
 has_kernel(void)
 {
-#ifdef KVR_WITH_KERNEL
 	if (kvr_kernel_load() == (int)cudaSuccess)
 		return true;
 	(void)cudaGetLastError();
-#endif
 	return false;
 }
 
@@ -176,6 +186,8 @@ open_ways(struct kvr_copier *c, uint32_t number, const char **ret_call)
 		    &same, cudaDevAttrCanUseHostPointerForRegisteredMem, (int)number);
 	}
 	c->kernels = rc == cudaSuccess && same != 0 && has_kernel();
+	for (uint32_t w = 0; w < KVR_WAYS && c->kernels; w++)
+		kvr_stage_open(&c->way[w].stage);
 	return rc;
 }
 
@@ -252,52 +264,91 @@ copy_big(struct kvr_copier *c, enum kvr_way way, uint32_t n, char *why, size_t w
 	return KVR_OK;
 }
 
-/* The n pieces that stand in small. */
+/* All small pieces that are left, by the kernel itself. */
 static enum kvr_err
-copy_small(struct kvr_copier *c, enum kvr_way way, uint32_t n, char *why, size_t why_cap)
+copy_small(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
 {
-	cudaError_t rc = cudaSuccess;
+	uint32_t n = c->n_small;
 
-#ifdef KVR_WITH_KERNEL
-	if (n > 0)
-		rc = (cudaError_t)kvr_kernel_copy(c->small, n, c->way[way].stream);
-#else
-	KVR_CHECK(n == 0);
-#endif
-	return rc == cudaSuccess ? KVR_OK : failed(c, way, "the copy kernel", rc, why, why_cap);
+	c->n_small = c->n_side = 0;
+	for (uint32_t i = 0; i < n; i += KVR_KERNEL_PIECES) {
+		cudaError_t rc = (cudaError_t)kvr_kernel_copy(
+		    &c->small[i], KVR_MIN(n - i, (uint32_t)KVR_KERNEL_PIECES), c->way[way].stream);
+
+		if (rc != cudaSuccess)
+			return failed(c, way, "the copy kernel", rc, why, why_cap);
+	}
+	return KVR_OK;
+}
+
+/* What lies side by side ends here: it goes by way of the device's memory where it is worth it. */
+static enum kvr_err
+end_side(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
+{
+	struct way *w = &c->way[way];
+	uint32_t n = c->n_side;
+	const char *call;
+
+	c->n_side = 0;
+	if (c->side_len < KVR_COPY_MANY || n < 2 || !w->stage.on)
+		return KVR_OK;
+	c->n_small -= n;
+	cudaError_t rc = (cudaError_t)kvr_stage_copy(
+	    &w->stage, way, &c->small[c->n_small], n, w->stream, &call);
+
+	return rc == cudaSuccess ? KVR_OK : failed(c, way, call, rc, why, why_cap);
+}
+
+static enum kvr_err
+add_small(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, char *why, size_t why_cap)
+{
+	bool in = way == KVR_WAY_IN;
+	const struct kvr_kernel_piece *last = c->n_side > 0 ? &c->small[c->n_small - 1] : NULL;
+	const void *end = last == NULL ? NULL : in ? last->to : last->from;
+	enum kvr_err err = KVR_OK;
+
+	if (last == NULL || (const uint8_t *)end + last->len != piece->chunk ||
+	    c->side_len + piece->len > c->way[way].stage.len || c->n_small == SMALL) {
+		err = end_side(c, way, why, why_cap);
+		if (err == KVR_OK && c->n_small == SMALL)
+			err = copy_small(c, way, why, why_cap);
+		c->side_len = 0;
+	}
+	if (err != KVR_OK)
+		return err;
+	c->small[c->n_small++] = (struct kvr_kernel_piece){ .to = in ? piece->chunk : piece->cache,
+		.from = in ? piece->cache : piece->chunk,
+		.len = piece->len };
+	c->n_side++;
+	c->side_len += piece->len;
+	return KVR_OK;
 }
 
 static enum kvr_err
 copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint32_t n, char *why,
     size_t why_cap)
 {
-	uint32_t n_big = 0, n_small = 0;
+	uint32_t n_big = 0;
 	enum kvr_err err = is_reset(c) ? was_reset(why, why_cap) : KVR_OK;
 
+	c->n_small = c->n_side = 0;
 	for (uint32_t i = 0; i < n && err == KVR_OK; i++) {
-		bool in = way == KVR_WAY_IN;
-		void *to = in ? piece[i].chunk : piece[i].cache;
-		void *from = in ? piece[i].cache : piece[i].chunk;
-
 		if (c->kernels && piece[i].len < BIG) {
-			c->small[n_small++] =
-			    (struct kvr_kernel_piece){ .to = to, .from = from, .len = piece[i].len };
-		} else {
-			c->to[n_big] = to;
-			c->from[n_big] = from;
-			c->len[n_big++] = piece[i].len;
+			err = add_small(c, way, &piece[i], why, why_cap);
+			continue;
 		}
-		if (n_small == KVR_KERNEL_PIECES) {
-			err = copy_small(c, way, n_small, why, why_cap);
-			n_small = 0;
-		}
+		c->to[n_big] = way == KVR_WAY_IN ? piece[i].chunk : piece[i].cache;
+		c->from[n_big] = way == KVR_WAY_IN ? piece[i].cache : piece[i].chunk;
+		c->len[n_big++] = piece[i].len;
 		if (n_big == BATCH) {
 			err = copy_big(c, way, n_big, why, why_cap);
 			n_big = 0;
 		}
 	}
 	if (err == KVR_OK)
-		err = copy_small(c, way, n_small, why, why_cap);
+		err = end_side(c, way, why, why_cap);
+	if (err == KVR_OK)
+		err = copy_small(c, way, why, why_cap);
 	return err == KVR_OK ? copy_big(c, way, n_big, why, why_cap) : err;
 }
 
@@ -306,8 +357,12 @@ await(struct kvr_copier *c, enum kvr_way way, void *event, char *why, size_t why
 {
 	if (is_reset(c))
 		return was_reset(why, why_cap);
-	cudaError_t rc = cudaStreamWaitEvent(c->way[way].stream, event, 0);
+	struct way *w = &c->way[way];
+	cudaError_t rc = cudaStreamWaitEvent(w->stream, event, 0);
 
+	/* What is gathered is read before the way's own stream has it. */
+	if (rc == cudaSuccess && way == KVR_WAY_IN && w->stage.on)
+		rc = cudaStreamWaitEvent(w->stage.stream, event, 0);
 	return rc == cudaSuccess ? KVR_OK : failed(c, way, "cudaStreamWaitEvent", rc, why, why_cap);
 }
 

@@ -19,6 +19,8 @@ enum {
 	KVR_CLUSTER_NODE_BYTES = 131072,  /* of one such connection at most */
 	KVR_REPLICA_BYTES = 393216, /* of a lane that reads from replicas: answers on trial */
 	KVR_DIRECT_STAGE_BYTES = 1048576, /* of a lane that goes past the page cache */
+	KVR_DEVICE_STAGE_BYTES = 4194304, /* of a device's memory, a slot; two each way */
+	KVR_DEVICE_STAGE_SLOTS = 2,
 	KVR_SERDE_MAX = 8,                /* threads of the serde pool */
 	KVR_STAGING_MAX = 4096,           /* staging slots */
 	KVR_TEXT_MAX = 16777216,          /* bytes of key text in flight */

@@ -162,8 +162,9 @@ void
 bench_gpu_boundary(const struct bench_gpu *b)
 {
 #ifdef KVR_BENCH_BOUNDARY
-	static const struct kvr_copy_ops *const by[] = { &bench_gpu_engine, &bench_gpu_kernel };
-	static const char *const name[] = { "by engine", "by kernel" };
+	static const struct kvr_copy_ops *const by[] = { &bench_gpu_engine, &bench_gpu_kernel,
+		&bench_gpu_stage };
+	static const char *const name[] = { "by engine", "by kernel", "by staging" };
 	static const uint32_t blocks[] = { 2, 4, 8, 16, 32, 64 };
 
 	for (size_t i = 0; i < KVR_LEN(blocks) && !gpu_is_twin(); i++) {

@@ -25,12 +25,15 @@ struct bench_gpu {
 _Noreturn void bench_gpu_die(const char *what);
 
 /* ---- bench_gpu_copies.c ---- */
-/* Pieces of so many KiB by the copy engines alone and by the kernel alone: where the boundary belongs. */
+/* Pieces of so many KiB by each way there is alone: where the boundaries belong. */
 void bench_gpu_boundary(const struct bench_gpu *);
 /* The chunk in one piece, and in pieces, as the library copies them. */
 void bench_gpu_copies(const struct bench_gpu *);
-/* The worker's, made for one of the two: all pieces are big, or none is. Only with KVR_BENCH_BOUNDARY. */
-extern const struct kvr_copy_ops bench_gpu_engine, bench_gpu_kernel;
+/*
+ * The worker's, made for one way: the copy engines, the kernel over the bus, or the kernel and the engines by
+ * way of the device's memory. Only with KVR_BENCH_BOUNDARY.
+ */
+extern const struct kvr_copy_ops bench_gpu_engine, bench_gpu_kernel, bench_gpu_stage;
 
 /* ---- bench_gpu_stores.c ---- */
 void bench_gpu_stores(const struct bench_gpu *);

@@ -45,7 +45,7 @@ class Whole(unittest.TestCase):
         if STAND_IN:
             self.assertNotIn("boundary", missing)
             want |= {("boundary", f"{n} KiB by {by}", way)
-                     for n in (4, 8, 16, 32, 64) for by in ("engine", "kernel") for way in WAYS}
+                     for n in (4, 8, 16, 32, 64) for by in ("engine", "kernel", "staging") for way in WAYS}
         else:
             self.assertIn("boundary", missing)
         self.assertEqual(set(figures), want)

@@ -264,7 +264,7 @@ START_TEST(streams_are_of_the_engines_device_and_end_with_the_copier)
 	ck_assert_uint_eq(cuda->count(why, sizeof(why)), 3);
 	ck_assert_int_eq(ops->open(2, &c, why, sizeof(why)), KVR_OK);
 	ck_assert_uint_eq(ops->current(), 2);
-	ck_assert_int_eq(kvr_cuda_fake_streams_on(2), KVR_WAYS);
+	ck_assert_int_eq(kvr_cuda_fake_streams_on(2), 2 * KVR_WAYS);
 	ops->close(c);
 	ck_assert_int_eq(ops->open(3, &c, why, sizeof(why)), KVR_E_DEVICE);
 	begins_with("cudaSetDevice: ");

@@ -47,6 +47,8 @@ uint64_t kvr_cuda_fake_calls(const char *call);
 void kvr_cuda_fake_wait(const char *call, uint64_t n);
 /* Asynchronous copies that were none, for their host memory was not page-locked. */
 uint64_t kvr_cuda_fake_synchronous(void);
+/* A stream has work left that touches it. */
+bool kvr_cuda_fake_works_on(const void *at, size_t len);
 int kvr_cuda_fake_streams_on(int device); /* that are not destroyed */
 bool kvr_cuda_fake_context_on(int device); /* somebody has made one */
 /* Streams, events, device memory and locks that are still there, each with a line on stderr. */

@@ -73,7 +73,7 @@ struct fake {
 	pthread_cond_t  moved;
 	struct kvr_cuda_machine machine;
 	cudaError_t lost;    /* what every call answers */
-	bool     hold;
+	bool     hold, resetting;
 	bool     capture; /* a thread captures a graph, and has asked for it not to be disturbed */
 	uint64_t resets;
 	bool     context[FAKE_DEVICES]; /* was made on it */

@@ -20,7 +20,7 @@ free_work(struct fake_work *w)
 static bool
 may_begin(const struct CUstream_st *s, const struct fake_work *w)
 {
-	return (!fake.hold || s == fake.legacy) && (w->kind != FAKE_AWAIT || w->event->reached >= w->turn || w->event->reset);
+	return !fake.resetting && (!fake.hold || s == fake.legacy) && (w->kind != FAKE_AWAIT || w->event->reached >= w->turn || w->event->reset);
 }
 
 /* Kernels reach what is mapped for them, and nothing else. */
@@ -121,13 +121,30 @@ fake_drain(struct CUstream_st *s)
 	}
 }
 
+/* Nothing is done any more. What a reset ends it ends at once: half of it nobody could find out. */
+static void
+wait_for_the_busy(void)
+{
+	bool busy = true;
+
+	fake.resetting = true;
+	while (busy) {
+		busy = false;
+		for (const struct CUstream_st *s = fake.streams; s != NULL; s = s->next)
+			busy = busy || s->busy;
+		if (busy)
+			pthread_cond_wait(&fake.moved, &fake.lock);
+	}
+	fake.resetting = false;
+}
+
 /* What has not begun never will. reset: and the streams and events end with it. */
 void
 fake_streams_drop(bool reset)
 {
+	if (reset)
+		wait_for_the_busy();
 	for (struct CUstream_st *s = fake.streams; s != NULL; s = s->next) {
-		while (reset && s->busy)
-			pthread_cond_wait(&fake.moved, &fake.lock);
 		struct fake_work *w = s->head;
 
 		if (w != NULL && s->busy) {
@@ -187,6 +204,16 @@ fake_in_use(const uint8_t *at, size_t len)
 		}
 	}
 	return false;
+}
+
+bool
+kvr_cuda_fake_works_on(const void *at, size_t len)
+{
+	pthread_mutex_lock(&fake.lock);
+	bool does = fake_in_use(at, len);
+
+	pthread_mutex_unlock(&fake.lock);
+	return does;
 }
 
 uint32_t
