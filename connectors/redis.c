@@ -127,8 +127,8 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
 		return KVR_OK;
 	}
 	err = kvr_dial_blame(&d, err, whose);
-	/* It has heard us and hung up: so does a server that waits for a handshake. */
-	bool maybe_tls = err == KVR_E_DOWN && c->s.moved > 0 && store->tls == NULL &&
+	/* It has heard us and hung up: so does a server that waits for a handshake, and one that is silent is none. */
+	bool maybe_tls = err == KVR_E_DOWN && whose[0] == '\0' && c->s.moved > 0 && store->tls == NULL &&
 	                 !store->is_unix && store->kind->tls_scheme != NULL;
 	snprintf(why, why_cap, "%s: %s%s%s%s%s", store->where, why_of(c), whose,
 	    maybe_tls ? "; if this is a TLS port, write " : "",

@@ -15,7 +15,7 @@ kvr_redis_demand(
 	struct kvr_control reply;
 	enum kvr_err err = kvr_control(s, argc, argv, &reply);
 	if (err != KVR_OK)
-		return err;
+		return kvr_stream_stage(s, argv[0]);
 	if (reply.kind == KVR_RESP_STATUS)
 		return KVR_OK;
 	if (reply.kind != KVR_RESP_ERROR)
@@ -45,8 +45,10 @@ hello(struct kvr_connector *c)
 	char text[256];
 	enum kvr_err err =
 	    kvr_resp3_hello(&c->s, c->store->user, c->store->password, text, sizeof(text));
-	if (err != KVR_OK || text[0] == '\0')
-		return err;
+	if (err != KVR_OK)
+		return kvr_stream_stage(&c->s, "HELLO");
+	if (text[0] == '\0')
+		return KVR_OK;
 	/* "ERR unknown command" or "NOPROTO": a server before RESP3. */
 	bool old = strncmp(text, "ERR ", 4) == 0 || strncmp(text, "NOPROTO", 7) == 0;
 	if (old && strstr(text, "max number") == NULL)
