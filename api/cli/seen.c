@@ -48,8 +48,8 @@ judge(struct seen_page *p)
 			    seen_tier_state(m->state),
 			    words[0] != '\0' ? words : "not connected yet");
 		else if (m->canary.err != KVR_OK)
-			snprintf(p->why, sizeof(p->why), "tier %s: its canary: %s", name,
-			    kvr_err_name(m->canary.err));
+			snprintf(p->why, sizeof(p->why), "tier %s: its canary: %s%s%s", name,
+			    kvr_err_name(m->canary.err), words[0] != '\0' ? ": " : "", words);
 	}
 }
 

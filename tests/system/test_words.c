@@ -130,6 +130,64 @@ START_TEST(a_put_names_the_tier_that_is_away)
 }
 END_TEST
 
+/* They are sent to all that take them, so nobody was left out, and a reader in front was not asked. */
+START_TEST(a_put_and_a_remove_name_the_tier_that_is_down)
+{
+	struct kvr *kvr = bed_open("{" HEAD ",'tiers':[{'name':'near','url':'memory://','write':'never'},"
+	                           "{'name':'far','url':'redis://127.0.0.1:1'}]}");
+
+	for (int i = 0; i < 5; i++) {
+		told(kvr, KVR_PUT, "k", KVR_E_DOWN, "tier far");
+		told(kvr, KVR_REMOVE, "k", KVR_E_DOWN, "tier far");
+		told(kvr, KVR_PUT, "k", KVR_E_DOWN, "Connection refused");
+	}
+	bed_close(kvr);
+}
+END_TEST
+
+static void
+script(const char *dir, const char *name, const char *text, char *ret_path, size_t cap)
+{
+	snprintf(ret_path, cap, "%s/%s", dir, name);
+	FILE *f = fopen(ret_path, "w");
+
+	MUST(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0, "%s cannot be written", ret_path);
+}
+
+/* While the first put is written back, a second one has its outcome, and its words. */
+START_TEST(a_duplicate_has_the_words_of_the_put_that_it_is_one_of)
+{
+	char dir[64], full[96], slow[96];
+
+	bed_dir(dir, sizeof(dir));
+	script(dir, "full", "0s error OOM 100% on put\n", full, sizeof(full));
+	script(dir, "slow", "0s delay 1s to 2s on put\n", slow, sizeof(slow));
+	struct kvr *kvr = bed_open("{" HEAD ",'rehearse':true,'tiers':["
+	                           "{'name':'far','url':'memory://','faults':'%s'},"
+	                           "{'name':'later','url':'memory://','write':'back','faults':'%s'}]}",
+	    full, slow);
+
+	told(kvr, KVR_PUT, "k", KVR_E_NOSPACE, "tier far: OOM (rehearsed");
+	told(kvr, KVR_PUT, "k", KVR_E_NOSPACE, "tier far: OOM (rehearsed");
+	bed_close(kvr);
+}
+END_TEST
+
+/* Where a store is takes the room of what is wrong with it; the end of that is what counts. */
+START_TEST(health_says_what_is_wrong_and_not_only_where)
+{
+	struct kvr_health h = { .size = sizeof(h) };
+	struct kvr *kvr = bed_open("{" HEAD ",'tiers':[{'name':'far','url':'unix:///nowhere/"
+	                           "a-cache-of-a-long-name.of-some-cloud.example.com/redis.sock'}]}");
+
+	told(kvr, KVR_PUT, "k", KVR_E_DOWN, "No such file");
+	OK(kvr_health(kvr, &h));
+	MUST(strncmp(h.why, "tier far: unix:", 15) == 0 && strstr(h.why, "No such file") != NULL,
+	    "health says \"%s\"", h.why);
+	bed_close(kvr);
+}
+END_TEST
+
 START_TEST(what_a_store_cannot_do_is_said_in_its_words)
 {
 	char dir[64];
@@ -167,5 +225,7 @@ END_TEST
 
 KVR_CHECK_MAIN("system.words", a_size_has_the_words_of_its_own_error,
     a_size_beyond_all_values_is_no_size, of_several_tiers_the_one_that_failed_speaks,
-    a_put_names_the_tier_that_is_away, what_a_store_cannot_do_is_said_in_its_words,
+    a_put_names_the_tier_that_is_away, a_put_and_a_remove_name_the_tier_that_is_down,
+    a_duplicate_has_the_words_of_the_put_that_it_is_one_of,
+    health_says_what_is_wrong_and_not_only_where, what_a_store_cannot_do_is_said_in_its_words,
     a_process_without_descriptors)
