@@ -109,6 +109,7 @@ START_TEST(a_user_who_may_not)
 	OK(bed_run(d.kvr, d.b, KVR_PUT, 0, 0));
 	raw_ok(&d, "ACL SETUSER kv -set");
 	is_told(&d, KVR_PUT, KVR_E_AUTH, "NOPERM");
+	MUST(bed_logged("tier far: a put was refused (AUTH): SET: NOPERM") == 1, "no line");
 	heals(&d, KVR_GET, "no SET, gets");
 	raw_ok(&d, "ACL SETUSER kv +set -get");
 	is_told(&d, KVR_GET, KVR_E_AUTH, "NOPERM");
