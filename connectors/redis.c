@@ -191,7 +191,7 @@ run_server(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, 
 		err = kvr_stream_fail(
 		    &c->s, KVR_E_PROTO, "the server sent bytes that nobody asked for");
 	if (err == KVR_OK && verb == KVR_VERB_PING)
-		return kvr_redis_demand(&c->s, 1, (const char *const[]){ "PING" }, KVR_E_REFUSED);
+		return kvr_redis_ping(&c->s);
 	refuse_bad_keys(items, n);
 	for (uint32_t at = 0; at < n && err == KVR_OK; at += KVR_REDIS_GROUP) {
 		uint32_t some = KVR_MIN(n - at, KVR_REDIS_GROUP);

@@ -93,6 +93,26 @@ until(const struct doctor *d)
 	return kvr_now_ns() + limit(d);
 }
 
+/* A server that answers and refuses is not looked for: what it says is what has to end. */
+static const char *
+advice_for(enum kvr_err err)
+{
+	static const struct {
+		enum kvr_err err;
+		const char *advice;
+	} of[] = {
+		{ KVR_E_AUTH, "certificates, user, password and the rights of this user on the server" },
+		{ KVR_E_REFUSED, "the server is there: when what it says has ended, service comes back by itself" },
+		{ KVR_E_CONFIG, "the tier's URL and its settings do not fit this server" },
+		{ KVR_E_PROTO, "is this its port, and not that of another service or of TLS?" },
+	};
+
+	for (size_t i = 0; i < KVR_LEN(of); i++)
+		if (of[i].err == err)
+			return of[i].advice;
+	return "is it running, is the address right, does a firewall let us through?";
+}
+
 static void
 connect_to(struct doctor *d, uint32_t t, const struct kvr_connector_ops *ops,
     struct kvr_store *store)
@@ -115,10 +135,8 @@ connect_to(struct doctor *d, uint32_t t, const struct kvr_connector_ops *ops,
 		if (err == KVR_E_TIMEOUT)
 			snprintf(late, sizeof(late), " (--timeout, %llu ms)",
 			    (unsigned long long)(limit(d) / KVR_MS(1)));
-		doctor_say(d, KVR_FOUND_FAIL, "connect",
-		    err == KVR_E_AUTH ? "user, password and the rights of this user on the server" :
-					"is it running, is the address right, does a firewall let us through?",
-		    "%s: %s%s", kvr_err_name(err), why, late);
+		doctor_say(d, KVR_FOUND_FAIL, "connect", advice_for(err), "%s: %s%s", kvr_err_name(err), why,
+		    late);
 		return;
 	}
 	doctor_say(d, KVR_FOUND_OK, "connect", NULL, "%s in %.1f ms", url,
