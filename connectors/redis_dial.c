@@ -117,14 +117,23 @@ end(struct kvr_connector *c, enum kvr_err err)
 	return err;
 }
 
+static enum kvr_err
+reach(struct kvr_connector *c, const char *host, uint16_t port, uint64_t until_ns, struct kvr_kick *kick)
+{
+	struct kvr_tls *tls = c->store->tls;
+	enum kvr_err err = kvr_stream_dial_tcp(&c->s, host, port, until_ns, kick);
+	return err == KVR_OK && tls != NULL ? kvr_stream_tls(&c->s, tls, host, until_ns) : err;
+}
+
 enum kvr_err
 kvr_redis_reach(struct kvr_connector *c, const char *host, uint16_t port, uint64_t until_ns,
     struct kvr_kick *kick)
 {
-	struct kvr_tls *tls = c->store->tls;
-	enum kvr_err err = kvr_stream_dial_tcp(&c->s, host, port, until_ns, kick);
-	if (err == KVR_OK && tls != NULL)
-		err = kvr_stream_tls(&c->s, tls, host, until_ns);
+	enum kvr_err err = reach(c, host, port, until_ns, kick);
+	if (err != KVR_OK && kvr_stream_tls_choked(&c->s)) {
+		kvr_stream_hang_up(&c->s);
+		err = reach(c, host, port, until_ns, kick);
+	}
 	if (err == KVR_OK)
 		err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
 	return end(c, err);
