@@ -113,6 +113,34 @@ advice_for(enum kvr_err err)
 	return "is it running, is the address right, does a firewall let us through?";
 }
 
+/* What no canary does and an engine needs, of a key that is not there: a user may have rights for a part. */
+static void
+ask_for_one(struct doctor *d, const struct kvr_connector_ops *ops, struct kvr_connector *conn)
+{
+	static const struct {
+		enum kvr_verb verb;
+		const char *topic, *advice;
+	} asked[] = {
+		{ KVR_VERB_EXISTS, "lookup", "lookups of the engine would fail the same way" },
+		{ KVR_VERB_STAT, "size", "gets of large values, sizes and kvrelay get would fail the same way" },
+	};
+	static const char key[] = "kvrelay-doctor@1@0@0@bfloat16";
+	enum kvr_err err = KVR_OK;
+
+	for (size_t i = 0; i < KVR_LEN(asked) && err == KVR_OK; i++) {
+		struct kvr_meta meta = { 0 };
+		struct kvr_item item = { .key = key, .key_len = sizeof(key) - 1, .meta = &meta };
+
+		atomic_init(&item.status, KVR_PENDING);
+		err = ops->run(conn, asked[i].verb, &item, 1, until(d));
+		int32_t status = err != KVR_OK ? (int32_t)err : kvr_item_status(&item);
+
+		if (status != KVR_OK && status != KVR_E_MISS && status != KVR_E_UNSUPPORTED)
+			doctor_say(d, KVR_FOUND_FAIL, asked[i].topic, asked[i].advice, "%s: %s",
+			    kvr_err_name(status), ops->why(conn));
+	}
+}
+
 static void
 connect_to(struct doctor *d, uint32_t t, const struct kvr_connector_ops *ops,
     struct kvr_store *store)
@@ -149,6 +177,8 @@ connect_to(struct doctor *d, uint32_t t, const struct kvr_connector_ops *ops,
 		doctor_say(d, KVR_FOUND_FAIL, "ping", NULL, "%s: %s", kvr_err_name(err), ops->why(conn));
 	if (ops->examine != NULL && (err == KVR_OK || err == KVR_E_UNSUPPORTED))
 		ops->examine(store, conn, &e);
+	if (err == KVR_OK || err == KVR_E_UNSUPPORTED)
+		ask_for_one(d, ops, conn);
 	ops->hang_up(conn);
 }
 

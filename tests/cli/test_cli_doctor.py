@@ -116,6 +116,18 @@ class Doctor(Findings):
             self.assertNotIn(secret, done.text + done.err)
         self.redis("ACL", "DELUSER", "reader")
 
+    def test_rights_that_no_canary_needs(self):
+        config = self.deploy({"name": "far", "url": self.redis.url, "user": "half", "password_env": "PW"})
+        self.addCleanup(self.redis, "ACL", "DELUSER", "half")
+        for word, topic in ("exists", "lookup"), ("getrange", "size"):
+            self.redis("ACL", "SETUSER", "half", "on", ">half-secret", "~*", "&*", "+@all", f"-{word}")
+            found = self.findings(2, "--config", config, env={"PW": "half-secret"})
+            self.level(found, "far", topic, "fail", f"run the '{word}' command")
+            self.level(found, "far", "canary", "ok")
+        self.redis("ACL", "SETUSER", "half", "+@all")
+        found = self.findings(0, "--config", config, env={"PW": "half-secret"})
+        self.assertFalse({("far", "lookup"), ("far", "size")} & set(found))
+
     def test_nothing_is_written_when_nothing_may_be(self):
         before = self.redis("INFO", "commandstats")
         self.ok("doctor", "--no-canary", "--config", self.deploy({"name": "far", "url": self.redis.url}))
