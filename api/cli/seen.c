@@ -106,6 +106,15 @@ seen_read(const struct cli *cli, const char *dir, uint64_t pid, struct seen *ret
 }
 
 void
+seen_nobody(const char *dir)
+{
+	char path[200];
+
+	printf("no instance of this user is open in %s; --dir names another trace.dir\n",
+	    kvr_page_dir(dir, path, sizeof(path)));
+}
+
+void
 seen_drop(struct seen *s)
 {
 	for (uint32_t i = 0; i < s->n; i++)

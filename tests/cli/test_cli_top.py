@@ -32,7 +32,9 @@ class Top(command.Case):
                          {"instances": [], "other_versions": 0})
         done = self.call("top", "--once", "--every", "10ms", "--dir", self.dir / "none")
         self.assertEqual(done.status, 1)
-        self.assertEqual(done.text, "no instance of this user is open\n")
+        nobody = f"no instance of this user is open in {self.dir}/none; --dir names another trace.dir\n"
+        self.assertEqual(done.text, nobody)
+        self.assertEqual(self.ok("ps", "--dir", self.dir / "none").text, nobody)
         self.fails(2, "it takes no arguments", "ps", "something")
 
     def test_a_process_at_work(self):
