@@ -6,10 +6,6 @@
  */
 #include "kvr_workers.h"
 
-#include "kvr_fit.h"
-#include "kvr_log.h"
-#include "kvr_stats.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,61 +30,6 @@ struct kvr_lane {
 	struct kvr_item items[KVR_WIDE_KEYS];
 	struct kvr_meta metas[KVR_WIDE_KEYS];
 };
-
-void
-kvr_words_set(struct kvr_words *w, int32_t err, const char *text)
-{
-	pthread_mutex_lock(&w->lock);
-	w->err = err;
-	w->at_ns = kvr_now_ns();
-	kvr_fit(w->text, sizeof(w->text), text);
-	if (w->shown != NULL)
-		kvr_stats_words_set(w->shown, w->text);
-	pthread_mutex_unlock(&w->lock);
-}
-
-void
-kvr_words_get(struct kvr_words *w, char *ret, size_t cap, int32_t *ret_err, uint64_t *ret_at_ns)
-{
-	pthread_mutex_lock(&w->lock);
-	snprintf(ret, cap, "%s", w->text);
-	if (ret_err != NULL)
-		*ret_err = w->err;
-	if (ret_at_ns != NULL)
-		*ret_at_ns = w->at_ns;
-	pthread_mutex_unlock(&w->lock);
-}
-
-/*
- * Once a minute, or when it is another error: a store that is full and answers all else opens no
- * breaker, and whoever reads the log would never hear of it.
- */
-static void
-log_refusal(const struct kvr_lane_options *o, int32_t err)
-{
-	struct kvr_words *w = o->words;
-	char text[sizeof(w->text)];
-	uint64_t now_ns = kvr_now_ns();
-
-	pthread_mutex_lock(&w->lock);
-	bool due = w->logged != err || now_ns - w->logged_ns >= KVR_SEC(60);
-
-	if (due) {
-		w->logged = err;
-		w->logged_ns = now_ns;
-	}
-	snprintf(text, sizeof(text), "%s", w->text);
-	pthread_mutex_unlock(&w->lock);
-	if (due)
-		kvr_log(o->work->log, WARN, 0, "tier %s: a put was refused (%s): %s", o->tier_name,
-		    kvr_err_name(err), text);
-}
-
-static bool
-is_refusal(int32_t err)
-{
-	return err == KVR_E_NOSPACE || err == KVR_E_REFUSED || err == KVR_E_TOO_BIG;
-}
 
 /* ---- kicks ---- */
 
@@ -222,6 +163,7 @@ ping(struct kvr_lane *lane, const struct kvr_msg *msg)
 		if (err != KVR_OK && err != KVR_E_UNSUPPORTED)
 			kvr_words_set(lane->opt.words, err, lane->opt.ops->why(lane->connector));
 		if (ended) {
+			kvr_words_of_end(&lane->opt, err);
 			err = as_end(err);
 			hang_up(lane);
 		}
@@ -328,13 +270,14 @@ run_part(struct kvr_lane *lane, const struct kvr_msg *msg)
 		row_from_item(&lane->items[i], &rows[i], verb);
 		if (rows[i].err == KVR_OK)
 			bytes += rows[i].len;
-		else if (rows[i].err < KVR_E_MISS)
-			kvr_words_set(lane->opt.words, rows[i].err, lane->opt.ops->why(lane->connector));
-		if (verb == KVR_VERB_PUT && is_refusal(rows[i].err))
-			log_refusal(&lane->opt, rows[i].err);
+		if (rows[i].err >= KVR_E_MISS)
+			continue;
+		kvr_words_set(lane->opt.words, rows[i].err, lane->opt.ops->why(lane->connector));
+		kvr_words_of_key(&lane->opt, verb, rows[i].err);
 	}
 	if (err != KVR_OK) {
 		kvr_words_set(lane->opt.words, err, lane->opt.ops->why(lane->connector));
+		kvr_words_of_end(&lane->opt, err);
 		err = as_end(err);
 		hang_up(lane);
 	}

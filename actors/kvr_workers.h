@@ -15,13 +15,13 @@
 
 /* The store's own words for the last error of a tier: written by its lanes, read by whoever asks. */
 struct kvr_stats_words;
+enum { KVR_WORDS_ERRS = 32 };
 struct kvr_words {
 	pthread_mutex_t lock;
 	char            text[112];
 	int32_t         err;   /* what they are about, */
 	uint64_t        at_ns; /* and since when */
-	int32_t         logged; /* the error that had a line of its own last, */
-	uint64_t        logged_ns;
+	uint64_t        logged_ns[KVR_VERB_N][KVR_WORDS_ERRS]; /* the last line about each; PING: about connections */
 	struct kvr_stats_words *shown; /* a copy for other processes; NULL: none */
 };
 void kvr_words_set(struct kvr_words *, int32_t err, const char *text);
@@ -50,6 +50,9 @@ struct kvr_lane_options {
 	uint32_t tier, lane, places;
 	uint64_t connect_ns; /* what its link gives a dial: for what is said of one that takes longer */
 };
+/* words.c. A line of the log about a key that failed, and about a connection that ended; where one is due. */
+void kvr_words_of_key(const struct kvr_lane_options *, enum kvr_verb verb, int32_t err);
+void kvr_words_of_end(const struct kvr_lane_options *, int32_t err);
 /* Attaches its mailbox and its kick to the domain; starts the thread. */
 KVR_MUST_USE enum kvr_err kvr_lane_start(const struct kvr_lane_options *, struct kvr_lane **ret);
 /* As if its link had sent HANG_UP; harmless when it has. */

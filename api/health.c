@@ -2,6 +2,8 @@
 /* How an instance is doing: its health, and what a get would take. */
 #include "kvr_instance.h"
 
+#include "kvr_fit.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -50,21 +52,23 @@ kvr_health(struct kvr *k, struct kvr_health *ret)
 		.in_flight = atomic_load(&k->n_flying),
 		.not_quiet = kvr_call_not_quiet(k) };
 	uint32_t n = look(k, view);
+	char why[256] = "";
 
 	for (uint32_t t = 0; t < n; t++) {
 		if (is_up(&view[t]))
 			h.n_up++;
-		else if (h.why[0] == '\0')
-			snprintf(h.why, sizeof(h.why), "tier %.40s: %.60s", view[t].name,
+		else if (why[0] == '\0')
+			snprintf(why, sizeof(why), "tier %s: %s", view[t].name,
 			    view[t].why[0] != '\0' ? view[t].why : "not connected yet");
 	}
 	/* A tier may be up and still not do what it is for: its words say why. */
-	for (uint32_t t = 0; t < n && h.why[0] == '\0'; t++) {
+	for (uint32_t t = 0; t < n && why[0] == '\0'; t++) {
 		if (view[t].canary_err != KVR_OK)
-			snprintf(h.why, sizeof(h.why), "tier %.32s: canary, %s: %s: %.48s",
-			    view[t].name, kvr_canary_step_name(view[t].canary_step),
+			snprintf(why, sizeof(why), "tier %s: canary, %s: %s: %s", view[t].name,
+			    kvr_canary_step_name(view[t].canary_step),
 			    kvr_err_name(view[t].canary_err), view[t].why);
 	}
+	kvr_fit(h.why, sizeof(h.why), why);
 	if (atomic_load(&k->dead) != 0)
 		snprintf(h.why, sizeof(h.why), "%s", kvr_err_text(KVR_E_DEAD));
 	else if (atomic_load(&k->life) != KVR_LIFE_OPEN)

@@ -12,15 +12,18 @@ has_words(int32_t err)
 	       err == KVR_E_UNSUPPORTED || err == KVR_E_PARTIAL;
 }
 
-/* A put does not say which tier it was not given to. */
+/* A put and a remove do not say which tier they were not given to. */
 static uint32_t
-not_up(struct kvr *k)
+not_up(struct kvr *k, uint32_t kind)
 {
 	struct kvr_tier_view view[KVR_TIERS_MAX];
 	uint32_t n = kvr_system_tiers(k->system, view, KVR_TIERS_MAX), bits = 0;
 
-	for (uint32_t t = 0; t < KVR_MIN(n, (uint32_t)KVR_TIERS_MAX); t++)
-		bits |= view[t].state == KVR_TIER_UP ? 0 : 1U << t;
+	for (uint32_t t = 0; t < KVR_MIN(n, (uint32_t)KVR_TIERS_MAX); t++) {
+		bool asked = kind != KVR_PUT || k->config->tier[t].write != KVR_CONFIG_WRITE_NEVER;
+
+		bits |= !asked || view[t].state == KVR_TIER_UP ? 0 : 1U << t;
+	}
 	return bits;
 }
 
@@ -33,32 +36,35 @@ one_of(uint32_t tiers, uint32_t first)
 
 /*
  * tiers: those that were left out (DEGRADED), and those that had the call when its time was over. What
- * closed a tier may be long ago; other words are of this operation's time, or old.
+ * closed a tier may be long ago; other words are of this operation's time, or old. The put whose outcome
+ * a duplicate has was asked for before it.
  */
 static void
 tell_why(struct kvr *k, const struct kvr_call *c, uint32_t tiers, struct kvr_done *d)
 {
 	bool left_out = tiers != 0 && (d->flags & KVR_DONE_DEGRADED) != 0;
-	bool partial = d->err == KVR_E_PARTIAL;
+	bool partial = d->err == KVR_E_PARTIAL, down = d->err == KVR_E_DOWN;
+	uint64_t since_ns = (d->flags & KVR_DONE_DUPLICATE) != 0 ? 0 : c->since_ns;
 	uint32_t sick;
 
 	if (d->err == KVR_OK || k->system == NULL)
 		return;
 	if (d->err == KVR_E_DEVICE) {
 		kvr_system_device_why(k->system, d->why, sizeof(d->why));
-	} else if (d->err == KVR_E_DOWN && k->config->n_tiers == 1) {
+	} else if (down && k->config->n_tiers == 1) {
 		kvr_system_why(k->system, 0, d->why, sizeof(d->why));
-	} else if (d->err == KVR_E_DOWN && left_out) {
-		kvr_system_left_out(k->system, one_of(tiers, not_up(k)), d->why, sizeof(d->why));
+	} else if (down && left_out) {
+		kvr_system_left_out(
+		    k->system, one_of(tiers, not_up(k, d->kind)), d->why, sizeof(d->why));
 	} else if (has_words(d->err) &&
-	           kvr_system_why_since(k->system, d->err, c->since_ns, d->why, sizeof(d->why))) {
+	           kvr_system_why_since(k->system, d->err, since_ns, d->why, sizeof(d->why))) {
 		return;
 	} else if (tiers != 0 && (partial || d->err == KVR_E_TIMEOUT)) {
-		uint32_t first = left_out ? ~not_up(k) : UINT32_MAX;
+		uint32_t first = left_out ? ~not_up(k, d->kind) : UINT32_MAX;
 
 		kvr_system_late(
 		    k->system, one_of(tiers, first), d->took_ns, d->why, sizeof(d->why));
-	} else if (partial && (sick = not_up(k)) != 0) {
+	} else if ((partial || down) && (sick = not_up(k, d->kind)) != 0) {
 		kvr_system_left_out(
 		    k->system, (uint32_t)__builtin_ctz(sick), d->why, sizeof(d->why));
 	}

@@ -10,9 +10,23 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-static void
-space(const struct kvr_store *s, const char *dir, const struct kvr_examination *e)
+/* Bytes of ours in it that give way to new ones: counted where there is a limit. */
+static uint64_t
+gives_way(struct kvr_store *s, uint32_t dir)
 {
+	uint64_t bytes = 0;
+
+	kvr_lock(&s->lock);
+	for (const struct kvr_index_node *x = s->index.oldest; x != NULL; x = x->newer)
+		bytes += x->key[0] == (char)dir ? x->bytes : 0;
+	kvr_unlock(&s->lock);
+	return bytes;
+}
+
+static void
+space(struct kvr_store *s, uint32_t number, const struct kvr_examination *e)
+{
+	const char *dir = s->path[number];
 	struct statvfs v;
 	char text[400];
 
@@ -21,13 +35,20 @@ space(const struct kvr_store *s, const char *dir, const struct kvr_examination *
 		    "%s: %s", dir, strerror(errno));
 		return;
 	}
-	uint64_t free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	uint64_t free_bytes = (uint64_t)v.f_bavail * v.f_frsize, ours = gives_way(s, number);
 	bool floor = free_bytes <= s->free_floor, unbounded = s->capacity == UINT64_MAX;
 
 	snprintf(text, sizeof(text), "%.200s: %.1f GiB free", dir, (double)free_bytes / 1073741824);
-	if (floor)
+	/* So it is for ever with a cache that has filled its disk. */
+	if (floor && ours > 0)
+		kvr_tell(e, KVR_FOUND_OK, "space", NULL, "%s, and %.1f MiB of ours give way to what is new",
+		    text, (double)ours / 1048576);
+	else if (floor)
 		kvr_tell(e, KVR_FOUND_FAIL, "space",
-		    "that is below free_floor: nothing more is kept", "%s", text);
+		    s->indexed ? "no more than free_floor, and nothing of ours is there to give way: others "
+		                 "have to make room"
+		               : "the file system is full: make room, or set the tier's capacity",
+		    "%s", text);
 	else if (unbounded && s->free_floor == 0)
 		kvr_tell(e, KVR_FOUND_WARN, "space",
 		    "set the tier's capacity or free_floor: else it fills the file system", "%s",
@@ -60,7 +81,7 @@ kvr_fs_examine(struct kvr_store *s, struct kvr_connector *c, const struct kvr_ex
 {
 	(void)c;
 	for (uint32_t i = 0; i < s->n_dirs; i++) {
-		space(s, s->path[i], e);
+		space(s, i, e);
 		if (e->writes && access(s->path[i], W_OK) == 0)
 			direct(s->path[i], e);
 		else if (e->writes && errno == EACCES)

@@ -230,6 +230,8 @@ enum kvr_err kvr_redis_login(struct kvr_sock *, const char *user, const char *pa
 /* A control command that must be answered with a status. on_plain_err: what "-ERR" means. */
 enum kvr_err kvr_redis_demand(struct kvr_sock *, uint32_t argc, const char *const *argv,
     enum kvr_err on_plain_err);
+/* PING, as good as answered by a server that refuses it with what writes. */
+enum kvr_err kvr_redis_ping(struct kvr_sock *);
 
 /* redis_sentinel.c. The same, to the server that the sentinels call the master. */
 enum kvr_err kvr_redis_connect_master(

@@ -127,8 +127,8 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
 		return KVR_OK;
 	}
 	err = kvr_dial_blame(&d, err, whose);
-	/* It has heard us and hung up: so does a server that waits for a handshake. */
-	bool maybe_tls = err == KVR_E_DOWN && c->s.moved > 0 && store->tls == NULL &&
+	/* It has heard us and hung up: so does a server that waits for a handshake, and one that is silent is none. */
+	bool maybe_tls = err == KVR_E_DOWN && whose[0] == '\0' && c->s.moved > 0 && store->tls == NULL &&
 	                 !store->is_unix && store->kind->tls_scheme != NULL;
 	snprintf(why, why_cap, "%s: %s%s%s%s%s", store->where, why_of(c), whose,
 	    maybe_tls ? "; if this is a TLS port, write " : "",
@@ -191,7 +191,7 @@ run_server(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, 
 		err = kvr_stream_fail(
 		    &c->s, KVR_E_PROTO, "the server sent bytes that nobody asked for");
 	if (err == KVR_OK && verb == KVR_VERB_PING)
-		return kvr_redis_demand(&c->s, 1, (const char *const[]){ "PING" }, KVR_E_REFUSED);
+		return kvr_redis_ping(&c->s);
 	refuse_bad_keys(items, n);
 	for (uint32_t at = 0; at < n && err == KVR_OK; at += KVR_REDIS_GROUP) {
 		uint32_t some = KVR_MIN(n - at, KVR_REDIS_GROUP);

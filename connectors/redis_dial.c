@@ -8,23 +8,43 @@
 #include <stdio.h>
 #include <string.h>
 
+static enum kvr_err
+judge(struct kvr_sock *s, const char *word, const struct kvr_control *reply, enum kvr_err on_plain_err)
+{
+	if (reply->kind == KVR_RESP_STATUS)
+		return KVR_OK;
+	if (reply->kind != KVR_RESP_ERROR)
+		return kvr_stream_fail(s, KVR_E_PROTO, "a reply of the wrong kind to %s", word);
+	/* The general code says nothing; what was asked says more. */
+	bool plain =
+	    strncmp(reply->text, "ERR ", 4) == 0 && strstr(reply->text, "max number") == NULL;
+	int32_t err = kvr_resp_error(reply->text, strlen(reply->text));
+	return kvr_stream_fail(s, plain ? on_plain_err : (enum kvr_err)err, "%s: %s", word, reply->text);
+}
+
 enum kvr_err
 kvr_redis_demand(
     struct kvr_sock *s, uint32_t argc, const char *const *argv, enum kvr_err on_plain_err)
 {
 	struct kvr_control reply;
 	enum kvr_err err = kvr_control(s, argc, argv, &reply);
+	return err == KVR_OK ? judge(s, argv[0], &reply, on_plain_err) : kvr_stream_stage(s, argv[0]);
+}
+
+/*
+ * A server that cannot save what it has refuses whatever writes, and PING with it. What it has can be
+ * read all the same, and each put is told: such a server is up.
+ */
+enum kvr_err
+kvr_redis_ping(struct kvr_sock *s)
+{
+	struct kvr_control reply;
+	enum kvr_err err = kvr_control(s, 1, (const char *const[]){ "PING" }, &reply);
 	if (err != KVR_OK)
-		return err;
-	if (reply.kind == KVR_RESP_STATUS)
+		return kvr_stream_stage(s, "PING");
+	if (reply.kind == KVR_RESP_ERROR && strncmp(reply.text, "MISCONF ", 8) == 0)
 		return KVR_OK;
-	if (reply.kind != KVR_RESP_ERROR)
-		return kvr_stream_fail(s, KVR_E_PROTO, "a reply of the wrong kind to %s", argv[0]);
-	/* The general code says nothing; what was asked says more. */
-	bool plain =
-	    strncmp(reply.text, "ERR ", 4) == 0 && strstr(reply.text, "max number") == NULL;
-	err = (enum kvr_err)kvr_resp_error(reply.text, strlen(reply.text));
-	return kvr_stream_fail(s, plain ? on_plain_err : err, "%s: %s", argv[0], reply.text);
+	return judge(s, "PING", &reply, KVR_E_REFUSED);
 }
 
 enum kvr_err
@@ -45,8 +65,10 @@ hello(struct kvr_connector *c)
 	char text[256];
 	enum kvr_err err =
 	    kvr_resp3_hello(&c->s, c->store->user, c->store->password, text, sizeof(text));
-	if (err != KVR_OK || text[0] == '\0')
-		return err;
+	if (err != KVR_OK)
+		return kvr_stream_stage(&c->s, "HELLO");
+	if (text[0] == '\0')
+		return KVR_OK;
 	/* "ERR unknown command" or "NOPROTO": a server before RESP3. */
 	bool old = strncmp(text, "ERR ", 4) == 0 || strncmp(text, "NOPROTO", 7) == 0;
 	if (old && strstr(text, "max number") == NULL)
@@ -74,7 +96,7 @@ sign_in(struct kvr_connector *c)
 	 */
 	uint64_t asked_ns = kvr_now_ns();
 	if (err == KVR_OK)
-		err = kvr_redis_demand(&c->s, 1, (const char *const[]){ "PING" }, KVR_E_REFUSED);
+		err = kvr_redis_ping(&c->s);
 	if (err == KVR_OK)
 		kvr_redis_trip(c, asked_ns);
 	return err;
@@ -95,14 +117,23 @@ end(struct kvr_connector *c, enum kvr_err err)
 	return err;
 }
 
+static enum kvr_err
+reach(struct kvr_connector *c, const char *host, uint16_t port, uint64_t until_ns, struct kvr_kick *kick)
+{
+	struct kvr_tls *tls = c->store->tls;
+	enum kvr_err err = kvr_stream_dial_tcp(&c->s, host, port, until_ns, kick);
+	return err == KVR_OK && tls != NULL ? kvr_stream_tls(&c->s, tls, host, until_ns) : err;
+}
+
 enum kvr_err
 kvr_redis_reach(struct kvr_connector *c, const char *host, uint16_t port, uint64_t until_ns,
     struct kvr_kick *kick)
 {
-	struct kvr_tls *tls = c->store->tls;
-	enum kvr_err err = kvr_stream_dial_tcp(&c->s, host, port, until_ns, kick);
-	if (err == KVR_OK && tls != NULL)
-		err = kvr_stream_tls(&c->s, tls, host, until_ns);
+	enum kvr_err err = reach(c, host, port, until_ns, kick);
+	if (err != KVR_OK && kvr_stream_tls_choked(&c->s)) {
+		kvr_stream_hang_up(&c->s);
+		err = reach(c, host, port, until_ns, kick);
+	}
 	if (err == KVR_OK)
 		err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
 	return end(c, err);

@@ -107,6 +107,22 @@ role(const struct look *l)
 		    "the server is loading its data");
 }
 
+/* It then refuses whatever writes, for a value that is not saved might be lost: which a cache's may. */
+static void
+saves(const struct look *l)
+{
+	char snapshot[8], log[8];
+	bool bad = strcmp(value(l, "rdb_last_bgsave_status", snapshot, sizeof(snapshot)), "err") == 0;
+	bool log_bad = strcmp(value(l, "aof_last_write_status", log, sizeof(log)), "err") == 0;
+
+	if (l->e->writes && (bad || log_bad))
+		kvr_tell(l->e, KVR_FOUND_WARN, "saving",
+		    bad ? "a cache needs no snapshots: CONFIG SET save \"\" (else the server's log says why they fail)"
+		        : "a cache needs no such file: CONFIG SET appendonly no (else see the server's disk)",
+		    "the server could not write its %s: puts may be refused (MISCONF)",
+		    bad ? "snapshot" : "append-only file");
+}
+
 static void
 memory(const struct look *l)
 {
@@ -183,6 +199,9 @@ longest(const struct look *l)
 	return sealed && len > 0 ? KVR_SEAL_HEAD + len + kvr_seal_tail_len(KVR_SEAL_KEY_MAX, len) : len;
 }
 
+/* The longest that are common. */
+#define CHUNK_MAX KVR_MIB(64)
+
 /* A server hangs up on whoever announces more. */
 static void
 lengths(const struct look *l)
@@ -206,8 +225,12 @@ lengths(const struct look *l)
 		    "values have at most %llu bytes, proto-max-bulk-len is %llu", (unsigned long long)most,
 		    (unsigned long long)limit);
 	else
-		kvr_tell(l->e, KVR_FOUND_OK, "lengths", NULL, "proto-max-bulk-len is %llu bytes",
-		    (unsigned long long)limit);
+		kvr_tell(l->e, limit < CHUNK_MAX ? KVR_FOUND_WARN : KVR_FOUND_OK, "lengths",
+		    limit < CHUNK_MAX ? "say engine.kv_dtype and engine.kv_shape, so that a chunk can be compared "
+		                        "with it; or CONFIG SET proto-max-bulk-len"
+		                      : NULL,
+		    "proto-max-bulk-len is %llu bytes%s", (unsigned long long)limit,
+		    limit < CHUNK_MAX ? ": longer values are refused" : "");
 }
 
 static void
@@ -270,6 +293,7 @@ one_server(struct look *l, struct kvr_connector *c, bool with_slots)
 	}
 	version(l);
 	role(l);
+	saves(l);
 	memory(l);
 	allocator(l);
 	lengths(l);

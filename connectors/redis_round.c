@@ -76,6 +76,21 @@ may_try(const struct round *r, uint8_t node)
 	    lane->map, node, lane->node[node].c != NULL, kvr_now_ns());
 }
 
+/* Which node it is, nobody else says while it is left alone. */
+static void
+say_away(struct round *r, uint8_t node)
+{
+	struct kvr_connector *front = r->lane->front;
+	struct kvr_url_host at;
+	uint32_t gen;
+	if (node == KVR_NO_NODE || !kvr_redis_map_node(r->lane->map, node, &at, &gen))
+		snprintf(front->why, sizeof(front->why), "no node of the cluster has that slot");
+	else
+		snprintf(front->why, sizeof(front->why),
+		    "%.100s:%u of the cluster does not answer and is left alone for a while", at.name,
+		    (unsigned)at.port);
+}
+
 /* A node for each item of the list; those that have none leave it. */
 static void
 route(struct round *r)
@@ -100,9 +115,7 @@ route(struct round *r)
 		}
 		if (node == KVR_NO_NODE && !r->replicas)
 			kvr_redis_map_want(lane->map);
-		snprintf(lane->front->why, sizeof(lane->front->why), "%s",
-		    node == KVR_NO_NODE ? "no node of the cluster has that slot"
-		                        : "its node of the cluster does not answer");
+		say_away(r, node);
 		settle(r, i, KVR_E_DOWN);
 	}
 	lane->n_todo = n;

@@ -137,10 +137,13 @@ ask_sentinel(struct search *search, uint32_t i, const char *what, uint64_t until
 	    kvr_redis_reach(c, me->at[i].name, me->at[i].port, until_ns, search->kick);
 	if (err == KVR_OK)
 		err = kvr_redis_login(&c->s, me->user, me->password);
-	if (err == KVR_OK)
+	bool in = err == KVR_OK;
+	if (in)
 		err = kvr_nest_ask(&c->s, KVR_LEN(ask), ask);
 	if (err == KVR_OK)
 		err = read(&c->s, me->service, ret);
+	if (in && err == KVR_E_TIMEOUT)
+		(void)kvr_stream_stage(&c->s, "SENTINEL");
 	if (err != KVR_OK)
 		snprintf(search->why, sizeof(search->why), "sentinel %.60s:%u: %.80s%s",
 		    me->at[i].name, (unsigned)me->at[i].port, c->s.why, share(err, until_ns, search));
@@ -157,7 +160,7 @@ demand_role(struct kvr_sock *s, const char *word)
 	if (err == KVR_OK)
 		err = kvr_nest_next(s, &head);
 	if (err != KVR_OK)
-		return err;
+		return kvr_stream_stage(s, "ROLE");
 	if (head.kind == KVR_RESP_ERROR)
 		return kvr_stream_fail(s, (enum kvr_err)kvr_resp_error(head.text, head.text_len),
 		    "ROLE: %s", head.text);

@@ -129,13 +129,38 @@ value_of(const uint8_t *at, const struct field *f)
 	return (int64_t)raw;
 }
 
+/* What an answer says of itself; and of which tiers: they were left out, or late. */
+static void
+put_done_bits(struct line *l, uint64_t bits)
+{
+	static const char *const name[] = { "quiet", "held", "duplicate", "degraded", "recorded" };
+	const char *before = " flags ";
+
+	_Static_assert(1U << KVR_LEN(name) == KVR_DONEB_ALL + 1, "a name for each");
+	for (uint32_t i = 0; i < KVR_LEN(name); i++) {
+		if ((bits >> i & 1) != 0) {
+			put(l, "%s%s", before, name[i]);
+			before = ",";
+		}
+	}
+	before = " tiers ";
+	for (uint32_t t = 0; t < KVR_TIERS_MAX; t++) {
+		if ((bits >> (KVR_DONEB_TIERS + t) & 1) != 0) {
+			put(l, "%s%" PRIu32, before, t);
+			before = ",";
+		}
+	}
+}
+
 static void
 put_field(struct line *l, uint16_t type, const struct field *f, int64_t value, uint64_t opened_ns)
 {
 	size_t len = strlen(f->name);
 	const char *name = name_of(f->name, type, value);
 
-	if (strcmp(f->name, "err") == 0 || strcmp(f->name, "reason") == 0)
+	if (type == KVR_MSG_COMPLETE && strcmp(f->name, "flags") == 0)
+		put_done_bits(l, (uint64_t)value);
+	else if (strcmp(f->name, "err") == 0 || strcmp(f->name, "reason") == 0)
 		put(l, " %s %s", f->name,
 		    value == KVR_PENDING ? "PENDING" : kvr_err_name((int32_t)value));
 	else if (name != NULL)

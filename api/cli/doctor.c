@@ -93,6 +93,54 @@ until(const struct doctor *d)
 	return kvr_now_ns() + limit(d);
 }
 
+/* A server that answers and refuses is not looked for: what it says is what has to end. */
+static const char *
+advice_for(enum kvr_err err)
+{
+	static const struct {
+		enum kvr_err err;
+		const char *advice;
+	} of[] = {
+		{ KVR_E_AUTH, "certificates, user, password and the rights of this user on the server" },
+		{ KVR_E_REFUSED, "the server is there: when what it says has ended, service comes back by itself" },
+		{ KVR_E_CONFIG, "the tier's URL and its settings do not fit this server" },
+		{ KVR_E_PROTO, "is this its port, and not that of another service or of TLS?" },
+	};
+
+	for (size_t i = 0; i < KVR_LEN(of); i++)
+		if (of[i].err == err)
+			return of[i].advice;
+	return "is it running, is the address right, does a firewall let us through?";
+}
+
+/* What no canary does and an engine needs, of a key that is not there: a user may have rights for a part. */
+static void
+ask_for_one(struct doctor *d, const struct kvr_connector_ops *ops, struct kvr_connector *conn)
+{
+	static const struct {
+		enum kvr_verb verb;
+		const char *topic, *advice;
+	} asked[] = {
+		{ KVR_VERB_EXISTS, "lookup", "lookups of the engine would fail the same way" },
+		{ KVR_VERB_STAT, "size", "gets of large values, sizes and kvrelay get would fail the same way" },
+	};
+	static const char key[] = "kvrelay-doctor@1@0@0@bfloat16";
+	enum kvr_err err = KVR_OK;
+
+	for (size_t i = 0; i < KVR_LEN(asked) && err == KVR_OK; i++) {
+		struct kvr_meta meta = { 0 };
+		struct kvr_item item = { .key = key, .key_len = sizeof(key) - 1, .meta = &meta };
+
+		atomic_init(&item.status, KVR_PENDING);
+		err = ops->run(conn, asked[i].verb, &item, 1, until(d));
+		int32_t status = err != KVR_OK ? (int32_t)err : kvr_item_status(&item);
+
+		if (status != KVR_OK && status != KVR_E_MISS && status != KVR_E_UNSUPPORTED)
+			doctor_say(d, KVR_FOUND_FAIL, asked[i].topic, asked[i].advice, "%s: %s",
+			    kvr_err_name(status), ops->why(conn));
+	}
+}
+
 static void
 connect_to(struct doctor *d, uint32_t t, const struct kvr_connector_ops *ops,
     struct kvr_store *store)
@@ -115,10 +163,8 @@ connect_to(struct doctor *d, uint32_t t, const struct kvr_connector_ops *ops,
 		if (err == KVR_E_TIMEOUT)
 			snprintf(late, sizeof(late), " (--timeout, %llu ms)",
 			    (unsigned long long)(limit(d) / KVR_MS(1)));
-		doctor_say(d, KVR_FOUND_FAIL, "connect",
-		    err == KVR_E_AUTH ? "user, password and the rights of this user on the server" :
-					"is it running, is the address right, does a firewall let us through?",
-		    "%s: %s%s", kvr_err_name(err), why, late);
+		doctor_say(d, KVR_FOUND_FAIL, "connect", advice_for(err), "%s: %s%s", kvr_err_name(err), why,
+		    late);
 		return;
 	}
 	doctor_say(d, KVR_FOUND_OK, "connect", NULL, "%s in %.1f ms", url,
@@ -131,6 +177,8 @@ connect_to(struct doctor *d, uint32_t t, const struct kvr_connector_ops *ops,
 		doctor_say(d, KVR_FOUND_FAIL, "ping", NULL, "%s: %s", kvr_err_name(err), ops->why(conn));
 	if (ops->examine != NULL && (err == KVR_OK || err == KVR_E_UNSUPPORTED))
 		ops->examine(store, conn, &e);
+	if (err == KVR_OK || err == KVR_E_UNSUPPORTED)
+		ask_for_one(d, ops, conn);
 	ops->hang_up(conn);
 }
 

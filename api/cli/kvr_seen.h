@@ -26,6 +26,8 @@ struct seen {
  */
 bool seen_read(const struct cli *, const char *dir, uint64_t pid, struct seen *ret);
 void seen_drop(struct seen *);
+/* Says where there is none: an instance with a trace.dir of its own is seen in that. */
+void seen_nobody(const char *dir);
 
 const char *seen_tier_state(uint32_t state);
 const char *seen_lane_state(uint32_t state);

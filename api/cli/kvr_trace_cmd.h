@@ -85,6 +85,12 @@ bool trace_is_wanted(const struct trace_cmd *, const struct kvr_trace_view *, co
 /* "link": every link; "link 1": those of that tier; "link 1.0": that one. */
 bool trace_is_actor(const char *wanted, uint16_t id);
 
+/*
+ * With --key, of a step that has the outcomes of several keys: how that key ended. NULL: there is nothing
+ * to say. The rest of its operation's keys stand in the same rows, and a count of them says nothing of it.
+ */
+const char *trace_key_fate(const struct trace_cmd *, const struct kvr_rec_step *);
+
 /* By --op, --request and --key alone. */
 bool trace_is_wanted_op(const struct trace_cmd *, uint64_t op);
 
@@ -115,6 +121,7 @@ struct trace_op {
 	uint64_t asked_ns, deadline_ns; /* asked_ns 0: before the trace begins */
 	uint64_t answered_ns, quiet_ns, released_ns, ahead_ns; /* 0: not */
 	uint32_t n_complete, n_release, n_keys, flags;
+	uint32_t done_bits; /* enum kvr_done_bit of its last answer, and its tiers */
 	uint32_t row, n_ahead; /* its first; answers ahead of its copies */
 	int32_t  err;
 	uint32_t n_ok, kind;
@@ -131,7 +138,7 @@ bool trace_ops_of(const struct trace_model *, struct trace_ops *ret);
 void trace_ops_free(struct trace_ops *);
 /* "get of 12 keys" */
 const char *trace_op_text(const struct trace_op *, char *ret, size_t cap);
-/* "OK, 12 of 12 keys, 1.5 MiB after 1.655 ms", or how long it has not been answered. */
+/* "OK, 12 of 12 keys, 1.5 MiB after 1.655 ms", with the tiers that it does without, or how long it has not been answered. */
 const char *trace_op_end(const struct trace_model *, const struct trace_op *, char *ret, size_t cap);
 /* Lines that say who has its parts at the end of the trace, and since when. */
 void trace_op_waits(const struct trace_model *, const struct trace_op *, const char *indent);

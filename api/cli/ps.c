@@ -79,6 +79,8 @@ cli_ps(int argc, char **argv)
 		return CLI_ERROR;
 	if (cli.json)
 		tell_json(&seen);
+	else if (seen.n == 0 && seen.n_others == 0)
+		seen_nobody(dir);
 	else
 		tell_text(&seen);
 	for (uint32_t i = 0; i < seen.n; i++)

@@ -48,8 +48,8 @@ judge(struct seen_page *p)
 			    seen_tier_state(m->state),
 			    words[0] != '\0' ? words : "not connected yet");
 		else if (m->canary.err != KVR_OK)
-			snprintf(p->why, sizeof(p->why), "tier %s: its canary: %s", name,
-			    kvr_err_name(m->canary.err));
+			snprintf(p->why, sizeof(p->why), "tier %s: its canary: %s%s%s", name,
+			    kvr_err_name(m->canary.err), words[0] != '\0' ? ": " : "", words);
 	}
 }
 
@@ -103,6 +103,15 @@ seen_read(const struct cli *cli, const char *dir, uint64_t pid, struct seen *ret
 	seen_drop(ret);
 	cli_fail(cli, "no memory");
 	return false;
+}
+
+void
+seen_nobody(const char *dir)
+{
+	char path[200];
+
+	printf("no instance of this user is open in %s; --dir names another trace.dir\n",
+	    kvr_page_dir(dir, path, sizeof(path)));
 }
 
 void

@@ -52,7 +52,7 @@ show(const struct top *c, const struct seen *before, const struct seen *now)
 	if (c->cli.json)
 		top_json(row, now->n);
 	else if (now->n == 0)
-		puts("no instance of this user is open");
+		seen_nobody(c->dir);
 	else
 		top_text(row, now->n);
 	fflush(stdout);

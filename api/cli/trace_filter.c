@@ -9,7 +9,10 @@
 enum { KEY_OPS_MAX = 4096 };
 
 /* Operations that have the key, or belong to the request. */
-static uint64_t chosen[KEY_OPS_MAX];
+static struct {
+	uint64_t op;
+	uint32_t key; /* the slot that the key has there */
+} chosen[KEY_OPS_MAX];
 static size_t n_chosen;
 
 bool
@@ -42,13 +45,15 @@ filters(const struct trace_cmd *c)
 }
 
 static bool
-has_key(const struct trace_cmd *c, const struct kvr_rec_step *s)
+has_key(const struct trace_cmd *c, const struct kvr_rec_step *s, uint32_t *ret_key)
 {
 	const struct kvr_row *rows = (const struct kvr_row *)(const void *)(s + 1);
 
 	for (uint32_t i = 0; s->rows_here != 0 && i < s->msg.n_rows; i++) {
-		if (memcmp(&rows[i].digest, &c->key_digest, sizeof(c->key_digest)) == 0)
+		if (memcmp(&rows[i].digest, &c->key_digest, sizeof(c->key_digest)) == 0) {
+			*ret_key = rows[i].key;
 			return true;
+		}
 	}
 	return false;
 }
@@ -57,7 +62,7 @@ static bool
 is_chosen(uint64_t op)
 {
 	for (size_t i = 0; i < n_chosen; i++) {
-		if (chosen[i] == op)
+		if (chosen[i].op == op)
 			return true;
 	}
 	return false;
@@ -68,13 +73,36 @@ choose(struct trace_cmd *c, const struct kvr_rec_step *s)
 {
 	bool submit = s->msg.type == KVR_MSG_SUBMIT;
 	bool mine = true;
+	uint32_t key = 0;
 
 	if (c->request != NULL)
 		mine = submit && s->msg.SUBMIT.request == c->request_hash;
 	if (c->key != NULL)
-		mine = mine && (submit || s->msg.type == KVR_MSG_SLICE) && has_key(c, s);
-	if (mine && n_chosen < KEY_OPS_MAX && !is_chosen(s->msg.op))
-		chosen[n_chosen++] = s->msg.op;
+		mine = mine && (submit || s->msg.type == KVR_MSG_SLICE) && has_key(c, s, &key);
+	if (mine && n_chosen < KEY_OPS_MAX && !is_chosen(s->msg.op)) {
+		chosen[n_chosen].op = s->msg.op;
+		chosen[n_chosen++].key = key;
+	}
+}
+
+const char *
+trace_key_fate(const struct trace_cmd *c, const struct kvr_rec_step *s)
+{
+	const struct kvr_row *rows = (const struct kvr_row *)(const void *)(s + 1);
+	bool back = s->rows_here != 0 && kvr_msg_info[s->msg.type].owner == KVR_OWNER_RECEIVER;
+	bool any = false; /* a part on its way out has none yet */
+	size_t k = 0;
+
+	while (k < n_chosen && chosen[k].op != s->msg.op)
+		k++;
+	if (c->key == NULL || !back || s->msg.n_rows < 2 || k == n_chosen)
+		return NULL;
+	for (uint32_t i = 0; i < s->msg.n_rows; i++) {
+		any = any || rows[i].err != KVR_PENDING;
+		if (rows[i].key == chosen[k].key)
+			return rows[i].err == KVR_PENDING ? NULL : kvr_err_name(rows[i].err);
+	}
+	return any ? "not among them" : NULL;
 }
 
 static bool

@@ -20,6 +20,7 @@ struct holder {
 };
 
 struct walk {
+	const struct trace_cmd *c;
 	const struct trace_model *m;
 	const struct trace_op *op;
 	struct {
@@ -130,6 +131,9 @@ line(struct walk *w, uint64_t i)
 		    sizeof(keys));
 		printf("%s%s", keys[0] == '\0' ? "" : " keys ", keys);
 	}
+	const char *fate = trace_key_fate(w->c, s);
+	if (fate != NULL)
+		printf(" this key %s", fate);
 	if (s->before != s->after)
 		printf("  (%s -> %s)", trace_state_name(s->rec.actor, s->before, was, sizeof(was)),
 		    trace_state_name(s->rec.actor, s->after, is, sizeof(is)));
@@ -179,8 +183,8 @@ sum_up(struct walk *w)
 static void
 follow_one(struct trace_cmd *c, const struct trace_model *m, const struct trace_op *op)
 {
-	struct walk w = { .m = m, .op = op, .verbose = c->cli.verbose };
-	char what[64], end[160];
+	struct walk w = { .c = c, .m = m, .op = op, .verbose = c->cli.verbose };
+	char what[64], end[240];
 
 	printf("op %" PRIu32 ".%" PRIu64 ", %s: %s\n", (uint32_t)op->id, op->id >> 32,
 	    trace_op_text(op, what, sizeof(what)), trace_op_end(m, op, end, sizeof(end)));

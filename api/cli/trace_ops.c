@@ -69,6 +69,7 @@ answered(struct trace_op *op, const struct kvr_msg *m, uint64_t now_ns)
 	if ((m->COMPLETE.flags & KVR_DONEB_QUIET) != 0)
 		op->quiet_ns = now_ns;
 	op->err = m->COMPLETE.err;
+	op->done_bits = m->COMPLETE.flags;
 	op->n_ok = m->COMPLETE.n_ok;
 	op->bytes = m->COMPLETE.bytes;
 }
@@ -123,6 +124,22 @@ trace_op_text(const struct trace_op *op, char *ret, size_t cap)
 	return ret;
 }
 
+/* Which tiers were left out of it, or had it when its time was over. */
+static int
+blamed(const struct trace_op *op, char *ret, size_t cap)
+{
+	const char *before = (op->done_bits & KVR_DONEB_DEGRADED) != 0 ? "; left out or late: tier " : "; late: tier ";
+	int n = 0;
+
+	for (uint32_t t = 0; t < KVR_TIERS_MAX; t++) {
+		if ((op->done_bits >> (KVR_DONEB_TIERS + t) & 1) == 0)
+			continue;
+		n += snprintf(ret + n, cap - (size_t)n, "%s%u", before, t);
+		before = ", ";
+	}
+	return n;
+}
+
 const char *
 trace_op_end(const struct trace_model *m, const struct trace_op *op, char *ret, size_t cap)
 {
@@ -142,6 +159,7 @@ trace_op_end(const struct trace_model *m, const struct trace_op *op, char *ret, 
 	if (op->ahead_ns != 0)
 		n += snprintf(ret + n, cap - (size_t)n, ", its copies begun after %.3f ms",
 		    (double)(op->ahead_ns - op->asked_ns) / 1e6);
+	n += blamed(op, ret + n, cap - (size_t)n);
 	if (op->released_ns == 0)
 		snprintf(ret + n, cap - (size_t)n, "; not released when the trace ends");
 	return ret;

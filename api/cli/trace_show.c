@@ -123,6 +123,11 @@ trace_show(struct trace_cmd *c, const struct kvr_trace_view *view, const char *p
 		if (!trace_is_wanted(c, view, r))
 			continue;
 		kvr_trace_line(kvr_trace_view_head(view), r, kvr_spec_of, line, sizeof(line));
+		const char *fate = r->kind == KVR_REC_STEP ? trace_key_fate(c, kvr_rec_step(r)) : NULL;
+		size_t len = strlen(line);
+
+		if (fate != NULL)
+			snprintf(line + len, sizeof(line) - len, " this key %s", fate);
 		show_one(c, m, r, line, n++);
 		/* The reader has gone: nobody needs the rest. */
 		if (ferror(stdout))

@@ -54,6 +54,16 @@ kvr_stream_fail(struct kvr_sock *s, enum kvr_err err, const char *fmt, ...)
 }
 
 enum kvr_err
+kvr_stream_stage(struct kvr_sock *s, const char *stage)
+{
+	char was[sizeof(s->why)];
+
+	snprintf(was, sizeof(was), "%s", s->err == KVR_E_TIMEOUT ? "no answer" : s->why);
+	snprintf(s->why, sizeof(s->why), "%.40s: %.140s", stage, was);
+	return s->err;
+}
+
+enum kvr_err
 kvr_stream_wait(int fd, short events, uint64_t until_ns, struct kvr_kick *kick)
 {
 	for (;;) {

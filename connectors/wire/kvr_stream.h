@@ -129,6 +129,11 @@ size_t kvr_stream_held(const struct kvr_sock *s);
 /* Ends the stream with an error that the reader above it has found. Answers the first error. */
 enum kvr_err kvr_stream_fail(struct kvr_sock *s, enum kvr_err err, const char *fmt, ...)
     KVR_PRINTF(3, 4);
+/*
+ * Of an error that the stream has: what was under way, in front of its words. That time was over says
+ * nothing alone: "PING: no answer". Answers the error.
+ */
+enum kvr_err kvr_stream_stage(struct kvr_sock *s, const char *stage);
 
 /*
  * The other side hung up, which a send found out: whatever it had said before may be read now, as far as

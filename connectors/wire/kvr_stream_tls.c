@@ -24,6 +24,7 @@ struct kvr_tls {
 	struct kvr_tls_ctx  *ctx;
 	uint64_t             rules; /* how many contexts there have been */
 	uint32_t             users; /* the store, and streams that will leave a session */
+	uint64_t             full_ns; /* until then nobody goes on with a session: a server has choked on one */
 	struct kvr_tls_keep  keep;  /* of these rules */
 };
 
@@ -34,6 +35,7 @@ struct carrier {
 	struct kvr_tls_peer  peer;
 	uint64_t             rules, proved_ns; /* of its session */
 	bool                 offered;          /* it may go on with another's */
+	bool                 choked;           /* the server ended the handshake over that */
 };
 
 bool
@@ -237,7 +239,7 @@ join(struct carrier *c, struct kvr_tls *t, int fd, char *why, size_t why_cap)
 		c->tls = t;
 		c->rules = t->rules;
 		t->users++;
-		if (known)
+		if (known && kvr_now_ns() >= t->full_ns)
 			kept = kvr_tls_keep_take(&t->keep, &c->peer, kvr_now_ns());
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -278,8 +280,22 @@ forget(const struct kvr_sock *s, enum kvr_err err)
 		return err;
 	pthread_mutex_lock(&c->tls->lock);
 	kvr_tls_keep_forget(&c->tls->keep, &c->peer);
+	if (c->choked)
+		c->tls->full_ns = kvr_now_ns() + KVR_TLS_KEEP_NS;
 	pthread_mutex_unlock(&c->tls->lock);
 	return err;
+}
+
+/*
+ * Redis with tls-session-caching off gives out tickets like any other, and ends the handshake of whoever
+ * comes back with one by an alert ("internal error") that no other fault has.
+ */
+static enum kvr_err
+shake_fail(struct kvr_sock *s, struct carrier *c)
+{
+	const char *text;
+	c->choked = c->offered && kvr_tls_conn_why(c->conn, &text) == KVR_TLS_FAULT_OTHER;
+	return forget(s, fail(s, c));
 }
 
 enum kvr_err
@@ -297,7 +313,7 @@ kvr_stream_tls(struct kvr_sock *s, struct kvr_tls *t, const char *host, uint64_t
 			return KVR_OK;
 		}
 		if (step == KVR_TLS_OVER)
-			return forget(s, fail(s, c));
+			return shake_fail(s, c);
 		(void)again(step, &events);
 		err = kvr_stream_wait(s->fd, events, until_ns, s->kick);
 		if (err != KVR_OK)
@@ -313,6 +329,14 @@ kvr_stream_tls_resumed(const struct kvr_sock *s)
 	const struct carrier *c = s->carrier;
 
 	return s->ops == &tls_ops && kvr_tls_conn_resumed(c->conn);
+}
+
+bool
+kvr_stream_tls_choked(const struct kvr_sock *s)
+{
+	const struct carrier *c = s->carrier;
+
+	return s->ops == &tls_ops && c != NULL && c->choked;
 }
 
 bool

@@ -39,6 +39,12 @@ KVR_MUST_USE enum kvr_err kvr_stream_tls(
 /* Whether the handshake went on with a session of an earlier connection. */
 bool kvr_stream_tls_resumed(const struct kvr_sock *s);
 
+/*
+ * Whether the handshake failed because it went on with a session, which this server hands out and does not
+ * take. The next one will be a full one, and so will all for an hour.
+ */
+bool kvr_stream_tls_choked(const struct kvr_sock *s);
+
 /* Until the server's certificate ends; negative: it has. False: the stream is none of TLS. */
 bool kvr_stream_tls_days(const struct kvr_sock *s, int64_t *ret_days);
 

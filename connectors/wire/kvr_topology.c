@@ -120,7 +120,7 @@ kvr_topology_ask(struct kvr_sock *s, const struct kvr_url_host *self, struct kvr
 	if (err == KVR_OK)
 		err = kvr_nest_next(s, &head);
 	if (err != KVR_OK)
-		return err;
+		return kvr_stream_stage(s, "CLUSTER SLOTS");
 	if (head.kind == KVR_RESP_ERROR) {
 		int32_t why = kvr_resp_error(head.text, head.text_len);
 		/* "ERR This instance has cluster support disabled" will not pass. */

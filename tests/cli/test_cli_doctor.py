@@ -3,7 +3,9 @@
 """doctor over real stores: what is well, what is to be looked at, what is wrong, and what to do."""
 
 import re
+import shutil
 import socket
+import threading
 
 import command
 
@@ -114,6 +116,18 @@ class Doctor(Findings):
             self.assertNotIn(secret, done.text + done.err)
         self.redis("ACL", "DELUSER", "reader")
 
+    def test_rights_that_no_canary_needs(self):
+        config = self.deploy({"name": "far", "url": self.redis.url, "user": "half", "password_env": "PW"})
+        self.addCleanup(self.redis, "ACL", "DELUSER", "half")
+        for word, topic in ("exists", "lookup"), ("getrange", "size"):
+            self.redis("ACL", "SETUSER", "half", "on", ">half-secret", "~*", "&*", "+@all", f"-{word}")
+            found = self.findings(2, "--config", config, env={"PW": "half-secret"})
+            self.level(found, "far", topic, "fail", f"run the '{word}' command")
+            self.level(found, "far", "canary", "ok")
+        self.redis("ACL", "SETUSER", "half", "+@all")
+        found = self.findings(0, "--config", config, env={"PW": "half-secret"})
+        self.assertFalse({("far", "lookup"), ("far", "size")} & set(found))
+
     def test_nothing_is_written_when_nothing_may_be(self):
         before = self.redis("INFO", "commandstats")
         self.ok("doctor", "--no-canary", "--config", self.deploy({"name": "far", "url": self.redis.url}))
@@ -135,6 +149,57 @@ class Doctor(Findings):
             self.level(found, "remote", "connect", "fail", " (timeouts.connect, 100 ms)")
             found = self.findings(2, *there, "timeouts.connect=60s", "--timeout", "100ms")
             self.level(found, "remote", "connect", "fail", " (--timeout, 100 ms)")
+
+    def test_a_server_that_answers_and_refuses(self):
+        def serve(listener, reply):
+            s, _ = listener.accept()
+            with s:
+                s.recv(4096)
+                s.sendall(reply)
+
+        with socket.create_server(("127.0.0.1", 0)) as there:
+            url = f"redis://127.0.0.1:{there.getsockname()[1]}"
+            for reply, words, advice in ((b"-LOADING Redis is loading\r\n", "PING: LOADING", "the server is there"),
+                                         (b"-NOAUTH who?\r\n", "PING: NOAUTH", "user, password"),
+                                         (b"220 smtp ESMTP\r\n", "PING: not a RESP2 reply", "is this its port")):
+                server = threading.Thread(target=serve, args=(there, reply), daemon=True)
+                server.start()
+                found = self.findings(2, "--no-canary", "--url", url)
+                server.join()
+                self.assertIn(advice, self.level(found, "remote", "connect", "fail", words)["advice"])
+
+    def test_a_server_that_cannot_save(self):
+        redis = command.Redis("--save", "3600 1")
+        self.addCleanup(redis.stop)
+        self.addCleanup(redis, "CONFIG", "SET", "save", "")  # else it does not end
+        redis("SET", "k", "v")  # and it is up
+        (redis.dir / "dump.rdb").mkdir()
+        redis("BGSAVE")
+        self.wait(lambda: b"rdb_last_bgsave_status:err" in redis("INFO", "persistence"))
+        found = self.findings(2, "--config", self.deploy({"name": "far", "url": redis.url}))
+        self.level(found, "far", "connect", "ok")
+        saving = self.level(found, "far", "saving", "warn", "could not write its snapshot: puts may be refused (MISCONF)")
+        self.assertIn('CONFIG SET save ""', saving["advice"])
+        self.level(found, "far", "canary", "fail", "put: REFUSED: SET: MISCONF")
+
+    def test_a_limit_of_lengths_with_which_nothing_can_be_compared(self):
+        self.redis("CONFIG", "SET", "proto-max-bulk-len", "2mb")
+        self.addCleanup(self.redis, "CONFIG", "SET", "proto-max-bulk-len", "512mb")
+        found = self.findings(1, "--config", self.deploy({"name": "far", "url": self.redis.url}))
+        wrong = self.level(found, "far", "lengths", "warn", "is 2097152 bytes: longer values are refused")
+        self.assertIn("engine.kv_shape", wrong["advice"])
+
+    def test_a_file_system_that_is_full(self):
+        free = f"{shutil.disk_usage(self.dir).total}B"
+        here = {"name": "disk", "url": f"fs://{self.dir}/data"}
+        self.ok("put", "--config", self.deploy({**here, "capacity": "64MiB"}), "k", "-", stdin=bytes(1 << 20))
+        full = {**here, "capacity": "64MiB", "free_floor": free}
+        # What is there gives way, so that this is how it is to be.
+        found = self.findings(0, "--no-canary", "--config", self.deploy(full))
+        self.level(found, "disk", "space", "ok", "1.0 MiB of ours give way")
+        shutil.rmtree(self.dir / "data")
+        found = self.findings(2, "--no-canary", "--config", self.deploy(full))
+        self.assertIn("others have to make room", self.level(found, "disk", "space", "fail")["advice"])
 
     def test_a_directory_that_is_read_as_a_host(self):
         config = self.deploy({"name": "disk", "url": f"fs://kv{self.dir}/data", "capacity": "64MiB"})

@@ -32,7 +32,9 @@ class Top(command.Case):
                          {"instances": [], "other_versions": 0})
         done = self.call("top", "--once", "--every", "10ms", "--dir", self.dir / "none")
         self.assertEqual(done.status, 1)
-        self.assertEqual(done.text, "no instance of this user is open\n")
+        nobody = f"no instance of this user is open in {self.dir}/none; --dir names another trace.dir\n"
+        self.assertEqual(done.text, nobody)
+        self.assertEqual(self.ok("ps", "--dir", self.dir / "none").text, nobody)
         self.fails(2, "it takes no arguments", "ps", "something")
 
     def test_a_process_at_work(self):
@@ -86,6 +88,15 @@ class Top(command.Case):
         text = self.ok("top", "--once", "--every", "50ms", "--dir", self.trace).text
         self.assertRegex(text, r"last error: .*nobody\.sock")
         self.assertRegex(text, r"(?m)^process \d+ kvr1, up .*: tier far is (cooling|probing|opening): ")
+
+    def test_a_store_that_is_up_and_takes_nothing(self):
+        (self.dir / "full").write_text("0s error OOM 100% on put\n")
+        config = self.deploy({"name": "host", "url": "memory://", "capacity": "64MiB"},
+                             {"name": "far", "url": "memory://", "write": "back", "faults": str(self.dir / "full")},
+                             name="full.json", rehearse=True, metrics={"canary": "1s"})
+        process = self.start(*LONG, config)
+        self.wait(lambda: self.seen() and "canary" in self.seen()[0]["why"], process)
+        self.assertRegex(self.seen()[0]["why"], r"^tier far: its canary: NOSPACE: OOM \(rehearsed, line 1 of ")
 
     def test_it_ends_when_it_is_told(self):
         process = self.start("top", "--every", "50ms", "--dir", self.dir / "none")

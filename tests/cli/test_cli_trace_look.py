@@ -62,6 +62,26 @@ class Look(command.Case):
     def test_ops_lists_operations(self):
         self.assertRegex(self.ok("trace", "ops", self.get).text, r"(?m)^\[ *[\d.]+ ms\] op \d+\.\d+, get of 1 key: OK")
 
+    def test_of_several_keys_the_one_that_is_meant_is_told(self):
+        before = set(self.files("trace"))
+        self.assertEqual(self.call("exists", "--config", self.config, "a-key", "b-key").status, 1)
+        (path,) = set(self.files("trace")) - before
+        for key, fate in ("a-key", "OK"), ("b-key", "MISS"):
+            text = self.ok("trace", "show", path, "--key", key, "--actor", "link 1", "--msg", "PART_DONE").text
+            self.assertRegex(text, rf"keys 1 OK, 1 MISS .* this key {fate}\n$")
+            self.assertIn(f" keys 1 OK, 1 MISS this key {fate}\n", self.ok("trace", "follow", path, "--key", key).text)
+        self.assertNotIn("this key", self.ok("trace", "show", path, "--actor", "link").text)
+        self.assertNotIn("this key", self.ok("trace", "show", self.get, "--key", "a-key").text, "it is alone")
+
+    def test_whom_an_answer_does_without(self):
+        kept = command.ARGS.source / "tests" / "traces"
+        ops = self.ok("trace", "ops", kept / "outage.kvrt").text
+        self.assertRegex(ops, r"(?m)^.* op 0\.2, .*: DOWN, 0 of 1 keys, .*; left out or late: tier 0$")
+        self.assertRegex(ops, r"(?m)^.* op 0\.3, .*: OK, .* ms$")
+        self.assertIn("; late: tier 0", self.ok("trace", "ops", kept / "deadline.kvrt").text)
+        self.assertIn("COMPLETE rows 1 err DOWN flags quiet,degraded tiers 0\n",
+                      self.ok("trace", "follow", kept / "outage.kvrt", "--op", "0.2").text)
+
     def test_step_goes_on_and_back(self):
         text = self.step(self.put, "n; n; n; p; p", "--actor", "link 0.1")
         seen = self.numbers(text)

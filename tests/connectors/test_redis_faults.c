@@ -280,6 +280,33 @@ START_TEST(a_dial_tells_why_it_failed)
 }
 END_TEST
 
+/* It refuses what writes, and PING with it. */
+START_TEST(a_server_that_cannot_save_is_up_and_is_read)
+{
+#define MISCONF "-MISCONF Redis is configured to save RDB snapshots, but\r\n"
+	static const struct kvr_peer_act acts[] = { { KVR_PEER_AWAIT, "PING\r\n", 0 },
+		{ KVR_PEER_SEND, MISCONF, 0 }, { KVR_PEER_AWAIT, "GET", 0 },
+		{ KVR_PEER_SEND, "$2\r\nok\r\n", 0 }, { KVR_PEER_AWAIT, "SET", 0 },
+		{ KVR_PEER_SEND, MISCONF, 0 }, { KVR_PEER_AWAIT, "PING\r\n", 0 },
+		{ KVR_PEER_SEND, MISCONF, 0 }, { KVR_PEER_STALL, NULL, 0 } };
+	struct kvr_peer *peer = kvr_peer_start(acts, KVR_LEN(acts));
+	struct bed b;
+	struct kvr_store_opts opts = bed_opts(kvr_peer_url(peer), KVR_FORMAT_BARE);
+	struct load l = load_new(1, 2);
+	bed_up(&b, &opts);
+	bed_ok(&b, KVR_VERB_GET, l.items, 1);
+	bed_status(&l.items[0], KVR_OK);
+	bed_ok(&b, KVR_VERB_PUT, l.items, 1);
+	bed_status(&l.items[0], KVR_E_REFUSED);
+	ck_assert_ptr_nonnull(strstr(kvr_redis_ops.why(b.lane), "MISCONF"));
+	bed_ok(&b, KVR_VERB_PING, NULL, 0);
+	load_free(&l);
+	bed_down(&b);
+	kvr_peer_stop(peer);
+#undef MISCONF
+}
+END_TEST
+
 START_TEST(errors_of_single_keys_keep_the_stream_in_step)
 {
 	static const struct kvr_peer_act acts[] = { HELLO, { KVR_PEER_AWAIT, "GET", 0 },
@@ -453,7 +480,8 @@ KVR_CHECK_MAIN("connectors.redis_faults", a_deadline_in_the_past_moves_nothing,
     a_server_that_stands_still_does_not_hold_a_lane_until_a_far_deadline,
     a_killed_server_ends_the_batch_and_a_new_dial_works, rubbish_is_a_broken_protocol,
     a_peer_that_closes_in_the_middle_is_down, bytes_that_nobody_asked_for_end_the_connection,
-    a_dial_tells_why_it_failed, errors_of_single_keys_keep_the_stream_in_step,
+    a_dial_tells_why_it_failed,
+    a_server_that_cannot_save_is_up_and_is_read, errors_of_single_keys_keep_the_stream_in_step,
     a_lost_sign_in_ends_the_connection_after_the_batch,
     a_line_that_is_cut_or_flips_a_bit_never_gives_wrong_bytes,
     an_overwrite_between_pieces_is_caught)

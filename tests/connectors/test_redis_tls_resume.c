@@ -139,6 +139,38 @@ START_TEST(a_lane_that_dials_again_goes_on)
 }
 END_TEST
 
+/* It hands tickets out all the same, and each costs whoever comes back with it the handshake. */
+static void
+keeps_none(const char *protocol)
+{
+	const char *const more[] = { "--tls-session-caching", "no", "--tls-protocols", protocol, NULL };
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "yes", NULL, more);
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_SEALED);
+	struct bed b;
+	opts.tls.cert = kvr_test_ca_file(ca, "client.pem");
+	opts.tls.key = kvr_test_ca_file(ca, "client.key");
+	bed_up(&b, &opts);
+	for (int i = 0; i < 3; i++) {
+		tls_round_trip(&b, 2, 1000);
+		b.ops->hang_up(b.lane);
+		b.lane = NULL;
+		enum kvr_err err = b.ops->dial(
+		    b.store, bed_in(BED_LONG), &b.kick, &b.lane, b.why, sizeof(b.why));
+		ck_assert_msg(err == KVR_OK, "%s", b.why);
+		ck_assert(!kvr_stream_tls_resumed(&b.lane->s));
+	}
+	tls_round_trip(&b, 2, 1000);
+	bed_down(&b);
+	kvr_tls_server_stop(server);
+}
+
+START_TEST(a_server_that_takes_no_session_is_reached_all_the_same)
+{
+	keeps_none("TLSv1.3");
+	keeps_none("TLSv1.2");
+}
+END_TEST
+
 START_TEST(a_server_with_other_keys_is_reached_by_a_full_handshake)
 {
 	kvr_test_ca_sign(ca, "renewed", "IP:127.0.0.1", 2);
@@ -261,6 +293,7 @@ END_TEST
 
 KVR_CHECK_MAIN("connectors.redis_tls_resume", the_second_handshake_goes_on_with_the_first,
     and_so_it_does_with_tls_1_2, a_lane_that_dials_again_goes_on,
+    a_server_that_takes_no_session_is_reached_all_the_same,
     a_server_with_other_keys_is_reached_by_a_full_handshake, other_files_end_all_sessions,
     a_certificate_that_is_revoked_meanwhile_does_not_slip_through,
     what_ends_meanwhile_ends_the_session_too,

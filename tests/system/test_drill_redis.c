@@ -7,6 +7,7 @@
 #include "kvr_server_drill.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 KVR_NEEDS_REDIS
@@ -96,6 +97,45 @@ START_TEST(a_server_that_is_full)
 }
 END_TEST
 
+/* Until it has tried to save, with that result. */
+static void
+save(struct drill *d, const char *status)
+{
+	uint64_t until_ns = bed_in_ms(LIMIT_MS);
+
+	raw_ok(d, "BGSAVE");
+	for (;;) {
+		struct kvr_raw_reply r = kvr_raw(d->raw, "INFO persistence");
+
+		if (memmem(r.bytes, r.len, "rdb_bgsave_in_progress:0", 24) != NULL &&
+		    memmem(r.bytes, r.len, status, strlen(status)) != NULL)
+			return;
+		MUST(bed_now_ns() < until_ns, "it is never %s", status);
+	}
+}
+
+START_TEST(a_server_that_cannot_save_its_snapshots)
+{
+	static const char *const args[] = { "--save", "3600 1", NULL };
+	struct drill d = drill_open(args, "redis://127.0.0.1:%u");
+	char file[128];
+
+	OK(bed_run(d.kvr, d.b, KVR_PUT, 0, 0));
+	snprintf(file, sizeof(file), "%s/dump.rdb", d.server->dir);
+	MUST(mkdir(file, 0700) == 0, "%s is there", file);
+	save(&d, "rdb_last_bgsave_status:err");
+	is_told(&d, KVR_PUT, KVR_E_REFUSED, "MISCONF");
+	/* PING is refused too, and new connections are for reading all the same. */
+	raw_ok(&d, "CLIENT KILL TYPE normal SKIPME yes");
+	heals(&d, KVR_GET, "no snapshots, gets");
+	MUST(rmdir(file) == 0, "%s", file);
+	save(&d, "rdb_last_bgsave_status:ok");
+	heals(&d, KVR_PUT, "snapshots again");
+	unlink(file);
+	drill_close(&d);
+}
+END_TEST
+
 START_TEST(a_user_who_may_not)
 {
 	struct drill d = { .server = kvr_redis_server_start(NULL, NULL) };
@@ -109,6 +149,7 @@ START_TEST(a_user_who_may_not)
 	OK(bed_run(d.kvr, d.b, KVR_PUT, 0, 0));
 	raw_ok(&d, "ACL SETUSER kv -set");
 	is_told(&d, KVR_PUT, KVR_E_AUTH, "NOPERM");
+	MUST(bed_logged("tier far: a put was refused (AUTH): SET: NOPERM") == 1, "no line");
 	heals(&d, KVR_GET, "no SET, gets");
 	raw_ok(&d, "ACL SETUSER kv +set -get");
 	is_told(&d, KVR_GET, KVR_E_AUTH, "NOPERM");
@@ -178,5 +219,5 @@ END_TEST
 
 KVR_CHECK_MAIN("system.drill_redis", a_server_that_loads_its_data,
     a_server_that_is_busy_with_a_script, a_server_that_became_a_replica, a_server_that_is_full,
-    a_user_who_may_not, a_node_of_a_cluster_that_serves_no_slot,
+    a_server_that_cannot_save_its_snapshots, a_user_who_may_not, a_node_of_a_cluster_that_serves_no_slot,
     values_that_go_between_lookup_and_load)

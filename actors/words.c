@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a store has said last, for whoever asks; and the lines of the log about what changes no tier's
+ * state, for a tier's state has a line of its own (system_tell.c).
+ */
+#include "kvr_workers.h"
+
+#include "kvr_fit.h"
+#include "kvr_stats.h"
+
+#include <stdio.h>
+
+void
+kvr_words_set(struct kvr_words *w, int32_t err, const char *text)
+{
+	pthread_mutex_lock(&w->lock);
+	w->err = err;
+	w->at_ns = kvr_now_ns();
+	kvr_fit(w->text, sizeof(w->text), text);
+	if (w->shown != NULL)
+		kvr_stats_words_set(w->shown, w->text);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+kvr_words_get(struct kvr_words *w, char *ret, size_t cap, int32_t *ret_err, uint64_t *ret_at_ns)
+{
+	pthread_mutex_lock(&w->lock);
+	snprintf(ret, cap, "%s", w->text);
+	if (ret_err != NULL)
+		*ret_err = w->err;
+	if (ret_at_ns != NULL)
+		*ret_at_ns = w->at_ns;
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* Each error of each verb once a minute: callers make thousands a second. False: not now. */
+static bool
+take_turn(struct kvr_words *w, enum kvr_verb verb, int32_t err, char *ret, size_t cap)
+{
+	uint64_t now_ns = kvr_now_ns();
+
+	KVR_CHECK(err < 0 && err > -KVR_WORDS_ERRS);
+	pthread_mutex_lock(&w->lock);
+	uint64_t *last_ns = &w->logged_ns[verb][-err];
+	bool due = *last_ns == 0 || now_ns - *last_ns >= KVR_SEC(60);
+
+	if (due)
+		*last_ns = now_ns;
+	snprintf(ret, cap, "%s", w->text);
+	pthread_mutex_unlock(&w->lock);
+	return due;
+}
+
+static const char *const verb_name[KVR_VERB_N] = { "lookup", "get", "put", "removal", "look at a size",
+	"ping" };
+
+/* Of what has no words, nobody is to blame. */
+static bool
+has_words(int32_t err)
+{
+	return err < 0 && (kvr_err_blame(err) != KVR_BLAME_NONE || err == KVR_E_BUSY || err == KVR_E_UNSUPPORTED);
+}
+
+/*
+ * A key that fails on a connection that goes on. What is refused to some callers and not to others, or
+ * on one node of many, opens no breaker, and whoever reads the log would never hear of it: of a store
+ * that is full, of a user who may read and not write, of values of another model.
+ */
+void
+kvr_words_of_key(const struct kvr_lane_options *o, enum kvr_verb verb, int32_t err)
+{
+	char text[sizeof(o->words->text)];
+
+	if (has_words(err) && take_turn(o->words, verb, err, text, sizeof(text)))
+		kvr_log(o->work->log, WARN, 0, "tier %s: a %s %s (%s): %s", o->tier_name, verb_name[verb],
+		    kvr_err_blame(err) == KVR_BLAME_STORE && err != KVR_E_DOWN ? "was refused" : "failed",
+		    kvr_err_name(err), text);
+}
+
+/* Without this line a server that was restarted, or a directory that was replaced, leaves none. */
+void
+kvr_words_of_end(const struct kvr_lane_options *o, int32_t err)
+{
+	char text[sizeof(o->words->text)];
+
+	if (kvr_err_blame(err) >= KVR_BLAME_LANE && take_turn(o->words, KVR_VERB_PING, err, text, sizeof(text)))
+		kvr_log(o->work->log, INFO, 0, "tier %s: a connection has ended (%s): %s", o->tier_name,
+		    kvr_err_name(err), text);
+}
