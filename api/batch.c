@@ -1,8 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A batch of the caller's into ledger, rows and sides, key by key; and its objects back again. */
+#include "kvr_batch.h"
+
+#include "kvr_cache.h"
+#include "kvr_call.h"
 #include "kvr_instance.h"
+#include "kvr_keys.h"
+#include "kvr_layout.h"
+#include "kvr_ledger.h"
+#include "kvr_pool.h"
+#include "kvr_user_log.h"
 
 #include <string.h>
+
+enum { KVR_FIRST_SLOT = 1048576 }; /* a new object, before any length is known */
 
 /* ---- checks that take nothing ---- */
 

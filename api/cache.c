@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Paged KV caches: what an engine says of one, checked once, so that a batch only names tokens. */
+#include "kvr_cache.h"
+
+#include "kvr_call.h"
+#include "kvr_entry.h"
 #include "kvr_instance.h"
+#include "kvr_instance_device.h"
+#include "kvr_user_log.h"
 
 #include <stdlib.h>
 #include <string.h>

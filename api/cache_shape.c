@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an engine says of a paged cache, group by group: checked, and completed where it was left 0. */
-#include "kvr_instance.h"
+#include "kvr_cache.h"
 
-#include <string.h>
+#include "kvr_entry.h"
+#include "kvr_user_log.h"
 
 static const char *
 wrong_format(const struct kvr_cache_shape *s)

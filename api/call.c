@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operations: their slots, and what became of them. */
+#include "kvr_call.h"
+
+#include "kvr_batch.h"
+#include "kvr_cache.h"
+#include "kvr_canary.h"
+#include "kvr_health.h"
 #include "kvr_instance.h"
+#include "kvr_ledger.h"
+#include "kvr_notify.h"
+#include "kvr_puts.h"
+#include "kvr_queue.h"
+#include "kvr_range.h"
+#include "kvr_region.h"
+#include "kvr_system.h"
+#include "kvr_thread.h"
+#include "kvr_user_log.h"
 
 /* ---- slots ---- */
 

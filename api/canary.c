@@ -5,7 +5,14 @@
  * nothing that a caller needs, so a store that hangs delays the next canary and nothing else.
  * A lane asks its own store in a like way (actors/probe.c) while the tier is shut, below all that.
  */
+#include "kvr_canary.h"
+
+#include "kvr_call.h"
 #include "kvr_instance.h"
+#include "kvr_layout.h"
+#include "kvr_submit.h"
+#include "kvr_system.h"
+#include "kvr_thread.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,12 @@
  * opened with stays as it is, for many threads read it: changes are made in a copy, what of them
  * this layer needs is read from there by atomics, and deciders hear of the rest as events.
  */
+#include "kvr_change.h"
+
+#include "kvr_entry.h"
 #include "kvr_instance.h"
+#include "kvr_system.h"
+#include "kvr_user_log.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An instance ends: everything is answered, every thread joined, and then it is freed. */
+#include "kvr_end.h"
+
+#include "kvr_canary.h"
+#include "kvr_endpoint.h"
+#include "kvr_entry.h"
 #include "kvr_instance.h"
+#include "kvr_instance_device.h"
+#include "kvr_ledger.h"
+#include "kvr_notify.h"
+#include "kvr_pool.h"
+#include "kvr_puts.h"
+#include "kvr_queue.h"
+#include "kvr_range.h"
+#include "kvr_region.h"
+#include "kvr_system.h"
+#include "kvr_thread.h"
+#include "kvr_user_log.h"
 
 #include <stdlib.h>
 #include <string.h>

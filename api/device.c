@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* memory.device: whose page-locked memory the staging arena becomes, and what is done without it. */
-#include "kvr_instance.h"
+#include "kvr_instance_device.h"
 
 #include "kvr_device.h"
+#include "kvr_instance.h"
+#include "kvr_ledger.h"
+#include "kvr_user_log.h"
 
 #include <stdio.h>
 

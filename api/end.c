@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the router will not answer any more, and what is still in use at the end. */
+#include "kvr_end.h"
+
+#include "kvr_call.h"
+#include "kvr_entry.h"
 #include "kvr_instance.h"
+#include "kvr_ledger.h"
 
 /*
  * New calls are refused already; one that is on its way takes microseconds. Until it is gone its

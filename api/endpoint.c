@@ -4,7 +4,13 @@
  * instance: 200 while it takes operations, also with a sick tier, for an engine must not leave
  * service because its cache is sick. /statusz is the page for people, with the verdict.
  */
+#include "kvr_endpoint.h"
+
+#include "kvr_http.h"
 #include "kvr_instance.h"
+#include "kvr_metrics.h"
+#include "kvr_system.h"
+#include "kvr_user_log.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What every call begins with: is this the process that opened it, is it open, is it a call? */
-#include "kvr_instance.h"
+#include "kvr_entry.h"
 
-#include <errno.h>
-#include <limits.h>
+#include "kvr_instance.h"
+#include "kvr_thread.h"
+#include "kvr_user_log.h"
+
 #include <linux/futex.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -146,42 +146,6 @@ kvr_read_struct(void *to, size_t to_size, size_t least, const void *from)
 	memset(to, 0, to_size);
 	memcpy(to, from, KVR_MIN(to_size, (size_t)size));
 	return true;
-}
-
-/* ---- the log ---- */
-
-/* Calls that are wrong come in thousands, from loops: they share one place, which is rationed. */
-static void
-say(struct kvr *k, enum kvr_log_level level, const char *fmt, va_list args)
-{
-	static struct kvr_log_site site;
-	char line[512];
-
-	if (level > k->log.level)
-		return;
-	vsnprintf(line, sizeof(line), fmt, args);
-	kvr_log_write(&k->log, &site, level, 0, kvr_now_ns(), "%s", line);
-}
-
-void
-kvr_say(struct kvr *k, enum kvr_log_level level, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	say(k, level, fmt, args);
-	va_end(args);
-}
-
-enum kvr_err
-kvr_bad(struct kvr *k, enum kvr_err err, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	say(k, KVR_LOG_ERROR, fmt, args);
-	va_end(args);
-	return err;
 }
 
 /* ---- sleeping on a word ---- */

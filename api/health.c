@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How an instance is doing: its health, and what a get would take. */
+#include "kvr_health.h"
+
+#include "kvr_canary.h"
+#include "kvr_end.h"
+#include "kvr_entry.h"
 #include "kvr_instance.h"
+#include "kvr_system.h"
+#include "kvr_user_log.h"
 
 #include "kvr_fit.h"
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A key's text as the stores see it. */
+#include "kvr_keys.h"
+
 #include "kvr_instance.h"
+#include "kvr_lmkey.h"
 
 #include <string.h>
 

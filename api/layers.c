@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layer by layer: what an engine waits for in a get, and what it has ready for a put. */
+#include "kvr_batch.h"
+
+#include "kvr_cache.h"
+#include "kvr_call.h"
+#include "kvr_entry.h"
 #include "kvr_instance.h"
+#include "kvr_ledger.h"
+#include "kvr_lock.h"
+#include "kvr_pages.h"
+#include "kvr_system.h"
+#include "kvr_user_log.h"
 
 #include <string.h>
 

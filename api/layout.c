@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shapes of payloads: the caller's structs into ours, and the shape of part of a chunk. */
-#include "kvr_instance.h"
+#include "kvr_layout.h"
+
+#include "kvr_entry.h"
+#include "kvr_ledger.h"
 
 #include <string.h>
 

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LMCache's methods as shorthands over the one submission call. lmget.c has the blocking gets. */
+#include "kvrelay.h"
+
+#include "kvr_call.h"
+#include "kvr_entry.h"
+#include "kvr_health.h"
 #include "kvr_instance.h"
+#include "kvr_keys.h"
+#include "kvr_puts.h"
+#include "kvr_submit.h"
+#include "kvr_user_log.h"
 
 #include <string.h>
 

@@ -4,7 +4,13 @@
  * Where it has none, the stores are asked how long the values are before the first get, and again
  * for values that turn out longer than everything seen so far: one more round trip, once.
  */
+#include "kvrelay.h"
+
+#include "kvr_batch.h"
+#include "kvr_entry.h"
 #include "kvr_instance.h"
+#include "kvr_pool.h"
+#include "kvr_user_log.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LMCache's key texts by their parts, for callers; runtime/base does the work. */
-#include "kvr_instance.h"
+#include "kvrelay.h"
 
-#include <stdlib.h>
+#include "kvr_entry.h"
+#include "kvr_lmkey.h"
+
 #include <string.h>
 
 _Static_assert((int)KVR_LMHASH_INT64 == (int)KVR_HASH_INT64 &&

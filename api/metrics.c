@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The statistics of an instance as text: what the system counts, and what only the facade knows. */
+#include "kvr_metrics.h"
+
+#include "kvr_entry.h"
 #include "kvr_instance.h"
+#include "kvr_pool.h"
+#include "kvr_system.h"
+#include "kvr_user_log.h"
 
 #include <stdlib.h>
 #include <string.h>

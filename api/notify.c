@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The notifier: the one thread on which the caller's code runs. It tells completions. */
+#include "kvr_notify.h"
+
+#include "kvr_call.h"
+#include "kvr_end.h"
+#include "kvr_entry.h"
 #include "kvr_instance.h"
+#include "kvr_mailbox.h"
+#include "kvr_thread.h"
+#include "kvr_user_log.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 
 enum {

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The public calls for memory objects. They work until kvr_free, closed or not. */
+#include "kvrelay.h"
+
+#include "kvr_entry.h"
 #include "kvr_instance.h"
+#include "kvr_layout.h"
+#include "kvr_pool.h"
+#include "kvr_user_log.h"
 
 struct kvr_pool *
 kvr_get_allocator_backend(struct kvr *k)

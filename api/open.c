@@ -1,6 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An instance begins: configuration, identity, tables, threads, in this order. */
+#include "kvrelay.h"
+
+#include "kvr_call.h"
+#include "kvr_canary.h"
+#include "kvr_change.h"
+#include "kvr_end.h"
+#include "kvr_endpoint.h"
+#include "kvr_entry.h"
+#include "kvr_fingerprint.h"
 #include "kvr_instance.h"
+#include "kvr_instance_device.h"
+#include "kvr_layout.h"
+#include "kvr_ledger.h"
+#include "kvr_notify.h"
+#include "kvr_pool.h"
+#include "kvr_puts.h"
+#include "kvr_range.h"
+#include "kvr_system.h"
+#include "kvr_thread.h"
+#include "kvr_user_log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,25 +100,6 @@ set_mla(struct kvr *k, uint32_t keys)
 	k->parse_keys = keys == KVR_KEYS_LMCACHE || c->keys == KVR_CONFIG_KEYS_LMCACHE;
 	k->rewrite = k->parse_keys && other && (!c->flat || c->lmcache.mla_worker_id_as0);
 	k->skip_puts = k->rewrite;
-}
-
-uint64_t
-kvr_fingerprint(const struct kvr_config *c, const char *engine, const char *salt)
-{
-	const char *part[] = { c->engine.model, c->engine.fingerprint, engine, salt };
-	kvr_digest sum = { 0, 0 };
-	bool any = false;
-
-	for (uint32_t i = 0; i < KVR_LEN(part); i++) {
-		uint64_t link[3] = { sum.lo, i, 0 };
-
-		if (part[i] == NULL || part[i][0] == '\0')
-			continue;
-		any = true;
-		link[2] = kvr_hash64(part[i], strlen(part[i]));
-		sum = kvr_hash128(link, sizeof(link));
-	}
-	return !any ? 0 : sum.lo == 0 ? 1 : sum.lo;
 }
 
 static enum kvr_err

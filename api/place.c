@@ -4,9 +4,13 @@
  * can tell, so an instance that was opened without one takes every address for the host's and asks
  * nobody. Nor is it asked about what was registered, for that was looked at then.
  */
-#include "kvr_instance.h"
+#include "kvr_batch.h"
 
 #include "kvr_device.h"
+#include "kvr_instance.h"
+#include "kvr_instance_device.h"
+#include "kvr_region.h"
+#include "kvr_user_log.h"
 
 static const char where_name[][24] = { "the host's memory", "the device's memory", "another device" };
 

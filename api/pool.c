@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_pool.h"
 
-#include "kvr_instance.h"
+#include "kvr_layout.h"
+#include "kvr_lock.h"
+#include "kvr_range.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,6 +7,9 @@
  * An entry is left in its chain when its operation completes and is taken out with the slots: what
  * counts is the operation's quiet bit, which is set before anybody is told.
  */
+#include "kvr_puts.h"
+
+#include "kvr_call.h"
 #include "kvr_instance.h"
 
 static uint32_t *

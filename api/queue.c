@@ -3,7 +3,12 @@
  * Queues of completions. A queue has a place for every completion that can exist, so a completion
  * is never lost and never waits for its reader.
  */
+#include "kvr_queue.h"
+
+#include "kvr_call.h"
+#include "kvr_entry.h"
 #include "kvr_instance.h"
+#include "kvr_user_log.h"
 
 #include <errno.h>
 #include <stdlib.h>

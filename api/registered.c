@@ -7,9 +7,16 @@
  * A driver's call takes seconds for many GiB and cannot be given up, so it runs behind neither lock nor
  * gate: a place in the table says what is on its way, and kvr_close waits for none of it.
  */
-#include "kvr_instance.h"
+#include "kvr_region.h"
 
+#include "kvr_cache.h"
 #include "kvr_device.h"
+#include "kvr_entry.h"
+#include "kvr_instance.h"
+#include "kvr_instance_device.h"
+#include "kvr_ledger.h"
+#include "kvr_pool.h"
+#include "kvr_user_log.h"
 
 #include <inttypes.h>
 #include <sys/mman.h>

@@ -1,6 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The submission call: nothing here waits, allocates or does I/O. */
+#include "kvr_submit.h"
+
+#include "kvr_batch.h"
+#include "kvr_cache.h"
+#include "kvr_call.h"
+#include "kvr_entry.h"
 #include "kvr_instance.h"
+#include "kvr_ledger.h"
+#include "kvr_metrics.h"
+#include "kvr_notify.h"
+#include "kvr_puts.h"
+#include "kvr_queue.h"
+#include "kvr_region.h"
+#include "kvr_system.h"
+#include "kvr_user_log.h"
 
 #include <stdio.h>
 #include <string.h>

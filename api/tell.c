@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a caller sees of an outcome: the sum, the store's words, and what became of each key. */
+#include "kvr_call.h"
+
 #include "kvr_instance.h"
+#include "kvr_ledger.h"
+#include "kvr_system.h"
 
 #include <string.h>
 

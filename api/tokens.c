@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tokens of a batch become runs of slots in the ledger, a chunk at a time. */
+#include "kvr_cache.h"
+
+#include "kvr_call.h"
 #include "kvr_instance.h"
+#include "kvr_ledger.h"
+#include "kvr_user_log.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static uint32_t
 n_tokens(const struct kvr_batch *b, uint32_t i)

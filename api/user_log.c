@@ -1,12 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The caller's log function. One thread at a time is in it, which all others would wait for, deciders and
- * kvr_close among them, if it did not return; so nobody waits for long, and lines are lost instead.
+ * What the facade says, and the caller's log function. One thread at a time is in it, which all others
+ * would wait for, deciders and kvr_close among them, if it did not return; so nobody waits for long, and
+ * lines are lost instead.
  */
+#include "kvr_user_log.h"
+
 #include "kvr_instance.h"
+#include "kvr_thread.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
+
+/* Calls that are wrong come in thousands, from loops: they share one place, which is rationed. */
+static void
+say(struct kvr *k, enum kvr_log_level level, const char *fmt, va_list args)
+{
+	static struct kvr_log_site site;
+	char line[512];
+
+	if (level > k->log.level)
+		return;
+	vsnprintf(line, sizeof(line), fmt, args);
+	kvr_log_write(&k->log, &site, level, 0, kvr_now_ns(), "%s", line);
+}
+
+void
+kvr_say(struct kvr *k, enum kvr_log_level level, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(k, level, fmt, args);
+	va_end(args);
+}
+
+enum kvr_err
+kvr_bad(struct kvr *k, enum kvr_err err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(k, KVR_LOG_ERROR, fmt, args);
+	va_end(args);
+	return err;
+}
 
 /* How long a line waits for the one before it. */
 static const uint64_t patience_ns = KVR_SEC(1);

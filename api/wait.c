@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Waiting for operations, and ending them early. */
+#include "kvr_submit.h"
+
+#include "kvr_batch.h"
+#include "kvr_call.h"
+#include "kvr_entry.h"
 #include "kvr_instance.h"
+#include "kvr_mailbox.h"
+#include "kvr_system.h"
+#include "kvr_thread.h"
+#include "kvr_user_log.h"
 
 #include <string.h>
 

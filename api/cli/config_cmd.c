@@ -5,7 +5,9 @@
 #include "kvr_actors.h"
 #include "kvr_connector.h"
 #include "kvr_instance.h"
+#include "kvr_ledger.h"
 #include "kvr_mailbox.h"
+#include "kvr_stats.h"
 
 #include <dirent.h>
 #include <stdlib.h>

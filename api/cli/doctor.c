@@ -5,7 +5,10 @@
  */
 #include "kvr_doctor.h"
 
+#include "kvr_canary.h"
+#include "kvr_connector.h"
 #include "kvr_instance.h"
+#include "kvr_system.h"
 
 #include <stdarg.h>
 #include <string.h>

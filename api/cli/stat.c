@@ -6,7 +6,8 @@
 #include "kvr_cli.h"
 
 #include "kvr_connector.h"
-#include "kvr_instance.h"
+#include "kvr_fingerprint.h"
+#include "kvr_system.h"
 #include "kvr_workers.h"
 
 #include <stdlib.h>

@@ -8,6 +8,7 @@
 
 #include "kvr_instance.h"
 #include "kvr_redis_server.h"
+#include "kvr_system.h"
 #include "kvr_trace_view.h"
 
 #include <dirent.h>

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Operations: the slots they take, the outcomes that arrive for them, and what a caller sees of these.
+ *
+ * Life of an operation. Two hold its slot: the router, until RELEASE, and whoever is to be told,
+ * until the last completion has been fetched. The last of the two gives slots and texts back.
+ */
+#ifndef KVR_CALL_H
+#define KVR_CALL_H
+
+#include "kvrelay.h"
+
+#include "kvr_hash.h"
+#include "kvr_limits.h"
+
+#include <stdatomic.h>
+
+struct kvr_msg;
+struct kvr_row;
+
+/* What results had before there were layers: callers that were compiled then go on. */
+#define KVR_RESULTS_LEAST offsetof(struct kvr_results, layers)
+
+enum {
+	KVR_TEXT_UNIT = 64,
+	KVR_TEXT_UNITS = KVR_TEXT_MAX / KVR_TEXT_UNIT,
+	KVR_RUN_UNIT = 16,
+	KVR_RUN_UNITS = KVR_RUNS_MAX / KVR_RUN_UNIT,
+	KVR_OUTCOMES = 3 /* ahead of the copies, at the deadline, and when the memory is quiet */
+};
+
+/*
+ * The word of an operation, on which waiters sleep: generation << 6 | told << 5 | quiet << 4 |
+ * fetched << 2 | arrived. A completion can be fetched while arrived is more than fetched; told is
+ * set when the last one has been handed to its queue or thread.
+ */
+enum {
+	KVR_WORD_ARRIVED = 1,
+	KVR_WORD_FETCHED = 4,
+	KVR_WORD_QUIET = 16,
+	KVR_WORD_TOLD = 32,
+	KVR_WORD_GEN = 6
+};
+#define KVR_WORD_N_ARRIVED(w) ((w) & 3U)
+#define KVR_WORD_N_FETCHED(w) ((w) >> 2 & 3U)
+#define KVR_WORD_GEN_OF(w) ((w) >> KVR_WORD_GEN)
+#define KVR_WORD_GEN_MASK (UINT32_MAX >> KVR_WORD_GEN)
+
+enum kvr_teller { KVR_TELL_WAIT, KVR_TELL_QUEUE, KVR_TELL_CALLBACK, KVR_TELL_NOBODY };
+
+struct kvr_outcome {
+	uint32_t row;   /* the first of its rows */
+	bool     ahead; /* copies have begun, and the outcome follows */
+	int32_t  err;
+	uint32_t flags, n_ok, prefix;
+	uint64_t bytes, end_ns;
+};
+
+struct kvr_call {
+	_Atomic uint32_t word;
+	_Atomic uint32_t holds;     /* router, teller */
+	_Atomic uint32_t sleepers;  /* on word */
+	_Atomic uint32_t cancelled; /* one CANCEL is enough: their number is bounded */
+	_Atomic uint64_t request;   /* hash of the request id; 0: none */
+	uint32_t         slot, next_free;
+	uint32_t         first, n, n_slots; /* key slots; n 0: none. Those beyond n are rows for what is told ahead */
+	uint32_t         text, n_text; /* units of key text */
+	uint32_t         run, n_runs;  /* units of runs */
+	struct kvr_cache *cache;       /* whose tokens are moved; NULL: none */
+	uint64_t         regions;      /* that its places lie in, a bit each; until its memory is quiet */
+	uint32_t         kind, flags, per_chunk;
+	_Atomic uint32_t teller;     /* enum kvr_teller */
+	bool             objects, puts;
+	bool             released; /* by the router */
+	bool             ended;    /* by the end of the instance, which told it */
+	uint32_t         places;   /* of the notifier, reserved for its completions */
+	uint64_t         bytes;      /* asked for */
+	uint64_t         tag, since_ns;
+	uint32_t         n_layers, n_ready; /* by layers, else 0; of a put: said to be ready, under lock */
+	struct kvr_queue *queue;
+	kvr_done_fn      *done;
+	void             *done_arg;
+	/* Written before the arrival in word with release order; read after it with acquire. */
+	struct kvr_outcome outcome[KVR_OUTCOMES];
+};
+
+/* What the facade keeps of a key beside ledger and row. */
+struct kvr_side {
+	kvr_digest digest;
+	kvr_obj    obj;
+	uint32_t   next, prev; /* in its chain of puts: key slot + 1 */
+	uint32_t   call;
+	uint32_t   made; /* 1: obj was made for this batch */
+};
+
+/* What an operation takes of the tables. */
+struct kvr_need {
+	uint32_t kind, keys, runs;
+	bool     ahead; /* something is told ahead of its end */
+	uint64_t text;  /* bytes */
+};
+/* An operation with slots for all of that. BUSY, TOO_BIG. */
+KVR_MUST_USE enum kvr_err kvr_call_take(struct kvr *, const struct kvr_need *,
+    struct kvr_call **ret);
+/* Nothing was posted for it and nobody knows of it. */
+void   kvr_call_undo(struct kvr *, struct kvr_call *);
+kvr_op kvr_call_op(const struct kvr_call *);
+/* The operation behind a handle, if its generation is still that one. */
+struct kvr_call *kvr_call_find(struct kvr *, kvr_op);
+/* What is said of how many are under way: from the launch to the last outcome. */
+void kvr_call_begins(struct kvr *, const struct kvr_call *);
+void kvr_call_ends(struct kvr *, const struct kvr_call *);
+/* One more outcome. Under the domain's guard, or for an operation that the router never saw. */
+void kvr_call_arrive(struct kvr *, struct kvr_call *, const struct kvr_outcome *);
+/* Takes the next outcome, if there is one; the caller then tells it and calls kvr_call_told. */
+bool kvr_call_fetch(struct kvr_call *, uint32_t gen, struct kvr_outcome *ret, bool *ret_last);
+void kvr_call_told(struct kvr *, struct kvr_call *, bool last);
+void kvr_call_drop(struct kvr *, struct kvr_call *, bool under_guard);
+/* Operations that were released under the guard give their slots back; any caller may do it. */
+void kvr_call_reap(struct kvr *);
+/* The outcome of keys that all have their err in their rows. */
+void kvr_call_sum(struct kvr *, const struct kvr_call *, struct kvr_outcome *ret);
+void kvr_outside(void *kvr, const struct kvr_msg *, const struct kvr_row *rows);
+
+/* What a caller sees. place: index of the first entry in res. res may be NULL. */
+void kvr_call_tell(struct kvr *, const struct kvr_call *, const struct kvr_outcome *,
+    uint32_t place, struct kvr_done *ret, struct kvr_results *res);
+
+#endif

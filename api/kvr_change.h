@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is read at every use, from a configuration, and the texts that change it. */
+#ifndef KVR_CHANGE_H
+#define KVR_CHANGE_H
+
+#include "kvrelay.h"
+
+struct kvr_config;
+
+void kvr_limits_set(struct kvr *, const struct kvr_config *);
+bool kvr_sets_given(const char *const *set, uint32_t n); /* n texts, none of them NULL */
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The statistics as text, and what of them no router saw. */
+#ifndef KVR_METRICS_H
+#define KVR_METRICS_H
+
+#include "kvrelay.h"
+
+#include "kvr_stats.h"
+
+/* An operation that no router saw, and why. */
+void kvr_refused(struct kvr *, uint32_t kind, int32_t err);
+/* The text, for free(); NULL: no memory. Bytes without the NUL. */
+char *kvr_metrics_take(struct kvr *, enum kvr_stats_form, size_t *ret_len);
+
+#endif
