@@ -231,8 +231,10 @@ enum kvr_keys {
 };
 
 /*
- * Who this process is, and what a sealed value must agree on. What is left NULL or zero is neither
- * written nor compared. What the configuration says differently is KVR_E_CONFIG.
+ * Who this process is, and what a sealed value must agree on: model, revision, engine and salt, which
+ * are written and compared as one. Who gives none of them reads what anybody wrote; who gives one reads
+ * only what was written with the same four, NULL and "" alike. What the configuration says differently
+ * is KVR_E_CONFIG.
  */
 struct kvr_identity {
 	uint32_t    size;
