@@ -9,6 +9,8 @@
 
 typedef void kvr_user_log_fn(void *arg, int level, const char *line);
 
+/* Where lines go without such a function: NULL, which is standard error, or nowhere. */
+kvr_log_fn *kvr_log_default(void);
 void kvr_log_to_user(void *kvr, enum kvr_log_level, const char *line);
 /* The caller's function is not called any more; and nobody is in it, but who does not come out of it. */
 void kvr_log_leave_user(struct kvr *);

@@ -262,10 +262,12 @@ struct kvr_options {
 	const struct kvr_layout   *layout; /* of a full chunk; may come later by kvr_set_layout */
 	/*
 	 * One line without a newline, level is a kvr_level; called by any thread, one at a time. It
-	 * must not call a function that takes an instance. NULL: to standard error. log.level in
+	 * must not call a function that takes an instance. log.level in
 	 * the configuration says which lines are made. While one call does not return for more than a
 	 * second, other lines are lost, and counted in the next one; a thread of the library that hangs
 	 * there is STUCK for kvr_close. One of yours that hangs there in a call, kvr_close waits for.
+	 * NULL: to standard error, for which nobody waits: what a full pipe does not take is lost and
+	 * counted. Where it was closed at the first kvr_open of the process, lines go nowhere.
 	 */
 	void (*log)(void *arg, int level, const char *line);
 	void *log_arg;

@@ -294,9 +294,9 @@ make(const struct kvr_options *o)
 	k->opened_ns = kvr_now_ns();
 	k->user_log = o->log;
 	k->user_log_arg = o->log_arg;
-	k->log = (struct kvr_log){
-		.level = KVR_LOG_WARN, .fn = o->log == NULL ? NULL : kvr_log_to_user, .arg = k
-	};
+	k->log = (struct kvr_log){ .level = KVR_LOG_WARN,
+		.fn = o->log == NULL ? kvr_log_default() : kvr_log_to_user,
+		.arg = k };
 	KVR_CHECK(pthread_mutex_init(&k->log_lock, NULL) == 0);
 	kvr_cond_init(&k->log_bell);
 	KVR_CHECK(pthread_mutex_init(&k->lock, NULL) == 0);

@@ -9,9 +9,11 @@
 #include "kvr_instance.h"
 #include "kvr_thread.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 /* Calls that are wrong come in thousands, from loops: they share one place, which is rationed. */
 static void
@@ -46,6 +48,39 @@ kvr_bad(struct kvr *k, enum kvr_err err, const char *fmt, ...)
 	va_end(args);
 	return err;
 }
+
+/* ---- without a function of the caller's ---- */
+
+static bool closed;
+
+static void
+look(void)
+{
+	closed = fcntl(STDERR_FILENO, F_GETFD) < 0;
+}
+
+static void
+nowhere(void *arg, enum kvr_log_level level, const char *line)
+{
+	(void)arg;
+	(void)level;
+	(void)line;
+}
+
+/*
+ * Asked before the library opens its first file, and never again: where standard error is closed, that
+ * file gets its number, and the lines would be written into a trace, or to a store.
+ */
+kvr_log_fn *
+kvr_log_default(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, look);
+	return closed ? nowhere : NULL;
+}
+
+/* ---- the caller's ---- */
 
 /* How long a line waits for the one before it. */
 static const uint64_t patience_ns = KVR_SEC(1);

@@ -2,6 +2,7 @@
 #include "kvr_log.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -51,6 +52,48 @@ flatten(char *line, size_t len)
 			line[i] = ' ';
 }
 
+/*
+ * Whoever writes may hold the deciders' guard, so nobody waits for a reader: a pipe that is not emptied
+ * would hold up every operation, and one whose reader is gone would end the process by SIGPIPE.
+ */
+static bool
+would_take_a_line(void)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&p, 1, 0) == 1 && p.revents == POLLOUT;
+}
+
+/* One write, so that lines of several threads do not run into each other. */
+static void
+write_line(char *line, size_t n)
+{
+	line[n++] = '\n';
+	ssize_t wrote = write(STDERR_FILENO, line, n);
+	(void)wrote;
+}
+
+static void
+to_standard_error(char *line, size_t n)
+{
+	static _Atomic uint32_t lost;
+	char text[96];
+
+	if (!would_take_a_line()) {
+		atomic_fetch_add(&lost, 1);
+		return;
+	}
+	uint32_t before = atomic_exchange(&lost, 0);
+
+	if (before > 0) {
+		int len = snprintf(text, sizeof(text) - 1,
+		    "kvrelay: warn: %" PRIu32 " lines are lost: standard error did not take them", before);
+
+		write_line(text, (size_t)len);
+	}
+	write_line(line, n);
+}
+
 void
 kvr_log_write(const struct kvr_log *log, struct kvr_log_site *site, enum kvr_log_level level,
     uint64_t op, uint64_t now_ns, const char *format, ...)
@@ -77,12 +120,8 @@ kvr_log_write(const struct kvr_log *log, struct kvr_log_site *site, enum kvr_log
 		        suppressed),
 		    KVR_LOG_LINE);
 	flatten(line, n);
-	if (log->fn != NULL) {
+	if (log->fn != NULL)
 		log->fn(log->arg, level, line);
-		return;
-	}
-	/* One write, so that lines of several threads do not run into each other. */
-	line[n++] = '\n';
-	ssize_t wrote = write(STDERR_FILENO, line, n);
-	(void)wrote;
+	else
+		to_standard_error(line, n);
 }

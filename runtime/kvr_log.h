@@ -22,7 +22,7 @@ typedef void kvr_log_fn(void *arg, enum kvr_log_level, const char *line);
 
 struct kvr_log {
 	enum kvr_log_level level; /* lines above it are not made; NONE: none at all */
-	kvr_log_fn        *fn;    /* NULL: standard error */
+	kvr_log_fn        *fn;    /* NULL: standard error, and what it does not take at once is lost and counted */
 	void              *arg;
 };
 

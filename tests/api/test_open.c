@@ -2,6 +2,7 @@
 /* What kvr_open refuses and why; several instances; what is left after the last one. */
 #include "kvr_api_bed.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
@@ -198,6 +199,26 @@ START_TEST(nothing_is_left)
 }
 END_TEST
 
+/* From then on its number is that of some file, which a line would be written into. */
+START_TEST(with_standard_error_closed_lines_go_nowhere)
+{
+	const struct kvr_options none = { .size = sizeof(none) };
+	int ends[2], before = dup(STDERR_FILENO);
+	struct kvr *k = NULL;
+	char text[64];
+
+	ck_assert_int_eq(pipe2(ends, O_NONBLOCK), 0);
+	close(STDERR_FILENO);
+	ERR(kvr_open(&none, 0, &k, NULL, 0), KVR_E_INVALID);
+	dup2(ends[1], STDERR_FILENO);
+	k = bed_open(MEMORY, NULL, NULL, NULL);
+	ERR(kvr_contains(k, NULL, false, 0), KVR_E_INVALID); /* there is a line for each such call */
+	bed_close(k);
+	ck_assert_int_eq(read(ends[0], text, sizeof(text)), -1);
+	dup2(before, STDERR_FILENO);
+}
+END_TEST
+
 START_TEST(queues_are_bounded)
 {
 	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
@@ -272,6 +293,6 @@ END_TEST
 
 KVR_CHECK_MAIN("api.open", wrong_options, wrong_configurations_say_where,
     a_long_url_leaves_room_for_what_is_wrong, a_directory_that_is_read_as_a_host_has_one_line,
-    overrides_count,
-    instances_do_not_know_each_other, nothing_is_left, queues_are_bounded, features_and_errors,
+    overrides_count, instances_do_not_know_each_other, nothing_is_left,
+    with_standard_error_closed_lines_go_nowhere, queues_are_bounded, features_and_errors,
     health_metrics_and_estimate)

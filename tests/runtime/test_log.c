@@ -4,6 +4,7 @@
 #include "kvr_check.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,6 +97,58 @@ START_TEST(without_a_function_it_is_standard_error)
 }
 END_TEST
 
+/* Whose pipe nobody reads waits for no line, and is told how many there were when somebody does. */
+START_TEST(standard_error_that_is_full_holds_up_nobody)
+{
+	struct kvr_log log = { KVR_LOG_INFO, NULL, NULL };
+	int ends[2], before = dup(STDERR_FILENO);
+	static char text[1 << 16];
+	ssize_t n;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_eq(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+	while (write(ends[1], text, sizeof(text)) > 0)
+		;
+	ck_assert_int_eq(fcntl(ends[1], F_SETFL, 0), 0);
+	dup2(ends[1], STDERR_FILENO);
+	kvr_log(&log, INFO, 0, "tier %d is up", 2);
+	kvr_log(&log, INFO, 0, "tier %d is up", 3);
+	dup2(before, STDERR_FILENO);
+	ck_assert_int_eq(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+	while ((n = read(ends[0], text, sizeof(text))) > 0)
+		ck_assert_ptr_null(memchr(text, 'k', (size_t)n));
+	dup2(ends[1], STDERR_FILENO);
+	kvr_log(&log, INFO, 0, "tier %d is up", 4);
+	dup2(before, STDERR_FILENO);
+	n = read(ends[0], text, sizeof(text) - 1);
+	ck_assert_int_gt(n, 0);
+	text[n] = '\0';
+	ck_assert_str_eq(text, "kvrelay: warn: 2 lines are lost: standard error did not take them\n"
+	                       "kvrelay: info: tier 4 is up\n");
+	close(ends[0]);
+	close(ends[1]);
+	close(before);
+}
+END_TEST
+
+START_TEST(standard_error_whose_reader_is_gone_ends_nobody)
+{
+	struct kvr_log log = { KVR_LOG_INFO, NULL, NULL };
+	int ends[2], before = dup(STDERR_FILENO);
+
+	signal(SIGPIPE, SIG_DFL);
+	ck_assert_int_eq(pipe(ends), 0);
+	close(ends[0]);
+	dup2(ends[1], STDERR_FILENO);
+	kvr_log(&log, INFO, 0, "tier %d is up", 2);
+	close(STDERR_FILENO);
+	kvr_log(&log, INFO, 0, "tier %d is up", 3);
+	dup2(before, STDERR_FILENO);
+	close(ends[1]);
+	close(before);
+}
+END_TEST
+
 static void
 chatter(void *arg)
 {
@@ -130,4 +183,5 @@ END_TEST
 
 KVR_CHECK_MAIN("runtime.log", a_line_has_level_operation_and_text,
     a_place_that_repeats_itself_is_counted, one_line_stays_one_line,
-    without_a_function_it_is_standard_error, many_threads_share_a_limit)
+    without_a_function_it_is_standard_error, standard_error_that_is_full_holds_up_nobody,
+    standard_error_whose_reader_is_gone_ends_nobody, many_threads_share_a_limit)
