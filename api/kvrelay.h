@@ -287,7 +287,9 @@ struct kvr_options {
 /*
  * Reads the configuration, starts threads and begins to connect. A store that is down is no
  * failure: its tier heals by itself later. No thread, file or state of the library exists before
- * this call. until_ns (0: 10 s) bounds the call; an instant that has passed is INVALID, as is KVR_NEVER.
+ * this call. After the first one some threads of the queue library below, which sleep, live as long as
+ * the process; so dlclose leaves the library loaded, and a module that it is linked into statically has
+ * to be linked with -z nodelete. until_ns (0: 10 s) bounds the call; an instant that has passed is INVALID, as is KVR_NEVER.
  *
  * ret_why (may be NULL when why_cap is 0) says on failure where and what, for a configuration
  * file:line:column (what only a store knows of its URL: its tier). CONFIG: what is wrong there;

@@ -30,7 +30,8 @@ set_target_properties(kvrelay_static PROPERTIES EXPORT_NAME static)
 set(kvr_map ${PROJECT_SOURCE_DIR}/api/kvrelay.map)
 set_target_properties(kvrelay_shared PROPERTIES
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS ${kvr_map})
-target_link_options(kvrelay_shared PRIVATE LINKER:--version-script=${kvr_map})
+# The queue library's threads live as long as the process: dlclose must not take their code away.
+target_link_options(kvrelay_shared PRIVATE LINKER:--version-script=${kvr_map} LINKER:-z,nodelete)
 if(NOT KVR_SANITIZE AND NOT KVR_FUZZ)
   # A sanitizer's own symbols are found when the program is linked, so only plain builds can ask.
   target_link_options(kvrelay_shared PRIVATE LINKER:-z,defs)
