@@ -29,10 +29,12 @@ stop_threads(struct kvr_system *sys, uint64_t until_ns)
 	return stuck;
 }
 
+/* Without a file for it the instance runs, and whoever looks for the trace some day was told why there is none. */
 static enum kvr_err
-open_trace(struct kvr_system *sys, char *why, size_t why_cap)
+open_trace(struct kvr_system *sys)
 {
 	const struct kvr_config *c = sys->opt.config;
+	char why[400] = "";
 	const struct kvr_trace_options opt = { .dir = c->trace.dir,
 		.size = c->trace.size_bytes,
 		.keep = c->trace.keep,
@@ -41,7 +43,14 @@ open_trace(struct kvr_system *sys, char *why, size_t why_cap)
 		.config = sys->opt.config_text,
 		.config_len = sys->opt.config_text == NULL ? 0 : strlen(sys->opt.config_text) };
 
-	return kvr_trace_open(&opt, &sys->trace, why, why_cap);
+	enum kvr_err err = kvr_trace_open(&opt, &sys->trace, why, sizeof(why));
+
+	if (err == KVR_OK && why[0] != '\0')
+		kvr_log(sys->opt.log, WARN, 0, "the trace is %s: %s",
+		    kvr_trace_path(sys->trace)[0] == '\0' ? "in memory only, and ends with the process"
+		                                          : "shorter than trace.size",
+		    why);
+	return err;
 }
 
 static enum kvr_err
@@ -105,7 +114,7 @@ open_all(struct kvr_system *sys, char *why, size_t why_cap)
 		if (err != KVR_OK)
 			return err;
 	}
-	err = open_trace(sys, why, why_cap);
+	err = open_trace(sys);
 	if (err == KVR_OK)
 		err = kvr_system_stats_open(sys);
 	if (err == KVR_OK)

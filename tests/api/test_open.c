@@ -199,6 +199,18 @@ START_TEST(nothing_is_left)
 }
 END_TEST
 
+START_TEST(a_trace_without_a_file_is_said)
+{
+	struct bed_log log = BED_LOG;
+	struct kvr *k = bed_open("{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}],"
+	                         "\"trace\":{\"dir\":\"/nowhere/at/all\"}}",
+	    NULL, NULL, &log);
+
+	bed_log_has(&log, "the trace is in memory only, and ends with the process: /nowhere/at/all: No such");
+	bed_close(k);
+}
+END_TEST
+
 /* From then on its number is that of some file, which a line would be written into. */
 START_TEST(with_standard_error_closed_lines_go_nowhere)
 {
@@ -294,5 +306,5 @@ END_TEST
 KVR_CHECK_MAIN("api.open", wrong_options, wrong_configurations_say_where,
     a_long_url_leaves_room_for_what_is_wrong, a_directory_that_is_read_as_a_host_has_one_line,
     overrides_count, instances_do_not_know_each_other, nothing_is_left,
-    with_standard_error_closed_lines_go_nowhere, queues_are_bounded, features_and_errors,
+    a_trace_without_a_file_is_said, with_standard_error_closed_lines_go_nowhere, queues_are_bounded, features_and_errors,
     health_metrics_and_estimate)
