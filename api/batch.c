@@ -199,7 +199,7 @@ fill_meta(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
 		kvr_tokens_meta(b, &op->meta, &op->meta_bytes);
 		return kvr_tokens_fill(k, c, b);
 	}
-	if (b->layout != NULL) {
+	if (b->layout != NULL && (b->kind == KVR_GET || b->kind == KVR_PUT)) {
 		enum kvr_err err = kvr_layout_read(b->layout, &op->meta, &op->meta_bytes);
 
 		return err == KVR_OK

@@ -287,9 +287,11 @@ struct kvr_options {
 /*
  * Reads the configuration, starts threads and begins to connect. A store that is down is no
  * failure: its tier heals by itself later. No thread, file or state of the library exists before
- * this call. After the first one some threads of the queue library below, which sleep, live as long as
- * the process; so dlclose leaves the library loaded, and a module that it is linked into statically has
- * to be linked with -z nodelete. until_ns (0: 10 s) bounds the call; an instant that has passed is INVALID, as is KVR_NEVER.
+ * this call. until_ns (0: 10 s) bounds the call; an instant that has passed is INVALID, as is KVR_NEVER.
+ *
+ * After the first call some threads of the queue library below, which sleep, live as long as the
+ * process. So dlclose leaves the library loaded, and a module that it is linked into statically has to
+ * be linked with -z nodelete.
  *
  * ret_why (may be NULL when why_cap is 0) says on failure where and what, for a configuration
  * file:line:column (what only a store knows of its URL: its tier). CONFIG: what is wrong there;
@@ -656,8 +658,16 @@ struct kvr_results {
 	uint32_t  need; /* out, with TOO_SMALL: entries that the next completion needs */
 	uint32_t  spare;
 	int32_t  *err;
-	uint64_t *len;  /* of keys that are KVR_OK: bytes found, stored or delivered; else 0 */
-	uint32_t *tier; /* where it was found, counted from 0 as configured; else KVR_NOWHERE_TIER */
+	/*
+	 * Bytes of a key that is KVR_OK: delivered (GET), stored (PUT), found (SIZE), read (PREFETCH; 0
+	 * where nothing had to be). Else 0: of a LOOKUP and a REMOVE too, which ask for none.
+	 */
+	uint64_t *len;
+	/*
+	 * Where it was found, counted from 0 as configured; of a PUT one that took it. Else, and of a
+	 * REMOVE, KVR_NOWHERE_TIER.
+	 */
+	uint32_t *tier;
 	/*
 	 * GET with KVR_LAYERS: how many leading layers of the key are in the cache, verified: all where
 	 * it is KVR_OK; where it is not, these are right and of the others nothing is known. Else 0.
@@ -680,7 +690,7 @@ struct kvr_done {
 	int32_t  err;   /* KVR_OK when every key is; else that of the first key that is not */
 	kvr_op   op;
 	uint64_t tag;   /* the caller's, from kvr_opts */
-	uint64_t bytes; /* payload bytes of the keys that are KVR_OK */
+	uint64_t bytes; /* GET, PUT: payload bytes of the keys that are KVR_OK; else 0 */
 	uint64_t took_ns; /* from its submission to this completion */
 	uint32_t first;   /* where its keys begin in kvr_results */
 	uint32_t n, n_ok; /* keys, and those that are KVR_OK */
@@ -737,7 +747,7 @@ struct kvr_opts {
  * at most three quarters of each, so that lookups and gets always find room. A completion that
  * nobody fetches counts as in flight.
  * TOO_BIG: more keys than could ever be accepted, a key over KVR_KEY_MAX, a payload of 4 GiB, more
- * than 4,194,304 runs of slots.
+ * than 4,194,304 runs of slots, per_chunk over 65,535.
  * INVALID: an unknown kind or flag, a key that is empty or (KVR_KEYS_LMCACHE) not LMCache's, no
  * place for the payload, places in the host's and in a device's memory at once or in another device,
  * a slot or block that the cache does not have, a queue of another instance, a deadline that is no

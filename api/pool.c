@@ -363,7 +363,7 @@ kvr_pool_look(struct kvr_pool *p, kvr_obj obj, struct kvr_obj_info *ret)
 	const struct kvr_object *o = find(p, obj);
 
 	if (o != NULL)
-		*ret = (struct kvr_obj_info){ .size = sizeof(*ret),
+		*ret = (struct kvr_obj_info){ .size = ret->size,
 			.format = o->format,
 			.n_groups = o->n_groups,
 			.refs = o->refs,

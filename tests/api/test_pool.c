@@ -44,6 +44,13 @@ START_TEST(references_and_pins)
 	ck_assert_uint_eq(i.room, 65536);
 	ck_assert_uint_eq((uintptr_t)i.at % 4096, 0);
 	ck_assert_uint_eq(i.n_groups, 0);
+	struct {
+		struct kvr_obj_info known;
+		uint64_t more; /* of somebody who was compiled later */
+	} later = { .known.size = sizeof(later) };
+
+	OK(kvr_obj_look(p, obj, &later.known));
+	ck_assert_uint_eq(later.known.size, sizeof(later));
 	OK(kvr_ref(p, obj));
 	OK(kvr_unref(p, obj));
 	OK(kvr_obj_pin(p, obj, true));
