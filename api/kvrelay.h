@@ -339,8 +339,8 @@ struct kvr_close_report {
  * joins every thread of the instance. Caches, queues, objects and threads in kvr_wait may be there
  * still. A second call, also one at the same time, returns the first
  * one's report, or TIMEOUT where that is not there by until_ns; ret may be NULL. The instance stays
- * valid for kvr_drain, kvr_wait and the object functions, so that results and memory can be fetched;
- * everything else is SHUTDOWN.
+ * valid for kvr_drain, kvr_wait, kvr_layer_wait and the object functions, so that results and memory
+ * can be fetched; everything else is SHUTDOWN, where it does not say that it works.
  *
  * STUCK: a thread hangs in a call below the library, in a callback or in the log function, and did
  * not come back in the grace that it is given: a second after until_ns where it may be in the middle

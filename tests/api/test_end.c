@@ -118,6 +118,9 @@ START_TEST(afterwards_everything_is_shutdown)
 	OK(kvr_unref(kvr_get_allocator_backend(k), obj));
 	OK(kvr_health(k, &h));
 	ck_assert_uint_eq(h.ok, 0);
+	ERR(kvr_layer_wait(k, waits, 0, 0, NULL), KVR_E_STALE);
+	ERR(kvr_layer_ready(k, waits, 0, NULL), KVR_E_STALE);
+	OK(kvr_cache_close(NULL));
 	/* and nothing else works. */
 	ERR(kvr_submit(k, &ask, NULL, &op), KVR_E_SHUTDOWN);
 	ERR(kvr_run(k, &ask, NULL, NULL, NULL), KVR_E_SHUTDOWN);
@@ -133,6 +136,9 @@ START_TEST(afterwards_everything_is_shutdown)
 	ERR(kvr_get_blocking(k, key, 0, &obj), KVR_E_SHUTDOWN);
 	ck_assert(!kvr_support_batched_async_contains(k));
 	ERR(kvr_pin(k, key), KVR_E_SHUTDOWN);
+	ERR(kvr_change(k, NULL, 0, NULL, 0), KVR_E_SHUTDOWN);
+	ERR(kvr_memory_register(k, text, sizeof(text), 0), KVR_E_SHUTDOWN);
+	ERR(kvr_memory_unregister(k, text), KVR_E_SHUTDOWN);
 	ERR(kvr_remove(k, key, false, 0), KVR_E_SHUTDOWN);
 	ERR(kvr_set_layout(k, NULL), KVR_E_SHUTDOWN);
 	ERR(kvr_estimate(k, 1, 1, &ns), KVR_E_SHUTDOWN);
