@@ -148,7 +148,8 @@ read_one(struct kvr_connector *c, const struct kvr_redis_step *step, struct wind
 
 /*
  * The server hung up while a request was on its way. What it had said before is read: what became of
- * the values in front of that one, and often why. Then the stream ends as it did.
+ * the values in front of that one, and often why. Then the stream ends as it did. After a send only:
+ * a reply that ended the stream is read already, and the next one would be taken for it.
  */
 static void
 hear_out(struct kvr_connector *c, const struct kvr_redis_step *step, struct window *w,
@@ -162,6 +163,16 @@ hear_out(struct kvr_connector *c, const struct kvr_redis_step *step, struct wind
 	    read_one(c, step, w, items, n) == KVR_OK)
 		;
 	(void)kvr_stream_fail(&c->s, KVR_E_DOWN, "%s", why);
+}
+
+static enum kvr_err
+send_more(struct kvr_connector *c, const struct kvr_redis_step *step, struct window *w,
+    struct kvr_item *items, uint32_t n)
+{
+	enum kvr_err err = send_window(c, step, w, items, n);
+	if (err == KVR_E_DOWN)
+		hear_out(c, step, w, items, n);
+	return err;
 }
 
 enum kvr_err
@@ -186,19 +197,17 @@ kvr_redis_step(
 	/* Before they leave: a reply may be here when the last of a long window is on its way. */
 	w.asked_ns = kvr_now_ns();
 	if (err == KVR_OK)
-		err = send_window(c, step, &w, items, n);
+		err = send_more(c, step, &w, items, n);
 	while (err == KVR_OK && w.left_to_read > 0) {
 		uint32_t in_flight = w.left_to_read - w.left_to_send;
 		/* Not for every reply: a write for each would cost a system call per key. */
 		bool low =
 		    in_flight <= step->in_flight_max / 2 && w.bytes + w.refill <= w.bytes_max;
 		if (w.left_to_send > 0 && (low || in_flight < 2))
-			err = send_window(c, step, &w, items, n);
+			err = send_more(c, step, &w, items, n);
 		if (err == KVR_OK)
 			err = read_one(c, step, &w, items, n);
 	}
-	if (err == KVR_E_DOWN && !c->hung_up)
-		hear_out(c, step, &w, items, n);
 	return err;
 }
 

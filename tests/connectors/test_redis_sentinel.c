@@ -207,6 +207,36 @@ START_TEST(a_master_that_turns_replica_ends_the_lane)
 }
 END_TEST
 
+/* It was a replica for as long as one of two commands: what it says to the other is no answer to that one. */
+START_TEST(a_master_that_is_one_again_has_not_taken_what_it_refused)
+{
+	static const struct kvr_peer_act acts[] = { { KVR_PEER_AWAIT, "PING\r\n", 0 },
+		{ KVR_PEER_SEND, "+PONG\r\n", 0 }, { KVR_PEER_AWAIT, "ROLE\r\n", 0 },
+		{ KVR_PEER_SEND, "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", 0 },
+		{ KVR_PEER_AWAIT, "m@1@0@1@half\r\n$100\r\n", 0 },
+		{ KVR_PEER_SEND, "-READONLY You can't write against a read only replica.\r\n+OK\r\n", 0 },
+		{ KVR_PEER_STALL, NULL, 0 } };
+	struct kvr_peer *server = kvr_peer_start(acts, KVR_LEN(acts));
+	char text[64], url[128];
+	struct kvr_peer_act named[2];
+	struct bed b;
+	struct load l = load_new(2, 100);
+	struct kvr_peer *sentinel = names(kvr_peer_port(server), text, sizeof(text), named);
+	snprintf(
+	    url, sizeof(url), "redis-sentinel://127.0.0.1:%u?service=m", kvr_peer_port(sentinel));
+	struct kvr_store_opts o = bed_opts(url, KVR_FORMAT_BARE);
+	bed_up(&b, &o);
+	ck_assert_int_eq(bed_run(&b, KVR_VERB_PUT, l.items, 2), KVR_E_DOWN);
+	bed_status(&l.items[0], KVR_PENDING);
+	bed_status(&l.items[1], KVR_PENDING);
+	ck_assert_ptr_nonnull(strstr(b.ops->why(b.lane), "READONLY"));
+	bed_down(&b);
+	load_free(&l);
+	kvr_peer_stop(sentinel);
+	kvr_peer_stop(server);
+}
+END_TEST
+
 /* One that takes connections and never says a word costs its share of the dial, not all of it. */
 START_TEST(a_silent_sentinel_does_not_use_up_the_dial)
 {
@@ -328,6 +358,7 @@ END_TEST
 
 KVR_CHECK_MAIN("connectors.redis_sentinel", real_sentinels_lead_to_the_master,
     who_is_no_master_is_not_believed, a_master_that_turns_replica_ends_the_lane,
+    a_master_that_is_one_again_has_not_taken_what_it_refused,
     a_silent_sentinel_does_not_use_up_the_dial, a_sentinel_that_tells_no_replicas_costs_no_hit,
     a_kick_ends_a_search, rubbish_from_a_sentinel_is_an_error,
     what_is_missing_or_means_nothing_is_said)
