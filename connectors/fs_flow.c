@@ -52,8 +52,9 @@ write_all(struct kvr_connector *c, struct kvr_fs_flow *f, const struct kvr_fs_na
 			continue;
 		if (n < 0 && errno == EINVAL && give_up_direct(f))
 			continue;
-		if (n < 0)
-			return kvr_fs_blame(c, "write", name->text, errno);
+		/* A FUSE file system may say that it has written nothing, and for ever. */
+		if (n <= 0)
+			return kvr_fs_blame(c, "write", name->text, n < 0 ? errno : EIO);
 		from += n;
 		len -= (size_t)n;
 		f->at += (uint64_t)n;

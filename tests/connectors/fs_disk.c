@@ -67,8 +67,8 @@ __wrap_write(int fd, const void *at, size_t len)
 	if (past_the_cache(fd))
 		return -1;
 	if (kvr_fs_disk.write_errno != 0 && kvr_fs_disk.in-- <= 0) {
-		errno = kvr_fs_disk.write_errno;
-		return -1;
+		errno = kvr_fs_disk.write_errno == -1 ? 0 : kvr_fs_disk.write_errno;
+		return kvr_fs_disk.write_errno == -1 ? 0 : -1;
 	}
 	if (kvr_fs_disk.at_most != 0)
 		len = KVR_MIN(len, kvr_fs_disk.at_most);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct kvr_fs_disk {
-	int         write_errno;    /* from call number `in` on; 0: none */
+	int         write_errno;    /* from call number `in` on; 0: none; -1: nothing is written, no error */
 	int         read_errno;     /* the same; -1: the end of the file, too early */
 	_Atomic int in;
 	size_t      at_most;        /* bytes of one call; 0: all */

@@ -19,7 +19,7 @@ START_TEST(a_full_disk_is_told_and_leaves_nothing_behind)
 		int     error;
 		int32_t status;
 	} fault[] = { { ENOSPC, KVR_E_NOSPACE }, { EDQUOT, KVR_E_NOSPACE },
-		{ EFBIG, KVR_E_TOO_BIG }, { EIO, KVR_E_REFUSED } };
+		{ EFBIG, KVR_E_TOO_BIG }, { EIO, KVR_E_REFUSED }, { -1, KVR_E_REFUSED } };
 
 	kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
 	kvr_fs_bed_open(&bed);
