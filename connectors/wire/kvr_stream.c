@@ -192,8 +192,7 @@ kvr_stream_hear_out(struct kvr_sock *s)
 		return false;
 	kvr_stream_compact(s);
 	struct iovec iov = { s->in + s->in_end, KVR_STREAM_IN - s->in_end };
-	/* A carrier that has failed is not to be asked again. */
-	ssize_t n = s->ops == &kvr_stream_plain && iov.iov_len > 0 ? s->ops->recv(s, &iov, 1, &events) : 0;
+	ssize_t n = iov.iov_len > 0 ? s->ops->recv(s, &iov, 1, &events) : 0;
 	s->in_end += n > 0 ? (uint32_t)n : 0;
 	if (kvr_stream_held(s) == 0)
 		return false;

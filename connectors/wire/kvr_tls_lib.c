@@ -23,6 +23,8 @@
 
 /* As the plain stream's receives: long enough for few calls, short enough to stay in the cache. */
 #define AHEAD_BYTES 131072U
+/* Of what a server said before it hung up: the answers to a window of puts fit. */
+#define SAID_BYTES 4096U
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 static BIO_METHOD    *method; /* written once, before the first context */
@@ -38,6 +40,8 @@ struct kvr_tls_conn {
 	char     cert[160];
 	char     why[192];
 	SSL_SESSION *session; /* the last that the server gave; NULL: none yet */
+	uint8_t  said[SAID_BYTES]; /* read when a write had failed, for who asks then */
+	uint32_t said_at, said_end;
 	struct kvr_tls_out out; /* its sys_err is that of receives too */
 };
 
@@ -585,29 +589,38 @@ kvr_tls_conn_shake(struct kvr_tls_conn *c)
 	return done;
 }
 
-enum kvr_tls_step
-kvr_tls_conn_read(struct kvr_tls_conn *c, void *to, size_t len, size_t *ret_n)
+static enum kvr_tls_step
+decrypt(struct kvr_tls_conn *c, void *to, size_t len, size_t *ret_n)
 {
-	if (c->broken)
-		return KVR_TLS_OVER;
 	ERR_clear_error();
 	return step(c, SSL_read_ex(c->ssl, to, len, ret_n));
 }
 
+enum kvr_tls_step
+kvr_tls_conn_read(struct kvr_tls_conn *c, void *to, size_t len, size_t *ret_n)
+{
+	if (c->said_at == c->said_end)
+		return c->broken ? KVR_TLS_OVER : decrypt(c, to, len, ret_n);
+	*ret_n = KVR_MIN(len, (size_t)(c->said_end - c->said_at));
+	memcpy(to, c->said + c->said_at, *ret_n);
+	c->said_at += (uint32_t)*ret_n;
+	return KVR_TLS_DONE;
+}
+
 /*
- * A server that refuses us after the handshake says why and closes; who writes then is told of a
- * reset, and the reason lies unread.
+ * A server that refuses us after the handshake, or what we send, says why and closes; who writes
+ * then is told of a reset, and the reason lies unread. What is no alert is kept for a reader.
  */
 static enum kvr_tls_step
 last_words(struct kvr_tls_conn *c)
 {
-	uint8_t byte[256];
 	size_t n = 0;
 	int sys_err = c->out.sys_err;
 	c->broken = false;
 	c->out.sys_err = 0;
-	for (int i = 0; i < 64 && kvr_tls_conn_read(c, byte, sizeof(byte), &n) == KVR_TLS_DONE; i++)
-		;
+	while (c->said_end < SAID_BYTES &&
+	       decrypt(c, c->said + c->said_end, SAID_BYTES - c->said_end, &n) == KVR_TLS_DONE)
+		c->said_end += (uint32_t)n;
 	if (!c->broken || c->fault == KVR_TLS_FAULT_CLOSED) {
 		c->out.sys_err = sys_err;
 		give_up(c, SSL_ERROR_SYSCALL);

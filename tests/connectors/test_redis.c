@@ -2,7 +2,7 @@
 /* The Redis connector against a real server: every verb in every format, sizes, batches, errors. */
 #include <sys/mman.h>
 
-#include "kvr_redis_bed.h"
+#include "kvr_redis_limit.h"
 #include "kvr_redis_raw.h"
 #include "kvr_redis_server.h"
 
@@ -306,44 +306,13 @@ START_TEST(what_no_server_takes_is_refused_before_a_byte_is_sent)
 }
 END_TEST
 
-/* Its header is read and the connection is over, however much of the value is on its way by then. */
-static void
-beyond_what_the_server_takes(struct kvr_redis_server *server, uint32_t format, size_t len)
-{
-	struct bed b;
-	struct kvr_store_opts opts = bed_opts(server->url, format);
-	struct load l = load_new(3, KVR_MIB(1) - 65536);
-	uint8_t *at = calloc(1, len);
-	bed_up(&b, &opts);
-	l.items[1].span = (struct kvr_span){ at, len };
-	ck_assert_int_eq(bed_run(&b, KVR_VERB_PUT, l.items, 3), KVR_E_DOWN);
-	/* Of LMCache's two only the payload is there. */
-	bed_status(&l.items[0], format == KVR_FORMAT_LMCACHE ? KVR_PENDING : KVR_OK);
-	bed_status(&l.items[1], KVR_E_TOO_BIG);
-	bed_status(&l.items[2], KVR_PENDING);
-	ck_assert_ptr_nonnull(strstr(kvr_redis_ops.why(b.lane), "proto-max-bulk-len"));
-	/* It is not done twice: the next connection knows the length. */
-	kvr_redis_ops.hang_up(b.lane);
-	ck_assert_int_eq(kvr_redis_ops.dial(b.store, bed_in(BED_LONG), &b.kick, &b.lane, b.why,
-	                     sizeof(b.why)),
-	    KVR_OK);
-	bed_ok(&b, KVR_VERB_PUT, l.items, 3);
-	bed_status(&l.items[0], KVR_OK);
-	bed_status(&l.items[1], KVR_E_TOO_BIG);
-	bed_status(&l.items[2], KVR_OK);
-	ck_assert_ptr_nonnull(strstr(kvr_redis_ops.why(b.lane), "proto-max-bulk-len"));
-	free(at);
-	load_free(&l);
-	bed_down(&b);
-}
-
 START_TEST(what_this_server_does_not_take_is_too_big_and_costs_one_connection)
 {
-	static const char *const args[] = { "--proto-max-bulk-len", "1mb", NULL };
-	struct kvr_redis_server *server = kvr_redis_server_start(NULL, args);
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, limit_args);
 	for (size_t f = 0; f < KVR_LEN(formats); f++) {
-		beyond_what_the_server_takes(server, formats[f], KVR_MIB(1) + 65536);
-		beyond_what_the_server_takes(server, formats[f], KVR_MIB(64));
+		struct kvr_store_opts opts = bed_opts(server->url, formats[f]);
+		beyond_what_the_server_takes(&opts, KVR_MIB(1) + 65536);
+		beyond_what_the_server_takes(&opts, KVR_MIB(64));
 	}
 	kvr_redis_server_stop(server);
 }

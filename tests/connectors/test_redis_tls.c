@@ -2,6 +2,7 @@
 /* rediss:// against a real server: what goes through, whom it believes, and what it says if not. */
 #include "kvr_finding.h"
 #include "kvr_port.h"
+#include "kvr_redis_limit.h"
 #include "kvr_redis_raw.h"
 #include "kvr_tls_bed.h"
 
@@ -66,6 +67,19 @@ START_TEST(resp3_goes_through_it)
 		bed_down(&b);
 	}
 	kvr_raw_close(raw);
+	kvr_tls_server_stop(server);
+}
+END_TEST
+
+/* What it says before it hangs up is read here too, where the rest of the value does not leave any more. */
+START_TEST(what_this_server_does_not_take_is_too_big)
+{
+	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, limit_args);
+	for (size_t f = 0; f < KVR_LEN(formats); f++) {
+		struct kvr_store_opts opts = tls_opts(server, formats[f]);
+		beyond_what_the_server_takes(&opts, KVR_MIB(1) + 65536);
+		beyond_what_the_server_takes(&opts, KVR_MIB(64));
+	}
 	kvr_tls_server_stop(server);
 }
 END_TEST
@@ -415,7 +429,8 @@ START_TEST(a_key_with_a_passphrase_is_refused_and_nobody_is_asked)
 END_TEST
 
 KVR_CHECK_MAIN("connectors.redis_tls", values_of_all_sizes_come_back_in_every_format,
-    password_and_database_go_through_it, resp3_goes_through_it, an_examination_tells_when_the_certificate_ends,
+    password_and_database_go_through_it, resp3_goes_through_it,
+    an_examination_tells_when_the_certificate_ends, what_this_server_does_not_take_is_too_big,
     valkeys_is_valkey_over_tls, sentinels_are_asked_over_tls,
     replicas_behind_sentinels_are_read_over_tls, only_a_server_of_a_known_ca_is_believed,
     a_directory_of_cas_and_a_bundle_will_do, an_expired_certificate_is_named_with_its_date,
