@@ -205,8 +205,10 @@ get(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
 		kvr_item_done(item, KVR_E_MISS);
 		return KVR_OK;
 	}
-	if (bare && !kvr_meta_fits(item->meta, &value->meta))
+	if (bare && !kvr_meta_fits(item->meta, &value->meta)) {
+		snprintf(c->why, sizeof(c->why), "the value was put with another dtype or layout");
 		status = KVR_E_IDENTITY;
+	}
 	if (status == KVR_OK)
 		err = read_value(c, value, item, until_ns, &status);
 	if (err == KVR_OK && status == KVR_OK && bare)
@@ -346,6 +348,7 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 	enum kvr_err err = kvr_stop(c->kick, until_ns);
 
 	KVR_CHECK(c->magic == LANE_MAGIC);
+	c->why[0] = '\0';
 	for (uint32_t i = 0; err == KVR_OK && i < n; i++) {
 		if (i > 0 && (moves || i % LOOK_EVERY == 0))
 			err = kvr_stop(c->kick, until_ns);

@@ -298,6 +298,7 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 	enum kvr_err err;
 
 	KVR_CHECK(c->magic == LANE_MAGIC);
+	c->why[0] = '\0';
 	/* A batch of looks is one round trip. */
 	err = kvr_pause(c->kick, kvr_now_ns() + (peeks ? c->store->pace.peek_ns : 0), until_ns);
 	for (uint32_t i = 0; err == KVR_OK && i < n; i++) {

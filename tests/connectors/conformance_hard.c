@@ -99,6 +99,20 @@ START_TEST(a_kick_that_was_meant_for_another_batch_is_ignored)
 }
 END_TEST
 
+START_TEST(words_are_of_their_own_batch)
+{
+	uint8_t buf[65];
+
+	kvr_world_begin(&w, _i);
+	check_alive();
+	ck_assert_int_eq(
+	    kvr_get1(w.lane, OPS(w), "alive", buf, sizeof(buf), 0, NULL), KVR_E_LENGTH);
+	ck_assert_int_eq(kvr_ask1(w.lane, OPS(w), KVR_VERB_EXISTS, "alive"), KVR_OK);
+	ck_assert_str_eq(OPS(w)->why(w.lane), "");
+	kvr_world_end(&w);
+}
+END_TEST
+
 /* Bytes that mean something to a shell, a path, a URL, a format string, a protocol or LMCache. */
 static const char *const odd_keys[] = {
 	"a", "/", ".", "..", "../x", "./x", "x/..", "a/b", "a//b", "a-SEP-b", "a-SEP/b",
@@ -327,7 +341,7 @@ kvr_add_conformance_hard(TCase *tc)
 {
 	const TTest *const tests[] = { a_deadline_in_the_past_does_nothing,
 		a_dial_after_its_deadline_leaves_nothing_open, a_kick_before_the_batch_cancels_it,
-		a_kick_that_was_meant_for_another_batch_is_ignored,
+		a_kick_that_was_meant_for_another_batch_is_ignored, words_are_of_their_own_batch,
 		every_key_has_its_own_value_or_is_refused, a_prefix_keeps_tiers_apart,
 		the_largest_chunk_goes_through,
 		the_bits_say_what_the_store_does, what_a_url_cannot_mean_is_refused_with_a_sentence,

@@ -125,6 +125,9 @@ START_TEST(what_was_not_used_for_longest_goes_and_what_comes_back_is_zeros)
 	ck_assert_int_eq(ask(KVR_VERB_EXISTS, "a"), KVR_E_MISS);
 	ck_assert_int_eq(ask(KVR_VERB_EXISTS, "b"), KVR_OK);
 	ck_assert_int_eq(put("huge", UINT64_C(1025) << 20), KVR_E_TOO_BIG);
+	ck_assert_str_ne(w.subject->ops->why(w.lane), "");
+	ck_assert_int_eq(ask(KVR_VERB_EXISTS, "b"), KVR_OK);
+	ck_assert_str_eq(w.subject->ops->why(w.lane), "");
 	memset(at, 7, sizeof(at));
 	ck_assert_int_eq(kvr_get1(w.lane, w.subject->ops, "small", at, 64, 0, NULL), KVR_E_LENGTH);
 	ck_assert_int_eq(
