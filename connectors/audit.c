@@ -240,6 +240,16 @@ copy_items(struct kvr_connector *c, enum kvr_verb verb, const struct kvr_item *i
 	return err;
 }
 
+/* One whose answer gets lost may have come in place of what was put before, and then must not be refused. */
+static void
+forget_what_is_put(struct kvr_connector *c, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (kvr_item_status(&c->item[i]) == KVR_PENDING)
+			kvr_audit_sums_forget(
+			    &c->store->sums, c->item[i].key, c->item[i].key_len);
+}
+
 static enum kvr_err
 publish(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_t n,
     uint64_t until_ns, uint64_t took_ns)
@@ -280,6 +290,8 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 
 	if (summed != KVR_OK)
 		return summed;
+	if (verb == KVR_VERB_PUT)
+		forget_what_is_put(c, n);
 	uint64_t since_ns = kvr_now_ns();
 	enum kvr_err err = ops->run(c->inner, verb, c->item, n, until_ns);
 
