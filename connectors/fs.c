@@ -67,22 +67,6 @@ kvr_fs_finish(struct kvr_item *item, enum kvr_err err, int32_t status)
 }
 
 static enum kvr_err
-look_around(struct kvr_store *s, char *why, size_t why_cap)
-{
-	struct kvr_fs_dir dir[KVR_FS_DIRS_MAX];
-	enum kvr_err      err = kvr_fs_open_dirs(s, dir, why, why_cap);
-
-	if (err != KVR_OK)
-		return err;
-	err = kvr_fs_probe(s, dir, why, why_cap);
-	s->where = kvr_fs_where(dir, s->n_dirs);
-	if (err == KVR_OK)
-		kvr_fs_probe_direct(s, dir, why, why_cap);
-	kvr_fs_close_dirs(s, dir);
-	return err;
-}
-
-static enum kvr_err
 open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why, size_t why_cap)
 {
 	struct kvr_store *s = calloc(1, sizeof(*s));
@@ -92,7 +76,7 @@ open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why,
 		return KVR_E_NOMEM;
 	enum kvr_err err = kvr_fs_configure(s, opts, why, why_cap);
 	if (err == KVR_OK)
-		err = look_around(s, why, why_cap);
+		err = kvr_fs_look(s, opts, why, why_cap);
 	if (err == KVR_OK)
 		err = kvr_index_open(&s->index);
 	if (err != KVR_OK) {

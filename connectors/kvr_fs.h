@@ -4,6 +4,7 @@
  *
  *   fs.c        the table of functions, a lane's life, one batch
  *   fs_config.c the URL and options; making, opening and probing directories
+ *   fs_look.c   the first look at them, which must not hang
  *   fs_name.c   key text to file name
  *   fs_space.c  the index of files: capacity, free space, eviction
  *   fs_scan.c   what lies in the directories when we come: files to count, leftovers to remove
@@ -108,7 +109,7 @@ struct kvr_store {
 	uint64_t    min_len;    /* a shorter file is no value */
 	uint64_t    capacity;   /* UINT64_MAX: no limit */
 	uint64_t    free_floor;
-	enum kvr_fs_where where; /* the farthest of the directories */
+	enum kvr_fs_where where; /* the farthest of the directories; FAR: or nobody knows */
 	bool        indexed;    /* there is a capacity or a floor, so somebody has to count */
 	bool        direct;     /* files are moved past the page cache */
 	uint64_t    seed;       /* makes temporary names ours alone, also among machines */
@@ -172,6 +173,15 @@ void kvr_fs_probe_direct(
     struct kvr_store *, const struct kvr_fs_dir *, char *why, size_t why_cap);
 /* The farthest of them. */
 enum kvr_fs_where kvr_fs_where(const struct kvr_fs_dir *, uint32_t n);
+
+/*
+ * fs_look.c. Whether the directories can be used, what they are and what they take; as kvr_fs_open_dirs, and
+ * KVR_OK with a remark where they do not answer for as long as a dial may take. So many looks may hang in a
+ * process, and then nobody looks any more.
+ */
+#define KVR_FS_LOOKS_MAX 8U
+enum kvr_err kvr_fs_look(
+    struct kvr_store *, const struct kvr_store_opts *, char *why, size_t why_cap);
 
 /*
  * fs_name.c. KVR_E_TOO_BIG: longer than a file name may be. KVR_E_UNSUPPORTED: an LMCache name that

@@ -126,6 +126,9 @@ __wrap_openat(int fd, const char *name, int flags, ...)
 {
 	va_list args;
 
+	bool stood_still = (flags & O_DIRECTORY) != 0 && atomic_load(&kvr_fs_disk.stands_still) != 0;
+	while (stood_still && atomic_load(&kvr_fs_disk.stands_still) != 0)
+		(void)kvr_sleep_on(&kvr_fs_disk.stands_still, 1, UINT64_MAX);
 	if ((flags & O_DIRECT) != 0 && kvr_fs_disk.refuses_direct) {
 		errno = EINVAL;
 		return -1;
@@ -133,5 +136,10 @@ __wrap_openat(int fd, const char *name, int flags, ...)
 	va_start(args, flags);
 	mode_t mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
 	va_end(args);
-	return __real_openat(fd, name, flags, mode);
+	int got = __real_openat(fd, name, flags, mode);
+	if (stood_still) {
+		atomic_fetch_add(&kvr_fs_disk.went_on, 1);
+		kvr_wake_every(&kvr_fs_disk.went_on);
+	}
+	return got;
 }

@@ -21,6 +21,8 @@ struct kvr_fs_disk {
 	uint64_t    frees_per_file; /* what an eviction adds to it */
 	bool        heals_when_evicted;
 	void      (*after_write)(void);
+	_Atomic uint32_t stands_still; /* 1: no directory is opened, nor refused, until it is 0 and woken */
+	_Atomic uint32_t went_on; /* opens that had stood still; each wakes */
 	bool        refuses_direct; /* opens of O_DIRECT are EINVAL */
 	bool        refuses_writes; /* direct reads and writes are EINVAL */
 	_Atomic int direct_calls;   /* reads and writes past the page cache, so far */

@@ -83,6 +83,44 @@ START_TEST(a_read_that_fails_is_no_hit)
 }
 END_TEST
 
+/* All n opens that stand still come back. */
+static void
+goes_on(uint32_t n)
+{
+	uint32_t seen;
+
+	atomic_store(&kvr_fs_disk.stands_still, 0);
+	kvr_wake_every(&kvr_fs_disk.stands_still);
+	while ((seen = atomic_load(&kvr_fs_disk.went_on)) < n)
+		(void)kvr_sleep_on(&kvr_fs_disk.went_on, seen, UINT64_MAX);
+}
+
+/* A mount whose server is gone, for example. */
+START_TEST(a_directory_that_does_not_answer_holds_up_nobody_who_opens)
+{
+	kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
+	bed.opts.connect_ns = KVR_MS(20);
+	atomic_store(&kvr_fs_disk.stands_still, 1);
+	for (uint32_t i = 0; i < KVR_FS_LOOKS_MAX + 2; i++) {
+		if (i > 0)
+			kvr_fs_ops.close(bed.store);
+		ck_assert_int_eq(
+		    kvr_fs_ops.open(&bed.opts, &bed.store, bed.why, sizeof(bed.why)), KVR_OK);
+		ck_assert_ptr_nonnull(strstr(bed.why, "does not answer"));
+		ck_assert_ptr_nonnull(strstr(bed.why, bed.dir));
+		/* What it is, and so whether a wait there can be ended, nobody knows. */
+		ck_assert_uint_eq(kvr_store_caps(&kvr_fs_ops, bed.store), KVR_CAP(PIPELINE));
+	}
+	goes_on(KVR_FS_LOOKS_MAX);
+	ck_assert_int_eq(kvr_fs_ops.dial(bed.store, kvr_soon(), &bed.kick, &bed.lane, bed.why,
+	                     sizeof(bed.why)),
+	    KVR_OK);
+	ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", 1000000, 1), KVR_OK);
+	ck_assert_int_eq(kvr_fs_bed_get(&bed, "k", 1000000, 1), KVR_OK);
+	kvr_fs_bed_remove(&bed);
+}
+END_TEST
+
 /* ---- in the middle ---- */
 
 static void
@@ -182,5 +220,6 @@ END_TEST
 
 KVR_CHECK_MAIN("connectors.fs_faults", a_full_disk_is_told_and_leaves_nothing_behind,
     short_and_interrupted_calls_change_nothing, a_read_that_fails_is_no_hit,
-    a_kick_in_the_middle_of_a_put_leaves_nothing_behind,
-    what_a_crash_leaves_is_removed_by_the_next, what_somebody_is_writing_is_left_alone)
+    a_directory_that_does_not_answer_holds_up_nobody_who_opens,
+    a_kick_in_the_middle_of_a_put_leaves_nothing_behind, what_a_crash_leaves_is_removed_by_the_next,
+    what_somebody_is_writing_is_left_alone)
