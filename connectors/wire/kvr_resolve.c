@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_resolve.h"
+#include "kvr_lock.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -24,7 +25,14 @@ struct job {
 	char             port[8];
 };
 
+/* As long as the C library gives a name server: if none has begun or ended since, all hang. */
+#define HANG_NS KVR_SEC(5)
+/* How late a kick may be heard by who waits for a thread. */
+#define LOOK_NS KVR_MS(5)
+
 static _Atomic uint32_t n_threads;
+static _Atomic uint32_t n_ended;  /* rung with each */
+static _Atomic uint64_t moved_ns; /* when the last one began or ended */
 
 static int
 look_up(const char *host, const char *port, int flags, struct kvr_addrs *addrs)
@@ -55,6 +63,52 @@ drop(struct job *take)
 	free(take);
 }
 
+static bool
+take_thread(void)
+{
+	uint32_t n = atomic_load(&n_threads);
+	while (n < KVR_RESOLVE_THREADS) {
+		/* First, or who comes when all have just been taken would think that they hang. */
+		atomic_store(&moved_ns, kvr_now_ns());
+		if (atomic_compare_exchange_weak(&n_threads, &n, n + 1))
+			return true;
+	}
+	return false;
+}
+
+static void
+give_thread(void)
+{
+	atomic_store(&moved_ns, kvr_now_ns());
+	atomic_fetch_sub(&n_threads, 1);
+	atomic_fetch_add(&n_ended, 1);
+	kvr_wake_every(&n_ended);
+}
+
+/*
+ * The lanes of a few tiers, or of a cluster, that dial all at once look up more names than there may be
+ * threads, and take turns. Nobody takes turns with what hangs. DOWN: all do.
+ */
+static enum kvr_err
+wait_thread(uint64_t until_ns, struct kvr_kick *kick)
+{
+	for (;;) {
+		uint32_t ended = atomic_load(&n_ended);
+		if (take_thread())
+			return KVR_OK;
+		uint64_t now_ns = kvr_now_ns();
+		uint64_t hang_ns = atomic_load(&moved_ns) + HANG_NS;
+		if (kick != NULL && kvr_kicked(kick))
+			return KVR_E_CANCELLED;
+		if (now_ns >= hang_ns)
+			return KVR_E_DOWN;
+		if (now_ns >= until_ns)
+			return KVR_E_TIMEOUT;
+		(void)kvr_sleep_on(&n_ended, ended,
+		    KVR_MIN(KVR_MIN(until_ns, hang_ns), now_ns + LOOK_NS));
+	}
+}
+
 static void *
 thread_main(void *arg)
 {
@@ -66,7 +120,7 @@ thread_main(void *arg)
 	while (write(job->done_fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 	drop(job);
-	atomic_fetch_sub_explicit(&n_threads, 1, memory_order_release);
+	give_thread();
 	return NULL;
 }
 
@@ -124,23 +178,26 @@ job_new(const char *host, const char *port)
 }
 
 static enum kvr_err
-start(const char *host, const char *port, struct job **ret, char *why, size_t why_cap)
+start(const char *host, const char *port, uint64_t until_ns, struct kvr_kick *kick,
+    struct job **ret, char *why, size_t why_cap)
 {
-	if (atomic_fetch_add_explicit(&n_threads, 1, memory_order_acquire) >= KVR_RESOLVE_THREADS) {
-		atomic_fetch_sub_explicit(&n_threads, 1, memory_order_release);
+	enum kvr_err err = wait_thread(until_ns, kick);
+	if (err == KVR_E_DOWN)
 		snprintf(why, why_cap,
 		    "%s: %u name look-ups hang already; check the name server or "
 		    "use a numeric address",
 		    host, KVR_RESOLVE_THREADS);
-		return KVR_E_DOWN;
-	}
+	else if (err != KVR_OK)
+		snprintf(why, why_cap, "%s: name look-up: %s", host, kvr_err_text(err));
+	if (err != KVR_OK)
+		return err;
 	struct job *job = job_new(host, port);
 	int rc = job != NULL ? start_thread(job) : ENOMEM;
 	if (rc == 0) {
 		*ret = job;
 		return KVR_OK;
 	}
-	atomic_fetch_sub_explicit(&n_threads, 1, memory_order_release);
+	give_thread();
 	snprintf(why, why_cap, "%s: no thread to look up the name: %s", host, strerror(rc));
 	if (job != NULL) {
 		close(job->done_fd);
@@ -174,7 +231,7 @@ kvr_resolve(const char *host, uint16_t port_number, uint64_t until_ns, struct kv
 		return KVR_OK;
 	if (rc != EAI_NONAME)
 		return say(host, rc, errno, why, why_cap);
-	enum kvr_err err = start(host, port, &job, why, why_cap);
+	enum kvr_err err = start(host, port, until_ns, kick, &job, why, why_cap);
 	if (err != KVR_OK)
 		return err;
 	err = wait_done(job, until_ns, kick);

@@ -4,9 +4,9 @@
  *
  * getaddrinfo cannot be interrupted, so a name is looked up by a thread of its own while the
  * caller waits. A caller that gives up leaves the thread behind; it frees what it holds when
- * getaddrinfo returns. At most KVR_RESOLVE_THREADS of them exist in the process: when a resolver
- * hangs, later look-ups are refused at once instead of piling up threads. A numeric address needs
- * no thread and never fails for that reason.
+ * getaddrinfo returns. At most KVR_RESOLVE_THREADS of them exist in the process; who comes when all
+ * are taken waits for one, and when a resolver hangs, later look-ups are refused instead of piling
+ * up threads. A numeric address needs no thread and never fails for that reason.
  */
 #ifndef KVR_RESOLVE_H
 #define KVR_RESOLVE_H

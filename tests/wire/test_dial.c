@@ -122,6 +122,36 @@ START_TEST(a_stuck_resolver_is_left_behind_and_bounded)
 }
 END_TEST
 
+static void *
+look_up(void *ret_err)
+{
+	struct kvr_addrs a;
+	char why[200];
+	*(enum kvr_err *)ret_err =
+	    kvr_resolve("stuck.test", 1, in(KVR_SEC(60)), NULL, &a, why, sizeof(why));
+	return NULL;
+}
+
+/* As the lanes of a few tiers do when they dial. */
+START_TEST(many_names_are_looked_up_in_turns)
+{
+	pthread_t thread[3 * KVR_RESOLVE_THREADS];
+	enum kvr_err err[KVR_LEN(thread)];
+	uint64_t one = 1;
+	kvr_names_stuck_fd = eventfd(0, EFD_NONBLOCK);
+	for (size_t i = 0; i < KVR_LEN(thread); i++)
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, look_up, &err[i]), 0);
+	while (atomic_load(&kvr_names_n_stuck) < (int)KVR_RESOLVE_THREADS)
+		sched_yield();
+	ck_assert_int_eq(write(kvr_names_stuck_fd, &one, sizeof(one)), sizeof(one));
+	for (size_t i = 0; i < KVR_LEN(thread); i++) {
+		ck_assert_int_eq(pthread_join(thread[i], NULL), 0);
+		ck_assert_int_eq(err[i], KVR_OK);
+	}
+	close(kvr_names_stuck_fd);
+}
+END_TEST
+
 static void
 connects(const char *host, uint16_t port, int listen_fd)
 {
@@ -275,7 +305,7 @@ START_TEST(a_peer_that_is_gone_is_an_error_and_no_signal)
 END_TEST
 
 KVR_CHECK_MAIN("wire.dial", numeric_addresses_need_no_look_up, a_name_that_is_not_there_says_so,
-    a_stuck_resolver_is_left_behind_and_bounded, a_refused_address_gives_way_to_the_next,
-    an_address_that_does_not_answer_loses_its_head_start, all_addresses_refused_is_down,
-    unix_sockets_are_dialled_by_path, a_connection_is_kept_alive_and_not_delayed,
-    a_peer_that_is_gone_is_an_error_and_no_signal)
+    a_stuck_resolver_is_left_behind_and_bounded, many_names_are_looked_up_in_turns,
+    a_refused_address_gives_way_to_the_next, an_address_that_does_not_answer_loses_its_head_start,
+    all_addresses_refused_is_down, unix_sockets_are_dialled_by_path,
+    a_connection_is_kept_alive_and_not_delayed, a_peer_that_is_gone_is_an_error_and_no_signal)
