@@ -131,11 +131,13 @@ kvr_redis_del(const struct kvr_store *store)
 
 /* Two requests: the length of the value, then what says whether and what it is. */
 enum { STAT_LENGTH, STAT_HEAD, STAT_PARTS };
+enum { NOTHING, IS_EMPTY }; /* note.go */
 
 static uint32_t
 plan_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
 {
 	note->err = KVR_OK;
+	note->go = NOTHING;
 	return plan_one(c, item, note) * STAT_PARTS;
 }
 
@@ -182,6 +184,15 @@ stat_head(struct kvr_connector *c, struct kvr_item *item, const struct kvr_redis
 	return KVR_OK;
 }
 
+/* Of a bare value, which has nothing but its length. */
+static int32_t
+stat_bare(struct kvr_connector *c, struct kvr_item *item, const struct kvr_redis_note *note)
+{
+	return note->err != KVR_OK ? note->err
+	                           : kvr_frame_stat(&c->store->rules, item, c->scratch, 0, note->total,
+	                                 c->why, sizeof(c->why));
+}
+
 static enum kvr_err
 reply_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
     uint32_t part, const struct kvr_resp *r)
@@ -195,19 +206,41 @@ reply_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 	}
 	if (part == STAT_LENGTH)
 		return kvr_redis_odd_reply(c, "STRLEN", r, &note->err);
+	/* It had no byte, and it is there: an empty value, or one that came between the two. */
+	if (is_int && r->n > 0 && note->err == KVR_OK && note->total == 0) {
+		note->go = IS_EMPTY;
+		return KVR_OK;
+	}
 	if (r->kind == KVR_RESP_BULK)
 		err = stat_head(c, item, note, (uint64_t)r->n, &end);
 	else if (r->kind == KVR_RESP_NIL || (is_int && r->n == 0))
 		end = KVR_E_MISS;
 	else if (is_int)
-		end = note->err != KVR_OK
-		          ? note->err
-		          : kvr_frame_stat(&c->store->rules, item, c->scratch, 0, note->total, c->why,
-		                sizeof(c->why));
+		end = stat_bare(c, item, note);
 	else
 		err = kvr_redis_odd_reply(c, "GETRANGE, GET or EXISTS", r, &end);
 	if (err == KVR_OK)
 		kvr_item_done(item, end);
+	return err;
+}
+
+/* How long what is there is by now. */
+
+static uint32_t
+plan_again(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
+{
+	(void)c;
+	(void)item;
+	return note->go == IS_EMPTY ? 1 : 0;
+}
+
+static enum kvr_err
+reply_again(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
+    uint32_t part, const struct kvr_resp *r)
+{
+	enum kvr_err err = reply_stat(c, item, note, part, r);
+	if (err == KVR_OK)
+		kvr_item_done(item, stat_bare(c, item, note));
 	return err;
 }
 
@@ -243,9 +276,15 @@ kvr_redis_stat(const struct kvr_store *store)
 		SMALL_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
 	static const struct kvr_redis_step head = { plan_one, send_head, reply_head, NULL,
 		STAT_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
+	static const struct kvr_redis_step again = { plan_again, send_stat, reply_again, NULL,
+		SMALL_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
 	static const struct kvr_redis_plan plan = { 1, { { &both, KVR_REDIS_MARK } } };
 	static const struct kvr_redis_plan apart = { 2,
 		{ { &length, KVR_REDIS_VALUE }, { &head, KVR_REDIS_MARK } } };
+	static const struct kvr_redis_plan bare = { 2,
+		{ { &both, KVR_REDIS_MARK }, { &again, KVR_REDIS_VALUE } } };
+	if (store->rules.format == KVR_FORMAT_BARE)
+		return &bare;
 	bool two = store->rules.format == KVR_FORMAT_LMCACHE;
 	return two && store->map != NULL ? &apart : &plan;
 }

@@ -474,6 +474,32 @@ START_TEST(an_overwrite_between_pieces_is_caught)
 }
 END_TEST
 
+/* Its length was asked for before somebody else put it, and whether it is there after that. */
+START_TEST(a_value_that_comes_while_its_size_is_asked_for_is_not_empty)
+{
+	static const struct kvr_peer_act acts[] = { HELLO, { KVR_PEER_AWAIT, "EXISTS", 0 },
+		{ KVR_PEER_SEND, ":0\r\n:1\r\n", 0 }, { KVR_PEER_AWAIT, "STRLEN", 0 },
+		{ KVR_PEER_SEND, ":1000\r\n", 0 }, { KVR_PEER_AWAIT, "EXISTS", 0 },
+		{ KVR_PEER_SEND, ":0\r\n:1\r\n", 0 }, { KVR_PEER_AWAIT, "STRLEN", 0 },
+		{ KVR_PEER_SEND, ":0\r\n", 0 }, { KVR_PEER_STALL, NULL, 0 } };
+	struct kvr_peer *peer = kvr_peer_start(acts, KVR_LEN(acts));
+	struct kvr_store_opts opts = bed_opts(kvr_peer_url(peer), KVR_FORMAT_BARE);
+	struct load l = load_new(1, 10);
+	struct bed b;
+	bed_up(&b, &opts);
+	bed_ok(&b, KVR_VERB_STAT, l.items, 1);
+	bed_status(&l.items[0], KVR_OK);
+	ck_assert_uint_eq(l.items[0].len, 1000);
+	/* And an empty one is. */
+	bed_ok(&b, KVR_VERB_STAT, l.items, 1);
+	bed_status(&l.items[0], KVR_OK);
+	ck_assert_uint_eq(l.items[0].len, 0);
+	bed_down(&b);
+	load_free(&l);
+	kvr_peer_stop(peer);
+}
+END_TEST
+
 KVR_CHECK_MAIN("connectors.redis_faults", a_deadline_in_the_past_moves_nothing,
     a_kick_ends_a_stalled_read, a_kick_for_another_batch_is_ignored,
     a_server_that_stands_still_costs_no_more_than_the_deadline,
@@ -484,4 +510,5 @@ KVR_CHECK_MAIN("connectors.redis_faults", a_deadline_in_the_past_moves_nothing,
     a_server_that_cannot_save_is_up_and_is_read, errors_of_single_keys_keep_the_stream_in_step,
     a_lost_sign_in_ends_the_connection_after_the_batch,
     a_line_that_is_cut_or_flips_a_bit_never_gives_wrong_bytes,
-    an_overwrite_between_pieces_is_caught)
+    an_overwrite_between_pieces_is_caught,
+    a_value_that_comes_while_its_size_is_asked_for_is_not_empty)
