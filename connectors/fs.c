@@ -16,6 +16,28 @@ enum { LOOK_EVERY = 16 };
 /* Between two looks at where the paths lead: seldom enough to cost nothing, on a network too. */
 #define LOOK_NS KVR_SEC(1)
 
+bool
+kvr_fs_is_gone(int error)
+{
+	switch (error) {
+	case ENOTCONN: /* of FUSE, the others of networks */
+	case ECONNREFUSED:
+	case ECONNRESET:
+	case ECONNABORTED:
+	case ESTALE:
+	case ETIMEDOUT:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case ENODEV:
+	case EREMOTEIO:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int32_t
 kvr_fs_blame(struct kvr_connector *c, const char *doing, const char *name, int error)
 {
@@ -34,11 +56,9 @@ kvr_fs_blame(struct kvr_connector *c, const char *doing, const char *name, int e
 		return KVR_E_BUSY;
 	case ENOENT: /* of a name that need not be there: the directory itself is gone */
 	case ENOTDIR:
-	case ENODEV:
-	case ESTALE:
 		return KVR_E_DOWN;
 	default:
-		return KVR_E_REFUSED;
+		return kvr_fs_is_gone(error) ? KVR_E_DOWN : KVR_E_REFUSED;
 	}
 }
 
@@ -186,6 +206,8 @@ look(struct kvr_connector *c, uint64_t until_ns)
 		         (is.st_dev != was.st_dev || is.st_ino != was.st_ino))
 			snprintf(c->why, sizeof(c->why),
 			    "%s is another directory now: moved, or mounted over", path);
+		else if (kvr_fs_is_gone(gone))
+			snprintf(c->why, sizeof(c->why), "%s: %s", path, strerror(gone));
 		else
 			continue; /* of any other failure the files tell */
 		kvr_fs_scan_leave(c, until_ns);

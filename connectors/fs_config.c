@@ -189,6 +189,10 @@ explain(const char *doing, const char *path, int error, char *why, size_t why_ca
 		cure = "this is the system's trouble and may pass";
 		break;
 	default:
+		if (!kvr_fs_is_gone(error))
+			break;
+		err = KVR_E_DOWN;
+		cure = "look whether it is mounted, and whether what serves it runs";
 		break;
 	}
 	snprintf(why, why_cap, "cannot %s %s: %s; %s", doing, path, strerror(error), cure);

@@ -92,7 +92,8 @@ not_yet(const struct kvr_store *s, char *why, size_t why_cap)
 }
 
 static enum kvr_err
-wait_for(struct look *l, pthread_t thread, struct kvr_store *s, uint64_t until_ns, char *why, size_t why_cap)
+wait_for(struct look *l, pthread_t thread, struct kvr_store *s, uint64_t until_ns, char *why,
+    size_t why_cap)
 {
 	while (atomic_load(&l->done) == 0 && kvr_sleep_on(&l->done, 0, until_ns))
 		;
@@ -104,7 +105,8 @@ wait_for(struct look *l, pthread_t thread, struct kvr_store *s, uint64_t until_n
 	s->where = l->store.where;
 	s->direct = l->store.direct;
 	snprintf(why, why_cap, "%s", l->why);
-	return l->err;
+	/* What may pass is no reason not to open. */
+	return l->err == KVR_E_DOWN || l->err == KVR_E_NOSPACE ? KVR_OK : l->err;
 }
 
 enum kvr_err

@@ -175,9 +175,9 @@ void kvr_fs_probe_direct(
 enum kvr_fs_where kvr_fs_where(const struct kvr_fs_dir *, uint32_t n);
 
 /*
- * fs_look.c. Whether the directories can be used, what they are and what they take; as kvr_fs_open_dirs, and
- * KVR_OK with a remark where they do not answer for as long as a dial may take. So many looks may hang in a
- * process, and then nobody looks any more.
+ * fs_look.c. Whether the directories can be used, what they are and what they take. AUTH and CONFIG as
+ * kvr_fs_open_dirs; what may pass is KVR_OK with a remark, and so is that they do not answer for as long as a
+ * dial may take. So many looks may hang in a process, and then nobody looks any more.
  */
 #define KVR_FS_LOOKS_MAX 8U
 enum kvr_err kvr_fs_look(
@@ -236,6 +236,8 @@ int32_t      kvr_fs_exists(struct kvr_connector *, struct kvr_item *);
 /* fs.c. Publishes status unless the batch ends; what run() goes on with. */
 enum kvr_err kvr_fs_finish(struct kvr_item *, enum kvr_err err, int32_t status);
 void         kvr_fs_explain_name(struct kvr_connector *, int32_t status);
+/* What a network or FUSE mount says whose server is gone. */
+bool kvr_fs_is_gone(int error);
 /* The status that errno deserves; `doing` and the name go into why. */
 int32_t kvr_fs_blame(struct kvr_connector *, const char *doing, const char *name, int error);
 

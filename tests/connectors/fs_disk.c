@@ -129,6 +129,10 @@ __wrap_openat(int fd, const char *name, int flags, ...)
 	bool stood_still = (flags & O_DIRECTORY) != 0 && atomic_load(&kvr_fs_disk.stands_still) != 0;
 	while (stood_still && atomic_load(&kvr_fs_disk.stands_still) != 0)
 		(void)kvr_sleep_on(&kvr_fs_disk.stands_still, 1, UINT64_MAX);
+	if ((flags & O_DIRECTORY) != 0 && kvr_fs_disk.open_errno != 0) {
+		errno = kvr_fs_disk.open_errno;
+		return -1;
+	}
 	if ((flags & O_DIRECT) != 0 && kvr_fs_disk.refuses_direct) {
 		errno = EINVAL;
 		return -1;

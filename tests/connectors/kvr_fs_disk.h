@@ -22,6 +22,7 @@ struct kvr_fs_disk {
 	bool        heals_when_evicted;
 	void      (*after_write)(void);
 	_Atomic uint32_t stands_still; /* 1: no directory is opened, nor refused, until it is 0 and woken */
+	int         open_errno;     /* of directories; 0: none */
 	_Atomic uint32_t went_on; /* opens that had stood still; each wakes */
 	bool        refuses_direct; /* opens of O_DIRECT are EINVAL */
 	bool        refuses_writes; /* direct reads and writes are EINVAL */

@@ -121,6 +121,59 @@ START_TEST(a_directory_that_does_not_answer_holds_up_nobody_who_opens)
 }
 END_TEST
 
+/* What serves it has died: that is a store which is down, and no wrong configuration. */
+START_TEST(a_mount_that_is_dead_now_is_used_when_it_lives)
+{
+	static const int error[] = { ENOTCONN, ESTALE, EIO, ETIMEDOUT, EHOSTDOWN, ENODEV, ENOSPC, EMFILE };
+
+	for (size_t i = 0; i < KVR_LEN(error); i++) {
+		kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
+		kvr_fs_disk.open_errno = error[i];
+		ck_assert_int_eq(
+		    kvr_fs_ops.open(&bed.opts, &bed.store, bed.why, sizeof(bed.why)), KVR_OK);
+		ck_assert_ptr_nonnull(strstr(bed.why, strerror(error[i])));
+		ck_assert_int_ne(kvr_fs_ops.dial(bed.store, kvr_soon(), &bed.kick, &bed.lane, bed.why,
+		                     sizeof(bed.why)),
+		    KVR_OK);
+		kvr_fs_disk.open_errno = 0;
+		ck_assert_int_eq(kvr_fs_ops.dial(bed.store, kvr_soon(), &bed.kick, &bed.lane, bed.why,
+		                     sizeof(bed.why)),
+		    KVR_OK);
+		ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", 1000, 1), KVR_OK);
+		ck_assert_int_eq(kvr_fs_bed_get(&bed, "k", 1000, 1), KVR_OK);
+		kvr_fs_bed_remove(&bed);
+	}
+}
+END_TEST
+
+/* A ping would find the lane well, and so nobody would ever dial again. */
+START_TEST(a_mount_that_dies_ends_the_lane)
+{
+	static const int error[] = { ENOTCONN, ESTALE, ETIMEDOUT };
+	static uint8_t at[1000000];
+	struct kvr_meta meta;
+
+	kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
+	kvr_fs_bed_open(&bed);
+	ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", sizeof(at), 1), KVR_OK);
+	for (size_t i = 0; i < KVR_LEN(error); i++)
+		for (enum kvr_verb verb = KVR_VERB_GET; verb <= KVR_VERB_PUT; verb++) {
+			struct kvr_item item = kvr_item_of("k", &meta);
+			item.span = (struct kvr_span){ at, sizeof(at) };
+			item.raw_len = sizeof(at);
+			kvr_fs_disk.in = 2;
+			kvr_fs_disk.read_errno = kvr_fs_disk.write_errno = error[i];
+			ck_assert_int_eq(
+			    kvr_fs_ops.run(bed.lane, verb, &item, 1, kvr_soon()), KVR_E_DOWN);
+			ck_assert_int_eq(kvr_item_status(&item), KVR_PENDING);
+			ck_assert_ptr_nonnull(strstr(kvr_fs_ops.why(bed.lane), strerror(error[i])));
+			ck_assert_uint_eq(kvr_dir_count(bed.dir, ".tmp"), 0);
+		}
+	kvr_fs_disk.read_errno = kvr_fs_disk.write_errno = 0;
+	kvr_fs_bed_remove(&bed);
+}
+END_TEST
+
 /* ---- in the middle ---- */
 
 static void
@@ -221,5 +274,6 @@ END_TEST
 KVR_CHECK_MAIN("connectors.fs_faults", a_full_disk_is_told_and_leaves_nothing_behind,
     short_and_interrupted_calls_change_nothing, a_read_that_fails_is_no_hit,
     a_directory_that_does_not_answer_holds_up_nobody_who_opens,
+    a_mount_that_is_dead_now_is_used_when_it_lives, a_mount_that_dies_ends_the_lane,
     a_kick_in_the_middle_of_a_put_leaves_nothing_behind, what_a_crash_leaves_is_removed_by_the_next,
     what_somebody_is_writing_is_left_alone)
