@@ -240,7 +240,7 @@ copy_items(struct kvr_connector *c, enum kvr_verb verb, const struct kvr_item *i
 	return err;
 }
 
-/* One whose answer gets lost may have come in place of what was put before, and then must not be refused. */
+/* One whose answer gets lost may stand in place of what was put before, and must not be refused then. */
 static void
 forget_what_is_put(struct kvr_connector *c, uint32_t n)
 {

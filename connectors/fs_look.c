@@ -2,9 +2,10 @@
 /*
  * The first look at the directories, which says whether they can be used and what they are. It is
  * made while an instance opens, and a network or FUSE file system whose server is gone answers to
- * nothing, whoever asks. So a thread of its own looks, and whoever opens waits for it as long as for a
- * dial. Then he goes on: such a file system is a store that is down, and its lanes heal by dialling.
- * The thread is left behind, with copies of all that it needs, and goes when the file system answers.
+ * nothing, whoever asks. So a thread of its own looks, and whoever opens waits for it as long as
+ * for a dial. Then he goes on: such a file system is a store that is down, and its lanes heal by
+ * dialling. The thread is left behind, with copies of all that it needs, and goes when the file
+ * system answers.
  */
 #include "kvr_fs.h"
 
@@ -36,7 +37,7 @@ look_around(struct look *l)
 
 	if (err != KVR_OK)
 		return err;
-	/* Who has been left behind writes nothing there any more: it may be somebody else's by now. */
+	/* Who was left behind writes nothing there any more: it may be another's by now. */
 	if (atomic_load(&l->holders) > 1) {
 		err = kvr_fs_probe(s, dir, l->why, sizeof(l->why));
 		s->where = kvr_fs_where(dir, s->n_dirs);
@@ -87,7 +88,8 @@ start(struct look *l, pthread_t *ret)
 static enum kvr_err
 not_yet(const struct kvr_store *s, char *why, size_t why_cap)
 {
-	snprintf(why, why_cap, "%s does not answer: it is looked at again when it is dialled", s->path[0]);
+	snprintf(why, why_cap, "%s does not answer: it is looked at again when it is dialled",
+	    s->path[0]);
 	return KVR_OK;
 }
 

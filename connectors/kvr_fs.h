@@ -175,9 +175,9 @@ void kvr_fs_probe_direct(
 enum kvr_fs_where kvr_fs_where(const struct kvr_fs_dir *, uint32_t n);
 
 /*
- * fs_look.c. Whether the directories can be used, what they are and what they take. AUTH and CONFIG as
- * kvr_fs_open_dirs; what may pass is KVR_OK with a remark, and so is that they do not answer for as long as a
- * dial may take. So many looks may hang in a process, and then nobody looks any more.
+ * fs_look.c. Whether the directories can be used, what they are and what they take. AUTH and CONFIG
+ * as kvr_fs_open_dirs; what may pass is KVR_OK with a remark, and so is that they do not answer for
+ * as long as a dial may take. So many looks may hang in a process, and then nobody looks any more.
  */
 #define KVR_FS_LOOKS_MAX 8U
 enum kvr_err kvr_fs_look(

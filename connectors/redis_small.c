@@ -188,9 +188,10 @@ stat_head(struct kvr_connector *c, struct kvr_item *item, const struct kvr_redis
 static int32_t
 stat_bare(struct kvr_connector *c, struct kvr_item *item, const struct kvr_redis_note *note)
 {
-	return note->err != KVR_OK ? note->err
-	                           : kvr_frame_stat(&c->store->rules, item, c->scratch, 0, note->total,
-	                                 c->why, sizeof(c->why));
+	if (note->err != KVR_OK)
+		return note->err;
+	return kvr_frame_stat(
+	    &c->store->rules, item, c->scratch, 0, note->total, c->why, sizeof(c->why));
 }
 
 static enum kvr_err

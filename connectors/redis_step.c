@@ -148,8 +148,8 @@ read_one(struct kvr_connector *c, const struct kvr_redis_step *step, struct wind
 
 /*
  * The server hung up while a request was on its way. What it had said before is read: what became of
- * the values in front of that one, and often why. Then the stream ends as it did. After a send only:
- * a reply that ended the stream is read already, and the next one would be taken for it.
+ * the values in front of that one, and often why. Then the stream ends as it did. After a send
+ * only: a reply that ended the stream is read already, and the next one would be taken for it.
  */
 static void
 hear_out(struct kvr_connector *c, const struct kvr_redis_step *step, struct window *w,

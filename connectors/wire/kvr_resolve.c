@@ -86,8 +86,8 @@ give_thread(void)
 }
 
 /*
- * The lanes of a few tiers, or of a cluster, that dial all at once look up more names than there may be
- * threads, and take turns. Nobody takes turns with what hangs. DOWN: all do.
+ * The lanes of a few tiers, or of a cluster, that dial all at once look up more names than there may
+ * be threads, and take turns. Nobody takes turns with what hangs. DOWN: all do.
  */
 static enum kvr_err
 wait_thread(uint64_t until_ns, struct kvr_kick *kick)

@@ -47,7 +47,7 @@ enum kvr_tls_step {
 };
 
 enum kvr_tls_step kvr_tls_conn_shake(struct kvr_tls_conn *);
-/* DONE: 1 to len bytes. After a write that was OVER too, for as long as there is something that came before. */
+/* DONE: 1 to len bytes. After a write that was OVER too, of what had come before. */
 enum kvr_tls_step kvr_tls_conn_read(struct kvr_tls_conn *, void *to, size_t len, size_t *ret_n);
 /* DONE: 1 to len bytes are encrypted. They have left when kvr_tls_conn_drain says DONE. */
 enum kvr_tls_step kvr_tls_conn_write(

@@ -126,7 +126,12 @@ __wrap_openat(int fd, const char *name, int flags, ...)
 {
 	va_list args;
 
-	bool stood_still = (flags & O_DIRECTORY) != 0 && atomic_load(&kvr_fs_disk.stands_still) != 0;
+	bool stood_still =
+	    (flags & O_DIRECTORY) != 0 && atomic_load(&kvr_fs_disk.stands_still) != 0;
+	if (stood_still) {
+		atomic_fetch_add(&kvr_fs_disk.came, 1);
+		kvr_wake_every(&kvr_fs_disk.came);
+	}
 	while (stood_still && atomic_load(&kvr_fs_disk.stands_still) != 0)
 		(void)kvr_sleep_on(&kvr_fs_disk.stands_still, 1, UINT64_MAX);
 	if ((flags & O_DIRECTORY) != 0 && kvr_fs_disk.open_errno != 0) {

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct kvr_fs_disk {
-	int         write_errno;    /* from call number `in` on; 0: none; -1: nothing is written, no error */
+	int         write_errno;    /* from call number `in` on; 0: none; -1: 0 bytes */
 	int         read_errno;     /* the same; -1: the end of the file, too early */
 	_Atomic int in;
 	size_t      at_most;        /* bytes of one call; 0: all */
@@ -21,9 +21,10 @@ struct kvr_fs_disk {
 	uint64_t    frees_per_file; /* what an eviction adds to it */
 	bool        heals_when_evicted;
 	void      (*after_write)(void);
-	_Atomic uint32_t stands_still; /* 1: no directory is opened, nor refused, until it is 0 and woken */
+	_Atomic uint32_t stands_still; /* 1: no directory is opened until it is 0, and woken */
+	_Atomic uint32_t came; /* opens that have come to stand still; each wakes */
 	int         open_errno;     /* of directories; 0: none */
-	_Atomic uint32_t went_on; /* opens that had stood still; each wakes */
+	_Atomic uint32_t went_on; /* those that stood still and have returned; each wakes */
 	bool        refuses_direct; /* opens of O_DIRECT are EINVAL */
 	bool        refuses_writes; /* direct reads and writes are EINVAL */
 	_Atomic int direct_calls;   /* reads and writes past the page cache, so far */

@@ -206,6 +206,7 @@ main(void)
 	Suite *suite = suite_create("connectors.audit");
 	TCase *tc = tcase_create("audit");
 
+	tcase_set_timeout(tc, 240); /* a table of sums is filled, under a sanitizer too */
 	for (size_t i = 0; i < KVR_LEN(with) && sums_are_built(); i++)
 		tcase_add_test(tc, with[i]);
 	for (size_t i = 0; i < KVR_LEN(always); i++)

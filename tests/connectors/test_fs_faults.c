@@ -83,16 +83,21 @@ START_TEST(a_read_that_fails_is_no_hit)
 }
 END_TEST
 
-/* All n opens that stand still come back. */
+static void
+wait_for(_Atomic uint32_t *count, uint32_t n)
+{
+	for (uint32_t seen; (seen = atomic_load(count)) < n;)
+		(void)kvr_sleep_on(count, seen, UINT64_MAX);
+}
+
+/* All n opens stand still, and then come back. */
 static void
 goes_on(uint32_t n)
 {
-	uint32_t seen;
-
+	wait_for(&kvr_fs_disk.came, n);
 	atomic_store(&kvr_fs_disk.stands_still, 0);
 	kvr_wake_every(&kvr_fs_disk.stands_still);
-	while ((seen = atomic_load(&kvr_fs_disk.went_on)) < n)
-		(void)kvr_sleep_on(&kvr_fs_disk.went_on, seen, UINT64_MAX);
+	wait_for(&kvr_fs_disk.went_on, n);
 }
 
 /* A mount whose server is gone, for example. */
@@ -124,7 +129,8 @@ END_TEST
 /* What serves it has died: that is a store which is down, and no wrong configuration. */
 START_TEST(a_mount_that_is_dead_now_is_used_when_it_lives)
 {
-	static const int error[] = { ENOTCONN, ESTALE, EIO, ETIMEDOUT, EHOSTDOWN, ENODEV, ENOSPC, EMFILE };
+	static const int error[] = { ENOTCONN, ESTALE, EIO, ETIMEDOUT, EHOSTDOWN, ENODEV, ENOSPC,
+		EMFILE };
 
 	for (size_t i = 0; i < KVR_LEN(error); i++) {
 		kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
@@ -132,12 +138,12 @@ START_TEST(a_mount_that_is_dead_now_is_used_when_it_lives)
 		ck_assert_int_eq(
 		    kvr_fs_ops.open(&bed.opts, &bed.store, bed.why, sizeof(bed.why)), KVR_OK);
 		ck_assert_ptr_nonnull(strstr(bed.why, strerror(error[i])));
-		ck_assert_int_ne(kvr_fs_ops.dial(bed.store, kvr_soon(), &bed.kick, &bed.lane, bed.why,
-		                     sizeof(bed.why)),
+		ck_assert_int_ne(kvr_fs_ops.dial(bed.store, kvr_soon(), &bed.kick, &bed.lane,
+		                     bed.why, sizeof(bed.why)),
 		    KVR_OK);
 		kvr_fs_disk.open_errno = 0;
-		ck_assert_int_eq(kvr_fs_ops.dial(bed.store, kvr_soon(), &bed.kick, &bed.lane, bed.why,
-		                     sizeof(bed.why)),
+		ck_assert_int_eq(kvr_fs_ops.dial(bed.store, kvr_soon(), &bed.kick, &bed.lane,
+		                     bed.why, sizeof(bed.why)),
 		    KVR_OK);
 		ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", 1000, 1), KVR_OK);
 		ck_assert_int_eq(kvr_fs_bed_get(&bed, "k", 1000, 1), KVR_OK);

@@ -91,19 +91,22 @@ START_TEST(throughput_is_that_of_all_lanes)
 	struct kvr_kick kick;
 	struct kvr_meta meta[2];
 
-	open_url(MOCK, "mock://1/?write_throughput=0.25");
+	open_url(MOCK, "mock://1/?write_throughput=0.125");
 	kvr_kick_open(&kick);
 	struct kvr_connector *other = kvr_world_dial(&w, &kick);
 	uint64_t since_ns = kvr_now_ns();
 
-	/* The first one's wait is cut short, but not the time that its bytes have on the wire. */
+	/*
+	 * The first one's wait is cut short, but not the time that its bytes have on the wire. Not by
+	 * much: on a busy machine its time would be over before it has begun.
+	 */
 	struct kvr_item item = kvr_item_of("a", &meta[0]);
 	item.span.len = 8 << 20;
-	ck_assert_int_eq(w.subject->ops->run(w.lane, KVR_VERB_PUT, &item, 1, since_ns + KVR_MS(1)),
+	ck_assert_int_eq(w.subject->ops->run(w.lane, KVR_VERB_PUT, &item, 1, since_ns + KVR_MS(55)),
 	    KVR_E_TIMEOUT);
 	ck_assert_int_eq(kvr_item_status(&item), KVR_PENDING);
 	ck_assert_int_eq(kvr_put1(other, w.subject->ops, "b", NULL, 8 << 20), KVR_OK);
-	takes_at_least(since_ns, 62);
+	takes_at_least(since_ns, 124);
 	w.subject->ops->hang_up(other);
 	kvr_kick_close(&kick);
 	kvr_world_end(&w);

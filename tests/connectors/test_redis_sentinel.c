@@ -207,14 +207,14 @@ START_TEST(a_master_that_turns_replica_ends_the_lane)
 }
 END_TEST
 
-/* It was a replica for as long as one of two commands: what it says to the other is no answer to that one. */
+/* It was a replica for one of two commands: what it says to the other is no answer to that. */
 START_TEST(a_master_that_is_one_again_has_not_taken_what_it_refused)
 {
 	static const struct kvr_peer_act acts[] = { { KVR_PEER_AWAIT, "PING\r\n", 0 },
 		{ KVR_PEER_SEND, "+PONG\r\n", 0 }, { KVR_PEER_AWAIT, "ROLE\r\n", 0 },
 		{ KVR_PEER_SEND, "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", 0 },
 		{ KVR_PEER_AWAIT, "m@1@0@1@half\r\n$100\r\n", 0 },
-		{ KVR_PEER_SEND, "-READONLY You can't write against a read only replica.\r\n+OK\r\n", 0 },
+		{ KVR_PEER_SEND, "-READONLY You can't write.\r\n+OK\r\n", 0 },
 		{ KVR_PEER_STALL, NULL, 0 } };
 	struct kvr_peer *server = kvr_peer_start(acts, KVR_LEN(acts));
 	char text[64], url[128];

@@ -71,7 +71,7 @@ START_TEST(resp3_goes_through_it)
 }
 END_TEST
 
-/* What it says before it hangs up is read here too, where the rest of the value does not leave any more. */
+/* What it says before it hangs up is read here too, where the rest of the value leaves no more. */
 START_TEST(what_this_server_does_not_take_is_too_big)
 {
 	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "no", NULL, limit_args);
