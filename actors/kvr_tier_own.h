@@ -149,6 +149,9 @@ void kvr_tier_ping(struct tier *, const struct kvr_event *, struct kvr_out *);
 
 /* tier_health.c */
 void kvr_tier_health_start(struct tier *, const struct kvr_event *, struct kvr_out *);
+/* Another interval; 0: no check from now on. */
+void kvr_tier_health_every(
+    struct tier *, const struct kvr_event *, struct kvr_out *, uint64_t interval_ns);
 void kvr_tier_health_check(struct tier *, const struct kvr_event *, struct kvr_out *);
 void kvr_tier_health_note(struct tier *, struct kvr_out *, const struct part *, int32_t err);
 void kvr_tier_health_heard(struct tier *, struct kvr_out *, const struct lane *, int32_t err);

@@ -205,8 +205,11 @@ config(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	kvr_tier_touch(me, out);
 	kvr_touch(out, c, sizeof(*c));
 	switch ((enum kvr_setting)ev->msg.CONFIG.what) {
+	/* So many may have been counted by now: the next one opens it, and not this word. */
 	case KVR_SET_FAULTS:
 		c->faults = (uint32_t)value;
+		if (c->faults != 0)
+			me->faults = KVR_MIN(me->faults, c->faults - 1);
 		break;
 	/* One comes after the other: between the two they must not stand the wrong way round. */
 	case KVR_SET_BACKOFF_MIN:
@@ -221,8 +224,7 @@ config(void *self, const struct kvr_event *ev, struct kvr_out *out)
 		c->health_ping_ns = value;
 		break;
 	case KVR_SET_PING_INTERVAL:
-		c->health_ns = value;
-		kvr_tier_health_start(me, ev, out);
+		kvr_tier_health_every(me, ev, out, value);
 		break;
 	case KVR_SET_FAILED:
 		c->health_failed = (uint32_t)value;

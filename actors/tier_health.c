@@ -22,6 +22,26 @@ kvr_tier_health_start(struct tier *me, const struct kvr_event *ev, struct kvr_ou
 		kvr_later(out, TIMER_HEALTH, ++me->gen[TIMER_HEALTH], ev->now_ns + me->config.health_ns);
 }
 
+/*
+ * With every change of any option all are said again: an interval that is as it was must not put the
+ * check off, or it would never come where options are changed more often than it is due.
+ */
+void
+kvr_tier_health_every(
+    struct tier *me, const struct kvr_event *ev, struct kvr_out *out, uint64_t interval_ns)
+{
+	if (me->config.health_ns == interval_ns)
+		return;
+	me->config.health_ns = interval_ns;
+	me->gen[TIMER_HEALTH]++;
+	if (interval_ns == 0) { /* nobody would open the gate again, nor believe an answer to it */
+		kvr_touch(out, &me->health, sizeof(me->health));
+		me->why = me->health.shut ? KVR_OK : me->why;
+		me->health = (struct tier_health){ .asking = ASK_NONE };
+	}
+	kvr_tier_health_start(me, ev, out);
+}
+
 /* A part of a get is answered. An operation of many parts fails once. */
 void
 kvr_tier_health_note(

@@ -196,6 +196,60 @@ START_TEST(a_gate_finds_a_lane_also_where_the_breaker_asks_all)
 }
 END_TEST
 
+static void
+set_interval(uint64_t ns)
+{
+	struct kvr_msg m = { .type = KVR_MSG_CONFIG, .from = KVR_ID_API };
+
+	m.CONFIG.what = KVR_SET_PING_INTERVAL;
+	m.CONFIG.value = ns;
+	kvr_sim_post(rig.sim, KVR_ID_TIER_OF(0), &m);
+}
+
+/* kvr_change says all options again, whichever it was asked for. */
+START_TEST(a_change_of_something_else_does_not_put_the_check_off)
+{
+	open_rig();
+	kvr_sim_store(rig.sim, 0)->ping_fails = 1024;
+	for (uint32_t i = 0; i < 10 && !tier()->health.shut; i++) {
+		set_interval(rig.tier.health_ns);
+		pass(KVR_MS(400));
+	}
+	ck_assert_uint_eq(tier()->health.shut, 1);
+	kvr_sim_store(rig.sim, 0)->ping_fails = 0;
+	kvr_rig_end(&rig);
+}
+END_TEST
+
+/* Also when the answer to the last ping is still to come, and is a bad one. */
+START_TEST(a_check_that_is_switched_off_leaves_no_gate_shut)
+{
+	for (uint32_t late = 0; late < 2; late++) {
+		open_rig();
+		kvr_sim_store(rig.sim, 0)->ping_fails = 1024;
+		kvr_sim_store(rig.sim, 0)->run_min_ns = kvr_sim_store(rig.sim, 0)->run_max_ns = KVR_MS(20);
+		pass(KVR_MS(510));
+		ck_assert_uint_eq(tier()->health.shut, 0);
+		ck_assert_uint_ne(tier()->health.asking, 0);
+		if (!late) {
+			pass(KVR_MS(500));
+			ck_assert_uint_eq(tier()->health.shut, 1);
+		}
+		set_interval(0);
+		pass(KVR_SEC(5));
+		ck_assert_uint_eq(tier()->health.shut, 0);
+		kvr_sim_store(rig.sim, 0)->ping_fails = 0;
+		ck_assert_int_eq(get_now(), KVR_OK);
+		set_interval(KVR_SEC(1));
+		uint64_t before = pings();
+
+		pass(KVR_SEC(3));
+		ck_assert_uint_ge(pings(), before + 2);
+		kvr_rig_end(&rig);
+	}
+}
+END_TEST
+
 START_TEST(what_failed_meanwhile_does_not_count_afterwards)
 {
 	open_rig();
@@ -406,6 +460,8 @@ END_TEST
 
 KVR_CHECK_MAIN("actors.health", a_ping_has_three_codes, a_gate_finds_a_lane_also_where_the_breaker_asks_all, a_store_that_cannot_be_pinged_is_well,
     failures_count_and_misses_do_not, recovery_waits_longer_than_the_window_and_for_the_probe,
+    a_change_of_something_else_does_not_put_the_check_off,
+    a_check_that_is_switched_off_leaves_no_gate_shut,
     what_failed_meanwhile_does_not_count_afterwards, a_ping_of_another_lane_is_no_answer,
     another_lane_that_is_dialed_again_takes_no_answer_away,
     who_is_dialed_while_he_is_asked_is_not_waited_for,

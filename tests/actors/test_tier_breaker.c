@@ -176,6 +176,37 @@ START_TEST(a_success_between_faults_forgives_them)
 }
 END_TEST
 
+/* What kvr_change says while faults are being counted. */
+static void
+set(enum kvr_setting what, uint64_t value)
+{
+	struct kvr_msg m = { .type = KVR_MSG_CONFIG, .from = KVR_ID_API };
+
+	m.CONFIG.what = what;
+	m.CONFIG.value = value;
+	kvr_sim_post(rig.sim, KVR_ID_TIER_OF(0), &m);
+	kvr_sim_run(rig.sim, kvr_sim_now(rig.sim));
+}
+
+/* As many faults as the new limit allows have been counted by then, or more. */
+START_TEST(a_limit_that_is_lowered_opens_it_at_the_next_fault)
+{
+	for (uint32_t limit = 1; limit <= 4; limit++) {
+		kvr_rig_defaults(&rig);
+		open_rig(false);
+		pass(KVR_MS(5));
+		kvr_sim_store(rig.sim, 0)->refuses = 1024;
+		for (uint32_t i = 0; i < 4; i++)
+			get_now();
+		set(KVR_SET_FAULTS, limit);
+		ck_assert_uint_eq(kvr_rig_tier(&rig), KVR_TIER_UP);
+		get_now();
+		ck_assert_uint_eq(kvr_rig_tier(&rig), KVR_TIER_COOLING);
+		kvr_rig_end(&rig);
+	}
+}
+END_TEST
+
 /* A server that restarts takes all connections with it, and that is one fault, not sixteen. */
 START_TEST(a_restart_counts_once_and_costs_nobody_anything)
 {
@@ -307,6 +338,7 @@ END_TEST
 
 KVR_CHECK_MAIN("actors.tier_breaker", a_store_that_is_down_fails_fast_and_is_probed_by_one_lane,
     a_fixed_backoff_stays_what_it_is, what_counts_as_a_fault,
-    a_success_between_faults_forgives_them, a_restart_counts_once_and_costs_nobody_anything,
+    a_success_between_faults_forgives_them, a_limit_that_is_lowered_opens_it_at_the_next_fault,
+    a_restart_counts_once_and_costs_nobody_anything,
     a_store_that_swallows_everything_is_found_out, a_stuck_lane_is_left_alone_until_it_comes_back,
     transcript_of_a_cool_down, transcript_of_a_tier)
