@@ -116,6 +116,7 @@ struct kvr_sim_ask {
 	uint32_t        n, len;      /* keys; bytes of each payload or destination */
 	uint32_t        per_chunk;   /* 0: 1 */
 	uint32_t        nomem;       /* GET: chance of 1024 that there was no object for a key */
+	uint32_t        only;        /* tier + 1 that alone is asked, as the canary's; 0: all */
 	uint32_t        layers;      /* with KVR_OPF_LAYERS: of a chunk */
 	uint64_t        layers_ns;   /* of a put: its engine has them all by then, one at any time */
 	uint64_t        deadline_ns;

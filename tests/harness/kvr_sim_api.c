@@ -141,6 +141,7 @@ kvr_sim_ask(struct kvr_sim *sim, const struct kvr_sim_ask *ask)
 	msg.SUBMIT.flags = ask->flags;
 	msg.SUBMIT.per_chunk = (uint16_t)a->answer.per_chunk;
 	msg.SUBMIT.kind = (uint8_t)ask->kind;
+	msg.SUBMIT.only = (uint8_t)ask->only;
 	kvr_sim_post(sim, KVR_ID_ROUTER, &msg);
 	return number;
 }

@@ -6,6 +6,7 @@
  *
  *   swarm_plan.c   what this seed's world is like
  *   swarm_chaos.c  callers, faults, cancels, stops
+ *   swarm_change.c options that are changed meanwhile, canaries, a flood of calls
  *   swarm_calm.c   the faults are over: all comes back
  *   swarm_model.c  and then each call has one right answer
  *   swarm_rules.c  what must be true all the time
@@ -33,6 +34,9 @@ struct swarm_plan {
 	uint32_t len[3];
 	uint32_t other_len; /* chance of 1024: another length than most values have */
 	uint32_t cancels, outages, strangers, evictions; /* chances of 1024 per round */
+	uint32_t changes, canaries; /* chances of 1024 per round */
+	bool     flat;              /* LMCache's form: options of its health check are changed, too */
+	bool     flood;             /* once, more calls than there are parts */
 	uint32_t nomem; /* chance of 1024 per key of a get: the pool had no object for it */
 	uint64_t patience_ns; /* longest deadline */
 	uint64_t pause_ns;    /* longest time between two rounds */
@@ -77,6 +81,12 @@ uint64_t swarm_pick(uint64_t *draw, uint64_t min, uint64_t max);
 void swarm_chaos(struct swarm *);
 /* Asks and remembers. UINT32_MAX: no place is free. */
 uint32_t swarm_ask(struct swarm *, const struct kvr_sim_ask *);
+
+/* swarm_change.c */
+enum { SWARM_CANARY_NAME = 2000000 }; /* names that no caller uses */
+void swarm_change(struct swarm *);
+void swarm_canary(struct swarm *);
+void swarm_flood(struct swarm *);
 
 /* swarm_calm.c */
 void swarm_calm(struct swarm *);

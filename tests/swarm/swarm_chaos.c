@@ -165,6 +165,12 @@ swarm_chaos(struct swarm *s)
 
 		for (; n > 0 && !stopped; n--)
 			ask_any(s);
+		if (kvr_sim_chance(s->in.sim, s->plan.changes))
+			swarm_change(s);
+		if (!stopped && kvr_sim_chance(s->in.sim, s->plan.canaries))
+			swarm_canary(s);
+		if (!stopped && s->plan.flood && i == s->plan.rounds / 2)
+			swarm_flood(s);
 		if (kvr_sim_chance(s->in.sim, s->plan.cancels))
 			cancel_any(s);
 		if (kvr_sim_chance(s->in.sim, s->plan.strangers))

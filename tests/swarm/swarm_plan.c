@@ -102,6 +102,9 @@ draw_callers(uint64_t *d, struct swarm_plan *p)
 	p->strangers = trouble(d, 300);
 	p->evictions = trouble(d, 600);
 	p->nomem = trouble(d, 200);
+	p->changes = trouble(d, 300);
+	p->canaries = trouble(d, 600);
+	p->flood = one_in(d, 40);
 	p->patience_ns = KVR_MS(patience_ms[swarm_pick(d, 0, 3)]);
 	p->pause_ns = KVR_MS(swarm_pick(d, 1, 60));
 	p->stop = (enum swarm_stop)(one_in(d, 4) ? swarm_pick(d, 1, 3) : SWARM_GOES_ON);
@@ -120,6 +123,7 @@ swarm_plan_draw(struct swarm *s, uint64_t seed)
 	p->draw = seed * UINT64_C(0x9e3779b97f4a7c15);
 	kvr_sim_instance_defaults(&s->in, n_tiers[swarm_pick(d, 0, KVR_LEN(n_tiers) - 1)]);
 	draw_router(d, &s->in.router);
+	p->flat = one_in(d, 4);
 	s->in.transfer.places = (uint32_t)swarm_pick(d, 1, 2);
 	s->in.transfer.n_serde = (uint32_t)swarm_pick(d, 1, 4);
 	s->in.transfer.budget_bytes = swarm_pick(d, 0, 2) * KVR_KIB(40);
