@@ -133,12 +133,14 @@ struct tier_view {
 /* One list for each class, and one for those who hold staging slots and wait for others' puts. */
 enum { PUT_BUCKETS = 65536, HEAT = 16384, OP_PARTS_MAX = 32, LIST_NONE = 0, LIST_HOLDERS = KVR_CLASS_N, LISTS };
 
+enum stopping { STOPPING_NOT, STOPPING_DRAIN, STOPPING_ABORT, STOPPING_OTHERS };
+
 struct router {
 	uint32_t magic;
 	uint32_t n_ops, n_parts, n_small_writes; /* in use */
 	uint32_t free_small, free_wide;          /* slot + 1 */
 	uint32_t n_long, spare32;                /* wide parts that move payload */
-	uint32_t stopping, stopped;
+	uint32_t stopping, stopped; /* enum stopping; how many of the others have */
 	uint32_t going_on;    /* a CONTINUE is on its way */
 	uint32_t stop_cursor; /* next operation to be ended by an abort */
 	uint32_t sweep_head;  /* operations in the middle of a long pass: slot + 1 */

@@ -45,8 +45,6 @@ stop_others(struct step *s)
 	send(s, KVR_ID_METRICS, &m);
 }
 
-enum { STOPPING_DRAIN = 1, STOPPING_ABORT = 2, STOPPING_OTHERS = 3 };
-
 /* An abort ends one operation a step: each may have dozens of parts to call back. */
 static void
 abort_next(struct step *s)

@@ -157,7 +157,8 @@ tell_metrics(struct step *s, const struct op *op)
 /*
  * What was kept is written after the answer. Where being kept is all that a put gets, its OK is a
  * promise that the deadline of its other keys does not take back. A part that is late may still
- * read a slot, and a second write of it would give that slot back too soon.
+ * read a slot, and a second write of it would give that slot back too soon. An abort ends what goes on
+ * behind an answer, and may have gone past an operation that was still being answered.
  */
 static bool
 goes_on(const struct router *me, const struct op *op)
@@ -165,7 +166,7 @@ goes_on(const struct router *me, const struct op *op)
 	bool promised = op->kind == KVR_OP_PUT && kvr_router_through(me) == 0 &&
 	    op->ending != KVR_E_SHUTDOWN && op->parts == 0;
 
-	return op->kept > 0 && (op->ending == 0 || promised);
+	return op->kept > 0 && (op->ending == 0 || promised) && me->stopping != STOPPING_ABORT;
 }
 
 static void

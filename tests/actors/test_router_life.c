@@ -4,6 +4,7 @@
  * is about is also said as a check, so that a transcript cannot be accepted that has lost it.
  */
 #include "kvr_check.h"
+#include "kvr_router_own.h"
 #include "kvr_sim_instance.h"
 
 static struct kvr_sim_instance in;
@@ -359,10 +360,50 @@ START_TEST(an_abort_ends_all_at_once)
 }
 END_TEST
 
+/* An answer of thousands of keys takes some steps, and the abort comes between two of them. */
+static bool
+is_answering(void *arg)
+{
+	const struct router *me = kvr_sim_actor(in.sim, KVR_ID_ROUTER)->self;
+
+	(void)arg;
+	return me->op[0].state == OP_ANSWERING;
+}
+
+START_TEST(an_abort_in_the_middle_of_an_answer_writes_nothing_behind_it)
+{
+	enum { MANY = 8 * KVR_SLICE_KEYS };
+	static uint64_t many[MANY];
+	struct kvr_sim_ask get = { .kind = KVR_OP_GET, .n = MANY, .len = 1, .names = many };
+
+	small(2);
+	in.router.tier[0].promote = 1;
+	kvr_sim_instance_open(&in, &(struct kvr_sim_options){ .seed = 1 });
+	kvr_sim_instance_start(&in);
+	pass(KVR_MS(10));
+	for (uint32_t i = 0; i < MANY; i++) {
+		many[i] = i + 1;
+		kvr_sim_stored(in.sim, 1, i + 1, 1, kvr_sim_content(i + 1));
+	}
+	get.deadline_ns = kvr_sim_now(in.sim) + KVR_SEC(100);
+	uint32_t number = kvr_sim_ask(in.sim, &get);
+
+	ck_assert(kvr_sim_run_until(in.sim, get.deadline_ns, is_answering, NULL));
+	kvr_sim_store(in.sim, 0)->run_min_ns = kvr_sim_store(in.sim, 0)->run_max_ns = KVR_SEC(10);
+	kvr_sim_instance_stop(&in, false);
+	pass(KVR_MS(100));
+	ck_assert_uint_ne(kvr_sim_answer_to(in.sim, number)->released_ns, 0);
+	ck_assert_uint_eq(kvr_sim_answer_to(in.sim, number)->n_ok, MANY);
+	ck_assert_uint_eq(in.n_stopped, 1);
+	kvr_sim_run(in.sim, UINT64_MAX);
+	kvr_sim_instance_close(&in);
+}
+END_TEST
+
 KVR_CHECK_MAIN("actors.router_life", a_get_that_is_told_ahead, a_put_that_is_told_ahead,
     a_paged_put_and_get_through_a_serde, a_device_that_is_lost,
     a_put_and_a_get, a_get_through_two_tiers_with_promotion,
     a_put_with_write_back_through_a_serde, a_deadline_that_calls_parts_back,
     puts_of_keys_that_are_being_put, a_tier_that_dies_and_recovers,
     cancelled_while_it_runs_and_after, a_drain_finishes_what_was_accepted,
-    an_abort_ends_all_at_once)
+    an_abort_ends_all_at_once, an_abort_in_the_middle_of_an_answer_writes_nothing_behind_it)
