@@ -131,10 +131,23 @@ is_prompt(struct swarm *s, const struct kvr_msg *complete)
 		    (unsigned)((now_ns - c->until_ns) / 1000));
 }
 
-/* An abort gives everybody an answer at once. */
+/* Workers that nothing ends before their time keep what they have. */
+static bool
+may_stick(const struct swarm *s)
+{
+	bool may = false;
+
+	for (uint32_t t = 0; t < s->in.router.n_tiers; t++)
+		may = may || kvr_sim_store(s->in.sim, t)->sticks != 0;
+	return may;
+}
+
+/* An abort gives everybody an answer at once, and ends what goes on behind answers. */
 static void
 aborts(const struct swarm *s)
 {
+	bool sticky = may_stick(s);
+
 	for (uint32_t i = 0; i < kvr_sim_asked(s->in.sim); i++) {
 		const struct swarm_call *c = &s->calls[i];
 		const struct kvr_sim_answer *a = kvr_sim_answer_to(s->in.sim, i);
@@ -142,6 +155,10 @@ aborts(const struct swarm *s)
 		if (a->answered_ns > s->stopped_ns + late_abort_ns &&
 		    a->answered_ns > KVR_MAX(c->excused_ns, c->waited_ns) + late_ns)
 			swarm_broken(s, "an answer is late after an abort");
+		if (!sticky && a->released_ns > s->stopped_ns + late_abort_ns &&
+		    a->released_ns > KVR_MAX(c->excused_ns, c->waited_ns) + late_ns)
+			swarm_broken(s, "%s: something goes on behind its answer after an abort",
+			    swarm_name(a));
 	}
 }
 
