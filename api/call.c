@@ -161,7 +161,11 @@ kvr_call_undo(struct kvr *k, struct kvr_call *c)
 {
 	c->puts = false;
 	kvr_regions_unuse(k, c);
-	put_back(k, c);
+	/* From its launch on somebody may hold it for a moment, by a handle of who had the slot before. */
+	if (atomic_load(&c->holds) > 0)
+		kvr_call_drop(k, c, false);
+	else
+		put_back(k, c);
 }
 
 kvr_op
@@ -183,6 +187,22 @@ kvr_call_find(struct kvr *k, kvr_op op)
 	if (KVR_WORD_GEN_OF(atomic_load(&c->word)) != op >> 32 || atomic_load(&c->holds) == 0)
 		return NULL;
 	return c;
+}
+
+struct kvr_call *
+kvr_call_hold(struct kvr *k, kvr_op op)
+{
+	struct kvr_call *c = kvr_call_find(k, op);
+	uint32_t n = c == NULL ? 0 : atomic_load(&c->holds);
+
+	while (n > 0 && !atomic_compare_exchange_weak(&c->holds, &n, n + 1))
+		;
+	if (n == 0)
+		return NULL;
+	if (KVR_WORD_GEN_OF(atomic_load(&c->word)) == op >> 32)
+		return c;
+	kvr_call_drop(k, c, false);
+	return NULL;
 }
 
 /* ---- how many are under way ---- */

@@ -206,12 +206,13 @@ kvr_canary_open(struct kvr *k)
 
 /*
  * While operations are still taken, so that what is in a store is deleted again; a store that does
- * not answer by until_ns keeps it. Two may close at once.
+ * not answer by until_ns keeps it. Two may close at once, and the other may be at it for longer.
  */
 bool
 kvr_canary_end(struct kvr *k, uint64_t until_ns)
 {
-	pthread_mutex_lock(&k->join_lock);
+	if (!kvr_lock_until(&k->join_lock, until_ns))
+		return false;
 	if (k->canary != NULL) {
 		atomic_store(&k->canary_over, true);
 		ring(k);
@@ -220,6 +221,6 @@ kvr_canary_end(struct kvr *k, uint64_t until_ns)
 	}
 	bool over = k->canary == NULL;
 
-	pthread_mutex_unlock(&k->join_lock);
+	kvr_unlock(&k->join_lock);
 	return over;
 }

@@ -35,11 +35,11 @@ static const uint64_t late_ns = KVR_SEC(1);
 uint32_t
 kvr_join_system(struct kvr *k, uint64_t until_ns)
 {
-	pthread_mutex_lock(&k->join_lock);
+	kvr_lock(&k->join_lock);
 	uint32_t n = atomic_load(&k->joined) ? 0 : kvr_system_join(k->system, until_ns);
 
 	atomic_store(&k->joined, n == 0);
-	pthread_mutex_unlock(&k->join_lock);
+	kvr_unlock(&k->join_lock);
 	return n;
 }
 
@@ -96,8 +96,8 @@ close_now(struct kvr *k, uint64_t until_ns, bool drain)
 	    r->stuck_threads == 0);
 	if (!kvr_notifier_stop(k, KVR_MAX(until_ns, kvr_now_ns()) + late_ns)) {
 		kvr_say(k, KVR_LOG_ERROR,
-		    "kvr_close: a callback (kvr_opts.done) does not return: its thread is left "
-		    "behind");
+		    "kvr_close: a callback (kvr_opts.done), or the log function, does not return: its "
+		    "thread is left behind");
 		r->stuck_threads++;
 	}
 	/* By now these two have nothing to wait for but the log function. */
@@ -189,14 +189,12 @@ kvr_instance_free(struct kvr *k)
 		munmap(k->sides, KVR_KEYS_MAX * sizeof(k->sides[0]));
 	if (k->chain != NULL)
 		munmap(k->chain, KVR_PUT_CHAINS * sizeof(k->chain[0]));
-	pthread_mutex_destroy(&k->log_lock);
-	pthread_cond_destroy(&k->log_bell);
+	pthread_mutex_destroy(&k->put_off.lock);
 	pthread_mutex_destroy(&k->lock);
 	pthread_mutex_destroy(&k->change_lock);
 	pthread_mutex_destroy(&k->put_lock);
 	pthread_mutex_destroy(&k->region_lock);
 	pthread_mutex_destroy(&k->end_lock);
-	pthread_mutex_destroy(&k->join_lock);
 	pthread_cond_destroy(&k->end_bell);
 	k->magic = 0;
 	free(k);

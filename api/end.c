@@ -47,7 +47,7 @@ kvr_call_end_all(struct kvr *k, int32_t err, bool quiet)
 {
 	atomic_store(&k->deaf, 1);
 	kvr_wait_outside(k);
-	pthread_mutex_lock(&k->join_lock);
+	kvr_lock(&k->join_lock);
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
 		struct kvr_call *c = &k->call[i];
 
@@ -65,7 +65,7 @@ kvr_call_end_all(struct kvr *k, int32_t err, bool quiet)
 			kvr_call_drop(k, c, false);
 		}
 	}
-	pthread_mutex_unlock(&k->join_lock);
+	kvr_unlock(&k->join_lock);
 }
 
 uint64_t

@@ -3,7 +3,8 @@
  * Operations: the slots they take, the outcomes that arrive for them, and what a caller sees of these.
  *
  * Life of an operation. Two hold its slot: the router, until RELEASE, and whoever is to be told,
- * until the last completion has been fetched. The last of the two gives slots and texts back.
+ * until the last completion has been fetched. The last of the two gives slots and texts back; of several
+ * threads that fetch, each holds it too while it tells what it has fetched.
  */
 #ifndef KVR_CALL_H
 #define KVR_CALL_H
@@ -58,7 +59,7 @@ struct kvr_outcome {
 
 struct kvr_call {
 	_Atomic uint32_t word;
-	_Atomic uint32_t holds;     /* router, teller */
+	_Atomic uint32_t holds;     /* router, teller, and who looks at it meanwhile */
 	_Atomic uint32_t sleepers;  /* on word */
 	_Atomic uint32_t cancelled; /* one CANCEL is enough: their number is bounded */
 	_Atomic uint64_t request;   /* hash of the request id; 0: none */
@@ -107,6 +108,11 @@ void   kvr_call_undo(struct kvr *, struct kvr_call *);
 kvr_op kvr_call_op(const struct kvr_call *);
 /* The operation behind a handle, if its generation is still that one. */
 struct kvr_call *kvr_call_find(struct kvr *, kvr_op);
+/*
+ * A hold on its slot, so that whoever fetches the last completion meanwhile does not take it from us.
+ * NULL: it is gone. It ends with kvr_call_drop.
+ */
+struct kvr_call *kvr_call_hold(struct kvr *, kvr_op);
 /* What is said of how many are under way: from the launch to the last outcome. */
 void kvr_call_begins(struct kvr *, const struct kvr_call *);
 void kvr_call_ends(struct kvr *, const struct kvr_call *);

@@ -41,6 +41,7 @@
 #include "kvr_config.h"
 #include "kvr_health.h"
 #include "kvr_limits.h"
+#include "kvr_lock.h"
 #include "kvr_log.h"
 #include "kvr_meta.h"
 #include "kvr_metrics_state.h"
@@ -82,12 +83,12 @@ struct kvr {
 	_Atomic uint64_t seen; /* largest length seen */
 
 	struct kvr_log  log;
-	kvr_user_log_fn *user_log;
+	_Atomic(kvr_user_log_fn *) user_log;
 	void            *user_log_arg;
-	pthread_mutex_t  log_lock; /* of user_log and of what follows */
-	pthread_cond_t   log_bell;
-	bool             log_busy, log_hangs; /* somebody is in it; and somebody has waited for that in vain */
-	uint32_t         log_lost;            /* lines, since */
+	struct kvr_lock  log_turn;  /* of whoever is in it */
+	_Atomic bool     log_hangs; /* somebody has waited for it in vain since it was taken */
+	_Atomic uint32_t log_lost;  /* lines, since */
+	struct kvr_put_off put_off;
 
 	_Atomic uint32_t life, dead, stopped; /* stopped: futex */
 	_Atomic uint32_t deaf; /* the router is gone and its operations are being ended */
@@ -126,7 +127,7 @@ struct kvr {
 	struct kvr_notifier notifier;
 	struct kvr_pace     pace;
 
-	pthread_mutex_t join_lock; /* who ends threads, and operations in the place of the router */
+	struct kvr_lock join_lock; /* who ends threads, and operations in the place of the router */
 	_Atomic bool    joined;    /* all threads of the system; written under the lock */
 
 	pthread_mutex_t   end_lock; /* of what follows */

@@ -25,6 +25,7 @@ KVR_MUST_USE enum kvr_err kvr_notifier_reserve(struct kvr *, uint32_t places);
 void                      kvr_notifier_unreserve(struct kvr *, uint32_t places);
 void                      kvr_notifier_tell(struct kvr *, uint32_t slot);
 void                      kvr_notifier_bury(struct kvr *); /* the deciders died */
+void                      kvr_notifier_log(struct kvr *);  /* lines wait for it; once until it is at it */
 /* False: it hangs in a callback. */
 bool kvr_notifier_stop(struct kvr *, uint64_t until_ns);
 void kvr_notifier_close(struct kvr *);

@@ -14,5 +14,7 @@ KVR_MUST_USE enum kvr_err kvr_submit_with(struct kvr *, const struct kvr_batch *
 /* KVR_OK: outcomes are told; else why not. quiet: not before the memory is quiet. */
 KVR_MUST_USE enum kvr_err kvr_wait_for(struct kvr *, kvr_op, uint64_t until_ns, bool quiet,
     struct kvr_done *ret, struct kvr_results *res);
+/* Whoever calls it has marked it as cancelled: they are bounded. */
+enum kvr_err kvr_call_cancel(struct kvr *, kvr_op);
 
 #endif

@@ -7,11 +7,27 @@
 
 #include "kvr_log.h"
 
+#include <pthread.h>
+
 typedef void kvr_user_log_fn(void *arg, int level, const char *line);
+
+/* Lines that wait for the notifier: see user_log.c. */
+struct kvr_put_off_line {
+	int  level;
+	char text[KVR_LOG_LINE];
+};
+struct kvr_put_off {
+	pthread_mutex_t lock;
+	bool     told; /* the notifier has been, or is at it */
+	uint32_t first, n;
+	struct kvr_put_off_line line[32];
+};
 
 /* Where lines go without such a function: NULL, which is standard error, or nowhere. */
 kvr_log_fn *kvr_log_default(void);
 void kvr_log_to_user(void *kvr, enum kvr_log_level, const char *line);
+/* The notifier says what others could not. */
+void kvr_log_put_off(struct kvr *);
 /* The caller's function is not called any more; and nobody is in it, but who does not come out of it. */
 void kvr_log_leave_user(struct kvr *);
 void kvr_say(struct kvr *, enum kvr_log_level, const char *fmt, ...) KVR_PRINTF(3, 4);

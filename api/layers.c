@@ -39,23 +39,6 @@ kvr_layers_begin(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
 		memset(kvr_ledger_events(k->ledger, c->slot), 0, c->n_layers * sizeof(void *));
 }
 
-/* A hold on its slot, so that whoever fetches the completion meanwhile does not take it from us. */
-static struct kvr_call *
-hold(struct kvr *k, kvr_op op)
-{
-	struct kvr_call *c = kvr_call_find(k, op);
-	uint32_t n = c == NULL ? 0 : atomic_load(&c->holds);
-
-	while (n > 0 && !atomic_compare_exchange_weak(&c->holds, &n, n + 1))
-		;
-	if (n == 0)
-		return NULL;
-	if (KVR_WORD_GEN_OF(atomic_load(&c->word)) == op >> 32)
-		return c;
-	kvr_call_drop(k, c, false);
-	return NULL;
-}
-
 static enum kvr_err
 check(struct kvr *k, const char *call, const struct kvr_call *c, uint32_t kind, uint32_t layer)
 {
@@ -129,7 +112,7 @@ kvr_layer_wait(struct kvr *k, kvr_op op, uint32_t layer, uint64_t until_ns, uint
 	err = kvr_until(k, "kvr_layer_wait", until_ns, UINT64_MAX, true, &at_ns);
 	if (err != KVR_OK)
 		return err;
-	struct kvr_call *c = hold(k, op);
+	struct kvr_call *c = kvr_call_hold(k, op);
 
 	if (c == NULL)
 		return KVR_E_STALE;
@@ -185,7 +168,7 @@ kvr_layer_ready(struct kvr *k, kvr_op op, uint32_t layer, void *event)
 
 	if (err != KVR_OK)
 		return err;
-	struct kvr_call *c = hold(k, op);
+	struct kvr_call *c = kvr_call_hold(k, op);
 
 	if (c == NULL)
 		return KVR_E_STALE;

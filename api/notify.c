@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The notifier: the one thread on which the caller's code runs. It tells completions. */
+/* The notifier: the one thread on which the caller's callbacks run. It tells completions. */
 #include "kvr_notify.h"
 
 #include "kvr_call.h"
@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 
 enum {
-	/* The completions of every operation; STOP; the deciders' death. */
+	/* The completions of every operation; STOP; the deciders' death; a word of lines. */
 	PLACES = KVR_OUTCOMES * KVR_OPS_MAX + 8,
 	BURY_MS = 2000
 };
@@ -67,6 +67,8 @@ run(void *arg)
 			tell(k, (uint32_t)m.op);
 		else if (m.type == KVR_MSG_STOPPED)
 			bury(k);
+		else if (m.type == KVR_MSG_CONTINUE)
+			kvr_log_put_off(k);
 	}
 }
 
@@ -132,7 +134,7 @@ kvr_notifier_tell(struct kvr *k, uint32_t slot)
 	kvr_mailbox_post_reserved(k->notifier.box, &m);
 }
 
-/* PLACES keeps room for these two beside all reservations. */
+/* PLACES keeps room for these beside all reservations. */
 static void
 post(struct kvr *k, uint16_t type)
 {
@@ -145,6 +147,12 @@ void
 kvr_notifier_bury(struct kvr *k)
 {
 	post(k, KVR_MSG_STOPPED);
+}
+
+void
+kvr_notifier_log(struct kvr *k)
+{
+	post(k, KVR_MSG_CONTINUE);
 }
 
 bool

@@ -297,14 +297,12 @@ make(const struct kvr_options *o)
 	k->log = (struct kvr_log){ .level = KVR_LOG_WARN,
 		.fn = o->log == NULL ? kvr_log_default() : kvr_log_to_user,
 		.arg = k };
-	KVR_CHECK(pthread_mutex_init(&k->log_lock, NULL) == 0);
-	kvr_cond_init(&k->log_bell);
+	KVR_CHECK(pthread_mutex_init(&k->put_off.lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->change_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->put_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->region_lock, NULL) == 0);
 	KVR_CHECK(pthread_mutex_init(&k->end_lock, NULL) == 0);
-	KVR_CHECK(pthread_mutex_init(&k->join_lock, NULL) == 0);
 	kvr_cond_init(&k->end_bell);
 	return k;
 }

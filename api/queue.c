@@ -110,7 +110,8 @@ kvr_queue_push(struct kvr_queue *q, uint32_t slot)
 
 /*
  * The oldest completion if its keys fit into `room`. It is told without the lock: telling may ask
- * the deciders, who may be pushing at this moment.
+ * the deciders, who may be pushing at this moment. So its operation is held: another thread may fetch
+ * and tell its last completion meanwhile. What is in the ring has not been fetched, so it is there.
  */
 static enum kvr_err
 pop(struct kvr_queue *q, uint32_t room, uint32_t *ret_slot, uint32_t *ret_need)
@@ -125,6 +126,7 @@ pop(struct kvr_queue *q, uint32_t room, uint32_t *ret_slot, uint32_t *ret_need)
 		err = KVR_E_TOO_SMALL;
 	} else {
 		*ret_slot = q->ring[q->head];
+		atomic_fetch_add(&q->kvr->call[*ret_slot].holds, 1);
 		q->head = (q->head + 1) % (uint32_t)KVR_LEN(q->ring);
 		q->n--;
 		show(q);
@@ -158,6 +160,7 @@ drain(struct kvr_queue *q, char *ret, uint32_t max, struct kvr_results *res)
 		kvr_call_tell(q->kvr, c, &o, place, done, res);
 		place += c->n;
 		kvr_call_told(q->kvr, c, last);
+		kvr_call_drop(q->kvr, c, false);
 		n++;
 	}
 	return n;

@@ -202,6 +202,10 @@ fill_call(struct kvr_call *c, const struct order *o)
 	atomic_store(&c->request, request == NULL ? 0 : kvr_hash64(request, strlen(request)) | 1);
 }
 
+/*
+ * The slot may be another operation's when this returns. By its request somebody may have cancelled it
+ * already, and the router did not know it then; a cancel too many of one that is gone hurts nobody.
+ */
 static enum kvr_err
 post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns, const char *request)
 {
@@ -225,7 +229,11 @@ post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns, const char *req
 	if (k->config->trace.keys && request != NULL)
 		snprintf(k->ledger->ops[c->slot].request, sizeof(k->ledger->ops[0].request), "%s",
 		    request);
-	return kvr_system_post(k->system, &m);
+	enum kvr_err err = kvr_system_post(k->system, &m);
+
+	if (err == KVR_OK && request != NULL && atomic_load(&c->cancelled) != 0)
+		(void)kvr_call_cancel(k, m.op);
+	return err;
 }
 
 /* No key needs the router: none at all, or puts that another rank does. */
@@ -270,7 +278,7 @@ launch(struct kvr *k, struct kvr_call *c, const struct order *o)
 		if (c->kind == KVR_GET)
 			atomic_fetch_sub(&k->pace.ahead, c->bytes);
 		kvr_call_ends(k, c);
-		atomic_store(&c->holds, 0);
+		atomic_fetch_sub(&c->holds, 1); /* the router's; the other goes with its slots */
 	}
 	return err;
 }

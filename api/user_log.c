@@ -3,10 +3,15 @@
  * What the facade says, and the caller's log function. One thread at a time is in it, which all others
  * would wait for, deciders and kvr_close among them, if it did not return; so nobody waits for long, and
  * lines are lost instead.
+ *
+ * What is said by who steps deciders, of states that change, is put off for the notifier. Said at once, a
+ * function that does not return, or that takes a lock of the caller's while another of his threads has
+ * that lock and submits, would keep the domain's guard, and with it the whole instance, kvr_close too.
  */
 #include "kvr_user_log.h"
 
 #include "kvr_instance.h"
+#include "kvr_notify.h"
 #include "kvr_thread.h"
 
 #include <fcntl.h>
@@ -85,73 +90,121 @@ kvr_log_default(void)
 /* How long a line waits for the one before it. */
 static const uint64_t patience_ns = KVR_SEC(1);
 
-/* Under log_lock. False: somebody is in it and stays there. Who comes when that is known does not wait. */
+/* False: somebody is in it and stays there. Who comes when that is known does not wait. */
 static bool
-wait_free(struct kvr *k)
+take_turn(struct kvr *k)
 {
-	uint64_t until_ns = kvr_now_ns() + patience_ns;
-
-	while (k->log_busy && !k->log_hangs) {
-		if (!kvr_cond_wait(&k->log_bell, &k->log_lock, until_ns))
-			k->log_hangs = k->log_busy;
-	}
-	return !k->log_busy;
-}
-
-/* The function, for whoever may call it now; NULL: nobody may. Lines that were lost are told of first. */
-static kvr_user_log_fn *
-enter(struct kvr *k, uint32_t *ret_lost)
-{
-	kvr_user_log_fn *fn = NULL;
-
-	pthread_mutex_lock(&k->log_lock);
-	if (wait_free(k)) {
-		fn = k->user_log;
-		*ret_lost = k->log_lost;
-		k->log_lost = 0;
-		k->log_busy = fn != NULL;
-	} else {
-		k->log_lost++;
-	}
-	pthread_mutex_unlock(&k->log_lock);
-	return fn;
+	if (kvr_lock_try(&k->log_turn))
+		return true;
+	if (atomic_load(&k->log_hangs))
+		return false;
+	if (kvr_lock_until(&k->log_turn, kvr_now_ns() + patience_ns))
+		return true;
+	atomic_store(&k->log_hangs, true);
+	return kvr_lock_try(&k->log_turn); /* else he has not left since, and will say that he has */
 }
 
 static void
-leave(struct kvr *k)
+end_turn(struct kvr *k)
 {
-	pthread_mutex_lock(&k->log_lock);
-	k->log_busy = k->log_hangs = false;
-	pthread_cond_signal(&k->log_bell);
-	pthread_mutex_unlock(&k->log_lock);
+	atomic_store(&k->log_hangs, false);
+	kvr_unlock(&k->log_turn);
+}
+
+static void
+say_lost(struct kvr *k, kvr_user_log_fn *fn)
+{
+	uint32_t lost = atomic_exchange(&k->log_lost, 0);
+	char text[128];
+
+	if (lost == 0)
+		return;
+	snprintf(text, sizeof(text),
+	    "kvrelay: warn: %" PRIu32 " lines are lost: the log function did not return", lost);
+	fn(k->user_log_arg, KVR_LOG_WARN, text);
+}
+
+static void
+hand_over(struct kvr *k, int level, const char *line)
+{
+	if (!take_turn(k)) {
+		atomic_fetch_add(&k->log_lost, 1);
+		return;
+	}
+	kvr_user_log_fn *fn = atomic_load(&k->user_log);
+
+	if (fn != NULL) {
+		say_lost(k, fn);
+		fn(k->user_log_arg, level, line);
+	}
+	end_turn(k);
+}
+
+/* ---- what is put off ---- */
+
+static void
+put_off(struct kvr *k, int level, const char *line)
+{
+	struct kvr_put_off *p = &k->put_off;
+	bool tell = false;
+
+	pthread_mutex_lock(&p->lock);
+	if (p->n == KVR_LEN(p->line)) {
+		atomic_fetch_add(&k->log_lost, 1);
+	} else {
+		struct kvr_put_off_line *to = &p->line[(p->first + p->n++) % KVR_LEN(p->line)];
+
+		to->level = level;
+		snprintf(to->text, sizeof(to->text), "%s", line);
+		tell = !p->told;
+		p->told = true;
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (tell)
+		kvr_notifier_log(k);
+}
+
+static bool
+pop(struct kvr_put_off *p, struct kvr_put_off_line *ret)
+{
+	pthread_mutex_lock(&p->lock);
+	bool any = p->n > 0;
+
+	p->told = any; /* one word is enough until all of them are said */
+	if (any) {
+		*ret = p->line[p->first];
+		p->first = (p->first + 1) % (uint32_t)KVR_LEN(p->line);
+		p->n--;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return any;
+}
+
+void
+kvr_log_put_off(struct kvr *k)
+{
+	struct kvr_put_off_line line;
+
+	while (pop(&k->put_off, &line))
+		hand_over(k, line.level, line.text);
 }
 
 void
 kvr_log_to_user(void *arg, enum kvr_log_level level, const char *line)
 {
-	struct kvr *k = arg;
-	uint32_t lost = 0;
-	kvr_user_log_fn *fn = enter(k, &lost);
-
-	if (fn == NULL)
-		return;
-	if (lost > 0) {
-		char text[128];
-
-		snprintf(text, sizeof(text),
-		    "kvrelay: warn: %" PRIu32 " lines are lost: the log function did not return", lost);
-		fn(k->user_log_arg, KVR_LOG_WARN, text);
-	}
-	fn(k->user_log_arg, (int)level, line);
-	leave(k);
+	if (kvr_wakes_held())
+		put_off(arg, (int)level, line);
+	else
+		hand_over(arg, (int)level, line);
 }
 
 /* Threads that are left behind come back some day, and have something to say then. */
 void
 kvr_log_leave_user(struct kvr *k)
 {
-	pthread_mutex_lock(&k->log_lock);
-	(void)wait_free(k);
-	k->user_log = NULL;
-	pthread_mutex_unlock(&k->log_lock);
+	bool mine = take_turn(k);
+
+	atomic_store(&k->user_log, NULL);
+	if (mine)
+		end_turn(k);
 }

@@ -60,17 +60,15 @@ check_results(struct kvr *k, const char *call, const struct kvr_done *ret, struc
 	return KVR_E_TOO_SMALL;
 }
 
-enum kvr_err
-kvr_wait_for(struct kvr *k, kvr_op op, uint64_t until_ns, bool quiet, struct kvr_done *ret,
+/* It is held: of two threads that wait, the other one may fetch its last completion now. */
+static enum kvr_err
+wait_held(struct kvr *k, struct kvr_call *c, uint64_t until_ns, bool quiet, struct kvr_done *ret,
     struct kvr_results *res)
 {
-	uint32_t gen = (uint32_t)(op >> 32);
-	struct kvr_call *c = kvr_call_find(k, op);
+	uint32_t gen = KVR_WORD_GEN_OF(atomic_load(&c->word));
 	struct kvr_outcome o;
 	bool last = false;
 
-	if (c == NULL)
-		return KVR_E_STALE;
 	if (atomic_load(&c->teller) != KVR_TELL_WAIT)
 		return kvr_bad(
 		    k, KVR_E_INVALID, "kvr_wait: this operation has a queue or a callback");
@@ -89,6 +87,20 @@ kvr_wait_for(struct kvr *k, kvr_op op, uint64_t until_ns, bool quiet, struct kvr
 		kvr_wake_all(&c->word);
 	kvr_call_told(k, c, last);
 	return (enum kvr_err)o.err;
+}
+
+enum kvr_err
+kvr_wait_for(struct kvr *k, kvr_op op, uint64_t until_ns, bool quiet, struct kvr_done *ret,
+    struct kvr_results *res)
+{
+	struct kvr_call *c = kvr_call_hold(k, op);
+
+	if (c == NULL)
+		return KVR_E_STALE;
+	enum kvr_err err = wait_held(k, c, until_ns, quiet, ret, res);
+
+	kvr_call_drop(k, c, false);
+	return err;
 }
 
 enum kvr_err
@@ -156,17 +168,21 @@ kvr_run(struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opt
 
 /* ---- cancelling ---- */
 
-static enum kvr_err
-cancel(struct kvr *k, struct kvr_call *c, kvr_op op)
+enum kvr_err
+kvr_call_cancel(struct kvr *k, kvr_op op)
 {
 	struct kvr_msg m = {
 		.type = KVR_MSG_CANCEL, .from = KVR_ID_API, .to = KVR_ID_ROUTER, .op = op
 	};
 
-	if (atomic_exchange(&c->cancelled, 1) != 0)
-		return KVR_OK;
 	m.CANCEL.reason = KVR_E_CANCELLED;
 	return kvr_system_post(k->system, &m);
+}
+
+static enum kvr_err
+cancel(struct kvr *k, struct kvr_call *c, kvr_op op)
+{
+	return atomic_exchange(&c->cancelled, 1) != 0 ? KVR_OK : kvr_call_cancel(k, op);
 }
 
 static bool

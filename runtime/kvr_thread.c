@@ -71,6 +71,12 @@ kvr_wakes_hold(void)
 	wakes.held = true;
 }
 
+bool
+kvr_wakes_held(void)
+{
+	return wakes.held;
+}
+
 void
 kvr_wakes_release(void)
 {

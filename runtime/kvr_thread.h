@@ -49,6 +49,7 @@ void kvr_signals_restore(const sigset_t *before);
 void kvr_wake_all(_Atomic uint32_t *word);
 void kvr_wakes_hold(void);
 void kvr_wakes_release(void);
+bool kvr_wakes_held(void);
 
 /* A condition variable that understands until_ns, for one waiter or a single broadcast: kvr_lock.h says why. */
 void kvr_cond_init(pthread_cond_t *);

@@ -5,6 +5,7 @@
 #include "kvr_system.h"
 #include "kvr_thread.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,13 @@ struct kvr_system {
 	bool stopped, dead, over;
 };
 
+struct stop {
+	_Atomic(void *) arg; /* NULL: nobody calls fn */
+	void (*fn)(void *);
+};
+
+static struct stop stops[KVR_FAKE_PLACES];
+
 static struct {
 	bool hold, late, hold_memory;
 	int32_t fail;
@@ -43,6 +51,15 @@ static struct {
 	uint64_t join_until_ns;
 	struct kvr_system *system;
 } fake = { .tier = KVR_TIER_UP };
+
+static void
+pass(enum kvr_fake_place place)
+{
+	void *arg = atomic_exchange(&stops[place].arg, NULL);
+
+	if (arg != NULL)
+		stops[place].fn(arg);
+}
 
 static struct value *
 find(struct kvr_system *s, kvr_digest d)
@@ -255,6 +272,8 @@ kvr_system_post(struct kvr_system *s, const struct kvr_msg *m)
 {
 	enum kvr_err err = KVR_OK;
 
+	if (m->type == KVR_MSG_SUBMIT)
+		pass(KVR_FAKE_SUBMIT);
 	pthread_mutex_lock(&s->lock);
 	struct op *op = &s->op[m->op & (KVR_OPS_MAX - 1)];
 
@@ -283,6 +302,7 @@ kvr_system_leave(struct kvr_system *take)
 uint32_t
 kvr_system_join(struct kvr_system *s, uint64_t until_ns)
 {
+	pass(KVR_FAKE_JOIN);
 	fake.join_until_ns = until_ns;
 	if (fake.stuck > 0)
 		return fake.stuck;
@@ -358,6 +378,7 @@ bool
 kvr_system_why_since(struct kvr_system *s, int32_t err, uint64_t since_ns, char *ret, size_t cap)
 {
 	(void)since_ns;
+	pass(KVR_FAKE_WHY);
 	kvr_system_why(s, 0, ret, err == KVR_E_BUSY ? 0 : cap);
 	return err != KVR_E_BUSY;
 }
@@ -457,6 +478,14 @@ kvr_fake_die(void)
 	s->dead = true;
 	s->opt.outside(s->opt.arg, &m, NULL);
 	pthread_mutex_unlock(&s->lock);
+}
+
+void
+kvr_fake_at(enum kvr_fake_place place, void (*fn)(void *), void *arg)
+{
+	KVR_CHECK(arg != NULL);
+	stops[place].fn = fn;
+	atomic_store(&stops[place].arg, arg);
 }
 
 void

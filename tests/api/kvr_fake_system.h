@@ -31,6 +31,9 @@ uint32_t kvr_fake_freed(void);
 void kvr_fake_say(const char *line);
 /* enum kvr_tier_state of the only tier. */
 void kvr_fake_tier(uint32_t state);
+/* The next thread that comes there, which has no lock of the system's, calls fn first. Once. */
+enum kvr_fake_place { KVR_FAKE_SUBMIT, KVR_FAKE_WHY, KVR_FAKE_JOIN, KVR_FAKE_PLACES };
+void kvr_fake_at(enum kvr_fake_place, void (*fn)(void *), void *arg);
 /* Waits until this many operations are held. */
 void kvr_fake_wait_held(uint32_t n);
 /* How many lookups whoever moves payload would make room for. */

@@ -4,6 +4,7 @@
 #include "kvr_fake_system.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
@@ -187,6 +188,113 @@ START_TEST(the_stores_words_come_with_the_error)
 }
 END_TEST
 
+static void
+cancel_it(void *arg)
+{
+	OK(kvr_cancel_request(arg, "request 9"));
+}
+
+/* Another thread knows the request, and is quicker than the one that has just begun to submit. */
+START_TEST(a_cancel_that_comes_before_its_operation_counts)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+	const struct kvr_opts o = {
+		.size = sizeof(o), .request = "request 9", .until_ns = bed_in_ms(20000)
+	};
+	kvr_op op;
+
+	kvr_fake_hold(true);
+	kvr_fake_at(KVR_FAKE_SUBMIT, cancel_it, k);
+	OK(kvr_submit(k, &b, &o, &op));
+	ERR(kvr_wait(k, op, 0, NULL, NULL), KVR_E_CANCELLED);
+	bed_close(k);
+}
+END_TEST
+
+/* Fetches one completion, and is held up in the middle of telling it. */
+struct fetcher {
+	struct kvr *k;
+	struct kvr_queue *q; /* NULL: kvr_wait */
+	kvr_op op;
+	int32_t err;
+	_Atomic int in, let_go;
+};
+
+static void
+stay(void *arg)
+{
+	struct fetcher *f = arg;
+
+	f->in = 1;
+	while (!f->let_go)
+		sched_yield();
+}
+
+static void *
+fetch(void *arg)
+{
+	struct fetcher *f = arg;
+	struct kvr_done d = { .size = sizeof(d) };
+	struct kvr_results r = { .size = sizeof(r), .cap = 1, .err = &f->err };
+
+	if (f->q != NULL)
+		ck_assert_int_eq(kvr_drain(f->q, &d, 1, &r), 1);
+	else
+		ERR(kvr_wait(f->k, f->op, 0, &d, &r), KVR_E_REFUSED);
+	ck_assert_uint_eq(d.op, f->op);
+	return NULL;
+}
+
+/* The other thread fetches the last one meanwhile. Nobody else may have the operation's slot then. */
+START_TEST(two_threads_fetch_two_completions_of_one_operation)
+{
+	for (int queue = 0; queue < 2; queue++) {
+		struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+		const struct kvr_batch b = {
+			.size = sizeof(b), .kind = KVR_LOOKUP, .n = 1, .keys = "k"
+		};
+		struct fetcher f = { .k = k };
+		struct kvr_done d = { .size = sizeof(d) };
+		pthread_t id;
+		kvr_op op;
+
+		if (queue)
+			OK(kvr_queue_open(k, &f.q));
+		const struct kvr_opts o = { .size = sizeof(o), .flags = KVR_EARLY, .queue = f.q };
+
+		kvr_fake_fail(KVR_E_REFUSED);
+		kvr_fake_hold_memory(true);
+		kvr_fake_at(KVR_FAKE_WHY, stay, &f);
+		OK(kvr_submit(k, &b, &o, &f.op));
+		if (queue)
+			expect(f.q, POLLIN);
+		ck_assert_int_eq(pthread_create(&id, NULL, fetch, &f), 0);
+		while (!f.in)
+			sched_yield();
+		kvr_fake_hold_memory(false);
+		if (queue) {
+			expect(f.q, POLLIN);
+			ck_assert_int_eq(kvr_drain(f.q, &d, 1, NULL), 1);
+		} else {
+			ERR(kvr_wait(k, f.op, 0, &d, NULL), KVR_E_REFUSED);
+		}
+		ck_assert_uint_eq(d.flags & KVR_DONE_QUIET, KVR_DONE_QUIET);
+		kvr_fake_wait_held(0); /* what the router still had to say it has said */
+		kvr_fake_fail(0);
+		kvr_fake_hold(true);
+		OK(kvr_submit(k, &b, NULL, &op));
+		ck_assert_uint_ne((uint32_t)op, (uint32_t)f.op);
+		f.let_go = 1;
+		pthread_join(id, NULL);
+		ERR(f.err, KVR_E_REFUSED);
+		kvr_fake_hold(false);
+		bed_close(k);
+	}
+}
+END_TEST
+
 KVR_CHECK_MAIN("api.call", an_operation_is_waited_for_and_cancelled, a_queue_holds_completions,
     a_callback_may_submit_and_not_wait, early_has_two_completions,
-    the_stores_words_come_with_the_error)
+    the_stores_words_come_with_the_error, a_cancel_that_comes_before_its_operation_counts,
+    two_threads_fetch_two_completions_of_one_operation)

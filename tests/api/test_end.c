@@ -403,6 +403,36 @@ START_TEST(an_instance_is_left_to_a_log_function_that_hangs)
 }
 END_TEST
 
+static void
+stay(void *arg)
+{
+	struct trap *t = arg;
+
+	t->in = 1;
+	while (!t->let_go)
+		nanosleep(&(const struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
+/* The first one waits for threads, and has more time for that than the other. */
+START_TEST(a_second_close_has_a_bound_of_its_own)
+{
+	static struct trap t;
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	struct runner first;
+
+	kvr_fake_at(KVR_FAKE_JOIN, stay, &t);
+	start(&first, k, close_too);
+	while (!t.in)
+		sched_yield();
+	ERR(kvr_close(k, bed_in_ms(50), KVR_ABORT, NULL), KVR_E_TIMEOUT);
+	t.let_go = 1;
+	pthread_join(first.id, NULL);
+	OK(first.err);
+	OK(kvr_close(k, bed_in_ms(50), KVR_ABORT, NULL));
+	kvr_free(k);
+}
+END_TEST
+
 START_TEST(wrong_closes)
 {
 	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
@@ -423,4 +453,5 @@ KVR_CHECK_MAIN("api.end", drain_lets_it_finish, a_drain_becomes_an_abort_in_time
     a_stuck_thread_is_reported, what_ended_as_dead_is_quiet_when_its_threads_are,
     threads_have_a_second_and_may_end_later,
     a_log_function_that_does_not_return_holds_up_nobody_else,
-    an_instance_is_left_to_a_log_function_that_hangs, wrong_closes)
+    an_instance_is_left_to_a_log_function_that_hangs, a_second_close_has_a_bound_of_its_own,
+    wrong_closes)

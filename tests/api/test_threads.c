@@ -226,5 +226,49 @@ START_TEST(two_put_one_key)
 }
 END_TEST
 
+/* A log function that waits for somebody else: for a lock, say, that a thread has that submits. */
+struct trap {
+	_Atomic int in, let_go, gave_up;
+};
+
+static void
+into_trap(void *arg, int level, const char *line)
+{
+	struct trap *t = arg;
+	uint64_t until_ns = bed_in_ms(30000);
+
+	(void)level;
+	if (strstr(line, " to UP") == NULL)
+		return;
+	t->in = 1;
+	while (!t->let_go && bed_now_ns() < until_ns)
+		nanosleep(&(const struct timespec){ .tv_nsec = 1000000 }, NULL);
+	t->gave_up = !t->let_go;
+}
+
+START_TEST(who_waits_in_the_log_function_holds_up_no_operation)
+{
+	static const char *const set[] = { "on_panic=abort", "log.level=info" };
+	static struct trap t;
+	const struct kvr_options o = { .size = sizeof(o),
+		.config_text = MEMORY,
+		.log = into_trap,
+		.log_arg = &t,
+		.set = set,
+		.n_set = 2 };
+	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+	struct kvr *k = NULL;
+
+	OK(kvr_open(&o, 0, &k, NULL, 0));
+	while (!t.in)
+		nanosleep(&(const struct timespec){ .tv_nsec = 1000000 }, NULL);
+	ERR(kvr_run(k, &b, NULL, NULL, NULL), KVR_E_MISS);
+	ck_assert_int_eq(t.gave_up, 0);
+	t.let_go = 1;
+	bed_close(k);
+}
+END_TEST
+
 KVR_CHECK_MAIN(
-    "api.threads", many_callers, drained_in_the_middle, aborted_in_the_middle, two_put_one_key)
+    "api.threads", many_callers, drained_in_the_middle, aborted_in_the_middle, two_put_one_key,
+    who_waits_in_the_log_function_holds_up_no_operation)
