@@ -72,7 +72,8 @@ int32_t kvr_probe(const struct kvr_connector_ops *, struct kvr_connector *, uint
 /* One thread of the serde pool: ENCODE and DECODE. */
 struct kvr_hand;
 KVR_MUST_USE enum kvr_err kvr_serde_start(const struct kvr_work *, uint32_t number, struct kvr_hand **ret);
-/* Ends after what is in its mailbox. Its work is bounded, so it always ends. */
+/* Tells it to end after what is in its mailbox. Its work is bounded, so it always does. Once. */
+void kvr_hand_end(struct kvr_hand *);
 void kvr_hand_join(struct kvr_hand *take);
 
 /* The copy worker: COPY. words: of the device's driver, for the last copy that failed. */

@@ -168,11 +168,16 @@ kvr_serde_start(const struct kvr_work *work, uint32_t number, struct kvr_hand **
 }
 
 void
-kvr_hand_join(struct kvr_hand *take)
+kvr_hand_end(struct kvr_hand *hand)
 {
 	const struct kvr_msg stop = { .type = KVR_MSG_STOP };
 
-	KVR_CHECK(kvr_mailbox_post(take->mailbox, &stop) == KVR_OK);
+	KVR_CHECK(kvr_mailbox_post(hand->mailbox, &stop) == KVR_OK);
+}
+
+void
+kvr_hand_join(struct kvr_hand *take)
+{
 	KVR_CHECK(kvr_thread_join(take->thread, UINT64_MAX) == KVR_OK);
 	hand_free(take);
 }

@@ -14,6 +14,11 @@ stop_threads(struct kvr_system *sys, uint64_t until_ns)
 
 	if (sys->domain != NULL)
 		kvr_domain_stop(sys->domain);
+	/* On a busy machine each has to wait for a processor: all at once, not one behind the other. */
+	for (uint32_t i = 0; i < KVR_SERDE_MAX; i++) {
+		if (sys->serde[i] != NULL)
+			kvr_hand_end(sys->serde[i]);
+	}
 	for (uint32_t i = 0; i < KVR_SERDE_MAX; i++) {
 		if (sys->serde[i] != NULL)
 			kvr_hand_join(sys->serde[i]);
