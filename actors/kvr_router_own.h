@@ -318,6 +318,16 @@ send(struct step *s, uint16_t to, const struct kvr_msg *msg)
 	s->room--;
 }
 
+/*
+ * One more pass over keys might change more than is left to this step: each key that finds no slot, or
+ * is refused, is a line, and who is told of one is some.
+ */
+static inline bool
+is_full(const struct step *s)
+{
+	return kvr_touch_left(s->out) < 3 * KVR_SLICE_KEYS;
+}
+
 static inline void
 count(struct step *s, enum kvr_count what, uint32_t tier, uint64_t n)
 {

@@ -229,7 +229,7 @@ kvr_router_tell(struct step *s)
 	struct router *me = s->me;
 	uint32_t left = KVR_SLICE_KEYS;
 
-	while (me->tell_head != NO_KEY && left > 0 && s->room > 12) {
+	while (me->tell_head != NO_KEY && left > 0 && s->room > 12 && !is_full(s)) {
 		uint32_t slot = me->tell_head - 1;
 		struct key *owner = key_of(s, slot);
 		uint32_t next = next_to_tell(owner);

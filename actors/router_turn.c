@@ -300,7 +300,7 @@ kvr_router_pump(struct step *s)
 			uint32_t slot = s->me->list_head[c] - 1;
 			struct op *op = op_of(s, slot);
 
-			if (s->room <= 12) {
+			if (s->room <= 12 || is_full(s)) {
 				kvr_router_go_on(s);
 				return;
 			}

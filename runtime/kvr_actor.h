@@ -172,6 +172,12 @@ kvr_touch_few(struct kvr_out *out, const void *at, size_t len)
 	    a->stamp[last] != a->round)
 		kvr_touch(out, at, len);
 }
+/* Lines that this step may still change: who has a lot to do stops in time, and goes on in the next one. */
+static inline uint32_t
+kvr_touch_left(const struct kvr_out *out)
+{
+	return KVR_TOUCH_MAX - out->actor->n_touched;
+}
 /* op, deadline and part are the message's own; from and cause are filled in. */
 void kvr_send(struct kvr_out *, uint16_t to, const struct kvr_msg *);
 /*

@@ -360,6 +360,57 @@ START_TEST(an_abort_ends_all_at_once)
 }
 END_TEST
 
+enum { MANY = 20 * KVR_SLICE_KEYS };
+static uint64_t many[MANY];
+
+/* Three operations of more keys than one step may change, of which hardly one finds what it needs. */
+START_TEST(what_finds_no_slot_is_passed_over_in_many_steps)
+{
+	static const struct {
+		const char *what;
+		enum kvr_op_kind kind;
+		uint32_t len;
+		uint8_t write, give_up;
+		int32_t err;
+		uint32_t n_ok;
+	} table[] = {
+		{ "copies for write-back", KVR_OP_PUT, 1, KVR_WRITE_BACK, 1, KVR_OK, MANY },
+		{ "promotions", KVR_OP_GET, 1, KVR_WRITE_THROUGH, 1, KVR_OK, MANY },
+		{ "payloads that fit nowhere", KVR_OP_PUT, 257 * KVR_PAGE, KVR_WRITE_THROUGH, 0,
+		    KVR_E_TOO_BIG, 0 },
+	};
+
+	for (uint32_t i = 0; i < MANY; i++)
+		many[i] = i + 1;
+	for (uint32_t i = 0; i < KVR_LEN(table); i++) {
+		kvr_sim_instance_defaults(&in, 2);
+		in.router.tier[0].promote = 1;
+		in.router.tier[1].write = table[i].write;
+		in.router.tier[0].give_up = in.router.tier[1].give_up = table[i].give_up;
+		kvr_sim_instance_open(&in, &(struct kvr_sim_options){ .seed = 1, .verify_every = 1000 });
+		kvr_sim_instance_start(&in);
+		pass(KVR_MS(10));
+		for (uint32_t k = 0; k < MANY && table[i].kind == KVR_OP_GET; k++)
+			kvr_sim_stored(in.sim, 1, many[k], table[i].len, kvr_sim_content(many[k]));
+		uint32_t number = kvr_sim_ask(in.sim, &(struct kvr_sim_ask){ .kind = table[i].kind,
+		                                          .n = MANY,
+		                                          .len = table[i].len,
+		                                          .deadline_ns = KVR_SEC(1000),
+		                                          .names = many });
+
+		pass(KVR_SEC(100));
+		const struct kvr_sim_answer *a = kvr_sim_answer_to(in.sim, number);
+
+		ck_assert_msg(a->released_ns != 0, "%s", table[i].what);
+		ck_assert_msg(a->err == table[i].err && a->n_ok == table[i].n_ok, "%s: %s, %u keys",
+		    table[i].what, kvr_err_name(a->err), a->n_ok);
+		kvr_sim_instance_stop(&in, true);
+		kvr_sim_run(in.sim, UINT64_MAX);
+		kvr_sim_instance_close(&in);
+	}
+}
+END_TEST
+
 /* An answer of thousands of keys takes some steps, and the abort comes between two of them. */
 static bool
 is_answering(void *arg)
@@ -372,8 +423,6 @@ is_answering(void *arg)
 
 START_TEST(an_abort_in_the_middle_of_an_answer_writes_nothing_behind_it)
 {
-	enum { MANY = 8 * KVR_SLICE_KEYS };
-	static uint64_t many[MANY];
 	struct kvr_sim_ask get = { .kind = KVR_OP_GET, .n = MANY, .len = 1, .names = many };
 
 	small(2);
@@ -406,4 +455,5 @@ KVR_CHECK_MAIN("actors.router_life", a_get_that_is_told_ahead, a_put_that_is_tol
     a_put_with_write_back_through_a_serde, a_deadline_that_calls_parts_back,
     puts_of_keys_that_are_being_put, a_tier_that_dies_and_recovers,
     cancelled_while_it_runs_and_after, a_drain_finishes_what_was_accepted,
-    an_abort_ends_all_at_once, an_abort_in_the_middle_of_an_answer_writes_nothing_behind_it)
+    an_abort_ends_all_at_once, what_finds_no_slot_is_passed_over_in_many_steps,
+    an_abort_in_the_middle_of_an_answer_writes_nothing_behind_it)
