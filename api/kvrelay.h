@@ -265,7 +265,8 @@ struct kvr_options {
 	 * must not call a function that takes an instance. log.level in
 	 * the configuration says which lines are made. While one call does not return for more than a
 	 * second, other lines are lost, and counted in the next one; a thread of the library that hangs
-	 * there is STUCK for kvr_close. One of yours that hangs there in a call, kvr_close waits for.
+	 * there is STUCK for kvr_close. One of yours that hangs there in a call, kvr_close waits for. What
+	 * is said of states that change comes from the notifier thread, behind callbacks that run.
 	 * NULL: to standard error, for which nobody waits: what a full pipe does not take is lost and
 	 * counted. Where it was closed at the first kvr_open of the process, lines go nowhere.
 	 */

@@ -115,12 +115,14 @@ static void
 say_lost(struct kvr *k, kvr_user_log_fn *fn)
 {
 	uint32_t lost = atomic_exchange(&k->log_lost, 0);
-	char text[128];
+	char text[160];
 
 	if (lost == 0)
 		return;
 	snprintf(text, sizeof(text),
-	    "kvrelay: warn: %" PRIu32 " lines are lost: the log function did not return", lost);
+	    "kvrelay: warn: %" PRIu32
+	    " lines are lost: the log function, or a callback before it, did not return",
+	    lost);
 	fn(k->user_log_arg, KVR_LOG_WARN, text);
 }
 
