@@ -411,6 +411,37 @@ START_TEST(what_finds_no_slot_is_passed_over_in_many_steps)
 }
 END_TEST
 
+/* Of gets all parts that there are, of puts three quarters. What finds none is asked for later. */
+START_TEST(more_parts_are_wanted_than_there_are)
+{
+	enum { CALLS = 45, KEYS = 25 * KVR_PART_KEYS };
+	static const enum kvr_op_kind kinds[] = { KVR_OP_PUT, KVR_OP_GET };
+
+	for (uint32_t i = 0; i < MANY; i++)
+		many[i] = i + 1;
+	kvr_sim_instance_defaults(&in, 1);
+	kvr_sim_instance_open(&in, &(struct kvr_sim_options){ .seed = 1, .verify_every = 1000 });
+	kvr_sim_instance_start(&in);
+	pass(KVR_MS(10));
+	for (uint32_t k = 0; k < KVR_LEN(kinds); k++) {
+		uint32_t first = kvr_sim_asked(in.sim);
+
+		for (uint32_t i = 0; i < CALLS; i++)
+			kvr_sim_ask(in.sim, &(struct kvr_sim_ask){ .kind = kinds[k],
+			                        .n = KEYS,
+			                        .len = 1,
+			                        .deadline_ns = KVR_SEC(1000),
+			                        .names = &many[i * KEYS] });
+		pass(KVR_SEC(100));
+		for (uint32_t i = first; i < first + CALLS; i++)
+			is_over(i, KVR_OK, KEYS);
+	}
+	kvr_sim_instance_stop(&in, true);
+	kvr_sim_run(in.sim, UINT64_MAX);
+	kvr_sim_instance_close(&in);
+}
+END_TEST
+
 /* An answer of thousands of keys takes some steps, and the abort comes between two of them. */
 static bool
 is_answering(void *arg)
@@ -456,4 +487,5 @@ KVR_CHECK_MAIN("actors.router_life", a_get_that_is_told_ahead, a_put_that_is_tol
     puts_of_keys_that_are_being_put, a_tier_that_dies_and_recovers,
     cancelled_while_it_runs_and_after, a_drain_finishes_what_was_accepted,
     an_abort_ends_all_at_once, what_finds_no_slot_is_passed_over_in_many_steps,
+    more_parts_are_wanted_than_there_are,
     an_abort_in_the_middle_of_an_answer_writes_nothing_behind_it)

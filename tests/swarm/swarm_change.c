@@ -80,6 +80,18 @@ swarm_canary(struct swarm *s)
 		(void)swarm_ask(s, &ask);
 }
 
+/* What asks for one tier alone has reached no other. */
+void
+swarm_canaries_end(struct swarm *s)
+{
+	for (uint32_t t = 0; t < s->in.router.n_tiers; t++) {
+		for (uint32_t u = 0; u < s->in.router.n_tiers; u++) {
+			if (u != t && kvr_sim_has(s->in.sim, u, SWARM_CANARY_NAME + t) >= 0)
+				swarm_broken(s, "the canary of tier %u is in tier %u", t, u);
+		}
+	}
+}
+
 /* More parts than there are, so that operations wait for the table and not only for tiers. */
 void
 swarm_flood(struct swarm *s)

@@ -352,6 +352,7 @@ swarm_rules_end(struct swarm *s)
 		aborts(s);
 	check_ops(s, m, &sums);
 	check_parts(s, m);
+	swarm_canaries_end(s);
 	if (kvr_sim_parts_out(s->in.sim) != 0)
 		swarm_broken(s, "a part is still out");
 	kvr_sim_verify(s->in.sim);
