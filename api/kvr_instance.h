@@ -29,7 +29,7 @@
  *   registered.c memory of the caller's that is page-locked
  *
  * Locks, each taken alone or in this order: the domain's guard (held by whoever calls outside),
- * then one of: lock (slots), puts, pool, regions, a queue's. None of ours is held when a message is posted,
+ * then one of: lock (slots), puts, pool, regions, a queue's, that of lines put off. None of ours is held when a message is posted,
  * for the answer may come back on the same thread before the post returns.
  */
 #ifndef KVR_INSTANCE_H
