@@ -109,8 +109,8 @@ is_said(const char *more, const char *what, const char *advice)
 	ERR(run(k, &c, KVR_PUT, &done), KVR_E_DOWN);
 	ck_assert_msg(strstr(done.why, what) != NULL, "%s", done.why);
 	ck_assert_msg(strstr(done.why, advice) != NULL, "%s", done.why);
-	bed_log_has(&log, what);
-	bed_log_has(&log, advice);
+	bed_log_wait(&log, what);
+	bed_log_wait(&log, advice);
 	bed_close(k);
 	free(c.bytes);
 	kvr_tls_server_stop(server);
