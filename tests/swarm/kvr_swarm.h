@@ -85,6 +85,7 @@ uint32_t swarm_ask(struct swarm *, const struct kvr_sim_ask *);
 /* swarm_change.c */
 enum { SWARM_CANARY_NAME = 2000000 }; /* names that no caller uses */
 void swarm_change(struct swarm *);
+void swarm_be_patient(struct swarm *);
 void swarm_canary(struct swarm *);
 void swarm_canaries_end(struct swarm *);
 void swarm_flood(struct swarm *);

@@ -146,6 +146,7 @@ void
 swarm_calm(struct swarm *s)
 {
 	swarm_calm_wait(s, s->plan.patience_ns + s->in.router.background_ns + KVR_SEC(5));
+	swarm_be_patient(s);
 	/* A worker may still be stuck with a ping or a dial that began before. */
 	kvr_sim_run(s->in.sim, kvr_sim_now(s->in.sim) + KVR_SEC(5));
 	recovers(s);

@@ -60,6 +60,20 @@ swarm_change(struct swarm *s)
 	tell(s, to, KVR_SET_RECOVERY, t, c->health_wait_ns);
 }
 
+/* For what asks that all is well: a batch passes eight tiers one after the other, and waits for its copies. */
+void
+swarm_be_patient(struct swarm *s)
+{
+	for (uint32_t t = 0; t < s->in.router.n_tiers; t++) {
+		struct kvr_router_tier *r = &s->in.router.tier[t];
+
+		if (r->timeout_ns == 0 || r->timeout_ns >= KVR_MS(100))
+			continue;
+		r->timeout_ns = KVR_MS(100);
+		tell(s, KVR_ID_ROUTER, KVR_SET_TIMEOUT, t, r->timeout_ns);
+	}
+}
+
 /* A value of its own through one tier. Its three steps, and more of them at once than one canary has. */
 void
 swarm_canary(struct swarm *s)
