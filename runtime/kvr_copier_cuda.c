@@ -48,9 +48,9 @@ struct kvr_copier {
 	bool kernels; /* there is one for this device, and it reaches page-locked memory where the host does */
 	void *to[BATCH], *from[BATCH];
 	size_t len[BATCH];
-	/* The last n_side of the n_small, side_len bytes, lie side by side in a chunk. */
-	uint32_t n_small, n_side;
-	uint64_t side_len;
+	/* The last n_adjacent of the n_small, adjacent_len bytes, lie side by side in a chunk. */
+	uint32_t n_small, n_adjacent;
+	uint64_t adjacent_len;
 	struct kvr_kernel_piece small[SMALL];
 };
 
@@ -270,7 +270,7 @@ copy_small(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
 {
 	uint32_t n = c->n_small;
 
-	c->n_small = c->n_side = 0;
+	c->n_small = c->n_adjacent = 0;
 	for (uint32_t i = 0; i < n; i += KVR_KERNEL_PIECES) {
 		cudaError_t rc = (cudaError_t)kvr_kernel_copy(
 		    &c->small[i], KVR_MIN(n - i, (uint32_t)KVR_KERNEL_PIECES), c->way[way].stream);
@@ -283,14 +283,14 @@ copy_small(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
 
 /* What lies side by side ends here: it goes by way of the device's memory where it is worth it. */
 static enum kvr_err
-end_side(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
+end_adjacent(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
 {
 	struct way *w = &c->way[way];
-	uint32_t n = c->n_side;
+	uint32_t n = c->n_adjacent;
 	const char *call;
 
-	c->n_side = 0;
-	if (c->side_len < KVR_COPY_MANY || n < 2 || !w->stage.on)
+	c->n_adjacent = 0;
+	if (c->adjacent_len < KVR_COPY_MANY || n < 2 || !w->stage.on)
 		return KVR_OK;
 	c->n_small -= n;
 	cudaError_t rc = (cudaError_t)kvr_stage_copy(
@@ -303,24 +303,24 @@ static enum kvr_err
 add_small(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, char *why, size_t why_cap)
 {
 	bool in = way == KVR_WAY_IN;
-	const struct kvr_kernel_piece *last = c->n_side > 0 ? &c->small[c->n_small - 1] : NULL;
+	const struct kvr_kernel_piece *last = c->n_adjacent > 0 ? &c->small[c->n_small - 1] : NULL;
 	const void *end = last == NULL ? NULL : in ? last->to : last->from;
 	enum kvr_err err = KVR_OK;
 
 	if (last == NULL || (const uint8_t *)end + last->len != piece->chunk ||
-	    c->side_len + piece->len > c->way[way].stage.len || c->n_small == SMALL) {
-		err = end_side(c, way, why, why_cap);
+	    c->adjacent_len + piece->len > c->way[way].stage.len || c->n_small == SMALL) {
+		err = end_adjacent(c, way, why, why_cap);
 		if (err == KVR_OK && c->n_small == SMALL)
 			err = copy_small(c, way, why, why_cap);
-		c->side_len = 0;
+		c->adjacent_len = 0;
 	}
 	if (err != KVR_OK)
 		return err;
 	c->small[c->n_small++] = (struct kvr_kernel_piece){ .to = in ? piece->chunk : piece->cache,
 		.from = in ? piece->cache : piece->chunk,
 		.len = piece->len };
-	c->n_side++;
-	c->side_len += piece->len;
+	c->n_adjacent++;
+	c->adjacent_len += piece->len;
 	return KVR_OK;
 }
 
@@ -331,7 +331,7 @@ copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint
 	uint32_t n_big = 0;
 	enum kvr_err err = is_reset(c) ? was_reset(why, why_cap) : KVR_OK;
 
-	c->n_small = c->n_side = 0;
+	c->n_small = c->n_adjacent = 0;
 	for (uint32_t i = 0; i < n && err == KVR_OK; i++) {
 		if (c->kernels && piece[i].len < BIG) {
 			err = add_small(c, way, &piece[i], why, why_cap);
@@ -346,7 +346,7 @@ copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint
 		}
 	}
 	if (err == KVR_OK)
-		err = end_side(c, way, why, why_cap);
+		err = end_adjacent(c, way, why, why_cap);
 	if (err == KVR_OK)
 		err = copy_small(c, way, why, why_cap);
 	return err == KVR_OK ? copy_big(c, way, n_big, why, why_cap) : err;

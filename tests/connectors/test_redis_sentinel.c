@@ -179,6 +179,16 @@ START_TEST(who_is_no_master_is_not_believed)
 }
 END_TEST
 
+/* Nothing was taken, and none of it is an answer: all of it is to be done again elsewhere. */
+static void
+ends_with_a_replicas_word(struct bed *b, struct load *l)
+{
+	ck_assert_int_eq(bed_run(b, KVR_VERB_PUT, l->items, 2), KVR_E_DOWN);
+	bed_status(&l->items[0], KVR_PENDING);
+	bed_status(&l->items[1], KVR_PENDING);
+	ck_assert_ptr_nonnull(strstr(b->ops->why(b->lane), "READONLY"));
+}
+
 START_TEST(a_master_that_turns_replica_ends_the_lane)
 {
 	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
@@ -195,10 +205,7 @@ START_TEST(a_master_that_turns_replica_ends_the_lane)
 	bed_ok(&b, KVR_VERB_PUT, l.items, 2);
 	/* In this order a server says READONLY and does not drop its clients. */
 	ck_assert_int_eq(kvr_raw(raw, "REPLICAOF 127.0.0.1 1").kind, '+');
-	ck_assert_int_eq(bed_run(&b, KVR_VERB_PUT, l.items, 2), KVR_E_DOWN);
-	bed_status(&l.items[0], KVR_PENDING);
-	bed_status(&l.items[1], KVR_PENDING);
-	ck_assert_ptr_nonnull(strstr(b.ops->why(b.lane), "READONLY"));
+	ends_with_a_replicas_word(&b, &l);
 	bed_down(&b);
 	load_free(&l);
 	kvr_peer_stop(sentinel);
@@ -226,10 +233,7 @@ START_TEST(a_master_that_is_one_again_has_not_taken_what_it_refused)
 	    url, sizeof(url), "redis-sentinel://127.0.0.1:%u?service=m", kvr_peer_port(sentinel));
 	struct kvr_store_opts o = bed_opts(url, KVR_FORMAT_BARE);
 	bed_up(&b, &o);
-	ck_assert_int_eq(bed_run(&b, KVR_VERB_PUT, l.items, 2), KVR_E_DOWN);
-	bed_status(&l.items[0], KVR_PENDING);
-	bed_status(&l.items[1], KVR_PENDING);
-	ck_assert_ptr_nonnull(strstr(b.ops->why(b.lane), "READONLY"));
+	ends_with_a_replicas_word(&b, &l);
 	bed_down(&b);
 	load_free(&l);
 	kvr_peer_stop(sentinel);

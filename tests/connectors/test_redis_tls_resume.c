@@ -115,14 +115,21 @@ START_TEST(and_so_it_does_with_tls_1_2)
 }
 END_TEST
 
+static struct kvr_store_opts
+with_our_certificate(struct kvr_tls_server *server)
+{
+	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_SEALED);
+	opts.tls.cert = kvr_test_ca_file(ca, "client.pem");
+	opts.tls.key = kvr_test_ca_file(ca, "client.key");
+	return opts;
+}
+
 /* Both sides with certificates; what the server knows of ours comes with the session. */
 START_TEST(a_lane_that_dials_again_goes_on)
 {
 	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "yes", NULL, NULL);
-	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_SEALED);
+	struct kvr_store_opts opts = with_our_certificate(server);
 	struct bed b;
-	opts.tls.cert = kvr_test_ca_file(ca, "client.pem");
-	opts.tls.key = kvr_test_ca_file(ca, "client.key");
 	bed_up(&b, &opts);
 	ck_assert(!kvr_stream_tls_resumed(&b.lane->s));
 	for (int i = 0; i < 3; i++) {
@@ -145,10 +152,8 @@ keeps_none(const char *protocol)
 {
 	const char *const more[] = { "--tls-session-caching", "no", "--tls-protocols", protocol, NULL };
 	struct kvr_tls_server *server = kvr_tls_server_start(ca, "server", "yes", NULL, more);
-	struct kvr_store_opts opts = tls_opts(server, KVR_FORMAT_SEALED);
+	struct kvr_store_opts opts = with_our_certificate(server);
 	struct bed b;
-	opts.tls.cert = kvr_test_ca_file(ca, "client.pem");
-	opts.tls.key = kvr_test_ca_file(ca, "client.key");
 	bed_up(&b, &opts);
 	for (int i = 0; i < 3; i++) {
 		tls_round_trip(&b, 2, 1000);
