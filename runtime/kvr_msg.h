@@ -55,7 +55,7 @@ struct kvr_row {
 	uint32_t buf;   /* staging: first page + 1; 0: none */
 	int8_t   err;   /* KVR_PENDING, then a kvr_err */
 	uint8_t  flags; /* kvr_row_flag */
-	uint16_t where; /* cluster: hash slot; result: tier or KVR_NOWHERE */
+	uint16_t where; /* result: tier or KVR_NOWHERE */
 };
 _Static_assert(sizeof(struct kvr_row) == 32, "two rows a cache line");
 
