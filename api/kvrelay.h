@@ -429,18 +429,20 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_obj_look(struct kvr_pool *pool, kvr_obj ob
  * same mistakes: an engine need not know on which machine it runs.
  *
  * Blocks while the driver works, some tenths of a second for each GiB; until_ns (0: a minute) is looked
- * at between pieces. Call it where the engine's device is current. Never in a callback.
+ * at between pieces. Call it where the instance's device is current. Never in a callback.
  * INVALID: no memory, not all of it mapped, a device's; it shares pages with what is registered; the
- * driver has it locked for somebody else, or cannot lock memory of this kind. BUSY: 64 ranges of an
- * instance. NOMEM: the driver locks no more. TIMEOUT. DEVICE: the device is lost. The log has the words.
+ * driver has it locked for somebody else, or cannot lock memory of this kind; another device is current on
+ * this thread. BUSY: 64 ranges of an instance. NOMEM: the driver locks no more. TIMEOUT. DEVICE: the device
+ * is lost. The log has the words.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_memory_register(struct kvr *kvr, void *at, size_t len,
     uint64_t until_ns);
 /*
- * The reverse, for all that was registered by this first byte; then it may be unmapped. Blocks while
- * the driver works. INVALID: no such thing; in a callback. BUSY, and the log says which: an operation
- * with a place in there has not completed, a kvr_cache or memory of mem_get lies in it, another thread
- * is registering it. kvr_close gives back what nobody uses, so afterwards there is nothing to do.
+ * The reverse, for all that was registered by this first byte; then it may be unmapped. On any thread,
+ * whatever device is current there. Blocks while the driver works. INVALID: no such thing; in a callback.
+ * BUSY, and the log says which: an operation with a place in there has not completed, a kvr_cache or memory
+ * of mem_get lies in it, another thread is registering it. kvr_close gives back what nobody uses, so
+ * afterwards there is nothing to do.
  */
 KVR_API enum kvr_err kvr_memory_unregister(struct kvr *kvr, void *at);
 

@@ -83,7 +83,7 @@ is_one_of(const char *call, const char *const *of)
 /* What needs none; any other call makes one where the calling thread is, as the manual says. */
 static const char *const without_context[] = { "cudaGetDeviceCount", "cudaGetDevice",
 	"cudaSetDevice", "cudaGetDeviceProperties", "cudaDeviceGetAttribute", "cudaDriverGetVersion",
-	"cudaDeviceReset", "kvr_pointer_look", NULL };
+	"cudaDeviceReset", "kvr_pointer_look", "kvr_pointer_unlock", "cudaThreadExchangeStreamCaptureMode", NULL };
 /* What a thread must not call while another one captures, unless it has said that it knows what it does. */
 static const char *const disturbs[] = { "cudaHostRegister", "cudaHostUnregister", "cudaMalloc",
 	"cudaMallocManaged", "cudaFree", "cudaMemcpy", "cudaEventQuery", "cudaEventSynchronize",
@@ -153,6 +153,7 @@ kvr_cuda_fake_machine(const struct kvr_cuda_machine *machine)
 	pthread_mutex_lock(&fake.lock);
 	fake.hold = fake.capture = false;
 	memset(fake.context, 0, sizeof(fake.context));
+	memset(fake.loaded, 0, sizeof(fake.loaded));
 	fake_streams_reset();
 	fake_memory_reset();
 	memset(fake.fault, 0, sizeof(fake.fault));
@@ -337,6 +338,7 @@ cudaDeviceReset(void)
 		fake.resets++;
 		fake_has_looked();
 		memset(fake.context, 0, sizeof(fake.context));
+		memset(fake.loaded, 0, sizeof(fake.loaded));
 		fake.lost = cudaSuccess;
 		err = cudaSuccess;
 	}

@@ -11,7 +11,8 @@
  * such memory returns before the device has it, which streams of their own do not wait for. What a
  * program must not do ends the test with a line: handles that are none, memory that is given back
  * while a stream works on it, too many marks, an event of nobody, waiting for one that was never
- * recorded, a handle of a context that was reset, a call that breaks off another thread's capture of a graph.
+ * recorded, a handle of a context that was reset, a call that breaks off another thread's capture of a graph,
+ * a kernel that was not loaded before its first launch, an event that takes the time.
  */
 #ifndef KVR_CUDA_FAKE_H
 #define KVR_CUDA_FAKE_H
