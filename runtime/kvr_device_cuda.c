@@ -19,6 +19,21 @@
 
 #include <cuda_runtime_api.h>
 
+/* The same error is of none and of one that is too old, and two different people can do something about them. */
+static void
+say_of_driver(char *why, size_t why_cap)
+{
+	int knows = 0;
+
+	if (cudaDriverGetVersion(&knows) != cudaSuccess)
+		(void)cudaGetLastError();
+	if (knows == 0)
+		snprintf(why, why_cap, "no driver is installed: libcuda.so.1 is missing");
+	else
+		snprintf(why, why_cap, "the driver is one for CUDA %d.%d, and this build needs one for %d.%d",
+		    knows / 1000, knows % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+}
+
 static uint32_t
 count(char *why, size_t why_cap)
 {
@@ -29,8 +44,11 @@ count(char *why, size_t why_cap)
 		return (uint32_t)n;
 	/* The runtime keeps the last error for whoever asks next, and it was no error to us. */
 	(void)cudaGetLastError();
-	snprintf(why, why_cap, "%s",
-	    rc == cudaSuccess ? "the driver knows of no device" : cudaGetErrorString(rc));
+	if (rc == cudaErrorInsufficientDriver)
+		say_of_driver(why, why_cap);
+	else
+		snprintf(why, why_cap, "%s",
+		    rc == cudaSuccess ? "the driver knows of no device" : cudaGetErrorString(rc));
 	return 0;
 }
 

@@ -27,6 +27,7 @@ struct kvr_cuda_machine {
 	size_t   locked; /* bytes that may be page-locked */
 	uint32_t devices;
 	bool     no_driver;
+	uint32_t driver_cuda; /* the newest CUDA that the driver knows, as CUDART_VERSION; 0: this toolkit's */
 	bool     old_driver;   /* knows no batches */
 	bool     other_addresses; /* a device sees page-locked memory at addresses of its own */
 };
