@@ -442,7 +442,8 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_memory_register(struct kvr *kvr, void *at,
  * whatever device is current there. Blocks while the driver works. INVALID: no such thing; in a callback.
  * BUSY, and the log says which: an operation with a place in there has not completed, a kvr_cache or memory
  * of mem_get lies in it, another thread is registering it. kvr_close gives back what nobody uses, so
- * afterwards there is nothing to do.
+ * afterwards there is nothing to do; where a thread hangs, kvr_free does when it has ended, and until then
+ * all of it stays page-locked.
  */
 KVR_API enum kvr_err kvr_memory_unregister(struct kvr *kvr, void *at);
 

@@ -310,15 +310,18 @@ kvr_memory_unregister(struct kvr *k, void *at)
 }
 
 void
-kvr_regions_end(struct kvr *k, bool all)
+kvr_regions_end(struct kvr *k, bool all, bool hangs)
 {
+	/* A driver that hangs would not come back from giving back either. */
+	bool keep = hangs && kvr_device_memory(k) != NULL;
+
 	for (uint32_t i = 0; i < KVR_REGIONS_MAX; i++) {
 		struct kvr_region *r = &k->region[i];
 
 		pthread_mutex_lock(&k->region_lock);
 		k->regions_over = true;
 		/* What a thread may still touch that hangs stays as it is, until it has ended. */
-		bool mine = r->state == KVR_REGION_LIVE && (all || atomic_load(&r->users) == 0);
+		bool mine = !keep && r->state == KVR_REGION_LIVE && (all || atomic_load(&r->users) == 0);
 
 		if (mine)
 			r->state = KVR_REGION_GOING;

@@ -219,6 +219,7 @@ cudaHostRegister(void *at, size_t len, unsigned int flags)
 	return fake_out(cudaSuccess);
 }
 
+/* A driver takes the device's pages of it away, and waits for all that might be on its way to them. */
 static cudaError_t
 give_back(const char *call, void *at)
 {
@@ -230,6 +231,8 @@ give_back(const char *call, void *at)
 	if (len > 0 && fake_in_use(at, len))
 		FAKE_DIES("page-locked memory is given back while a stream works on it");
 	fake.locked_used -= len;
+	if (len > 0)
+		fake_drain(NULL);
 	return err;
 }
 
