@@ -5,6 +5,15 @@
  */
 #include "kvr_router_own.h"
 
+/* No value in it crosses into memory that was locked by itself, though a slot may be longer than any value. */
+static bool
+is_in_one_lock(uint32_t page, uint32_t slot_pages)
+{
+	uint32_t last = page + KVR_MIN(slot_pages, (uint32_t)KVR_VALUE_PAGES) - 1;
+
+	return page / KVR_LOCK_PAGES == last / KVR_LOCK_PAGES;
+}
+
 void
 kvr_router_staging_init(struct step *s, uint32_t slot_pages)
 {
@@ -15,10 +24,13 @@ kvr_router_staging_init(struct step *s, uint32_t slot_pages)
 	kvr_touch(s->out, me, offsetof(struct router, tier));
 	kvr_touch(s->out, me->slot_free, sizeof(me->slot_free));
 	me->slot_pages = slot_pages;
-	me->n_slots = me->n_slots_free = n;
+	me->n_slots_free = 0;
 	me->grow_pages = 0;
-	for (uint32_t i = 0; i < n; i++)
-		me->slot_free[i] = (n - 1 - i) * slot_pages + 1;
+	for (uint32_t i = n; i-- > 0;) {
+		if (is_in_one_lock(i * slot_pages, slot_pages))
+			me->slot_free[me->n_slots_free++] = i * slot_pages + 1;
+	}
+	me->n_slots = me->n_slots_free;
 }
 
 /* 0: none is free, or none is long enough until the slots in use are back. */

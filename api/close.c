@@ -89,6 +89,8 @@ close_now(struct kvr *k, uint64_t until_ns, bool drain)
 	uint64_t end_ns = KVR_MAX(until_ns, kvr_now_ns()) + (answered ? hang_ns : late_ns);
 
 	r->stuck_threads = kvr_join_system(k, end_ns);
+	bool hangs = r->stuck_threads > 0;
+
 	kvr_call_end_all(k,
 	    r->stuck_threads > 0         ? KVR_E_STUCK
 	    : atomic_load(&k->dead) != 0 ? KVR_E_DEAD
@@ -104,7 +106,7 @@ close_now(struct kvr *k, uint64_t until_ns, bool drain)
 	end_ns = KVR_MAX(until_ns, kvr_now_ns()) + hang_ns;
 	r->stuck_threads += !kvr_canary_end(k, end_ns);
 	r->stuck_threads += !kvr_endpoint_close(k, end_ns);
-	kvr_regions_end(k, false);
+	kvr_regions_end(k, false, hangs);
 	r->size = sizeof(*r);
 	r->finished = atomic_load(&k->n_finished);
 	r->dropped = atomic_load(&k->n_dropped);
@@ -231,6 +233,6 @@ kvr_free(struct kvr *take)
 		kvr_log_leave_user(take);
 		return;
 	}
-	kvr_regions_end(take, true);
+	kvr_regions_end(take, true, false);
 	kvr_instance_free(take);
 }

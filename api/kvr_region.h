@@ -29,7 +29,7 @@ bool kvr_regions_hold(struct kvr *, const struct kvr_batch *);
 /* An operation that was filled uses what its places lie in, until its memory is quiet. */
 void kvr_regions_use(struct kvr *, struct kvr_call *);
 void kvr_regions_unuse(struct kvr *, struct kvr_call *);
-/* Gives back what nobody uses, and takes no more. */
-void kvr_regions_end(struct kvr *, bool all);
+/* Takes no more, and gives back what nobody uses, or all. hangs: threads do, maybe below the driver. */
+void kvr_regions_end(struct kvr *, bool all, bool hangs);
 
 #endif

@@ -433,18 +433,21 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_obj_look(struct kvr_pool *pool, kvr_obj ob
  * mistakes, so an engine need not know on which machine it runs.
  *
  * Blocks while the driver works, some tenths of a second per GiB; until_ns (0: a minute) is checked
- * between pieces. Call it where the engine's device is current. Never in a callback.
+ * between pieces. Call it where the instance's device is current. Never in a callback.
  * INVALID: no memory, not all of it mapped, or a device's; it shares pages with a registered range; the
- * driver has locked it for somebody else, or cannot lock this kind of memory. BUSY: the instance has 64
- * ranges. NOMEM: the driver locks no more. TIMEOUT. DEVICE: the device is lost. The log says which.
+ * driver has locked it for somebody else, or cannot lock this kind of memory; another device is current
+ * on this thread. BUSY: the instance has 64 ranges. NOMEM: the driver locks no more. TIMEOUT. DEVICE: the
+ * device is lost. The log says which.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_memory_register(struct kvr *kvr, void *at, size_t len,
     uint64_t until_ns);
 /*
- * The reverse, for the whole range that was registered with this first byte; then it may be unmapped.
- * Blocks while the driver works. INVALID: no such range; in a callback. BUSY, and the log says which: an
- * operation with a place in it has not completed, a kvr_cache or memory from mem_get lies in it, another
- * thread is registering it. kvr_close unregisters what nobody uses, so nothing is left to do after it.
+ * The reverse, for the whole range that was registered with this first byte; then it may be unmapped. Any
+ * thread may call it, whatever device is current there. Blocks while the driver works. INVALID: no such
+ * range; in a callback. BUSY, and the log says which: an operation with a place in it has not completed, a
+ * kvr_cache or memory from mem_get lies in it, another thread is registering it. kvr_close unregisters
+ * what nobody uses, so nothing is left to do after it; if a thread hangs, all of it stays page-locked
+ * until kvr_free, or for good if the thread hangs then too.
  */
 KVR_API enum kvr_err kvr_memory_unregister(struct kvr *kvr, void *at);
 

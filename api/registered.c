@@ -65,6 +65,20 @@ set_state(struct kvr *k, struct kvr_region *r, enum kvr_region_state to)
 
 /* ---- registering ---- */
 
+/* A driver locks for the device that is current, and makes a context there: some hundred MiB of somebody else's. */
+static enum kvr_err
+check_thread(struct kvr *k)
+{
+	const struct kvr_device *d = kvr_device_memory(k);
+	uint32_t current = d == NULL ? 0 : d->copy->current();
+
+	if (d == NULL || current == k->device_number)
+		return KVR_OK;
+	return kvr_bad(k, KVR_E_INVALID,
+	    "kvr_memory_register: device %" PRIu32 " is current on this thread, and the instance's is number %" PRIu32,
+	    current, k->device_number);
+}
+
 static enum kvr_err
 check_memory(struct kvr *k, void *at, uint64_t len)
 {
@@ -198,6 +212,8 @@ kvr_memory_register(struct kvr *k, void *at, size_t len, uint64_t until_ns)
 	if (err == KVR_OK)
 		err = kvr_until(k, "kvr_memory_register", until_ns, register_ns, false, &by_ns);
 	if (err == KVR_OK)
+		err = check_thread(k);
+	if (err == KVR_OK)
 		err = check_memory(k, at, len);
 	if (err == KVR_OK) {
 		err = enlist(k, at, len, &r, &other);
@@ -294,15 +310,18 @@ kvr_memory_unregister(struct kvr *k, void *at)
 }
 
 void
-kvr_regions_end(struct kvr *k, bool all)
+kvr_regions_end(struct kvr *k, bool all, bool hangs)
 {
+	/* A driver that hangs would not come back from giving back either. */
+	bool keep = hangs && kvr_device_memory(k) != NULL;
+
 	for (uint32_t i = 0; i < KVR_REGIONS_MAX; i++) {
 		struct kvr_region *r = &k->region[i];
 
 		pthread_mutex_lock(&k->region_lock);
 		k->regions_over = true;
 		/* What a thread may still touch that hangs stays as it is, until it has ended. */
-		bool mine = r->state == KVR_REGION_LIVE && (all || atomic_load(&r->users) == 0);
+		bool mine = !keep && r->state == KVR_REGION_LIVE && (all || atomic_load(&r->users) == 0);
 
 		if (mine)
 			r->state = KVR_REGION_GOING;

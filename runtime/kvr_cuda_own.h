@@ -4,7 +4,7 @@
  *
  *   kvr_device_cuda.c   page-locked memory, what lies where
  *   kvr_copier_cuda.c   copies
- *   kvr_pointer_cuda.c  the one question that is put to the driver itself
+ *   kvr_pointer_cuda.c  what is asked of the driver itself, past the runtime
  */
 #ifndef KVR_CUDA_OWN_H
 #define KVR_CUDA_OWN_H

@@ -10,13 +10,10 @@
 #define KVR_DEVICE_H
 
 #include "kvr_err.h"
+#include "kvr_limits.h"
 #include "kvr_pages.h"
 
-/*
- * One registration of 512 GiB is refused by some drivers. Pieces are also what a copy must not
- * reach across, for a driver takes two registrations for two unrelated ranges.
- */
-#define KVR_DEVICE_PIECE (UINT64_C(64) << 30)
+#define KVR_DEVICE_PIECE ((uint64_t)KVR_LOCK_PAGES * KVR_PAGE)
 
 /*
  * FRESH: nobody uses it yet, so it may be written to where that brings its pages in. USED: somebody may

@@ -5,7 +5,8 @@
  *
  * The calls act on the device that is current on the calling thread, and make its context when there
  * is none yet. So they belong on the thread that calls kvr_open, where an engine has chosen its
- * device; on a thread of ours every rank of a node would make a context on device 0.
+ * device; on a thread of ours every rank of a node would make a context on device 0. What may happen on
+ * any thread goes past the runtime.
  */
 #include "kvr_cuda_own.h"
 #include "kvr_pointer.h"
@@ -18,6 +19,21 @@
 
 #include <cuda_runtime_api.h>
 
+/* The same error is of none and of one that is too old, and two different people can do something about them. */
+static void
+say_of_driver(char *why, size_t why_cap)
+{
+	int knows = 0;
+
+	if (cudaDriverGetVersion(&knows) != cudaSuccess)
+		(void)cudaGetLastError();
+	if (knows == 0)
+		snprintf(why, why_cap, "no driver is installed: libcuda.so.1 is missing");
+	else
+		snprintf(why, why_cap, "the driver is one for CUDA %d.%d, and this build needs one for %d.%d",
+		    knows / 1000, knows % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+}
+
 static uint32_t
 count(char *why, size_t why_cap)
 {
@@ -28,13 +44,43 @@ count(char *why, size_t why_cap)
 		return (uint32_t)n;
 	/* The runtime keeps the last error for whoever asks next, and it was no error to us. */
 	(void)cudaGetLastError();
-	snprintf(why, why_cap, "%s",
-	    rc == cudaSuccess ? "the driver knows of no device" : cudaGetErrorString(rc));
+	if (rc == cudaErrorInsufficientDriver)
+		say_of_driver(why, why_cap);
+	else
+		snprintf(why, why_cap, "%s",
+		    rc == cudaSuccess ? "the driver knows of no device" : cudaGetErrorString(rc));
 	return 0;
 }
 
 /* The driver has told of page-locked memory that it is so; what it says of others is worth something then. */
 static _Atomic bool tells;
+
+/*
+ * For every device, also those whose context is made later; and for kernels. A graph that the engine captures
+ * meanwhile, on this thread or another, would be broken off by it, and has nothing to do with this memory.
+ */
+static cudaError_t
+host_register(void *at, uint64_t len)
+{
+	enum cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+	bool relaxed = cudaThreadExchangeStreamCaptureMode(&mode) == cudaSuccess;
+
+	if (!relaxed)
+		(void)cudaGetLastError();
+	cudaError_t rc = cudaHostRegister(at, len, cudaHostRegisterPortable | cudaHostRegisterMapped);
+
+	if (relaxed)
+		(void)cudaThreadExchangeStreamCaptureMode(&mode);
+	return rc;
+}
+
+/* What the manuals of both calls name, and the kernel's refusal; any other is what became of the device before. */
+static bool
+is_of_memory(cudaError_t rc)
+{
+	return rc == cudaErrorInvalidValue || rc == cudaErrorHostMemoryAlreadyRegistered ||
+	    rc == cudaErrorNotSupported || rc == cudaErrorNotPermitted || rc == cudaErrorOperatingSystem;
+}
 
 static enum kvr_err
 lock(void *at, uint64_t len, enum kvr_touch use, char *why, size_t why_cap)
@@ -46,8 +92,7 @@ lock(void *at, uint64_t len, enum kvr_touch use, char *why, size_t why_cap)
 	if (use == KVR_TOUCH_FRESH)
 		(void)madvise(at, len, MADV_DONTFORK);
 	kvr_device_touch(at, len, use, kvr_device_touchers(len));
-	/* For every device, also those whose context is made later; and for kernels. */
-	cudaError_t rc = cudaHostRegister(at, len, cudaHostRegisterPortable | cudaHostRegisterMapped);
+	cudaError_t rc = host_register(at, len);
 
 	if (rc == cudaSuccess) {
 		struct kvr_pointer p;
@@ -61,11 +106,7 @@ lock(void *at, uint64_t len, enum kvr_touch use, char *why, size_t why_cap)
 	    cudaGetErrorString(rc));
 	if (rc == cudaErrorMemoryAllocation)
 		return KVR_E_NOMEM;
-	/* All that the manual names are of this memory; any other is what became of the device before. */
-	return rc == cudaErrorInvalidValue || rc == cudaErrorHostMemoryAlreadyRegistered ||
-	               rc == cudaErrorNotSupported
-	           ? KVR_E_INVALID
-	           : KVR_E_DEVICE;
+	return is_of_memory(rc) ? KVR_E_INVALID : KVR_E_DEVICE;
 }
 
 static void
@@ -77,8 +118,8 @@ unlock(void *at, uint64_t len)
 	/* A lock goes with its context; whoever asked for it back would make a new one. */
 	if (atomic_load(&tells) && kvr_pointer_look(at, &p) && p.type == KVR_POINTER_NOBODYS)
 		return;
-	/* Fails when the process is ending and the driver has gone before us. */
-	if (cudaHostUnregister(at) != cudaSuccess)
+	/* Both fail when the process is ending and the driver has gone before us. */
+	if (!kvr_pointer_unlock(at) && cudaHostUnregister(at) != cudaSuccess)
 		(void)cudaGetLastError();
 }
 

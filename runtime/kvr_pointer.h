@@ -20,4 +20,11 @@ struct kvr_pointer {
 /* False: the driver says nothing, for it is not there or its context is lost. Any thread; does not wait. */
 bool kvr_pointer_look(const void *at, struct kvr_pointer *ret);
 
+/*
+ * Gives back page-locked memory, whatever device the thread has chosen and whatever is captured meanwhile: the
+ * runtime's call makes a context here too, and breaks off a graph that another thread captures. False: it is
+ * locked as before.
+ */
+bool kvr_pointer_unlock(void *at);
+
 #endif

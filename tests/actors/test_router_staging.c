@@ -154,10 +154,44 @@ START_TEST(longer_values_wait_for_what_is_kept_and_no_longer)
 }
 END_TEST
 
+/* Slots of 40 MiB in 160 GiB: two of them would begin in memory that is locked with other memory than their end. */
+START_TEST(no_slot_lies_across_two_locks)
+{
+	enum { SLOT = 10240, LOCK = 16777216, ALL = 4096 };
+	struct kvr_router_config c = bed_config(1);
+
+	c.staging_pages = ALL * SLOT;
+	c.slot_pages = SLOT;
+	struct bed *b = bed_new(&c);
+	const struct router *me = b->actor.self;
+	static bool free_at[ALL];
+
+	for (uint32_t i = 0; i < me->n_slots_free; i++) {
+		uint32_t page = me->slot_free[i] - 1;
+
+		ck_assert_uint_eq(page % SLOT, 0);
+		ck_assert_uint_eq(page / LOCK, (page + SLOT - 1) / LOCK);
+		ck_assert(!free_at[page / SLOT]);
+		free_at[page / SLOT] = true;
+	}
+	ck_assert_uint_eq(me->n_slots, ALL - 2);
+	ck_assert_uint_eq(me->n_slots_free, ALL - 2);
+	ck_assert(!free_at[LOCK / SLOT] && !free_at[2 * LOCK / SLOT]);
+	bed_free(b);
+	/* Longer than any value: what lies behind the value is nobody's. */
+	c.staging_pages = 2 * LOCK;
+	c.slot_pages = LOCK / 2 + LOCK / 4;
+	b = bed_new(&c);
+	me = b->actor.self;
+	ck_assert_uint_eq(me->n_slots, 2);
+	bed_free(b);
+}
+END_TEST
+
 KVR_CHECK_MAIN("actors.router_staging",
     staging_that_is_too_small_delays_and_a_value_that_never_fits_is_too_big,
     an_empty_value_takes_a_slot,
     puts_that_wait_for_each_other_give_their_slots_back,
     a_put_and_a_prefetch_of_more_than_fits_go_in_turns,
     what_was_kept_is_written_also_when_the_rest_was_late,
-    longer_values_wait_for_what_is_kept_and_no_longer)
+    longer_values_wait_for_what_is_kept_and_no_longer, no_slot_lies_across_two_locks)

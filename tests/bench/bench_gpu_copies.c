@@ -18,9 +18,9 @@ struct copies {
 	struct kvr_copier *copier;
 };
 
-/* block 0: the chunk in one piece, as a cache that is one block. */
+/* block 0: the chunk in one piece, as a cache that is one block. heads_first: a piece is one head of one token. */
 static void
-make_cache(const struct bench_gpu *b, struct far *f, uint32_t block)
+make_cache(const struct bench_gpu *b, struct far *f, uint32_t block, bool heads_first)
 {
 	struct paged_world *w = &f->w;
 
@@ -33,7 +33,7 @@ make_cache(const struct bench_gpu *b, struct far *f, uint32_t block)
 		.head_bytes = ROW / 8,
 		.block_tokens = block == 0 ? b->tokens * LAYERS : block,
 		.n_blocks = block == 0 ? 1 : b->tokens / block * 2 };
-	paged_lay_out(w, PAGED_PER_PLANE, false, 0);
+	paged_lay_out(w, PAGED_PER_PLANE, heads_first, 0);
 	paged_choose_slots(w, block == 0 ? b->tokens * LAYERS : b->tokens,
 	    block == 0 ? b->tokens * LAYERS : block, false);
 	paged_find_runs(w);
@@ -143,7 +143,7 @@ bench_gpu_copies(const struct bench_gpu *b)
 		char what[32] = "one piece";
 		struct far f;
 
-		make_cache(b, &f, blocks[i]);
+		make_cache(b, &f, blocks[i], false);
 		if (blocks[i] != 0)
 			snprintf(what, sizeof(what), "pieces of %u KiB", blocks[i] * ROW / 1024);
 		for (uint32_t way = 0; way < 3; way++) {
@@ -155,6 +155,25 @@ bench_gpu_copies(const struct bench_gpu *b)
 		}
 		free_cache(&f);
 	}
+	c.ops->close(c.copier);
+}
+
+/* Caches whose blocks have heads outermost, which chunks have innermost. No goal: launches limit it, not the bus. */
+void
+bench_gpu_heads(const struct bench_gpu *b)
+{
+	struct copies c = make_copier(b, gpu_device()->copy);
+	char what[32];
+	struct far f;
+
+	make_cache(b, &f, 16, true);
+	snprintf(what, sizeof(what), "pieces of %u bytes", ROW / 8);
+	for (uint32_t way = 0; way < 3; way++) {
+		struct bench_gpu_race of = { .group = "heads", .what = what };
+
+		race(&c, &f, way, &of);
+	}
+	free_cache(&f);
 	c.ops->close(c.copier);
 }
 
@@ -172,7 +191,7 @@ bench_gpu_boundary(const struct bench_gpu *b)
 
 		if (blocks[i] > b->tokens)
 			continue;
-		make_cache(b, &f, blocks[i]);
+		make_cache(b, &f, blocks[i], false);
 		for (uint32_t k = 0; k < KVR_LEN(by); k++) {
 			struct copies c = make_copier(b, by[k]);
 			char what[32];

@@ -29,6 +29,8 @@ _Noreturn void bench_gpu_die(const char *what);
 void bench_gpu_boundary(const struct bench_gpu *);
 /* The chunk in one piece, and in pieces, as the library copies them. */
 void bench_gpu_copies(const struct bench_gpu *);
+/* The smallest pieces that engines' caches have. */
+void bench_gpu_heads(const struct bench_gpu *);
 /*
  * The worker's, made for one way: the copy engines, the kernel over the bus, or the kernel and the engines by
  * way of the device's memory. Only with KVR_BENCH_BOUNDARY.

@@ -156,6 +156,39 @@ gpu_free(void *take)
 		CUDA(cudaFree(take));
 }
 
+struct rest {
+	void *at[64];
+	uint32_t n;
+};
+
+void *
+gpu_fill_up(void)
+{
+	struct rest *r = calloc(1, sizeof(*r));
+
+	MUST(r != NULL && !gpu_is_twin());
+#ifdef KVR_WITH_CUDA
+	for (size_t len = (size_t)1 << 40; len >= 1 << 20 && r->n < KVR_LEN(r->at);) {
+		if (cudaMalloc(&r->at[r->n], len) == cudaSuccess)
+			r->n++;
+		else
+			len /= 2;
+		(void)cudaGetLastError();
+	}
+#endif
+	return r;
+}
+
+void
+gpu_empty(void *take)
+{
+	struct rest *r = take;
+
+	while (r->n > 0)
+		gpu_free(r->at[--r->n]);
+	free(r);
+}
+
 void
 gpu_put(void *at, const void *host, size_t len)
 {
@@ -206,6 +239,21 @@ gpu_unpin(void *take, size_t len)
 {
 	kvr_device_unlock(device, take, len, KVR_DEVICE_PIECE);
 	munmap(take, len);
+}
+
+bool
+gpu_is_pinned(const void *at)
+{
+#ifdef KVR_WITH_CUDA
+	if (!gpu_is_twin()) {
+		struct cudaPointerAttributes a;
+
+		CUDA(cudaPointerGetAttributes(&a, at));
+		return a.type == cudaMemoryTypeHost;
+	}
+#endif
+	(void)at;
+	return false;
 }
 
 void *

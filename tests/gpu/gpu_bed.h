@@ -33,9 +33,13 @@ void gpu_free(void *take);
 void gpu_put(void *device, const void *host, size_t len);
 void gpu_fetch(void *host, const void *device, size_t len);
 void gpu_wait(void); /* for all that was begun by gpu_fill */
+/* All that the device still has, to the last MiB; device only. */
+void *gpu_fill_up(void);
+void gpu_empty(void *take);
 /* Page-locked host memory. */
 void *gpu_pin(size_t len);
 void gpu_unpin(void *take, size_t len);
+bool gpu_is_pinned(const void *); /* twin: nothing is */
 
 /* Writes a byte everywhere, behind work that takes a while; the event stands behind it. Twin: NULL. */
 void *gpu_fill_later(void *device, int byte, size_t len);

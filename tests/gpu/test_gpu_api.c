@@ -7,6 +7,9 @@
 #include "gpu_engine.h"
 #include "kvr_stores.h"
 
+#include <pthread.h>
+#include <sys/mman.h>
+
 static void
 there_and_back(struct kvr *k)
 {
@@ -151,6 +154,100 @@ START_TEST(what_is_put_may_be_overwritten_behind_its_event)
 }
 END_TEST
 
+enum { PLACES = 3, PLACE = 300000 };
+
+static void
+run_places(struct kvr *k, uint32_t kind, void *const *at)
+{
+	static const uint64_t len[PLACES] = { PLACE, 1, 70001 };
+	const struct kvr_batch b = {
+		.size = sizeof(b), .kind = kind, .n = PLACES, .keys = "p0\0p1\0p2", .at = at, .len = len
+	};
+	const struct kvr_opts o = { .size = sizeof(o), .until_ns = bed_in_ms(60000) };
+	struct kvr_done d = { .size = sizeof(d) };
+
+	ck_assert_msg(kvr_run(k, &b, &o, &d, NULL) == KVR_OK, "%s: %s", kvr_err_name(d.err), d.why);
+}
+
+/* No cache, but addresses, of which the driver says whose they are. */
+START_TEST(places_in_either_memory_go_there_and_back)
+{
+	static uint8_t value[PLACES * PLACE], back[PLACES * PLACE], want[PLACES * PLACE];
+	struct kvr *k = gpu_open_store("memory://", "");
+	uint8_t *far = gpu_alloc(PLACES * PLACE);
+	void *host[PLACES], *device[PLACES], *to[PLACES];
+
+	for (uint32_t i = 0; i < PLACES; i++) {
+		host[i] = value + (size_t)i * PLACE;
+		to[i] = back + (size_t)i * PLACE;
+		device[i] = far + (size_t)i * PLACE;
+	}
+	memset(want, 0xa5, sizeof(want));
+	gpu_put(far, want, sizeof(want));
+	bed_fill(value, sizeof(value), 1);
+	run_places(k, KVR_PUT, host);
+	run_places(k, KVR_GET, device);
+	memcpy(want, value, PLACE);
+	want[PLACE] = value[PLACE];
+	memcpy(want + 2 * PLACE, value + 2 * PLACE, 70001);
+	gpu_fetch(back, far, sizeof(back));
+	ck_assert_int_eq(memcmp(back, want, sizeof(back)), 0);
+	bed_fill(want, sizeof(want), 2);
+	gpu_put(far, want, sizeof(want));
+	run_places(k, KVR_PUT, device);
+	memset(back, 0, sizeof(back));
+	run_places(k, KVR_GET, to);
+	ck_assert_int_eq(memcmp(back, want, PLACE), 0);
+	ck_assert_uint_eq(back[PLACE], want[PLACE]);
+	ck_assert_int_eq(memcmp(back + 2 * PLACE, want + 2 * PLACE, 70001), 0);
+	bed_close(k);
+	gpu_free(far);
+}
+END_TEST
+
+static void *
+give_back(void *arg)
+{
+	void **a = arg;
+
+	OK(kvr_memory_unregister(a[0], a[1]));
+	return NULL;
+}
+
+/* Whole pages of the engine's, which another runtime of CUDA's in this process copies from; any thread gives back. */
+START_TEST(memory_that_is_registered_is_page_locked_until_it_is_given_back)
+{
+	enum { LEN = 4 << 20 };
+	struct kvr *k = gpu_open_store("memory://", "");
+	uint8_t *near = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *far = gpu_alloc(LEN), *back = malloc(LEN);
+	bool locks = !gpu_is_twin();
+	pthread_t thread;
+
+	ck_assert(near != MAP_FAILED && back != NULL);
+	for (uint32_t i = 0; i < 3; i++) {
+		void *mine[2] = { k, near + 100 };
+
+		bed_fill(near, LEN, i);
+		ck_assert(!gpu_is_pinned(near));
+		OK(kvr_memory_register(k, near + 100, LEN - 333, 0));
+		ck_assert(gpu_is_pinned(near) == locks && gpu_is_pinned(near + LEN - 1) == locks);
+		(void)gpu_raw(far, near, LEN, 1, false, false);
+		gpu_fetch(back, far, LEN);
+		bed_same(back, LEN, i);
+		ck_assert_int_eq(pthread_create(&thread, NULL, give_back, mine), 0);
+		pthread_join(thread, NULL);
+	}
+	ck_assert(!gpu_is_pinned(near));
+	OK(kvr_memory_register(k, near, LEN, 0));
+	bed_close(k);
+	ck_assert(!gpu_is_pinned(near));
+	gpu_free(far);
+	munmap(near, LEN);
+	free(back);
+}
+END_TEST
+
 /* An engine captures graphs while parts of its cache come and go. */
 START_TEST(a_graph_that_is_captured_meanwhile_is_whole)
 {
@@ -205,6 +302,8 @@ main(int argc, char **argv)
 	const TTest *const tests[] = { to_every_store_and_back, copies_wait_for_the_engines_event,
 		several_at_once_both_ways, what_is_told_ahead_may_be_read_behind_its_event,
 		what_is_put_may_be_overwritten_behind_its_event,
+		places_in_either_memory_go_there_and_back,
+		memory_that_is_registered_is_page_locked_until_it_is_given_back,
 		a_graph_that_is_captured_meanwhile_is_whole, a_reset_costs_misses };
 
 	gpu_open(argc, argv);

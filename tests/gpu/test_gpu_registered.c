@@ -528,6 +528,80 @@ START_TEST(one_at_a_time_has_it_and_nobody_after_the_end)
 }
 END_TEST
 
+/* ---- on whose device ---- */
+
+struct elsewhere {
+	struct kvr *k;
+	struct bed_log *log;
+};
+
+/* A thread that has chosen no device is on number 0, and a context there is some hundred MiB of it. */
+static void *
+on_number_0(void *arg)
+{
+	struct elsewhere *e = arg;
+
+	ERR(kvr_memory_register(e->k, memory + LEN / 2, LEN / 2, 0), KVR_E_INVALID);
+	bed_log_has(e->log, "device 0 is current on this thread, and the instance's is number 1");
+	OK(kvr_memory_unregister(e->k, memory));
+	OK(kvr_close(e->k, 0, KVR_DRAIN, NULL));
+	kvr_free(e->k);
+	return NULL;
+}
+
+START_TEST(no_thread_that_gives_back_makes_a_context)
+{
+	struct bed_log log = BED_LOG;
+	pthread_t thread;
+
+	machine((struct kvr_cuda_machine){ .devices = 2 });
+	ck_assert_int_eq(cudaSetDevice(1), cudaSuccess);
+	struct elsewhere e = { .k = open_tier("cuda", "memory://", &log), .log = &log };
+
+	OK(kvr_memory_register(e.k, memory, LEN / 4, 0));
+	OK(kvr_memory_register(e.k, memory + LEN / 4, LEN / 4, 0));
+	ck_assert_int_eq(pthread_create(&thread, NULL, on_number_0, &e), 0);
+	pthread_join(thread, NULL);
+	ck_assert(kvr_cuda_fake_context_on(1) && !kvr_cuda_fake_context_on(0));
+	is_clean();
+	ck_assert_int_eq(cudaSetDevice(0), cudaSuccess);
+}
+END_TEST
+
+/* Without the driver's own call, as by its manual the runtime's will do. */
+START_TEST(a_driver_that_does_not_unlock_leaves_it_to_the_runtime)
+{
+	machine((struct kvr_cuda_machine){ 0 });
+	struct kvr *k = open_tier("cuda", "memory://", NULL);
+
+	OK(kvr_memory_register(k, memory, LEN, 0));
+	kvr_cuda_fake_fail("kvr_pointer_unlock", 1, cudaErrorDeviceUninitialized);
+	OK(kvr_memory_unregister(k, memory));
+	ck_assert(!is_locked(memory));
+	bed_close(k);
+	is_clean();
+}
+END_TEST
+
+/* An engine that captures a graph, here or on another thread, finds it whole. */
+START_TEST(a_graph_that_is_captured_meanwhile_is_whole)
+{
+	machine((struct kvr_cuda_machine){ 0 });
+	gpu_open(0, NULL);
+	void *far = gpu_alloc(LEN), *capture = gpu_capture(far, LEN);
+	struct kvr *k = open_tier("cuda", "memory://", NULL);
+
+	OK(kvr_memory_register(k, memory, LEN, 0));
+	OK(kvr_memory_unregister(k, memory));
+	OK(kvr_memory_register(k, memory, LEN / 2, 0));
+	OK(kvr_close(k, 0, KVR_DRAIN, NULL));
+	kvr_free(k);
+	ck_assert(gpu_capture_end(capture));
+	gpu_free(far);
+	is_clean();
+}
+END_TEST
+
 static void
 from_callback(void *arg, const struct kvr_done *done, const struct kvr_results *results)
 {
@@ -566,4 +640,5 @@ KVR_CHECK_MAIN("gpu.registered", an_engines_copies_are_asynchronous_until_it_is_
     an_operation_that_never_was_keeps_nothing, where_a_cache_or_objects_lie_is_not_given_back,
     objects_are_locked_where_their_memory_is,
     close_gives_back_what_the_engine_did_not, one_at_a_time_has_it_and_nobody_after_the_end,
-    a_callback_may_not_wait_for_a_driver)
+    no_thread_that_gives_back_makes_a_context, a_driver_that_does_not_unlock_leaves_it_to_the_runtime,
+    a_graph_that_is_captured_meanwhile_is_whole, a_callback_may_not_wait_for_a_driver)

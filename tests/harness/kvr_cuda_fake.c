@@ -83,19 +83,26 @@ is_one_of(const char *call, const char *const *of)
 /* What needs none; any other call makes one where the calling thread is, as the manual says. */
 static const char *const without_context[] = { "cudaGetDeviceCount", "cudaGetDevice",
 	"cudaSetDevice", "cudaGetDeviceProperties", "cudaDeviceGetAttribute", "cudaDriverGetVersion",
-	"cudaDeviceReset", "kvr_pointer_look", NULL };
+	"cudaDeviceReset", "kvr_pointer_look", "kvr_pointer_unlock", "cudaThreadExchangeStreamCaptureMode", NULL };
 /* What a thread must not call while another one captures, unless it has said that it knows what it does. */
 static const char *const disturbs[] = { "cudaHostRegister", "cudaHostUnregister", "cudaMalloc",
 	"cudaMallocManaged", "cudaFree", "cudaMemcpy", "cudaEventQuery", "cudaEventSynchronize",
 	"cudaStreamQuery", "cudaStreamSynchronize", "cudaDeviceSynchronize", NULL };
+
+/* Within a toolkit's generation an older driver does; below it no call does. */
+static bool
+too_old(void)
+{
+	return fake.machine.driver_cuda != 0 && fake.machine.driver_cuda / 1000 < CUDART_VERSION / 1000;
+}
 
 cudaError_t
 fake_in(const char *call)
 {
 	pthread_mutex_lock(&fake.lock);
 	count(call);
-	if (fake.machine.no_driver)
-		return cudaErrorNoDevice;
+	if (fake.machine.no_driver || too_old())
+		return cudaErrorInsufficientDriver;
 	if (fake.capture && capture_mode == cudaStreamCaptureModeGlobal && is_one_of(call, disturbs))
 		FAKE_DIES("%s breaks off what another thread captures", call);
 	if (!is_one_of(call, without_context))
@@ -153,6 +160,7 @@ kvr_cuda_fake_machine(const struct kvr_cuda_machine *machine)
 	pthread_mutex_lock(&fake.lock);
 	fake.hold = fake.capture = false;
 	memset(fake.context, 0, sizeof(fake.context));
+	memset(fake.loaded, 0, sizeof(fake.loaded));
 	fake_streams_reset();
 	fake_memory_reset();
 	memset(fake.fault, 0, sizeof(fake.fault));
@@ -318,10 +326,11 @@ cudaDeviceGetAttribute(int *ret, enum cudaDeviceAttr what, int device)
 cudaError_t
 cudaDriverGetVersion(int *ret)
 {
-	cudaError_t err = fake_in("cudaDriverGetVersion");
-
-	*ret = CUDART_VERSION;
-	return fake_out(err);
+	(void)fake_in("cudaDriverGetVersion");
+	*ret = fake.machine.no_driver            ? 0
+	       : fake.machine.driver_cuda != 0 ? (int)fake.machine.driver_cuda
+	                                        : CUDART_VERSION;
+	return fake_out(cudaSuccess);
 }
 
 /* Whatever runs is over or never was; handles of this context are dead, its memory is gone. */
@@ -330,13 +339,14 @@ cudaDeviceReset(void)
 {
 	cudaError_t err = fake_in("cudaDeviceReset");
 
-	if (err != cudaErrorNoDevice) {
+	if (err != cudaErrorInsufficientDriver) {
 		fake_streams_drop(true);
 		fake_memory_reset();
 		fake_memory_open();
 		fake.resets++;
 		fake_has_looked();
 		memset(fake.context, 0, sizeof(fake.context));
+		memset(fake.loaded, 0, sizeof(fake.loaded));
 		fake.lost = cudaSuccess;
 		err = cudaSuccess;
 	}

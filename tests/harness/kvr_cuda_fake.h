@@ -11,7 +11,8 @@
  * such memory returns before the device has it, which streams of their own do not wait for. What a
  * program must not do ends the test with a line: handles that are none, memory that is given back
  * while a stream works on it, too many marks, an event of nobody, waiting for one that was never
- * recorded, a handle of a context that was reset, a call that breaks off another thread's capture of a graph.
+ * recorded, a handle of a context that was reset, a call that breaks off another thread's capture of a graph,
+ * a kernel that was not loaded before its first launch, an event that takes the time.
  */
 #ifndef KVR_CUDA_FAKE_H
 #define KVR_CUDA_FAKE_H
@@ -26,6 +27,7 @@ struct kvr_cuda_machine {
 	size_t   locked; /* bytes that may be page-locked */
 	uint32_t devices;
 	bool     no_driver;
+	uint32_t driver_cuda; /* the newest CUDA that the driver knows, as CUDART_VERSION; 0: this toolkit's */
 	bool     old_driver;   /* knows no batches */
 	bool     other_addresses; /* a device sees page-locked memory at addresses of its own */
 };

@@ -214,7 +214,11 @@ cudaMemsetAsync(void *at, int byte, size_t len, cudaStream_t stream)
 int
 kvr_kernel_load(void)
 {
-	return (int)fake_out(fake_in("kvr_kernel_load"));
+	cudaError_t err = fake_in("kvr_kernel_load");
+
+	if (err == cudaSuccess)
+		fake.loaded[fake_current()] = true;
+	return (int)fake_out(err);
 }
 
 int
@@ -224,6 +228,8 @@ kvr_kernel_copy(const struct kvr_kernel_piece *piece, uint32_t n, void *stream)
 
 	if (n == 0 || n > KVR_KERNEL_PIECES)
 		FAKE_DIES("a kernel of %u pieces", n);
+	if (err == cudaSuccess && !fake.loaded[fake_current()])
+		FAKE_DIES("a kernel is loaded when it is launched, which may wait for all that runs");
 	if (err == cudaSuccess)
 		err = of;
 	/* A copy may go to a stream of another device than the thread's; a kernel may not. */

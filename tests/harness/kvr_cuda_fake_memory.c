@@ -219,10 +219,11 @@ cudaHostRegister(void *at, size_t len, unsigned int flags)
 	return fake_out(cudaSuccess);
 }
 
-cudaError_t
-cudaHostUnregister(void *at)
+/* A driver takes the device's pages of it away, and waits for all that might be on its way to them. */
+static cudaError_t
+give_back(const char *call, void *at)
 {
-	cudaError_t err = fake_in("cudaHostUnregister");
+	cudaError_t err = fake_in(call);
 	size_t len = 0;
 
 	if (err == cudaSuccess && (len = drop(fake.locked, at)) == 0)
@@ -230,7 +231,25 @@ cudaHostUnregister(void *at)
 	if (len > 0 && fake_in_use(at, len))
 		FAKE_DIES("page-locked memory is given back while a stream works on it");
 	fake.locked_used -= len;
-	return fake_out(err);
+	if (len > 0)
+		fake_drain(NULL);
+	return err;
+}
+
+cudaError_t
+cudaHostUnregister(void *at)
+{
+	return fake_out(give_back("cudaHostUnregister", at));
+}
+
+/* In the place of the driver's own call, whose errors are nobody's last one. */
+bool
+kvr_pointer_unlock(void *at)
+{
+	bool done = give_back("kvr_pointer_unlock", at) == cudaSuccess;
+
+	(void)fake_out(cudaSuccess);
+	return done;
 }
 
 /* NULL: it lies in none. */

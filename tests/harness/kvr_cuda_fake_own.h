@@ -77,6 +77,7 @@ struct fake {
 	bool     capture; /* a thread captures a graph, and has asked for it not to be disturbed */
 	uint64_t resets;
 	bool     context[FAKE_DEVICES]; /* was made on it */
+	bool     loaded[FAKE_DEVICES];  /* the kernel, into that context */
 	uint64_t seed, synchronous;
 	uint8_t *device, *inside; /* one memory: as the program sees it, and as streams do */
 	size_t   device_len, locked_used;
