@@ -45,7 +45,8 @@ fill_head(const struct kvr_system *sys, struct kvr_stats_head *h)
 	}
 	h->canary_ns = sys->opt.canary ? c->metrics.canary_ns : 0;
 	h->version = KVR_STATS_VERSION;
-	h->magic = KVR_STATS_MAGIC; /* last: a reader that sees it sees the rest */
+	/* Last: a reader that sees it sees the rest. */
+	atomic_store_explicit((_Atomic uint64_t *)&h->magic, KVR_STATS_MAGIC, memory_order_release);
 }
 
 enum kvr_err

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* Below this the heap is better: a mapping costs two system calls and rounds to whole pages. */
 #define MAPPED_FROM KVR_KIB(64)
-#define PAGE KVR_KIB(4)
 #define HUGE_PAGE KVR_MIB(2)
 
 static uint64_t
@@ -19,7 +19,8 @@ round_up(uint64_t n, uint64_t unit)
 uint64_t
 kvr_block_size(uint64_t len)
 {
-	return len < MAPPED_FROM ? round_up(len, 64) : round_up(len, PAGE);
+	/* As the system has them: of a machine with pages of 64 KiB one may not give back a part of one. */
+	return round_up(len, len < MAPPED_FROM ? 64 : (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
 static struct kvr_block

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cuda_runtime_api.h>
 
@@ -41,7 +42,9 @@ struct way {
 struct kvr_copier {
 	struct way way[KVR_WAYS];
 	bool lost;
-	uint8_t *page; /* page-locked, and looked at: see is_reset */
+	/* Page-locked, and looked at: see is_reset. Whole, for no page may lie in two locks. */
+	uint8_t *page;
+	size_t page_bytes;
 	bool watched;  /* the driver does tell of it */
 	bool reset;
 	bool batches; /* cudaMemcpyBatchAsync is there, as far as is known */
@@ -170,7 +173,7 @@ open_ways(struct kvr_copier *c, uint32_t number, const char **ret_call)
 	if (rc == cudaSuccess) {
 		*ret_call = "cudaHostRegister";
 		rc = c->page == NULL ? cudaErrorMemoryAllocation
-		                     : cudaHostRegister(c->page, KVR_PAGE, cudaHostRegisterPortable);
+		                     : cudaHostRegister(c->page, c->page_bytes, cudaHostRegisterPortable);
 	}
 	if (rc != cudaSuccess) {
 		free(c->page);
@@ -201,7 +204,8 @@ open_copier(uint32_t number, struct kvr_copier **ret, char *why, size_t why_cap)
 		snprintf(why, why_cap, "no memory");
 		return KVR_E_NOMEM;
 	}
-	c->page = aligned_alloc(KVR_PAGE, KVR_PAGE);
+	c->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	c->page = aligned_alloc(c->page_bytes, c->page_bytes);
 	cudaError_t rc = open_ways(c, number, &call);
 
 	if (rc != cudaSuccess) {

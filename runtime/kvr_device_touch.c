@@ -4,7 +4,6 @@
  * which takes minutes for what an engine calls a pool; several threads do it before.
  */
 #include "kvr_device.h"
-#include "kvr_limits.h"
 #include "kvr_populate.h"
 #include "kvr_thread.h"
 
@@ -20,6 +19,13 @@ struct slice {
 	struct kvr_thread *thread; /* NULL: the caller's own */
 };
 
+/* Of the machine, and not our unit: a slice that begins in the middle of one cannot be populated. */
+static uint64_t
+page_size(void)
+{
+	return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static void
 touch(void *arg)
 {
@@ -34,7 +40,7 @@ touch(void *arg)
 	if (s->use == KVR_TOUCH_USED)
 		return;
 	/* An older kernel. What it finds it leaves, for some of it may have been used before. */
-	for (uint64_t i = 0; i < s->len; i += KVR_PAGE) {
+	for (uint64_t i = 0; i < s->len; i += page_size()) {
 		volatile uint8_t *byte = s->at + i;
 
 		*byte = *byte;
@@ -45,12 +51,13 @@ void
 kvr_device_touch(void *at, uint64_t len, enum kvr_touch use, uint32_t n_threads)
 {
 	struct slice slice[THREADS_MAX] = { 0 };
-	uint64_t pages = (len + KVR_PAGE - 1) / KVR_PAGE;
+	const uint64_t page = page_size();
+	uint64_t pages = (len + page - 1) / page;
 
 	n_threads = KVR_MAX(KVR_MIN(n_threads, (uint32_t)THREADS_MAX), 1U);
 	for (uint32_t i = 0; i < n_threads; i++) {
-		uint64_t first = pages * i / n_threads * KVR_PAGE;
-		uint64_t end = KVR_MIN(pages * (i + 1) / n_threads * KVR_PAGE, len);
+		uint64_t first = pages * i / n_threads * page;
+		uint64_t end = KVR_MIN(pages * (i + 1) / n_threads * page, len);
 
 		slice[i] = (struct slice){ .at = (uint8_t *)at + first, .len = end - first, .use = use };
 		if (i + 1 == n_threads ||

@@ -2,6 +2,7 @@
 /* What is recorded of a step, and the trace's beginning and end. */
 #include "kvr_trace_own.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,7 +182,8 @@ write_head(struct kvr_trace *t, const struct kvr_trace_options *opt, uint32_t he
 	    h->instance, sizeof(h->instance), "%s", opt->instance == NULL ? "" : opt->instance);
 	if (opt->config_len > 0)
 		memcpy((uint8_t *)h + config_off, opt->config, opt->config_len);
-	h->magic = KVR_TRACE_MAGIC;
+	/* Last: who sees it, in another process, sees the rest. */
+	atomic_store_explicit((_Atomic uint64_t *)&h->magic, KVR_TRACE_MAGIC, memory_order_release);
 }
 
 enum kvr_err

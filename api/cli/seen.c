@@ -60,7 +60,8 @@ see(void *arg, const char *path, bool alive, const void *at, size_t bytes)
 	const struct kvr_stats *from = at;
 
 	(void)path;
-	if (bytes < sizeof(from->head) || from->head.magic != KVR_STATS_MAGIC)
+	if (bytes < sizeof(from->head) ||
+	    __atomic_load_n(&from->head.magic, __ATOMIC_ACQUIRE) != KVR_STATS_MAGIC)
 		return; /* being made */
 	if (from->head.version != KVR_STATS_VERSION || from->head.bytes != sizeof(*from) ||
 	    bytes < sizeof(*from) || from->head.n_tiers > KVR_TIERS_MAX) {

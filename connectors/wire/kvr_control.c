@@ -20,7 +20,8 @@ send_words(struct kvr_sock *s, uint32_t argc, const char *const *argv)
 		words[i] = argv[i];
 		lens[i] = strlen(argv[i]);
 	}
-	int len = redisFormatCommandArgv(&cmd, (int)argc, words, lens);
+	/* An int before hiredis 1.1. */
+	long long len = redisFormatCommandArgv(&cmd, (int)argc, words, lens);
 	if (len < 0)
 		return kvr_stream_fail(s, KVR_E_NOMEM, "no memory for a command");
 	enum kvr_err err = kvr_stream_copy(s, cmd, (size_t)len);
@@ -71,6 +72,10 @@ feed(struct kvr_sock *s, redisReader *reader, void **ret_reply)
 		if (fed == 0 && byte == '*')
 			return kvr_stream_fail(
 			    s, KVR_E_PROTO, "an array in reply to a control command");
+		/* Newer ones do it for the maps and sets of RESP3, too, and nobody here has asked for such. */
+		if (fed == 0 && memchr("+-:$", byte, 4) == NULL)
+			return kvr_stream_fail(s, KVR_E_PROTO,
+			    "not a RESP2 reply: it begins with byte 0x%02x", (unsigned char)byte);
 		if (redisReaderFeed(reader, &byte, 1) != REDIS_OK ||
 		    redisReaderGetReply(reader, ret_reply) != REDIS_OK)
 			return kvr_stream_fail(

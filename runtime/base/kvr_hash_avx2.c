@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Compiled with -mavx2 (CMakeLists.txt), so nothing here may run before somebody asked the processor. */
-#if defined(__x86_64__)
-
 #include "kvr_hash_own.h"
+
+#if defined(__x86_64__)
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>

@@ -2,6 +2,7 @@
 /* Capacity, eviction and references of a memory tier; what lanes promise is in conformance.c. */
 #include "kvr_connectors.h"
 #include "kvr_memory_map.h"
+#include "kvr_big_pages.h"
 #include "kvr_check.h"
 
 #include <pthread.h>
@@ -183,6 +184,24 @@ START_TEST(many_small_values_give_way_to_one_big_one)
 }
 END_TEST
 
+/* What does not end with such a page is mapped whole, counted whole and given back whole. */
+START_TEST(nothing_is_lost_where_pages_are_large)
+{
+	kvr_big_pages = true;
+	for (uint64_t len = KVR_MIB(2) - 4096; len < KVR_MIB(3); len += 36 * 1024) {
+		struct kvr_block block;
+
+		ck_assert_int_eq(kvr_block_map(kvr_block_size(len), &block), KVR_OK);
+		ck_assert_uint_ge(block.size, len);
+		ck_assert_int_eq(kvr_big_pages_mapped, (int64_t)block.size);
+		memset(block.at, 1, len);
+		kvr_block_unmap(block);
+		ck_assert_int_eq(kvr_big_pages_mapped, 0);
+	}
+	ck_assert_uint_eq(kvr_big_pages_refused, 0);
+}
+END_TEST
+
 /* ---- threads ---- */
 
 enum { THREADS = 4, ROUNDS = KVR_ROUNDS(4000), KEYS = 40 };
@@ -275,5 +294,5 @@ KVR_CHECK_MAIN("connectors.memory", what_was_not_used_for_longest_goes_first,
     a_value_beyond_the_capacity_evicts_nothing,
     what_is_being_read_is_neither_evicted_nor_overwritten,
     memory_is_used_again_and_not_faulted_in_again, blocks_that_are_kept_make_room_for_other_sizes,
-    many_small_values_give_way_to_one_big_one, lanes_share_it_without_harm,
+    many_small_values_give_way_to_one_big_one, nothing_is_lost_where_pages_are_large, lanes_share_it_without_harm,
     options_it_does_not_know_are_refused_with_a_sentence)

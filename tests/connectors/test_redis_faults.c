@@ -274,6 +274,8 @@ START_TEST(a_dial_tells_why_it_failed)
 	odd_welcome("-DENIED Redis is running in protected mode\r\n", KVR_E_AUTH, "DENIED");
 	odd_welcome("SSH-2.0-OpenSSH_9.2\r\n", KVR_E_PROTO, "RESP2");
 	odd_welcome("*1000000000\r\n", KVR_E_PROTO, "array");
+	odd_welcome("%1000000000\r\n", KVR_E_PROTO, "not a RESP2 reply: it begins with byte 0x25");
+	odd_welcome("#t\r\n", KVR_E_PROTO, "not a RESP2 reply: it begins with byte 0x23");
 	odd_welcome("$1000000000\r\n", KVR_E_DOWN, "closed");
 	odd_welcome(":1\r\n", KVR_E_PROTO, "wrong kind");
 	odd_welcome("", KVR_E_DOWN, "closed");

@@ -4,6 +4,7 @@
  * costs what it must, nothing is left behind, and nothing of it is left for the embedder to find.
  */
 #include "gpu_bed.h"
+#include "kvr_big_pages.h"
 #include "kvr_check.h"
 #include "kvr_cuda_fake.h"
 
@@ -387,11 +388,27 @@ START_TEST(a_reset_under_copies_ends_them_all)
 }
 END_TEST
 
+/* The page that tells a copier of a device's reset is its own, however large pages are. */
+START_TEST(copiers_open_side_by_side_where_pages_are_large)
+{
+	enum { N = 8 };
+	struct kvr_copier *copier[N];
+
+	machine((struct kvr_cuda_machine){ 0 });
+	kvr_big_pages = true;
+	for (int i = 0; i < N; i++)
+		ck_assert_msg(ops->open(0, &copier[i], why, sizeof(why)) == KVR_OK, "%d: %s", i, why);
+	for (int i = 0; i < N; i++)
+		ops->close(copier[i]);
+	ck_assert_uint_eq(kvr_cuda_fake_leaks(), 0);
+}
+END_TEST
+
 KVR_CHECK_MAIN("gpu.faults", a_call_that_fails_costs_one_copy, an_error_that_stays_is_a_lost_device,
     work_that_fails_on_the_device_is_heard_of_at_its_mark,
     without_common_addresses_small_pieces_go_to_the_copy_engine,
     a_driver_older_than_the_toolkit_copies_one_by_one,
     without_a_kernel_for_this_device_small_pieces_go_to_the_copy_engine, a_copy_waits_for_an_event_on_the_device,
     streams_are_of_the_engines_device_and_end_with_the_copier,
-    a_copier_that_cannot_be_had_leaves_nothing, what_cannot_be_locked_whole_is_not_locked,
+    a_copier_that_cannot_be_had_leaves_nothing, copiers_open_side_by_side_where_pages_are_large, what_cannot_be_locked_whole_is_not_locked,
     a_child_has_no_page_of_what_is_locked_for_us, no_driver_is_a_sentence, a_reset_under_copies_ends_them_all)

@@ -199,18 +199,28 @@ is_mapped(const uint8_t *at, size_t len)
 	return msync((void *)begin, len + ((uintptr_t)at - begin), MS_ASYNC) == 0;
 }
 
+/* A driver locks whole pages, and none of them twice. */
+static const uint8_t *
+pages_of(const uint8_t *at, size_t *len)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (uintptr_t)at % page;
+
+	*len = (before + *len + page - 1) / page * page;
+	return at - before;
+}
+
 cudaError_t
 cudaHostRegister(void *at, size_t len, unsigned int flags)
 {
 	cudaError_t err = fake_in("cudaHostRegister");
-	size_t limit = fake.machine.locked != 0 ? fake.machine.locked : SIZE_MAX;
+	size_t limit = fake.machine.locked != 0 ? fake.machine.locked : SIZE_MAX, whole = len;
 
 	if (err != cudaSuccess)
 		return fake_out(err);
 	if (at == NULL || len == 0 || !is_mapped(at, len) ||
 	    (flags & ~(unsigned)(cudaHostRegisterPortable | cudaHostRegisterMapped)) != 0)
 		return fake_out(cudaErrorInvalidValue);
-	if (any(fake.locked, overlaps, at, len))
+	if (any(fake.locked, overlaps, pages_of(at, &whole), whole))
 		return fake_out(cudaErrorHostMemoryAlreadyRegistered);
 	if (len > limit - fake.locked_used)
 		return fake_out(cudaErrorMemoryAllocation);

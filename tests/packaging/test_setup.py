@@ -16,7 +16,11 @@ SETUP = Path(sys.argv.pop(1)) / "scripts" / "setup"
 
 DPKG_QUERY = """#!/bin/sh
 for last; do :; done
-grep -qx "$last" "$STRAW/installed" && printf installed
+grep -qx "$last:arm64" "$STRAW/installed" && echo installed arm64
+grep -qx "$last" "$STRAW/installed" && echo installed amd64
+"""
+DPKG = """#!/bin/sh
+echo amd64
 """
 APT_GET = """#!/bin/sh
 echo "apt-get $*" >>"$STRAW/calls"
@@ -36,6 +40,7 @@ class Setup(unittest.TestCase):
     def setUp(self):
         self.dir = Path(tempfile.mkdtemp(prefix="kvr-setup-"))
         self.program("dpkg-query", DPKG_QUERY)
+        self.program("dpkg", DPKG)
         self.program("apt-get", APT_GET)
         self.program("id", "#!/bin/sh\necho 0\n")
         self.have(BUILD + " libxxhash-dev")
@@ -110,6 +115,23 @@ class Setup(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("not a Debian system", out)
         self.assertIn("libnng-dev", out)
+
+    def test_fedora(self):
+        (self.dir / "apt-get").unlink()
+        self.program("dnf", "#!/bin/sh\nexit 1\n")
+        code, out, _ = self.run_setup("--tests")
+        self.assertEqual(code, 1)
+        self.assertIn("dnf install gcc", out)
+        self.assertIn(" nng-devel ", out)
+        self.assertIn(" check-devel ", out)
+        self.assertNotIn("libnng-dev", out)
+        self.assertNotIn("check-devel", self.run_setup()[1])
+
+    def test_packages_of_another_architecture_too(self):
+        self.have(BUILD + " libxxhash-dev libnng-dev:arm64 libzstd-dev:arm64")
+        self.assertEqual(self.run_setup(), (0, "setup: all 13 packages are there\n", ""))
+        self.have(BUILD + " libxxhash-dev:arm64")
+        self.assertIn("missing: libxxhash-dev\n", self.run_setup("--list")[1])
 
     def have_all(self):
         listing = self.run_setup("--tests", "--list")[1]

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory is locked in pieces, all or nothing; a machine without a device says so in words. */
 #include "kvr_device.h"
+#include "kvr_big_pages.h"
 #include "kvr_check.h"
+#include "kvr_populate.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -193,6 +195,32 @@ START_TEST(pages_are_touched_by_several_and_keep_what_they_have)
 }
 END_TEST
 
+/* Of memory that somebody uses nothing is there but what the kernel makes of whole pages. */
+START_TEST(pages_are_touched_where_they_are_large)
+{
+	enum { PAGES = 301 };
+	static unsigned char there[PAGES * KVR_BIG_PAGE / PAGE];
+
+	kvr_big_pages = true;
+	for (uint32_t n = 0; n < 20; n += 3) {
+		const uint64_t len = PAGES * KVR_BIG_PAGE - n * PAGE;
+		uint8_t *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		ck_assert_ptr_ne(at, MAP_FAILED);
+		if (kvr_populate(at, 1) == 0) {
+			kvr_device_touch(at, len, KVR_TOUCH_USED, n);
+			ck_assert_int_eq(mincore(at, len, there), 0);
+			for (uint32_t i = 0; i < len / PAGE; i++)
+				ck_assert_msg((there[i] & 1) != 0, "page %u with %u threads", i, n);
+		} else {
+			printf("a kernel that makes no pages ahead of time: not run\n");
+		}
+		munmap(at, len);
+	}
+	ck_assert_uint_eq(kvr_big_pages_refused, 0);
+}
+END_TEST
+
 KVR_CHECK_MAIN("runtime.device", pieces_cover_the_memory_once, a_refused_piece_leaves_none_behind,
     a_deadline_that_has_passed_locks_nothing, the_host_counts, cuda_locks_or_says_why_not,
-    pages_are_touched_by_several_and_keep_what_they_have)
+    pages_are_touched_by_several_and_keep_what_they_have, pages_are_touched_where_they_are_large)

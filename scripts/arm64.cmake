@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+# The toolchain of preset arm64: builds for arm64 on another machine, and runs the tests under qemu. Once:
+#   apt-get install gcc-aarch64-linux-gnu qemu-user-static binfmt-support debootstrap
+#   scripts/setup-arm64
+# makes build/arm64-root, a Debian 12 with what kvrelay is built of; KVR_ARM64_ROOT in the environment
+# is another place for it.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+
+set(root $ENV{KVR_ARM64_ROOT})
+if(NOT root)
+  set(root ${CMAKE_CURRENT_LIST_DIR}/../build/arm64-root)
+endif()
+get_filename_component(root ${root} ABSOLUTE)
+if(NOT EXISTS ${root}/usr/include/nng)
+  message(FATAL_ERROR "${root} has no arm64 libraries: scripts/setup-arm64 makes it, or KVR_ARM64_ROOT names another")
+endif()
+set(CMAKE_SYSROOT ${root})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${root})
+set(ENV{PKG_CONFIG_LIBDIR} ${root}/usr/lib/aarch64-linux-gnu/pkgconfig:${root}/usr/share/pkgconfig)
+# Also for what a test starts itself, where the kernel hands programs of arm64 to qemu: QEMU_LD_PREFIX.
+set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64-static -L ${root})
