@@ -302,6 +302,14 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 		kvr_ledger_ring(k->ledger, c->slot);
 }
 
+void
+kvr_call_abandon(struct kvr_call *c)
+{
+	atomic_fetch_or(&c->word, KVR_WORD_TOLD);
+	if (atomic_load(&c->sleepers) > 0)
+		kvr_wake_all(&c->word);
+}
+
 bool
 kvr_call_fetch(struct kvr_call *c, uint32_t gen, struct kvr_outcome *ret, bool *ret_last)
 {

@@ -40,6 +40,9 @@ end_one(struct kvr *k, struct kvr_call *c, int32_t err, bool quiet)
 	}
 	kvr_call_sum(k, c, &o);
 	kvr_call_arrive(k, c, &o);
+	/* Whoever waits for its memory waits for a thread that hangs: nothing more is heard of it. */
+	if (!quiet)
+		kvr_call_abandon(c);
 }
 
 void
@@ -50,15 +53,14 @@ kvr_call_end_all(struct kvr *k, int32_t err, bool quiet)
 	kvr_lock(&k->join_lock);
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
 		struct kvr_call *c = &k->call[i];
+		/* Before the holds: the word of a slot that is given back meanwhile is that of none. */
+		uint32_t word = atomic_load(&c->word);
 
 		if (atomic_load(&c->holds) == 0)
 			continue;
 		/* Once: that an instance is dead, and then a thread of it stuck, is one end. */
-		bool open = (atomic_load(&c->word) & KVR_WORD_QUIET) == 0 && !c->ended;
-
-		if (open)
+		if ((word & KVR_WORD_OVER) == 0)
 			end_one(k, c, err, quiet);
-		c->ended = true;
 		/* In the router's place. What is not quiet keeps its slots for ever. */
 		if (quiet && !c->released) {
 			c->released = true;

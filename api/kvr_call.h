@@ -33,13 +33,15 @@ enum {
 /*
  * The word of an operation, on which waiters sleep: generation << 6 | told << 5 | quiet << 4 |
  * fetched << 2 | arrived. A completion can be fetched while arrived is more than fetched; told is
- * set when the last one has been handed to its queue or thread.
+ * set when the last one has been handed to its queue or thread. Told and not quiet: the instance has
+ * ended, and what hangs below it may touch the memory for ever.
  */
 enum {
 	KVR_WORD_ARRIVED = 1,
 	KVR_WORD_FETCHED = 4,
 	KVR_WORD_QUIET = 16,
 	KVR_WORD_TOLD = 32,
+	KVR_WORD_OVER = KVR_WORD_QUIET | KVR_WORD_TOLD, /* either: no completion comes any more */
 	KVR_WORD_GEN = 6
 };
 #define KVR_WORD_N_ARRIVED(w) ((w) & 3U)
@@ -73,7 +75,6 @@ struct kvr_call {
 	_Atomic uint32_t teller;     /* enum kvr_teller */
 	bool             objects, puts;
 	bool             released; /* by the router */
-	bool             ended;    /* by the end of the instance, which told it */
 	uint32_t         places;   /* of the notifier, reserved for its completions */
 	uint64_t         bytes;      /* asked for */
 	uint64_t         tag, since_ns;
@@ -118,6 +119,8 @@ void kvr_call_begins(struct kvr *, const struct kvr_call *);
 void kvr_call_ends(struct kvr *, const struct kvr_call *);
 /* One more outcome. Under the domain's guard, or for an operation that the router never saw. */
 void kvr_call_arrive(struct kvr *, struct kvr_call *, const struct kvr_outcome *);
+/* The outcome before was the last, and its memory will not be quiet. */
+void kvr_call_abandon(struct kvr_call *);
 /* Takes the next outcome, if there is one; the caller then tells it and calls kvr_call_told. */
 bool kvr_call_fetch(struct kvr_call *, uint32_t gen, struct kvr_outcome *ret, bool *ret_last);
 void kvr_call_told(struct kvr *, struct kvr_call *, bool last);

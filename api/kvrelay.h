@@ -850,7 +850,8 @@ KVR_API enum kvr_err kvr_cancel_request(struct kvr *kvr, const char *request);
 /*
  * Waits until everything accepted before this call is complete and its memory quiet. Admission goes
  * on. until_ns 0: the limit of a put. TIMEOUT: ret_left operations are not (it may be NULL, and is 0
- * with KVR_OK).
+ * with KVR_OK). STUCK: the instance has ended meanwhile, closed or dead, and their memory is in use by a
+ * thread that hangs.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_quiet(struct kvr *kvr, uint64_t until_ns,
     uint64_t *ret_left);

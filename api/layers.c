@@ -71,7 +71,7 @@ is_over(const struct kvr_call *c, uint32_t word, enum kvr_err *ret_err)
 	uint32_t n = KVR_WORD_N_ARRIVED(word);
 
 	*ret_err = n == 0 ? KVR_OK : (enum kvr_err)c->outcome[n - 1].err;
-	if ((word & KVR_WORD_QUIET) != 0 && *ret_err == KVR_OK)
+	if ((word & KVR_WORD_OVER) != 0 && *ret_err == KVR_OK)
 		*ret_err = KVR_E_MISS;
 	return *ret_err != KVR_OK;
 }

@@ -192,7 +192,7 @@ fill_call(struct kvr_call *c, const struct order *o)
 	c->done = o->opts.done;
 	c->done_arg = o->opts.done_arg;
 	c->since_ns = kvr_now_ns();
-	c->objects = c->puts = c->released = c->ended = false;
+	c->objects = c->puts = c->released = false;
 	c->bytes = 0;
 	c->n_layers = c->n_ready = 0;
 	c->regions = 0;

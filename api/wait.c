@@ -37,9 +37,9 @@ sleep_until_ready(struct kvr_call *c, uint32_t gen, uint64_t until_ns, bool quie
 		if (KVR_WORD_GEN_OF(word) != gen)
 			return KVR_E_STALE;
 		if (KVR_WORD_N_ARRIVED(word) > KVR_WORD_N_FETCHED(word)) {
-			if (!quiet || (word & KVR_WORD_QUIET) != 0)
+			if (!quiet || (word & KVR_WORD_OVER) != 0)
 				return KVR_OK;
-		} else if ((word & KVR_WORD_QUIET) != 0) {
+		} else if ((word & KVR_WORD_OVER) != 0) {
 			return KVR_E_STALE; /* everything of it has been fetched */
 		}
 		if (!sleep_on(c, word, until_ns))
@@ -234,7 +234,7 @@ kvr_cancel_request(struct kvr *k, const char *request)
 
 /* ---- kvr_quiet ---- */
 
-/* The generation of an operation whose completion has not been handed over; else 0. */
+/* The generation of an operation whose last completion has not been handed over; else 0. */
 static uint32_t
 untold(const struct kvr_call *c)
 {
@@ -244,11 +244,31 @@ untold(const struct kvr_call *c)
 	                                                                  : 0;
 }
 
+/*
+ * Until the operation of that generation is over and its memory quiet. UNFINISHED: until_ns has come.
+ * STUCK: the instance has ended, and what hangs below it never lets go of the memory.
+ */
+static enum kvr_err
+wait_quiet(struct kvr_call *c, uint32_t gen, uint64_t until_ns)
+{
+	for (;;) {
+		uint32_t word = atomic_load(&c->word);
+
+		if (KVR_WORD_GEN_OF(word) != gen)
+			return KVR_OK;
+		if ((word & KVR_WORD_TOLD) != 0)
+			return (word & KVR_WORD_QUIET) != 0 ? KVR_OK : KVR_E_STUCK;
+		if (!sleep_on(c, word, until_ns))
+			return KVR_E_UNFINISHED;
+	}
+}
+
 enum kvr_err
 kvr_quiet(struct kvr *k, uint64_t until_ns, uint64_t *ret_left)
 {
 	uint32_t before[KVR_OPS_MAX];
 	uint64_t at_ns, left = 0;
+	bool stuck = false;
 	enum kvr_err err = kvr_enter(k);
 
 	if (err == KVR_OK) {
@@ -264,19 +284,15 @@ kvr_quiet(struct kvr *k, uint64_t until_ns, uint64_t *ret_left)
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++)
 		before[i] = untold(&k->call[i]);
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
-		struct kvr_call *c = &k->call[i];
-		bool in_time = true;
+		enum kvr_err one =
+		    before[i] == 0 ? KVR_OK : wait_quiet(&k->call[i], before[i], at_ns);
 
-		while (before[i] != 0 && in_time) {
-			uint32_t word = atomic_load(&c->word);
-
-			if (KVR_WORD_GEN_OF(word) != before[i] || (word & KVR_WORD_TOLD) != 0)
-				break;
-			in_time = sleep_on(c, word, at_ns);
-		}
-		left += in_time ? 0 : 1;
+		left += one != KVR_OK;
+		stuck = stuck || one == KVR_E_STUCK;
 	}
 	if (ret_left != NULL)
 		*ret_left = left;
+	if (stuck)
+		return KVR_E_STUCK;
 	return left == 0 ? KVR_OK : KVR_E_TIMEOUT;
 }

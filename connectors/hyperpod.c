@@ -119,7 +119,8 @@ ask_health(struct kvr_connector *c)
 		return kvr_hp_fail(c, KVR_E_PROTO, "no memory for a request");
 	enum kvr_err err = kvr_httpc_wait(c->line->http, c->until_ns, c->kick);
 	if (err != KVR_OK)
-		return kvr_hp_fail(c, err, "no answer yet to GET /health");
+		return kvr_hp_fail(c, err, "no answer yet to GET /health%s",
+		    err == KVR_E_PROTO ? ": no memory for HTTP" : "");
 	int32_t i = kvr_httpc_next(c->line->http);
 	KVR_CHECK(i >= 0);
 	kvr_httpc_answer(c->line->http, i, &a);

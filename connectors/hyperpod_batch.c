@@ -214,7 +214,8 @@ read_some(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items)
 	struct kvr_httpc_answer a;
 	enum kvr_err err = kvr_httpc_wait(c->line->http, c->until_ns, c->kick);
 	if (err != KVR_OK)
-		return kvr_hp_fail(c, err, "%u requests were under way", c->in_flight);
+		return kvr_hp_fail(c, err, "%s%u requests were under way",
+		    err == KVR_E_PROTO ? "no memory for HTTP: " : "", c->in_flight);
 	for (int32_t i; err == KVR_OK && (i = kvr_httpc_next(c->line->http)) >= 0;) {
 		const struct kvr_hp_note *note = &c->line->note[i];
 		struct kvr_item *item = &items[note->item];
@@ -232,13 +233,15 @@ read_some(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items)
 	return err;
 }
 
+/* Nothing of it is asked, and the lane lives. */
 static enum kvr_err
-nothing_deletes(struct kvr_connector *c, struct kvr_item *items, uint32_t n)
+answer_all(struct kvr_connector *c, struct kvr_item *items, uint32_t n, enum kvr_err err,
+    const char *why)
 {
-	snprintf(c->why, sizeof(c->why), "DEL: a HyperPod daemon cannot delete");
+	snprintf(c->why, sizeof(c->why), "%s", why);
 	for (uint32_t i = 0; i < n; i++)
 		if (kvr_item_status(&items[i]) == KVR_PENDING)
-			kvr_item_done(&items[i], KVR_E_UNSUPPORTED);
+			kvr_item_done(&items[i], err);
 	return KVR_OK;
 }
 
@@ -248,7 +251,11 @@ kvr_hp_run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, 
 	uint32_t next = 0;
 	enum kvr_err err = KVR_OK;
 	if (verb == KVR_VERB_DEL)
-		return nothing_deletes(c, items, n);
+		return answer_all(
+		    c, items, n, KVR_E_UNSUPPORTED, "DEL: a HyperPod daemon cannot delete");
+	if (verb != KVR_VERB_PUT && !kvr_hp_owed_ready(c->store->owed))
+		return answer_all(c, items, n, KVR_E_NOMEM,
+		    "no thread can be had that would give leases back, so none is asked for");
 	/* Before the first lease is asked for: see hyperpod_read.c. */
 	if (verb != KVR_VERB_PUT)
 		err = kvr_hp_segment_fresh(

@@ -5,6 +5,7 @@
  */
 #include "kvr_hyperpod.h"
 #include "kvr_tell.h"
+#include "kvr_tls_own.h"
 
 static void
 memory(const struct kvr_store *s, struct kvr_connector *c, const struct kvr_examination *e)
@@ -34,5 +35,6 @@ kvr_hp_examine(struct kvr_store *s, struct kvr_connector *c, const struct kvr_ex
 {
 	/* There is no health to be had from it: what it does not know is 404, and so is this. */
 	kvr_tell(e, KVR_FOUND_OK, "daemon", NULL, "%s answers %u to GET /health", s->where, c->health);
+	kvr_tls_own_examine(&s->tls, e);
 	memory(s, c, e);
 }

@@ -7,6 +7,7 @@
 #include "kvr_hyperpod.h"
 #include "kvr_url.h"
 #include "kvr_settings.h"
+#include "kvr_tls_own.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -233,9 +234,11 @@ kvr_hp_open(const struct kvr_store_opts *o, struct kvr_store **ret, char *why, s
 		(void)kvr_refuse(&w, "no memory for a store");
 		err = KVR_E_NOMEM;
 	}
-	if (err == KVR_OK)
+	if (err == KVR_OK) {
+		kvr_tls_own_remark(&s->tls, why, why_cap);
 		*ret = s;
-	else
+	} else {
 		free(s);
+	}
 	return err;
 }

@@ -36,7 +36,8 @@ struct kvr_hp_owed {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	/* Under lock. */
-	bool started, stop, knows_where;
+	bool started, stop;
+	bool moved; /* http was made for another place than where */
 	uint32_t first, n, n_lines;
 	struct owed ring[OWED_MAX];
 	struct kvr_hp_line *lines;
@@ -111,7 +112,7 @@ turn_line(struct kvr_hp_owed *o, struct kvr_hp_line *line)
 	const char *why;
 	bool flies = false;
 	/* TIMEOUT: nothing has come in this turn. */
-	(void)!kvr_httpc_wait(line->http, kvr_now_ns() + TURN_NS, NULL);
+	bool broken = kvr_httpc_wait(line->http, kvr_now_ns() + TURN_NS, NULL) == KVR_E_PROTO;
 	for (int32_t i; (i = kvr_httpc_next(line->http)) >= 0; kvr_httpc_end(line->http, i)) {
 		kvr_httpc_answer(line->http, i, &answer);
 		if (!line->note[i].lease || answer.err != KVR_OK || answer.status != 200)
@@ -123,7 +124,7 @@ turn_line(struct kvr_hp_owed *o, struct kvr_hp_line *line)
 	}
 	for (uint32_t i = 0; i < line->at_once; i++)
 		flies |= kvr_httpc_in_flight(line->http, (int32_t)i);
-	return flies;
+	return flies && !broken;
 }
 
 static void
@@ -181,11 +182,24 @@ send_releases(struct kvr_hp_owed *o)
 	}
 }
 
+/* What is under way will not be over: it is owed again, and the next turn makes another. */
+static void
+drop_http(struct kvr_hp_owed *o)
+{
+	for (int32_t i = 0; i < AT_ONCE; i++)
+		if (kvr_httpc_in_flight(o->http, i))
+			(void)!kvr_hp_owe(o, o->out[i].id, &o->out[i].term);
+	kvr_httpc_free(o->http);
+	o->http = NULL;
+	o->n_out = 0;
+	o->rest_until_ns = kvr_now_ns() + RETRY_NS;
+}
+
 static void
 read_releases(struct kvr_hp_owed *o)
 {
 	struct kvr_httpc_answer answer;
-	(void)!kvr_httpc_wait(o->http, kvr_now_ns() + TURN_NS, NULL);
+	bool broken = kvr_httpc_wait(o->http, kvr_now_ns() + TURN_NS, NULL) == KVR_E_PROTO;
 	for (int32_t i; (i = kvr_httpc_next(o->http)) >= 0; kvr_httpc_end(o->http, i)) {
 		kvr_httpc_answer(o->http, i, &answer);
 		o->n_out--;
@@ -197,6 +211,35 @@ read_releases(struct kvr_hp_owed *o)
 		(void)!kvr_hp_owe(o, o->out[i].id, &o->out[i].term);
 		o->rest_until_ns = kvr_now_ns() + RETRY_NS;
 	}
+	if (broken)
+		drop_http(o);
+}
+
+/*
+ * A lane that dials looks the name up again, and it may have another address by then. Releases under
+ * way are waited for, which their limit bounds: the same id must not be given back twice.
+ */
+static bool
+connect_to(struct kvr_hp_owed *o)
+{
+	struct kvr_addrs where;
+	pthread_mutex_lock(&o->lock);
+	bool moved = o->moved;
+	if (o->n_out == 0) {
+		o->moved = false;
+		where = o->where;
+	}
+	pthread_mutex_unlock(&o->lock);
+	if (o->n_out > 0)
+		return !moved;
+	if (moved) {
+		kvr_httpc_free(o->http);
+		o->http = NULL;
+		o->rest_until_ns = 0;
+	}
+	if (o->http == NULL && http_new(o->store, &where, AT_ONCE, &o->http) != KVR_OK)
+		o->rest_until_ns = kvr_now_ns() + RETRY_NS;
+	return o->http != NULL;
 }
 
 /* False: there is nothing to do, or the time for it is over. */
@@ -233,11 +276,7 @@ owed_main(void *arg)
 	struct kvr_hp_owed *o = arg;
 	while (wait_for_work(o)) {
 		turn_lines(o);
-		if (o->http == NULL && http_new(o->store, &o->where, AT_ONCE, &o->http) != KVR_OK)
-			o->rest_until_ns = kvr_now_ns() + RETRY_NS;
-		if (o->http == NULL)
-			continue;
-		if (kvr_now_ns() >= o->rest_until_ns)
+		if (connect_to(o) && kvr_now_ns() >= o->rest_until_ns)
 			send_releases(o);
 		if (o->n_out > 0)
 			read_releases(o);
@@ -247,7 +286,7 @@ owed_main(void *arg)
 
 /* ---- for the lanes ---- */
 
-/* With the first lease: a store that is only written to needs no thread. Under lock. */
+/* Under lock. */
 static bool
 start(struct kvr_hp_owed *o)
 {
@@ -264,11 +303,21 @@ start(struct kvr_hp_owed *o)
 	return o->started;
 }
 
+/* With the first lease: a store that is only written to needs no thread. */
+bool
+kvr_hp_owed_ready(struct kvr_hp_owed *o)
+{
+	pthread_mutex_lock(&o->lock);
+	bool ready = start(o);
+	pthread_mutex_unlock(&o->lock);
+	return ready;
+}
+
 bool
 kvr_hp_owe(struct kvr_hp_owed *o, const char *id, const struct kvr_hp_term *term)
 {
 	pthread_mutex_lock(&o->lock);
-	bool room = o->n < OWED_MAX && start(o);
+	bool room = o->n < OWED_MAX;
 	if (room) {
 		struct owed *owed = &o->ring[(o->first + o->n++) % OWED_MAX];
 		owed->term = *term;
@@ -283,7 +332,7 @@ void
 kvr_hp_owed_adopt(struct kvr_hp_owed *o, struct kvr_hp_line *take)
 {
 	pthread_mutex_lock(&o->lock);
-	bool room = o->n_lines < LINES_MAX && start(o);
+	bool room = o->n_lines < LINES_MAX;
 	if (room) {
 		take->next = o->lines;
 		o->lines = take;
@@ -295,13 +344,29 @@ kvr_hp_owed_adopt(struct kvr_hp_owed *o, struct kvr_hp_line *take)
 		kvr_hp_line_free(take);
 }
 
+/* In any order: a resolver turns them round with every answer. */
+static bool
+same(const struct kvr_addrs *a, const struct kvr_addrs *b)
+{
+	uint32_t found = 0;
+	for (uint32_t i = 0; i < a->n; i++)
+		for (uint32_t k = 0; k < b->n; k++)
+			if (a->addr[i].len == b->addr[k].len &&
+			    memcmp(&a->addr[i].at, &b->addr[k].at, a->addr[i].len) == 0) {
+				found++;
+				break;
+			}
+	return a->n == b->n && found == a->n;
+}
+
 void
 kvr_hp_owed_where(struct kvr_hp_owed *o, const struct kvr_addrs *addrs)
 {
 	pthread_mutex_lock(&o->lock);
-	if (!o->knows_where)
+	if (!same(&o->where, addrs)) {
 		o->where = *addrs;
-	o->knows_where = true;
+		o->moved = true;
+	}
 	pthread_mutex_unlock(&o->lock);
 }
 

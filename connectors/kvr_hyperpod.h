@@ -138,8 +138,10 @@ struct kvr_hp_line {
 struct kvr_hp_owed *kvr_hp_owed_new(const struct kvr_store *);
 /* Waits a moment for what can still be given back. NULL is fine. */
 void kvr_hp_owed_free(struct kvr_hp_owed *take);
-/* Where the daemon is; before anything is owed. */
+/* Where the daemon is by now; before anything is owed. */
 void kvr_hp_owed_where(struct kvr_hp_owed *, const struct kvr_addrs *);
+/* Before a lease is asked for. False: there is no thread that could give it back. */
+KVR_MUST_USE bool kvr_hp_owed_ready(struct kvr_hp_owed *);
 /* False: full; it empties at the speed of the daemon. */
 KVR_MUST_USE bool kvr_hp_owe(struct kvr_hp_owed *, const char *id, const struct kvr_hp_term *);
 /* Waits for leases that were asked for and have not come. */

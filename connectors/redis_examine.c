@@ -8,6 +8,8 @@
 #include "kvr_nest.h"
 #include "kvr_stream_tls.h"
 #include "kvr_tell.h"
+#include "kvr_tls_lib.h"
+#include "kvr_tls_own.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -258,7 +260,7 @@ tls(const struct look *l)
 
 	if (!kvr_stream_tls_days(&l->c->s, &days))
 		return;
-	bool soon = days < 14;
+	bool soon = days < KVR_TLS_SOON_DAYS;
 
 	kvr_tell(l->e, days < 0 ? KVR_FOUND_FAIL : soon ? KVR_FOUND_WARN : KVR_FOUND_OK, "certificate",
 	    soon ? "put a new one in its place before that" : NULL, "the server's ends in %lld days",
@@ -308,10 +310,11 @@ kvr_redis_examine(struct kvr_store *store, struct kvr_connector *c, const struct
 	struct look *l = calloc(1, sizeof(*l));
 	bool first = true;
 
-	(void)store;
 	if (l == NULL)
 		return;
 	l->e = e;
+	if (store->tls != NULL)
+		kvr_tls_own_examine(kvr_tls_opts_of(store->tls), e);
 	if (c->cluster == NULL)
 		one_server(l, c, true);
 	for (uint32_t i = 0; c->cluster != NULL && i < KVR_NODES_MAX; i++) {

@@ -5,6 +5,7 @@
  */
 #include "kvr_redis.h"
 #include "kvr_stream_tls.h"
+#include "kvr_tls_own.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,7 +145,11 @@ kvr_redis_tls(const struct kvr_url *u, const struct kvr_tls_opts *o, struct kvr_
 	enum kvr_err err = read_url(u, &c, why, why_cap);
 	if (err == KVR_OK)
 		err = merge(&c, o, why, why_cap);
-	return err == KVR_OK ? kvr_tls_open(&c.opts, &s->tls, why, why_cap) : err;
+	if (err == KVR_OK)
+		err = kvr_tls_open(&c.opts, &s->tls, why, why_cap);
+	if (err == KVR_OK)
+		kvr_tls_own_remark(&c.opts, why, why_cap);
+	return err;
 }
 
 bool

@@ -126,6 +126,7 @@ struct trace_op {
 	int32_t  err;
 	uint32_t n_ok, kind;
 	uint64_t bytes;
+	int8_t   said[KVR_TIERS_MAX]; /* the first error that a tier had for a key of it, before the answer */
 };
 
 struct trace_ops {
@@ -138,7 +139,8 @@ bool trace_ops_of(const struct trace_model *, struct trace_ops *ret);
 void trace_ops_free(struct trace_ops *);
 /* "get of 12 keys" */
 const char *trace_op_text(const struct trace_op *, char *ret, size_t cap);
-/* "OK, 12 of 12 keys, 1.5 MiB after 1.655 ms", with the tiers that it does without, or how long it has not been answered. */
+enum { TRACE_END_MAX = 512 }; /* of every tier something may be said */
+/* "OK, 12 of 12 keys, 1.5 MiB after 1.655 ms", with the tiers that it does without or failed at, or how long it has not been answered. */
 const char *trace_op_end(const struct trace_model *, const struct trace_op *, char *ret, size_t cap);
 /* Lines that say who has its parts at the end of the trace, and since when. */
 void trace_op_waits(const struct trace_model *, const struct trace_op *, const char *indent);

@@ -10,6 +10,7 @@ enum { TRACE_TOLD_MAX = 5 };
 struct trace_rule {
 	const char *name;
 	uint64_t n, broken; /* times that it was looked at, and that it did not hold */
+	char unknown[512];  /* why the trace does not say whether it holds; "": it does */
 	char told[TRACE_TOLD_MAX][200];
 };
 

@@ -231,25 +231,41 @@ states(struct trace_cmd *c, const struct kvr_trace_view *view, struct trace_rule
 {
 	struct kvr_replay *r = NULL;
 	struct kvr_replay_diff diff;
-	char why[512] = "";
-	uint64_t steps = 0;
-	enum kvr_err err = kvr_replay_open(view, kvr_spec_of, c->anyway, &r, why, sizeof(why));
+	enum kvr_err err =
+	    kvr_replay_open(view, kvr_spec_of, c->anyway, &r, same->unknown, sizeof(same->unknown));
 
-	if (err != KVR_OK) {
-		trace_breaks(same, "%s", why);
-		return;
-	}
-	err = kvr_replay_all(r, &steps, &diff);
-	same->n = steps;
+	/* What cannot be replayed was not decided otherwise: nobody knows. */
 	if (err != KVR_OK)
-		trace_breaks(
-		    same, "%s", err == KVR_E_CORRUPT ? diff.text : "it has lost its beginning");
+		return;
+	err = kvr_replay_all(r, &same->n, &diff);
+	if (err == KVR_E_CORRUPT)
+		trace_breaks(same, "%s", diff.text);
+	else if (err != KVR_OK)
+		snprintf(same->unknown, sizeof(same->unknown),
+		    "the trace has lost its beginning and has no whole snapshot");
 	const struct kvr_actor *metrics = kvr_replay_actor(r, KVR_ID_METRICS);
 	if (err == KVR_OK && metrics != NULL)
 		conserved(metrics->self, law);
 	if (err == KVR_OK && is_closed(view))
 		at_home(r, home);
 	kvr_replay_free(r);
+}
+
+static void
+tell(const struct trace_rule *r)
+{
+	printf("%-8s %s (%" PRIu64 " looked at)\n",
+	    r->broken > 0           ? "BROKEN"
+	    : r->unknown[0] != '\0' ? "unknown"
+	    : r->n == 0             ? "nothing"
+	                            : "ok",
+	    r->name, r->n);
+	if (r->unknown[0] != '\0')
+		printf("         %s\n", r->unknown);
+	for (uint64_t k = 0; k < r->broken && k < TRACE_TOLD_MAX; k++)
+		printf("         %s\n", r->told[k]);
+	if (r->broken > TRACE_TOLD_MAX)
+		printf("         and %" PRIu64 " more\n", r->broken - TRACE_TOLD_MAX);
 }
 
 int
@@ -270,9 +286,8 @@ trace_check(struct trace_cmd *c, const struct kvr_trace_view *view, const char *
 	struct trace_model *m = trace_model_make(c, view);
 	struct trace_ops ops = { .n = 0 };
 	char most[160] = "";
-	uint64_t broken = 0;
+	bool broken = false;
 
-	(void)path;
 	if (m == NULL || !trace_ops_of(m, &ops)) {
 		trace_model_free(m);
 		return CLI_ERROR;
@@ -284,21 +299,15 @@ trace_check(struct trace_cmd *c, const struct kvr_trace_view *view, const char *
 	trace_rule_arrows(m, &rule[ARROWS]);
 	budgets(m, &rule[BUDGET], most, sizeof(most));
 	for (int i = 0; i < N; i++) {
-		const struct trace_rule *r = &rule[i];
-
-		broken += r->broken;
-		printf("%-8s %s (%" PRIu64 " looked at)\n",
-		    r->broken > 0 ? "BROKEN"
-		    : r->n == 0   ? "nothing"
-		                  : "ok",
-		    r->name, r->n);
-		for (uint64_t k = 0; k < r->broken && k < TRACE_TOLD_MAX; k++)
-			printf("         %s\n", r->told[k]);
-		if (r->broken > TRACE_TOLD_MAX)
-			printf("         and %" PRIu64 " more\n", r->broken - TRACE_TOLD_MAX);
+		broken = broken || rule[i].broken > 0;
+		tell(&rule[i]);
 	}
 	printf("%s\n", most);
 	trace_ops_free(&ops);
 	trace_model_free(m);
-	return broken > 0 ? CLI_MISS : CLI_OK;
+	if (broken)
+		return CLI_MISS;
+	return rule[SAME].unknown[0] == '\0'
+	           ? CLI_OK
+	           : cli_fail(&c->cli, "%s: %s", path, rule[SAME].unknown);
 }

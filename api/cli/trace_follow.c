@@ -184,7 +184,7 @@ static void
 follow_one(struct trace_cmd *c, const struct trace_model *m, const struct trace_op *op)
 {
 	struct walk w = { .c = c, .m = m, .op = op, .verbose = c->cli.verbose };
-	char what[64], end[240];
+	char what[64], end[TRACE_END_MAX];
 
 	printf("op %" PRIu32 ".%" PRIu64 ", %s: %s\n", (uint32_t)op->id, op->id >> 32,
 	    trace_op_text(op, what, sizeof(what)), trace_op_end(m, op, end, sizeof(end)));

@@ -87,7 +87,7 @@ static void
 tell_in_flight(const struct trace_model *m, const struct trace_ops *ops)
 {
 	uint64_t n = 0;
-	char what[64], end[160];
+	char what[64], end[TRACE_END_MAX];
 
 	for (uint64_t i = 0; i < ops->n; i++)
 		n += ops->op[i].released_ns == 0;
@@ -170,7 +170,7 @@ static void
 tell_ops(
     struct trace_cmd *c, const struct trace_model *m, const struct trace_ops *ops, const char *path)
 {
-	char what[64], end[160];
+	char what[64], end[TRACE_END_MAX];
 
 	(void)path;
 	for (uint64_t i = 0; i < ops->n; i++) {

@@ -74,6 +74,43 @@ answered(struct trace_op *op, const struct kvr_msg *m, uint64_t now_ns)
 	op->bytes = m->COMPLETE.bytes;
 }
 
+/* A miss is an answer, and what nobody asked for any more is nobody's doing. */
+static bool
+is_failure(int32_t err)
+{
+	switch (err) {
+	case KVR_OK:
+	case KVR_PENDING:
+	case KVR_E_MISS:
+	case KVR_E_EXISTS:
+	case KVR_E_UNASKED:
+	case KVR_E_CANCELLED:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/*
+ * What a part came back with: the rows stand in the record of the link that has it from its worker; a part
+ * that no worker saw comes to the router with one error for all of them.
+ */
+static void
+came_back(struct trace_op *op, const struct kvr_rec_step *s)
+{
+	const struct kvr_row *rows = (const struct kvr_row *)(const void *)(s + 1);
+	uint8_t tier = s->msg.PART_DONE.tier;
+
+	if (op->answered_ns != 0 || s->msg.PART_DONE.cls == KVR_CLASS_BACKGROUND ||
+	    tier >= KVR_TIERS_MAX)
+		return;
+	if (op->said[tier] == 0 && is_failure(s->msg.PART_DONE.err))
+		op->said[tier] = (int8_t)s->msg.PART_DONE.err;
+	for (uint32_t i = 0; s->rows_here != 0 && i < s->msg.n_rows; i++)
+		if (op->said[tier] == 0 && is_failure(rows[i].err))
+			op->said[tier] = rows[i].err;
+}
+
 bool
 trace_ops_of(const struct trace_model *m, struct trace_ops *ret)
 {
@@ -89,6 +126,10 @@ trace_ops_of(const struct trace_model *m, struct trace_ops *ret)
 		}
 		if (op != NULL && s->rec->msg.type == KVR_MSG_SUBMIT)
 			submitted(op, s->rec);
+		if (s->rec->msg.type == KVR_MSG_PART_DONE)
+			op = find(ret, s->rec->msg.op);
+		if (op != NULL && s->rec->msg.type == KVR_MSG_PART_DONE)
+			came_back(op, s->rec);
 		for (uint32_t k = 0; k < s->n_fx; k++) {
 			const struct kvr_msg *e = &m->fx[s->fx + k].msg;
 
@@ -140,6 +181,23 @@ blamed(const struct trace_op *op, char *ret, size_t cap)
 	return n;
 }
 
+/* Of an answer that is none of OK: which tier had a part in it that nothing above says. */
+static int
+failed(const struct trace_op *op, char *ret, size_t cap)
+{
+	const char *before = "; ";
+	int n = 0;
+
+	for (uint32_t t = 0; t < KVR_TIERS_MAX && op->err != KVR_OK; t++) {
+		if (op->said[t] == 0 || (op->done_bits >> (KVR_DONEB_TIERS + t) & 1) != 0)
+			continue;
+		n += snprintf(ret + n, cap - (size_t)n, "%stier %u said %s", before, t,
+		    kvr_err_name(op->said[t]));
+		before = ", ";
+	}
+	return n;
+}
+
 const char *
 trace_op_end(const struct trace_model *m, const struct trace_op *op, char *ret, size_t cap)
 {
@@ -160,6 +218,7 @@ trace_op_end(const struct trace_model *m, const struct trace_op *op, char *ret, 
 		n += snprintf(ret + n, cap - (size_t)n, ", its copies begun after %.3f ms",
 		    (double)(op->ahead_ns - op->asked_ns) / 1e6);
 	n += blamed(op, ret + n, cap - (size_t)n);
+	n += failed(op, ret + n, cap - (size_t)n);
 	if (op->released_ns == 0)
 		snprintf(ret + n, cap - (size_t)n, "; not released when the trace ends");
 	return ret;

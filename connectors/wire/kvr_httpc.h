@@ -63,7 +63,10 @@ int32_t kvr_httpc_idle(struct kvr_httpc *);
 /* That number; -1 as above. */
 int32_t kvr_httpc_start(struct kvr_httpc *, const struct kvr_httpc_ask *);
 
-/* KVR_OK: an answer is there, or nothing is in flight. TIMEOUT, CANCELLED. kick may be NULL. */
+/*
+ * KVR_OK: an answer is there, or nothing is in flight. TIMEOUT, CANCELLED. PROTO: there was no memory
+ * to go on with, what is in flight will never be over, and kvr_httpc_free is left. kick may be NULL.
+ */
 KVR_MUST_USE enum kvr_err kvr_httpc_wait(
     struct kvr_httpc *, uint64_t until_ns, struct kvr_kick *kick);
 

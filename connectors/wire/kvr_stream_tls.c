@@ -66,6 +66,12 @@ kvr_tls_open(const struct kvr_tls_opts *o, struct kvr_tls **ret, char *why, size
 	return err;
 }
 
+const struct kvr_tls_opts *
+kvr_tls_opts_of(const struct kvr_tls *t)
+{
+	return &t->files.opts;
+}
+
 /* With the lock, which it lets go. */
 static void
 leave(struct kvr_tls *take)

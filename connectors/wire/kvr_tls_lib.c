@@ -648,17 +648,42 @@ kvr_tls_conn_drain(struct kvr_tls_conn *c)
 	return c->out.sys_err != 0 ? last_words(c) : KVR_TLS_WRITE;
 }
 
+static bool
+seconds_until(const ASN1_TIME *t, int64_t *ret)
+{
+	int days = 0, seconds = 0;
+
+	if (ASN1_TIME_diff(&days, &seconds, NULL, t) != 1)
+		return false;
+	*ret = (int64_t)days * KVR_TLS_DAY_S + seconds;
+	return true;
+}
+
 bool
 kvr_tls_conn_days(const struct kvr_tls_conn *c, int64_t *ret_days)
 {
 	X509 *cert = SSL_get1_peer_certificate(c->ssl);
-	int days = 0, seconds = 0;
-	bool known = cert != NULL &&
-	             ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert)) == 1;
+	int64_t left = 0;
+	bool known = cert != NULL && seconds_until(X509_get0_notAfter(cert), &left);
 
 	X509_free(cert);
 	if (known)
-		*ret_days = days < 0 || seconds < 0 ? days - 1 : days;
+		*ret_days = left < 0 ? -1 - -left / KVR_TLS_DAY_S : left / KVR_TLS_DAY_S;
+	return known;
+}
+
+bool
+kvr_tls_cert_times(const char *path, int64_t *ret_from_s, int64_t *ret_until_s)
+{
+	KVR_CHECK(pthread_once(&library_once, start_library) == 0);
+	BIO *in = BIO_new_file(path, "r");
+	X509 *cert = in == NULL ? NULL : PEM_read_bio_X509(in, NULL, no_passphrase, NULL);
+	bool known = cert != NULL && seconds_until(X509_get0_notBefore(cert), ret_from_s) &&
+	             seconds_until(X509_get0_notAfter(cert), ret_until_s);
+
+	X509_free(cert);
+	BIO_free(in);
+	ERR_clear_error();
 	return known;
 }
 

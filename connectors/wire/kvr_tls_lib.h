@@ -71,8 +71,15 @@ bool kvr_tls_conn_resumed(const struct kvr_tls_conn *);
 /* For the next connection; the caller's, who uses it when this one is freed. NULL: none. */
 struct kvr_tls_session *kvr_tls_conn_session(struct kvr_tls_conn *);
 
-/* Days until the peer's certificate ends. False: it showed none. */
+/* Whole days until the peer's certificate ends, below 0 when it has. False: it showed none. */
 bool kvr_tls_conn_days(const struct kvr_tls_conn *, int64_t *ret_days);
+/*
+ * Seconds until the first certificate in a PEM file begins to be valid, and until it ends; below 0: it
+ * has. False: there is none, or no library to read it.
+ */
+bool kvr_tls_cert_times(const char *path, int64_t *ret_from_s, int64_t *ret_until_s);
+/* Who looks at a certificate says of one that ends before that: soon. */
+enum { KVR_TLS_SOON_DAYS = 14, KVR_TLS_DAY_S = 86400 };
 
 /* After OVER. *ret_text lives as long as the connection. */
 enum kvr_tls_fault kvr_tls_conn_why(const struct kvr_tls_conn *, const char **ret_text);

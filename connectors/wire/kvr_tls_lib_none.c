@@ -117,6 +117,15 @@ kvr_tls_conn_days(const struct kvr_tls_conn *c, int64_t *ret_days)
 	NEVER;
 }
 
+bool
+kvr_tls_cert_times(const char *path, int64_t *ret_from_s, int64_t *ret_until_s)
+{
+	(void)path;
+	(void)ret_from_s;
+	(void)ret_until_s;
+	return false;
+}
+
 enum kvr_tls_fault
 kvr_tls_conn_why(const struct kvr_tls_conn *c, const char **ret_text)
 {

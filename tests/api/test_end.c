@@ -2,6 +2,7 @@
 /* How instances end: drained, aborted, dead, stuck; and what works afterwards. */
 #include "kvr_api_bed.h"
 #include "kvr_fake_system.h"
+#include "kvr_instance.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -249,6 +250,49 @@ START_TEST(a_stuck_thread_is_reported)
 }
 END_TEST
 
+struct quiet {
+	struct kvr *k;
+	enum kvr_err err;
+	uint64_t left;
+};
+
+static void *
+wait_quiet(void *arg)
+{
+	struct quiet *q = arg;
+
+	q->err = kvr_quiet(q->k, KVR_NEVER, &q->left);
+	return NULL;
+}
+
+/* By those who said that they have all the time of the world, too. */
+START_TEST(nobody_waits_for_memory_that_a_stuck_thread_keeps)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	struct quiet q = { .k = k };
+	struct kvr_done d = { .size = sizeof(d) };
+	pthread_t id;
+	kvr_op op;
+
+	kvr_fake_hold(true);
+	OK(kvr_submit(k, &ask, NULL, &op));
+	kvr_fake_wait_held(1);
+	ck_assert_int_eq(pthread_create(&id, NULL, wait_quiet, &q), 0);
+	while (atomic_load(&k->call[op & UINT32_MAX].sleepers) == 0)
+		sched_yield();
+	kvr_fake_stuck(1);
+	kvr_fake_die();
+	pthread_join(id, NULL);
+	ERR(q.err, KVR_E_STUCK);
+	ck_assert_uint_eq(q.left, 1);
+	ERR(kvr_wait(k, op, KVR_NEVER, &d, NULL), KVR_E_DEAD);
+	ck_assert_uint_eq(d.flags & KVR_DONE_QUIET, 0);
+	ERR(kvr_wait(k, op, KVR_NEVER, &d, NULL), KVR_E_STALE);
+	ERR(kvr_close(k, bed_in_ms(50), KVR_ABORT, NULL), KVR_E_STUCK);
+	kvr_free(k); /* leaks on purpose */
+}
+END_TEST
+
 /* It was told of as dead while a thread might still touch its memory, and the thread has ended since. */
 START_TEST(what_ended_as_dead_is_quiet_when_its_threads_are)
 {
@@ -450,7 +494,8 @@ END_TEST
 
 KVR_CHECK_MAIN("api.end", drain_lets_it_finish, a_drain_becomes_an_abort_in_time,
     afterwards_everything_is_shutdown, free_closes, a_dead_instance_answers_and_the_process_lives,
-    a_stuck_thread_is_reported, what_ended_as_dead_is_quiet_when_its_threads_are,
+    a_stuck_thread_is_reported, nobody_waits_for_memory_that_a_stuck_thread_keeps,
+    what_ended_as_dead_is_quiet_when_its_threads_are,
     threads_have_a_second_and_may_end_later,
     a_log_function_that_does_not_return_holds_up_nobody_else,
     an_instance_is_left_to_a_log_function_that_hangs, a_second_close_has_a_bound_of_its_own,

@@ -5,12 +5,14 @@
 import shutil
 import subprocess
 import sys
+import time
 
 import command
 from test_cli_doctor import Findings
 
 CA_CONF = "[ca]\ndefault_ca = c\n[c]\ndatabase = index.txt\ndefault_md = sha256\nunique_subject = no\n"
 NEW_KEY = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc"
+POLICY = "new_certs_dir = .\nrand_serial = yes\npolicy = p\n[p]\ncommonName = supplied\n"
 OPENSSL_CA = "openssl ca -config ca.conf -cert ca.pem -keyfile ca.key"
 
 
@@ -31,7 +33,7 @@ class Tls(Findings):
 
     def setUp(self):
         super().setUp()
-        (self.dir / "ca.conf").write_text(CA_CONF)
+        (self.dir / "ca.conf").write_text(CA_CONF + POLICY)
         (self.dir / "index.txt").write_text("")
         (self.dir / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
         self.openssl(f"{NEW_KEY} -x509 -keyout ca.key -out ca.pem -days 2 -subj '/CN=doctor CA'")
@@ -46,8 +48,8 @@ class Tls(Findings):
         self.addCleanup(self.port.give)
         self.addCleanup(self.redis.stop)
 
-    def look(self, status):
-        tls = {"ca": f"{self.dir}/ca.pem", "crl": f"{self.dir}/crl.pem"}
+    def look(self, status, **more):
+        tls = {"ca": f"{self.dir}/ca.pem", **(more or {"crl": f"{self.dir}/crl.pem"})}
         url = f"rediss://127.0.0.1:{self.port.number}"
         return self.findings(status, "--config", self.deploy({"name": "far", "url": url, "tls": tls}))
 
@@ -64,6 +66,35 @@ class Tls(Findings):
         (self.dir / "crl.pem").write_text("nothing\n")
         found = self.look(2)
         self.assertTrue(any("tls.crl" in f["text"] and f["level"] == "fail" for f in found.values()), found)
+
+    def client(self, begins, ends):
+        """Our own certificate; the server does not ask for it and says nothing."""
+        self.openssl(f"{NEW_KEY} -keyout client.key -out client.csr -subj /CN=client")
+        self.openssl(f"{OPENSSL_CA} -batch -notext -in client.csr -out client.pem -startdate {begins} -enddate {ends}")
+        return {"cert": f"{self.dir}/client.pem", "key": f"{self.dir}/client.key"}
+
+    def at_open(self, found, level, text):
+        self.assertEqual(found["far", "store"]["level"], level, found)
+        self.assertIn(text, found["far", "store"]["text"])
+
+    @staticmethod
+    def in_days(days):
+        return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + days * 86400))
+
+    def test_what_its_own_certificate_has_still_to_live(self):
+        good = self.client("20200101000000Z", self.in_days(40.5))
+        self.level(self.look(0, **good), "far", "tls.cert", "ok", f"ours ends in 40 days: {self.dir}/client.pem")
+        found = self.look(1, **self.client("20200101000000Z", self.in_days(13.5)))
+        soon = self.level(found, "far", "tls.cert", "warn", "ours ends in 13 days")
+        self.assertIn("put a new one in its place before that", soon["advice"])
+        found = self.look(1, **self.client("20200101000000Z", "20200102000000Z"))
+        self.at_open(found, "warn", "tls.cert has expired: put a new one in its place")
+        self.assertNotIn(("far", "tls.cert"), found)
+        found = self.look(1, **self.client(self.in_days(2.5), self.in_days(40)))
+        self.at_open(found, "warn", "tls.cert is not valid yet, for 60 hours: is the clock")
+        self.openssl(f"{NEW_KEY} -keyout other.key -out other.csr -subj /CN=other")
+        found = self.look(2, cert=f"{self.dir}/client.pem", key=f"{self.dir}/other.key")
+        self.at_open(found, "fail", f"tls.key: {self.dir}/other.key: key values mismatch")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import unittest
 import command
 
 # struct kvr_trace_head and struct kvr_rec_step, as far as they are needed here.
-HEAD_BYTES, RING_BYTES = 12, 16
+HEAD_BYTES, RING_BYTES, OLDEST = 12, 16, 32
 REC, REC_LEN, REC_SUM, REC_KIND, REC_STEP = "<IIQHHI", 0, 4, 16, 1
 STEP_NOW, STEP_NUMBER, STEP_DIGEST = 24, 32, 40
 
@@ -166,6 +166,20 @@ class Trace(command.Case):
         self.assertEqual(done.status, 0, done.err)
         self.assertIn("damaged", done.err)
         self.assertIn("replayed 20 steps", done.text)
+
+    def test_what_cannot_be_replayed_is_unknown(self):
+        """A ring that came round and has no snapshot: nobody can say how its steps would be decided."""
+        path = self.run_once()[0]
+        data = bytearray(path.read_bytes())
+        ring, = struct.unpack_from("<I", data, HEAD_BYTES)
+        struct.pack_into("<Q", data, OLDEST, self.records(data)[20] - ring)
+        path.write_bytes(data)
+        lost = "the trace has lost its beginning and has no whole snapshot"
+        self.fails(2, lost, "trace", "replay", path)
+        done = self.fails(2, lost, "trace", "check", path)
+        self.assertRegex(done.text, rf"(?m)^unknown  every step is decided the same .*\n +{lost}$")
+        self.assertRegex(done.text, r"(?m)^ok +no message goes against an arrow")
+        self.assertNotIn("BROKEN", done.text)
 
     def test_what_is_no_trace(self):
         self.fails(2, "passwd", "trace", "replay", "/etc/passwd")

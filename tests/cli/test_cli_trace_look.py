@@ -82,6 +82,26 @@ class Look(command.Case):
         self.assertIn("COMPLETE rows 1 err DOWN flags quiet,degraded tiers 0\n",
                       self.ok("trace", "follow", kept / "outage.kvrt", "--op", "0.2").text)
 
+    def test_which_tier_failed_at_what(self):
+        before = set(self.files("trace"))
+        tiers = {"name": "disk", "url": "fs://./own"}, {"name": "far", "url": "redis://127.0.0.1:1"}
+        config = self.deploy(*tiers, name="half.json")
+        self.fails(2, "PARTIAL", "put", "--config", config, "k", "value", "--raw")
+        (put,) = set(self.files("trace")) - before
+        self.assertRegex(self.ok("trace", "ops", put).text, r"put of 1 key: PARTIAL, .* ms; tier 1 said DOWN\n")
+        before = set(self.files("trace"))
+        self.fails(2, "tier far", "rm", "--config", config, "k")
+        (rm,) = set(self.files("trace")) - before
+        self.assertRegex(self.ok("trace", "ops", rm).text, r"remove of 1 key: DOWN, .* ms; tier 1 said DOWN\n")
+        # What a worker said of a key stands in its rows, and a part without an error of its own has them.
+        self.ok("put", "--config", self.deploy(tiers[0], name="disk.json"), "k", "value", "--raw")
+        (value,) = self.files("own")
+        value.write_bytes(value.read_bytes()[:-1])
+        before = set(self.files("trace"))
+        self.call("get", "--config", self.dir / "disk.json", "k", "-o", self.dir / "out")
+        (get,) = set(self.files("trace")) - before
+        self.assertRegex(self.ok("trace", "ops", get).text, r"of 1 key: (LENGTH|CORRUPT), .*; tier 0 said \1\n")
+
     def test_step_goes_on_and_back(self):
         text = self.step(self.put, "n; n; n; p; p", "--actor", "link 0.1")
         seen = self.numbers(text)

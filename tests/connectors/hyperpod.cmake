@@ -26,9 +26,10 @@ endif()
 kvr_connector_test(connectors.conformance_hyperpod hyperpod conformance SOURCES subject_hyperpod.c
   LIBS kvr_conformance kvr_hyperpod_server)
 foreach(noun IN ITEMS hyperpod hyperpod_segment hyperpod_crash hyperpod_faults)
-  kvr_connector_test(connectors.${noun} hyperpod SOURCES test_${noun}.c INCLUDES connectors/wire runtime/base
-    LIBS kvr_hyperpod_server)
+  kvr_connector_test(connectors.${noun} hyperpod SOURCES test_${noun}.c
+    INCLUDES connectors connectors/wire runtime/base LIBS kvr_hyperpod_server)
 endforeach()
+target_link_options(test_connectors_hyperpod_faults PRIVATE -Wl,--wrap=pthread_create -Wl,--wrap=curl_multi_perform)
 target_link_options(test_connectors_hyperpod_crash PRIVATE -Wl,--wrap=pread)
 if(kvr_tls)
   # TLS in front of a server that has none.

@@ -161,7 +161,8 @@ read_headers(const char *at, int is_get, struct ask *ret)
 		{ "Content-Type", "application/octet-stream", 0, 0 } };
 	size_t n = sizeof(known) / sizeof(known[0]);
 	uint32_t front = atomic_load(&page->front);
-	snprintf(host, sizeof(host), "127.0.0.1:%u", front != 0 ? front : atomic_load(&page->port));
+	snprintf(host, sizeof(host), "%s:%u", atomic_load(&page->by_name) ? "localhost" : "127.0.0.1",
+	    front != 0 ? front : atomic_load(&page->port));
 	for (const char *end; (end = strstr(at, "\r\n")) != at; at = end + 2)
 		if (end == NULL || !read_header(at, (size_t)(end - at), known, n, ret))
 			return 0;

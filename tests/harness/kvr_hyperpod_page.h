@@ -27,6 +27,7 @@ struct kvr_hyperpod_page {
 	_Atomic uint32_t cut_lease;      /* bytes of an answer, then the connection ends; 0: all */
 	_Atomic uint32_t capacity_left;  /* a put above it is 507; 0: all of the memory */
 	_Atomic uint32_t front;          /* port of who stands in front; 0: nobody does */
+	_Atomic uint32_t by_name;        /* it is asked for as localhost, and not by its address */
 	_Atomic uint32_t other_text;     /* the two below are in use */
 	char lease_text[8192], lease_type[64];
 
