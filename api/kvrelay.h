@@ -22,7 +22,9 @@
  *           instant before kvr_open is KVR_E_INVALID, for it is a duration by mistake.
  * Blocking  A call without until_ns never waits for a store or a device, where nothing else is
  *           said. One with it comes back by then plus a few milliseconds, in which workers let
- *           go of the caller's memory; on a machine that is starved of CPU it may be more.
+ *           go of the caller's memory; on a machine that is starved of CPU it may be more, and where a
+ *           local disk hangs that has the memory, until it comes back (KVR_EARLY does not wait for it, and a
+ *           file tier's "staged" lends it none).
  * Structs   `size` comes first and is sizeof the struct as the caller was compiled; the first
  *           element's size is the stride of an array. Larger than this library knows is fine while
  *           the rest is zero. A member left zero means the default. There are no bit fields, no
