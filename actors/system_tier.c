@@ -103,7 +103,7 @@ kvr_store_opts_of(const struct kvr_config *config, uint32_t number, struct kvr_s
 		.n_groups = 1, .capacity = c->capacity_bytes, .free_floor = c->free_floor_bytes,
 		.ttl_ms = c->ttl_ns / 1000000U, .connect_ns = config->timeouts.connect_ns,
 		.prefix = c->prefix, .no_chunk_meta = !c->save_chunk_meta, .tmp_dir = c->tmp_dir,
-		.direct = c->direct, .hyperpod = hyperpod_of(c),
+		.direct = c->direct, .staged = c->staged, .hyperpod = hyperpod_of(c),
 		.eic = { .library = c->eic.library, .instance_id = c->eic.instance_id,
 		    .ns = c->eic.ns, .log_dir = c->eic.log_dir, .flag_file = c->eic.flag_file,
 		    .log_level = (int32_t)c->eic.log_level,

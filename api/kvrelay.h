@@ -21,8 +21,10 @@
  *           kvr_close. An operation submitted with it is KVR_E_TIMEOUT. Any other instant
  *           before kvr_open is KVR_E_INVALID, because it is a duration given by mistake.
  * Blocking  A call without until_ns never waits for a store or a device. One with it returns by
- *           then, plus a few milliseconds in which workers let go of the caller's memory; more
- *           only on a machine that is starved of CPU.
+ *           then, plus a few milliseconds in which workers let go of the caller's memory; later
+ *           on a machine that is starved of CPU. A local disk that hangs keeps the memory it was
+ *           lent, and so the call, until it comes back; KVR_EARLY does not wait for it, and a
+ *           file tier with "staged" lends it none.
  * Structs   `size` comes first and is sizeof the struct as the caller was compiled; the first
  *           element's size is the stride of an array. A size larger than this library knows is fine as long
  *           as the rest is zero. A member left zero means the default. There are no bit fields,

@@ -208,6 +208,9 @@ check_tier(struct kvr_load *load, uint32_t i)
 	if (tier->direct && !kvr_scheme_is(tier->url, "fs"))
 		KVR_PLACE_ERROR(load, kvr_place_tier(i, "direct"),
 		    "tiers.%s: direct means nothing here: only fs:// has files", tier->name);
+	if (tier->staged && !kvr_scheme_is(tier->url, "fs"))
+		KVR_PLACE_ERROR(load, kvr_place_tier(i, "staged"),
+		    "tiers.%s: staged means nothing here: only fs:// has disks", tier->name);
 	if (tier->lanes.control + tier->lanes.bulk > KVR_LANES_MAX)
 		KVR_PLACE_ERROR(load, kvr_place_tier(i, "lanes.bulk"),
 		    "tiers.%s: %u control and %u bulk lanes are more than %d", tier->name,

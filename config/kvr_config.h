@@ -100,6 +100,7 @@ struct kvr_config_tier {
 	const char *prefix;   /* before every stored key; NULL: none */
 	const char *tmp_dir;  /* fs only; NULL: beside the file */
 	bool direct;          /* fs only: past the page cache */
+	bool staged;          /* fs only: no disk is handed a caller's memory */
 	bool save_chunk_meta; /* fs in LMCache's format: header in front of the payload */
 	struct {
 		const char *ca, *cert, *key; /* PEM files; NULL: the system's CAs, no certificate */

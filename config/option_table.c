@@ -280,6 +280,9 @@ const struct kvr_option kvr_option_table[] = {
 	    "fs: directory below the tier's own in which files are written before they are named"),
 	TIER("direct", BOOL, IN(direct), "false", NULL, 0, 0, NULL,
 	    "fs: files are read and written past the page cache (O_DIRECT), where that works"),
+	TIER("staged", BOOL, IN(staged), "false", NULL, 0, 0, NULL,
+	    "fs: values pass through memory.staging on a local disk too, so that one that hangs holds "
+	    "no call beyond its deadline; costs a copy"),
 	TIER("save_chunk_meta", BOOL, IN(save_chunk_meta), "true", NULL, 0, 0, NULL,
 	    "fs in LMCache's format: a header in front of each payload"),
 	TIER("tls.ca", PATH, IN(tls.ca), "", NULL, 0, 0, NULL,

@@ -268,15 +268,16 @@ why_of(const struct kvr_connector *c)
 
 /*
  * A caller's thread is not given to a disk: one that dies holds whoever reads it for half a minute,
- * and then it had better be a lane.
+ * and then it had better be a lane. His memory is, for a copy of each value costs up to half of what the
+ * page cache delivers; who would rather pay that than wait for a dead disk says "staged".
  */
 static uint32_t
 store_caps(const struct kvr_store *s)
 {
 	uint32_t caps = KVR_CAP(PIPELINE);
 
-	caps |= s->where != KVR_FS_FAR ? KVR_CAP(GIVE_UP) : 0;
-	caps |= s->where == KVR_FS_MEMORY ? KVR_CAP(ANY_THREAD) : 0;
+	caps |= s->where != KVR_FS_FAR && !s->staged ? KVR_CAP(GIVE_UP) : 0;
+	caps |= s->where == KVR_FS_MEMORY && !s->staged ? KVR_CAP(ANY_THREAD) : 0;
 	caps |= s->indexed ? KVR_CAP(CAPACITY) : 0;
 	return caps;
 }

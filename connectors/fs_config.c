@@ -137,6 +137,7 @@ kvr_fs_configure(struct kvr_store *s, const struct kvr_store_opts *opts, char *w
 	s->capacity = opts->capacity == 0 ? UINT64_MAX : opts->capacity;
 	s->free_floor = opts->free_floor;
 	s->direct = opts->direct;
+	s->staged = opts->staged;
 	s->indexed = opts->capacity != 0 || opts->free_floor != 0;
 	s->prefix_len = opts->prefix == NULL ? 0 : (uint32_t)strlen(opts->prefix);
 	if (s->prefix_len > 0)

@@ -112,6 +112,7 @@ struct kvr_store {
 	enum kvr_fs_where where; /* the farthest of the directories; FAR: or nobody knows */
 	bool        indexed;    /* there is a capacity or a floor, so somebody has to count */
 	bool        direct;     /* files are moved past the page cache */
+	bool        staged;     /* wherever they lie, a wait may not be ended */
 	uint64_t    seed;       /* makes temporary names ours alone, also among machines */
 	_Atomic uint64_t tmp_count;
 

@@ -207,6 +207,7 @@ struct kvr_store_opts {
 	bool        no_chunk_meta;   /* save_chunk_meta false: no header in front of the payload */
 	const char *tmp_dir;         /* relative directory for temporary files; NULL: none */
 	bool        direct;          /* a file tier's files past the page cache, where that works */
+	bool        staged;          /* a file tier's local disk is not to be handed a caller's memory */
 	struct kvr_span staging;     /* where payloads of those lie that cannot GIVE_UP; outlives the store */
 	uint64_t    slot_bytes;      /* a full chunk, where a header-less read has to know it */
 	struct kvr_tls_opts tls;

@@ -263,6 +263,8 @@ static const struct wrong contradictions[] = {
 	    "text:1:24: memory.slot_size is 1MiB, a full chunk has 32MiB" },
 	{ ONE("\"url\":\"memory://\",\"direct\":true"),
 	    "text:1:50: tiers.a: direct means nothing here: only fs:// has files" },
+	{ ONE("\"url\":\"memory://\",\"staged\":true"),
+	    "text:1:50: tiers.a: staged means nothing here: only fs:// has disks" },
 	{ ONE("\"url\":\"redis://h:1\",\"replicas\":true"),
 	    "text:1:54: tiers.a: replicas means nothing here: only redis-sentinel:// and clusters "
 	    "have replicas to read from" },

@@ -273,6 +273,11 @@ START_TEST(a_local_file_system_can_be_given_up_and_a_limit_is_a_capacity)
 	bed.store->where = KVR_FS_DISK;
 	ck_assert_uint_eq(kvr_store_caps(&kvr_fs_ops, bed.store) &
 	        (KVR_CAP(GIVE_UP) | KVR_CAP(ANY_THREAD)), KVR_CAP(GIVE_UP));
+	kvr_fs_bed_close(&bed);
+	bed.opts.staged = true;
+	kvr_fs_bed_open(&bed);
+	ck_assert_uint_eq(
+	    kvr_store_caps(&kvr_fs_ops, bed.store) & (KVR_CAP(GIVE_UP) | KVR_CAP(ANY_THREAD)), 0);
 	kvr_fs_bed_remove(&bed);
 }
 END_TEST
