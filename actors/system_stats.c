@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The page of statistics of an instance: what is in it from the start, and how it is kept true. */
+/* The page of statistics of an instance: its initial content, and how it is kept up to date. */
 #include "kvr_system_own.h"
 
 #include <stdio.h>
@@ -45,7 +45,7 @@ fill_head(const struct kvr_system *sys, struct kvr_stats_head *h)
 	}
 	h->canary_ns = sys->opt.canary ? c->metrics.canary_ns : 0;
 	h->version = KVR_STATS_VERSION;
-	h->magic = KVR_STATS_MAGIC; /* last: a reader that sees it sees the rest */
+	h->magic = KVR_STATS_MAGIC; /* last: a reader that sees it also sees the rest */
 }
 
 enum kvr_err
@@ -67,7 +67,7 @@ kvr_system_stats_open(struct kvr_system *sys)
 	return KVR_OK;
 }
 
-/* Runs after every step, so it does as little as it can. */
+/* Runs after every step, so it does as little as possible. */
 void
 kvr_system_after(void *arg, const struct kvr_actor *a)
 {
@@ -84,7 +84,7 @@ struct copy {
 	struct kvr_stats *to;
 };
 
-/* Not all of it: tiers that are not there have the larger part of its bytes. */
+/* Only tiers that exist: unused ones have most of the bytes. */
 static void
 copy_all(void *arg, const struct kvr_actor *metrics)
 {
