@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Worker: one thread, one connection. Takes parts from its link, runs them against the store and
- * answers each once, with an outcome per row. A caller who would only wait for his answer runs the
- * part himself, where the store allows it: in the worker's turn, so still one thread at a time.
+ * answers each once, with an outcome per row. If the store allows it, a caller's thread that would
+ * only wait for the answer runs the part itself, in the worker's turn: still one thread at a time.
  */
 #include "kvr_workers.h"
 
@@ -21,9 +21,9 @@ struct kvr_lane {
 	struct kvr_connector *connector; /* NULL: none */
 	struct kvr_kick       kick;
 	uint64_t              dials;
-	uint64_t              salt; /* of the key that it probes with */
+	uint64_t              salt; /* for the key that it probes with */
 
-	/* Parts that were cancelled before they began: written under the domain's guard. */
+	/* Parts that were cancelled before they began; set under the domain's guard. */
 	_Atomic uint32_t cancelled[CANCELLED_MAX];
 	_Atomic uint32_t running; /* the part that has begun; 0: none */
 
@@ -33,7 +33,7 @@ struct kvr_lane {
 
 /* ---- kicks ---- */
 
-/* On whatever thread steps the link. The mark is set before the kick: see kvr_kicked. */
+/* On the thread that steps the link. The mark is set before the kick: see kvr_kicked. */
 static void
 on_kick(void *arg, const struct kvr_msg *msg)
 {
@@ -48,19 +48,19 @@ on_kick(void *arg, const struct kvr_msg *msg)
 	}
 	/*
 	 * Only the part that runs is kicked. There is one target, so a kick for a part that waits
-	 * would take the place of one that has not been seen yet; the mark is enough for it: either
-	 * the worker sees the mark when it begins, or we see here that it has begun.
+	 * could replace one that has not been seen yet. For a waiting part the mark is enough:
+	 * either the worker sees the mark when it begins, or we see here that it has begun.
 	 */
 	if (msg->type == KVR_MSG_PART_CANCEL && atomic_load(&lane->running) != msg->part)
 		return;
-	/* A lane that hangs up stays kicked, whoever else is cancelled afterwards. */
+	/* A lane that hangs up stays kicked, whichever part is cancelled afterwards. */
 	if (atomic_load(&lane->kick.target) != KVR_KICK_ALL)
 		atomic_store(&lane->kick.target, target);
 	ssize_t n = write(lane->kick.fd, &one, sizeof(one));
-	(void)n; /* a full counter is readable, too */
+	(void)n; /* if the counter is full it is readable anyway */
 }
 
-/* True once per cancelled part: its mark is taken away, so that marks cannot fill up. */
+/* True once per cancelled part: takes its mark away, so that marks cannot fill up. */
 static bool
 take_mark(struct kvr_lane *lane, uint32_t part)
 {
@@ -69,7 +69,7 @@ take_mark(struct kvr_lane *lane, uint32_t part)
 	for (uint32_t i = 0; i < CANCELLED_MAX; i++) {
 		uint32_t mine = part;
 
-		/* An exchange takes the line from whoever cancels, even where there is nothing to take. */
+		/* Load first: an exchange takes the cache line from the canceller, even for nothing. */
 		if (atomic_load(&lane->cancelled[i]) == part &&
 		    atomic_compare_exchange_strong(&lane->cancelled[i], &mine, 0))
 			found = true;
@@ -104,14 +104,14 @@ hang_up(struct kvr_lane *lane)
 	lane->connector = NULL;
 }
 
-/* An error that ends a connection says so; the rest of the house reads it off the error. */
+/* What run() returns has ended the connection; others see that only if the error says CLOSE. */
 static int32_t
 as_end(int32_t err)
 {
 	return kvr_err_stream(err) == KVR_STREAM_CLOSE ? err : KVR_E_PROTO;
 }
 
-/* A dial has no other deadline than that of the setting, and only its link and we know that. */
+/* The deadline of a dial comes from the configuration, which only its link and we know. */
 static void
 say_dial(struct kvr_lane *lane, int32_t err, bool late, const char *why)
 {
@@ -182,7 +182,7 @@ item_from_row(struct kvr_lane *lane, uint32_t i, const struct kvr_row *row, enum
 	const struct kvr_key *key = &ledger->keys[row->key];
 	struct kvr_item *item = &lane->items[i];
 	bool encoded = (row->flags & KVR_ROW_ENCODED) != 0;
-	/* What has no payload has no shape: one for all, for a copy each would fill a cache. */
+	/* Without payload there is no shape: one for all, because a copy each would fill a cache. */
 	bool shaped = verb == KVR_VERB_GET || verb == KVR_VERB_PUT || verb == KVR_VERB_STAT;
 
 	memset(item, 0, sizeof(*item));
@@ -192,7 +192,8 @@ item_from_row(struct kvr_lane *lane, uint32_t i, const struct kvr_row *row, enum
 	item->meta = &lane->metas[shaped ? i : 0];
 	atomic_init(&item->status, row->err);
 	if (verb == KVR_VERB_GET || verb == KVR_VERB_PUT) {
-		item->span.at = row->flags & KVR_ROW_STAGED ? kvr_ledger_staging(ledger, row->buf) : key->at;
+		item->span.at =
+		    row->flags & KVR_ROW_STAGED ? kvr_ledger_staging(ledger, row->buf) : key->at;
 		item->span.len = row->len;
 		item->raw_len = encoded ? row->body.raw_len : row->len;
 		item->serde = encoded ? row->body.serde : 0;
@@ -206,14 +207,15 @@ item_from_row(struct kvr_lane *lane, uint32_t i, const struct kvr_row *row, enum
 }
 
 /*
- * Bytes of an encoded value in memory where the caller expects a payload would be a wrong answer.
- * It happens when the tier was written with a serde and is read without: said as what it is.
+ * The bytes of an encoded value where the caller expects its payload would be a wrong answer. It
+ * happens when a tier that was written with a serde is read without one: IDENTITY.
  */
 static int32_t
 status_of(const struct kvr_item *item, const struct kvr_row *row, enum kvr_verb verb)
 {
 	int32_t err = kvr_item_status(item);
-	bool whole = err == KVR_OK || err == KVR_E_LENGTH; /* the encoded length means nothing to the caller */
+	/* LENGTH, too: an encoded length means nothing to the caller. */
+	bool whole = err == KVR_OK || err == KVR_E_LENGTH;
 
 	if (whole && verb == KVR_VERB_GET && item->serde != 0 && (row->flags & KVR_ROW_STAGED) == 0)
 		return KVR_E_IDENTITY;
@@ -235,10 +237,14 @@ row_from_item(const struct kvr_item *item, struct kvr_row *row, enum kvr_verb ve
 }
 
 static void
-tell_done(struct kvr_lane *lane, const struct kvr_msg *msg, int32_t err, uint64_t since_ns, uint64_t bytes)
+tell_done(struct kvr_lane *lane, const struct kvr_msg *msg, int32_t err, uint64_t since_ns,
+    uint64_t bytes)
 {
 	const struct kvr_row *rows = &lane->opt.work->ledger->rows[msg->rows];
-	struct kvr_msg reply = { .type = KVR_MSG_PART_DONE, .n_rows = msg->n_rows, .op = msg->op, .cause = msg->cause,
+	struct kvr_msg reply = { .type = KVR_MSG_PART_DONE,
+		.n_rows = msg->n_rows,
+		.op = msg->op,
+		.cause = msg->cause,
 		.deadline_ns = msg->deadline_ns, .rows = msg->rows, .part = msg->part };
 
 	for (uint32_t i = 0; i < msg->n_rows; i++)
@@ -263,7 +269,8 @@ run_part(struct kvr_lane *lane, const struct kvr_msg *msg)
 	lane->kick.current = msg->part;
 	for (uint32_t i = 0; i < msg->n_rows; i++)
 		item_from_row(lane, i, &rows[i], verb);
-	int32_t err = lane->opt.ops->run(lane->connector, verb, lane->items, msg->n_rows, msg->deadline_ns);
+	int32_t err = lane->opt.ops->run(
+	    lane->connector, verb, lane->items, msg->n_rows, msg->deadline_ns);
 	for (uint32_t i = 0; i < msg->n_rows; i++) {
 		if (rows[i].err != KVR_PENDING)
 			continue;
@@ -292,7 +299,7 @@ part(struct kvr_lane *lane, const struct kvr_msg *msg)
 	uint64_t now_ns = kvr_now_ns();
 
 	KVR_CHECK(msg->n_rows > 0 && msg->n_rows <= KVR_WIDE_KEYS);
-	atomic_store(&lane->running, msg->part); /* before the look at the marks: see on_kick */
+	atomic_store(&lane->running, msg->part); /* before it looks at the marks: see on_kick */
 	if (take_mark(lane, msg->part) || lane->connector == NULL || msg->deadline_ns <= now_ns) {
 		atomic_store(&lane->running, 0);
 		tell_done(lane, msg, KVR_E_UNFINISHED, now_ns, 0);
@@ -317,7 +324,7 @@ on_message(struct kvr_lane *lane, const struct kvr_msg *msg)
 		part(lane, msg);
 		break;
 	case KVR_MSG_PART_CANCEL:
-		take_mark(lane, msg->part); /* it is over, or was answered before it began */
+		take_mark(lane, msg->part); /* it is done, or was answered before it began */
 		break;
 	case KVR_MSG_HANG_UP:
 		hang_up(lane);
@@ -330,7 +337,7 @@ on_message(struct kvr_lane *lane, const struct kvr_msg *msg)
 	}
 }
 
-/* On the thread of a caller who waits for this part and for nothing else. */
+/* On the thread of a caller that waits for this part and for nothing else. */
 static void
 on_lent(void *arg, const struct kvr_msg *msg)
 {
@@ -379,7 +386,8 @@ kvr_lane_start(const struct kvr_lane_options *opt, struct kvr_lane **ret)
 	lane->kick.lookups = &opt->work->ledger->lookups;
 	snprintf(name, sizeof(name), "%s.lane.%u.%u", opt->work->instance, opt->tier, opt->lane);
 	/* Parts and a cancel for each, a dial, a ping, a hang-up: all that a link can have sent. */
-	if (lane->kick.fd < 0 || kvr_mailbox_open(name, 2 * opt->places + 4, NULL, NULL, &lane->mailbox) != KVR_OK) {
+	if (lane->kick.fd < 0 ||
+	    kvr_mailbox_open(name, 2 * opt->places + 4, NULL, NULL, &lane->mailbox) != KVR_OK) {
 		lane_free(lane);
 		return KVR_E_NOMEM;
 	}
@@ -403,7 +411,7 @@ kvr_lane_end(struct kvr_lane *lane)
 
 	on_kick(lane, &hang_up_now);
 	enum kvr_err err = kvr_mailbox_post(lane->mailbox, &hang_up_now);
-	(void)err; /* BUSY: then a HANG_UP is among what waits there */
+	(void)err; /* BUSY: then a HANG_UP is already in there */
 }
 
 void

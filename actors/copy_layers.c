@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Chunks of all layers that are copied layer by layer: the first layer of every row of a part, then the
- * second. An engine hears of each layer that has come, and computes on it while the next ones come; or
- * says of each that it may be fetched.
+ * Chunks of all layers that are copied layer by layer: the first layer of every row of a part, then
+ * the second, and so on. The engine learns of each layer that is in its cache, and computes with it
+ * while the next ones are copied; or it says of each layer that it may be fetched.
  *
- * What is told of has been verified: a value gets here when all of it has come and its seal is right.
+ * Layers are announced only of verified values: a value gets here when all of it has arrived and
+ * its seal is intact.
  */
 #include "kvr_copy_own.h"
 
 #include <stdatomic.h>
 
-/* Pieces that have been found and not been handed over. */
+/* Pieces that have been found but not handed over yet. */
 struct batch {
 	struct kvr_copy_worker *w;
 	struct side *side;
@@ -29,7 +30,7 @@ hand_over(struct batch *b)
 	                    sizeof(b->side->why));
 }
 
-/* Pieces of several rows go over together: a layer of one row is often a few of them. */
+/* Pieces of several rows are handed over together: a layer of one row is often only a few. */
 static enum kvr_err
 collect(struct batch *b, struct kvr_walk *walk)
 {
@@ -51,7 +52,7 @@ is_out(const struct kvr_msg *msg)
 	return msg->COPY.to_caller != 0;
 }
 
-/* One layer of all rows that take part. What is wrong with a row was found before. */
+/* One layer of all rows that take part. Rows with errors have been marked before. */
 static enum kvr_err
 copy_layer(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *msg, uint32_t layer)
 {
@@ -92,7 +93,7 @@ check_rows(struct kvr_copy_worker *w, const struct kvr_msg *msg)
 	}
 }
 
-/* Behind the operation's event, if it is the first layer, and behind the layer's own. */
+/* Waits, on the device, for the operation's event before the first layer, and the layer's own. */
 static enum kvr_err
 await(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *msg, uint32_t layer)
 {
@@ -145,7 +146,7 @@ kvr_copy_landed(struct kvr_copy_worker *w, const struct kvr_msg *msg, uint32_t l
 	for (uint32_t i = 0; i < msg->n_rows; i++) {
 		_Atomic uint32_t *landed = &ledger->places[rows[i].key].landed;
 
-		/* What was told stays told, also if another tier gives the same value once more. */
+		/* Never goes back, not even when another tier delivers the same value again. */
 		if (rows[i].err == KVR_OK &&
 		    atomic_load_explicit(landed, memory_order_relaxed) < layers)
 			atomic_store_explicit(landed, layers, memory_order_release);

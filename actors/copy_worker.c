@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The copy worker: payloads between where an engine keeps them and staging slots. One thread, two
- * ways, and in each way parts end in the order in which they came. It begins what arrives and asks
- * what has ended; only a device's copies are still on their way in between.
+ * The copy worker: copies payloads between the engine's memory and staging slots. One thread, two
+ * ways, and in each way parts end in the order in which they came. It begins what arrives and polls
+ * for what has ended; only a device's copies take time in between.
  *
- * How long one part can take is bounded by its bytes, so nothing here looks at deadlines: a part
- * whose time is over is finished, for its memory is quiet only then.
+ * The bytes of a part bound how long it can take, so nothing here looks at deadlines: a late part
+ * is still finished, because only then is its memory quiet.
  */
 #include "kvr_copy_own.h"
 
@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How often a device is asked whether it is done. */
+/* How often a device is polled. */
 enum { POLL_US = 20 };
 
-/* Whatever stands in the queue besides, each part that may be here finds a mark for its end. */
+/* Layers leave marks free: each part that may be here must find one for its end. */
 enum { MARKS_FOR_LAYERS = KVR_MARKS_MAX - KVR_COPY_PLACES };
 _Static_assert((int)MARKS_FOR_LAYERS > 0, "layers have marks too");
 
@@ -37,7 +37,7 @@ kvr_copy_start_row(struct kvr_copy_worker *w, const struct kvr_row *row, struct 
 		.room = place->tokens,
 		.layer = place->layer,
 		.chunk = kvr_ledger_staging(ledger, row->buf) };
-	/* A stored value of any length may get here, and a table that its owner changed meanwhile. */
+	/* A stored value may have any length, and the table may have changed since it was read. */
 	if (row->len > key->room || row->len % kvr_pages_token(pages) != 0 || tokens > place->tokens)
 		return KVR_E_LENGTH;
 	return KVR_OK;
@@ -59,7 +59,7 @@ copy_span(struct kvr_copy_worker *w, struct side *side, const struct kvr_row *ro
 	                           sizeof(side->why));
 }
 
-/* Copies a row's pieces; LENGTH where they are no whole tokens or do not fit. */
+/* Copies a row's pieces; LENGTH if they are no whole number of tokens or do not fit. */
 static int32_t
 copy_row(struct kvr_copy_worker *w, struct side *side, struct kvr_row *row, enum kvr_way way)
 {
@@ -77,7 +77,7 @@ copy_row(struct kvr_copy_worker *w, struct side *side, struct kvr_row *row, enum
 	return err;
 }
 
-/* All rows of a part are of one operation. */
+/* All rows of a part belong to one operation. */
 static const struct kvr_ledger_op *
 op_of(const struct kvr_copy_worker *w, const struct kvr_msg *msg)
 {
@@ -86,7 +86,7 @@ op_of(const struct kvr_copy_worker *w, const struct kvr_msg *msg)
 	return &ledger->ops[ledger->keys[ledger->rows[msg->rows].key].op];
 }
 
-/* An error of the device is the part's; the others are a row's own. */
+/* An error of the device is the part's; other errors belong to a row. */
 static int32_t
 copy_rows(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *msg)
 {
@@ -156,8 +156,8 @@ reply(struct kvr_copy_worker *w, const struct side *side, const struct flight *f
 }
 
 /*
- * Of every part of an operation, for only the router knows which is the last: the event then stands
- * behind all of them, because a way is one queue.
+ * Recorded behind every part of an operation, because only the router knows which part is the last.
+ * A way is one queue, so the event then stands behind all of them.
  */
 static int32_t
 record(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *msg, enum kvr_way way)
@@ -169,7 +169,7 @@ record(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *msg, 
 	return side->ops->record(side->copier, way, event, side->why, sizeof(side->why));
 }
 
-/* A mark for what was begun of it, and its place in the queue. */
+/* Marks what was begun of the part, and puts it into the queue. */
 static enum kvr_err
 mark(struct side *side, enum kvr_way way, const struct flight *f)
 {
@@ -189,7 +189,7 @@ begin(struct kvr_copy_worker *w, const struct kvr_msg *msg)
 	enum kvr_way way = msg->COPY.to_caller != 0 ? KVR_WAY_OUT : KVR_WAY_IN;
 	struct flight f = { .msg = *msg, .start_ns = kvr_now_ns(), .err = KVR_E_DEVICE };
 
-	if (side->copier == NULL) { /* side->why says why it was not opened */
+	if (side->copier == NULL) { /* side->why says why it could not be opened */
 		reply(w, side, &f);
 		return;
 	}
@@ -200,7 +200,7 @@ begin(struct kvr_copy_worker *w, const struct kvr_msg *msg)
 		f.err = side->queue[way].broken;
 	if (f.err == KVR_OK)
 		f.err = record(w, side, msg, way);
-	/* Also after a failure: what was begun before it may still be running into this memory. */
+	/* Also after a failure: copies that were begun before it may still use this memory. */
 	if (mark(side, way, &f) != KVR_OK) {
 		f.err = KVR_E_DEVICE;
 		reply(w, side, &f);
@@ -213,7 +213,7 @@ begin(struct kvr_copy_worker *w, const struct kvr_msg *msg)
 	}
 }
 
-/* One of its layers' marks failed: so has the part, whose end stands behind it or is still to come. */
+/* A mark of its layers failed, and so does the part; its end is in the queue or still to come. */
 static void
 spoil(struct copy_queue *q, const struct flight *f)
 {
@@ -227,7 +227,7 @@ spoil(struct copy_queue *q, const struct flight *f)
 		q->broken = f->err;
 }
 
-/* Answers what has ended, oldest first. */
+/* Answers parts that have ended, oldest first. */
 static void
 look(struct kvr_copy_worker *w, struct side *side, enum kvr_way way)
 {
@@ -261,14 +261,14 @@ kvr_copy_mark_layers(struct kvr_copy_worker *w, struct side *side, const struct 
 	const struct flight f = { .msg = *msg, .layers = layers };
 	int32_t err = KVR_OK;
 
-	/* With none to spare it is told together with the next one. */
+	/* If no mark can be spared, these layers are announced with the next ones. */
 	if (q->n < MARKS_FOR_LAYERS)
 		err = mark(side, way, &f);
 	look(w, side, way);
 	return err == KVR_OK ? q->broken : err;
 }
 
-/* True while something is on its way. */
+/* True while copies are running. */
 static bool
 look_all(struct kvr_copy_worker *w)
 {
@@ -342,9 +342,9 @@ kvr_copy_start(const struct kvr_work *work, struct kvr_words *words, struct kvr_
 	w->work = work;
 	w->words = words;
 	snprintf(name, sizeof(name), "%s.copy", work->instance);
-	/* All that the transfer actor gives out at a time, and the STOP. */
-	if (kvr_mailbox_open(name, (int)SIDES * (int)KVR_WAYS * KVR_COPY_PLACES + 1, NULL, NULL, &w->mailbox) !=
-	    KVR_OK) {
+	/* As much as the transfer actor gives out at a time, and the STOP. */
+	if (kvr_mailbox_open(name, (int)SIDES * (int)KVR_WAYS * KVR_COPY_PLACES + 1, NULL, NULL,
+	        &w->mailbox) != KVR_OK) {
 		copy_free(w);
 		return KVR_E_NOMEM;
 	}

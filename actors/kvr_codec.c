@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lossless codecs. "planes" is in files of its own, kvr_planes.h. A zstd value begins with one byte
- * that says how the payload was laid out before compression:
+ * The lossless codecs. "planes" has files of its own, see kvr_planes.h. A zstd value begins with
+ * one byte that says how the payload was laid out before compression:
  *
  *   0  as it is, a zstd frame
- *   2  a zstd frame of the bytes of 2-byte elements: all first bytes, then all second bytes, then an
- *      odd last one
- *   3  elements rotated left by one bit, in whole groups of 64: their low bytes as they are, what is
- *      behind the last group as it is, a zstd frame of the high bytes
+ *   2  a zstd frame of the bytes of 2-byte elements: all first bytes, then all second bytes, then
+ *      an odd last one
+ *   3  elements rotated left by one bit, in whole groups of 64: their low bytes as they are, the
+ *      bytes behind the last group as they are, a zstd frame of the high bytes
  *
- * Separating the bytes pays because the exponents of KV data are alike and its mantissas are not. In 3
- * zstd sees exponents alone and is told to do nothing but its entropy coding, for there are no repeats
- * to be found: on the KV data in tests/data that is 1.49 instead of 1.46 at two to three times the speed.
+ * Separating the bytes pays because the exponents of KV data are alike and its mantissas are not.
+ * In layout 3 zstd sees only exponents and is told to do nothing but its entropy coding, because
+ * there are no repeats to be found: on the KV data in tests/data that gives 1.49 instead of 1.46,
+ * at two to three times the speed.
  */
 #include "kvr_planes.h"
 #include "kvr_workers.h"
@@ -27,19 +28,19 @@ enum { LAYOUT_PLAIN = 0, LAYOUT_PLANES2 = 2, LAYOUT_HIGH = 3, LEVEL = 1 };
 
 struct kvr_codec {
 	ZSTD_CCtx *c;
-	ZSTD_CCtx *entropy; /* no search for repeats; NULL: this zstd cannot be told so */
+	ZSTD_CCtx *entropy; /* does not search for repeats; NULL: this zstd has no such setting */
 	ZSTD_DCtx *d;
 	const struct kvr_planes_path *path;
-	uint8_t   *scratch; /* one payload with its planes separated; grows to the largest seen */
+	uint8_t   *scratch; /* one payload with its bytes separated; grows to the largest seen */
 	size_t     scratch_len;
 };
 
-/* NULL where a later zstd refuses one of these: then layout 2 is written. */
+/* NULL if a later zstd refuses one of these: then layout 2 is written. */
 static ZSTD_CCtx *
 entropy_only(void)
 {
 #ifdef ZSTD_c_literalCompressionMode
-	/* Literals are always coded (1 is "on" in each version); the rest makes finding a match a rare thing. */
+	/* Always code literals (1 is "on" in each version); the rest makes matches rare. */
 	static const struct {
 		ZSTD_cParameter name;
 		int             value;
@@ -128,7 +129,7 @@ join(const uint8_t *restrict from, uint8_t *restrict to, size_t len)
 		to[len - 1] = from[len - 1];
 }
 
-/* Layout 3. Room is for less than the payload. */
+/* Layout 3. room is less than the payload. */
 static size_t
 encode_high(struct kvr_codec *codec, struct kvr_const_span raw, uint8_t *to, size_t room)
 {
@@ -149,24 +150,27 @@ encode_high(struct kvr_codec *codec, struct kvr_const_span raw, uint8_t *to, siz
 }
 
 static size_t
-encode_zstd(struct kvr_codec *codec, uint32_t dtype_bytes, struct kvr_const_span raw, struct kvr_span into)
+encode_zstd(
+    struct kvr_codec *codec, uint32_t dtype_bytes, struct kvr_const_span raw, struct kvr_span into)
 {
 	const uint8_t *from = raw.at;
 	uint8_t *to = into.at;
-	/* A value that does not shrink is not worth decoding, so the room ends before its length. */
+	/* A value that does not shrink is not worth decoding, so room is less than its length. */
 	size_t room = KVR_MIN(into.len, raw.len - (raw.len > 0));
 	bool planes = dtype_bytes == 2 && raw.len >= 64;
 
 	if (room < 2)
 		return 0;
-	if (planes && codec->entropy != NULL && kvr_planes_low_is_noise(from, raw.len / KVR_PLANES_GROUP_BYTES))
+	if (planes && codec->entropy != NULL &&
+	    kvr_planes_low_is_noise(from, raw.len / KVR_PLANES_GROUP_BYTES))
 		return encode_high(codec, raw, to, room);
 	if (planes && !need_scratch(codec, raw.len))
 		return 0;
 	if (planes)
 		split(from, codec->scratch, raw.len);
 	to[0] = planes ? LAYOUT_PLANES2 : LAYOUT_PLAIN;
-	size_t n = ZSTD_compressCCtx(codec->c, to + 1, room - 1, planes ? codec->scratch : from, raw.len, LEVEL);
+	size_t n = ZSTD_compressCCtx(
+	    codec->c, to + 1, room - 1, planes ? codec->scratch : from, raw.len, LEVEL);
 
 	return ZSTD_isError(n) ? 0 : n + 1;
 }
@@ -197,7 +201,8 @@ decode_high(struct kvr_codec *codec, struct kvr_const_span stored, void *into, s
 		return KVR_E_CORRUPT;
 	if (!need_scratch(codec, low))
 		return KVR_E_NOMEM;
-	size_t n = ZSTD_decompressDCtx(codec->d, codec->scratch, low, from + low + tail, stored.len - 1 - low - tail);
+	size_t n = ZSTD_decompressDCtx(
+	    codec->d, codec->scratch, low, from + low + tail, stored.len - 1 - low - tail);
 
 	if (ZSTD_isError(n) || n != low)
 		return KVR_E_CORRUPT;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of the copy worker, and what its files say to each other.
+ * The inside of the copy worker, and what its files share.
  *
  *   copy_worker.c  its thread, its queues, its answers
  *   copy_layers.c  chunks that are copied layer by layer
@@ -10,7 +10,7 @@
 
 #include "kvr_workers.h"
 
-enum { PIECES = 512 }; /* that are handed over at once */
+enum { PIECES = 512 }; /* handed over at a time */
 
 enum { ON_HOST, ON_DEVICE, SIDES };
 
@@ -19,19 +19,19 @@ struct flight {
 	struct kvr_msg msg;
 	uint64_t start_ns;
 	int32_t err;
-	uint32_t layers; /* 0: to its end; else so many of its layers, and the rest comes behind */
+	uint32_t layers; /* 0: up to its end; else this many of its layers, and the rest follows */
 };
 
 struct copy_queue {
 	struct flight flight[KVR_MARKS_MAX];
 	uint32_t first, n;
-	uint32_t begun; /* the part that is being begun */
-	int32_t broken; /* one of its marks was this error */
+	uint32_t begun; /* the part that is being begun; 0: none */
+	int32_t broken; /* the error of a mark of that part, if one has failed */
 };
 
 struct side {
-	const struct kvr_copy_ops *ops; /* NULL: there is no such memory here */
-	struct kvr_copier *copier;      /* NULL: it could not be opened, or is lost */
+	const struct kvr_copy_ops *ops; /* NULL: this machine has no such memory */
+	struct kvr_copier *copier;      /* NULL: it could not be opened */
 	struct copy_queue queue[KVR_WAYS];
 	char why[112]; /* the driver's words for the last failure */
 };
@@ -47,18 +47,18 @@ struct kvr_copy_worker {
 };
 
 /* copy_worker.c */
-/* LENGTH where a row is no whole tokens or does not fit. Not for rows of spans. */
+/* LENGTH if a row is no whole number of tokens or does not fit. Not for rows of spans. */
 KVR_MUST_USE int32_t kvr_copy_start_row(struct kvr_copy_worker *, const struct kvr_row *,
     struct kvr_walk *ret);
-/* Layers of a part are on their way, and more will follow: a mark for them, if there is one to spare. */
+/* Layers of a part have begun, and more will follow: marks them, if a mark can be spared. */
 KVR_MUST_USE int32_t kvr_copy_mark_layers(struct kvr_copy_worker *, struct side *,
     const struct kvr_msg *, uint32_t layers);
 
 /* copy_layers.c */
-/* The layers that the message names: all their rows, one layer after the other. As copy_rows. */
+/* Copies the layers that the message names: all rows, one layer after the other. As copy_rows. */
 KVR_MUST_USE int32_t kvr_copy_layers(struct kvr_copy_worker *, struct side *,
     const struct kvr_msg *);
-/* Of a part that goes out: so many layers of its rows are in the cache. */
+/* Of a part that goes out: this many layers of its rows are in the cache; 0: all. */
 void kvr_copy_landed(struct kvr_copy_worker *, const struct kvr_msg *, uint32_t layers);
 
 #endif

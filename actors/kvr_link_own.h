@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A link's state, and what its files say to each other.
+ * A link's state, and what its files share.
  *
  *   link.c       the table; the connection: dial, ping, up and down
  *   link_part.c  parts in the worker: given, answered, cancelled, blamed
@@ -18,23 +18,23 @@ struct flight {
 	uint64_t given_ns, until_ns;
 	uint32_t part; /* 0: free */
 	uint16_t verb;
-	uint16_t cancelled; /* once is enough, and all that a mailbox has room for */
+	uint16_t cancelled; /* a cancel was sent: one is enough, and the mailbox has room for one */
 };
 
 struct link {
 	uint32_t magic;
 	uint32_t tier, lane, places;
 	uint32_t n_parts, n_puts; /* in the worker */
-	uint32_t told;            /* state that the tier last heard of */
-	uint32_t stuck;           /* 1: the tier was told so */
+	uint32_t told;            /* the state that the tier last heard of */
+	uint32_t stuck;           /* 1: the tier was told that the worker is stuck */
 	uint32_t watch_gen;
 	uint32_t probe;           /* of the running dial: ping before calling it UP */
 	uint64_t connect_ns, stuck_ns;
 	uint64_t watch_ns; /* when the watch fires; 0: not set */
-	uint64_t dial_ns;  /* until when the worker owes a DIALED; 0: it does not */
+	uint64_t dial_ns;  /* deadline of the DIALED that the worker owes; 0: it owes none */
 	uint64_t ping_ns;  /* the same for a PONG */
 	uint64_t heard_ns; /* last answer of the worker */
-	uint64_t silent_ns; /* time at work in which nothing came, since something last came */
+	uint64_t silent_ns; /* time at work without a byte, since the last byte */
 	struct flight flight[KVR_PLACES_MAX];
 	uint64_t spare64[4];
 };
@@ -53,9 +53,9 @@ kvr_link_later(uint64_t at_ns, uint64_t by_ns)
 void kvr_link_to_worker(const struct link *, struct kvr_out *, const struct kvr_msg *);
 void kvr_link_tell(struct link *, struct kvr_out *, enum kvr_link_state, int32_t err,
     enum kvr_blame, bool was_up);
-/* The worker owes something until until_ns; 0: for ever. */
+/* The worker owes an answer by until_ns; 0: no deadline. */
 void kvr_link_watch(struct link *, struct kvr_out *, uint64_t until_ns);
-/* Every answer of the worker passes here before it is looked into. */
+/* Every answer of the worker passes here before it is processed. */
 void kvr_link_heard(struct link *, const struct kvr_event *, struct kvr_out *);
 
 /* link_part.c: handlers */

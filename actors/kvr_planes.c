@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The codec "planes": frames and their blocks. What a frame holds is written in the header. */
+/* The codec "planes": frames and their blocks. kvr_planes.h describes a frame. */
 #include "kvr_planes.h"
 #include "kvr_le.h"
 
@@ -47,7 +47,7 @@ groups_of(const struct cut *cut, size_t block)
 	return KVR_MIN(cut->groups - block * in_block, in_block);
 }
 
-/* Of a coded block's planes and low bytes. */
+/* Bytes of a coded block's planes and low bytes. */
 static size_t
 body_len(size_t groups, uint32_t bits)
 {
@@ -65,7 +65,7 @@ put_head(uint8_t *at, const struct kvr_planes_block *block)
 	kvr_le32_put(at + 16, (uint32_t)block->n_escapes);
 }
 
-/* Bytes written at to, 0 when they are more than room. */
+/* Bytes written at `to`; 0: they would be more than room. */
 static size_t
 encode_block(const struct kvr_planes_path *path, const uint8_t *from, size_t groups, uint8_t *to,
     size_t room)
@@ -91,7 +91,7 @@ encode_block(const struct kvr_planes_path *path, const uint8_t *from, size_t gro
 			return KVR_PLANES_BLOCK_HEAD + body + block.n_escapes;
 		}
 	}
-	/* The sample promised too much, or nothing. */
+	/* The sample promised too much, or no gain at all. */
 	if (room < KVR_PLANES_BLOCK_HEAD + raw)
 		return 0;
 	put_head(to, NULL);
@@ -105,7 +105,7 @@ kvr_planes_encode(
 {
 	const struct cut c = cut(raw.len);
 	const uint8_t *from = raw.at;
-	/* A frame as long as the payload is not worth its decoding. */
+	/* A frame no shorter than the payload is not worth decoding. */
 	uint8_t *to = into.at, *end = to + KVR_MIN(into.len, raw.len - (raw.len > 0));
 
 	if (c.groups == 0 || (size_t)(end - to) < KVR_PLANES_HEAD + c.tail ||
@@ -129,7 +129,7 @@ kvr_planes_encode(
 	return (size_t)(to - (uint8_t *)into.at) + c.tail;
 }
 
-/* Fills in what the head of a coded block says. False: no encoder writes such a head. */
+/* Reads the head of a coded block. False: no encoder writes such a head. */
 static bool
 read_code(const uint8_t *at, struct kvr_planes_code *ret)
 {
@@ -145,7 +145,7 @@ read_code(const uint8_t *at, struct kvr_planes_code *ret)
 	return true;
 }
 
-/* Bytes taken from at, 0: damaged. */
+/* Bytes taken from `at`; 0: damaged. */
 static size_t
 decode_block(
     const struct kvr_planes_path *path, const uint8_t *at, size_t len, size_t groups, uint8_t *to)
@@ -159,7 +159,7 @@ decode_block(
 	size_t need =
 	    code.bits == 0 ? groups * KVR_PLANES_GROUP_BYTES : body_len(groups, code.bits);
 
-	/* Each compared by itself: a sum of two numbers that somebody chose may wrap. */
+	/* Compared one by one: a sum of two numbers that an attacker chose may wrap. */
 	if (need > room || n_escapes > room - need || (code.bits == 0 && n_escapes > 0))
 		return 0;
 	if (code.bits == 0) {

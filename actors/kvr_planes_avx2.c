@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The codec "planes" with AVX2: half a group at a time. A table of 256 codes does not fit a shuffle,
- * but the coded bytes of a block stand in few rows of 16, mostly two or three, so each of those rows
- * is looked up and the answers are merged.
+ * The codec "planes" with AVX2: half a group at a time. A table of 256 codes does not fit a
+ * shuffle, but the bytes that have codes are in few rows of 16, mostly two or three, so each of
+ * those rows is looked up and the results are merged.
  */
 #include "kvr_planes.h"
 
@@ -15,12 +15,12 @@
 #define AVX2        __attribute__((target("avx2,bmi,popcnt")))
 #define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,bmi,popcnt")))
 
-/* Their numbers of rounds are known, but at -O2 gcc leaves short loops as they are. */
+/* The number of rounds is constant, but at -O2 gcc does not unroll short loops by itself. */
 #define UNROLL _Pragma("GCC unroll 4")
 
 struct row {
-	__m256i at;   /* in every byte: the high nibble of the row */
-	__m256i code; /* of its 16 bytes, with all bits turned: 0 means escape */
+	__m256i at;   /* in every byte: the row's high nibble */
+	__m256i code; /* codes of its 16 bytes, all bits inverted: 0 means escape */
 };
 
 AVX2_INLINE uint32_t
@@ -41,7 +41,7 @@ used_rows(const struct kvr_planes_code *code, struct row *ret)
 	return n;
 }
 
-/* Elements 0 to 31 from 64 bytes: their low bytes are stored, their high bytes returned. */
+/* Elements 0 to 31 of 64 bytes: stores their low bytes, returns their high bytes. */
 AVX2_INLINE __m256i
 take_apart(const uint8_t *from, uint8_t *low)
 {
@@ -54,7 +54,7 @@ take_apart(const uint8_t *from, uint8_t *low)
 	__m256i l = _mm256_packus_epi16(_mm256_and_si256(a, byte), _mm256_and_si256(b, byte));
 	__m256i h = _mm256_packus_epi16(_mm256_srli_epi16(a, 8), _mm256_srli_epi16(b, 8));
 
-	/* A pack works on halves of the register; this puts its quarters in order. */
+	/* A pack works on each half of the register; this puts the quarters in order. */
 	_mm256_storeu_si256((__m256i *)(void *)low, _mm256_permute4x64_epi64(l, 0xd8));
 	return _mm256_permute4x64_epi64(h, 0xd8);
 }
@@ -66,7 +66,10 @@ look_up(__m256i high, const struct row *row, uint32_t n_rows, __m256i escape)
 	__m256i turned = _mm256_setzero_si256();
 
 	for (uint32_t r = 0; r < n_rows; r++) {
-		/* Below 16 in this row only; the sum sets the top bit of all others, and a shuffle makes them 0. */
+		/*
+		 * Below 16 only for bytes in this row; the sum sets the top bit of all others, for
+		 * which the shuffle gives 0.
+		 */
 		__m256i index = _mm256_adds_epu8(_mm256_xor_si256(high, row[r].at), out);
 
 		turned = _mm256_or_si256(turned, _mm256_shuffle_epi8(row[r].code, index));
@@ -75,8 +78,8 @@ look_up(__m256i high, const struct row *row, uint32_t n_rows, __m256i escape)
 }
 
 /*
- * A group of KV data has two or three escapes, more rarely. How many is a branch that no processor
- * foresees, so that many are always done, and what is too much lands where it does no harm.
+ * A group of KV data mostly has two or three escapes, rarely more. A branch on their number would
+ * be unpredictable, so this many are always done, and surplus ones land where they do no harm.
  */
 enum { ALWAYS = KVR_PLANES_SLACK };
 
@@ -90,7 +93,7 @@ take_escapes(uint64_t escaped, const uint8_t *high, uint8_t *end)
 		*end++ = high[_tzcnt_u64(escaped)];
 }
 
-/* Bit k of 32 codes, at most 4 bits each, so that what a shift takes in from the neighbour is below the top. */
+/* Bit k of 32 codes of at most 4 bits: bits shifted in from a neighbour stay below the top. */
 #define PLANE(code, k) ((uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(code, 7 - (k))))
 
 AVX2_INLINE bool
@@ -100,7 +103,7 @@ encode_bits(struct kvr_planes_block *block, const uint8_t *from, uint32_t bits)
 	struct row row[16];
 	uint32_t n_rows = used_rows(block->code, row);
 	uint8_t *planes = block->planes, *low = block->low, *end = block->escapes;
-	uint8_t high[KVR_PLANES_GROUP + 1] = { 0 }; /* the last is that of no element */
+	uint8_t high[KVR_PLANES_GROUP + 1] = { 0 }; /* the last one belongs to no element */
 
 	for (size_t g = 0; g < block->groups;
 	     g++, from += KVR_PLANES_GROUP_BYTES, low += KVR_PLANES_GROUP) {
@@ -151,7 +154,7 @@ spread(uint32_t plane)
 AVX2_INLINE void
 put_together(__m256i high, const uint8_t *low, uint8_t *to)
 {
-	/* As unpacking works on halves of the register, its quarters change places first. */
+	/* Unpacking works on each half of the register, so the quarters are swapped first. */
 	__m256i l =
 	    _mm256_permute4x64_epi64(_mm256_loadu_si256((const __m256i *)(const void *)low), 0xd8);
 	__m256i h = _mm256_permute4x64_epi64(high, 0xd8);

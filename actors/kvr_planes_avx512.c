@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The codec "planes" with AVX-512: a group is one register of bytes, a plane is one mask, and
- * escapes are what compress and expand do, so that no branch depends on the data.
+ * compress and expand handle escapes, so no branch depends on the data.
  */
 #include "kvr_planes.h"
 
@@ -15,7 +15,7 @@
 #define AVX512        __attribute__((target(TARGET)))
 #define AVX512_INLINE static inline __attribute__((always_inline, target(TARGET)))
 
-/* Numbers 0, 2, 4, ... or 1, 3, 5, ... of two registers' 128 bytes. */
+/* Indices 0, 2, 4, ... or 1, 3, 5, ... into the 128 bytes of two registers. */
 AVX512_INLINE __m512i
 every_second(uint64_t first)
 {
@@ -26,7 +26,7 @@ every_second(uint64_t first)
 	return _mm512_loadu_si512(number);
 }
 
-/* Of a group: its low bytes are stored, its high bytes returned. */
+/* One group: stores its low bytes, returns its high bytes. */
 AVX512_INLINE __m512i
 take_apart(const uint8_t *from, __m512i even, __m512i odd, uint8_t *low)
 {
@@ -80,11 +80,11 @@ encode(struct kvr_planes_block *block, const uint8_t *from)
 	return KVR_PLANES_EACH_WIDTH(encode_bits, block, from);
 }
 
-/* A group from its high bytes and from the low ones in memory. */
+/* One group, from its high bytes and the low bytes in memory. */
 AVX512_INLINE void
 put_together(__m512i high, const uint8_t *low, uint8_t *to)
 {
-	/* As unpacking works on quarters of the register, its eighths change places first. */
+	/* Unpacking works on each quarter of the register, so the eighths are swapped first. */
 	const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
 	__m512i l = _mm512_permutexvar_epi64(order, _mm512_loadu_si512(low));
 	__m512i h = _mm512_permutexvar_epi64(order, high);
@@ -119,7 +119,7 @@ decode_bits(const struct kvr_planes_block *block, uint8_t *to, uint32_t bits)
 
 		if (n > block->n_escapes - next)
 			return false;
-		/* A byte that its mask leaves out is not touched: behind the last escape may be the end of the memory. */
+		/* Masked-out bytes are not read: memory may end behind the last escape. */
 		__m512i some = _mm512_maskz_loadu_epi8(
 		    _bzhi_u64(UINT64_MAX, (unsigned)n), block->escapes + next);
 		__m512i high =

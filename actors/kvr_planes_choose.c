@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The codec "planes": which high bytes get a code, and whether codes pay at all. Both go by a sample,
- * for counting every byte would take as long as the coding. It is the same for every processor.
+ * The codec "planes": which high bytes get a code, and whether codes pay at all. Both are judged by
+ * a sample, because counting every byte would take as long as coding. Same code on every processor.
  */
 #include "kvr_planes.h"
 #include "kvr_le.h"
@@ -10,16 +10,17 @@
 
 enum {
 	/*
-	 * Of the groups of a block, more of a small one. Odd, so that whatever repeats with the width of
-	 * a layer (multiples of 64 elements) is met in all its places.
+	 * One in so many groups of a block is in the sample; of a small block more. Odd, so that
+	 * patterns that repeat with the width of a layer (multiples of 64 elements) are met in all
+	 * positions.
 	 */
 	EVERY = 29,
 	AT_LEAST = 16,
-	PROBES = 32, /* groups of a payload that say whether it shrinks */
+	PROBES = 32, /* groups of a payload that decide whether it shrinks */
 	GAIN = 32    /* a payload must lose 1/32 to be worth its decoding */
 };
 
-/* Neighbours are counted apart: few values are common, and counting one twice in a row waits for itself. */
+/* Four counters per value: adding to the same one twice in a row would wait for the first add. */
 struct count {
 	uint32_t n;
 	uint32_t of[256], apart[3][256];
@@ -48,7 +49,7 @@ count_groups(struct count *count, const uint8_t *from, size_t groups, size_t ste
 		count->of[v] += count->apart[0][v] + count->apart[1][v] + count->apart[2][v];
 }
 
-/* The commonest bytes first, among equals the lower one; how many there are, at most 15. */
+/* The most common bytes first, the lower one if equal. Returns how many there are, at most 15. */
 static uint32_t
 commonest(struct count *count, uint8_t *ret, uint32_t *ret_times)
 {
@@ -73,7 +74,7 @@ commonest(struct count *count, uint8_t *ret, uint32_t *ret_times)
 	return n;
 }
 
-/* Bits that the high bytes of the sample take with the best width, which is 0 if that is 8. */
+/* Bits that the sample's high bytes take with the best width; *ret is 0 if no code is shorter. */
 static uint64_t
 best_bits(const struct count *count, const uint32_t *times, uint32_t n, uint32_t *ret)
 {
@@ -122,7 +123,7 @@ kvr_planes_pays(const uint8_t *from, size_t groups)
 	uint8_t value[15];
 	uint32_t times[15], bits;
 
-	count_groups(&count, from, groups, groups / PROBES | 1); /* odd for the same reason */
+	count_groups(&count, from, groups, groups / PROBES | 1); /* odd, as EVERY is */
 	uint32_t n = commonest(&count, value, times);
 
 	return best_bits(&count, times, n, &bits) <= (uint64_t)count.n * (8 - 16 / GAIN);
@@ -143,6 +144,6 @@ kvr_planes_low_is_noise(const uint8_t *from, size_t groups)
 	}
 	for (size_t v = 0; v < 256; v++)
 		pairs += (uint64_t)of[v] * of[v];
-	/* Of random bytes n + n * n / 256 are expected; a third more of the second term is far outside chance. */
+	/* Random bytes give n + n * n / 256; a third more of the second term is no coincidence. */
 	return n > 0 && pairs <= n + n * n / 192;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The codec "planes" for any processor, and what the other two are held against. */
+/* The codec "planes" for any processor; the reference for the other two. */
 #include "kvr_planes.h"
 #include "kvr_le.h"
 

@@ -3,13 +3,13 @@
  * The statistics of an instance: one struct of plain data, in a page that other processes may map.
  * `kvrelay top` reads it there, and a scrape takes a copy of it.
  *
- * Who writes: whoever steps the deciders, under the domain's guard, each number when it changes.
- * The metrics actor's state lies in here; what is seen of router and tiers is put in after each of
+ * The thread that steps the deciders writes, under the domain's guard, each number when it changes.
+ * The metrics actor's state lies in here; what is shown of router and tiers is copied after each of
  * their steps. Words are the exception: a lane writes them when its store has said something, with
  * `seq` odd meanwhile.
  *
- * Who reads in another process takes no lock: each aligned word of 8 bytes is whole, but two of
- * them may be of two different steps. So a sum may be off by what one step adds.
+ * Readers in other processes take no lock: each aligned word of 8 bytes is whole, but two words may
+ * be from two different steps. So a sum may be off by what one step adds.
  */
 #ifndef KVR_STATS_H
 #define KVR_STATS_H
@@ -32,22 +32,22 @@ struct kvr_stats_lane {
 	uint32_t spare;
 };
 
-/* What is seen of a tier. */
+/* What statistics show of a tier. */
 struct kvr_stats_tier {
-	uint64_t oldest_ns; /* when the part came that waits longest; 0: none waits */
+	uint64_t oldest_ns; /* arrival of the part that has waited longest; 0: none waits */
 	uint64_t bytes;     /* payload in all lanes */
 	uint64_t backoff_ns;
-	uint64_t cool_ns;   /* the store is not asked before; 0: no breaker is open */
+	uint64_t cool_ns;   /* until then the store is not asked; 0: the breaker is not open */
 	uint32_t n_queued, n_in_lanes;
 	uint32_t n_lanes, faults;
 	struct kvr_stats_lane lane[KVR_LANES_MAX];
 };
 
-/* What is seen of the router. */
+/* What statistics show of the router. */
 struct kvr_stats_router {
 	uint32_t n_ops, n_parts;
 	uint32_t slot_pages; /* of one staging slot; 0: not decided yet */
-	uint32_t n_slots, n_slots_free, n_slots_back; /* back: kept for what is written after an answer */
+	uint32_t n_slots, n_slots_free, n_slots_back; /* back: kept for writes after an answer */
 };
 
 struct kvr_stats_words {
@@ -58,22 +58,22 @@ struct kvr_stats_words {
 
 struct kvr_stats_head {
 	uint64_t magic;
-	uint32_t version, bytes; /* of the whole struct: a reader of another version leaves it alone */
+	uint32_t version, bytes; /* of the whole struct; readers of another version must not read on */
 	uint32_t pid, n_tiers;
 	uint64_t opened_mono_ns, opened_real_ns;
-	int32_t  rank;           /* -1: not known */
+	int32_t  rank;           /* -1: unknown */
 	uint32_t spare;
-	uint64_t canary_ns;      /* its period; 0: off */
+	uint64_t canary_ns;      /* interval; 0: off */
 	char     version_text[24], instance[32], model[96], listen[128], trace[320];
 	struct {
 		char name[KVR_STATS_NAME];
 		char url[152]; /* without its password */
-		uint32_t format, write; /* of the configuration */
+		uint32_t format, write; /* as in the configuration */
 	} tier[KVR_TIERS_MAX];
 };
 
 struct kvr_stats {
-	struct kvr_stats_head   head; /* written once, before anybody can look */
+	struct kvr_stats_head   head; /* written once, before anybody can read it */
 	_Atomic uint32_t        dead; /* 1: an invariant broke */
 	struct kvr_stats_words  words[KVR_TIERS_MAX];
 	struct kvr_stats_router router;
@@ -81,7 +81,7 @@ struct kvr_stats {
 	_Alignas(64) struct kvr_metrics_state metrics;
 };
 
-/* One writer at a time. The reader gets a text that is whole; false: it was being written. */
+/* One writer at a time. A reader gets a whole text; false: it was being written. */
 static inline void
 kvr_stats_words_set(struct kvr_stats_words *w, const char text[KVR_STATS_WHY])
 {
@@ -105,18 +105,18 @@ kvr_stats_words_get(const struct kvr_stats_words *w, char ret[KVR_STATS_WHY])
 	return seq % 2 == 0 && atomic_load_explicit(&w->seq, memory_order_relaxed) == seq;
 }
 
-/* Of a decider's state, under the guard; zeros before its START. */
+/* Copies from a decider's state, under the guard; writes nothing before its START. */
 void kvr_tier_stats(const void *tier_self, struct kvr_stats_tier *ret);
 void kvr_router_stats(const void *router_self, struct kvr_stats_router *ret);
 
-/* What the facade knows beside it. */
+/* What only the facade knows. */
 struct kvr_stats_more {
 	uint64_t n_flying;  /* operations that are not complete */
 	uint64_t n_puts;    /* keys that are being put */
 	uint64_t not_quiet;
 	uint64_t objects_limit, objects_bytes, n_objects; /* of the callers' pool */
 	uint64_t staging_limit;
-	uint64_t refused[KVR_OP_N][KVR_METRICS_ERRS]; /* operations that no router saw */
+	uint64_t refused[KVR_OP_N][KVR_METRICS_ERRS]; /* operations that never reached the router */
 	uint32_t healthy, ready;
 	const char *role, *why;
 	uint64_t now_ns;
@@ -125,8 +125,8 @@ struct kvr_stats_more {
 enum kvr_stats_form { KVR_STATS_PROMETHEUS, KVR_STATS_OPENMETRICS, KVR_STATS_JSON };
 
 /*
- * All of it as text, NUL-terminated when it fits; bytes needed, NUL included. Every series is there
- * from the start, at zero. Names of tiers may be any bytes.
+ * All of it as text, NUL-terminated if it fits. Returns the bytes needed, including the NUL. Every
+ * series exists from the start, at zero. Names of tiers may be any bytes.
  */
 size_t kvr_stats_text(const struct kvr_stats *, const struct kvr_config *,
     const struct kvr_stats_more *, enum kvr_stats_form, char *ret, size_t cap);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files that write statistics as text say to each other.
+ * What the files that write statistics as text share.
  *
  *   stats_writer.c   families and samples, in Prometheus text, OpenMetrics or JSON
  *   stats_text.c     kvrelay's own set: tiers, operations, histograms
- *   stats_now.c      and its gauges: what is at this moment
- *   stats_lmcache.c  LMCache's names
- *   stats_bounds.c   the bounds of all histograms
+ *   stats_now.c      its gauges: what is at this moment
+ *   stats_lmcache.c  the same under LMCache's names
  */
 #ifndef KVR_STATS_OWN_H
 #define KVR_STATS_OWN_H
@@ -22,7 +21,7 @@ struct kvr_label {
 
 struct kvr_writer {
 	char *at;
-	size_t cap, len; /* len: bytes that all of it needs */
+	size_t cap, len; /* len: bytes that the whole text needs */
 	enum kvr_stats_form form;
 	const char *prefix; /* of names: "kvrelay_", "lmcache:" */
 	const char *family; /* without prefix and without _total */
@@ -45,14 +44,15 @@ struct kvr_walk {
 void kvr_family(struct kvr_writer *, const char *name, const char *type, const char *help);
 void kvr_put_u64(struct kvr_writer *, const struct kvr_label *, uint64_t n);
 void kvr_put_i64(struct kvr_writer *, const struct kvr_label *, int64_t n);
-/* micros of a unit: 1,500,000 is "1.500000". */
+/* micros: millionths of the unit; 1,500,000 is written as "1.500000". */
 void kvr_put_micros(struct kvr_writer *, const struct kvr_label *, uint64_t micros);
 /*
- * The histogram at these bounds, each of which is one of the state's. unit_us: microseconds of one
- * unit (1000000: seconds, 1000: milliseconds).
+ * The histogram at these bounds, each of which must be one of the state's. unit_us: microseconds
+ * per unit (1000000: seconds, 1000: milliseconds).
  */
 void kvr_put_times(struct kvr_writer *, const struct kvr_label *, const struct kvr_metrics_state *,
-    const struct kvr_metrics_times *, const uint32_t *bound_us, uint32_t n_bounds, uint32_t unit_us);
+    const struct kvr_metrics_times *, const uint32_t *bound_us, uint32_t n_bounds,
+    uint32_t unit_us);
 void kvr_writer_begin(struct kvr_writer *);
 size_t kvr_writer_end(struct kvr_writer *);
 

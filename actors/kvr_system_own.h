@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An instance's parts, and what the files that put it together say to each other.
+ * An instance's parts, and what the files that put it together share.
  *
  *   system.c         open and close
  *   system_tier.c    a tier of the configuration: its store, its lanes
@@ -37,20 +37,21 @@ struct kvr_system {
 	struct kvr_stats  *stats; /* in the page */
 	struct kvr_hand   *serde[KVR_SERDE_MAX];
 	struct kvr_copy_worker *copy;
-	bool copy_stuck; /* its driver hangs: it was told to end and did not */
+	bool copy_stuck; /* its driver hangs: it was told to end and has not */
 	struct kvr_words   device_words;
 	uint32_t           n_tiers;
 	bool               left;    /* kvr_system_leave was called */
-	bool               started; /* the deciders run: they have to be stopped before threads end */
+	bool               started; /* the deciders run: stop them before their threads end */
 	struct system_tier tier[KVR_TIERS_MAX];
 };
 
 enum { KVR_LANE_PLACES = 2 }; /* parts that one lane holds: one runs, one waits */
 
 /* system_tier.c */
-KVR_MUST_USE enum kvr_err kvr_system_tier_open(struct kvr_system *, uint32_t tier, char *why, size_t why_cap);
+KVR_MUST_USE enum kvr_err kvr_system_tier_open(
+    struct kvr_system *, uint32_t tier, char *why, size_t why_cap);
 KVR_MUST_USE enum kvr_err kvr_system_tier_lanes(struct kvr_system *, uint32_t tier);
-/* Lanes that are still running at until_ns. */
+/* Returns how many lanes still run at until_ns. */
 uint32_t kvr_system_tier_join(struct kvr_system *, uint32_t tier, uint64_t until_ns);
 void     kvr_system_tier_close(struct kvr_system *, uint32_t tier);
 
@@ -59,7 +60,8 @@ KVR_MUST_USE enum kvr_err kvr_system_add_deciders(struct kvr_system *);
 KVR_MUST_USE enum kvr_err kvr_system_start_deciders(struct kvr_system *);
 
 /* system_tell.c */
-void kvr_system_watch(void *arg, const struct kvr_actor *, uint32_t before, const struct kvr_event *);
+void kvr_system_watch(
+    void *arg, const struct kvr_actor *, uint32_t before, const struct kvr_event *);
 
 /* system_stats.c */
 KVR_MUST_USE enum kvr_err kvr_system_stats_open(struct kvr_system *);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tier's state, and what its files say to each other.
+ * A tier's state, and what its files share.
  *
  *   tier.c        the table: parts in, cancel, timers, stop
  *   tier_done.c   what comes back from a lane: blame, another try, the answer
- *   tier_queue.c  lists of waiting parts, and who is next
+ *   tier_queue.c  lists of waiting parts, and which is next
  *   tier_give.c   the pump: gives parts to links, answers those that cannot go
  *   tier_lane.c   lanes and the breaker: dial, faults, cooling, the probe
  *   tier_health.c LMCache's health check, the second gate
- *   tier_check.c  what must always hold
- *   tier_stats.c  what is seen of it from outside
+ *   tier_check.c  invariants
+ *   tier_stats.c  what statistics show of a tier
  */
 #ifndef KVR_TIER_OWN_H
 #define KVR_TIER_OWN_H
@@ -27,7 +27,7 @@ enum place { PLACE_FREE, PLACE_QUEUED, PLACE_LINK };
 /* A part that this tier holds. Zero bytes when free. */
 struct part {
 	uint64_t op, deadline_ns, queued_ns;
-	uint64_t after; /* retry: connections up to this number are no better than the lost one */
+	uint64_t after; /* retry: connections up to this number are as bad as the lost one */
 	uint32_t part, rows, bytes;
 	uint32_t moved; /* payload bytes of the first try */
 	uint16_t next, prev; /* slot + 1 */
@@ -40,14 +40,14 @@ _Static_assert(sizeof(struct part) == 64, "one line");
 
 struct lane {
 	uint64_t conn; /* number of its connection in this tier, rising; 0: none yet */
-	uint64_t redial_ns; /* 0: not waiting for it */
+	uint64_t redial_ns; /* when to dial again; 0: not waiting for that */
 	uint64_t active_ns; /* last time a part went out or came back */
 	uint64_t bytes; /* payload in this lane */
 	uint32_t n_parts, dials_failed;
 	uint8_t  state; /* enum kvr_link_state, HALF_OPEN counts as DIALING */
 	uint8_t  stuck, stopped, spare[5];
-	uint64_t until_ns; /* latest deadline among its parts, since it last had none */
-	uint64_t ping_ns;  /* until when a ping may take; 0: none is on its way */
+	uint64_t until_ns; /* latest deadline among its parts, since it last had no part */
+	uint64_t ping_ns;  /* deadline of its ping; 0: none is on its way */
 };
 _Static_assert(sizeof(struct lane) == 64, "one line");
 
@@ -56,13 +56,13 @@ struct list {
 };
 
 struct tier_health {
-	uint64_t failed_ns; /* too many gets had failed then; 0: not so */
-	uint64_t last_op;   /* the last one that failed */
+	uint64_t failed_ns; /* when too many gets had failed; 0: they have not */
+	uint64_t last_op;   /* the last operation that failed */
 	uint32_t failures;  /* since the last check */
-	uint32_t asking;    /* what for: a ping, a probe; 0: nothing */
-	uint32_t lane;      /* that was asked */
-	uint32_t shut;      /* 1: nothing is given to the store */
-	int32_t  code;      /* of the last ping: 0, -1 late, -2 failed */
+	uint32_t asking;    /* what the lane was asked for: a ping, a probe; 0: nothing */
+	uint32_t lane;      /* the lane that was asked */
+	uint32_t shut;      /* 1: the store is given nothing */
+	int32_t  code;      /* of the last ping: 0 OK, -1 late, -2 failed */
 	int32_t  last_err;
 };
 
@@ -77,7 +77,7 @@ struct tier {
 	uint64_t bytes; /* payload in all links */
 	uint64_t backoff_ns; /* the last one; 0: none since the last success */
 	uint64_t conn; /* connections made so far */
-	uint64_t fault_conn; /* those up to here belong to a fault that has been counted */
+	uint64_t fault_conn; /* connections up to this number belong to a counted fault */
 	uint64_t rand;
 	uint64_t sweep_ns, redial_ns, cool_ns; /* set timers; 0: none */
 	uint32_t gen[TIMERS];
@@ -94,13 +94,13 @@ _Static_assert(offsetof(struct tier, lane) % 64 == 0, "a lane is one line");
 _Static_assert(sizeof(struct kvr_tier_config) == 120, "no padding: it is read from rows");
 
 /*
- * Effects of a step: a handler asks for at most KVR_LANES_MAX + 4 (dials, stops), the pump stops
- * at PUMP_MAX and adds at most 3 beyond, the end of a step at most 6.
+ * Effects of a step: a handler asks for at most KVR_LANES_MAX + 4 (dials, stops), the pump stops at
+ * PUMP_MAX and adds at most 3 beyond it, the end of a step adds at most 6.
  */
 enum { PUMP_MAX = KVR_FX_MAX - 10 };
 _Static_assert(KVR_LANES_MAX + 4 <= PUMP_MAX, "a handler leaves room for the pump");
 
-/* What every part changes. Configuration and health are named by who changes them: it is rare. */
+/* What every part changes. Configuration and health are touched where they change: it is rare. */
 static inline void
 kvr_tier_touch(struct tier *me, struct kvr_out *out)
 {
@@ -113,7 +113,7 @@ kvr_tier_alive(const struct lane *lane)
 	return !lane->stuck && (lane->state == KVR_LINK_UP || lane->state == KVR_LINK_DIALING);
 }
 
-/* What a part's time here was beyond its work in a lane: the queue, and the hops between threads. */
+/* A part's time here other than its work in a lane: the queue, and the hops between threads. */
 static inline uint16_t
 kvr_tier_waited(uint64_t now_ns, const struct part *p, uint32_t took_us)
 {
@@ -132,7 +132,7 @@ struct part *kvr_tier_next(struct tier *, struct lane **ret_lane);
 
 /* tier_give.c */
 void kvr_tier_pump(struct tier *, const struct kvr_event *, struct kvr_out *);
-/* Answers a part that waits, and frees it. */
+/* Answers a waiting part and frees it. */
 void kvr_tier_drop(struct tier *, const struct kvr_event *, struct kvr_out *, struct part *,
     int32_t err);
 void kvr_tier_sweep_at(struct tier *, struct kvr_out *, uint64_t deadline_ns);
@@ -140,7 +140,7 @@ void kvr_tier_count(const struct tier *, struct kvr_out *, enum kvr_count, uint3
 
 /* tier_lane.c */
 void kvr_tier_dial(struct tier *, struct kvr_out *, struct lane *, bool probe);
-/* Something that is the lane's or the store's fault; may open the breaker. */
+/* A fault of the lane or the store; may open the breaker. */
 void kvr_tier_fault(struct tier *, const struct kvr_event *, struct kvr_out *, int32_t err);
 void kvr_tier_link_state(struct tier *, const struct kvr_event *, struct kvr_out *);
 void kvr_tier_cooled(struct tier *, const struct kvr_event *, struct kvr_out *);
@@ -149,7 +149,7 @@ void kvr_tier_ping(struct tier *, const struct kvr_event *, struct kvr_out *);
 
 /* tier_health.c */
 void kvr_tier_health_start(struct tier *, const struct kvr_event *, struct kvr_out *);
-/* Another interval; 0: no check from now on. */
+/* Sets another interval; 0: no checks any more. */
 void kvr_tier_health_every(
     struct tier *, const struct kvr_event *, struct kvr_out *, uint64_t interval_ns);
 void kvr_tier_health_check(struct tier *, const struct kvr_event *, struct kvr_out *);
@@ -158,7 +158,7 @@ void kvr_tier_health_heard(struct tier *, struct kvr_out *, const struct lane *,
 void kvr_tier_health_up(struct tier *, const struct kvr_event *, struct kvr_out *);
 void kvr_tier_health_lost(struct tier *, struct kvr_out *, const struct lane *);
 
-/* What others hear: behind either gate it is the same. */
+/* The state that others see: a shut health gate looks like the breaker cooling down. */
 static inline uint32_t
 kvr_tier_seen(const struct tier *me)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The workers: threads that block. Each takes a request from its mailbox, does one thing in a
- * straight line and answers once. None of them decides about retries, reconnection or somebody
- * else's deadline; what a connector worker owes its link is written in kvr_actors.h.
+ * straight line and answers once. None of them decides about retries, reconnection or other
+ * deadlines; what a connector worker owes its link is written in kvr_actors.h.
  */
 #ifndef KVR_WORKERS_H
 #define KVR_WORKERS_H
@@ -13,20 +13,22 @@
 #include "kvr_log.h"
 #include "kvr_thread.h"
 
-/* The store's own words for the last error of a tier: written by its lanes, read by whoever asks. */
+/* The store's own words for a tier's last error: lanes write them, anybody may read them. */
 struct kvr_stats_words;
 enum { KVR_WORDS_ERRS = 32 };
 struct kvr_words {
 	pthread_mutex_t lock;
 	char            text[112];
-	int32_t         err;   /* what they are about, */
-	uint64_t        at_ns; /* and since when */
-	uint64_t        logged_ns[KVR_VERB_N][KVR_WORDS_ERRS]; /* the last line about each; PING: about connections */
+	int32_t         err;   /* what they are about */
+	uint64_t        at_ns; /* when they were said */
+	/* When each error was last logged; the row of PING: ends of connections. */
+	uint64_t        logged_ns[KVR_VERB_N][KVR_WORDS_ERRS];
 	struct kvr_stats_words *shown; /* a copy for other processes; NULL: none */
 };
 void kvr_words_set(struct kvr_words *, int32_t err, const char *text);
 /* ret_err and ret_at_ns may be NULL. */
-void kvr_words_get(struct kvr_words *, char *ret, size_t cap, int32_t *ret_err, uint64_t *ret_at_ns);
+void kvr_words_get(
+    struct kvr_words *, char *ret, size_t cap, int32_t *ret_err, uint64_t *ret_at_ns);
 
 /* What all workers of an instance share. */
 struct kvr_work {
@@ -34,7 +36,7 @@ struct kvr_work {
 	struct kvr_ledger *ledger;
 	struct kvr_domain *domain;
 	const struct kvr_log *log;
-	/* Whose memory payloads may lie in, beside the host's; NULL: nobody's. */
+	/* The device whose memory payloads may lie in, besides the host's; NULL: none. */
 	const struct kvr_device *device;
 	uint32_t           device_number;
 };
@@ -46,24 +48,24 @@ struct kvr_lane_options {
 	const struct kvr_connector_ops *ops;
 	struct kvr_store *store;
 	struct kvr_words *words;
-	const char *tier_name; /* lives as long as the lane */
+	const char *tier_name; /* must outlive the lane */
 	uint32_t tier, lane, places;
-	uint64_t connect_ns; /* what its link gives a dial: for what is said of one that takes longer */
+	uint64_t connect_ns; /* limit of a dial; only for what is said of one that takes longer */
 };
-/* words.c. A line of the log about a key that failed, and about a connection that ended; where one is due. */
+/* words.c. Log lines about a failed key and about a connection that ended, where one is due. */
 void kvr_words_of_key(const struct kvr_lane_options *, enum kvr_verb verb, int32_t err);
 void kvr_words_of_end(const struct kvr_lane_options *, int32_t err);
 /* Attaches its mailbox and its kick to the domain; starts the thread. */
 KVR_MUST_USE enum kvr_err kvr_lane_start(const struct kvr_lane_options *, struct kvr_lane **ret);
-/* As if its link had sent HANG_UP; harmless when it has. */
+/* As if its link had sent HANG_UP; harmless if it has. */
 void kvr_lane_end(struct kvr_lane *);
-/* After HANG_UP. TIMEOUT: it is stuck below the store; the lane has to stay as it is. */
+/* After HANG_UP. TIMEOUT: it is stuck below the store; the lane must stay as it is. */
 KVR_MUST_USE enum kvr_err kvr_lane_join(struct kvr_lane *take, uint64_t until_ns);
-/* In place of the join of one that is stuck: when it comes back it ends, and nobody waits for it. */
+/* Instead of joining a stuck lane: it ends when it comes back, and nobody waits for it. */
 void kvr_lane_leave(struct kvr_lane *take);
 
 /*
- * A value makes the round trip, under a key that only this salt has. Returns what the store said;
+ * Sends a value on a round trip, under a key that only this salt has. Returns what the store said;
  * ended: the connection is over, as after run().
  */
 int32_t kvr_probe(const struct kvr_connector_ops *, struct kvr_connector *, uint64_t salt,
@@ -71,40 +73,40 @@ int32_t kvr_probe(const struct kvr_connector_ops *, struct kvr_connector *, uint
 
 /* One thread of the serde pool: ENCODE and DECODE. */
 struct kvr_hand;
-KVR_MUST_USE enum kvr_err kvr_serde_start(const struct kvr_work *, uint32_t number, struct kvr_hand **ret);
-/* Tells it to end after what is in its mailbox. Its work is bounded, so it always does. Once. */
+KVR_MUST_USE enum kvr_err kvr_serde_start(
+    const struct kvr_work *, uint32_t number, struct kvr_hand **ret);
+/* Tells it to end after what is in its mailbox, which is bounded work. Call it once. */
 void kvr_hand_end(struct kvr_hand *);
 void kvr_hand_join(struct kvr_hand *take);
 
-/* The copy worker: COPY. words: of the device's driver, for the last copy that failed. */
-enum { KVR_COPY_PLACES = 4 }; /* parts in there at a time, each way */
+/* The copy worker: COPY. words: gets the driver's words about the last failed copy. */
+enum { KVR_COPY_PLACES = 4 }; /* parts in it at a time, per way */
 struct kvr_copy_worker;
 KVR_MUST_USE enum kvr_err kvr_copy_start(const struct kvr_work *, struct kvr_words *words,
     struct kvr_copy_worker **ret);
-/* It is told to end, and does after what is in there. */
+/* Tells it to end after what is in it. */
 void kvr_copy_end(struct kvr_copy_worker *);
 /*
- * The same, and waits for it. TIMEOUT: the device's driver hangs, and so the thread, and what it may
- * reach, has to stay; it may be asked for again.
+ * The same, and waits for it. TIMEOUT: the device's driver hangs, so the thread and what it may
+ * reach must stay; join may be called again.
  */
 KVR_MUST_USE enum kvr_err kvr_copy_join(struct kvr_copy_worker *take, uint64_t until_ns);
-/* In place of the join that did not come to an end. */
+/* Instead of a join that did not come to an end. */
 void kvr_copy_leave(struct kvr_copy_worker *take);
 
-/* The codecs of the serde pool; kvr_codec.c is the only file that sees zstd. */
-/* As they stand in sealed values. */
+/* The codecs of the serde pool; only kvr_codec.c sees zstd. The ids are stored in sealed values. */
 enum kvr_serde_id { KVR_SERDE_NAIVE = 0, KVR_SERDE_ZSTD = 1, KVR_SERDE_PLANES = 2 };
 
 struct kvr_codec; /* contexts and scratch of one thread */
 struct kvr_codec *kvr_codec_new(void);
 void              kvr_codec_free(struct kvr_codec *take);
 /*
- * 0: it does not get shorter than raw, or not into cap: store it as it is. dtype_bytes 2: the bytes
- * of each element are separated first, for their high bytes are alike; planes codes nothing else.
+ * 0: no shorter than raw, or than cap: store it as it is. dtype_bytes 2: the bytes of each element
+ * are separated first, because their high bytes are alike; planes codes nothing else.
  */
 size_t kvr_codec_encode(struct kvr_codec *, enum kvr_serde_id, uint32_t dtype_bytes,
     struct kvr_const_span raw, struct kvr_span into);
-/* KVR_OK: exactly raw_len bytes are there. CORRUPT; IDENTITY: no such serde here. */
+/* KVR_OK: exactly raw_len bytes were written. CORRUPT; IDENTITY: there is no such serde here. */
 KVR_MUST_USE enum kvr_err kvr_codec_decode(struct kvr_codec *, uint32_t serde,
     struct kvr_const_span stored, void *into, size_t raw_len);
 /* The version of zstd at run time. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One lane: the life of one connection, as far as it can be known without touching it. The link
- * carries out what its tier decides (dial, ping, give a part away), counts what the worker holds,
- * and says what each answer means for the connection.
+ * does what its tier decides (dial, ping, give a part away), counts what the worker holds, and says
+ * what each answer means for the connection.
  *
- * It never refuses in silence: a part that reaches it while it is not UP goes back UNFINISHED, and
- * the LINK_STATE that explains why was sent before. It never waits for ever: a worker that is
- * stuck_ns late with any answer is reported, once, and once more when it comes back.
+ * It never refuses silently: a part that reaches it while it is not UP goes back UNFINISHED, and
+ * the LINK_STATE that explains why was sent earlier. It never waits for ever: a worker that is
+ * stuck_ns late with any answer is reported once, and once more when it comes back.
  */
 #include "kvr_link_own.h"
 
@@ -46,7 +46,7 @@ tell_metrics(const struct link *me, struct kvr_out *out, enum kvr_stage_kind sta
 		    .took_us = took_us } });
 }
 
-/* A store that has no ping says nothing of itself by refusing one. */
+/* A store that has no ping refuses it; that says nothing about the store. */
 static void
 tell_pong(const struct link *me, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -54,7 +54,7 @@ tell_pong(const struct link *me, const struct kvr_event *ev, struct kvr_out *out
 		tell_metrics(me, out, KVR_STAGE_PING, ev->msg.PONG.err, ev->msg.PONG.took_us);
 }
 
-/* One timer for all that is owed: the earliest. */
+/* One timer for all owed answers: it fires for the earliest. */
 void
 kvr_link_watch(struct link *me, struct kvr_out *out, uint64_t until_ns)
 {
@@ -66,7 +66,7 @@ kvr_link_watch(struct link *me, struct kvr_out *out, uint64_t until_ns)
 	kvr_later(out, TIMER_WATCH, ++me->watch_gen, at_ns);
 }
 
-/* The earliest thing owed; 0: nothing. */
+/* The earliest deadline of an owed answer; 0: none is owed. */
 static uint64_t
 owed_until(const struct link *me)
 {
@@ -120,7 +120,7 @@ static void
 send_ping(struct link *me, const struct kvr_event *ev, struct kvr_out *out, uint64_t timeout_ns,
     uint32_t deep)
 {
-	KVR_CHECK(me->ping_ns == 0); /* the tier waits for the answer, a dial for what was before it */
+	KVR_CHECK(me->ping_ns == 0); /* the tier waits for the answer; a dial flushes older ones */
 	me->ping_ns = kvr_link_later(ev->now_ns, timeout_ns == 0 ? me->connect_ns : timeout_ns);
 	kvr_link_to_worker(me, out,
 	    &(struct kvr_msg){ .type = KVR_MSG_PING, .deadline_ns = me->ping_ns, .PING.deep = deep });
@@ -128,8 +128,8 @@ send_ping(struct link *me, const struct kvr_event *ev, struct kvr_out *out, uint
 }
 
 /*
- * Also of a link that is UP, when the breaker opened over it: whether the store is well is best
- * said by a new connection, for an old one may be broken and not know it.
+ * Also dials when the link is UP and the breaker has opened over it: a new connection shows best
+ * whether the store works, because an old one may be broken without knowing it.
  */
 static unsigned
 dial(void *self, const struct kvr_event *ev, struct kvr_out *out)
@@ -138,7 +138,7 @@ dial(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	kvr_touch(out, me, sizeof(*me));
 	me->dial_ns = kvr_link_later(ev->now_ns, me->connect_ns);
 	me->probe = ev->msg.DIAL.probe;
-	me->told = KVR_LINK_DOWN; /* since it asked, the tier no longer counts on us */
+	me->told = KVR_LINK_DOWN; /* the tier asked for it, so it no longer counts on this link */
 	kvr_link_to_worker(me, out,
 	    &(struct kvr_msg){ .type = KVR_MSG_DIAL,
 		.deadline_ns = me->dial_ns,
@@ -186,7 +186,7 @@ first_pong(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return KVR_LINK_DOWN;
 }
 
-/* Of an idle connection. */
+/* The answer to a ping of an idle connection. */
 static unsigned
 idle_pong(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -199,12 +199,12 @@ idle_pong(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	if (err == KVR_OK)
 		me->silent_ns = 0;
 	if (err == KVR_OK || err == KVR_E_UNSUPPORTED) {
-		/* The tier gives nothing in a hurry to a lane that is busy with its ping. */
+		/* Until it hears this, the tier gives the lane no part with a short deadline. */
 		kvr_link_tell(me, out, KVR_LINK_UP, KVR_OK, KVR_BLAME_NONE, true);
 		return KVR_STAY;
 	}
 	if (kvr_err_stream(err) == KVR_STREAM_CLOSE) {
-		/* Nobody's deadline but ours: an unanswered ping is the lane's fault. */
+		/* The deadline was ours, not a caller's: an unanswered ping is the lane's fault. */
 		kvr_link_tell(me, out, KVR_LINK_DOWN, err, KVR_BLAME_LANE, true);
 		return KVR_LINK_DOWN;
 	}
@@ -230,7 +230,7 @@ pong_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return next;
 }
 
-/* Of a connection that is gone. */
+/* The answer to a ping of a connection that is gone. */
 static unsigned
 pong_late(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -284,7 +284,7 @@ stop(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return KVR_LINK_CLOSED;
 }
 
-/* The worker's last word: it has answered everything before. */
+/* The worker's last message: it has answered everything before. */
 static unsigned
 stopped(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -303,7 +303,7 @@ check(const void *self, unsigned state, bool full)
 	KVR_SELF(const struct link, me, self, LINK_MAGIC);
 	uint32_t n = 0, n_puts = 0;
 
-	(void)full; /* all of it is little */
+	(void)full; /* the whole state is small */
 	for (uint32_t i = 0; i < KVR_PLACES_MAX; i++) {
 		n += me->flight[i].part != 0;
 		n_puts += me->flight[i].part != 0 && me->flight[i].verb == KVR_VERB_PUT;
@@ -313,7 +313,7 @@ check(const void *self, unsigned state, bool full)
 	KVR_CHECK(KVR_IMPLIES(state == KVR_LINK_CLOSED, me->told == state));
 	KVR_CHECK(KVR_IMPLIES(state == KVR_LINK_DIALING, me->dial_ns != 0));
 	KVR_CHECK(KVR_IMPLIES(state == KVR_LINK_HALF_OPEN, me->dial_ns == 0 && me->ping_ns != 0));
-	/* Whatever is owed is watched, unless the tier knows already that it is late. */
+	/* Every owed answer is watched, unless the tier knows already that it is late. */
 	KVR_CHECK(KVR_IMPLIES(state != KVR_LINK_CLOSED && !me->stuck && owed_until(me) != 0,
 	    me->watch_ns != 0));
 }
@@ -325,16 +325,16 @@ static const char *const state_name[KVR_LINK_STATES] = { "DOWN", "DIALING", "HAL
 #define TO(state) KVR_TO(KVR_LINK_##state)
 #define STAY KVR_TO(KVR_STAY)
 /*
- * Empty cells are bugs of somebody: START twice, STOP twice, a DIAL while one runs, an answer that
- * nobody asked for (a worker answers the parts it held before it says DIALED). What can cross on
- * its way is written out.
+ * Empty cells are bugs elsewhere: START twice, STOP twice, a DIAL while one runs, an answer that
+ * was not asked for (a worker answers the parts that it held before it says DIALED). Messages that
+ * can cross each other have cells.
  */
 static const struct kvr_cell table[KVR_LINK_STATES][KVR_MSG_N] = {
 	[KVR_LINK_DOWN] = {
 		ON(START, start, STAY),
 		ON(DIAL, dial, TO(DIALING)),
 		ON(PART, kvr_link_bounce, STAY),
-		ON(PART_DONE, kvr_link_done, STAY), /* behind the one that took the link down */
+		ON(PART_DONE, kvr_link_done, STAY), /* follows the one that took the link down */
 		ON(PART_CANCEL, kvr_link_cancel, STAY),
 		ON(PING, kvr_ignore, STAY), /* the tier has not yet heard that we are down */
 		ON(PONG, pong_late, STAY),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A link's state, field by field, for people who look at a replay. */
+/* A link's state, field by field, for people who read a replay. */
 #include "kvr_link_own.h"
 
 static const struct kvr_field field[] = {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts that a link's worker holds. Each is answered once by the worker, also after the
- * connection is gone, so the count here is what the worker's mailbox can hold.
+ * The parts that a link's worker holds. The worker answers each exactly once, even after the
+ * connection is gone, so the count here bounds what its mailbox must hold.
  */
 #include "kvr_link_own.h"
 
-/* Only what a part changes: the rest would be hashed for nothing, twice a part. */
+/* Touches only what a part changes: every line touched is hashed. */
 static void
 touch(struct link *me, struct kvr_out *out, struct flight *f)
 {
@@ -65,9 +65,9 @@ find(struct link *me, uint32_t part)
 }
 
 /*
- * A caller in a hurry proves nothing about the lane, but a lane that stays silent through all its
- * work for as long as a dial may take has failed, however short each single deadline was. A new
- * connection does not end the silence: a file system that hangs can be "dialed" any time.
+ * A caller's short deadline proves nothing about the lane. But a lane that stays silent through all
+ * its work for as long as a dial may take has failed, however short each deadline was. A new
+ * connection does not end the silence: a file system that hangs can be "dialed" at any time.
  */
 static enum kvr_blame
 blame_of(struct link *me, const struct kvr_event *ev, const struct flight *f)
@@ -128,7 +128,7 @@ kvr_link_done_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	int32_t err = ev->msg.PART_DONE.err;
 	bool lost = err != KVR_OK && kvr_err_stream(err) == KVR_STREAM_CLOSE;
 
-	/* First, so that the tier does not put the next part into the place that comes free. */
+	/* First, so that the tier does not give the next part to the place that becomes free. */
 	if (lost)
 		kvr_link_tell(me, out, KVR_LINK_DOWN, err, blame, true);
 	forward_done(me, ev, out);
@@ -149,7 +149,7 @@ cancel(struct link *me, struct kvr_out *out, struct flight *f, int32_t reason)
 		    .lane = (uint8_t)me->lane } });
 }
 
-/* One that has come back meanwhile, or was bounced, is no longer here: its answer is on its way. */
+/* A part that has come back, or was bounced, is no longer here: its answer is on its way. */
 unsigned
 kvr_link_cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counts what the other deciders say happened, and says when a canary is due (metrics_canary.c). It
+ * Counts what the other deciders report, and decides when a canary is due (metrics_canary.c). It
  * answers nobody: a scrape reads a copy of its state, and other processes read the state itself.
  */
 #include "kvr_metrics_state.h"
@@ -22,7 +22,7 @@ add(struct kvr_out *out, uint64_t *to, uint64_t n)
 	*to += n;
 }
 
-/* Only the two words that change are touched: what a step touches is hashed twice. */
+/* Touches only the two words that change: every line touched is hashed. */
 static void
 took(const struct kvr_metrics_state *me, struct kvr_out *out, struct kvr_metrics_times *times,
     uint32_t took_us)
@@ -41,7 +41,7 @@ took(const struct kvr_metrics_state *me, struct kvr_out *out, struct kvr_metrics
 	add(out, &times->sum_us, took_us);
 }
 
-/* An error that is not in the list would be a bug elsewhere; it is counted as the first one. */
+/* An error that is not in the list would be a bug elsewhere; it is counted as PROTO. */
 static uint32_t
 index_of(int32_t err)
 {
@@ -172,14 +172,14 @@ tier_state(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return KVR_STAY;
 }
 
-/* What is counted stays readable, and what still comes in is counted, to the end. */
+/* Counters stay readable, and late events are counted, to the end. */
 static unsigned
 stop(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct kvr_metrics_state, me, self, KVR_METRICS_MAGIC);
 	(void)ev;
 	kvr_touch(out, &me->canary_ns, sizeof(me->canary_ns));
-	me->canary_ns = 0; /* whoever is at it is the last */
+	me->canary_ns = 0; /* a canary that is running is the last */
 	kvr_send(out, KVR_ID_ROUTER, &(struct kvr_msg){ .type = KVR_MSG_STOPPED });
 	return KVR_STAY;
 }
@@ -220,7 +220,7 @@ const struct kvr_spec kvr_metrics_spec = {
 	.name = "metrics",
 	.state_name = state_name,
 	.n_states = STATES,
-	/* Up to whole lines: nobody writes beyond the struct. */
+	/* Rounded up to whole lines; the bytes behind the struct stay zero. */
 	.self_size = (sizeof(struct kvr_metrics_state) + 63) / 64 * 64,
 	.table = table,
 	.check = check,

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * When a canary is due: a value that is written to one tier, read, compared and deleted. It goes
- * through the router like any other operation, as background work; here is only decided when, one
- * tier after the other, and kept what became of it.
+ * through the router like any other operation, as background work. Here it is only decided when,
+ * one tier after the other, and the result is kept.
  */
 #include "kvr_metrics_state.h"
 
 enum { TIMER_CANARY, ROUNDS = 0xffffff };
 
-/* The first one comes soon, for who opens an instance wants to know whether it works. */
+/* The first one comes soon: a user who opens an instance wants to know whether it works. */
 static const uint64_t first_ns = KVR_SEC(1);
 
 static void
@@ -46,7 +46,7 @@ unsigned
 kvr_canary_due(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct kvr_metrics_state, me, self, KVR_METRICS_MAGIC);
-	/* It is set at the start and at the end of a round: there is never an old one. */
+	/* The timer is only set at the start and at the end of a round, so it is never stale. */
 	KVR_CHECK(ev->msg.TIMER.gen == me->canary_gen && me->canary_runs == 0);
 	if (me->canary_ns == 0)
 		return KVR_STAY;

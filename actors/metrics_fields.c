@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What metrics have counted, field by field, for people who look at a replay. */
+/* What metrics have counted, field by field, for people who read a replay. */
 #include "kvr_metrics_state.h"
 
 #define U64 sizeof(uint64_t)
@@ -9,9 +9,10 @@
 #define VERBS { KVR_METRICS_VERBS, sizeof(struct kvr_metrics_verb) }
 #define STAGES { KVR_STAGE_DIAL, sizeof(struct kvr_metrics_stage) }
 #define BUCKETS (KVR_BOUNDS_MAX + 1)
-/* Arrays in arrays: name, place of the first, kind, then the counts of what is around it. */
+/* Arrays in arrays: name, first element, kind, then the sizes of the arrays around it. */
 #define IN(name, member, kind, ...) \
-	{ name, OFF(member), sizeof(((struct kvr_metrics_state *)0)->member), KVR_FIELD_##kind, { __VA_ARGS__ } }
+	{ name, OFF(member), sizeof(((struct kvr_metrics_state *)0)->member), KVR_FIELD_##kind, \
+		{ __VA_ARGS__ } }
 #define OF_OP(m) IN("op[]." #m, op[0].m, NUM, OPS)
 #define ALL_OF_OP(m, n) IN("op[]." #m "[]", op[0].m[0], NUM, OPS, { n, U64 })
 #define OF_VERB(m) IN("tier[].verb[]." #m, tier[0].verb[0].m, NUM, TIERS, VERBS)

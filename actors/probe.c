@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether a store works, asked as its users would: a small value is written, read back, compared and
- * deleted. Under a key of this lane alone, so that no other process meets it; and never through the
- * filter that lets only one rank write, for every rank wants to know.
+ * Whether a store works, tested as its users would: a small value is written, read back, compared
+ * and deleted. The key belongs to this lane alone, so that no other process meets it. The filter
+ * that lets only one rank write is bypassed, because every rank wants to know.
  *
- * The canary (api/canary.c) makes the same round, and cannot make this one: it goes through the
- * router as calls do, and while LMCache's health check has shut the tier nothing comes through
- * there. Nor could this one be the canary, which is to show that routers, serdes and formats work.
+ * The canary (api/canary.c) makes the same round trip, but cannot replace this one: it goes through
+ * the router as calls do, and while LMCache's health check has shut the tier nothing gets through
+ * there. Nor can this one replace the canary, which must show that router, serdes and formats work.
  */
 #include "kvr_workers.h"
 
@@ -23,7 +23,7 @@ struct probe {
 	char key[PROBE_KEY];
 };
 
-/* What became of the key. */
+/* Returns the outcome of the key. */
 static int32_t
 one(struct probe *p, enum kvr_verb verb, void *at)
 {
@@ -59,7 +59,7 @@ kvr_probe(const struct kvr_connector_ops *ops, struct kvr_connector *connector, 
 	struct probe p = { .ops = ops, .connector = connector, .until_ns = until_ns };
 	uint8_t wrote[PROBE_LEN], read[PROBE_LEN] = { 0 };
 
-	/* A store that takes LMCache's keys only takes this one, too. */
+	/* A store that takes only LMCache's keys takes this one, too. */
 	snprintf(p.key, sizeof(p.key), "kvrelay.probe@1@0@%llx@uint8", (unsigned long long)salt);
 	fill(wrote, p.key);
 	int32_t err = one(&p, KVR_VERB_PUT, wrote);
@@ -68,7 +68,7 @@ kvr_probe(const struct kvr_connector_ops *ops, struct kvr_connector *connector, 
 		err = one(&p, KVR_VERB_GET, read);
 	if (err == KVR_OK && memcmp(wrote, read, PROBE_LEN) != 0)
 		err = KVR_E_CORRUPT;
-	/* Whatever came of it, nothing is left behind; where nothing can be deleted it is one value. */
+	/* Whatever the result, nothing stays behind; where nothing can be deleted it is one value. */
 	if (!p.ended)
 		(void)one(&p, KVR_VERB_DEL, NULL);
 	*ret_ended = p.ended;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decider: answers every operation exactly once. Which tiers are asked in which order, what is in
- * flight, whose put came first, who waits for whom. See kvr_router_own.h for who does what.
+ * Decider: answers every operation exactly once. It decides which tiers are asked in which order,
+ * whose put comes first and which key waits for which. kvr_router_own.h lists its files.
  */
 #include "kvr_router_own.h"
 
@@ -31,7 +31,7 @@ slot_of(const struct kvr_msg *m)
 static uint32_t
 n_to_stop(const struct router *me)
 {
-	return me->config.n_tiers + 2; /* and transfer and metrics */
+	return me->config.n_tiers + 2; /* plus transfer and metrics */
 }
 
 static void
@@ -45,7 +45,7 @@ stop_others(struct step *s)
 	send(s, KVR_ID_METRICS, &m);
 }
 
-/* An abort ends one operation a step: each may have dozens of parts to call back. */
+/* An abort ends one operation per step: each may have dozens of parts to cancel. */
 static void
 abort_next(struct step *s)
 {
@@ -67,7 +67,7 @@ abort_next(struct step *s)
 		kvr_router_go_on(s);
 }
 
-/* What every step ends with: waiters are told, long passes go on, operations make parts. */
+/* Every step ends with this: waiters are told, long passes go on, operations make parts. */
 static unsigned
 end(struct step *s, unsigned stay)
 {
@@ -77,7 +77,7 @@ end(struct step *s, unsigned stay)
 		kvr_router_pump(s);
 	else
 		kvr_router_go_on(s);
-	if (s->me->tell_head != NO_KEY) /* the pump may have settled some, too */
+	if (s->me->tell_head != NO_KEY) /* the pump may have settled more keys */
 		kvr_router_go_on(s);
 	if (s->me->stopping != 0 && s->me->stopping != STOPPING_OTHERS && s->me->n_ops == 0) {
 		kvr_touch(s->out, &s->me->stopping, sizeof(s->me->stopping));
@@ -93,7 +93,7 @@ end(struct step *s, unsigned stay)
 static unsigned
 start(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
-	struct router *me = self; /* zero bytes: the magic comes with START */
+	struct router *me = self; /* zero bytes: START sets the magic */
 	struct kvr_router_config c;
 
 	KVR_CHECK(ev->rows != NULL && ev->msg.n_rows == KVR_CONFIG_ROWS(struct kvr_router_config));
@@ -264,7 +264,7 @@ stopped(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return CLOSED;
 }
 
-/* The facade does not submit after it has said STOP; one that was on its way is ended at once. */
+/* The facade does not submit after it has sent STOP; a SUBMIT still on its way is ended at once. */
 #define ON(msg, fn, to) [KVR_MSG_##msg] = { fn, to }
 #define TO KVR_TO
 #define STAY KVR_TO(KVR_STAY)
@@ -289,7 +289,7 @@ static const struct kvr_cell table[N_STATES][KVR_MSG_N] = {
 	},
 	[CLOSING] = {
 		ON(STOPPED,    stopped,    TO(CLOSED) | STAY),
-		ON(STOP,       kvr_ignore,     STAY), /* an abort after a drain that is over already */
+		ON(STOP,       kvr_ignore,     STAY), /* an abort after a drain that has ended already */
 		ON(CANCEL,     kvr_ignore,     STAY),
 		ON(TIMER,      kvr_ignore,     STAY),
 		ON(CONTINUE,   kvr_ignore,     STAY),
@@ -307,7 +307,7 @@ static const struct kvr_cell table[N_STATES][KVR_MSG_N] = {
 
 /* ---- rules ---- */
 
-/* Every part belongs to an operation that counts it, every staging slot has one holder. */
+/* Each part belongs to an operation that counts it, and each staging slot has one holder. */
 static void
 check_parts(const struct router *me)
 {
@@ -333,7 +333,7 @@ check_parts(const struct router *me)
 	KVR_CHECK(held + me->n_slots_back + me->n_slots_free == me->n_slots);
 }
 
-/* Returns how many writes of its keys are on their way. */
+/* Returns how many writes of the operation's keys are on their way. */
 static uint32_t
 check_op(const struct router *me, const struct op *op)
 {
@@ -376,7 +376,8 @@ check(const void *self, unsigned state, bool full)
 		sent += check_op(me, &me->op[i]);
 	}
 	for (uint32_t i = 0; i < KVR_PARTS_MAX; i++)
-		puts += me->part[i].verb == KVR_VERB_PUT && me->part[i].stage != STAGE_FREE ? me->part[i].n : 0;
+		puts += me->part[i].verb == KVR_VERB_PUT && me->part[i].stage != STAGE_FREE ?
+		    me->part[i].n : 0;
 	KVR_CHECK(n == me->n_ops && sent == puts);
 }
 

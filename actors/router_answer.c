@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is told of an operation that ends: its keys get their outcomes, the answer goes out once, what
- * was promised for later is written, and when nobody needs its key texts any more, its place is free.
- * Long operations take several steps for a pass over their keys. Who ends it, and when: router_end.c.
+ * What happens when an operation ends: its keys get their outcomes, it is answered once, promised
+ * writes are done, and when no worker needs its key texts any more, its place is freed. A pass over
+ * many keys takes several steps. When an operation ends: router_end.c.
  */
 #include "kvr_router_own.h"
 
@@ -65,10 +65,10 @@ static void
 close_key(struct step *s, struct op *op, uint32_t slot)
 {
 	if (s->me->key[slot].err != KVR_PENDING && (s->me->key[slot].flags & KEY_BEGUN) == 0)
-		return; /* most keys of a read: nothing is left to say of them */
+		return; /* most keys of a read: they have their outcomes */
 	struct key *k = key_of(s, slot);
 
-	/* Its copy has begun, and who is told the end now must not hear that it is over. */
+	/* Its copy has begun but not ended, so the final answer must not say that it succeeded. */
 	if ((k->flags & KEY_BEGUN) != 0 && op->state == OP_ANSWERING && k->err == KVR_OK)
 		kvr_router_revise(op, k, op->ending);
 	if (k->err != KVR_PENDING)
@@ -80,7 +80,7 @@ close_key(struct step *s, struct op *op, uint32_t slot)
 	kvr_router_put_settled(s, slot);
 }
 
-/* Behind the chunk that is not whole nothing counts, bytes neither, when only a prefix was asked for. */
+/* With PREFIX nothing behind the first chunk that is not whole counts, and no bytes of it. */
 static int32_t
 tell_key(struct op *op, uint32_t i, const struct key *k)
 {
@@ -105,8 +105,8 @@ tell_key(struct op *op, uint32_t i, const struct key *k)
 }
 
 /*
- * What is told ahead has rows of its own, behind those of the end: whoever reads them may do so while
- * the end is being written.
+ * What is told ahead has rows of its own, behind the final ones, because a reader may still read
+ * them while the final ones are written.
  */
 static uint32_t
 first_row(const struct op *op)
@@ -155,10 +155,10 @@ tell_metrics(struct step *s, const struct op *op)
 }
 
 /*
- * What was kept is written after the answer. Where being kept is all that a put gets, its OK is a
- * promise that the deadline of its other keys does not take back. A part that is late may still
- * read a slot, and a second write of it would give that slot back too soon. An abort ends what goes on
- * behind an answer, and may have gone past an operation that was still being answered.
+ * Whether kept payload is written after the answer. Where being kept is all that makes a put OK,
+ * that OK is a promise, which the deadline of its other keys does not take back. But a late part
+ * may still read a slot, and writing it a second time would give that slot back too soon. An abort
+ * ends background work, and may have passed an operation that was still being answered.
  */
 static bool
 goes_on(const struct router *me, const struct op *op)
@@ -173,10 +173,11 @@ static void
 answered(struct step *s, uint32_t slot)
 {
 	struct op *op = op_of(s, slot);
-	/* Two completions also where a device hangs: the memory is not the caller's yet. */
-	bool early = (op->flags & KVR_OPF_EARLY) != 0 || (op->hung && !kvr_router_is_quiet(s->me, slot));
+	/* Also two completions if a device hangs: the memory is not the caller's yet. */
+	bool early = (op->flags & KVR_OPF_EARLY) != 0 ||
+	    (op->hung && !kvr_router_is_quiet(s->me, slot));
 
-	/* Nothing had to be told ahead: what there is stands in its place, or in front of the event. */
+	/* Also if nothing was told ahead: all copies are done, or in front of the recorded event. */
 	if ((op->flags & KVR_OPF_RECORD) != 0 && op->kind == KVR_OP_GET && op->n_ok > 0)
 		op->done_bits |= KVR_DONEB_RECORDED;
 	leave_parts(s, slot);
@@ -195,7 +196,7 @@ answered(struct step *s, uint32_t slot)
 	kvr_router_ended(s, slot);
 }
 
-/* It goes on as before, but for keys that nobody will be asked for any more. */
+/* It goes on as before, except for keys that no tier will be asked for any more. */
 static void
 told_ahead(struct step *s, uint32_t slot)
 {
@@ -226,7 +227,7 @@ tell_slice(struct step *s, uint32_t slot)
 		uint32_t key = op->first + op->cursor + i;
 		const struct key *k = &s->me->key[key];
 
-		/* Of a put that is told ahead every store still has its say. */
+		/* For a put told ahead, every store still decides its keys' outcomes. */
 		if (op->state != OP_AHEAD || op->kind != KVR_OP_PUT)
 			close_key(s, op, key);
 		rows[i].digest = k->digest;
@@ -250,7 +251,7 @@ kvr_router_answer(struct step *s, uint32_t slot)
 {
 	struct op *op = op_of(s, slot);
 
-	/* Before the first slice is told: a part that comes back before the last one is late, too. */
+	/* Before the first slice: a part that comes back before the last one is late, too. */
 	leave_parts(s, slot);
 	op->state = OP_ANSWERING;
 	op->cursor = 0;
@@ -281,7 +282,7 @@ release_slice(struct step *s, uint32_t slot)
 
 		if (op->kind == KVR_OP_PUT && i + PUTS_AHEAD < n)
 			kvr_router_puts_soon(s->me, s->me->key[at + PUTS_AHEAD].digest);
-		if (k->buf != 0) { /* kept, and not written after all */
+		if (k->buf != 0) { /* kept, but not written after all */
 			kvr_router_unkeep(s, k);
 			dropped++;
 		}
@@ -317,7 +318,7 @@ kvr_router_release(struct step *s, uint32_t slot)
 	release_slice(s, slot);
 }
 
-/* Goes on with a pass that was too long for one step. */
+/* Continues a pass that was too long for one step. */
 void
 kvr_router_sweep(struct step *s)
 {

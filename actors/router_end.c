@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who ends an operation, and when: nothing of it is on its way any more, its deadline passes, or somebody
- * wants it ended. What it still has with workers is called back, and waited for as long as they may
- * touch the caller's memory. What is told then: router_answer.c.
+ * When an operation ends: nothing of it is on its way any more, its deadline passes, or it is
+ * cancelled. Parts that workers still have are called back, and waited for as long as they may
+ * touch the caller's memory. Then router_answer.c answers.
  */
 #include "kvr_router_own.h"
 
 /*
- * How long copies of a device may outlive the grace. What is begun cannot be called back there, and none
- * takes so long: it waits for an event that does not come, or its driver hangs.
+ * How long copies of a device may outlive the grace. There a copy that has begun cannot be called
+ * back, and none takes that long unless it waits for an event that does not come or its driver
+ * hangs.
  */
 static const uint64_t hang_ns = KVR_MS(100);
 
 /*
- * Every part of the operation that has not been given up yet is asked to come back soon. Where time is
- * over, whoever has one is why.
+ * Asks every part of the operation that has not been cancelled yet to come back soon. At a
+ * deadline, the tiers that have such parts are the reason.
  */
 static void
 cancel_parts(struct step *s, uint32_t slot, int32_t reason)
@@ -33,7 +34,7 @@ cancel_parts(struct step *s, uint32_t slot, int32_t reason)
 		m.part = kvr_router_part_id(s->me, i);
 		m.PART_CANCEL.reason = reason;
 		m.PART_CANCEL.tier = part->tier;
-		/* A copy or a codec that runs is over in a moment; what waits for one comes at once. */
+		/* A running copy or codec is done in a moment; one that waits comes back at once. */
 		bool away = part->stage == STAGE_TIER;
 
 		if (away && reason == KVR_E_TIMEOUT)
@@ -42,7 +43,7 @@ cancel_parts(struct step *s, uint32_t slot, int32_t reason)
 	}
 }
 
-/* What has to be read off the part table only when parts are out. */
+/* Looks at the table of parts only if the operation has any. */
 static bool
 may_answer(const struct router *me, uint32_t slot)
 {
@@ -51,7 +52,7 @@ may_answer(const struct router *me, uint32_t slot)
 	return op->parts == 0 || (op->flags & KVR_OPF_EARLY) != 0 || kvr_router_is_quiet(me, slot);
 }
 
-/* Called when nothing of the operation is on its way that it has to wait for. */
+/* Called when nothing is on its way that the operation must wait for. */
 void
 kvr_router_ended(struct step *s, uint32_t slot)
 {
@@ -59,14 +60,14 @@ kvr_router_ended(struct step *s, uint32_t slot)
 
 	if (op->state == OP_RUNNING || op->state == OP_ENDING) {
 		if (op->parts > 0)
-			return; /* a deadline passed and they have been called back */
+			return; /* a deadline has passed, and they have been called back */
 		kvr_router_answer(s, slot);
 		return;
 	}
 	if (op->early && (op->parts == 0 || kvr_router_is_quiet(s->me, slot)))
 		kvr_router_tell_quiet(s, op);
 	if (op->parts > 0 || op->telling > 0)
-		return; /* workers still read its key texts */
+		return; /* workers still read the operation's key texts */
 	kvr_router_release(s, slot);
 }
 
@@ -101,8 +102,9 @@ kvr_router_end(struct step *s, uint32_t slot, int32_t reason)
 }
 
 /*
- * Somebody who had the caller's memory is back. If he was the last one, and later than the grace,
- * those whose payload lies in staging are not waited for any longer: their worker may be stuck.
+ * A part that had the caller's memory is back. If it was the last of these and later than the
+ * grace, parts whose payload lies in staging are not waited for any longer: their worker may be
+ * stuck.
  */
 void
 kvr_router_eased(struct step *s, uint32_t slot)
@@ -111,7 +113,7 @@ kvr_router_eased(struct step *s, uint32_t slot)
 
 	if (op->state != OP_ENDING || op->parts == 0 || !kvr_router_is_quiet(s->me, slot))
 		return;
-	/* The timer of the end itself may be due already and on its way: it is not to be this one. */
+	/* The timer of the end itself may be due and on its way already: a new gen tells them apart. */
 	kvr_later(s->out, slot, ++op->gen, s->ev->now_ns + s->me->config.grace_ns);
 	s->room--;
 }
@@ -132,7 +134,7 @@ hangs(struct step *s, uint32_t slot)
 	return false;
 }
 
-/* The deadline, or the grace after it: whoever can be answered without their memory is. */
+/* The deadline, or the grace after it: answers if no worker touches the caller's memory. */
 void
 kvr_router_timer(struct step *s)
 {
@@ -142,7 +144,7 @@ kvr_router_timer(struct step *s)
 	const struct op *op = &s->me->op[slot];
 
 	if (op->state == OP_FREE || op->gen != s->ev->msg.TIMER.gen)
-		return; /* set for an operation that is gone, or for an earlier purpose */
+		return; /* set for a past operation, or for an earlier purpose */
 	if (op->state != OP_ENDING) {
 		kvr_router_end(s, slot, KVR_E_TIMEOUT);
 		return;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lists of operations: for each class those that can make parts, first come first served; and those
+ * Lists of operations: per class, those that can make parts, first come first served; and those
  * that wait for others' puts while their own keys hold staging slots.
  *
- * Nobody may hold slots and wait for more: two that do wait for each other until a deadline. So
- * whoever finds no slot makes one that holds some and waits write what it holds, which needs nobody
- * else: a background write goes out of the slot that it has, and the half of all slots that is
- * never kept is there for its serde. That is also how more goes through than fits at once.
+ * No operation may hold slots and wait for more: two that did would wait for each other until a
+ * deadline. So an operation that finds no slot makes a waiting holder write what it holds. That
+ * depends on no other operation: a background write leaves from the slot that it has, and half of
+ * all slots are never kept, so its serde finds one. This is also how more goes through than fits at
+ * once.
  */
 #include "kvr_router_own.h"
 
@@ -15,7 +16,7 @@ class_of(const struct op *op)
 {
 	if (op->only != 0)
 		return KVR_CLASS_BACKGROUND;
-	/* Gives slots back, so it never stands behind those that wait for one. */
+	/* It gives slots back, so it must never stand behind operations that wait for one. */
 	if (op->phase == PHASE_BACK)
 		return KVR_CLASS_BACKGROUND;
 	switch ((enum kvr_op_kind)op->kind) {
@@ -90,7 +91,7 @@ kvr_router_unlist(struct step *s, uint32_t slot)
 	op->listed = LIST_NONE;
 }
 
-/* The first of a list that holds slots and has no part on its way: it waits itself. 0: none. */
+/* The first in the list that holds slots and has no part on its way, so it waits. 0: none. */
 static uint32_t
 holder_in(const struct router *me, uint32_t list)
 {

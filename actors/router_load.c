@@ -27,8 +27,8 @@ load_put(struct step *s, struct op *op, struct key *k, uint32_t slot)
 	uint32_t owner = kvr_router_find_put(s->me, k->digest);
 	uint8_t back = op->only != 0 ? 0 : tiers_that(s->me, KVR_WRITE_BACK);
 
-	if (op->only == 0 && kvr_router_through(s->me) == 0 && back == 0) { /* nobody would ever settle it */
-		finish_key(op, k, KVR_E_UNSUPPORTED);
+	if (op->only == 0 && kvr_router_through(s->me) == 0 && back == 0) {
+		finish_key(op, k, KVR_E_UNSUPPORTED); /* no tier would ever settle it */
 		return;
 	}
 	if (owner != NO_KEY) {
@@ -38,7 +38,7 @@ load_put(struct step *s, struct op *op, struct key *k, uint32_t slot)
 		k->flags |= KEY_DUP;
 		if (op->flags & KVR_OPF_DUP_ERROR) {
 			finish_key(op, k, KVR_E_DUPLICATE);
-		} else if (o->err != KVR_PENDING) { /* only its write-back goes on */
+		} else if (o->err != KVR_PENDING) { /* it is answered, and only its write-back goes on */
 			k->found = o->found;
 			k->tier = o->tier;
 			finish_key(op, k, o->err);
@@ -57,13 +57,13 @@ load_put(struct step *s, struct op *op, struct key *k, uint32_t slot)
 static void
 load_key(struct step *s, struct op *op, uint32_t slot, const struct kvr_row *row)
 {
-	struct key *k = &s->me->key[slot]; /* touched, with all of this slice */
+	struct key *k = &s->me->key[slot]; /* touched with all of this slice */
 
 	*k = (struct key){ .digest = row->digest, .len = row->len, .op = (uint32_t)(op - s->me->op),
 		.err = row->err, .tier = UINT8_MAX };
 	if (row->flags & KVR_ROW_AT_MOST)
 		k->flags |= KEY_AT_MOST;
-	if (row->err != KVR_PENDING) /* the facade knew the outcome: SKIPPED_MLA, NOMEM */
+	if (row->err != KVR_PENDING) /* the facade knew the outcome already: SKIPPED_MLA, NOMEM */
 		return;
 	op->pending++;
 	if (op->kind == KVR_OP_PUT) {
@@ -73,7 +73,7 @@ load_key(struct step *s, struct op *op, uint32_t slot, const struct kvr_row *row
 	}
 }
 
-/* Takes in the rows of this event; the next slice comes as a message to myself. */
+/* Reads the rows of this event; the next slice comes as a message to myself. */
 void
 kvr_router_load(struct step *s, uint32_t slot)
 {
@@ -108,7 +108,7 @@ kvr_router_submit(struct step *s, uint32_t slot)
 	uint32_t gen = op->gen + 1;
 
 	KVR_CHECK(op->state == OP_FREE && m->deadline_ns != 0);
-	/* One that is told ahead has rows for that behind its own. */
+	/* An operation that is told ahead has a second set of rows for that, behind its own. */
 	uint32_t rows = m->SUBMIT.flags & KVR_OPF_RECORD ? 2 * m->SUBMIT.n : m->SUBMIT.n;
 
 	KVR_CHECK(m->SUBMIT.n > 0 && m->SUBMIT.n <= KVR_KEYS_MAX && m->SUBMIT.first < KVR_KEYS_MAX &&

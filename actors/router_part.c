@@ -2,8 +2,8 @@
 /*
  * Parts: which keys go together, which staging slots they get, and what their rows say.
  *
- * A part takes all its staging slots when it is made, and what it then waits for never takes one.
- * So whoever holds slots can always go on, and waiting for slots cannot be a circle.
+ * A part takes all its staging slots when it is made, and nothing that it waits for later takes
+ * one. So a holder of slots can always go on, and waiting for slots cannot become a circle.
  */
 #include "kvr_router_own.h"
 
@@ -14,23 +14,23 @@
 enum {
 	PARTS_FOR_WRITES = KVR_PARTS_SMALL * 3 / 4,
 	PARTS_LONG = KVR_PARTS_WIDE / 2,
-	LONG_KEYS = 256, /* 16 MiB of the smallest chunks that are usual */
+	LONG_KEYS = 256, /* 16 MiB of the smallest usual chunks */
 	ENCODE_KEYS = 4
 };
 _Static_assert(PARTS_LONG *LONG_KEYS <= KVR_TOUCH_MAX / 2, "one step may make all of them");
 
-/* What a part would be: decided before anything is taken. */
+/* A part to be: decided before anything is taken for it. */
 struct plan {
 	uint32_t keys_max, n;
 	uint64_t bytes_max, bytes;
 	uint64_t until_ns;
-	uint32_t serde;  /* encode before, or decode after; 0: neither */
+	uint32_t serde;  /* encode before, or decode after; 0: no serde */
 	bool     wide, staged, moves;
 	uint8_t  verb, cls;
 	uint32_t dropped; /* keys that get no background write: no slot was free */
 	uint32_t key[KVR_WIDE_KEYS];
 	uint32_t buf[KVR_PART_KEYS];
-	bool     twice; /* a prefetch through a serde: a second slot for what is decoded */
+	bool     twice; /* a second slot per key, for the other side of the serde */
 };
 
 uint32_t
@@ -39,7 +39,7 @@ kvr_router_part_id(const struct router *me, uint32_t slot)
 	return slot | (uint32_t)me->part[slot].gen << 16;
 }
 
-/* ---- what a part would be ---- */
+/* ---- what goes into a part ---- */
 
 static bool
 selects(const struct op *op, const struct key *k)
@@ -68,7 +68,9 @@ verb_of(const struct op *op)
 	case PHASE_ASK:
 		return KVR_VERB_EXISTS;
 	case PHASE_READ:
-		return op->kind == KVR_OP_LOOKUP ? KVR_VERB_EXISTS : op->kind == KVR_OP_SIZE ? KVR_VERB_STAT : KVR_VERB_GET;
+		return op->kind == KVR_OP_LOOKUP ? KVR_VERB_EXISTS :
+		    op->kind == KVR_OP_SIZE      ? KVR_VERB_STAT :
+		                                   KVR_VERB_GET;
 	case PHASE_DEL:
 		return KVR_VERB_DEL;
 	case PHASE_WRITE:
@@ -100,13 +102,13 @@ kvr_router_until(const struct step *s, const struct op *op, uint32_t tier)
 	uint64_t left = op->deadline_ns > s->ev->now_ns ? op->deadline_ns - s->ev->now_ns : 0;
 	uint64_t mine = c->tier[tier].timeout_ns;
 
-	/* More tiers to ask: half of what is left, so that a slow one leaves time for the next. */
+	/* If more tiers follow: half of the time left, so that a slow one leaves time for the next. */
 	if (mine == 0 && op->phase == PHASE_READ && (op->tiers & (op->tiers - 1)) != 0)
 		mine = left / 2;
 	return mine == 0 || mine > left ? op->deadline_ns : s->ev->now_ns + mine;
 }
 
-/* Only the copy worker can reach the payload: it goes through a slot, whatever the tier. */
+/* Only the copy worker can reach the payload, so it goes through a slot, whatever the tier. */
 static bool
 is_paged(const struct op *op)
 {
@@ -114,15 +116,16 @@ is_paged(const struct op *op)
 }
 
 /*
- * How much a lane gets at a time: small enough that every lane gets two, big enough that a part is
- * worth its messages.
+ * How much a lane gets at a time: little enough that every lane gets two parts, enough that a part
+ * is worth its messages.
  *
- * A store with a window of requests stands idle from the end of a part until the next one has gone
- * through two threads and a round trip: 60 to 100 us and more, for which 16 keys of 64 KiB are too
- * little work. So it gets its lane's share at once, whatever the number of keys.
+ * A store with a window of requests is idle from the end of a part until the next one has gone
+ * through two threads and a round trip: 60 to 100 us and more. 16 keys of 64 KiB are too little
+ * work for that. So it gets its lane's whole share at once, whatever the number of keys.
  */
 static void
-plan_size(const struct step *s, const struct op *op, const struct kvr_router_tier *t, struct plan *p)
+plan_size(
+    const struct step *s, const struct op *op, const struct kvr_router_tier *t, struct plan *p)
 {
 	bool windows = p->moves && !p->staged && t->long_bytes != 0;
 	uint64_t shares = KVR_MAX(t->bulk_lanes, 1U) * (windows ? 1U : 2U), all = 0;
@@ -152,34 +155,35 @@ plan_part(const struct step *s, const struct op *op, struct plan *p)
 	p->verb = (uint8_t)verb_of(op);
 	p->moves = p->verb == KVR_VERB_GET || p->verb == KVR_VERB_PUT || op->phase == PHASE_SAVE;
 	p->cls = class_of(op, p->verb);
-	/* The tier's time begins when it gets something: an engine may compute for as long as it likes. */
+	/* The tier's time starts when it gets the part: the engine may compute as long as it likes. */
 	bool waits = op->phase == PHASE_SAVE || (op->phase == PHASE_WRITE && comes_by_layers(op));
 
 	p->until_ns = waits ? op->deadline_ns : kvr_router_until(s, op, op->tier);
 	p->serde = p->moves && op->phase != PHASE_SAVE ? t->serde : 0;
-	/* A store that cannot be given up in the middle of a wait never sees the caller's memory. */
-	p->staged = p->moves && (p->serde != 0 || op->phase == PHASE_SAVE || (!t->give_up && op->phase != PHASE_BACK) ||
-	    op->kind == KVR_OP_PREFETCH || is_paged(op));
+	/* A store that cannot be interrupted while it waits never sees the caller's memory. */
+	p->staged = p->moves &&
+	    (p->serde != 0 || op->phase == PHASE_SAVE || (!t->give_up && op->phase != PHASE_BACK) ||
+	        op->kind == KVR_OP_PREFETCH || is_paged(op));
 	if (op->phase == PHASE_BACK && p->serde == 0)
-		p->staged = false; /* it goes out of the slot that it has */
-	/* What has no span on both sides of the serde: it lies in one slot before and in another after. */
+		p->staged = false; /* it leaves from the slot that it has */
+	/* If the serde has no span of the caller's to read or write: one slot before it, one after. */
 	p->twice = p->serde != 0 && ((op->kind == KVR_OP_PREFETCH && op->phase == PHASE_READ) ||
 	    (is_paged(op) && op->phase != PHASE_BACK));
 	plan_size(s, op, t, p);
 }
 
-/* How long the slot has to be: an encoded value may take all of it. */
+/* How long the slot must be: an encoded value may need all of it. */
 static uint64_t
 slot_len(const struct router *me, const struct plan *p, const struct key *k)
 {
 	uint64_t len = k->len;
 
-	if (p->serde != 0 && p->verb == KVR_VERB_GET) /* what is stored may be longer than what it gives */
+	if (p->serde != 0 && p->verb == KVR_VERB_GET) /* the stored value may be longer */
 		len = KVR_MAX(len, (uint64_t)me->slot_pages * KVR_PAGE);
 	return len;
 }
 
-/* Slots that outlive their part, until the background write is over. */
+/* Whether the slots outlive their part, until the background write is done. */
 static bool
 keeps(const struct op *op)
 {
@@ -187,24 +191,25 @@ keeps(const struct op *op)
 }
 
 /*
- * Staging is for everybody; what is kept beyond an answer leaves half of it alone. It looks at what
- * is free and not at what is kept by now, for many parts at once could end as kept slots: then the
- * background write that has to encode them would wait for a slot that only itself can free.
+ * Staging is for everybody; slots that are kept beyond an answer must leave half of it free. The
+ * check is on free slots and not on kept ones, because many parts under way could all end as kept
+ * slots: then the background write that has to encode them would wait for a slot that only it can
+ * free.
  */
 static uint32_t
 take_slot(struct step *s, const struct op *op, const struct plan *p, const struct key *k)
 {
 	struct router *me = s->me;
 
-	/* Before the first length is known there are no slots; taking one makes them. */
+	/* Before the first length is known there are no slots; the first take makes them. */
 	if (keeps(op) && me->n_slots != 0 && me->n_slots_free <= (me->n_slots + 1) / 2)
 		return 0;
 	return kvr_router_staging_take(s, slot_len(me, p, k), op->phase == PHASE_BACK);
 }
 
 /*
- * All are free, and half of them, or those that one key needs at once, are still too few: waiting
- * would last until its deadline.
+ * All slots are free, and half of them, or those that one key needs, are still too few: waiting
+ * would end only at its deadline.
  */
 static bool
 never_fits(const struct router *me, const struct op *op, const struct plan *p)
@@ -212,7 +217,7 @@ never_fits(const struct router *me, const struct op *op, const struct plan *p)
 	return (keeps(op) || p->twice) && p->n == 0 && me->n_slots_free == me->n_slots;
 }
 
-/* This tier will never take or give this key: that is an answer like any other. */
+/* This tier can never take or give this key: that is an outcome like any other. */
 static bool
 refuse(struct step *s, struct op *op, uint32_t slot, int32_t err)
 {
@@ -221,7 +226,7 @@ refuse(struct step *s, struct op *op, uint32_t slot, int32_t err)
 	return true;
 }
 
-/* What other tiers hold need not wait for a slot to be written back or promoted. */
+/* If other tiers hold the payload, writing it back or promoting it need not wait for a slot. */
 static bool
 may_drop(const struct router *me, const struct op *op)
 {
@@ -248,7 +253,7 @@ take_second(struct step *s, const struct op *op, struct plan *p, const struct ke
 	return *second != 0;
 }
 
-/* True when the key could be taken, or need not be. */
+/* True if the key was taken, or need not be. */
 static bool
 gather_key(struct step *s, struct op *op, struct plan *p, uint32_t slot)
 {
@@ -279,7 +284,7 @@ gather_key(struct step *s, struct op *op, struct plan *p, uint32_t slot)
 	return true;
 }
 
-/* Moves the cursor over keys that this phase does not want and past those it takes. */
+/* Moves the cursor past keys that this phase does not want and those it takes. */
 static bool
 gather(struct step *s, struct op *op, struct plan *p)
 {
@@ -321,7 +326,7 @@ take_part(struct step *s, const struct plan *p)
 	return slot;
 }
 
-/* The part is at its end: its slots and its place are free. The operation is not looked at. */
+/* The part is done: frees its slots and its place. Does not look at the operation. */
 void
 kvr_router_retire(struct step *s, uint32_t slot)
 {
@@ -353,7 +358,7 @@ kvr_router_retire(struct step *s, uint32_t slot)
 	me->n_parts--;
 }
 
-/* What is read or written for the key, and which of its slots it passes through. */
+/* What is read or written for the key, and which of its slots it goes through. */
 static void
 write_payload(struct step *s, const struct op *op, const struct plan *p, uint32_t slot, uint32_t i,
     struct kvr_row *r)
@@ -407,9 +412,9 @@ write_rows(struct step *s, const struct op *op, const struct plan *p, uint32_t s
 }
 
 /*
- * A tier that is known to be sick refuses at once: no need to encode for it. It may be well again
- * when the part comes there, so it is told: its store would read where nothing has been written, or
- * memory that was not lent.
+ * A tier that is known to be sick refuses at once, so nothing is encoded for it. It may be well
+ * again when the part gets there, so the part says that it must be refused: otherwise the store
+ * would read where nothing has been written, or memory that was not lent.
  */
 static bool
 is_to_be_refused(const struct step *s, const struct op *op, const struct plan *p)
@@ -425,7 +430,8 @@ first_stage(const struct op *op, const struct plan *p, bool refuse)
 		return STAGE_SAVE;
 	if (p->verb != KVR_VERB_PUT || !p->staged || refuse)
 		return STAGE_TIER;
-	return p->serde != 0 && !(is_paged(op) && op->phase != PHASE_BACK) ? STAGE_ENCODE : STAGE_COPY_IN;
+	return p->serde != 0 && !(is_paged(op) && op->phase != PHASE_BACK) ? STAGE_ENCODE :
+	                                                                    STAGE_COPY_IN;
 }
 
 enum made
@@ -444,7 +450,7 @@ kvr_router_make_part(struct step *s, uint32_t op_slot)
 		return full ? MADE_NO_STAGING : MADE_NOTHING;
 	uint32_t slot = take_part(s, &p);
 
-	if (slot == UINT32_MAX) { /* what was gathered goes back, in the order it came */
+	if (slot == UINT32_MAX) { /* give back what was gathered, newest first */
 		for (uint32_t i = p.n; i-- > 0;) {
 			if (p.twice)
 				kvr_router_staging_give(s, p.buf[KVR_PART_SECOND + i]);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of what is being written: puts, from their submission until the last tier that is
- * written back has them, and hits that are promoted after their answer. It decides what comes
- * after what:
+ * The table of what is being written: puts, from their submission until the last write-back tier
+ * has them, and hits that are promoted after their answer. It orders operations on the same key:
  *
- *   a put of a key that is being put has the first one's outcome
- *   a remove comes after the put of its key; what is to be written behind an answer that was given
- *   before is not sent any more, and what is on its way is waited for. Else it would arrive after
- *   the remove, and a key that is gone would be back.
+ *   A put of a key that is being put takes the first put's outcome.
+ *   A remove comes after the put of its key. Of writes that go on behind an answer, those not sent
+ *   yet are called off, and those on their way are waited for. Otherwise one could arrive after the
+ *   remove, and a key that is gone would be back.
  */
 #include "kvr_router_own.h"
 
@@ -21,9 +20,9 @@ bucket_of(struct step *s, kvr_digest d)
 }
 
 /*
- * Whoever is going to look for many keys asks for their places some keys before: they are spread
- * over 256 KiB, and the payload that goes through the caches meanwhile leaves nothing of them there.
- * Puts of 64 KiB spent a tenth of the library's time waiting for them.
+ * A loop over many keys prefetches the bucket of each some keys ahead. Buckets are spread over
+ * 256 KiB, and the payload that goes through the caches meanwhile evicts them. Puts of 64 KiB spent
+ * a tenth of the library's time waiting for them.
  */
 void
 kvr_router_puts_soon(const struct router *me, kvr_digest d)
@@ -37,7 +36,7 @@ is_same(kvr_digest a, kvr_digest b)
 	return a.hi == b.hi && a.lo == b.lo;
 }
 
-/* The key whose put of this digest is in flight, or NO_KEY. One that was removed since is none. */
+/* The key whose put of this digest is in flight, or NO_KEY. Puts removed since do not count. */
 uint32_t
 kvr_router_find_put(const struct router *me, kvr_digest d)
 {
@@ -65,7 +64,7 @@ kvr_router_enter(struct step *s, uint32_t slot, enum key_flag as)
 	*b = slot + 1;
 }
 
-/* Takes a key out of the table. Its waiters have been told. */
+/* Takes a key out of the table. Its waiters must have been told. */
 void
 kvr_router_put_forget(struct step *s, uint32_t slot)
 {
@@ -86,7 +85,7 @@ kvr_router_put_forget(struct step *s, uint32_t slot)
 
 /* ---- who waits ---- */
 
-/* A put waits for the owner's outcome, a remove also until nothing of it is on its way. */
+/* A put waits for the owner's outcome; a remove also until no part with the owner is on its way. */
 void
 kvr_router_wait_behind(struct step *s, uint32_t slot, uint32_t owner)
 {
@@ -103,7 +102,7 @@ kvr_router_wait_behind(struct step *s, uint32_t slot, uint32_t owner)
 	op->blocked++;
 }
 
-/* A key waits no longer: it has been told, or its operation ends first. */
+/* A key no longer waits: it has been told, or its operation ends first. */
 void
 kvr_router_unblock(struct step *s, uint32_t slot)
 {
@@ -123,7 +122,7 @@ kvr_router_unblock(struct step *s, uint32_t slot)
 	op_of(s, k->op)->blocked--;
 }
 
-/* The next of those behind this key that may go on now. */
+/* The next waiter behind this key that may go on now. */
 static uint32_t
 next_to_tell(const struct key *owner)
 {
@@ -134,7 +133,7 @@ next_to_tell(const struct key *owner)
 	return owner->sent == 0 ? owner->behind : NO_KEY;
 }
 
-/* This key has its outcome, or a part of it is back: who waited for that is told, a slice at a time. */
+/* The key has its outcome, or a part with it is back: its waiters are told, some in each step. */
 void
 kvr_router_put_settled(struct step *s, uint32_t slot)
 {
@@ -155,7 +154,7 @@ kvr_router_put_settled(struct step *s, uint32_t slot)
 	op_of(s, k->op)->telling++;
 }
 
-/* The part that wrote it to this tier is back, whatever came of it. */
+/* The part that wrote the key to this tier is back, with whatever result. */
 void
 kvr_router_came_back(struct step *s, uint32_t slot, uint32_t tier)
 {
@@ -164,8 +163,8 @@ kvr_router_came_back(struct step *s, uint32_t slot, uint32_t tier)
 }
 
 /*
- * What was to be written behind the answer and has not been sent is not written any more. Nobody
- * misses it, so nothing is counted as dropped; and a put that comes now is no duplicate of it.
+ * Background writes of this key that have not been sent are not sent any more. Nobody misses them,
+ * so they do not count as dropped; and a later put is no duplicate of this one.
  */
 static void
 call_off(struct step *s, uint32_t slot)
@@ -177,7 +176,7 @@ call_off(struct step *s, uint32_t slot)
 		return;
 	k->back &= k->sent;
 	if (k->back != 0)
-		return; /* the last part that comes back gives the slot back, too */
+		return; /* the last part that comes back also gives the slot back */
 	op_of(s, k->op)->saving--;
 	if (k->buf != 0)
 		kvr_router_unkeep(s, k);
@@ -196,7 +195,7 @@ kvr_router_overtake(struct step *s, uint32_t slot)
 			if (o->err != KVR_PENDING)
 				call_off(s, at - 1);
 			if (o->err == KVR_PENDING || o->sent != 0)
-				owner = at; /* one after the other: then it looks again */
+				owner = at; /* one after the other: it looks again after this one */
 		}
 		at = o->hnext;
 	}

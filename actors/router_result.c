@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a part says of one key, and what that makes of the key: one answer from all its tiers. */
+/* What a part says about one key, and how that adds up to one outcome over all its tiers. */
 #include "kvr_router_own.h"
 
 uint32_t
@@ -20,7 +20,7 @@ n_bits(uint32_t mask)
 	return (uint32_t)__builtin_popcount(mask);
 }
 
-/* The n-th hit of a key promotes it. Counted in few bytes, so two keys may share a count. */
+/* The n-th hit of a key promotes it. Counted in a small table, so two keys may share a count. */
 static bool
 hot_enough(struct step *s, const struct key *k, uint32_t after)
 {
@@ -35,7 +35,7 @@ hot_enough(struct step *s, const struct key *k, uint32_t after)
 	return true;
 }
 
-/* A hit in a slower tier: which faster ones should have it, too. */
+/* A hit in a slower tier: the faster ones that should have it, too. */
 static uint8_t
 promotions(struct step *s, const struct key *k, uint32_t found_in)
 {
@@ -95,7 +95,7 @@ static void
 ask_result(struct step *s, struct op *op, struct key *k, const struct outcome *o)
 {
 	if (o->err != KVR_OK)
-		return; /* not known to be there: it will be written */
+		return; /* not known to exist: it will be written */
 	k->tier = o->tier;
 	if (k->back != 0) {
 		k->back = 0;
@@ -137,7 +137,7 @@ del_result(struct step *s, struct op *op, struct key *k, const struct outcome *o
 	settle(s, op, k, o->key, k->n_fail > 0 ? k->fail : k->n_ok > 0 ? KVR_OK : KVR_E_MISS);
 }
 
-/* The slot itself changed hands before this (keep_slots). */
+/* If the save succeeded, the slot passes to the key right after this (keep_slot). */
 static void
 save_result(struct step *s, struct op *op, struct key *k, const struct outcome *o)
 {
@@ -145,7 +145,7 @@ save_result(struct step *s, struct op *op, struct key *k, const struct outcome *
 		k->back = 0;
 		op->saving--;
 	}
-	/* Nothing is written through: being kept for write-back is all that a put gets. */
+	/* No tier is written through: for a put, being kept for write-back counts as OK. */
 	if (op->kind == KVR_OP_PUT && k->err == KVR_PENDING && kvr_router_through(s->me) == 0)
 		settle(s, op, k, o->key, o->err == KVR_OK ? KVR_OK : KVR_E_NOMEM);
 }
@@ -154,7 +154,7 @@ static void
 back_result(struct step *s, struct op *op, struct key *k, const struct outcome *o)
 {
 	k->back &= (uint8_t)~(1U << o->tier);
-	/* Of a put these count who has written it through, which may still go on. */
+	/* For a put these counters are about write-through tiers, which may not be done yet. */
 	if (op->kind == KVR_OP_PREFETCH)
 		note_tier(k, o->err);
 	if (k->back != 0)

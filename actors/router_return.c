@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A part comes back: it goes on to its next stage, or its keys learn what became of them. */
+/* A part comes back: it goes on to its next stage, or its keys get their outcomes. */
 #include "kvr_router_own.h"
 
 static uint32_t
@@ -14,10 +14,10 @@ slot_of(struct step *s, uint64_t stages)
 	return slot;
 }
 
-/* What became of a part: an error for rows that were not reached, and one for those that were. */
+/* How a part ended: an error for rows that were not reached, and one for those that were. */
 struct end {
 	int32_t err;
-	int32_t hit; /* a payload that its tier gave and that did not get to where it was wanted */
+	int32_t hit; /* for a payload that its tier gave and that did not get where it was wanted */
 };
 
 static int32_t
@@ -27,14 +27,14 @@ row_err(const struct kvr_row *r, const struct end *end, uint8_t stage)
 		return end->hit;
 	if (r->err != KVR_PENDING)
 		return r->err;
-	if (end->err == KVR_OK && stage != STAGE_SAVE) /* a copy says nothing of single rows */
+	if (end->err == KVR_OK && stage != STAGE_SAVE) /* a save has no err per row */
 		return KVR_E_PROTO;
 	return end->err;
 }
 
 /*
- * A payload that is kept beyond the part: its slot passes from the part to the key. Only for keys
- * that some tier is still to be written with.
+ * Keeps a payload beyond its part: the slot passes from the part to the key. Only if some tier is
+ * still to be written with it.
  */
 static void
 keep_slot(struct step *s, uint32_t part_slot, uint32_t i, uint32_t key_slot)
@@ -68,7 +68,7 @@ outcome_of(const struct part *part, const struct kvr_row *r, const struct end *e
 		.err = row_err(r, end, part->stage), .phase = part->phase, .tier = part->tier };
 }
 
-/* The end of copies whose keys were given their outcomes when they began. */
+/* The copies have ended whose keys got their outcomes when the copies began. */
 static void
 confirm(struct step *s, const struct outcome *o)
 {
@@ -80,7 +80,7 @@ confirm(struct step *s, const struct outcome *o)
 		kvr_router_revise(op_of(s, k->op), k, o->err);
 }
 
-/* The part has been everywhere: its keys learn what became of them, and it is gone. */
+/* The part has been everywhere: its keys get their outcomes, and it is retired. */
 static void
 finish(struct step *s, uint32_t slot, struct end end)
 {
@@ -139,7 +139,7 @@ over(const struct part *part)
 	return part->late || part->cancelled;
 }
 
-/* Why, in the words of whoever ended the operation. */
+/* The reason why the operation was ended. */
 static int32_t
 why_over(const struct step *s, const struct part *part)
 {
@@ -148,7 +148,7 @@ why_over(const struct step *s, const struct part *part)
 	return ending != KVR_OK ? ending : KVR_E_CANCELLED;
 }
 
-/* Neither a caller's memory nor a serde may meet: each has a slot of its own. */
+/* The serde cannot read or write the caller's memory: the payload has a slot on each side of it. */
 static bool
 has_second(const struct op *op)
 {
@@ -161,7 +161,7 @@ is_staged(const struct step *s)
 	return (s->ev->rows[0].flags & KVR_ROW_STAGED) != 0;
 }
 
-/* What a tier gave goes on: to its serde, or to the copy worker. */
+/* A payload from a tier goes on: to its serde, or to the copy worker. */
 static void
 pass_on(struct step *s, uint32_t slot, bool decode)
 {
@@ -271,8 +271,9 @@ kvr_router_copied(struct step *s)
 }
 
 /*
- * Its copies stand in their queue: unless they fail, the keys of a get have what the rows say. Those of
- * a put are where they were, but their memory is read by nobody who comes later.
+ * All copies of the part are queued: unless they fail, the keys of a get have what the rows say.
+ * For a put, nothing has happened to its keys, but no later copy will read its memory for this
+ * part.
  */
 void
 kvr_router_begun(struct step *s)
@@ -284,7 +285,7 @@ kvr_router_begun(struct step *s)
 	const struct end end = { 0 };
 
 	if (over(part) || op->state != OP_RUNNING)
-		return; /* its end is waited for as everybody's */
+		return; /* its end is waited for in the usual way */
 	part->begun = 1;
 	op->begun++;
 	for (uint32_t i = 0; i < part->n && part->stage == STAGE_COPY_OUT; i++) {

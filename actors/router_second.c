@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Payloads with a slot on each side of their serde, because there is no span of a caller's that the
- * serde could read or write: prefetches, and what lies in a paged cache.
+ * Payloads with a slot on each side of their serde, because the caller has no span that the serde
+ * could read or write: prefetches, and payloads in a paged cache.
  */
 #include "kvr_router_own.h"
 
 #include <string.h>
 
-/* The part's rows as they came back, to be sent on with changes. */
+/* The part's rows as they came back, to be changed and sent on. */
 static struct kvr_row *
 same_rows(struct step *s, uint32_t slot)
 {
@@ -21,7 +21,7 @@ same_rows(struct step *s, uint32_t slot)
 	return rows;
 }
 
-/* Where no span of the caller's can be written: what is decoded goes to the second slot of each key. */
+/* There is no span of the caller's to write to: each key is decoded into its second slot. */
 void
 kvr_router_decode_second(struct step *s, uint32_t slot)
 {
@@ -35,7 +35,7 @@ kvr_router_decode_second(struct step *s, uint32_t slot)
 	kvr_router_send_part(s, slot);
 }
 
-/* From there the copy worker takes it, as long as it is now. */
+/* The copy worker then takes it from there, at its decoded length. */
 void
 kvr_router_copy_out_second(struct step *s, uint32_t slot)
 {
@@ -52,7 +52,7 @@ kvr_router_copy_out_second(struct step *s, uint32_t slot)
 	kvr_router_send_part(s, slot);
 }
 
-/* Copied in: the serde reads there and writes to the second slot. */
+/* The payload was copied in: the serde reads it there and writes to the second slot. */
 void
 kvr_router_encode_second(struct step *s, uint32_t slot)
 {

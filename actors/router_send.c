@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A part goes to whoever has to do with it next. */
+/* Sends a part to the actor that has to do its next stage. */
 #include "kvr_router_own.h"
 
 static void
@@ -35,14 +35,14 @@ send_to_transfer(struct step *s, uint32_t slot, const struct op *op, bool to_cal
 	m.COPY.to_caller = to_caller;
 	m.COPY.bytes = part->bytes;
 	m.COPY.device = (op->flags & KVR_OPF_DEVICE) != 0;
-	/* What a get keeps for another tier is copied out of the cache when all of it is there. */
+	/* What a get keeps for another tier is copied out of the cache once all of it is there. */
 	m.COPY.by_layer = (op->flags & KVR_OPF_LAYERS) != 0 && (to_caller || op->kind == KVR_OP_PUT);
-	/* What a get keeps for another tier is read after it was told. */
+	/* That copy reads the cache only after the get was told, so it tells nothing. */
 	m.COPY.tells = (op->flags & KVR_OPF_RECORD) != 0 && to_caller == (op->kind == KVR_OP_GET);
 	send(s, KVR_ID_TRANSFER, &m);
 }
 
-/* By its stage: to the transfer actor or to its tier. */
+/* Depending on its stage: to the transfer actor or to its tier. */
 void
 kvr_router_send_part(struct step *s, uint32_t slot)
 {

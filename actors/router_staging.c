@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The staging arena as the router sees it: slots of equal length, a stack of those that are free.
- * Where they lie is the ledger's business; a slot is named by its first page + 1.
+ * The staging arena as the router sees it: slots of equal length and a stack of the free ones.
+ * Where they lie is known to the ledger; a slot is named by its first page + 1.
  */
 #include "kvr_router_own.h"
 
@@ -33,12 +33,12 @@ kvr_router_staging_init(struct step *s, uint32_t slot_pages)
 	me->n_slots = me->n_slots_free;
 }
 
-/* 0: none is free, or none is long enough until the slots in use are back. */
+/* 0: none is free, or none is long enough until all slots in use are back. */
 uint32_t
 kvr_router_staging_take(struct step *s, uint64_t len, bool gives)
 {
 	struct router *me = s->me;
-	/* An empty value has one, too: of no page there would be none before the first length. */
+	/* An empty value takes a page, too: with none, no slots would be made for a first value. */
 	uint32_t pages = (uint32_t)((KVR_MAX(len, UINT64_C(1)) + KVR_PAGE - 1) / KVR_PAGE);
 
 	if (pages > me->slot_pages && pages > me->grow_pages && pages <= me->config.staging_pages) {
@@ -49,7 +49,7 @@ kvr_router_staging_take(struct step *s, uint64_t len, bool gives)
 		kvr_touch(s->out, &me->grow_pages, sizeof(me->grow_pages));
 		me->grow_pages = KVR_MIN(want, me->config.staging_pages);
 	}
-	/* Nothing is given out until all are back, else a stream of short values would keep long ones out. */
+	/* Nothing is given out until all are back; otherwise short values could keep long ones out. */
 	if (me->grow_pages != 0 && me->n_slots_free == me->n_slots)
 		kvr_router_staging_init(s, me->grow_pages);
 	if ((me->grow_pages != 0 && !gives) || me->n_slots_free == 0 || pages > me->slot_pages)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is seen of the router from outside, after each of its steps. */
+/* What statistics show of the router, copied after each of its steps. */
 #include "kvr_router_own.h"
 #include "kvr_stats.h"
 

@@ -20,7 +20,7 @@ promote_tiers(const struct router *me)
 	return mask;
 }
 
-/* The tiers that hold what somebody may have written through or back. */
+/* Whom ASK asks: the tiers that a prefetch writes to, or write-through tiers, or else all. */
 static uint8_t
 ask_tiers(const struct router *me, const struct op *op)
 {
@@ -49,7 +49,7 @@ first_phase(const struct op *op)
 	KVR_WRONG("kind of operation");
 }
 
-/* PHASE_NONE: there is an outcome for every key that will get one. */
+/* PHASE_NONE: every key that will get an outcome has it. */
 static enum phase
 next_phase(const struct op *op)
 {
@@ -85,8 +85,8 @@ is_sick(const struct router *me, uint32_t tier)
 }
 
 /*
- * The next tier of this phase. A sick tier is not asked: its keys may be elsewhere, and waiting for
- * it would make the others as slow. Writes do go to it, for its refusal is each key's outcome.
+ * The next tier of this phase. Reads skip a sick tier: its keys may be elsewhere, and waiting for
+ * it would make the others as slow. Writes do go to it, because its refusal is each key's outcome.
  */
 static void
 choose_tier(const struct router *me, struct op *op)
@@ -116,7 +116,7 @@ enter(struct step *s, struct op *op, enum phase phase)
 		op->tiers = of_op(op, kvr_router_through(s->me));
 		break;
 	case PHASE_SAVE:
-		op->tiers = 1; /* no tier: one pass over the keys */
+		op->tiers = 1; /* no real tier: one pass over the keys */
 		break;
 	case PHASE_READ:
 	case PHASE_DEL:
@@ -144,7 +144,7 @@ kvr_router_write_kept(struct step *s, uint32_t slot)
 	kvr_router_turn(s, slot);
 }
 
-/* Back to where it broke off; its tier may have become sick since. */
+/* Goes back to where it was interrupted; that tier may have become sick since. */
 static void
 resume(const struct router *me, struct op *op)
 {
@@ -155,7 +155,7 @@ resume(const struct router *me, struct op *op)
 	op->cursor = op->tier == op->rest_tier ? op->rest_cursor : 0;
 }
 
-/* After the last key of this tier has been looked at. False when the phase has no tier left. */
+/* After the last key for this tier. False when the phase has no tier left. */
 static bool
 next_tier(const struct router *me, struct op *op)
 {
@@ -174,9 +174,10 @@ wants_parts(const struct op *op)
 }
 
 /*
- * Nothing more will be asked for it, and every copy has begun. While keys are open that a slower tier
- * may have, it is not told: the event would not stand behind their copies. Nor is a put while another
- * tier is still to have a copy of its own: its memory would be read after it was overwritten.
+ * Nothing more will be requested for it, and every copy has begun. A get is not told while keys are
+ * open that a slower tier may have, because the event would not stand behind their copies. Nor is a
+ * put while another tier has yet to make a copy of its own: that copy would read memory which the
+ * engine may already have overwritten.
  */
 static bool
 goes_ahead(const struct router *me, const struct op *op)
@@ -207,7 +208,7 @@ kvr_router_begin(struct step *s, uint32_t slot)
 	kvr_router_turn(s, slot);
 }
 
-/* After the answer: what was saved goes to the tiers that are still to be written. */
+/* After the answer: what was kept is written to the remaining tiers. */
 void
 kvr_router_begin_back(struct step *s, uint32_t slot)
 {
@@ -223,9 +224,9 @@ kvr_router_begin_back(struct step *s, uint32_t slot)
 }
 
 /*
- * Looks whether the operation has something to do now, and brings it there: into the list of those
- * that make parts, into its next phase, or to its end. Called after everything that changes what it
- * waits for; doing it once too often is harmless.
+ * Checks whether the operation has something to do now, and puts it there: into the list of those
+ * that make parts, into its next phase, or to its end. Called after every change of what it waits
+ * for; calling it too often is harmless.
  */
 void
 kvr_router_turn(struct step *s, uint32_t slot)
@@ -238,18 +239,18 @@ kvr_router_turn(struct step *s, uint32_t slot)
 	}
 	if (op->state != OP_RUNNING && op->state != OP_BACK)
 		return;
-	/* Its last key may have had its outcome since: nobody may end while he stands in a list. */
+	/* Its last key may have got its outcome: an operation must not end while it is in a list. */
 	if (!wants_parts(op))
 		kvr_router_unlist(s, slot);
 	for (;;) {
 		if (op->phase == PHASE_DEL && op->blocked > 0)
-			return; /* a remove comes after the put of its key */
+			return; /* a remove must come after the put of its key */
 		if (wants_parts(op)) {
 			kvr_router_enlist(s, slot);
 			return;
 		}
 		if (op->tiers != 0 && op->cursor < op->n)
-			return; /* as many parts as it may have are on their way */
+			return; /* it has as many parts on their way as it may have */
 		if (goes_ahead(s->me, op)) {
 			kvr_router_go_ahead(s, slot);
 			return;
@@ -266,7 +267,7 @@ kvr_router_turn(struct step *s, uint32_t slot)
 			resume(s->me, op);
 			continue;
 		}
-		/* Only the end waits for others' puts: the one that it waits for may be its own. */
+		/* Only the end waits for others' puts: the put it waits for may be its own. */
 		if (next == PHASE_NONE && op->blocked > 0) {
 			if (op->kept > 0)
 				kvr_router_enlist_holder(s, slot);
@@ -291,7 +292,7 @@ kvr_router_go_on(struct step *s)
 	send(s, KVR_ID_ROUTER, &m);
 }
 
-/* Lets operations make parts, lookups first, as long as this step may and there is room. */
+/* Lets operations make parts, lookups first, while this step has effects left and there is room. */
 void
 kvr_router_pump(struct step *s)
 {
@@ -311,11 +312,11 @@ kvr_router_pump(struct step *s)
 			}
 			enum made made = kvr_router_make_part(s, slot);
 
-			s->room--; /* a pass over keys that found nothing is work, too */
+		s->room--; /* also for a pass over keys that found nothing: it is work */
 			if (made == MADE_NO_STAGING && kvr_router_relieve(s, slot))
 				continue;
 			if (made == MADE_NO_PART || made == MADE_NO_STAGING)
-				break; /* what comes back will pump again */
+				break; /* what comes back pumps again */
 		}
 	}
 }

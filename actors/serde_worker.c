@@ -14,7 +14,7 @@ struct kvr_hand {
 	uint16_t               id;
 };
 
-/* Bytes of one element when all groups agree, else 1. */
+/* Bytes of one element if all groups agree, else 1. */
 static uint32_t
 dtype_bytes(const struct kvr_ledger *ledger, const struct kvr_key *key)
 {
@@ -28,9 +28,10 @@ dtype_bytes(const struct kvr_ledger *ledger, const struct kvr_key *key)
 	return bytes;
 }
 
-/* Stored as it is: out of the memory where it lies, or copied where that must not be touched. */
+/* Stored unencoded: straight from its memory, or from a copy where that must not be used. */
 static void
-leave_raw(const struct kvr_ledger *ledger, struct kvr_row *row, const void *from, uint32_t other, bool keep)
+leave_raw(const struct kvr_ledger *ledger, struct kvr_row *row, const void *from, uint32_t other,
+    bool keep)
 {
 	if (other != 0) {
 		row->buf = other;
@@ -46,11 +47,12 @@ encode_row(struct kvr_hand *hand, struct kvr_row *row, const struct kvr_msg *msg
 {
 	const struct kvr_ledger *ledger = hand->work->ledger;
 	const struct kvr_key *key = &ledger->keys[row->key];
-	/* Without the flag these bytes are the digest. */
+	/* Without the flag, body's bytes are the digest. */
 	bool back = (row->flags & KVR_ROW_SECOND) != 0;
 	uint32_t other = back ? row->body.other : 0;
 	const void *from = back ? kvr_ledger_staging(ledger, other) : key->at;
-	struct kvr_span into = { kvr_ledger_staging(ledger, row->buf), (size_t)msg->ENCODE.slot_pages * KVR_PAGE };
+	struct kvr_span into = { kvr_ledger_staging(ledger, row->buf),
+		(size_t)msg->ENCODE.slot_pages * KVR_PAGE };
 	size_t n = kvr_codec_encode(hand->codec, (enum kvr_serde_id)msg->ENCODE.serde,
 	    dtype_bytes(ledger, key), (struct kvr_const_span){ from, row->len }, into);
 
@@ -88,7 +90,11 @@ static void
 reply(struct kvr_hand *hand, const struct kvr_msg *msg, uint64_t since_ns)
 {
 	struct kvr_msg m = { .type = msg->type == KVR_MSG_ENCODE ? KVR_MSG_ENCODED : KVR_MSG_DECODED,
-		.from = hand->id, .to = msg->from, .n_rows = msg->n_rows, .op = msg->op, .cause = msg->cause,
+		.from = hand->id,
+		.to = msg->from,
+		.n_rows = msg->n_rows,
+		.op = msg->op,
+		.cause = msg->cause,
 		.deadline_ns = msg->deadline_ns, .rows = msg->rows, .part = msg->part };
 	uint64_t us = (kvr_now_ns() - since_ns) / 1000;
 
@@ -99,7 +105,7 @@ reply(struct kvr_hand *hand, const struct kvr_msg *msg, uint64_t since_ns)
 	(void)err; /* DEAD and SHUTDOWN: nobody waits for it any more */
 }
 
-/* False at the end. */
+/* False after STOP. */
 static bool
 work_on(struct kvr_hand *hand, const struct kvr_msg *msg)
 {
@@ -151,7 +157,7 @@ kvr_serde_start(const struct kvr_work *work, uint32_t number, struct kvr_hand **
 	hand->id = (uint16_t)(KVR_ID_SERDE + number);
 	hand->codec = kvr_codec_new();
 	snprintf(name, sizeof(name), "%s.serde-%u", work->instance, number);
-	/* Every part there is may wait here at once, and the STOP. */
+	/* Far more than the two parts that the transfer actor gives it at a time, and the STOP. */
 	if (hand->codec == NULL ||
 	    kvr_mailbox_open(name, KVR_PARTS_SMALL + 1, NULL, NULL, &hand->mailbox) != KVR_OK) {
 		hand_free(hand);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which decider stands behind an actor id. */
+/* Which decider an actor id stands for. */
 #include "kvr_actors.h"
 
 const struct kvr_spec *

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LMCache's names, labels, units and buckets, so that its dashboards light up. Each is made from
- * what kvrelay counts. Where LMCache's number is known to mislead, ours is right: a failed put is
- * not written bytes, a miss is not a failure, and the last ping is not forgotten after ten seconds.
- * remote_cache_usage, which LMCache never sets, and the names of its engine are not here.
+ * LMCache's names, labels, units and buckets, so that its dashboards work. Each series is computed
+ * from what kvrelay counts. Where LMCache's number is known to mislead, ours is right: a failed put
+ * writes no bytes, a miss is no failure, and the last ping is not forgotten after ten seconds.
+ * remote_cache_usage, which LMCache never sets, and the series of its engine are missing.
  */
 #include "kvr_stats_own.h"
 
@@ -30,7 +30,8 @@ gauge(struct own *o, const char *name, const char *help, int64_t n)
 }
 
 static void
-histogram(struct own *o, enum kvr_histogram_id which, const char *help, const struct kvr_metrics_times *t)
+histogram(
+    struct own *o, enum kvr_histogram_id which, const char *help, const struct kvr_metrics_times *t)
 {
 	const struct kvr_histogram *h = &kvr_histograms[which];
 	uint32_t n;
@@ -40,7 +41,7 @@ histogram(struct own *o, enum kvr_histogram_id which, const char *help, const st
 	kvr_put_times(&o->x->w, o->labels, o->m, t, us, n, h->unit_us);
 }
 
-/* Operations that ended in an error of their own: a miss is none. */
+/* Operations that ended in an error other than MISS. */
 static int64_t
 failed(const struct kvr_metrics_op *op)
 {
@@ -85,14 +86,14 @@ traffic(struct own *o)
 	gauge(o, "remote_put_task_num", "Keys that are being put", (int64_t)o->x->more->n_puts);
 }
 
-/* LMCache has codes of its own for the two that it tells apart. */
+/* LMCache's codes: it tells only these apart. */
 static int64_t
 ping_code(int32_t err)
 {
 	return err == KVR_OK ? 0 : err == KVR_E_TIMEOUT ? -1 : -2;
 }
 
-/* LMCache has one remote store; of several tiers the last that was pinged speaks, as there. */
+/* LMCache has one remote store. With several tiers this shows the last one that has been pinged. */
 static void
 health(struct own *o)
 {
@@ -124,7 +125,7 @@ kvr_stats_lmcache(struct kvr_walk *x)
 {
 	char rank[16];
 
-	/* Labels that every series of LMCache's has; what is not known is an empty text. */
+	/* The labels of every LMCache series; unknown values are empty. */
 	snprintf(rank, sizeof(rank), "%d", KVR_MAX(x->s->head.rank, 0));
 	struct own o = { .x = x,
 		.m = &x->s->metrics,

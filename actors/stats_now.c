@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kvrelay's gauges: what is at this moment. States are one series each, of which one is 1. */
+/* kvrelay's gauges: what is now. A state is one series per value; the current one is 1. */
 #include "kvr_stats_own.h"
 
 #define L(...) ((const struct kvr_label[KVR_LABELS]){ __VA_ARGS__ })

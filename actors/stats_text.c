@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kvrelay's own set: what operations and tiers did. Units are seconds, bytes, keys. Every series is
- * there from the first scrape, at zero: one that appears with the first fault cannot raise an alarm
- * over it.
+ * kvrelay's own set: what operations and tiers have done. Units are seconds, bytes, keys. Every
+ * series exists from the first scrape on, at zero: one that only appears with the first fault could
+ * not raise an alarm about it.
  */
 #include "kvr_stats_own.h"
 
@@ -159,7 +159,7 @@ events(struct kvr_walk *x)
 			name[n++] = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
 		name[n] = '\0';
 		kvr_family(&x->w, name, "counter", count_entry[c].help);
-		/* No tier: of the instance as a whole. */
+		/* Without a tier: of the whole instance. */
 		kvr_put_u64(&x->w, L({ "tier", "" }), x->s->metrics.count[c]);
 		EACH_TIER(t)
 		kvr_put_u64(&x->w, L(OF_TIER(t)), x->s->metrics.tier[t].count[c]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Families and samples. One walk over the statistics makes each of the three forms: it names
- * families and samples, and the form decides how they are written.
+ * Families and samples. The same walk over the statistics makes all three forms: it names families
+ * and samples, and the form decides how they are written.
  */
 #include "kvr_stats_own.h"
 
@@ -30,7 +30,7 @@ put(struct kvr_writer *w, const char *text)
 		put_char(w, *text);
 }
 
-/* In quotes. Names of tiers come from people. */
+/* Quoted and escaped, because names of tiers come from people. */
 static void
 put_quoted(struct kvr_writer *w, const char *text)
 {
@@ -80,7 +80,7 @@ kvr_family(struct kvr_writer *w, const char *name, const char *type, const char 
 	if (w->form == KVR_STATS_JSON) {
 		char key[128];
 
-		/* kvrelay's own need no prefix in here. */
+		/* kvrelay's own names need no prefix in JSON. */
 		snprintf(key, sizeof(key), "%s%s%s",
 		    strcmp(w->prefix, "kvrelay_") == 0 ? "" : w->prefix, name, total);
 		put(w, w->first_family ? "" : "\n]},\n");
@@ -124,7 +124,7 @@ put_labels(struct kvr_writer *w, const struct kvr_label *labels)
 		put_char(w, '}');
 }
 
-/* The value follows, then sample_end. */
+/* The caller writes the value next, then calls sample_end. */
 static void
 sample(struct kvr_writer *w, const char *suffix, const struct kvr_label *labels)
 {
@@ -189,7 +189,7 @@ kvr_put_micros(struct kvr_writer *w, const struct kvr_label *labels, uint64_t mi
 	sample_end(w);
 }
 
-/* "0.00005", "1"; with the point that OpenMetrics wants in every bound: "1.0". */
+/* "0.00005", "1"; OpenMetrics wants a point in every bound: "1.0". */
 static const char *
 bound_text(const struct kvr_writer *w, uint32_t us, uint32_t unit_us, char *ret, size_t cap)
 {
@@ -220,7 +220,7 @@ kvr_put_times(struct kvr_writer *w, const struct kvr_label *labels,
 	for (uint32_t i = 0; i <= n_bounds; i++) {
 		uint32_t last = state->n_bounds;
 
-		/* A bucket of the state ends at its bound, the last one has none. */
+		/* Buckets of the state end at their bounds; the last one has none. */
 		while (i < n_bounds && at < last && state->bound_us[at] <= bound_us[i])
 			sum += t->bucket[at++];
 		while (i == n_bounds && at <= last)

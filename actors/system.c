@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An instance from its configuration: opened in the order of dependence, closed the other way. */
+/* Opens an instance from its configuration, in order of dependence, and closes it in reverse. */
 #include "kvr_system_own.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* How many do not end by then: only a driver can hang. */
+/* Returns how many do not end by then; only a driver can hang. */
 static uint32_t
 stop_threads(struct kvr_system *sys, uint64_t until_ns)
 {
@@ -14,7 +14,7 @@ stop_threads(struct kvr_system *sys, uint64_t until_ns)
 
 	if (sys->domain != NULL)
 		kvr_domain_stop(sys->domain);
-	/* On a busy machine each has to wait for a processor: all at once, not one behind the other. */
+	/* All are told before any is joined: on a busy machine each must wait for a processor. */
 	for (uint32_t i = 0; i < KVR_SERDE_MAX; i++) {
 		if (sys->serde[i] != NULL)
 			kvr_hand_end(sys->serde[i]);
@@ -34,7 +34,7 @@ stop_threads(struct kvr_system *sys, uint64_t until_ns)
 	return stuck;
 }
 
-/* Without a file for it the instance runs, and whoever looks for the trace some day was told why there is none. */
+/* Without a file for its trace the instance runs; this line tells people why there is none. */
 static enum kvr_err
 open_trace(struct kvr_system *sys)
 {
@@ -97,7 +97,7 @@ start_workers(struct kvr_system *sys)
 	return err;
 }
 
-/* Lanes end when they are told to hang up, which the deciders do; without them we do it. */
+/* Lanes end when they are told to hang up. The deciders do that; without deciders we must. */
 static void
 hang_up_lanes(struct kvr_system *sys)
 {
@@ -176,18 +176,18 @@ kvr_system_join(struct kvr_system *sys, uint64_t until_ns)
 	uint32_t stuck = 0;
 
 	/*
-	 * At the end of patience deciders may still live. They must not hear of lanes that end without
-	 * their word, which is a broken rule to them; after STOPPED this changes nothing.
+	 * If the wait for STOPPED was given up, deciders may still live. They must not hear of lanes
+	 * that end unasked, which breaks an invariant of theirs; after STOPPED this changes nothing.
 	 */
 	if (sys->domain != NULL)
 		kvr_domain_stop(sys->domain);
 	hang_up_lanes(sys);
-	/* All are told before any is waited for: one that hangs must not take the others' time. */
+	/* All are told before any is waited for: one that hangs must not use up the others' time. */
 	if (sys->copy != NULL)
 		kvr_copy_end(sys->copy);
 	for (uint32_t t = 0; t < sys->n_tiers; t++)
 		stuck += kvr_system_tier_join(sys, t, until_ns);
-	/* A lane that is merely late may be posting to these two. */
+	/* A lane that is merely late may still post to the domain. */
 	return stuck == 0 ? stop_threads(sys, until_ns) : stuck;
 }
 
@@ -203,14 +203,14 @@ kvr_system_leave(struct kvr_system *take)
 				kvr_lane_leave(take->tier[t].lane[l]);
 		}
 	}
-	/* It has been told to end, and nobody joins it any more, whether or not it hangs, too. */
+	/* It was told to end; nobody joins it any more, whether it hangs or not. */
 	if (take->copy != NULL)
 		kvr_copy_leave(take->copy);
 }
 
 /*
- * With a lane stuck below its store, or the copy worker below its driver, everything that may still be
- * reached stays: the store, the domain that is answered to, the ledger whose rows are written. The
+ * If a lane is stuck below its store, or the copy worker below its driver, everything that it may
+ * still reach stays: the store, the domain that it answers, the ledger whose rows it writes. The
  * facade keeps the ledger then.
  */
 void

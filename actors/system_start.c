@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration of each decider, as plain data in the rows of its START: what a decider knows
- * of the deployment is what the trace has.
+ * The configuration of each decider, as plain data in the rows of its START: so the trace has all
+ * that a decider knows of the deployment.
  */
 #include "kvr_system_own.h"
 
@@ -11,7 +11,7 @@
 enum { FAULTS_DEFAULT = 5 };
 static const uint64_t background_ns = KVR_SEC(60), grace_ns = KVR_MS(2), stuck_ns = KVR_SEC(2);
 
-/* One draw for the instance; the deciders' generators are seeded from it in the order of START. */
+/* One random number per instance; from it deciders get their seeds, in the order of START. */
 static uint64_t
 entropy(void)
 {
@@ -30,7 +30,8 @@ kvr_system_add_deciders(struct kvr_system *sys)
 	if (err == KVR_OK)
 		err = kvr_domain_add(sys->domain, KVR_ID_TRANSFER, &kvr_transfer_spec);
 	if (err == KVR_OK)
-		err = kvr_domain_add_at(sys->domain, KVR_ID_METRICS, &kvr_metrics_spec, &sys->stats->metrics);
+		err = kvr_domain_add_at(
+		    sys->domain, KVR_ID_METRICS, &kvr_metrics_spec, &sys->stats->metrics);
 	for (uint32_t t = 0; t < sys->n_tiers && err == KVR_OK; t++) {
 		err = kvr_domain_add(sys->domain, KVR_ID_TIER_OF(t), &kvr_tier_spec);
 		for (uint32_t l = 0; l < sys->tier[t].n_lanes && err == KVR_OK; l++)
@@ -39,7 +40,7 @@ kvr_system_add_deciders(struct kvr_system *sys)
 	return err;
 }
 
-/* Rows for START: each actor has its own, for nobody says when the last of them is read. */
+/* Rows for START: every actor gets its own, because it is not known when the last ones are read. */
 struct starter {
 	struct kvr_system *sys;
 	uint32_t           row;
@@ -81,7 +82,7 @@ start_tier(struct starter *s, uint32_t tier)
 {
 	const struct kvr_config *all = s->sys->opt.config;
 	const struct system_tier *t = &s->sys->tier[tier];
-	/* A long part waits in its class, where a better one may pass it, and not behind another. */
+	/* A long part should wait in its class, where a better one may pass it, not behind another. */
 	uint64_t lane_bytes = KVR_MAX((uint64_t)KVR_LANE_PLACES * KVR_PART_BYTES, long_bytes_of(t));
 	struct kvr_tier_config c = { .version = 1, .size = sizeof(c), .tier = tier,
 		.n_links = t->n_lanes, .n_control = t->n_control, .places = KVR_LANE_PLACES,
@@ -98,13 +99,13 @@ start_tier(struct starter *s, uint32_t tier)
 		c.health_wait_ns = all->lmcache.waiting_time_for_recovery_ns;
 		c.health_failed = KVR_MAX(all->lmcache.get_blocking_failed_threshold, 1U);
 	}
-	/* The two alike are LMCache's rule: attempts at a fixed distance, 10 s there. */
+	/* If they are equal, that is LMCache's rule: attempts at a fixed interval, 10 s there. */
 	c.fixed_backoff = c.backoff_min_ns == c.backoff_max_ns;
 	c.seed = kvr_rand(&s->seed);
 	return start(s, KVR_ID_TIER_OF(tier), &c, sizeof(c), KVR_CONFIG_ROWS(c));
 }
 
-/* The number that stands in sealed values; kivi stores payloads as they are. */
+/* The number stored in sealed values; kivi stores payloads unencoded. */
 static uint32_t
 serde_id(uint32_t serde)
 {
@@ -128,7 +129,7 @@ router_tier(const struct kvr_system *sys, uint32_t number, struct kvr_router_tie
 	ret->serde = serde_id(c->serde);
 	ret->write = c->write == KVR_CONFIG_WRITE_THROUGH ? KVR_WRITE_THROUGH :
 	    c->write == KVR_CONFIG_WRITE_BACK ? KVR_WRITE_BACK : KVR_WRITE_NEVER;
-	/* A tier that is never written is not promoted to either. */
+	/* A tier that is never written gets no promotions either. */
 	ret->promote = c->promote.on == KVR_CONFIG_PROMOTE_HIT && c->write != KVR_CONFIG_WRITE_NEVER &&
 	    number + 1 < sys->n_tiers;
 	ret->promote_after = (uint8_t)KVR_MIN(c->promote.after, 255U);
@@ -154,7 +155,7 @@ start_router(struct starter *s)
 	return start(s, KVR_ID_ROUTER, &c, sizeof(c), KVR_CONFIG_ROWS(c));
 }
 
-/* START of a tier dials and tells: so its links, the router and metrics come before it. */
+/* A tier that starts dials and reports at once, so its links, the router and metrics go first. */
 enum kvr_err
 kvr_system_start_deciders(struct kvr_system *sys)
 {
@@ -162,16 +163,18 @@ kvr_system_start_deciders(struct kvr_system *sys)
 	const struct kvr_transfer_config transfer = { .version = 1, .size = sizeof(transfer),
 		.places = KVR_COPY_PLACES, .n_serde = sys->opt.config->serde.threads,
 		.budget_bytes = KVR_COPY_PLACES * (uint64_t)KVR_PART_BYTES };
-	struct kvr_metrics_config metrics = { .version = 1, .size = sizeof(metrics), .n_tiers = sys->n_tiers };
+	struct kvr_metrics_config metrics = { .version = 1, .size = sizeof(metrics),
+		.n_tiers = sys->n_tiers };
 
 	metrics.n_bounds = kvr_config_bounds(sys->opt.config, metrics.bound_us);
 	metrics.canary_ns = sys->opt.canary ? sys->opt.config->metrics.canary_ns : 0;
-	/* What is never written has no canary: somebody has said that nothing of ours goes there. */
+	/* A tier that is never written has no canary: nothing of ours may go there. */
 	for (uint32_t t = 0; t < sys->n_tiers; t++) {
 		if (sys->opt.config->tier[t].write != KVR_CONFIG_WRITE_NEVER)
 			metrics.canary_tiers |= 1U << t;
 	}
-	enum kvr_err err = start(&s, KVR_ID_METRICS, &metrics, sizeof(metrics), KVR_CONFIG_ROWS(metrics));
+	enum kvr_err err =
+	    start(&s, KVR_ID_METRICS, &metrics, sizeof(metrics), KVR_CONFIG_ROWS(metrics));
 
 	if (err == KVR_OK)
 		err = start(&s, KVR_ID_TRANSFER, &transfer, sizeof(transfer), KVR_CONFIG_ROWS(transfer));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The page of statistics of an instance: what is in it from the start, and how it is kept true. */
+/* The page of statistics of an instance: its initial content, and how it is kept up to date. */
 #include "kvr_system_own.h"
 
 #include <stdio.h>
@@ -68,7 +68,7 @@ kvr_system_stats_open(struct kvr_system *sys)
 	return KVR_OK;
 }
 
-/* Runs after every step, so it does as little as it can. */
+/* Runs after every step, so it does as little as possible. */
 void
 kvr_system_after(void *arg, const struct kvr_actor *a)
 {
@@ -85,7 +85,7 @@ struct copy {
 	struct kvr_stats *to;
 };
 
-/* Not all of it: tiers that are not there have the larger part of its bytes. */
+/* Only tiers that exist: unused ones have most of the bytes. */
 static void
 copy_all(void *arg, const struct kvr_actor *metrics)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an instance says of itself: states, words of stores, log lines. */
+/* What an instance reports: states, words of stores, log lines. */
 #include "kvr_system_own.h"
 #include "kvr_fit.h"
 
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A line per change of a tier, for that is what changes what callers see; lanes at debug. */
+/* Logs each change of a tier's state, because callers feel it; those of lanes only at debug. */
 void
 kvr_system_watch(void *arg, const struct kvr_actor *a, uint32_t before, const struct kvr_event *ev)
 {
@@ -19,7 +19,8 @@ kvr_system_watch(void *arg, const struct kvr_actor *a, uint32_t before, const st
 	(void)ev;
 	if (!tier && (a->id < KVR_ID_LINK || a->id >= KVR_ID_WORKER))
 		return;
-	uint32_t number = tier ? a->id - (uint32_t)KVR_ID_TIER : (a->id - (uint32_t)KVR_ID_LINK) / KVR_LANES_MAX;
+	uint32_t number = tier ? a->id - (uint32_t)KVR_ID_TIER :
+	                         (a->id - (uint32_t)KVR_ID_LINK) / KVR_LANES_MAX;
 	const struct system_tier *t = &sys->tier[number];
 	bool sick = tier && a->state == KVR_TIER_COOLING;
 
@@ -28,12 +29,13 @@ kvr_system_watch(void *arg, const struct kvr_actor *a, uint32_t before, const st
 	const char *was = a->spec->state_name[before], *is = a->spec->state_name[a->state];
 
 	if (sick)
-		kvr_log(sys->opt.log, WARN, 0, "tier %s is %s, its keys are answered DOWN: %s", t->config->name, is,
-		    words[0] != '\0' ? words : "no connection");
+		kvr_log(sys->opt.log, WARN, 0, "tier %s is %s, its keys are answered DOWN: %s",
+		    t->config->name, is, words[0] != '\0' ? words : "no connection");
 	else if (tier)
 		kvr_log(sys->opt.log, INFO, 0, "tier %s: %s to %s", t->config->name, was, is);
 	else
-		kvr_log(sys->opt.log, DEBUG, 0, "%s of tier %s: %s to %s", kvr_id_name(a->id, id, sizeof(id)),
+		kvr_log(sys->opt.log, DEBUG, 0, "%s of tier %s: %s to %s",
+		    kvr_id_name(a->id, id, sizeof(id)),
 		    t->config->name, was, is);
 }
 
@@ -46,7 +48,7 @@ kvr_system_why(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap)
 		ret[0] = '\0';
 }
 
-/* The name in front must not cost the words their end. */
+/* kvr_fit shortens the whole: the tier's name in front must not cost the words their end. */
 static void KVR_PRINTF(3, 4)
 say(char *ret, size_t cap, const char *fmt, ...)
 {
@@ -59,14 +61,14 @@ say(char *ret, size_t cap, const char *fmt, ...)
 	kvr_fit(ret, cap, whole);
 }
 
-/* Whether words about `said` explain a key that is `err`. Who is alone is meant in any case. */
+/* Whether words about `said` explain a key that is `err`. With one tier, any of its words do. */
 static bool
 explains(const struct kvr_system *sys, int32_t said, int32_t err)
 {
 	if (said == KVR_E_CANCELLED)
-		return false; /* what called it back says more */
+		return false; /* the reason for the cancel says more */
 	if (sys->n_tiers == 1 || err == KVR_E_PARTIAL)
-		return said != KVR_OK; /* of whoever has not got it, for whatever reason */
+		return said != KVR_OK; /* from any tier that does not have it, for whatever reason */
 	return said == err || (err == KVR_E_DOWN && kvr_err_stream(said) == KVR_STREAM_CLOSE);
 }
 
@@ -109,7 +111,7 @@ take_cooling(void *arg, const struct kvr_actor *a)
 	c->until_ns = t.cool_ns;
 }
 
-/* It is asked here and not when the tier was left out: what may have become of it since is said. */
+/* Looks now, not when the tier was left out; so it can say what has happened since. */
 void
 kvr_system_left_out(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap)
 {
@@ -174,7 +176,8 @@ kvr_system_tiers(struct kvr_system *sys, struct kvr_tier_view *ret, uint32_t cap
 	for (uint32_t t = 0; t < sys->n_tiers && t < cap; t++) {
 		struct kvr_tier_view *v = &ret[t];
 
-		*v = (struct kvr_tier_view){ .name = sys->tier[t].config->name, .n_links = sys->tier[t].n_lanes,
+		*v = (struct kvr_tier_view){ .name = sys->tier[t].config->name,
+			.n_links = sys->tier[t].n_lanes,
 			.verified = sys->tier[t].format == KVR_FORMAT_SEALED,
 			.canary_err = canary.of[t].err, .canary_step = canary.of[t].step };
 		kvr_domain_look(sys->domain, take_state, &v->state, KVR_ID_TIER_OF(t));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A tier of the configuration becomes a store and its lanes. */
+/* Turns a tier of the configuration into a store and its lanes. */
 #include "kvr_system_own.h"
 #include "kvr_fit.h"
 
@@ -22,7 +22,7 @@ format_of(const struct kvr_config_tier *c, const struct kvr_connector_ops *ops)
 	return ops->format_tier;
 }
 
-/* A site of its own for each line: an audit that leaves lines out would be none. */
+/* A fresh site for each line, so that none is suppressed: an audit must be complete. */
 static void
 audit_line(void *arg, const char *text)
 {
@@ -33,7 +33,7 @@ audit_line(void *arg, const char *text)
 		kvr_log_write(sys->opt.log, &site, KVR_LOG_INFO, 0, kvr_now_ns(), "%s", text);
 }
 
-/* Verbs by their own names and by LMCache's; one that it has and we have not is as good as excluded. */
+/* Verbs by kvrelay's names and by LMCache's. Other verbs of LMCache's do not exist here. */
 static uint32_t
 verbs_in(const char *list)
 {
@@ -155,7 +155,8 @@ kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t 
 		kvr_log(sys->opt.log, WARN, 0, "tier %s: %s", c->name, cause);
 	if (err != KVR_OK) {
 		t->store = NULL;
-		snprintf(why, why_cap, "tier \"%s\" (%s): %s", c->name, url, cause[0] != '\0' ? cause : kvr_err_text(err));
+		snprintf(why, why_cap, "tier \"%s\" (%s): %s", c->name, url,
+		    cause[0] != '\0' ? cause : kvr_err_text(err));
 	}
 	return err;
 }
@@ -197,7 +198,7 @@ kvr_system_tier_join(struct kvr_system *sys, uint32_t number, uint64_t until_ns)
 	return stuck;
 }
 
-/* After every lane is joined: a stuck one still uses the store. */
+/* Only after every lane is joined: a stuck one still uses the store. */
 void
 kvr_system_tier_close(struct kvr_system *sys, uint32_t number)
 {

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One tier: the queue in front of a store's lanes, and the breaker over them. Every PART that
- * comes in goes out once, as a PART_DONE: from a lane, or from here when its deadline passes, when
- * the breaker is open, when it is cancelled or when everything ends.
+ * One tier: the queue in front of a store's lanes, and the breaker over them. Every PART that comes
+ * in goes out once, as a PART_DONE: from a lane, or from here when its deadline passes, the breaker
+ * is open, it is cancelled, or everything ends.
  *
- * A tier refuses to guess: what a lane's error costs is in the error's columns, a caller's own
- * deadline counts against nobody, and a part is tried again at most once, on another connection.
+ * A tier does not guess: the columns of an error say what it costs, a caller's own deadline counts
+ * against nothing, and a part is tried again at most once, on another connection.
  */
 #include "kvr_tier_own.h"
 
 #include <string.h>
 
-/* What every handler ends with: what can go on goes on, and who has to know is told. */
+/* Every handler ends with this: parts that can go on do, and changes of state are reported. */
 static unsigned
 finish(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, uint32_t before)
 {
@@ -90,7 +90,7 @@ part(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	p->verb = msg->PART.verb;
 	p->cls = msg->PART.cls;
 	kvr_tier_enqueue(me, out, p);
-	/* Made for a tier that refuses everything, and it is not that any more. */
+	/* It was made for a tier that refuses everything, which may have changed since. */
 	if (msg->PART.refuse)
 		kvr_tier_drop(me, ev, out, p,
 		    me->state == KVR_TIER_CLOSED ? KVR_E_SHUTDOWN : KVR_E_DOWN);
@@ -130,8 +130,8 @@ part_done(void *self, const struct kvr_event *ev, struct kvr_out *out)
 }
 
 /*
- * One that has been answered meanwhile is no longer here. Nor is its successor yet: the router has
- * its place back only behind that answer, and messages between deciders keep their order.
+ * A part that has been answered meanwhile is no longer here. Nor can its successor be: the router
+ * reuses its place only after that answer, and messages between deciders keep their order.
  */
 static unsigned
 part_cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
@@ -205,13 +205,13 @@ config(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	kvr_tier_touch(me, out);
 	kvr_touch(out, c, sizeof(*c));
 	switch ((enum kvr_setting)ev->msg.CONFIG.what) {
-	/* So many may have been counted by now: the next one opens it, and not this word. */
+	/* If so many faults have been counted already, the next one opens the breaker, not this. */
 	case KVR_SET_FAULTS:
 		c->faults = (uint32_t)value;
 		if (c->faults != 0)
 			me->faults = KVR_MIN(me->faults, c->faults - 1);
 		break;
-	/* One comes after the other: between the two they must not stand the wrong way round. */
+	/* The two come one after the other, and must never be in the wrong order in between. */
 	case KVR_SET_BACKOFF_MIN:
 		c->backoff_min_ns = value;
 		c->backoff_max_ns = KVR_MAX(c->backoff_max_ns, value);
@@ -284,13 +284,13 @@ static const char *const state_name[KVR_TIER_STATES] = { "OPENING", "UP", "COOLI
 #define ON(msg, fn, to) [KVR_MSG_##msg] = { fn, to }
 #define TO(state) KVR_TO(KVR_TIER_##state)
 #define STAY KVR_TO(KVR_STAY)
-/* What is the same while the tier lives. A part can open the breaker; only a link closes it. */
+/* The same in every state but CLOSED. A part can open the breaker; only a link can close it. */
 #define ALWAYS(opens) \
 	ON(PART, part, STAY), ON(PART_DONE, part_done, (opens) | STAY), \
 	ON(PART_CANCEL, part_cancel, STAY), ON(CONTINUE, go_on, STAY), ON(CONFIG, config, STAY), \
 	ON(STOP, stop, TO(CLOSED))
 
-/* Empty cells are bugs of somebody: START or STOP twice, STOPPED of a link that nobody stopped. */
+/* Empty cells are bugs elsewhere: START or STOP twice, STOPPED of a link that nobody stopped. */
 static const struct kvr_cell table[KVR_TIER_STATES][KVR_MSG_N] = {
 	[KVR_TIER_OPENING] = {
 		ON(START, start, STAY),

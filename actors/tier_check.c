@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What must hold between two steps of a tier. full walks all parts, the rest is a few lanes. */
+/* Invariants between two steps of a tier. full walks all parts; the rest looks at a few lanes. */
 #include "kvr_tier_own.h"
 
 static void
@@ -45,7 +45,7 @@ check_parts(const struct tier *me)
 		KVR_CHECK(me->lane[i].n_parts == in_lane[i] && me->lane[i].bytes == bytes[i]);
 }
 
-/* Of what is dialed, or waits for it, nothing old is expected any more. */
+/* A lane that is being dialed, or waits for that, expects no old answers. */
 static void
 check_lane(const struct lane *lane)
 {

@@ -6,15 +6,15 @@
 
 struct tally {
 	uint32_t n_ok, n_miss, n_key, n_store;
-	uint32_t n_bad; /* of n_key: their seal did not hold */
-	int32_t  err; /* the first one of a row */
+	uint32_t n_bad; /* of n_key: the seal was broken */
+	int32_t  err; /* the first error of a row */
 	uint64_t bytes;
 };
 
 /*
- * What the rows say. A full store is nobody's fault: what is in it can still be read. A row that
- * is DOWN in a part that is OK is that of one dead node among many: it must not open the breaker
- * over the others.
+ * What the rows say. A full store counts against nothing, because it can still be read. A row that
+ * is DOWN in a part that is OK comes from one dead node of many, and must not open the breaker over
+ * the others.
  */
 static struct tally
 tally(const struct kvr_event *ev)
@@ -49,7 +49,7 @@ tally(const struct kvr_event *ev)
 	return t;
 }
 
-/* Counts for or against the store; what closed the connection has been counted with the link. */
+/* Counts for or against the store; what closed the connection was counted with the link. */
 static void
 judge(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, const struct tally *t)
 {
@@ -67,7 +67,7 @@ judge(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, const st
 	}
 }
 
-/* The one answer to the router, and what the metrics have to know of it. */
+/* The one answer to the router, and the report to metrics. */
 static void
 answer(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct part *p,
     const struct tally *t, int32_t err)
@@ -100,9 +100,9 @@ answer(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct 
 }
 
 /*
- * True when the part goes back into the queue. UNFINISHED means that nobody began, so it costs
- * nothing. A lost connection allows one more try of what can be done twice with the same result:
- * a delete cannot, its second answer would be a miss.
+ * True when the part goes back into the queue. UNFINISHED means that it was not begun, so trying
+ * again costs nothing. After a lost connection there is one more try for what gives the same result
+ * when done twice. A delete does not: its second answer would be a miss.
  */
 static bool
 again(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct part *p)
@@ -112,7 +112,7 @@ again(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct p
 	bool open = me->state == KVR_TIER_UP || me->state == KVR_TIER_OPENING;
 
 	if (err == KVR_E_UNFINISHED && p->reason == KVR_OK)
-		return true; /* the pump knows what to do with it in any state */
+		return true; /* in every state the pump knows what to do with it */
 	if (!lost || !open || p->retried || p->reason != KVR_OK || p->verb == KVR_VERB_DEL ||
 	    (p->deadline_ns != 0 && p->deadline_ns <= ev->now_ns))
 		return false;
@@ -122,7 +122,7 @@ again(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct p
 	return true;
 }
 
-/* Why, in the words of whoever asked for the end, not of the worker that was kicked for it. */
+/* The reason of whoever asked for the end, not that of the worker that was kicked. */
 static int32_t
 reason_of(const struct tier *me, const struct part *p, int32_t err)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pump, at the end of every step: while the breaker is closed it gives waiting parts to links
- * that have a place, while it is open it answers them. What does not fit into one step goes on
- * in the next, by CONTINUE.
+ * The pump runs at the end of every step: while the breaker is closed it gives waiting parts to
+ * links that have a place; while it is open it answers them. What does not fit into one step goes
+ * on in the next, by CONTINUE.
  */
 #include "kvr_tier_own.h"
 
@@ -67,7 +67,7 @@ expired(const struct part *p, uint64_t now_ns)
 	return p->deadline_ns != 0 && p->deadline_ns <= now_ns;
 }
 
-/* True when all have been looked at. */
+/* True when all waiting parts have been looked at. */
 static bool
 sweep(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -165,8 +165,8 @@ kvr_tier_pump(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 	if (me->state == KVR_TIER_CLOSED) {
 		ready = answer_all(me, ev, out, KVR_E_SHUTDOWN);
 	} else if (me->state == KVR_TIER_COOLING || me->state == KVR_TIER_PROBING || me->health.shut) {
-		/* A probe belongs to the cool-down: a store that swallows it must not cost callers
-		 * their deadlines, and one that is back answers it in a round trip. */
+		/* Probing still counts as cooling: a store that swallows the probe must not cost
+		 * callers their deadlines, and one that is back answers in a round trip. */
 		ready = answer_all(me, ev, out, KVR_E_DOWN);
 	} else {
 		if (me->sweeping)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LMCache's health check of one store, for deployments in its flat form: every interval a ping, and
- * a count of gets that failed since the last one. It is a second gate behind the breaker. While it
- * is shut the tier answers DOWN, as if it were cooling down, and nobody else hears of it.
+ * LMCache's health check of one store, for deployments in its flat form: a ping in every interval,
+ * and a count of gets that failed since the last check. It is a second gate behind the breaker.
+ * While it is shut the tier answers DOWN, as if it were cooling down; nobody sees a difference.
  *
  *   a ping that fails    shut until one succeeds
  *   too many failed gets shut until more than the waiting time has passed, and then a value has
  *                        been written, read back, compared and deleted
  *
- * What is no failure of the store does not count: misses, what a caller cancelled, what was
- * refused while the gate was shut.
+ * What is no failure of the store does not count: misses, gets that a caller cancelled, and gets
+ * that were refused while the gate was shut.
  */
 #include "kvr_tier_own.h"
 
@@ -23,8 +23,8 @@ kvr_tier_health_start(struct tier *me, const struct kvr_event *ev, struct kvr_ou
 }
 
 /*
- * With every change of any option all are said again: an interval that is as it was must not put the
- * check off, or it would never come where options are changed more often than it is due.
+ * Every change of any option sends all options again. An unchanged interval must not postpone the
+ * check, or it would never come if options change more often than it is due.
  */
 void
 kvr_tier_health_every(
@@ -34,7 +34,7 @@ kvr_tier_health_every(
 		return;
 	me->config.health_ns = interval_ns;
 	me->gen[TIMER_HEALTH]++;
-	if (interval_ns == 0) { /* nobody would open the gate again, nor believe an answer to it */
+	if (interval_ns == 0) { /* nothing would open the gate again or wait for an answer */
 		kvr_touch(out, &me->health, sizeof(me->health));
 		me->why = me->health.shut ? KVR_OK : me->why;
 		me->health = (struct tier_health){ .asking = ASK_NONE };
@@ -42,7 +42,7 @@ kvr_tier_health_every(
 	kvr_tier_health_start(me, ev, out);
 }
 
-/* A part of a get is answered. An operation of many parts fails once. */
+/* A part of a get has been answered. An operation of many parts fails only once. */
 void
 kvr_tier_health_note(
     struct tier *me, struct kvr_out *out, const struct part *p, int32_t err)
@@ -59,7 +59,7 @@ kvr_tier_health_note(
 	h->failures++;
 }
 
-/* A lane with nothing to do. One that works proves as much by it. */
+/* A lane with nothing to do: a busy one would take its time, and its work shows as much. */
 static struct lane *
 idle_lane(struct tier *me)
 {
@@ -72,7 +72,7 @@ idle_lane(struct tier *me)
 	return NULL;
 }
 
-/* False: nobody has time. */
+/* False: no lane is idle. */
 static bool
 ask(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, uint32_t what)
 {
@@ -94,8 +94,8 @@ ask(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, uint32_t w
 }
 
 /*
- * The breaker asks all lanes too. With the same interval it does so in the same instant every time,
- * and a gate that waited for its own next interval would stay shut for ever.
+ * The breaker pings idle lanes, too. With the same interval it does so at the same time every time,
+ * and if a shut gate waited for its own next interval it would stay shut for ever.
  */
 static void
 again_soon(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
@@ -118,7 +118,7 @@ kvr_tier_health_check(struct tier *me, const struct kvr_event *ev, struct kvr_ou
 	h->failures = 0;
 	kvr_tier_health_start(me, ev, out);
 	if (me->state != KVR_TIER_UP)
-		return; /* the breaker has it */
+		return; /* the breaker is in charge */
 	if (h->failed_ns != 0) {
 		if (ev->now_ns - h->failed_ns > me->config.health_wait_ns)
 			asked = ask(me, ev, out, ASK_PROBE);
@@ -133,7 +133,7 @@ kvr_tier_health_check(struct tier *me, const struct kvr_event *ev, struct kvr_ou
 		again_soon(me, ev, out);
 }
 
-/* LMCache's codes of a ping. */
+/* LMCache's code for the result of a ping. */
 static int32_t
 code_of(int32_t err)
 {
@@ -151,7 +151,7 @@ kvr_tier_health_heard(
 	kvr_touch(out, h, sizeof(*h));
 	h->code = code_of(err);
 	if (err == KVR_OK) {
-		/* What failed meanwhile belongs to what is over: it must not shut the gate again. */
+		/* Failures from before this answer are over: they must not shut the gate again. */
 		h->failures = 0;
 		h->failed_ns = 0;
 		h->shut = 0;
@@ -163,7 +163,7 @@ kvr_tier_health_heard(
 	h->asking = ASK_NONE;
 }
 
-/* A new connection: who waits for a ping need not wait for the next interval. */
+/* A new connection: a shut gate that waits for a ping need not wait for the next interval. */
 void
 kvr_tier_health_up(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -171,7 +171,7 @@ kvr_tier_health_up(struct tier *me, const struct kvr_event *ev, struct kvr_out *
 		(void)!ask(me, ev, out, ASK_PING);
 }
 
-/* The lane is dialled again: what it was asked is never answered. */
+/* The lane is dialed again: its question will not be answered. */
 void
 kvr_tier_health_lost(struct tier *me, struct kvr_out *out, const struct lane *lane)
 {

@@ -2,14 +2,14 @@
 /*
  * Lanes and the breaker. The tier alone decides when something is dialed:
  *
- *   - a connection that is lost is made again at once, once;
- *   - when that fails and another lane is up, the lane waits by itself, longer each time, and
- *     the others are asked whether they still stand;
- *   - when no lane is up, or too many faults came in a row, the tier cools down: everything is
+ *   - a lost connection is made again at once, but only once;
+ *   - if that fails and another lane is up, the lane waits alone, longer each time, and idle lanes
+ *     are pinged to see whether they still work;
+ *   - if no lane is up, or too many faults came in a row, the tier cools down: everything is
  *     answered DOWN until one lane, and only one, has tried and succeeded.
  *
- * Connections are numbered. A fault of one that was made before the last counted fault is the same
- * event seen again: a server that restarts costs every lane its connection and counts once.
+ * Connections are numbered. A fault on a connection made before the last counted fault is the same
+ * event seen again: a server that restarts costs every lane its connection but counts once.
  */
 #include "kvr_tier_own.h"
 
@@ -62,7 +62,7 @@ any_up(const struct tier *me)
 	return false;
 }
 
-/* Those that have had nothing to do since before_ns. */
+/* Pings lanes that have had nothing to do since before_ns. */
 static void
 ping_idle(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, uint64_t before_ns)
 {
@@ -78,7 +78,7 @@ ping_idle(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, uint
 	}
 }
 
-/* backoff_min, doubled n times up to backoff_max, and up to 1/8 more. */
+/* base_ns and up to 1/8 more; with a fixed backoff exactly backoff_min. */
 static uint64_t
 backoff(struct tier *me, uint64_t base_ns)
 {
@@ -86,7 +86,7 @@ backoff(struct tier *me, uint64_t base_ns)
 
 	if (me->config.fixed_backoff)
 		return me->config.backoff_min_ns;
-	/* Workers that lost one server must not all return at once. */
+	/* Workers that lost the same server must not all return at once. */
 	late_ns = kvr_rand(&me->rand) % (base_ns / 8 + 1);
 	return base_ns + late_ns;
 }
@@ -127,7 +127,7 @@ redial_at(struct tier *me, struct kvr_out *out, uint64_t at_ns)
 	kvr_later(out, TIMER_REDIAL, ++me->gen[TIMER_REDIAL], at_ns);
 }
 
-/* The lane waits alone: others live. */
+/* The lane waits alone, because others are up. */
 static void
 redial_later(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct lane *lane)
 {
@@ -146,7 +146,7 @@ kvr_tier_redial(struct tier *me, const struct kvr_event *ev, struct kvr_out *out
 
 	me->redial_ns = 0;
 	if (me->state != KVR_TIER_UP)
-		return; /* whoever closes the breaker dials all of them */
+		return; /* when the breaker closes, all lanes are dialed */
 	for (uint32_t i = 0; i < me->config.n_links; i++) {
 		struct lane *lane = &me->lane[i];
 
@@ -162,15 +162,15 @@ kvr_tier_redial(struct tier *me, const struct kvr_event *ev, struct kvr_out *out
 }
 
 /*
- * Exactly one lane tries, in turn, so that one that is broken for good cannot keep the tier down.
- * A dial that is still running from before the breaker opened is as good as a new one.
+ * Exactly one lane tries; lanes take turns, so that one that is broken for good cannot keep the
+ * tier down. A dial that still runs from before the breaker opened is as good as a new one.
  */
 void
 kvr_tier_cooled(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 {
 	struct lane *found = NULL;
 
-	KVR_CHECK(me->state == KVR_TIER_COOLING); /* nothing else ends it, and it has one timer */
+	KVR_CHECK(me->state == KVR_TIER_COOLING); /* only this timer ends it, and there is one */
 	me->cool_ns = 0;
 	for (uint32_t i = 0; i < me->config.n_links; i++) {
 		struct lane *lane = &me->lane[(me->probe_next + i) % me->config.n_links];
@@ -238,10 +238,10 @@ dial_failed(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, st
 		cool(me, ev, out, ev->msg.LINK_STATE.err);
 	} else if (me->state == KVR_TIER_UP && any_up(me)) {
 		redial_later(me, ev, out, lane);
-		ping_idle(me, ev, out, ev->now_ns); /* they may be as dead, and not know it */
+		ping_idle(me, ev, out, ev->now_ns); /* they may be dead, too, without knowing it */
 	} else if (me->state == KVR_TIER_UP || (me->state == KVR_TIER_OPENING && !any_alive(me))) {
-		/* Only at the start, where all dials begin together, the others are waited for:
-		 * later, dials that hang in turn would keep callers waiting for ever. */
+		/* Only at the start, when all dials begin together, are the others waited for.
+		 * Later, dials that hang in turn would keep callers waiting for ever. */
 		cool(me, ev, out, ev->msg.LINK_STATE.err);
 	}
 }
@@ -265,7 +265,7 @@ kvr_tier_link_state(struct tier *me, const struct kvr_event *ev, struct kvr_out 
 
 	KVR_CHECK(ev->msg.LINK_STATE.lane < me->config.n_links);
 	kvr_touch(out, lane, sizeof(*lane));
-	/* One that was stuck says first that it is back, and then what it was asked. */
+	/* A lane that was stuck first says that it is back, and then answers what it was asked. */
 	if (err != KVR_E_STUCK && !lane->stuck)
 		kvr_tier_health_heard(me, out, lane, err);
 	if (err == KVR_E_STUCK) {
@@ -277,11 +277,11 @@ kvr_tier_link_state(struct tier *me, const struct kvr_event *ev, struct kvr_out 
 			kvr_tier_fault(me, ev, out, err); /* an idle ping was refused */
 		else if (lane->state == KVR_LINK_DIALING && !ev->msg.LINK_STATE.was_up)
 			up(me, ev, out, lane);
-		/* else it answered a ping, maybe on a connection whose successor is being dialed now */
+		/* else it answered a ping, maybe on a connection that is being replaced now */
 	} else if (err == KVR_OK) {
-		lane->stuck = 0; /* and what it was late with follows */
+		lane->stuck = 0; /* the late answer follows */
 		if (lane->state == KVR_LINK_DOWN && me->state == KVR_TIER_UP)
-			kvr_tier_dial(me, out, lane, false); /* was left out when the others were */
+			kvr_tier_dial(me, out, lane, false); /* was skipped when others were dialed */
 	} else if (!ev->msg.LINK_STATE.was_up) {
 		dial_failed(me, ev, out, lane);
 	} else if (lane->state == KVR_LINK_UP) {
@@ -289,8 +289,7 @@ kvr_tier_link_state(struct tier *me, const struct kvr_event *ev, struct kvr_out 
 	} /* else it was lost while our probe was on its way to it, and is being dialed now */
 }
 
-/* A connection that nobody uses is asked now and then, so that its end is found before a caller
- * does. */
+/* Pings idle connections now and then, so that a dead one is found before a caller needs it. */
 void
 kvr_tier_ping(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who waits, and who is next. One list per class, in order of arrival, and one for parts that are
- * tried again, which has its own because such a part may have to wait for a connection that is
- * being made, and must not hold up its class meanwhile.
+ * Which parts wait, and which is next. There is one list per class, in order of arrival, and one
+ * for parts that are tried again: such a part may have to wait for a connection that is being made,
+ * and must not hold up its class meanwhile.
  *
- * A waiting part rises one class per ageing_ns. Said as one number that never changes while it
- * waits: arrival + class * ageing_ns, smallest first. So nothing starves, and the next part is
- * the best of a few heads.
+ * A waiting part rises one class per ageing_ns. In other words, each part has a number that does
+ * not change while it waits, arrival + class * ageing_ns, and the smallest number is next. So
+ * nothing starves, and the next part is the best of a few heads.
  */
 #include "kvr_tier_own.h"
 
@@ -25,8 +25,8 @@ link_of(const struct tier *me, const struct part *p)
 }
 
 /*
- * In order of arrival. A new part goes to the end at once; one that comes back from a link walks
- * from the front, past those that came back before it.
+ * Keeps the order of arrival. A new part goes straight to the end; one that comes back from a link
+ * walks from the front, past those that came back before it.
  */
 void
 kvr_tier_enqueue(struct tier *me, struct kvr_out *out, struct part *p)
@@ -84,8 +84,8 @@ kvr_tier_unlink(struct tier *me, struct kvr_out *out, struct part *p)
 }
 
 /*
- * Control lanes stay free of payload, so that a lookup never waits behind one; but when no other
- * lane lives or is being dialed, slow is better than not at all.
+ * Control lanes stay free of payload, so that a lookup never waits behind any. But when no other
+ * lane is up or being dialed, slow is better than not at all.
  */
 static bool
 control_only(const struct tier *me, uint32_t lane)
@@ -106,9 +106,9 @@ deadline(const struct part *p)
 }
 
 /*
- * What waits inside a worker cannot be called back before the worker is done with what it runs. So
- * a part waits there only behind those that end at its own deadline or before it; else it would be
- * answered at somebody else's.
+ * A part that waits inside a worker cannot be called back before the worker is done with the part
+ * that runs. So it waits there only behind parts that end by its own deadline; otherwise it would
+ * be answered at another part's deadline.
  */
 static bool
 in_time(const struct lane *lane, const struct part *p)
@@ -125,8 +125,8 @@ load(const struct lane *lane)
 
 /*
  * The lane with the least to do. A part whose connection was lost goes to a connection made after
- * that, for the others were most likely lost with it; to an old one only when none is being made.
- * NULL: nobody may carry it now. ret_waits: somebody could who has something to do first.
+ * that, because the others were most likely lost with it; to an older one only when none is being
+ * made. NULL: no lane can take it now. ret_waits: one could, but has something to do first.
  */
 static struct lane *
 lane_for(struct tier *me, const struct part *p, bool *ret_waits)
@@ -172,15 +172,15 @@ turn(const struct tier *me, const struct part *p)
 static bool
 fits(const struct tier *me, const struct part *p)
 {
-	/* Alone it always fits: a part beyond the budget must not wait for ever. */
+	/* Alone it always fits: a part larger than the budget must not wait for ever. */
 	return me->config.budget_bytes == 0 || me->bytes == 0 || p->bytes == 0 ||
 	    p->bytes + me->bytes <= me->config.budget_bytes;
 }
 
 /*
- * The next part that some lane can take. When the part whose turn it is does not fit into the
- * budget, no other payload passes it, or a stream of small ones would starve it; and when it waits
- * for a lane to have nothing else to do, no other is put into such a lane before it.
+ * The next part that some lane can take. If the part whose turn it is does not fit into the budget,
+ * no other payload passes it, or a stream of small parts would starve it. If it waits for a lane to
+ * become idle, no later part is put into a busy lane.
  */
 struct part *
 kvr_tier_next(struct tier *me, struct lane **ret_lane)

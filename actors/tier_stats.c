@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is seen of a tier from outside, after each of its steps: so it costs a few stores. */
+/* What statistics show of a tier. Runs after each of its steps, so it costs only a few stores. */
 #include "kvr_stats.h"
 #include "kvr_tier_own.h"
 

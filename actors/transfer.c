@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Work on payloads inside the process: copies between callers' memory and staging slots, and what
- * serdes do. A hand holds few parts at a time; the rest wait here in order of arrival, so that what
- * is called back or late is answered at once and never reaches a hand. Each COPY, ENCODE and DECODE
- * is answered with one COPIED, ENCODED or DECODED; before that a COPY that tells has one BEGUN at most.
+ * Work on payloads inside the process: copies between callers' memory and staging slots, and
+ * encoding and decoding. A hand holds few parts at a time; the rest wait here in order of arrival.
+ * So a part that is cancelled or late is answered at once and never reaches a hand. Each COPY,
+ * ENCODE and DECODE is answered by one COPIED, ENCODED or DECODED; before that, a COPY that tells
+ * gets at most one BEGUN.
  *
- * A put by layers comes in as the engine says that it has them: what is ready goes to the hand, and the
- * part waits beside the others, in nobody's way, for the next layers.
+ * A put by layers is fetched as the engine finishes them: layers that are ready go to the hand, and
+ * in between the part waits beside the others, blocking none, for the next layers.
  *
- * A device that is lost stays lost: what waits for it and what comes later is answered DEVICE, which
- * costs a miss. Copies in the host's memory go on.
+ * A device that is lost stays lost: parts that wait for it and later ones are answered DEVICE,
+ * which costs a miss. Copies in host memory go on.
  */
 #include "kvr_transfer_own.h"
 
@@ -89,7 +90,7 @@ work(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return KVR_STAY;
 }
 
-/* In CLOSED: answered at once, like what waited when the end came. */
+/* In CLOSED: answered at once, like parts that were waiting when STOP came. */
 static unsigned
 work_closed(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -135,7 +136,7 @@ take_back(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 	tell_metrics(out, type, ev);
 }
 
-/* The part stays where it is. */
+/* The part stays in its hand. */
 static unsigned
 begun(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
@@ -175,9 +176,9 @@ done_closed(void *self, const struct kvr_event *ev, struct kvr_out *out)
 }
 
 /*
- * A hand works on memory and is not disturbed; it is done in a moment. But it gets no more layers.
- * What has been answered is no longer here, and its place is not taken again before the router has
- * heard that.
+ * A hand that works on memory is not interrupted, because it is done in a moment; but it gets no
+ * more layers. A part that has been answered is no longer here, and its place is not reused before
+ * the router has that answer.
  */
 static unsigned
 cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
@@ -205,8 +206,8 @@ cancel(void *self, const struct kvr_event *ev, struct kvr_out *out)
 }
 
 /*
- * What the engine has ready of an operation that it puts by layers. It may say so before a part of it
- * is here, and of one that is over: an operation's number never comes again.
+ * How many layers the engine has ready of an operation that puts by layers. It may say so before a
+ * part of it is here, or when it is over: operation numbers are never reused.
  */
 static unsigned
 layers_ready(void *self, const struct kvr_event *ev, struct kvr_out *out)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who waits for a hand or for layers, who is next, and what becomes of those that never get one. */
+/* Which jobs wait for a hand or for layers, which is next, and answers to those that get none. */
 #include "kvr_transfer_own.h"
 
 #include <string.h>
@@ -123,7 +123,7 @@ kvr_transfer_drop(struct transfer *me, struct kvr_out *out, struct job *j, int32
 	kvr_transfer_answer(out, j, err, 0);
 }
 
-/* In order, and no more bytes than the budget; one part alone may be longer than that. */
+/* In order, and within the budget of bytes; a part that is alone may exceed it. */
 static bool
 way_is_open(const struct transfer *me, uint32_t way, const struct job *j)
 {
@@ -133,7 +133,7 @@ way_is_open(const struct transfer *me, uint32_t way, const struct job *j)
 	    me->bytes[way] <= me->budget - kvr_transfer_bytes(j);
 }
 
-/* The hand with the least to do that has a place; HANDS: none. */
+/* The least busy hand that has a place; HANDS: none. */
 static uint32_t
 hand_for(const struct transfer *me, const struct job *j)
 {
@@ -151,7 +151,7 @@ hand_for(const struct transfer *me, const struct job *j)
 	return me->load[best] < SERDE_PLACES ? best : (uint32_t)HANDS;
 }
 
-/* Layers of a part that a hand may have now. */
+/* How many more layers of a part a hand may have now. */
 static uint32_t
 n_ready(const struct transfer *me, const struct job *j)
 {
@@ -182,7 +182,7 @@ give(struct transfer *me, struct kvr_out *out, struct job *j, uint32_t hand)
 		j->n_layers = (uint16_t)n_ready(me, j);
 		msg.COPY.layer = j->layer;
 		msg.COPY.n_layers = j->n_layers;
-		/* The copies of a part have begun when those of its last layer have. */
+		/* A part's copies have begun when those of its last layer have. */
 		if (kvr_transfer_has_more_layers(me, j))
 			msg.COPY.tells = 0;
 	}
@@ -192,7 +192,7 @@ give(struct transfer *me, struct kvr_out *out, struct job *j, uint32_t hand)
 	    &msg);
 }
 
-/* Why it never gets a hand; KVR_OK: it does. */
+/* Why the job will never get a hand; KVR_OK: it will. */
 static int32_t
 refusal(const struct transfer *me, const struct kvr_event *ev, const struct job *j, bool closed)
 {
@@ -203,7 +203,7 @@ refusal(const struct transfer *me, const struct kvr_event *ev, const struct job 
 	return j->deadline_ns != 0 && j->deadline_ns <= ev->now_ns ? KVR_E_TIMEOUT : KVR_OK;
 }
 
-/* Each for itself: a part whose engine is slow holds no other up. */
+/* Each part by itself: one whose engine is slow does not hold up the others. */
 static void
 pump_layers(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, uint32_t list,
     bool closed)
@@ -244,7 +244,7 @@ pump(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, uint3
 void
 kvr_transfer_pump(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, bool closed)
 {
-	/* These first: they hold staging for as long as an engine computes. */
+	/* These first: they hold staging for as long as the engine computes. */
 	for (uint32_t i = LIST_LAYERS; i < LISTS; i++)
 		pump_layers(me, ev, out, i, closed);
 	for (uint32_t i = 0; i < LIST_LAYERS; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a store has said last, for whoever asks; and the lines of the log about what changes no tier's
- * state, for a tier's state has a line of its own (system_tell.c).
+ * What a store has said last, for everybody who asks; and the log lines about errors that change no
+ * tier's state. (A tier's state has a log line of its own: system_tell.c.)
  */
 #include "kvr_workers.h"
 
@@ -34,7 +34,7 @@ kvr_words_get(struct kvr_words *w, char *ret, size_t cap, int32_t *ret_err, uint
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* Each error of each verb once a minute: callers make thousands a second. False: not now. */
+/* Logs each error of each verb once a minute: callers cause thousands a second. False: not now. */
 static bool
 take_turn(struct kvr_words *w, enum kvr_verb verb, int32_t err, char *ret, size_t cap)
 {
@@ -52,20 +52,21 @@ take_turn(struct kvr_words *w, enum kvr_verb verb, int32_t err, char *ret, size_
 	return due;
 }
 
-static const char *const verb_name[KVR_VERB_N] = { "lookup", "get", "put", "removal", "look at a size",
-	"ping" };
+static const char *const verb_name[KVR_VERB_N] = { "lookup", "get", "put", "removal",
+	"look at a size", "ping" };
 
-/* Of what has no words, nobody is to blame. */
+/* Errors that blame neither the key nor the store have no words, with two exceptions. */
 static bool
 has_words(int32_t err)
 {
-	return err < 0 && (kvr_err_blame(err) != KVR_BLAME_NONE || err == KVR_E_BUSY || err == KVR_E_UNSUPPORTED);
+	return err < 0 && (kvr_err_blame(err) != KVR_BLAME_NONE || err == KVR_E_BUSY ||
+	                      err == KVR_E_UNSUPPORTED);
 }
 
 /*
- * A key that fails on a connection that goes on. What is refused to some callers and not to others, or
- * on one node of many, opens no breaker, and whoever reads the log would never hear of it: of a store
- * that is full, of a user who may read and not write, of values of another model.
+ * A key that failed on a connection that goes on. What is refused to some callers only, or on one
+ * node of many, opens no breaker. Without this line the log would say nothing of a store that is
+ * full, a user that may read and not write, values of another model.
  */
 void
 kvr_words_of_key(const struct kvr_lane_options *o, enum kvr_verb verb, int32_t err)
@@ -78,13 +79,14 @@ kvr_words_of_key(const struct kvr_lane_options *o, enum kvr_verb verb, int32_t e
 		    kvr_err_name(err), text);
 }
 
-/* Without this line a server that was restarted, or a directory that was replaced, leaves none. */
+/* Without this line, a restarted server or a replaced directory would leave no trace in the log. */
 void
 kvr_words_of_end(const struct kvr_lane_options *o, int32_t err)
 {
 	char text[sizeof(o->words->text)];
 
-	if (kvr_err_blame(err) >= KVR_BLAME_LANE && take_turn(o->words, KVR_VERB_PING, err, text, sizeof(text)))
+	if (kvr_err_blame(err) >= KVR_BLAME_LANE &&
+	    take_turn(o->words, KVR_VERB_PING, err, text, sizeof(text)))
 		kvr_log(o->work->log, INFO, 0, "tier %s: a connection has ended (%s): %s", o->tier_name,
 		    kvr_err_name(err), text);
 }

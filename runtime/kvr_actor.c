@@ -8,10 +8,10 @@ enum { LINE = KVR_ACTOR_LINE };
 _Static_assert(LINE == 64, "what kvr_hash64_line takes");
 
 /*
- * The digest of a state is a sum over its lines, each hashed with its place, and a line of zeros
- * counts nothing. So a change of one line is one subtraction and one addition, the order of
- * changes does not matter, and a fresh state costs no pass over it. What a line counts is kept: to
- * hash it before a change, too, was 6 % of the instructions of a lookup of 64 keys.
+ * The digest of a state is a sum over its lines, each hashed with its index, and a line of zeros
+ * counts 0. So changing one line is one subtraction and one addition, the order of changes does not
+ * matter, and a fresh state needs no pass over it. What each line counts is stored: hashing it
+ * before a change as well took 6 % of the instructions of a lookup of 64 keys.
  */
 static uint64_t
 line_digest(const void *self, uint32_t line)
@@ -61,7 +61,7 @@ kvr_touch(struct kvr_out *out, const void *at, size_t len)
 	uintptr_t off = (uintptr_t)at - (uintptr_t)a->self;
 
 	KVR_CHECK(len > 0 && off < a->spec->self_size && len <= a->spec->self_size - off);
-	/* Copies, for to the compiler each stamp that is written could be one of these. */
+	/* Local copies: for all the compiler knows, each stamp written could be one of these. */
 	uint32_t *stamp = a->stamp, *touched = a->touched;
 	uint32_t round = a->round, n = a->n_touched, last = (uint32_t)((off + len - 1) / LINE);
 
@@ -91,7 +91,7 @@ kvr_actor_put(struct kvr_actor *a, uint64_t off, const void *from, size_t len)
 	if (len == 0)
 		return;
 	memcpy((uint8_t *)a->self + off, from, len);
-	/* Lines that steps touched before: a snapshot of this actor must look at them. */
+	/* As if steps had touched these lines: a later snapshot of this actor must look at them. */
 	a->round = 1;
 	for (uint64_t i = off / LINE; i <= (off + len - 1) / LINE; i++) {
 		a->stamp[i] = 1;
@@ -115,7 +115,7 @@ kvr_send(struct kvr_out *out, uint16_t to, const struct kvr_msg *msg)
 	struct kvr_fx *fx = &out->fx[out->n++];
 	const struct kvr_msg_info *info = &kvr_msg_info[msg->type];
 
-	/* Only the bytes that the type has: C leaves the rest of a union to chance. */
+	/* Only the bytes that the type has: C leaves the rest of a union unspecified. */
 	memset(fx, 0, sizeof(*fx));
 	fx->kind = KVR_FX_SEND;
 	memcpy(&fx->msg, msg, offsetof(struct kvr_msg, word));
@@ -175,7 +175,7 @@ step_digest(const struct kvr_actor *a, const struct kvr_out *out)
 	return d;
 }
 
-/* Names actor, message and state, for this is what the person who reads it needs first. */
+/* Names actor, message and state, which is what the reader needs first. */
 static _Noreturn void
 refuse(const struct kvr_actor *a, const struct kvr_event *ev, const char *what)
 {
@@ -198,7 +198,7 @@ kvr_step(struct kvr_actor *a, const struct kvr_event *ev, struct kvr_out *out)
 	out->n_wrote = 0;
 	out->actor = a;
 	a->n_touched = 0;
-	if (++a->round == 0) { /* once in four billion steps the stamps must be forgotten */
+	if (++a->round == 0) { /* once in four billion steps the stamps must be cleared */
 		memset(a->stamp, 0, a->lines * sizeof(uint32_t));
 		a->round = 1;
 	}

@@ -2,18 +2,18 @@
 /*
  * A decider: a table of pure steps. A handler reads its own state and the event, writes its own
  * state and what it asks of the world, and does nothing else: no clock, no allocation, no log, no
- * call out. So one and the same code runs in production, in simulation and in replay.
+ * call out. So the same code runs in production, in simulation and in replay.
  *
- * State is plain data: fixed width, no pointers, no padding, tables of fixed size. The whole state
- * starts as zero bytes. Before a handler changes bytes of its state it names them with kvr_touch;
- * that keeps the digest of a state of megabytes at the price of the few lines a step changed.
+ * State is plain data: fixed width, no pointers, no padding, tables of fixed size. It starts as all
+ * zero bytes. Before a handler changes bytes of its state it names them with kvr_touch. So the
+ * digest of a state of megabytes costs only a hash of the lines that the step has changed.
  */
 #ifndef KVR_ACTOR_H
 #define KVR_ACTOR_H
 
 #include "kvr_msg.h"
 
-/* All that a step may know of the world. rows: those that msg names, NULL when it names none. */
+/* All that a step may know of the world. rows: those that msg names; NULL if it names none. */
 struct kvr_event {
 	uint64_t              now_ns;
 	struct kvr_msg        msg;
@@ -39,7 +39,7 @@ struct kvr_wrote {
 	uint32_t first, n;
 };
 
-/* Written by kvr_step before and by the handler's calls; a handler never looks inside. */
+/* kvr_step prepares it and the calls below fill it in; a handler never looks inside. */
 struct kvr_out {
 	uint32_t         n, n_wrote;
 	struct kvr_fx    fx[KVR_FX_MAX];
@@ -52,7 +52,7 @@ struct kvr_out {
 /* Returns the next state, or KVR_STAY. */
 typedef unsigned kvr_handler(void *self, const struct kvr_event *ev, struct kvr_out *out);
 
-/* For an event that comes too late to matter in this state, and must not be a bug. */
+/* For an event that comes too late to matter in this state, and is no bug. */
 kvr_handler kvr_ignore;
 
 struct kvr_cell {
@@ -63,17 +63,17 @@ struct kvr_cell {
 #define KVR_STAY 63U
 
 /*
- * A field of a state, for people who look at a replay and for the hash that tells one layout from
- * another. "op[].err": an array's place is dim[0], that of an array in it dim[1], and so on.
+ * A field of a state: for people who read a replay, and for the hash that tells one layout from
+ * another. In "op[].err" dim[0] is the array op; dim[1] would be an array inside it, and so on.
  */
 enum kvr_field_kind {
 	KVR_FIELD_NUM,
 	KVR_FIELD_ERR,  /* a kvr_err */
 	KVR_FIELD_AT,   /* an instant, in nanoseconds; 0: none */
 	KVR_FIELD_NS,   /* a duration */
-	KVR_FIELD_OP,   /* slot | generation << 32 */
+	KVR_FIELD_OP,   /* an operation: slot | generation << 32 */
 	KVR_FIELD_HEX,
-	KVR_FIELD_SPARE /* said so that every byte of a state is said */
+	KVR_FIELD_SPARE /* unused bytes; they are listed so that every byte of a state is described */
 };
 enum { KVR_FIELD_DIMS = 3 };
 
@@ -85,7 +85,7 @@ struct kvr_field {
 		uint32_t n, stride; /* n 0: no array */
 	} dim[KVR_FIELD_DIMS];
 };
-/* Of the whole state, in any order. */
+/* All fields of a state, in any order. */
 struct kvr_fields {
 	const struct kvr_field *at;
 	size_t n;
@@ -108,16 +108,16 @@ struct kvr_spec {
 	size_t                 self_size; /* a multiple of 64 */
 	const struct kvr_cell (*table)[KVR_MSG_N];
 	/*
-	 * Panics when an invariant is broken. full: walk everything (tests, snapshots); else what
-	 * can be said at once, for it runs after every step in every build.
+	 * Panics when an invariant is broken. full: walks everything (tests, snapshots). Otherwise
+	 * only what is cheap to check, because it runs after every step in every build.
 	 */
 	void (*check)(const void *self, unsigned state, bool full);
-	const struct kvr_fields *fields; /* NULL: nobody has described them */
+	const struct kvr_fields *fields; /* NULL: not described */
 };
 
 enum { KVR_ACTOR_LINE = 64 }; /* bytes of state that are hashed together */
 
-/* One decider that lives: in a domain, in the simulator or in a replay. */
+/* One live decider: in a domain, in the simulator or in a replay. */
 struct kvr_actor {
 	const struct kvr_spec *spec;
 	void    *self;      /* spec->self_size zero bytes at first, 64-aligned */
@@ -130,11 +130,11 @@ struct kvr_actor {
 	uint16_t spare;
 	uint32_t state;
 	uint32_t lines;     /* of self */
-	uint64_t digest;    /* of self: 0 for zero bytes, independent of the way there */
+	uint64_t digest;    /* of self: 0 for zero bytes; depends on the bytes only, not on history */
 	uint64_t steps;
 };
 
-/* Memory comes from the caller: a domain maps it, the simulator uses calloc. */
+/* The caller provides the memory: a domain maps it, the simulator uses calloc. */
 size_t kvr_actor_bytes(const struct kvr_spec *);
 void   kvr_actor_init(struct kvr_actor *, const struct kvr_spec *, uint16_t id, void *zero_bytes);
 
@@ -144,22 +144,22 @@ void   kvr_actor_init(struct kvr_actor *, const struct kvr_spec *, uint16_t id, 
  */
 uint64_t kvr_step(struct kvr_actor *, const struct kvr_event *, struct kvr_out *);
 
-/* A replay begins with bytes of a snapshot; what was there before counts no more. */
+/* For a replay that begins at a snapshot: replaces bytes of the state by recorded ones. */
 void kvr_actor_put(struct kvr_actor *, uint64_t off, const void *from, size_t len);
 
-/* The digest of the whole state, the slow way; differs from ->digest when a touch was forgotten. */
+/* The digest of the whole state, recomputed; differs from ->digest when a touch was forgotten. */
 uint64_t kvr_actor_digest(const struct kvr_actor *);
-/* Hash of the names of states and the filled cells, and of the fields of the state: traces carry them. */
+/* Hashes of the states' names and filled cells, and of the state's fields. Traces carry both. */
 uint64_t kvr_spec_hash(const struct kvr_spec *);
 uint64_t kvr_layout_hash(const struct kvr_spec *);
 
 /* ---- what a handler may call ---- */
 
-/* Before changing [at, at + len), which lies in self. */
+/* Call it before changing [at, at + len), which must lie in self. */
 void kvr_touch(struct kvr_out *, const void *at, size_t len);
 /*
- * The same for what lies in a line or two, as keys and operations do: a step names the same ones
- * again and again, and only the first time costs a call.
+ * The same for something that spans a line or two, like a key or an operation. A step touches the
+ * same ones again and again, and only the first time costs a call.
  */
 static inline void
 kvr_touch_few(struct kvr_out *out, const void *at, size_t len)
@@ -172,22 +172,23 @@ kvr_touch_few(struct kvr_out *out, const void *at, size_t len)
 	    a->stamp[last] != a->round)
 		kvr_touch(out, at, len);
 }
-/* Lines that this step may still change: who has a lot to do stops in time, and goes on in the next one. */
+/* Lines that this step may still change. A long job stops in time and goes on in the next step. */
 static inline uint32_t
 kvr_touch_left(const struct kvr_out *out)
 {
 	return KVR_TOUCH_MAX - out->actor->n_touched;
 }
-/* op, deadline and part are the message's own; from and cause are filled in. */
+/* Sends op, deadline and part as msg has them; fills in from and cause. */
 void kvr_send(struct kvr_out *, uint16_t to, const struct kvr_msg *);
 /*
- * A TIMER for me at at_ns. One timer per number: set again, it moves, and the generation says
- * which one fired. There is no way to cancel: raise the generation and ignore the old one.
+ * Sends me a TIMER at at_ns. There is one timer per number: setting it again moves it, and the
+ * generation says which setting has fired. Timers cannot be cancelled: raise the generation and
+ * ignore the old one.
  */
 void kvr_later(struct kvr_out *, uint32_t timer, uint32_t gen, uint64_t at_ns);
-/* The place of n rows to be written whole, in this step only. first: kvr_part_rows or a key slot. */
+/* n zeroed rows for this step to fill in. first: kvr_part_rows or a key slot. */
 struct kvr_row *kvr_rows(struct kvr_out *, uint32_t first, uint32_t n);
-/* splitmix64: the same numbers on every machine. The state lies in self and is touched. */
+/* splitmix64: the same numbers on every machine. The state lies in self; touch it first. */
 uint64_t kvr_rand(uint64_t *state);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device that every machine has, and what the others are measured by: its copies are the
- * reference. It locks nothing: a process's limit of locked memory is small.
+ * The device that every machine has. Its copies are the reference for those of other devices. It
+ * locks nothing, because a process may lock only little memory.
  */
 #include "kvr_device.h"
 
@@ -40,7 +40,7 @@ unlock(void *at, uint64_t len)
 	KVR_CHECK(atomic_fetch_sub(&pieces, 1) >= 1);
 }
 
-/* ---- copies: over when they return, so a mark is reached as soon as it is made ---- */
+/* ---- copies: done when they return, so a mark is reached as soon as it is made ---- */
 
 struct kvr_copier {
 	uint32_t marks[KVR_WAYS];
@@ -92,7 +92,7 @@ copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint
 	return KVR_OK;
 }
 
-/* There are no events in the host's memory, and the facade lets none through. */
+/* Host memory has no events, and the facade lets none through. */
 static enum kvr_err
 no_event(struct kvr_copier *c, enum kvr_way way, void *event, char *why, size_t why_cap)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * First touch. A driver that locks fresh memory brings its pages in one by one on the calling thread,
- * which takes minutes for what an engine calls a pool; several threads do it before.
+ * First touch. A driver that locks fresh memory brings its pages in one by one on the calling
+ * thread, which takes minutes for an engine's pool; so several threads bring them in before.
  */
 #include "kvr_device.h"
 #include "kvr_populate.h"
@@ -33,13 +33,13 @@ touch(void *arg)
 
 	if (s->len == 0 || kvr_populate(s->at, s->len) == 0)
 		return;
-	/* Memory that is none, or too little of it: the driver says so, with an error and no signal. */
+	/* No memory, or too little: the driver will report it, with an error and not a signal. */
 	if (errno != EINVAL)
 		return;
-	/* It may be read-only, or be written to by its owner between our read and our write. */
+	/* It may be read-only, or its owner may write between our read and our write. */
 	if (s->use == KVR_TOUCH_USED)
 		return;
-	/* An older kernel. What it finds it leaves, for some of it may have been used before. */
+	/* An older kernel. Keeps what is there, because part of it may be in use already. */
 	for (uint64_t i = 0; i < s->len; i += page_size()) {
 		volatile uint8_t *byte = s->at + i;
 

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The deciders of one instance: they share one guard and are stepped one at a time, by whoever
- * posts to them when the guard is free, else by the home thread. The domain is the only place that
- * stamps time, and the only writer of the trace.
+ * The deciders of one instance. They share one guard and are stepped one at a time: by a thread
+ * that posts to them when the guard is free, otherwise by the home thread. The domain is the only
+ * place that stamps time, and the only writer of the trace.
  *
- *   - A post from outside (facade, worker) runs its own step and what follows from it locally, at
- *     most KVR_DOMAIN_STEPS; what is left goes to the home thread, and what finds the guard taken
- *     for long goes through the inbox mailbox. So an idle instance answers a lookup with one hop
- *     through nng, and a busy one keeps the order of each sender's messages.
- *   - Messages between deciders wait in a local queue that is as long as the sum of what they can
- *     send; full is a bug.
+ *   - A post from outside (facade, worker) runs its own step and what follows from it, at most
+ *     KVR_DOMAIN_STEPS; the home thread does the rest. A post that finds the guard taken for long
+ *     goes through the inbox mailbox. So an idle instance answers a lookup with one hop through
+ *     nng, and a busy one keeps the order of each sender's messages.
+ *   - Messages between deciders wait in a local queue, which has room for all that they can send;
+ *     a full queue is a bug.
  *   - Messages to workers go to the mailbox that was attached under the worker's id. They cannot
  *     be refused: links and router count what they have given out.
- *   - Messages to KVR_ID_API go to the outside function, under the guard: it must be short, may
- *     not post, and hands over to the notifier what may take long.
+ *   - Messages to KVR_ID_API go to the outside function, under the guard. It must be short, may
+ *     not post, and leaves what may take long to the notifier.
  */
 #ifndef KVR_DOMAIN_H
 #define KVR_DOMAIN_H
@@ -27,62 +27,65 @@ enum { KVR_DOMAIN_STEPS = 64 };
 
 struct kvr_domain;
 
-/* The two doors to the world. NULL members: the real ones. */
+/* The clock. now_ns NULL: the real one. */
 struct kvr_world {
 	uint64_t (*now_ns)(void *arg);
 	void *arg;
 };
 
 typedef void kvr_outside_fn(void *arg, const struct kvr_msg *, const struct kvr_row *rows);
-/* A link or a tier changed its state: the shell makes a log line of it. Under the guard. */
-typedef void kvr_watch_fn(void *arg, const struct kvr_actor *, uint32_t state_before, const struct kvr_event *);
+/* A decider has changed its state: the shell logs it. Called under the guard. */
+typedef void kvr_watch_fn(
+    void *arg, const struct kvr_actor *, uint32_t state_before, const struct kvr_event *);
 
-/* After each step of any decider, for what the shell shows of states. Under the guard; it only reads. */
+/* Called after each step of any decider: the shell shows the state. Under the guard; only reads. */
 typedef void kvr_after_fn(void *arg, const struct kvr_actor *);
 
 struct kvr_domain_options {
 	const char        *name; /* of the instance, unique in the process */
 	struct kvr_ledger *ledger;
 	struct kvr_trace  *trace; /* NULL: none (tests) */
-	bool               texts; /* of keys and requests, from the ledger, go into the trace */
+	bool               texts; /* the trace gets the texts of keys and requests from the ledger */
 	kvr_outside_fn    *outside;
 	kvr_watch_fn      *watch;
 	kvr_after_fn      *after;
 	void              *arg; /* of outside */
 	void              *watch_arg; /* of watch and after */
-	bool               poison; /* a broken invariant marks the domain dead instead of aborting */
+	bool               poison; /* a broken invariant marks the domain dead; else it aborts */
 	struct kvr_world   world;
 };
 
-KVR_MUST_USE enum kvr_err kvr_domain_open(const struct kvr_domain_options *, struct kvr_domain **ret);
-/* Before start. Memory for the decider's state is mapped, zero, and freed with the domain. */
+KVR_MUST_USE enum kvr_err kvr_domain_open(
+    const struct kvr_domain_options *, struct kvr_domain **ret);
+/* Before start. The decider's state is mapped, all zero, and freed with the domain. */
 KVR_MUST_USE enum kvr_err kvr_domain_add(struct kvr_domain *, uint16_t id, const struct kvr_spec *);
-/* The same, with zero bytes of the caller's as its state, which outlive the domain. */
-KVR_MUST_USE enum kvr_err kvr_domain_add_at(struct kvr_domain *, uint16_t id, const struct kvr_spec *,
-    void *self);
+/* The same, with zero bytes of the caller's as its state; they must outlive the domain. */
+KVR_MUST_USE enum kvr_err kvr_domain_add_at(
+    struct kvr_domain *, uint16_t id, const struct kvr_spec *, void *self);
 /* Before start: where messages to this worker go. */
 void kvr_domain_attach(struct kvr_domain *, uint16_t id, struct kvr_mailbox *);
 /*
- * Before start: who is told, under the guard, that a PART_CANCEL or a HANG_UP is about to be posted
- * to this worker. It ends what the worker is blocked in; the message alone would wait behind it.
+ * Before start: fn is called, under the guard, when a PART_CANCEL or a HANG_UP is about to be
+ * posted to this worker. It ends what blocks the worker; the message alone would wait behind that.
  */
 typedef void kvr_kick_fn(void *arg, const struct kvr_msg *);
 void kvr_domain_kick(struct kvr_domain *, uint16_t id, kvr_kick_fn *, void *arg);
 /* Starts the home thread. */
 KVR_MUST_USE enum kvr_err kvr_domain_start(struct kvr_domain *);
-/* Joins the home thread; posts after it are answered SHUTDOWN. Mailboxes are the caller's. */
+/* Joins the home thread; later posts are answered SHUTDOWN. The mailboxes are the caller's. */
 void kvr_domain_stop(struct kvr_domain *);
 void kvr_domain_free(struct kvr_domain *take);
 
 /*
- * Any thread but one that has the guard. OK, or DEAD (poisoned), SHUTDOWN; never BUSY. It may run
- * the message and what follows from it, and it may wait for whoever runs, for less than a
- * millisecond as a rule.
+ * Any thread that does not hold the guard. OK, or DEAD (poisoned), SHUTDOWN; never BUSY. It may run
+ * the message and what follows from it, and it may wait for the thread that holds the guard, as a
+ * rule for less than a millisecond.
  */
 KVR_MUST_USE enum kvr_err kvr_domain_post(struct kvr_domain *, const struct kvr_msg *);
 
-/* Runs fn under the guard, for snapshots of a decider's plain state (metrics, status, sums). */
-void kvr_domain_look(struct kvr_domain *, void (*fn)(void *arg, const struct kvr_actor *), void *arg, uint16_t id);
+/* Runs fn under the guard, to copy from a decider's state (metrics, status, sums). */
+void kvr_domain_look(struct kvr_domain *, void (*fn)(void *arg, const struct kvr_actor *),
+    void *arg, uint16_t id);
 
 bool kvr_domain_dead(const struct kvr_domain *);
 /* What broke, for the log; "" while alive. */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Order of each sender's messages: a message goes the direct way only when, under the guard, the
+ * Order of each sender's messages: a message goes the direct way only if, under the guard, the
  * inbox is empty, and then behind what is left in the local queue. inbox_n counts a message from
  * before it is posted until it is in the local queue, so an earlier one of the same sender is
  * always seen.
  *
- * No lost wake-up: home_until_ns, the instant at which the home thread will look by itself, is
- * written and read under the guard. It is 0 while that thread is awake, for it looks again before
- * it sleeps. So it is woken only for work that is left over and for a timer that is earlier than
- * what it sleeps for: an operation whose deadline lies behind another's costs no wake.
+ * No lost wake-up: home_until_ns, the time at which the home thread will look by itself, is written
+ * and read under the guard. It is 0 while that thread is awake, because it looks again before it
+ * sleeps. So the thread is woken only for work that is left over, and for a timer earlier than the
+ * one it sleeps for: an operation whose deadline is later than another's costs no wake-up.
  */
 #include "kvr_domain_own.h"
 
@@ -46,7 +46,7 @@ enter(struct kvr_domain *d)
 	       kvr_lock_until(&d->guard, kvr_now_ns() + KVR_DOMAIN_PATIENCE_NS);
 }
 
-/* Has the guard. True: the message has been run, or refused; the guard is free again. */
+/* Holds the guard. True: the message has been run, or refused; the guard is free again. */
 static bool
 directly(struct kvr_domain *d, const struct kvr_msg *msg, enum kvr_err *ret_err)
 {
@@ -54,7 +54,7 @@ directly(struct kvr_domain *d, const struct kvr_msg *msg, enum kvr_err *ret_err)
 
 	*ret_err = refusal(d);
 	if (*ret_err == KVR_OK) {
-		/* What waits in the local queue came before, and is run before. */
+		/* What waits in the local queue came earlier, and runs earlier. */
 		mine = atomic_load(&d->inbox_n) == 0;
 		if (mine) {
 			kvr_domain_stamp(d);
@@ -77,8 +77,8 @@ kvr_domain_post(struct kvr_domain *d, const struct kvr_msg *msg)
 		return err;
 	atomic_fetch_add(&d->inbox_n, 1);
 	/*
-	 * Full: he loses time, and the others lose nothing. It cannot last, for what empties the
-	 * inbox needs the guard only, and who has the guard never waits for anybody.
+	 * Full: this thread waits and delays nobody else. That ends soon, because what empties the
+	 * inbox needs only the guard, and no thread waits for anything while it holds the guard.
 	 */
 	while (kvr_mailbox_post(d->inbox, msg) != KVR_OK) {
 		kvr_lock(&d->guard);
@@ -100,7 +100,7 @@ timers_due(struct kvr_domain *d)
 		kvr_domain_push(d, &msg);
 }
 
-/* Under the guard; it is free while the thread sleeps. */
+/* Under the guard, which is free while the thread sleeps. */
 static void
 sleep_home(struct kvr_domain *d)
 {
@@ -109,7 +109,7 @@ sleep_home(struct kvr_domain *d)
 	uint32_t seen = atomic_load(&d->bell);
 
 	d->home_until_ns = next_ns;
-	/* What is left until then by the domain's clock, which in a test is not the real one. */
+	/* How long until then, by the domain's clock, which in a test is not the real one. */
 	if (next_ns != UINT64_MAX)
 		until_ns = kvr_now_ns() + (next_ns > d->now_ns ? next_ns - d->now_ns : 0);
 	kvr_unlock(&d->guard);
@@ -131,7 +131,7 @@ kvr_domain_at_home(void *domain)
 			continue;
 		}
 		kvr_domain_run(d);
-		/* Others may have it between two runs: there may be a lot left. */
+		/* Others may get the guard between two runs: much may be left. */
 		kvr_domain_leave(d);
 		kvr_lock(&d->guard);
 	}

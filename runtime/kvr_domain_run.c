@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may run: whoever holds the guard. What runs: the local queue, at most KVR_DOMAIN_STEPS
- * messages each time, so that the thread of a caller is not kept for the work of others.
+ * Who may run: the thread that holds the guard. What runs: the local queue, at most
+ * KVR_DOMAIN_STEPS messages at a time, so that a caller's thread does not spend long on the work of
+ * others.
  *
- * Messages to workers are posted after the guard is free, and callers are woken after it. Posting
- * wakes the worker, which on a busy machine runs at once and answers; were the guard still taken, its
- * answer would have to go through the inbox, and the next call of a caller would have to sleep. Their
- * order is kept all the same: whoever leaves with such messages takes post_lock while he still has
- * the guard, so the runs post in the order in which they ran.
+ * Messages to workers are posted after the guard is free, and callers are woken after that. Posting
+ * wakes the worker, which on a busy machine runs at once and answers. If the guard were still
+ * taken, its answer would have to go through the inbox, and the next call of a caller would have to
+ * sleep. Order is kept all the same: a thread that leaves with such messages takes post_lock while
+ * it still holds the guard, so runs post in the order in which they ran.
  */
 #include "kvr_domain_own.h"
 
@@ -20,7 +21,7 @@ void
 kvr_domain_push(struct kvr_domain *d, const struct kvr_msg *msg)
 {
 	KVR_CHECK(d->n < KVR_DOMAIN_LOCAL);
-	/* Empty, it starts again at its beginning: the same few cache lines, not all in turn. */
+	/* An empty queue restarts at its beginning: the same few cache lines, not all in turn. */
 	if (d->n == 0)
 		d->first = 0;
 	d->local[(d->first + d->n++) % KVR_DOMAIN_LOCAL] = *msg;
@@ -41,7 +42,7 @@ outside(struct kvr_domain *d, const struct kvr_msg *msg)
 {
 	if (d->opt.outside == NULL)
 		return;
-	d->in_step = false; /* what breaks out there is no decider's fault: no way back from it */
+	d->in_step = false; /* a panic in there is no decider's fault: it aborts */
 	d->opt.outside(d->opt.arg, msg, msg->n_rows > 0 ? &d->opt.ledger->rows[msg->rows] : NULL);
 	d->in_step = true;
 }
@@ -66,7 +67,7 @@ to_worker(struct kvr_domain *d, const struct kvr_msg *msg)
 	if (kvr_mailbox_reserve(w->mailbox) != KVR_OK)
 		return false;
 	if (box->n == KVR_DOMAIN_BOX) {
-		kvr_lock(&d->post_lock); /* behind what an earlier run still posts */
+		kvr_lock(&d->post_lock); /* behind what an earlier run is still posting */
 		post_box(d, box);
 		kvr_unlock(&d->post_lock);
 	}
@@ -121,11 +122,11 @@ kvr_domain_stamp(struct kvr_domain *d)
 {
 	uint64_t now_ns = d->opt.world.now_ns(d->opt.world.arg);
 
-	/* A clock that differs between two cores may not make an effect older than its cause. */
+	/* If clocks differ between cores, an effect must still not be older than its cause. */
 	d->now_ns = KVR_MAX(d->now_ns, now_ns);
 }
 
-/* The event as the trace needs it: with the rows that the step will see and may write over. */
+/* The event as the trace needs it: with a copy of its rows, which the step may overwrite. */
 static struct kvr_event
 as_it_was(struct kvr_domain *d, const struct kvr_event *ev)
 {
@@ -139,7 +140,7 @@ as_it_was(struct kvr_domain *d, const struct kvr_event *ev)
 	return was;
 }
 
-/* Deciders never see them: they are recorded beside the step that brings the operation in. */
+/* Deciders never see texts: they are recorded before the step that brings the operation in. */
 static void
 record_texts(struct kvr_domain *d, const struct kvr_event *ev)
 {
@@ -206,7 +207,7 @@ snapshot(struct kvr_domain *d)
 	    d->opt.trace, (const struct kvr_actor *const *)d->in_order, d->n_actors, d->now_ns);
 }
 
-/* kvr_panic comes here, on the thread that steps. Returning means: abort. */
+/* kvr_panic calls this on the thread that steps. When it returns, kvr_panic aborts. */
 static void
 broken(void *arg, const char *file, int line, const char *what)
 {
@@ -215,7 +216,7 @@ broken(void *arg, const char *file, int line, const char *what)
 
 	if (!d->in_step)
 		return;
-	d->in_step = false; /* should the trace break too, that is the end */
+	d->in_step = false; /* a second panic, in the trace, aborts */
 	snprintf(d->why, sizeof(d->why), "%s:%d: %s", base == NULL ? file : base + 1, line, what);
 	if (d->opt.trace != NULL && d->running != NULL)
 		kvr_trace_broken(d->opt.trace, d->actor[d->running->msg.to], d->running,
@@ -274,7 +275,7 @@ kvr_domain_leave(struct kvr_domain *d)
 	if (d->box[d->fill].n > 0) {
 		kvr_lock(&d->post_lock);
 		box = &d->box[d->fill];
-		d->fill = 1 - d->fill; /* empty: post_lock is not given back before it is */
+		d->fill = 1 - d->fill; /* is empty: post_lock is held until it is */
 	}
 	kvr_unlock(&d->guard);
 	if (box != NULL) {
@@ -283,5 +284,5 @@ kvr_domain_leave(struct kvr_domain *d)
 	}
 	if (wake)
 		kvr_wake(&d->bell);
-	kvr_wakes_release(); /* callers last: one that is woken may take this processor */
+	kvr_wakes_release(); /* callers last: a woken one may take this processor */
 }

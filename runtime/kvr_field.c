@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "a[].b[]" with these indices. */
+/* The name with these indices filled into its "[]". */
 static void
 name_it(const struct kvr_field *f, const uint32_t *index, char *ret, size_t cap)
 {
@@ -54,7 +54,7 @@ kvr_field_at(const struct kvr_spec *spec, uint32_t off, struct kvr_place *ret)
 	return false;
 }
 
-/* Where the element stands that the name means, if it means one of this field. */
+/* The element that the name means, if it means one of this field. */
 static bool
 means(const struct kvr_field *f, const char *name, struct kvr_place *ret)
 {

@@ -14,11 +14,11 @@ struct kvr_place {
 	char     name[KVR_FIELD_NAME];
 };
 
-/* What stands at this byte. False: nobody has described it. */
+/* The element at this byte. False: it is not described. */
 bool kvr_field_at(const struct kvr_spec *, uint32_t off, struct kvr_place *ret);
-/* "n_ops", "op[3].err": that element. False: there is none of that name. */
+/* The element of this name: "n_ops", "op[3].err". False: there is none. */
 bool kvr_field_named(const struct kvr_spec *, const char *name, struct kvr_place *ret);
-/* Its value in this state. Instants are counted from opened_ns. Returns ret. */
+/* Its value in this state. Points in time count from opened_ns. Returns ret. */
 const char *kvr_field_value(
     const struct kvr_place *, const void *self, uint64_t opened_ns, char *ret, size_t cap);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One thread polls the listener and its connections. No client can keep another waiting: sockets
- * never block, and whoever has not been through in five seconds is closed. With all places taken
- * the oldest one goes.
+ * One thread polls the listener and its connections. No client can make another wait: sockets never
+ * block, and a connection that is not done after five seconds is closed. When all places are taken,
+ * the oldest connection is closed.
  */
 #include "kvr_http.h"
 
@@ -109,7 +109,7 @@ refuse(struct conn *c, int32_t status)
 	    true);
 }
 
-/* The value of a header, cut at its line's end; "": there is none. Lines end with NULs. */
+/* The value of a header; "" if there is none. serve has ended the lines with NULs. */
 static const char *
 header(const char *lines, const char *end, const char *name)
 {
@@ -172,7 +172,7 @@ take_in(struct kvr_http *h, struct conn *c)
 	}
 	c->in_len += (uint32_t)n;
 	c->in[c->in_len] = '\0';
-	/* A NUL ends the text that is searched: such a request is none, and waits for its end. */
+	/* A NUL ends the search, so a request that contains one never completes: it times out. */
 	if (strstr(c->in, "\r\n\r\n") != NULL || strstr(c->in, "\n\n") != NULL)
 		serve(h, c);
 	else if (c->in_len == HEAD_MAX)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Addresses to listen on. Names are not looked up: an address that is served is written out. */
+/* Addresses to listen on. No look-up of names: a listening address must be numeric. */
 #include "kvr_http_own.h"
 
 #include <arpa/inet.h>
@@ -31,7 +31,7 @@ place_unix(const char *path, struct kvr_http_place *p, char *why, size_t why_cap
 	return KVR_OK;
 }
 
-/* "127.0.0.1", "[::1]", "localhost"; false: it is none of these. */
+/* "127.0.0.1", "[::1]", "localhost"; false: none of these. */
 static bool
 address(const char *host, uint16_t port, struct kvr_http_place *p)
 {
@@ -80,7 +80,7 @@ kvr_http_place(const char *listen, struct kvr_http_place *ret, char *why, size_t
 	return KVR_E_CONFIG;
 }
 
-/* A socket that a process left behind refuses everybody; one that is served does not. */
+/* A socket whose process has gone refuses connections; one that is served does not. */
 static bool
 is_left_behind(const struct kvr_http_place *p)
 {
@@ -104,7 +104,7 @@ kvr_http_listen(const struct kvr_http_place *p)
 		return -1;
 	if (p->path[0] == '\0')
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	/* Of a socket that is not bound yet this is the mode of its file: no moment for others. */
+	/* Before bind this sets the mode of the socket's file: others never have a chance. */
 	else if (fchmod(fd, 0600) == 0 && is_left_behind(p))
 		(void)unlink(p->path);
 	if (bind(fd, (const struct sockaddr *)&p->at, p->len) == 0 && listen(fd, BACKLOG) == 0)

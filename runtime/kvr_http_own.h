@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between kvr_http.c, which runs the server, and kvr_http_listen.c, which knows addresses. */
+/* Shared by kvr_http.c, which runs the server, and kvr_http_listen.c, which knows addresses. */
 #ifndef KVR_HTTP_OWN_H
 #define KVR_HTTP_OWN_H
 
@@ -10,15 +10,15 @@
 struct kvr_http_place {
 	struct sockaddr_storage at;
 	socklen_t len;
-	char path[112]; /* of a Unix socket; "": TCP */
+	char path[112]; /* of a Unix socket; "" for TCP */
 };
 
 /* CONFIG with a sentence in why. */
 KVR_MUST_USE enum kvr_err kvr_http_place(
     const char *listen, struct kvr_http_place *ret, char *why, size_t why_cap);
-/* A socket that listens there; -1: errno. */
+/* A socket that listens there; -1 and errno if that fails. */
 int kvr_http_listen(const struct kvr_http_place *);
-/* Where a socket listens, as a URL. */
+/* The address that a socket listens on, as a URL. */
 const char *kvr_http_where(const struct kvr_http_place *, int fd, char *ret, size_t cap);
 
 #endif

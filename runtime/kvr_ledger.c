@@ -11,8 +11,8 @@
 #define EVENTS ((size_t)KVR_OPS_MAX * KVR_PAGES_PLACES_MAX)
 
 /*
- * Address space without a promise of memory: the tables are sized for the worst case and a small
- * deployment touches a few pages of them.
+ * Address space without reserved memory: the tables are sized for the worst case, and a small
+ * deployment touches few of their pages.
  */
 static void *
 map(uint64_t bytes)
@@ -50,8 +50,9 @@ kvr_ledger_new(uint64_t staging_bytes)
 	l->staging_bytes = (staging_bytes + KVR_PAGE - 1) / KVR_PAGE * KVR_PAGE;
 	if (l->staging_bytes > 0)
 		l->staging = map(l->staging_bytes);
-	if (l->keys == NULL || l->ops == NULL || l->places == NULL || l->runs == NULL || l->texts == NULL ||
-	    l->events == NULL || l->bells == NULL || l->rows == NULL || (l->staging_bytes > 0 && l->staging == NULL)) {
+	if (l->keys == NULL || l->ops == NULL || l->places == NULL || l->runs == NULL ||
+	    l->texts == NULL || l->events == NULL || l->bells == NULL || l->rows == NULL ||
+	    (l->staging_bytes > 0 && l->staging == NULL)) {
 		kvr_ledger_free(l);
 		return NULL;
 	}
@@ -83,8 +84,8 @@ kvr_ledger_ring(const struct kvr_ledger *l, uint32_t op)
 }
 
 /*
- * Bytes that one token takes in all groups, and how many tokens the full chunk has. False when
- * the groups do not agree on the number of tokens or have no dimension that counts them.
+ * Bytes that one token takes in all groups, and how many tokens a full chunk has. False: the groups
+ * disagree on the number of tokens, or have no dimension that counts them.
  */
 static bool
 per_token(

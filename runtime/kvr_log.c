@@ -17,8 +17,8 @@ static const char *const level_name[] = {
 };
 
 /*
- * Two threads at the edge of a second may both begin it, and some lines more than the burst are
- * written: that is cheaper than a lock at each call.
+ * Two threads at the edge of a second may both begin a new one, and some more lines than the burst
+ * are written: that is cheaper than a lock per call.
  */
 static bool
 may_write(struct kvr_log_site *s, uint64_t now_ns, uint32_t *ret_suppressed)
@@ -43,7 +43,7 @@ advance(size_t n, int wrote, size_t cap)
 	return wrote < 0 ? n : KVR_MIN(n + (size_t)wrote, cap - 1);
 }
 
-/* One line stays one line, whatever a server's message has in it. */
+/* One line stays one line, whatever a server's message contains. */
 static void
 flatten(char *line, size_t len)
 {
@@ -53,8 +53,9 @@ flatten(char *line, size_t len)
 }
 
 /*
- * Whoever writes may hold the deciders' guard, so nobody waits for a reader: a pipe that is not emptied
- * would hold up every operation, and one whose reader is gone would end the process by SIGPIPE.
+ * The writer may hold the deciders' guard, so it must not wait for a reader: a pipe that nobody
+ * empties would hold up every operation, and one whose reader is gone would end the process by
+ * SIGPIPE.
  */
 static bool
 would_take_a_line(void)
@@ -64,7 +65,7 @@ would_take_a_line(void)
 	return poll(&p, 1, 0) == 1 && p.revents == POLLOUT;
 }
 
-/* One write, so that lines of several threads do not run into each other. */
+/* One write, so that lines of several threads do not mix. */
 static void
 write_line(char *line, size_t n)
 {
@@ -98,7 +99,7 @@ void
 kvr_log_write(const struct kvr_log *log, struct kvr_log_site *site, enum kvr_log_level level,
     uint64_t op, uint64_t now_ns, const char *format, ...)
 {
-	enum { ROOM = KVR_LOG_LINE - 64 }; /* what is left is for the count of suppressed lines */
+	enum { ROOM = KVR_LOG_LINE - 64 }; /* the rest is for the count of suppressed lines */
 	char line[KVR_LOG_LINE + 1];
 	uint32_t suppressed = 0;
 	va_list args;

@@ -6,8 +6,8 @@
  *   error  something was given up        warn   worse than it should be, and it goes on
  *   info   a few per connection          debug  one per operation
  *
- * Each place in the code may write KVR_LOG_BURST lines a second; then its lines are counted, and
- * the next one that is written says how many there were.
+ * Each place in the code may write KVR_LOG_BURST lines a second. Further lines are only counted,
+ * and the next line that is written says how many there were.
  */
 #ifndef KVR_LOG_H
 #define KVR_LOG_H
@@ -17,16 +17,17 @@
 enum kvr_log_level { KVR_LOG_ERROR, KVR_LOG_WARN, KVR_LOG_INFO, KVR_LOG_DEBUG, KVR_LOG_NONE = -1 };
 enum { KVR_LOG_BURST = 10, KVR_LOG_LINE = 1024 };
 
-/* line: without a newline, good for this call only. Any thread, several at once. */
+/* line: no newline, valid during this call only. Any thread, several at once. */
 typedef void kvr_log_fn(void *arg, enum kvr_log_level, const char *line);
 
 struct kvr_log {
-	enum kvr_log_level level; /* lines above it are not made; NONE: none at all */
-	kvr_log_fn        *fn;    /* NULL: standard error, and what it does not take at once is lost and counted */
+	enum kvr_log_level level; /* less important lines are not made; NONE: no lines at all */
+	kvr_log_fn        *fn;    /* NULL: standard error; lines that would block there are dropped
+	                             and counted */
 	void              *arg;
 };
 
-/* Of one place in the code; zero at first. */
+/* State of one place in the code; zero at first. */
 struct kvr_log_site {
 	_Atomic uint64_t window_ns; /* when the running second began */
 	_Atomic uint32_t count;     /* lines in it */
@@ -36,7 +37,7 @@ struct kvr_log_site {
 void kvr_log_write(const struct kvr_log *, struct kvr_log_site *, enum kvr_log_level, uint64_t op,
     uint64_t now_ns, const char *format, ...) KVR_PRINTF(6, 7);
 
-/* kvr_log(log, WARN, op, "dial %s failed: %s", url, why); op 0: none. */
+/* kvr_log(log, WARN, op, "dial %s failed: %s", url, why); op 0: no operation. */
 #define kvr_log(log_, level_, op_, ...) \
 	do { \
 		const struct kvr_log *kvr_log_to = (log_); \

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A mailbox counts its places, and keeps messages in one of two ways. One with a function is carried
- * by nng, on whose thread the function runs. One that a worker takes from is a ring: the worker
- * sleeps on `came`, and whoever posts wakes it itself. Through nng there is a thread between them that
- * must wake first, in front of every part that a lane gets.
+ * A mailbox counts its places and keeps messages in one of two ways. With a function, nng carries
+ * them, and the function runs on nng's thread. If a worker takes from it, it is a ring: the worker
+ * sleeps on `came`, and the poster itself wakes it. With nng a thread between the two would have to
+ * wake first, for every part that a lane gets.
  *
- * `came` and `gone` count for ever. Posters, one at a time, and the taker each store one word and then
- * look at the other's, so one of them sees that there is something to do.
+ * `came` and `gone` only ever grow. The poster (one at a time) and the taker each store their own
+ * word and then read the other's, so at least one of them sees that there is something to do.
  *
- * A ring that is lent has a turn: whoever has it may take, and works on what he took before he gives
- * it back. A poster who keeps his message has it from before the message is there until it is done,
- * so the worker cannot end meanwhile, and the mailbox cannot be closed under him.
+ * A ring that is lent has a turn: whoever has the turn may take, and finishes the message before
+ * giving the turn back. A poster that keeps its message has the turn from before the message is
+ * visible until it is done, so the worker cannot end meanwhile, nor can the mailbox be closed.
  */
 #include "kvr_mailbox_own.h"
 
@@ -40,11 +40,11 @@ struct kvr_mailbox {
 	void *lent_arg;
 };
 
-/* What this thread would rather do itself than sleep for. */
+/* What this thread would rather do itself than wait for. */
 static _Thread_local struct {
 	const uint64_t *op;
-	struct kvr_mailbox *kept; /* has its turn, and will work */
-	struct kvr_mailbox *at;   /* has its turn, and works */
+	struct kvr_mailbox *kept; /* this thread has its turn, and will work */
+	struct kvr_mailbox *at;   /* this thread has its turn, and is working */
 } help;
 
 static void
@@ -86,7 +86,7 @@ wait_for_one(struct kvr_mailbox *m, uint64_t until_ns)
 		uint32_t gone = atomic_load(&m->gone);
 
 		atomic_store(&m->taker_sleeps, true);
-		/* What was kept and is done has left both counts one higher: then it looks again. */
+		/* A kept message that is done has raised both counts: then it looks again. */
 		if (atomic_load(&m->came) == gone)
 			in_time = kvr_sleep_on(&m->came, gone, until_ns);
 		atomic_store(&m->taker_sleeps, false);
@@ -123,7 +123,7 @@ kvr_mailbox_take_turn(struct kvr_mailbox *m, struct kvr_msg *ret)
 		kvr_lock(&m->turn);
 		if (kvr_mailbox_take(m, 0, ret) == KVR_OK)
 			return;
-		kvr_unlock(&m->turn); /* it was kept */
+		kvr_unlock(&m->turn); /* its poster has kept it */
 	}
 }
 
@@ -141,7 +141,7 @@ kvr_help_offer(const uint64_t *op)
 	help.op = op;
 }
 
-/* What goes on behind an answer has nobody who waits for it: he would get his later. */
+/* Nobody waits for background work; the helper's caller would get its answer later. */
 static bool
 is_waited_for(const struct kvr_msg *msg)
 {
@@ -150,9 +150,9 @@ is_waited_for(const struct kvr_msg *msg)
 }
 
 /*
- * In its turn, which kvr_mailbox_post_reserved has taken. An operation of many parts is worked on as
- * long as one of its own is next, or the worker would be woken to wait for the turn. The first of
- * another's has woken him.
+ * Has the turn, which kvr_mailbox_post_reserved has taken. Goes on while a part of the same
+ * operation is next; otherwise the worker would be woken only to wait for the turn. The first
+ * message of another operation has woken it.
  */
 static void
 work(struct kvr_mailbox *m)
@@ -160,7 +160,7 @@ work(struct kvr_mailbox *m)
 	struct kvr_msg msg;
 	int before;
 
-	/* A thread that is cancelled in a wait of the store's would keep the turn for ever. */
+	/* A thread cancelled while it waits for the store would keep the turn for ever. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
 	help.at = m;
 	do {
@@ -180,26 +180,26 @@ kvr_help_give(void)
 	while (help.kept != NULL) {
 		struct kvr_mailbox *m = help.kept;
 
-		help.kept = NULL; /* the next tier is asked from within, and is kept too */
+		help.kept = NULL; /* within, the next tier may be asked, and that is kept too */
 		work(m);
 	}
 	help.op = NULL;
 }
 
-/* By a poster, before his message can be seen. One mailbox at a time: others have their workers. */
+/* By a poster, before its message is visible. One mailbox at a time: others have their workers. */
 static bool
 keep(struct kvr_mailbox *m, const struct kvr_msg *msg)
 {
 	if (help.op == NULL || m->lent == NULL || !is_waited_for(msg))
 		return false;
 	if (m == help.kept || m == help.at)
-		return true; /* in order, behind what this thread has kept before */
+		return true; /* in order, behind what this thread has kept already */
 	if (help.kept != NULL || !kvr_lock_try(&m->turn))
 		return false;
 	if (is_empty(m))
 		help.kept = m;
 	else
-		kvr_unlock(&m->turn); /* another one is before it, and has a right to the worker */
+		kvr_unlock(&m->turn); /* another message is first, and the worker must do it */
 	return help.kept == m;
 }
 
@@ -239,8 +239,8 @@ kvr_mailbox_post_reserved(struct kvr_mailbox *m, const struct kvr_msg *msg)
 	atomic_store(&m->came, came + 1);
 	if (!kept && atomic_load(&m->taker_sleeps) && atomic_exchange(&m->taker_sleeps, false))
 		kvr_wake(&m->came);
-	kvr_unlock(
-	    &m->post_lock); /* last: what was posted may be what ends the taker and the mailbox */
+	/* Last: the message may be the one that ends the taker and the mailbox. */
+	kvr_unlock(&m->post_lock);
 }
 
 enum kvr_err
@@ -288,7 +288,7 @@ kvr_mailbox_close(struct kvr_mailbox *take)
 {
 	if (take == NULL)
 		return;
-	kvr_lock(&take->post_lock); /* whoever posted the last message may not be through yet */
+	kvr_lock(&take->post_lock); /* the poster of the last message may not be done yet */
 	kvr_carrier_close(take->carrier);
 	free(take->waiting);
 	free(take);

@@ -2,14 +2,14 @@
 /*
  * A carrier is a pair of pair0 sockets over inproc and, for each place, one nng_msg that goes
  * round: poster, nng, receiver, back to the list of spare ones. So posting allocates nothing.
- * nng_sendmsg and nng_recvmsg are not used, for they allocate an aio at each call.
+ * nng_sendmsg and nng_recvmsg are not used, because they allocate an aio per call.
  *
  * The receiving aio's callback runs on a thread of nng. It takes all that is there before it arms
- * itself again: an aio that is armed while messages wait goes once more through nng's task queue,
+ * the aio again: an aio that is armed while messages wait goes through nng's task queue once more,
  * and wakes a thread for it.
  *
- * nng 1.5.2 leaks a message whose send is cancelled by a close, therefore close lets all that was
- * posted come out of nng first. nng_msg_insert corrupts the heap there and is not used.
+ * nng 1.5.2 leaks a message whose send is cancelled by a close; therefore close first lets all that
+ * was posted come out of nng. nng_msg_insert corrupts the heap in that version and is not used.
  */
 #include "kvr_mailbox_own.h"
 
@@ -43,14 +43,14 @@ struct kvr_carrier {
 	uint32_t n_spare;
 	nng_msg **spare; /* places */
 
-	_Atomic uint32_t in_nng; /* posted, and not yet through with fn */
+	_Atomic uint32_t in_nng; /* posted, and not yet finished by fn */
 };
 
 static nng_msg *
 spare_pop(struct kvr_carrier *c)
 {
 	pthread_mutex_lock(&c->spare_lock);
-	KVR_CHECK(c->n_spare > 0); /* as many as places that are not taken, at least */
+	KVR_CHECK(c->n_spare > 0); /* there are at least as many as free places */
 	nng_msg *msg = c->spare[--c->n_spare];
 	pthread_mutex_unlock(&c->spare_lock);
 	return msg;
@@ -111,7 +111,7 @@ kvr_carrier_post(struct kvr_carrier *c, const struct kvr_msg *msg)
 	pthread_mutex_lock(&c->post_lock);
 	nng_aio_set_msg(c->send, box);
 	nng_send_aio(c->out, c->send);
-	/* The socket's buffer has all the places, so this is done when nng_send_aio returns. */
+	/* The socket's buffer has room for all places, so this is done when nng_send_aio returns. */
 	nng_aio_wait(c->send);
 	int e = nng_aio_result(c->send);
 	pthread_mutex_unlock(&c->post_lock);
@@ -121,9 +121,9 @@ kvr_carrier_post(struct kvr_carrier *c, const struct kvr_msg *msg)
 /* ---- open and close ---- */
 
 /*
- * At its first call nng starts its threads, and when one of them cannot be had it aborts the process:
- * an engine that opens its cache where a container has few threads left would die of it. As many as it
- * may start at most: two a CPU to work off its tasks, one a CPU for timeouts, and some that are single.
+ * nng starts its threads at its first call, and aborts the process if it cannot get one of them: an
+ * engine that opens its cache in a container with few threads left would die. So ask first for as
+ * many as nng may start: two per CPU for tasks, one per CPU for timeouts, and some single ones.
  */
 static bool
 may_begin(void)
@@ -164,7 +164,7 @@ connect_both(struct kvr_carrier *c, const char *name)
 	char url[NNG_MAXADDRLEN];
 	int places = (int)c->places;
 
-	/* The process's own number: names of instances may be equal, those of mailboxes may not. */
+	/* Unique in the process: instances may share a name, mailboxes may not. */
 	snprintf(url, sizeof(url), "inproc://kvr.%ld.%u.%.64s", (long)getpid(),
 	    (unsigned)atomic_fetch_add(&count, 1), name);
 	if (nng_pair0_open(&c->in) != 0)

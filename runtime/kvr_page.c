@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names are .instance.pid.n.kvrs, hidden, for they are no files for people. As with traces, who lives is
- * known by the lock: containers share /dev/shm and each has a process 1.
+ * Names are .instance.pid.n.kvrs: hidden, because they are not meant for people. As with traces,
+ * the lock tells whether the writer lives: containers share /dev/shm, and each has a process 1.
  */
 #include "kvr_page.h"
 
@@ -31,7 +31,7 @@ is_page(const char *name)
 	return name[0] == '.' && len > tail && len < NAME_CAP && strcmp(name + len - tail, suffix) == 0;
 }
 
-/* An open file of this user that no process has locked; -1: it is none, or somebody has. */
+/* Opens a file of this user's that no process has locked; -1: it is no such file. */
 static int
 take_dead(int dir, const char *name)
 {
@@ -78,7 +78,7 @@ create(int dir, const char *instance, char *ret_name, size_t cap)
 			return -1;
 		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
 			return fd;
-		/* Somebody who cleans up has taken it for one that was left behind. */
+		/* Another instance that cleans up has locked it as one that was left behind. */
 		if (fd >= 0)
 			close(fd);
 	}
@@ -86,7 +86,7 @@ create(int dir, const char *instance, char *ret_name, size_t cap)
 	return -1;
 }
 
-/* All of its blocks are taken now: a sparse map on a full file system would be SIGBUS later. */
+/* Takes all blocks now: a sparse map on a full file system would be SIGBUS later. */
 static bool
 allocate(int fd, size_t bytes)
 {
@@ -181,7 +181,7 @@ show(const char *path, kvr_page_fn *fn, void *arg)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	void *at = MAP_FAILED;
 
-	/* A page that is being made has no bytes yet. */
+	/* A page that is just being made has no bytes yet. */
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
 		at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (at != MAP_FAILED) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pages that are made, or only mapped, before anybody writes to them: no write meets a fault. */
+/* Makes and maps pages before anybody writes to them, so that no write faults. */
 #ifndef KVR_POPULATE_H
 #define KVR_POPULATE_H
 
@@ -9,7 +9,7 @@
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 
-/* 0, or -1 and errno: EINVAL from a kernel that cannot. What the pages hold stays. */
+/* 0, or -1 and errno: EINVAL from a kernel that cannot do it. The content of the pages stays. */
 static inline int
 kvr_populate(void *at, size_t len)
 {

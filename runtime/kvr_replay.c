@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A step that breaks leaves by longjmp, as it does in a domain. The row table of the replay holds
- * what deciders have seen or written, not what callers and workers did to the real one meanwhile:
- * that comes in again with the records.
+ * A step that breaks an invariant leaves by longjmp, as it does in a domain. The replay's row table
+ * holds what deciders have seen or written, not what callers and workers did to the real one
+ * meanwhile: that comes in again with the records.
  */
 #include "kvr_replay.h"
 
@@ -103,7 +103,7 @@ kvr_replay_open(const struct kvr_trace_view *view, kvr_spec_find_fn *find, bool 
 		kvr_replay_free(r);
 		return err;
 	}
-	r->at = kvr_trace_view_count(view); /* nowhere until the first seek */
+	r->at = kvr_trace_view_count(view); /* at the end, until the first seek */
 	*ret = r;
 	return KVR_OK;
 }
@@ -245,7 +245,7 @@ replay_step(struct kvr_replay *r, const struct kvr_rec_step *s, struct kvr_repla
 	    "same input, other decision: an invariant breaks now: %s", r->broke);
 }
 
-/* The first piece of an actor at a snapshot: what was recorded against what the replay has. */
+/* The empty last piece of an actor in a snapshot: what it says against what the replay has. */
 static enum kvr_err
 check_piece(const struct kvr_replay *r, const struct kvr_rec_state *s, struct kvr_replay_diff *ret)
 {
@@ -303,7 +303,7 @@ forget_all(struct kvr_replay *r)
 	}
 }
 
-/* False when the piece does not fit to the actor. */
+/* False when the piece does not fit its actor. */
 static bool
 restore_piece(struct kvr_replay *r, const struct kvr_rec_state *s)
 {

@@ -16,9 +16,9 @@ enum kvr_replay_what {
 	KVR_REPLAY_AFTER,   /* another state after it */
 	KVR_REPLAY_EFFECTS, /* another number of effects */
 	KVR_REPLAY_DIGEST,  /* other bytes in the state, in the effects or in the rows */
-	KVR_REPLAY_BROKEN,  /* an invariant breaks now and did not when it was recorded */
-	KVR_REPLAY_WHOLE,   /* one was broken when it was recorded, and holds now */
-	KVR_REPLAY_SNAPSHOT /* the state is not the recorded one at a snapshot */
+	KVR_REPLAY_BROKEN,  /* an invariant breaks that held when it was recorded */
+	KVR_REPLAY_WHOLE,   /* an invariant holds that broke when it was recorded */
+	KVR_REPLAY_SNAPSHOT /* at a snapshot, the state is not the recorded one */
 };
 
 struct kvr_replay_diff {
@@ -31,36 +31,36 @@ struct kvr_replay_diff {
 };
 
 /*
- * The view stays the caller's and must live longer. UNSUPPORTED: this program lacks an actor of
- * the trace or has it with other states, messages or size; why names the first one. anyway: only
- * a missing actor or another size stops it.
+ * The view stays the caller's and must live longer. UNSUPPORTED: this program lacks an actor of the
+ * trace, or has it with other states, messages, fields or size; why names the first one. anyway:
+ * only a missing actor or another size counts.
  */
 KVR_MUST_USE enum kvr_err kvr_replay_open(const struct kvr_trace_view *, kvr_spec_find_fn *find,
     bool anyway, struct kvr_replay **ret, char *why, size_t why_cap);
 void kvr_replay_free(struct kvr_replay *take); /* NULL is fine */
 
 /*
- * To just before record `index`, backwards too. MISS: no snapshot that old is in the trace;
+ * Moves to just before record `index`, also backwards. MISS: the trace has no snapshot that old;
  * CORRUPT: a difference on the way, in ret; the replay then stands behind it.
  */
 KVR_MUST_USE enum kvr_err kvr_replay_seek(struct kvr_replay *, uint64_t index,
     struct kvr_replay_diff *ret);
-/* One record. MISS: there is none left. CORRUPT: it came out otherwise, see ret. */
+/* One record. MISS: none is left. CORRUPT: it came out differently, see ret. */
 KVR_MUST_USE enum kvr_err kvr_replay_next(struct kvr_replay *, struct kvr_replay_diff *ret);
-/* From the oldest possible start to the end. OK: all as recorded; ret_steps: how many steps. */
+/* From the oldest possible start to the end. OK: all as recorded; ret_steps: number of steps. */
 KVR_MUST_USE enum kvr_err kvr_replay_all(struct kvr_replay *, uint64_t *ret_steps,
     struct kvr_replay_diff *ret);
 
 /*
- * SIGTRAP just before the step of this number; a debugger is then one `step` away from its
+ * Raises SIGTRAP just before the step of this number; a debugger is then one `step` away from its
  * handler. 0: never.
  */
 void kvr_replay_break_at(struct kvr_replay *, uint64_t step);
 
 uint64_t kvr_replay_position(const struct kvr_replay *); /* index of the next record */
-/* NULL: no such actor. Its state is good until the next call. */
+/* NULL: no such actor. Its state is valid until the next call. */
 const struct kvr_actor *kvr_replay_actor(const struct kvr_replay *, uint16_t id);
-/* What the last step asked for. */
+/* The effects of the last step. */
 const struct kvr_out   *kvr_replay_out(const struct kvr_replay *);
 
 #endif

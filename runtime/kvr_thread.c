@@ -13,8 +13,8 @@
 enum { NAME_MAX_LEN = 16 };
 
 /*
- * The end of a thread is told by a flag of our own and not by pthread_clockjoin_np, which some
- * sanitizers do not know: they then report a leaked thread that was joined.
+ * A flag of our own says that a thread has ended. pthread_clockjoin_np could, but some sanitizers
+ * do not know it and then report a joined thread as leaked.
  */
 struct kvr_thread {
 	pthread_t id;
@@ -118,7 +118,7 @@ run(void *arg)
 
 	pthread_setname_np(pthread_self(), t->name);
 	t->fn(t->arg);
-	/* Signalled under the lock: whoever joins frees the condition variable right after it. */
+	/* Signalled under the lock: the joiner frees the condition variable right afterwards. */
 	pthread_mutex_lock(&t->lock);
 	t->has_ended = true;
 	pthread_cond_signal(&t->ended);
@@ -157,7 +157,7 @@ struct crowd {
 	pid_t tid[KVR_THREADS_FIT_MAX];
 };
 
-/* Stands there until all others do, for what counts is how many there may be at once. */
+/* Stays until all others are there, because what counts is how many there may be at once. */
 static void *
 stand(void *arg)
 {
@@ -169,7 +169,7 @@ stand(void *arg)
 	return NULL;
 }
 
-/* A thread that has been joined is still one of the process for a moment, for who counts and for limits. */
+/* A joined thread still counts as one of the process for a moment, also against limits. */
 static void
 wait_gone(pid_t tid)
 {
@@ -220,7 +220,7 @@ kvr_thread_join(struct kvr_thread *take, uint64_t until_ns)
 	return KVR_OK;
 }
 
-/* What take points to stays: the thread touches it at its end, whenever that is. */
+/* *take stays: the thread touches it when it ends, whenever that is. */
 void
 kvr_thread_leave(struct kvr_thread *take)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads as the library starts them: with a name, with every signal blocked (signals belong to
- * the host process), joined by a deadline. And the one way of waiting for an instant.
+ * How the library starts its threads: with a name, with every signal blocked (signals belong to the
+ * host process), joined by a deadline. And condition variables with absolute deadlines.
  */
 #ifndef KVR_THREAD_H
 #define KVR_THREAD_H
@@ -20,30 +20,30 @@ typedef void kvr_thread_fn(void *arg);
 KVR_MUST_USE enum kvr_err kvr_thread_start(const char *name, kvr_thread_fn *fn, void *arg,
     struct kvr_thread **ret);
 /*
- * OK: the thread has ended and the handle is gone. TIMEOUT: it still runs and the handle is as
- * good as before. UINT64_MAX waits for ever.
+ * OK: the thread has ended and the handle is gone. TIMEOUT: it still runs and the handle stays
+ * valid. UINT64_MAX waits for ever.
  */
 KVR_MUST_USE enum kvr_err kvr_thread_join(struct kvr_thread *take, uint64_t until_ns);
-/* In place of a join, of one that hangs: nobody waits for it any more, and its stack goes with it. */
+/* Instead of joining a thread that hangs: nobody waits for it any more; its handle is leaked. */
 void kvr_thread_leave(struct kvr_thread *take);
 
 /*
- * Whether the system gives n more threads, to KVR_THREADS_FIT_MAX: it is tried, and they end at once.
- * For a library that does not survive it when it is given some of them and not all.
+ * Whether the system grants n more threads, at most KVR_THREADS_FIT_MAX: starts them and lets them
+ * end at once. For libraries that do not survive getting some of their threads but not all.
  */
 enum { KVR_THREADS_FIT_MAX = 512 };
 KVR_MUST_USE bool kvr_threads_fit(uint32_t n);
 
 /*
- * Around every call that may start threads which are not ours: they inherit the mask, and a
- * library's thread that takes the engine's SIGINT is a bug that nobody finds.
+ * Around every call that may start threads which are not ours: they inherit the mask, and if a
+ * library's thread takes the engine's SIGINT, nobody finds out why.
  */
 void kvr_signals_block(sigset_t *ret_before);
 void kvr_signals_restore(const sigset_t *before);
 
 /*
- * Wakes all sleepers of a word; between hold and release on the same thread it only takes note. For who
- * has a lock that the woken thread wants next: woken before the lock is free, on a busy machine it runs
+ * Wakes all sleepers of a word. Between hold and release on the same thread it only notes the word.
+ * For a thread that holds a lock which the woken thread wants next: on a busy machine that one runs
  * at once, sleeps on the lock and has to be woken again.
  */
 void kvr_wake_all(_Atomic uint32_t *word);
@@ -51,9 +51,9 @@ void kvr_wakes_hold(void);
 void kvr_wakes_release(void);
 bool kvr_wakes_held(void);
 
-/* A condition variable that understands until_ns, for one waiter or a single broadcast: kvr_lock.h says why. */
+/* A condition variable with deadlines; for one waiter, or a single broadcast: see kvr_lock.h. */
 void kvr_cond_init(pthread_cond_t *);
-/* False when until_ns has passed; like every wait it may also return true for no reason. */
+/* False when until_ns has passed; like every such wait it may also return true for no reason. */
 bool kvr_cond_wait(pthread_cond_t *, pthread_mutex_t *, uint64_t until_ns);
 
 #endif

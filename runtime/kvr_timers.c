@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A binary heap of slots, and an open hash from (actor, number) to slot, so that a timer that is
- * set again moves in the heap instead of leaving its old self behind: a router that moves its
- * deadline at every operation would otherwise fill any bound.
+ * A binary heap of slots, and an open hash from (actor, number) to slot, so that setting a timer
+ * again moves it in the heap and leaves no stale entry. Otherwise a router, which moves its
+ * deadline at every operation, would fill any bound.
  */
 #include "kvr_timers.h"
 
@@ -87,7 +87,7 @@ home_of(const struct kvr_timers *t, uint16_t actor, uint32_t timer)
 	return (uint32_t)(h >> 32) & t->mask;
 }
 
-/* Where the timer stands in the table, or the empty place where it would. */
+/* The timer's place in the table, or the empty place where it would be. */
 static uint32_t
 find(const struct kvr_timers *t, uint16_t actor, uint32_t timer)
 {
@@ -102,7 +102,7 @@ find(const struct kvr_timers *t, uint16_t actor, uint32_t timer)
 	return i;
 }
 
-/* Moves back what was displaced: with plain tombstones the table would fill with them for good. */
+/* Moves back what was displaced: tombstones would fill the table for good. */
 static void
 forget(struct kvr_timers *t, uint32_t hole)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The timers of a domain: one per (actor, number), set again it moves. Bounded, no allocation
- * after new, the same order on every machine: by instant, then actor, then number.
+ * The timers of a domain: one per (actor, number); setting it again moves it. Bounded, no
+ * allocation after new, and the same order on every machine: by time, then actor, then number.
  *
- * Not for several threads at once: whoever holds the domain's guard uses it.
+ * Not thread-safe: only the thread that holds the domain's guard may use it.
  */
 #ifndef KVR_TIMERS_H
 #define KVR_TIMERS_H
@@ -18,7 +18,7 @@ void               kvr_timers_free(struct kvr_timers *take); /* NULL is fine */
 
 /*
  * msg is the TIMER message as kvr_later made it: .to is the actor, .TIMER.timer the number. False
- * when all places are taken: a bug in whoever sized it.
+ * when all places are taken, which is a bug of whoever chose max.
  */
 KVR_MUST_USE bool kvr_timers_set(struct kvr_timers *, const struct kvr_msg *, uint64_t at_ns);
 /* UINT64_MAX when there is none. */

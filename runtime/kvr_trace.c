@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is recorded of a step, and the trace's beginning and end. */
+/* What is recorded of a step, and how a trace begins and ends. */
 #include "kvr_trace_own.h"
 
 #include <stdatomic.h>
@@ -22,8 +22,8 @@ is_decider(uint16_t id)
 }
 
 /*
- * What a replay cannot know otherwise: rows from outside, and those that no snapshot has. What a
- * decider hands on came to it before, or it has written it itself.
+ * Rows that a replay cannot know otherwise: those from outside, which no snapshot has either. What
+ * a decider passes on came to it before, or it has written it itself.
  */
 bool
 kvr_trace_wants_rows(const struct kvr_msg *m)
@@ -55,7 +55,7 @@ record(struct kvr_trace *t, const struct kvr_actor *a, const struct kvr_event *e
 	if (rows_len > 0)
 		memcpy(s + 1, ev->rows, rows_len);
 	kvr_ring_end(&t->ring, r, sizeof(*s) + rows_len);
-	/* Not before: it may be a record of its own. */
+	/* Not before kvr_ring_end: it may write a record of its own. */
 	if (rows_len > 0)
 		kvr_trace_remember(t, m->rows, ev->rows, m->n_rows);
 }

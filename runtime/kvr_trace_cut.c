@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state at the cut is made by a replay up to there, so a cut may begin anywhere and needs no
- * snapshot of the recorded run.
+ * A replay up to the cut makes the state there, so a cut may begin anywhere and needs no snapshot
+ * of the recorded run at that place.
  */
 #include "kvr_trace_cut.h"
 
@@ -45,7 +45,7 @@ copy_table(struct cut *c)
 			c->actor[c->n_actors++] = actor;
 	}
 	kvr_trace_actors(c->trace, c->actor, c->n_actors);
-	/* As it was recorded: a program that has other deciders must see that. */
+	/* As recorded: a program with other deciders must notice. */
 	for (uint32_t i = 0; i < n; i++) {
 		if (k < c->n_actors && c->actor[k]->id == a[i].id)
 			into[k++] = a[i];
@@ -87,7 +87,7 @@ snapshot(struct cut *c)
 		if (r->kind == KVR_REC_STEP)
 			now_ns = kvr_rec_step(r)->now_ns;
 	}
-	/* The first number is that of a trace which has its beginning. */
+	/* Number 1 would mean that the trace has its beginning. */
 	kvr_trace_number(c->trace, 2);
 	kvr_trace_snapshot_whole(c->trace, c->actor, c->n_actors, now_ns);
 }
@@ -122,7 +122,7 @@ copy_record(struct cut *c, const struct kvr_rec *r)
 		kvr_trace_again(c->trace, r, NULL);
 }
 
-/* Differences behind the first record do not matter: what is copied is what was recorded. */
+/* Differences behind the first record do not matter: the records are copied as they are. */
 static enum kvr_err
 copy_all(struct cut *c, char *why, size_t why_cap)
 {
@@ -153,7 +153,7 @@ kvr_trace_cut(const struct kvr_trace_view *view, struct kvr_replay *replay,
 {
 	struct cut c = { .view = view, .replay = replay, .opt = opt };
 	struct kvr_trace_options o = { .dir = "none" };
-	uint64_t bytes = KVR_MIB(64); /* address space: of it what is written is touched */
+	uint64_t bytes = KVR_MIB(64); /* address space: only what is written is touched */
 
 	for (uint64_t i = opt->first; i < opt->end; i++)
 		bytes += 2 * (uint64_t)kvr_trace_view_at(view, i)->len + KVR_PAGE;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A part of a trace as a trace of its own: for a report of a bug, or to be kept as a test. */
+/* A part of a trace as a trace of its own: for a bug report, or to be kept as a test. */
 #ifndef KVR_TRACE_CUT_H
 #define KVR_TRACE_CUT_H
 
@@ -7,20 +7,21 @@
 
 struct kvr_trace_cut {
 	uint64_t first, end; /* indices of records; end is the first that is left out */
-	/* Which actors; NULL: all. Their steps are then recorded with all rows that they read. */
+	/* Which actors; NULL: all. If set, steps are recorded with all rows that they read. */
 	bool (*wants)(void *arg, uint16_t id);
 	void *arg;
 	/*
-	 * Leaves out what names users and machines: texts of keys and requests, the hash of the
-	 * request, configuration, instance, process, date. Digests of keys stay, without them
-	 * nothing can be decided again.
+	 * Leaves out what identifies users and machines: texts of keys and requests, the request's
+	 * hash, configuration, instance, process, date. Digests of keys stay, because without them
+	 * nothing can be replayed.
 	 */
 	bool for_report;
 };
 
 /*
- * Begins with a snapshot made at first, when that is not the beginning. MISS: the replay does not
- * come there; CORRUPT: it differs before; DOWN: the file cannot be written. why: a sentence.
+ * The cut begins with a snapshot made at `first`, unless that is the beginning. MISS: the replay
+ * cannot get there; CORRUPT: it differs before that; DOWN: the file cannot be written. why: a
+ * sentence.
  */
 KVR_MUST_USE enum kvr_err kvr_trace_cut(const struct kvr_trace_view *, struct kvr_replay *,
     const struct kvr_trace_cut *, const char *path, char *why, size_t why_cap);

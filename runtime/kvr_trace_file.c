@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names are instance.pid.n.kvrt; nothing else in the directory is ever touched. A file whose
- * writer lives is known by its lock and not by the process number in its name: containers share
- * /dev/shm and each has a process 1.
+ * Names are instance.pid.n.kvrt; nothing else in the directory is ever touched. The lock on a file
+ * tells whether its writer lives, not the process number in its name: containers share /dev/shm,
+ * and each has a process 1.
  */
 #include "kvr_trace_file.h"
 #include "kvr_populate.h"
@@ -46,7 +46,7 @@ digits(const char **at)
 	return *at > from;
 }
 
-/* instance.pid.n.kvrt, where the instance is what clean_name makes of one. */
+/* instance.pid.n.kvrt, where instance is as clean_name makes it. */
 static bool
 is_ours(const char *name)
 {
@@ -71,7 +71,7 @@ newest_first(const void *a, const void *b)
 	return strcmp(y->name, x->name);
 }
 
-/* True when no process writes it any more. */
+/* True when no process is writing it any more. */
 static bool
 is_left_behind(int dir, const char *name, struct old *ret)
 {
@@ -138,7 +138,7 @@ kvr_trace_dir_open(const char *asked, char *path, size_t path_cap, char *why, si
 		snprintf(why, why_cap, "%s: %s", path, strerror(errno));
 		return -1;
 	}
-	/* Anybody may make that name in /dev/shm before us, and read what we then write there. */
+	/* Anybody may make that name in /dev/shm before us, and read what we would write there. */
 	if (own && (fstat(dir, &st) != 0 || st.st_uid != geteuid() || (st.st_mode & 077) != 0)) {
 		snprintf(why, why_cap, "%s: is another user's or open to others", path);
 		close(dir);
@@ -181,8 +181,9 @@ create(int dir, const char *instance, char *ret_name, size_t cap)
 /* ---- memory ---- */
 
 /*
- * Half as much as long as the file system has no room. The ring's bytes, or 0 and errno. A limit
- * on the size of files is looked at first: running into it is a signal that ends the process.
+ * Halves the ring as long as the file system has no room. Returns the ring's bytes, or 0 and errno.
+ * A limit on the size of files is checked first, because hitting it is a signal that ends the
+ * process.
  */
 static uint64_t
 allocate(int fd, uint64_t extra, uint64_t ring)
@@ -207,10 +208,10 @@ allocate(int fd, uint64_t extra, uint64_t ring)
 }
 
 /*
- * In memory the pages of a file are there, but each is cleared and mapped by whoever writes to it
- * first: 3 us for each lookup of 64 keys, until the ring has gone round once. A ring of gigabytes
- * is not brought in whole, for an open would take seconds; and of a file on a disk nothing is, for
- * all of it would be written back.
+ * On tmpfs the file's pages are allocated, but each is cleared and mapped only when it is first
+ * written: 3 us for each lookup of 64 keys, until the ring has gone round once. Only the first part
+ * of a large ring is touched, because all of it would make an open take seconds. On a disk nothing
+ * is, because all of it would be written back.
  */
 static void
 touch(int fd, void *at, uint64_t bytes)

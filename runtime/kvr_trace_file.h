@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a trace lives: the directory, the mapped file, and what becomes of the files before it. */
+/* Where a trace lives: the directory, the mapped file, and what happens to earlier files. */
 #ifndef KVR_TRACE_FILE_H
 #define KVR_TRACE_FILE_H
 
 #include "kvr_trace.h"
 
 struct kvr_trace_file {
-	void    *at; /* zero bytes, shared with whoever maps the file */
+	void    *at; /* zero bytes at first, shared with everybody who maps the file */
 	uint64_t bytes;
 	int      fd; /* locked as long as the process lives; -1: anonymous memory */
 	char     path[320];
 };
 
 /*
- * The directory of an instance's files, made if it is not there: what asked names; NULL or "auto"
- * for this user's folder in /dev/shm. -1: why says what is wrong with it.
+ * Opens the directory of an instance's files, and makes it if it is missing: `asked`, or this
+ * user's folder in /dev/shm for NULL and "auto". -1: why says what is wrong with it.
  */
-int kvr_trace_dir_open(const char *asked, char *ret_path, size_t path_cap, char *why, size_t why_cap);
+int kvr_trace_dir_open(
+    const char *asked, char *ret_path, size_t path_cap, char *why, size_t why_cap);
 
 /*
- * Maps extra + ring bytes; the ring is what shrinks when there is not enough. why: "" when all is
- * as it was asked for. NOMEM: not even anonymous memory.
+ * Maps extra + ring bytes; if there is not enough room, the ring shrinks. why: "" when all is as
+ * requested. NOMEM: not even anonymous memory.
  */
 KVR_MUST_USE enum kvr_err kvr_trace_file_map(const struct kvr_trace_options *, uint64_t extra,
     struct kvr_trace_file *ret, char *why, size_t why_cap);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The order of stores is what makes a trace readable at any instant, by another process and after
- * a kill: first `oldest` leaves the bytes that will be written over, then the record without its
- * length, then its length, then `written`. A reader copies the ring and looks at `oldest` again:
- * what is behind it may be torn, the rest is whole.
+ * The order of stores makes a trace readable at any moment, by another process and after a kill:
+ * first `oldest` moves past the bytes that will be overwritten, then the record is written without
+ * its length, then its length, then `written`. A reader copies the ring and then reads `oldest`
+ * again: what lies before it may be torn, the rest is whole.
  */
 #include "kvr_trace_ring.h"
 
@@ -14,7 +14,7 @@
 static uint64_t
 length_at(const struct kvr_ring *ring, uint64_t at)
 {
-	/* The end of the ring may be too short for a record that says so. */
+	/* The rest at the end of the ring may be too short for a record. */
 	if (ring->bytes - at < sizeof(struct kvr_rec))
 		return ring->bytes - at;
 	return ((const struct kvr_rec *)(const void *)(ring->base + at))->len;
@@ -29,8 +29,8 @@ make_room(struct kvr_ring *ring, uint64_t len)
 		uint64_t n = length_at(ring, ring->oldest_at);
 
 		/*
-		 * The map belongs to the host process, too, and may have been written over by a
-		 * bug of its own: then the past is given up, and not the process.
+		 * The host process can overwrite the map by a bug of its own: then the past is given
+		 * up, not the process.
 		 */
 		if (n < 8 || n % 8 != 0 || n > ring->bytes - ring->oldest_at) {
 			ring->oldest = ring->written;
@@ -75,7 +75,7 @@ uint32_t
 kvr_rec_sum(const struct kvr_rec *r, uint32_t len)
 {
 	const size_t from = offsetof(struct kvr_rec, number);
-	/* What fills the end of the ring is whatever was there. */
+	/* The body of padding is whatever was there. */
 	const size_t to = r->kind == KVR_REC_PAD ? sizeof(*r) : len;
 
 	return (uint32_t)kvr_hash64_seed((const uint8_t *)r + from, to - from, len);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ring of a trace: records are written whole, the oldest make room, readers are never misled. */
+/* The ring of a trace: records are written whole, old ones make room, readers are never misled. */
 #ifndef KVR_TRACE_RING_H
 #define KVR_TRACE_RING_H
 
@@ -14,7 +14,7 @@ struct kvr_ring {
 	uint64_t number;              /* of the last record */
 };
 
-/* A place of len bytes, a multiple of 8, in one piece; its body is written before kvr_ring_end. */
+/* A contiguous place of len bytes, a multiple of 8. Fill in its body before kvr_ring_end. */
 struct kvr_rec *kvr_ring_begin(struct kvr_ring *, enum kvr_rec_kind, uint16_t actor, uint64_t len);
 void kvr_ring_end(struct kvr_ring *, struct kvr_rec *, uint64_t len);
 

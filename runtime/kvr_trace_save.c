@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A trace in memory becomes a file: of a part of another trace, or of a run without a directory. */
+/* Saves a trace in memory as a file: a part of another trace, or a run without a directory. */
 #include "kvr_trace_own.h"
 
 #include <errno.h>
@@ -42,7 +42,7 @@ up(uint64_t n)
 	return (n + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* Head, actors and configuration without the room between them. NULL: no memory. */
+/* Head, actors and configuration without gaps. NULL: no memory. */
 static uint8_t *
 small_head(const struct kvr_trace_head *h, uint64_t ring_bytes, uint64_t *ret_len)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A snapshot must hold what a replay that begins there cannot know: the states, and the rows of
- * parts that were written by steps before it. The row table itself may not be read for that, since
- * workers write their parts in it meanwhile; so the trace keeps a copy of what deciders have seen.
+ * parts that earlier steps have written. It must not read the row table for that, since workers
+ * write their parts into it meanwhile; so the trace keeps a copy of what deciders have seen.
  *
- * A full router takes milliseconds to write, and nobody may hold the guard that long. So it is
- * written in shares, with steps between them, by a cursor that goes over all lines once. A step
- * that changes a line behind the cursor has that line written again, and a reader that puts the
- * pieces together in their order gets the state as it is at the end.
+ * Writing a full router takes milliseconds, and nobody may hold the guard that long. So it is
+ * written in shares, with steps between them, by a cursor that goes over all lines once. When a
+ * step changes a line behind the cursor, that line is written again; a reader that applies the
+ * pieces in order gets the state as it is at the end.
  */
 #include "kvr_trace_own.h"
 
@@ -17,8 +17,8 @@
 enum {
 	LINE = 64,
 	PIECE = 16384,
-	SHARE_BYTES = 32768, /* written at a time: about ten microseconds */
-	SHARE_LINES = 16384  /* looked at, at a time */
+	SHARE_BYTES = 32768, /* written at a time: takes about ten microseconds */
+	SHARE_LINES = 16384  /* lines looked at, at a time */
 };
 
 /* ---- pieces ---- */
@@ -48,14 +48,14 @@ piece(struct kvr_trace *t, const struct kvr_actor *a, uint64_t off, const void *
 	kvr_ring_end(&t->ring, r, whole);
 }
 
-/* What may be written by a snapshot: else it would be most of the ring. */
+/* A snapshot may take half the ring; a larger one would be most of what the ring can hold. */
 static bool
 fits(const struct kvr_trace *t)
 {
 	return t->ring.written - t->shot.from <= t->ring.bytes / 2;
 }
 
-/* The lines of [off, to) that are not zero. */
+/* Writes the lines of [off, to) that are not zero. */
 static void
 pieces(struct kvr_trace *t, const struct kvr_actor *a, const uint8_t *at, uint64_t off, uint64_t to)
 {
@@ -76,7 +76,7 @@ void
 kvr_trace_remember(struct kvr_trace *t, uint32_t first, const struct kvr_row *rows, uint32_t n)
 {
 	if (first < KVR_ROWS_PARTS)
-		return; /* rows of operations are recorded wherever an event has them */
+		return; /* rows of operations are recorded with every event that has them */
 	KVR_CHECK(first + n <= KVR_ROWS_MAX);
 	first -= KVR_ROWS_PARTS;
 	memcpy(&t->seen[first], rows, n * sizeof(*rows));
@@ -117,8 +117,8 @@ kvr_trace_changed(struct kvr_trace *t, const struct kvr_actor *a)
 
 /*
  * A line that no step has touched is zero and is not looked at: a router's state is megabytes of
- * address space, and a look at a page that is not there yet is a fault. After four billion steps
- * the stamps have been forgotten once, and all is looked at.
+ * address space, and reading a page that does not exist yet is a fault. After four billion steps
+ * the stamps have been cleared once, and everything is looked at.
  */
 static void
 share_of_state(struct kvr_trace *t, const struct kvr_actor *a, uint64_t until)
@@ -171,13 +171,13 @@ end(struct kvr_trace *t, const struct kvr_actor *const *actors, uint32_t n, uint
 {
 	const uint64_t from = t->shot.from;
 
-	/* State and digest, also of an actor that is all zeros. */
+	/* Its state and digest, also for an actor that is all zeros. */
 	for (uint32_t i = 0; i < n; i++)
 		piece(t, actors[i], 0, NULL, 0);
 	kvr_trace_mark(t, KVR_MARK_SNAPSHOT_END, now_ns, "");
 	/*
-	 * From beginning to beginning half a ring, so that the last one is whole until the next one
-	 * is; when they are large, twice their size, so that they are not most of what is written.
+	 * Half a ring from beginning to beginning, so that the last snapshot is whole until the next
+	 * one is. Large ones: twice their size, so that they are not most of what is written.
 	 */
 	t->shot.due = from + KVR_MIN(KVR_MAX(t->ring.bytes / 2, 2 * (t->ring.written - from)),
 	                         t->ring.bytes / 8 * 7);
@@ -195,7 +195,7 @@ kvr_trace_snapshot(
 	KVR_CHECK(n == t->head->n_actors);
 	if (!shot->running)
 		begin(t, now_ns);
-	/* Never less than steps write: else it would not come to its end. */
+	/* Never less than steps write, or it would never end. */
 	uint64_t until =
 	    t->ring.written + KVR_MAX((uint64_t)SHARE_BYTES, 2 * (t->ring.written - shot->last));
 
@@ -205,7 +205,7 @@ kvr_trace_snapshot(
 		share_of_rows(t, until);
 	shot->last = t->ring.written;
 	if (!fits(t)) {
-		/* Seldom from now on: each try costs half of the past that the ring could show. */
+		/* Rarely from now on: each try costs half of the past that the ring could show. */
 		shot->running = false;
 		shot->due = t->ring.written + 16 * t->ring.bytes;
 		return true;

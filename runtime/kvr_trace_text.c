@@ -34,7 +34,7 @@ put(struct line *l, const char *format, ...)
 static void
 put_ms(struct line *l, const char *name, uint64_t at_ns, uint64_t opened_ns)
 {
-	/* Deadlines of tests may lie before the trace was opened. */
+	/* Deadlines in tests may be before the trace was opened. */
 	put(l, " %s %.3f ms", name, (double)(int64_t)(at_ns - opened_ns) / 1e6);
 }
 
@@ -65,7 +65,7 @@ static const char *const count_name[KVR_COUNT_N] = {
 #undef X
 };
 
-/* Fields whose numbers have names. type: only in this message; KVR_MSG_N: in each. */
+/* Fields whose numbers have names. type: only in this message; KVR_MSG_N: in every message. */
 static const struct {
 	const char *field;
 	uint16_t type;
@@ -99,7 +99,7 @@ struct field {
 	uint32_t size;
 };
 
-/* "int32_t err; uint32_t took_us;" -> the first of them; false at the end. */
+/* Takes the first declaration off "int32_t err; uint32_t took_us;"; false at the end. */
 static bool
 next_field(const char **text, struct field *ret)
 {
@@ -129,7 +129,7 @@ value_of(const uint8_t *at, const struct field *f)
 	return (int64_t)raw;
 }
 
-/* What an answer says of itself; and of which tiers: they were left out, or late. */
+/* The flags of an answer, and the tiers that were left out or late. */
 static void
 put_done_bits(struct line *l, uint64_t bits)
 {
@@ -314,7 +314,7 @@ put_mark(struct line *l, const struct kvr_rec_mark *m)
 	    (const char *)(m + 1));
 }
 
-/* What is no printable ASCII is a dot: a key may be any bytes. */
+/* Bytes that are not printable ASCII become dots: a key may be any bytes. */
 static void
 put_text(struct line *l, const struct kvr_rec_text *x)
 {

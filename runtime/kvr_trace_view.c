@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The copy is taken between two looks at the head. What was whole at the first look (`written`)
- * and was not yet given up at the second (`oldest`) is whole in the copy, whatever the writer did
- * meanwhile. Nothing in a file is believed: every length and place is checked before it is used.
+ * The copy is taken between two reads of the head. What was whole at the first read (`written`) and
+ * not yet given up at the second (`oldest`) is whole in the copy, whatever the writer did
+ * meanwhile. Nothing in a file is trusted: every length and offset is checked before it is used.
  */
 #include "kvr_trace_view.h"
 
@@ -28,9 +28,9 @@ struct snapshot {
 struct kvr_trace_view {
 	uint8_t *bytes; /* head and ring */
 	uint64_t len;
-	struct kvr_trace_head head; /* as it was before the copy, oldest as after it */
+	struct kvr_trace_head head; /* from before the copy; oldest from after it */
 	uint64_t written_after;
-	uint64_t *at; /* of records, in bytes */
+	uint64_t *at; /* offset of each record in bytes */
 	uint64_t n, cap;
 	struct snapshot *snapshots;
 	uint64_t n_snapshots, snapshots_cap;
@@ -102,7 +102,7 @@ copy(struct kvr_trace_view *v, read_fn *read, void *arg, char *why, size_t cap)
 		v->written_after = again.written;
 		if (v->head.oldest % 8 != 0 || v->head.written % 8 != 0)
 			break;
-		/* Else the writer went once round the whole ring meanwhile. */
+		/* Otherwise the writer went round the whole ring meanwhile. */
 		if ((v->head.oldest < v->head.written || v->head.written == 0) &&
 		    v->head.written - v->head.oldest <= v->head.ring_bytes)
 			return KVR_OK;
@@ -146,7 +146,7 @@ least(uint16_t kind)
 	}
 }
 
-/* Whether what a record says of its length fits to its length. */
+/* Whether the lengths inside a record fit its own length, and its ids and rows exist. */
 static bool
 is_sound(const struct kvr_rec *r, uint64_t room)
 {
@@ -191,7 +191,7 @@ static enum kvr_err
 make_index(struct kvr_trace_view *v)
 {
 	const uint64_t ring = v->head.ring_bytes;
-	/* Of a writer that stands still, also the record that it may not have announced. */
+	/* If the writer stands still, also the record that it may not have announced. */
 	const bool still = v->written_after == v->head.written;
 	uint64_t last = 0, begun = UINT64_MAX;
 

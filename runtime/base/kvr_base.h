@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every file of the house may assume: fixed-width types, checks that stay on, and the two
- * attributes that the rest relies on.
+ * What every file may rely on: fixed-width types, checks that are on in every build, and a few
+ * macros.
  *
  * A failed check is a bug in this program, never bad input: bad input is an error from kvr_err.h.
  */
@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define KVR_MUST_USE __attribute__((warn_unused_result))
-/* Rarely called: the way there is kept out of the cache lines of the way past it. */
+/* Rarely called: the compiler moves code that leads here out of the way of the usual path. */
 #define KVR_COLD __attribute__((cold))
 #define KVR_PRINTF(fmt, args) __attribute__((format(printf, fmt, args))) KVR_COLD
 #define KVR_LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -25,17 +25,17 @@
 #define KVR_MS(n) ((uint64_t)(n) * UINT64_C(1000000))
 #define KVR_SEC(n) ((uint64_t)(n) * UINT64_C(1000000000))
 
-/* Four ASCII letters, readable in a hex dump; the first field of what crosses a void pointer. */
+/* Four ASCII letters, readable in a hex dump; the first field of a struct behind a void pointer. */
 #define KVR_MAGIC(a, b, c, d) \
 	((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
 /*
- * Never returns to its caller. What it does is set per process by kvr_on_panic: abort (default)
- * or, inside a decider's step, a jump back to the domain, which then poisons the instance.
+ * Never returns to its caller. It aborts, unless the thread has set a function by kvr_on_panic:
+ * while a decider steps, that is a jump back to the domain, which then poisons the instance.
  */
 _Noreturn KVR_COLD void kvr_panic(const char *file, int line, const char *what);
 
-/* Called by kvr_panic before it aborts; may jump away instead. Per thread; NULL: just abort. */
+/* Called by kvr_panic before it aborts; it may jump away. One per thread; NULL: just abort. */
 typedef void kvr_panic_fn(void *arg, const char *file, int line, const char *what);
 void kvr_on_panic(kvr_panic_fn *fn, void *arg);
 
@@ -46,16 +46,16 @@ void kvr_on_panic(kvr_panic_fn *fn, void *arg);
 			kvr_panic(__FILE__, __LINE__, #x); \
 	} while (0)
 
-/* A branch that cannot be. */
+/* A branch that is never taken. */
 #define KVR_WRONG(why) kvr_panic(__FILE__, __LINE__, why)
 
-/* Ought to be an error and is not one yet. scripts/tidy.py counts these; a release has none. */
+/* A check that ought to be an error. scripts/tidy.py counts these; a release has none. */
 #define KVR_TODO_ERROR(x) KVR_CHECK(x)
 
 /* a implies b. */
 #define KVR_IMPLIES(a, b) (!(a) || (b))
 
-/* First line of every function that is handed a void pointer to its state. */
+/* The first lines of every function that gets its state as a void pointer. */
 #define KVR_SELF(type, var, ptr, mag) \
 	type *var = (ptr); \
 	KVR_CHECK(var != NULL); \
@@ -74,7 +74,7 @@ struct kvr_const_span {
 /* CLOCK_MONOTONIC. Deciders may not call this (it is not on their list of symbols). */
 uint64_t kvr_now_ns(void);
 
-/* What poll() wants for an absolute instant: rounded up, 0 when it has passed, at most an hour. */
+/* The timeout of poll() for an absolute time: rounded up, 0 when it has passed, at most an hour. */
 int kvr_poll_ms(uint64_t until_ns);
 
 #endif

@@ -3,9 +3,9 @@
  * One list of errors for calls, for keys and for connections. The numbers are those of kvrelay.h;
  * tests/base/test_err.c compares them.
  *
- * stream  what the error costs a connection. KEEP: the stream is in step, go on using it.
+ * stream  what the error does to a connection. KEEP: the stream is in step and can be used further.
  *         CLOSE: half a reply may still be on the wire; the connection must be closed.
- * blame   whom the breaker counts it against. NONE: nobody (a miss, the caller's own deadline).
+ * blame   what the breaker counts it against. NONE: nothing (a miss, the caller's own deadline).
  *         KEY: this value only. LANE: this connection. STORE: the whole store.
  * pass    the same call may succeed later.
  */
@@ -63,8 +63,10 @@ enum kvr_err {
 enum kvr_stream { KVR_STREAM_KEEP, KVR_STREAM_CLOSE };
 enum kvr_blame { KVR_BLAME_NONE, KVR_BLAME_KEY, KVR_BLAME_LANE, KVR_BLAME_STORE };
 
-/* All take any number; one that is not in the list is answered as a bug in whoever made it. */
-/* The first three are in kvrelay.h as well: what is hidden here cannot be exported by any map. */
+/*
+ * All accept any number; one that is not in the list counts as a protocol error of the lane. The
+ * first three are in kvrelay.h too: a hidden symbol cannot be exported by a linker's version map.
+ */
 #pragma GCC visibility push(default)
 const char     *kvr_err_name(int32_t err); /* "TIMEOUT", "OK", "?" */
 const char     *kvr_err_text(int32_t err);

@@ -6,10 +6,10 @@
 
 #define GAP "..."
 
-/* A word that has lost its middle has WORD_MIN letters left: it is known again. */
+/* A word that has lost its middle keeps WORD_MIN letters, so that it can still be recognized. */
 enum { GAP_LEN = sizeof(GAP) - 1, WORD_MIN = 24, TEXT_MAX = 512 };
 
-/* What stands between two spaces, and is longer than all others. */
+/* The longest run without spaces. */
 static char *
 longest_word(char *text, size_t *ret_len)
 {
@@ -41,7 +41,7 @@ kvr_fit(char *ret, size_t cap, const char *text)
 
 		if (n <= WORD_MIN + GAP_LEN)
 			break;
-		/* What goes, and the gap needs a place, too. */
+		/* Cut as much as is over, plus the place of the gap itself. */
 		size_t skip = over - cap + GAP_LEN < n - WORD_MIN ? over - cap + GAP_LEN : n - WORD_MIN;
 		char *gap = word + (n - skip) / 2;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compiled with -mavx2 (CMakeLists.txt), so nothing here may run before somebody asked the processor. */
+/* Compiled with -mavx2 (CMakeLists.txt), so callers must first check that the processor has it. */
 #include "kvr_hash_own.h"
 
 #if defined(__x86_64__)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Little-endian numbers in bytes, whatever the host's order and the address's alignment. */
+/* Little-endian numbers in bytes, for any byte order of the host and any alignment. */
 #ifndef KVR_LE_H
 #define KVR_LE_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is bounded, and by how much. Tables are sized by these numbers, the configuration may lower
- * some of them, and the sum of memory that `kvrelay config check` prints is made from them.
+ * What is bounded, and by how much. Tables have these sizes, the configuration may lower some of
+ * them, and the sum of memory that `kvrelay config check` prints is computed from them.
  */
 #ifndef KVR_LIMITS_H
 #define KVR_LIMITS_H
@@ -13,13 +13,12 @@ enum {
 	KVR_KEYS_MAX = 65536, /* keys of all operations in flight; also the longest batch */
 	KVR_TIERS_MAX = 8,
 	KVR_LANES_MAX = 16, /* per tier */
-	KVR_CLUSTER_HELPERS =
-	    7, /* threads beside a lane of a cluster: it talks to 8 nodes at once */
+	KVR_CLUSTER_HELPERS = 7, /* extra threads of a cluster's lane: it talks to 8 nodes at once */
 	KVR_CLUSTER_NODES = 32, /* masters of one cluster; a lane connects to those it needs */
-	KVR_CLUSTER_NODE_BYTES = 131072,  /* of one such connection at most */
+	KVR_CLUSTER_NODE_BYTES = 131072,  /* memory of one such connection, at most */
 	KVR_REPLICA_BYTES = 393216, /* of a lane that reads from replicas: answers on trial */
-	KVR_DIRECT_STAGE_BYTES = 1048576, /* of a lane that goes past the page cache */
-	KVR_DEVICE_STAGE_BYTES = 4194304, /* of a device's memory, a slot; two each way */
+	KVR_DIRECT_STAGE_BYTES = 1048576, /* buffer of a lane that bypasses the page cache */
+	KVR_DEVICE_STAGE_BYTES = 4194304, /* device memory per slot of a stage; two slots each way */
 	KVR_DEVICE_STAGE_SLOTS = 2,
 	KVR_SERDE_MAX = 8,                /* threads of the serde pool */
 	KVR_STAGING_MAX = 4096,           /* staging slots */
@@ -29,10 +28,10 @@ enum {
 	/*
 	 * A part is what one lane does at a time: up to 16 keys or 8 MiB of one operation for one
 	 * tier. Lookups, which move no payload, use wide parts: one round trip for a whole batch.
-	 * So does payload of many keys, for a store with a window of requests, and a part is long then:
-	 * at its end the window is drained, which takes as long as the last value. 32 MiB are eight of
-	 * 4 MiB, and 10 ms of a fast connection: so long do others wait for the lane, and so much is on
-	 * its way in a round trip of 10 ms.
+	 * So does payload of many keys, if the store has a window of requests. Such a part is long,
+	 * because at its end the window drains, which takes as long as the last value. 32 MiB are
+	 * eight values of 4 MiB, or 10 ms of a fast connection: that is how long others wait for
+	 * the lane, and how much is in flight during a round trip of 10 ms.
 	 */
 	KVR_PART_KEYS = 16,
 	KVR_PARTS_SMALL = 1024,

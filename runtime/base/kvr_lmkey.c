@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* What the blanks of Python's strip() are within ASCII. */
+/* What Python's strip() takes as blank, within ASCII. */
 static bool
 is_blank(char c)
 {
@@ -26,7 +26,7 @@ strip(struct kvr_const_span s)
 	return (struct kvr_const_span){ at, s.len };
 }
 
-/* Cuts the first field off. An empty text is one empty field; after the last one at is NULL. */
+/* Cuts off the first field. An empty text is one empty field; after the last field at is NULL. */
 static bool
 take_field(struct kvr_const_span *rest, struct kvr_const_span *ret)
 {
@@ -61,15 +61,15 @@ digit_of(char c, int base)
 }
 
 /*
- * Digits with single underscores between them. The value saturates: a hash may be of any length and
- * is only looked at, and nobody's world size reaches 2^62.
+ * Digits with single underscores between them. The value saturates: a hash may have any length and
+ * its value is not used, and no world size comes near 2^58.
  */
 static bool
 read_digits(struct kvr_const_span s, int base, int64_t *ret)
 {
 	const char *at = s.at;
 	int64_t value = 0;
-	bool digit = false; /* the character before was one */
+	bool digit = false; /* the previous character was one */
 
 	for (size_t i = 0; i < s.len; i++) {
 		int d = digit_of(at[i], base);
@@ -84,7 +84,7 @@ read_digits(struct kvr_const_span s, int base, int64_t *ret)
 	return digit;
 }
 
-/* As Python reads an integer of base 10 or 16 from text. */
+/* As Python's int(text, base) does for base 10 or 16. */
 static bool
 read_number(struct kvr_const_span s, int base, int64_t *ret)
 {
@@ -112,8 +112,8 @@ read_number(struct kvr_const_span s, int base, int64_t *ret)
 }
 
 /*
- * A world size or a rank. The bound is what tells a key of mid 2025 from one of multi-process mode
- * whose hash happens to have decimal digits only.
+ * A world size or a rank. The bound tells a key of mid 2025 from one of multi-process mode whose
+ * hash happens to have only decimal digits.
  */
 static bool
 read_rank(struct kvr_const_span s, int64_t *ret)
@@ -253,7 +253,7 @@ read_mp_form(struct kvr_const_span rest, struct kvr_lmkey *ret)
 	return true;
 }
 
-/* A world size of eight digits: nobody has that many ranks, but a kv_rank has eight digits. */
+/* A second field of eight hex digits: no world size is that large, but every kv_rank looks so. */
 static bool
 looks_like_mp(struct kvr_const_span rest)
 {

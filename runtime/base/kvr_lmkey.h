@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LMCache's key texts. A key is stored under the text the engine gave, so a text is looked into and
- * at most its worker id is replaced; it is never taken apart and put together again (that way a
- * hash of bytes would lose its leading zeros).
- *
+ * LMCache's key texts. A key is stored under the text that the engine gave. The text is only read,
+ * and at most its worker id is replaced; it is never taken apart and put together again, because a
+ * hash of bytes would lose its leading zeros that way.
  *   NOW     model@world@worker@hash@dtype[@layer][@tag%value]...          since February 2026
  *   LATE25  engine@model@world@worker@hash@dtype[@layer][@tag%value]...   autumn 2025
  *   MID25   engine@model@world@worker@hash[@layer][@tag%value]...         before that
  *   MP      model@rank@hash, model@rank@group@hash[@salt]                 multi-process mode
  *
  * Nothing is escaped. Reading is as tolerant as LMCache's own reading (signs, blanks and
- * underscores in numbers, upper case and 0x in the hash), but for one thing: digits are ASCII.
+ * underscores in numbers, upper case and 0x in the hash), except that digits must be ASCII.
  */
 #ifndef KVR_LMKEY_H
 #define KVR_LMKEY_H
@@ -18,46 +17,46 @@
 #include "kvr_err.h"
 
 #define KVR_LMKEY_LEN_MAX 512U
-/* Of world sizes and worker ids, up and down: eight digits in that place are form MP's kv_rank. */
+/* Bound of world sizes and worker ids, both signs: eight digits in that place are MP's kv_rank. */
 #define KVR_LMKEY_RANK_MAX 9999999
 
 enum kvr_lmkey_form {
 	KVR_LMKEY_NOW,
-	KVR_LMKEY_LATE25, /* also what a model with one '@' in its name looks like */
+	KVR_LMKEY_LATE25, /* a model with one '@' in its name looks like this, too */
 	KVR_LMKEY_MID25,
 	KVR_LMKEY_MP
 };
 
-/* All spans lie in the parsed text and live as long as it. */
+/* All spans point into the parsed text and are valid as long as it is. */
 struct kvr_lmkey {
 	uint32_t form;                /* enum kvr_lmkey_form */
 	uint32_t dtype;               /* enum kvr_dtype_code; NONE where the form has none */
 	struct kvr_const_span engine; /* empty in NOW and MP */
 	struct kvr_const_span model;
 	struct kvr_const_span worker; /* the field of the worker id; empty in MP */
-	struct kvr_const_span hash;   /* as it stands in the text */
+	struct kvr_const_span hash;   /* as written in the text */
 	struct kvr_const_span tags;   /* "name%value@name%value"; MP: the salt */
 	int64_t world_size, worker_id;
 	int64_t layer;   /* -1: none */
 	uint64_t group;  /* MP: the object group */
-	uint32_t n_tags; /* as many as stand there, names given twice included */
+	uint32_t n_tags; /* all of them, including repeated names */
 	uint32_t spare;
 };
 
-/* KVR_E_INVALID: no LMCache key (it may well be somebody's key). KVR_E_TOO_BIG: over 512 bytes. */
+/* KVR_E_INVALID: not LMCache's (it may still be a valid key). KVR_E_TOO_BIG: over 512 bytes. */
 KVR_MUST_USE enum kvr_err kvr_lmkey_parse(const char *text, size_t len, struct kvr_lmkey *ret);
 
 /*
  * The next tag; rest starts as a copy of the key's tags. A value ends at the next '@', a name at
- * its first '%'. False at the end. Of a name given twice LMCache keeps the last value.
+ * its first '%'. False at the end. LMCache keeps the last value of a repeated name.
  */
 bool kvr_lmkey_next_tag(
     struct kvr_const_span *rest, struct kvr_const_span *ret_name, struct kvr_const_span *ret_value);
 
 /*
- * The text with worker id 0, everything else byte for byte: what all ranks of an MLA model share.
- * Never longer than text. A key of worker 0 and a key of form MP come out as they are. ret has room
- * for cap bytes and gets a NUL behind the text; KVR_E_TOO_SMALL when len + 1 is more than cap.
+ * The text with worker id 0 and everything else byte for byte: what all ranks of an MLA model
+ * share. Never longer than text. Keys of worker 0 and of form MP are copied unchanged. ret has cap
+ * bytes and gets a NUL behind the text; KVR_E_TOO_SMALL when len + 1 is more than cap.
  */
 KVR_MUST_USE enum kvr_err kvr_lmkey_worker0(
     const struct kvr_lmkey *, const char *text, size_t len, char *ret, size_t cap, size_t *ret_len);
@@ -68,9 +67,9 @@ struct kvr_lmtag {
 
 enum kvr_lmhash_kind {
 	KVR_LMHASH_INT64,   /* hash_int */
-	KVR_LMHASH_BYTES,   /* hash_bytes, written with all their zeros */
-	KVR_LMHASH_NATURAL, /* hash_bytes, an integer with its highest byte first */
-	KVR_LMHASH_NEGATIVE /* the same with a minus in front */
+	KVR_LMHASH_BYTES,   /* hash_bytes as hex digits, with all zeros */
+	KVR_LMHASH_NATURAL, /* hash_bytes as an integer, highest byte first */
+	KVR_LMHASH_NEGATIVE /* the same with a minus sign */
 };
 
 struct kvr_lmkey_parts {
@@ -88,10 +87,10 @@ struct kvr_lmkey_parts {
 };
 
 /*
- * Writes the text and a NUL. KVR_E_INVALID: what LMCache itself could not read again ('@' in the
- * model or in a tag, a hash of no bytes, no dtype), a rank over its bound, a layer below -1 or over
- * 2^31 - 1; KVR_E_TOO_BIG: over 512 bytes; KVR_E_TOO_SMALL: cap. A '%' in a tag's name is written,
- * and read as the end of the name.
+ * Writes the text and a NUL. KVR_E_INVALID: what LMCache itself could not read back ('@' in the
+ * model or in a tag, a hash of no bytes, no dtype), a rank beyond its bound, a layer below -1 or
+ * above 2^31 - 1. KVR_E_TOO_BIG: over 512 bytes. KVR_E_TOO_SMALL: cap. A '%' in a tag's name is
+ * written, but reads back as the end of the name.
  */
 KVR_MUST_USE enum kvr_err kvr_lmkey_format(
     const struct kvr_lmkey_parts *, char *ret, size_t cap, size_t *ret_len);

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* Counts on past its end, so that one check after the last field is enough. */
+/* len keeps counting past the end, so that one check after the last field is enough. */
 struct writer {
 	char *at;
 	size_t cap, len;
@@ -47,7 +47,7 @@ put_integer(struct writer *w, int64_t value, unsigned base)
 
 	if (value < 0) {
 		put(w, '-');
-		/* Unsigned, for the smallest int64_t has no positive counterpart. */
+		/* Unsigned, because the smallest int64_t has no positive counterpart. */
 		magnitude = 0 - magnitude;
 	}
 	put_natural(w, magnitude, base);
@@ -85,7 +85,7 @@ put_hash(struct writer *w, const struct kvr_lmkey_parts *parts)
 	return true;
 }
 
-/* An '@' inside a field would move all that follow by one. */
+/* An '@' inside a field would shift all fields behind it by one. */
 static bool
 put_field(struct writer *w, const char *text)
 {

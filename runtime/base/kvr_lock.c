@@ -12,7 +12,7 @@ kvr_sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t until_ns)
 {
 	struct timespec ts = { .tv_sec = (time_t)(until_ns / KVR_SEC(1)),
 		.tv_nsec = (long)(until_ns % KVR_SEC(1)) };
-	/* The bitset form takes an instant; the plain one a duration, which would start anew. */
+	/* The bitset form takes an absolute time; the plain form a duration, which would restart. */
 	long e = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen,
 	    until_ns == UINT64_MAX ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
 
@@ -41,8 +41,9 @@ kvr_lock_try(struct kvr_lock *l)
 }
 
 /*
- * Who has slept takes it as 2, for he cannot know whether others sleep still: one wake too many at
- * most, and never one too few. A sleeper that gives up leaves the 2 behind, to the same effect.
+ * A thread that has slept takes the lock as 2, because it cannot know whether others still sleep.
+ * That costs at most one wake too many and never loses one. A sleeper that gives up leaves the 2
+ * behind, with the same effect.
  */
 bool
 kvr_lock_until(struct kvr_lock *l, uint64_t until_ns)

@@ -43,7 +43,7 @@ kvr_dtype_find(const char *name, size_t len)
 #undef X
 	};
 
-	/* From the end, so that of HALF and FLOAT16, which share a name, the written one wins. */
+	/* Backwards, because HALF and FLOAT16 share a name, and LMCache writes FLOAT16. */
 	for (size_t i = KVR_LEN(known); i-- > 1;) {
 		if (strlen(known[i].text) == len && memcmp(known[i].text, name, len) == 0)
 			return known[i].code;

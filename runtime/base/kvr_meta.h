@@ -70,7 +70,7 @@ struct kvr_meta {
 
 /* Bytes of one element; 0 for NONE and for a code that is not in the table. */
 uint32_t    kvr_dtype_size(uint32_t code);
-/* The name that stands in a key; NULL for a code that is not in the table. */
+/* The name used in keys; NULL for a code that is not in the table. */
 const char *kvr_dtype_name(uint32_t code);
 /* -1 when no dtype has that name. "half" is FLOAT16. */
 int         kvr_dtype_find(const char *name, size_t len);
@@ -83,17 +83,18 @@ const char *kvr_memfmt_name(uint32_t code); /* NULL when unknown */
 KVR_MUST_USE enum kvr_err kvr_meta_bytes(const struct kvr_meta *, uint64_t *ret_bytes);
 
 /*
- * Which dimension counts tokens: 2 of KV_2LTD and KV_MLA, 0 of KV_T2D, 1 of KV_2TD; -1: none. One
- * layer of KV_MLA has no dim for layers, so there tokens stand further to the front.
+ * The index of the dimension that counts tokens: 2 for KV_2LTD and KV_MLA, 1 for KV_2TD, 0 for
+ * KV_T2D, EC_TD and HS_TD; -1: none. One layer of KV_MLA has no dimension for layers, so there it
+ * is 1.
  */
 int kvr_shape_token_dim(const struct kvr_shape *, uint32_t memfmt);
 
 bool kvr_meta_same(const struct kvr_meta *, const struct kvr_meta *);
 
 /*
- * Whether what was found can stand for what was asked for: same memory format, same groups, same
- * dtypes (HALF is FLOAT16) and dims. The dim that counts tokens may differ, for the last chunk of a
- * prompt is a short one. n_groups 0 in want asks for nothing.
+ * Whether what was found can stand for what was wanted: same memory format, number of groups,
+ * dtypes (HALF equals FLOAT16) and dims. The dim that counts tokens may differ, because the last
+ * chunk of a prompt is short. A want without groups fits anything.
  */
 bool kvr_meta_fits(const struct kvr_meta *want, const struct kvr_meta *found);
 

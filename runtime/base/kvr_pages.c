@@ -46,7 +46,7 @@ kvr_runs_add(struct kvr_runs *r, uint32_t slot, uint32_t n)
 
 /* ---- the walk ---- */
 
-/* KV_T2D has a token's planes side by side; in the others a plane is a matter of the outer loop. */
+/* In KV_T2D the planes of a token are adjacent; otherwise the outer loop goes over planes. */
 static bool
 planes_inside(const struct kvr_pages *p)
 {
@@ -64,7 +64,7 @@ base_of(const struct kvr_walk *w)
 	return p->base[layer * p->n_planes + plane];
 }
 
-/* How many tokens from here on lie side by side in the cache and in the chunk. */
+/* How many tokens from here on are contiguous both in the cache and in the chunk. */
 static uint32_t
 dense_tokens(const struct kvr_walk *w, uint32_t slot)
 {
@@ -78,7 +78,7 @@ dense_tokens(const struct kvr_walk *w, uint32_t slot)
 	return (uint32_t)KVR_MIN(left, (uint64_t)(p->block_tokens - slot % p->block_tokens));
 }
 
-/* n tokens are done in this plane; then it is the next plane's, or the next tokens', turn. */
+/* n tokens are done in this plane; next is the next plane, or else the next tokens. */
 static void
 advance(struct kvr_walk *w, uint32_t n)
 {
@@ -95,7 +95,7 @@ advance(struct kvr_walk *w, uint32_t n)
 	}
 }
 
-/* At a token that has no place: what the chunk has for the rest of this run is passed over. */
+/* At a token without a place: skips the chunk's bytes for the rest of this run. */
 static void
 pass_over(struct kvr_walk *w)
 {
@@ -124,7 +124,7 @@ is_wanted(const struct kvr_walk *w)
 	return w->to == 0 || (number >= w->from && number < w->to);
 }
 
-/* The chunk goes on with the next group, and so do the runs, behind those of tokens it may not have. */
+/* The chunk goes on with the next group, and so do the runs, behind those of unused tokens. */
 static bool
 next_group(struct kvr_walk *w)
 {
@@ -140,7 +140,7 @@ next_group(struct kvr_walk *w)
 	return true;
 }
 
-/* One layer of one plane is over, or is not wanted. */
+/* One layer of one plane is done, or not wanted. */
 static void
 next_outer(struct kvr_walk *w)
 {
@@ -149,7 +149,7 @@ next_outer(struct kvr_walk *w)
 	w->run = w->in_run = 0;
 }
 
-/* The token that the walk stands at, with those that lie side by side with it. */
+/* The token at the walk's position, with those contiguous to it. */
 static void
 take_unit(struct kvr_walk *w, struct kvr_piece *ret)
 {
@@ -169,7 +169,7 @@ take_unit(struct kvr_walk *w, struct kvr_piece *ret)
 	advance(w, n);
 }
 
-/* The next bytes that are dense by the shape alone. False at the end. */
+/* The next bytes that are contiguous by shape alone. False at the end. */
 static bool
 next_unit(struct kvr_walk *w, struct kvr_piece *ret)
 {
