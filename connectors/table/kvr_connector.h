@@ -43,11 +43,13 @@ enum kvr_verb {
 /* What a store can do beyond its verbs. Callers test the bit, never the name of the store. */
 #define KVR_CAP_TABLE(X) \
 	X(PIPELINE, "a batch is one round trip") \
-	X(WINDOW, "several requests of a batch are in flight: the longer the batch, the less it waits") \
+	X(WINDOW, \
+	    "several requests of a batch are in flight: the longer the batch, the less it waits") \
 	X(GIVE_UP, "waits can be ended between two slices: caller memory may be handed to it") \
 	X(CAPACITY, "keeps its own byte limit and evicts") \
 	X(TTL, "values can expire") \
-	X(ANY_THREAD, "its work may run on a caller's thread: it raises no signal, dials nobody and sees every kick")
+	X(ANY_THREAD, \
+	    "its work may run on a caller's thread: it raises no signal, dials nobody and sees every kick")
 
 enum {
 #define X(name, text) KVR_CAP_BIT_##name,
