@@ -9,7 +9,7 @@
  *       When the stream ends inside a payload, LMCache's server keeps a value without bytes: it
  *       tells everybody that the key exists, and closes the connection of whoever gets it. Only a
  *       reset prevents that, because then its receive fails instead of ending. So while a put is
- *       under way the socket is set to reset when it is closed, by us or by the death of the process.
+ *       under way the socket is set to reset when it is closed, by us or by the process's death.
  * GET   of such a value, left by somebody else, announces a length and then ends the connection.
  *       The key is blamed, otherwise it would be requested again and again. The same for STAT.
  * STAT  The protocol has no request for it, so a GET is sent and its payload read and dropped.

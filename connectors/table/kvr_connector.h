@@ -48,8 +48,7 @@ enum kvr_verb {
 	X(GIVE_UP, "waits can be ended between two slices: caller memory may be handed to it") \
 	X(CAPACITY, "keeps its own byte limit and evicts") \
 	X(TTL, "values can expire") \
-	X(ANY_THREAD, \
-	    "its work may run on a caller's thread: it raises no signal, dials nobody and sees every kick")
+	X(ANY_THREAD, "its work may run on a caller's thread: it raises no signal, dials nobody and sees every kick")
 
 enum {
 #define X(name, text) KVR_CAP_BIT_##name,
