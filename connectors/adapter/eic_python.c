@@ -5,19 +5,19 @@
  * libkvr_eic.so.
  *
  * Known, from LMCache's connector and other users of the module:
- *   InitOption's members, LogLevel(n), TransportType(n), init(instance, endpoint, option), 0: success;
+ *   InitOption's members, LogLevel(n), TransportType(n), init(instance, endpoint, option), 0: good;
  *   StringVector and IOBuffers.append(address, length, registered); the four calls with keys, and
  *   their options' ns and ttl_second; the last part of a result has status_codes, one for each key,
  *   which are more precise than the first part; StatusCode SUCCESS, PARTIAL_FAILED, KEY_NOT_EXIST;
- *   register_memory(buffers, MemoryInfo), true: success; LMCache passes MEMORY_CUDA and device 0 for
+ *   register_memory(buffers, MemoryInfo), true: good; LMCache passes MEMORY_CUDA and device 0 for
  *   host memory, and so does this adapter.
  * Assumed, because it is documented nowhere:
- *   mget fills a buffer that is as long as the value, and fails for other lengths. The module reports
- *   no lengths, so none is reported here, and a value that was stored shorter would not be noticed;
+ *   mget fills a buffer that is as long as the value, and fails for other lengths. The module
+ *   reports no lengths, so none is reported here, and a shorter stored value would not be noticed;
  *   registered memory is released with the client, because there is no call for it;
  *   other codes of a key cannot be distinguished, and become KVR_EIC_FAILED;
- *   calls may come from several threads. They take the interpreter's lock and hold it as long as the
- *   module does: then they run one after the other, and a Python program around us waits too.
+ *   calls may come from several threads. They take the interpreter's lock and hold it as long as
+ *   the module does: then they run one after the other, and a Python program around us waits too.
  *
  * If the process has an interpreter it is used, otherwise one is started. It is never ended,
  * because extension modules cannot be loaded again. Python finds the module as usual: PYTHONPATH.

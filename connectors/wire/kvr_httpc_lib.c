@@ -4,8 +4,8 @@
  * lane's own thread; the lane's kick is one of the descriptors that it polls.
  *
  * Features of libcurl that are not used, and why:
- *   names       are looked up before, under a deadline. libcurl's own resolver is a thread for which it
- *               waits when an exchange is given up.
+ *   names       are looked up before, under a deadline. libcurl's own resolver is a thread, and
+ *               libcurl waits for it when an exchange is given up.
  *   proxies     of the environment: a store on this machine is not reached through http_proxy.
  *   redirects   none is documented; payload must not go elsewhere.
  *   dot paths   are not normalized, because a key is not a path.
