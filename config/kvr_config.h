@@ -316,7 +316,7 @@ size_t kvr_config_redact(const char *url, char *ret_text, size_t cap);
 struct kvr_config_costs {
 	uint64_t op_bytes, key_bytes, row_bytes, tier_bytes, lane_bytes, fixed_bytes;
 	uint64_t stack_bytes;   /* of one thread of ours, as reserved */
-	uint32_t fixed_threads; /* scheduler, notifier, resolver, ... */
+	uint32_t fixed_threads; /* scheduler, notifier, copier */
 	uint32_t queue_threads; /* threads of the queue library */
 };
 /* Memory and threads per process, and for a node of `ranks` processes, one line per term. */
