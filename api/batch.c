@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A batch of the caller's into ledger, rows and sides, key by key; and its objects back again. */
+/* Fills a caller's batch into ledger, rows and sides, key by key; and returns its objects. */
 #include "kvr_batch.h"
 
 #include "kvr_cache.h"
@@ -15,7 +15,7 @@
 
 enum { KVR_FIRST_SLOT = 1048576 }; /* a new object, before any length is known */
 
-/* ---- checks that take nothing ---- */
+/* ---- checks that need no resources ---- */
 
 static enum kvr_err
 check_shape(struct kvr *k, const struct kvr_batch *b)
@@ -63,7 +63,7 @@ kvr_batch_check(struct kvr *k, const struct kvr_batch *b, uint64_t *ret_text)
 	enum kvr_err err = check_shape(k, b);
 
 	*ret_text = 0;
-	/* Before n texts are walked: a batch that long is refused whatever is in it. */
+	/* Before n texts are read: a batch that long is refused whatever it contains. */
 	if (err == KVR_OK && b->n > KVR_KEYS_MAX)
 		err = kvr_bad(k, KVR_E_TOO_BIG,
 		    "kvr_submit: %u keys, and %u is the most: split the batch", b->n,
@@ -110,13 +110,13 @@ object_size(struct kvr *k)
 		return k->config->memory.slot_bytes;
 	if (seen == 0)
 		return size;
-	/* In powers of two, so that values which differ by little do not each make a new size. */
+	/* In powers of two, so that slightly different values do not each make a new size. */
 	for (size = KVR_PAGE; size < seen; size *= 2)
 		;
 	return size;
 }
 
-/* The object of key i, made where there is none. NOMEM is the key's outcome, not the call's. */
+/* The object of key i; made if there is none. NOMEM is the key's outcome, not the call's. */
 static enum kvr_err
 fill_object(struct kvr *k, const struct kvr_batch *b, uint32_t i, struct kvr_side *side,
     struct kvr_pool_span *ret_span)
@@ -182,8 +182,8 @@ kvr_batch_objects(struct kvr *k, struct kvr_call *c, bool quiet, bool first)
 /* ---- filling ---- */
 
 /*
- * What the payloads are: what the caller says, else the instance's layout, else (of a put) the
- * shape of its largest object, of which the others may be part.
+ * What the payloads are: what the caller says, otherwise the instance's layout, otherwise (for a
+ * put) the shape of its largest object, of which the others may be parts.
  */
 static enum kvr_err
 fill_meta(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
@@ -222,8 +222,8 @@ fill_meta(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
 }
 
 /*
- * A prefetch names no memory, so nobody says how long its values are: room for a full chunk. While
- * that is a guess it must leave several slots in the staging arena.
+ * A prefetch names no memory, so the length of its values is unknown: it gets room for a full
+ * chunk. If that is a guess, several of them must fit into the staging arena.
  */
 static uint32_t
 prefetch_room(struct kvr *k)
@@ -265,7 +265,10 @@ fill_place(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b, uint32_
 	}
 	if (err == KVR_OK && span.len > UINT32_MAX)
 		err = KVR_E_TOO_BIG;
-	/* Of what is refused nothing is kept, nor a size that no object could be made in. */
+	/*
+	 * Nothing is remembered of what is refused, in particular no size in which no object could be
+	 * made.
+	 */
 	if (err == KVR_OK && b->kind == KVR_PUT)
 		kvr_note_length(k, span.len);
 	key->at = span.at;
@@ -276,7 +279,10 @@ fill_place(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b, uint32_
 	return err;
 }
 
-/* One key. room: bytes of text that are left; they were counted before, but the caller may lie. */
+/*
+ * Fills one key. room: bytes of text that are left; they were counted before, but the caller may
+ * have changed the texts.
+ */
 static enum kvr_err
 fill_key(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b, uint32_t i, const char *text,
     size_t len, uint64_t *text_at, uint64_t room)
@@ -324,7 +330,7 @@ kvr_batch_fill(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
 			at += len + 1;
 		if (err != KVR_OK)
 			kvr_batch_unfill(
-			    k, c, b, i + 1); /* this one may have its reference already */
+			    k, c, b, i + 1); /* this one may already have its reference */
 	}
 	for (uint32_t i = 0; i < b->n && err == KVR_OK && c->objects; i++) {
 		if (k->sides[c->first + i].made != 0)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Paged KV caches: what an engine says of one, checked once, so that a batch only names tokens. */
+/*
+ * Paged KV caches: an engine's description of one is checked once, so that a batch only names
+ * tokens.
+ */
 #include "kvr_cache.h"
 
 #include "kvr_call.h"
@@ -11,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One pointer for each layer and plane, whatever the order: what the walk wants. */
+/* One pointer for each layer and plane, whatever the order, as the walk needs it. */
 static void
 place(uint8_t **base, const struct kvr_cache_shape *s)
 {
@@ -49,7 +52,7 @@ pages_of(const struct kvr_cache_shape *s)
 		.head_stride = s->head_stride };
 }
 
-/* Groups one after the other: their bases, then their numbers. */
+/* Groups one after the other: first their bases, then their numbers. */
 static struct kvr_cache *
 make(struct kvr *k, const struct kvr_cache_shape *s, uint32_t n)
 {
@@ -87,7 +90,7 @@ make(struct kvr *k, const struct kvr_cache_shape *s, uint32_t n)
 	return c;
 }
 
-/* A chunk of it and what the instance was told of chunks must be the same thing. */
+/* Whether its chunks agree with the layout that the instance was given. */
 static bool
 agrees(struct kvr *k, const struct kvr_cache *c)
 {
@@ -116,7 +119,9 @@ enlist(struct kvr *k, struct kvr_cache *c)
 	return err;
 }
 
-/* From the first byte of its first block to the last one of its last block, whatever lies between. */
+/*
+ * The range from the first byte of the first block to the last byte of the last one, with any gaps.
+ */
 static bool
 base_overlaps(const struct kvr_pages *p, const uint8_t *base, uintptr_t first, uint64_t bytes)
 {
@@ -217,7 +222,7 @@ kvr_cache_open(struct kvr *k, const struct kvr_cache_shape *shape, struct kvr_ca
 	return err;
 }
 
-/* Works after kvr_close too: an engine gives its memory back then. */
+/* Also works after kvr_close, because that is when an engine gives its memory back. */
 enum kvr_err
 kvr_cache_close(struct kvr_cache *take)
 {
@@ -231,7 +236,7 @@ kvr_cache_close(struct kvr_cache *take)
 		return KVR_E_INVALID;
 	struct kvr *k = take->kvr;
 
-	kvr_call_reap(k); /* what is over must not keep it */
+	kvr_call_reap(k); /* operations that are over must not keep it */
 	pthread_mutex_lock(&k->end_lock);
 	if (atomic_load(&take->users) > 0)
 		err = KVR_E_BUSY;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an engine says of a paged cache, group by group: checked, and completed where it was left 0. */
+/*
+ * An engine's description of a paged cache, group by group: checked, and completed where it is 0.
+ */
 #include "kvr_cache.h"
 
 #include "kvr_entry.h"
@@ -31,7 +33,7 @@ n_base_of(const struct kvr_cache_shape *s)
 	                                      : s->n_layers * s->n_planes;
 }
 
-/* NULL: nothing. Sizes come before what is computed from them. */
+/* NULL: nothing is wrong. Sizes are checked before what is computed from them. */
 static const char *
 wrong(const struct kvr_cache_shape *s)
 {
@@ -65,7 +67,7 @@ wrong(const struct kvr_cache_shape *s)
 	return NULL;
 }
 
-/* What was left 0 becomes that of a dense cache. False: it is no place in a 64-bit address space. */
+/* A stride of 0 becomes that of a dense cache. False: does not fit into a 64-bit address space. */
 static bool
 fill_strides(struct kvr_cache_shape *s)
 {
@@ -109,7 +111,7 @@ layerwise(const struct kvr_cache_shape *s)
 	return s->layerwise != 0 || s->format == KVR_FMT_KV_T2D || s->format == KVR_FMT_KV_2TD;
 }
 
-/* What every group has to have in common with the first. NULL: it has. */
+/* Checks what every group must have in common with the first. NULL: nothing is wrong. */
 static const char *
 wrong_beside(const struct kvr_cache_shape *first, const struct kvr_cache_shape *s)
 {
@@ -125,7 +127,7 @@ wrong_beside(const struct kvr_cache_shape *first, const struct kvr_cache_shape *
 	return NULL;
 }
 
-/* Every layer of the model once. */
+/* Every layer of the model must appear exactly once. */
 static const char *
 wrong_numbers(const struct kvr_cache_shape *s, uint32_t n, uint32_t layers)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations: their slots, and what became of them. */
+/* Operations: their slots and their outcomes. */
 #include "kvr_call.h"
 
 #include "kvr_batch.h"
@@ -20,7 +20,7 @@
 /* ---- slots ---- */
 
 /*
- * Gives the slots of an operation back that nobody holds any more. It may be long for a batch of
+ * Gives back the slots of an operation that nobody holds any more. It may take long for a batch of
  * 65,536 keys, so it never runs under the domain's guard.
  */
 static void
@@ -51,7 +51,7 @@ put_back(struct kvr *k, struct kvr_call *c)
 		kvr_wake_all(&c->word);
 }
 
-/* What the router released after everybody had been told. */
+/* For operations that the router released after everybody had been told. */
 void
 kvr_call_reap(struct kvr *k)
 {
@@ -81,7 +81,7 @@ kvr_call_drop(struct kvr *k, struct kvr_call *c, bool under_guard)
 	while (!atomic_compare_exchange_weak(&k->reap, &head, c->slot + 1));
 }
 
-/* Lookups and gets keep a quarter of everything for themselves: puts are refused first. */
+/* A quarter of everything is reserved for lookups and gets: puts are refused first. */
 static uint32_t
 share(uint32_t limit, uint32_t kind)
 {
@@ -161,7 +161,9 @@ kvr_call_undo(struct kvr *k, struct kvr_call *c)
 {
 	c->puts = false;
 	kvr_regions_unuse(k, c);
-	/* From its launch on somebody may hold it for a moment, by a handle of who had the slot before. */
+	/*
+	 * After its launch it may be held for a moment, by the handle of the slot's previous operation.
+	 */
 	if (atomic_load(&c->holds) > 0)
 		kvr_call_drop(k, c, false);
 	else
@@ -183,7 +185,7 @@ kvr_call_find(struct kvr *k, kvr_op op)
 		return NULL;
 	struct kvr_call *c = &k->call[slot];
 
-	/* A free slot has the generation of its next operation, which nobody has been given. */
+	/* A free slot has the generation of its next operation, which nobody knows yet. */
 	if (KVR_WORD_GEN_OF(atomic_load(&c->word)) != op >> 32 || atomic_load(&c->holds) == 0)
 		return NULL;
 	return c;
@@ -205,7 +207,7 @@ kvr_call_hold(struct kvr *k, kvr_op op)
 	return NULL;
 }
 
-/* ---- how many are under way ---- */
+/* ---- the number of operations under way ---- */
 
 void
 kvr_call_begins(struct kvr *k, const struct kvr_call *c)
@@ -245,8 +247,8 @@ kvr_call_sum(struct kvr *k, const struct kvr_call *c, struct kvr_outcome *ret)
 }
 
 /*
- * Who is told how. The slot cannot be used again before this returns, for the router's hold on it
- * ends with a later message.
+ * Tells whoever is waiting. The slot cannot be reused before this returns, because the router's
+ * hold on it ends with a later message.
  */
 static void
 announce(struct kvr *k, struct kvr_call *c, bool quiet)
@@ -271,7 +273,7 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 	uint32_t n = KVR_WORD_N_ARRIVED(word);
 	bool quiet = (o->flags & KVR_DONE_QUIET) != 0;
 
-	/* The first that has its outcome: the one before it, if there was one, told it ahead. */
+	/* The first with an outcome: if there was one before, it was told ahead of the copies. */
 	bool first = !o->ahead && (n == 0 || c->outcome[n - 1].ahead);
 
 	KVR_CHECK(n < KVR_LEN(c->outcome) && (word & KVR_WORD_QUIET) == 0);
@@ -279,7 +281,7 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 	if (c->objects)
 		kvr_batch_objects(k, c, quiet, first);
 	if (quiet)
-		kvr_regions_unuse(k, c); /* before anybody hears of it, and gives it back */
+		kvr_regions_unuse(k, c); /* before anybody is told, and gives the memory back */
 	if (first)
 		kvr_pace_note(k, c, o);
 	if (quiet && c->places > n + 1)
@@ -293,8 +295,9 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 			    1);
 	}
 	/*
-	 * Pairs with the acquire in kvr_call_fetch: who sees the arrival sees outcome and rows. In
-	 * one total order with sleepers: either announce sees one, or it sees the arrival.
+	 * Pairs with the acquire in kvr_call_fetch: a thread that sees the arrival also sees outcome
+	 * and rows. There is one total order with sleepers: either announce sees the sleeper, or the
+	 * sleeper sees the arrival.
 	 */
 	atomic_fetch_add(&c->word, KVR_WORD_ARRIVED + (quiet ? KVR_WORD_QUIET : 0));
 	announce(k, c, quiet);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The canary: a small value that is written to one tier, read, compared and deleted, through the
- * router as everything else. A thread of its own does it when the metrics actor says so; it holds
- * nothing that a caller needs, so a store that hangs delays the next canary and nothing else.
- * A lane asks its own store in a like way (actors/probe.c) while the tier is shut, below all that.
+ * router like everything else. A separate thread does this when the metrics actor asks for it. It
+ * holds nothing that a caller needs, so a store that hangs only delays the next canary. Below all
+ * that, a lane asks its own store in a similar way (actors/probe.c) while its tier is shut.
  */
 #include "kvr_canary.h"
 
@@ -21,12 +21,12 @@
 
 enum { PLAIN_BYTES = 4096 };
 
-/* However often it is due, it has time enough on a busy machine. */
+/* However often it is due, it gets enough time on a busy machine. */
 static const uint64_t patience_ns = KVR_SEC(10), patience_min_ns = KVR_SEC(2);
 
 /*
- * A key that is LMCache's in form, for some stores hold no others, of this instance alone: two
- * processes that share a store must not read each other's.
+ * A key of LMCache's form, because some stores hold no others; unique to this instance, because two
+ * processes that share a store must not read each other's value.
  */
 static void
 make_key(const struct kvr *k, char *ret, size_t cap)
@@ -41,7 +41,7 @@ make_key(const struct kvr *k, char *ret, size_t cap)
 	    (unsigned long long)kvr_hash64(&who, sizeof(who)));
 }
 
-/* One token where values have a layout, for what has none is no value of LMCache's there. */
+/* One token if values have a layout, because LMCache's stores accept only values with a layout. */
 static uint64_t
 bytes_of(const struct kvr *k)
 {
@@ -86,7 +86,7 @@ run(struct kvr *k, uint32_t kind, uint32_t tier, const struct value *v, void *at
 	kvr_op op = 0;
 	enum kvr_err err = kvr_submit_with(k, &b, &o, KVR_ONLY(tier), KVR_TELL_WAIT, &op);
 
-	/* The value goes when this is over: it is waited for however late it is. */
+	/* The value is freed after this, so wait for it however late it is. */
 	return err != KVR_OK ? err : kvr_wait_for(k, op, UINT64_MAX, true, NULL, NULL);
 }
 
@@ -108,7 +108,7 @@ go_round(struct kvr *k, uint32_t tier, const struct value *v, uint32_t *ret_step
 	removed = run(k, KVR_REMOVE, tier, v, NULL);
 	if (err != KVR_OK)
 		return err;
-	/* A store that cannot delete keeps one small value, always the same key. */
+	/* A store that cannot delete keeps one small value, always under the same key. */
 	*ret_step = removed == KVR_E_UNSUPPORTED ? KVR_CANARY_COMPARE : KVR_CANARY_REMOVE;
 	return removed == KVR_E_UNSUPPORTED ? KVR_OK : removed;
 }
@@ -124,7 +124,7 @@ kvr_canary_run(struct kvr *k, uint32_t tier, uint64_t until_ns, uint32_t *ret_st
 	v.got = calloc(1, v.len);
 	if (v.written != NULL && v.got != NULL) {
 		make_key(k, v.key, sizeof(v.key));
-		/* The same each time, for a store that cannot delete may keep the first one. */
+		/* Always the same, because a store that cannot delete may keep the first one. */
 		fill(v.written, v.len, kvr_hash64(v.key, strlen(v.key)));
 		err = go_round(k, tier, &v, ret_step);
 	}
@@ -151,13 +151,14 @@ serve(struct kvr *k, uint32_t wish)
 	uint64_t limit_ns = KVR_MIN(k->config->metrics.canary_ns, patience_ns);
 	uint32_t step, tier = (wish & 0xff) - 1;
 
-	m.CANARY_DONE.err = kvr_canary_run(k, tier, since_ns + KVR_MAX(limit_ns, patience_min_ns), &step);
+	m.CANARY_DONE.err = kvr_canary_run(
+	    k, tier, since_ns + KVR_MAX(limit_ns, patience_min_ns), &step);
 	m.CANARY_DONE.took_us =
 	    (uint32_t)KVR_MIN((kvr_now_ns() - since_ns) / 1000, (uint64_t)UINT32_MAX);
 	m.CANARY_DONE.round = wish >> 8;
 	m.CANARY_DONE.tier = (uint16_t)tier;
 	m.CANARY_DONE.step = (uint16_t)step;
-	/* What the end of the instance broke off says nothing of the store. */
+	/* A canary interrupted by the end of the instance says nothing about the store. */
 	if (m.CANARY_DONE.err == KVR_E_SHUTDOWN || atomic_load(&k->life) != KVR_LIFE_OPEN)
 		return;
 	(void)!kvr_system_post(k->system, &m);
@@ -188,7 +189,7 @@ ring(struct kvr *k)
 	kvr_wake(&k->canary_bell);
 }
 
-/* There is one at a time: the next is asked for when this one has been answered. */
+/* There is only one at a time: the next is requested when this one has been answered. */
 void
 kvr_canary_wish(struct kvr *k, const struct kvr_msg *m)
 {
@@ -205,8 +206,9 @@ kvr_canary_open(struct kvr *k)
 }
 
 /*
- * While operations are still taken, so that what is in a store is deleted again; a store that does
- * not answer by until_ns keeps it. Two may close at once, and the other may be at it for longer.
+ * Called while operations are still accepted, so that the value in a store is deleted again. A
+ * store that does not answer by until_ns keeps it. Two threads may close at once, and the other one
+ * may take longer.
  */
 bool
 kvr_canary_end(struct kvr *k, uint64_t until_ns)

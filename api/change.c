@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Options that are read at every use, changed while an instance runs. The configuration that it was
- * opened with stays as it is, for many threads read it: changes are made in a copy, what of them
- * this layer needs is read from there by atomics, and deciders hear of the rest as events.
+ * Options that are read at every use, changed while an instance runs. The configuration with which
+ * it was opened stays unchanged, because many threads read it. Changes are made in a copy; this
+ * layer reads what it needs from atomics that are set from the copy, and deciders get the rest as
+ * events.
  */
 #include "kvr_change.h"
 
@@ -23,7 +24,7 @@ kvr_limits_set(struct kvr *k, const struct kvr_config *c)
 	atomic_store(&k->limit.put_bytes, c->limits.put_bytes);
 }
 
-/* "tiers.NAME.timeout", or "tiers.NAME.breaker." and more. */
+/* "tiers.NAME.timeout", or "tiers.NAME.breaker." followed by more. */
 static bool
 of_tier(const char *path, size_t len)
 {
@@ -39,7 +40,7 @@ of_tier(const char *path, size_t len)
 	       (rest > strlen("breaker.") && memcmp(dot + 1, "breaker.", strlen("breaker.")) == 0);
 }
 
-/* What everybody reads at every use. All else was read once. */
+/* The options that are read at every use. All others are read only once. */
 static bool
 may_change(const char *set)
 {
@@ -88,7 +89,7 @@ tell_all(struct kvr *k, const struct kvr_config *c)
 	}
 }
 
-/* The lock is held. */
+/* The lock must be held. */
 static enum kvr_err
 change(struct kvr *k, const char *const *set, uint32_t n, char *ret_why, size_t why_cap)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An instance ends: everything is answered, every thread joined, and then it is freed. */
+/* An instance ends: everything is answered, every thread is joined, and then it is freed. */
 #include "kvr_end.h"
 
 #include "kvr_canary.h"
@@ -22,13 +22,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* For a canary to take back what it has put into a store. */
+/* Time for a canary to delete what it has put into a store. */
 static const uint64_t canary_ns = KVR_SEC(1);
-/* A thread that has nothing to do but to end, and does not for so long, never will. */
+/* A thread that only has to end, and does not within this time, never will. */
 static const uint64_t hang_ns = KVR_SEC(5);
 /*
- * One that may hang below its store is waited for until the end of the call, and so much longer: on a
- * machine that is starved it comes back in time, and cannot say so.
+ * A thread that may hang below its store is waited for until the end of the call, and this much
+ * longer: on an overloaded machine it may return in time without being able to say so.
  */
 static const uint64_t late_ns = KVR_SEC(1);
 
@@ -61,7 +61,7 @@ wait_stopped(struct kvr *k, uint64_t until_ns)
 	return atomic_load(&k->stopped) != 0;
 }
 
-/* A drain that takes too long becomes an abort while there is still time to answer everybody. */
+/* A drain that takes too long becomes an abort while there is still time to answer everything. */
 static void
 stop_all(struct kvr *k, uint64_t until_ns, bool drain)
 {
@@ -102,7 +102,7 @@ close_now(struct kvr *k, uint64_t until_ns, bool drain)
 		    "thread is left behind");
 		r->stuck_threads++;
 	}
-	/* By now these two have nothing to wait for but the log function. */
+	/* By now these two can only be waiting for the log function. */
 	end_ns = KVR_MAX(until_ns, kvr_now_ns()) + hang_ns;
 	r->stuck_threads += !kvr_canary_end(k, end_ns);
 	r->stuck_threads += !kvr_endpoint_close(k, end_ns);
@@ -166,7 +166,7 @@ kvr_close(struct kvr *k, uint64_t until_ns, uint32_t mode, struct kvr_close_repo
 		pthread_cond_broadcast(&k->end_bell);
 		pthread_mutex_unlock(&k->end_lock);
 	}
-	/* The one that closed finds its report at once; another waits for it. */
+	/* The closing thread finds its report at once; another one waits for it. */
 	return report(k, KVR_MAX(at_ns, kvr_now_ns()), ret);
 }
 
@@ -202,7 +202,9 @@ kvr_instance_free(struct kvr *k)
 	free(k);
 }
 
-/* Who was late at the end may have ended since: what nobody can touch any more is not kept for him. */
+/*
+ * Threads that were late at the end may have ended since; then nothing needs to be kept for them.
+ */
 static bool
 all_ended(struct kvr *k)
 {
@@ -225,7 +227,7 @@ kvr_free(struct kvr *take)
 	}
 	(void)kvr_close(take, kvr_now_ns() + KVR_SEC(5), KVR_ABORT, NULL);
 	if (take->report.stuck_threads > 0 && !all_ended(take)) {
-		/* A page that a thread may still write to must never become somebody else's. */
+		/* A page to which a thread may still write must never be reused for something else. */
 		kvr_say(take, KVR_LOG_ERROR,
 		    "kvr_free: %u threads hang below the library: instance and pool stay in memory",
 		    take->report.stuck_threads);

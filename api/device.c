@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* memory.device: whose page-locked memory the staging arena becomes, and what is done without it. */
+/* memory.device: who page-locks the staging arena, and what is done without a device. */
 #include "kvr_instance_device.h"
 
 #include "kvr_device.h"
@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-/* NULL: there is none to use, and why says so. */
+/* NULL: there is none that can be used, and why says so. */
 static const struct kvr_device *
 find(char *why, size_t cap)
 {
@@ -31,7 +31,7 @@ kvr_device_take(struct kvr *k, uint64_t until_ns, char *ret_why, size_t cap)
 	if (k->config->memory.device == KVR_CONFIG_DEVICE_NONE)
 		return KVR_OK;
 	d = find(why, sizeof(why));
-	/* Also where it cannot be used: an address in its memory is refused then, and not read. */
+	/* Also if it cannot be used: an address in its memory is then refused and not read. */
 	k->asks = d;
 	if (d != NULL)
 		err = kvr_device_lock(d, k->ledger->staging, k->ledger->staging_bytes, KVR_DEVICE_PIECE,
@@ -41,7 +41,7 @@ kvr_device_take(struct kvr *k, uint64_t until_ns, char *ret_why, size_t cap)
 		k->device_number = d->copy->current();
 		return KVR_OK;
 	}
-	/* The memory is ours and fresh, so whatever the driver says it is short of something. */
+	/* The memory is ours and fresh, so whatever the driver says, some resource is short. */
 	if (err == KVR_E_INVALID || err == KVR_E_DEVICE)
 		err = KVR_E_NOMEM;
 	if (must || err == KVR_E_TIMEOUT) {
@@ -51,8 +51,8 @@ kvr_device_take(struct kvr *k, uint64_t until_ns, char *ret_why, size_t cap)
 	}
 	kvr_say(k, KVR_LOG_INFO, "memory.device: the host serves, for cuda is not there: %s", why);
 	k->device = &kvr_device_host;
-	return kvr_device_lock(k->device, k->ledger->staging, k->ledger->staging_bytes, KVR_DEVICE_PIECE,
-	    KVR_TOUCH_FRESH, UINT64_MAX, ret_why, cap);
+	return kvr_device_lock(k->device, k->ledger->staging, k->ledger->staging_bytes,
+	    KVR_DEVICE_PIECE, KVR_TOUCH_FRESH, UINT64_MAX, ret_why, cap);
 }
 
 const struct kvr_device *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the router will not answer any more, and what is still in use at the end. */
+/* Ends what the router will not answer any more, and counts what is still in use at the end. */
 #include "kvr_end.h"
 
 #include "kvr_call.h"
@@ -8,8 +8,8 @@
 #include "kvr_ledger.h"
 
 /*
- * New calls are refused already; one that is on its way takes microseconds. Until it is gone its
- * operation may be taken back by its own thread, so nobody else may end it.
+ * New calls are already refused; one that is under way takes microseconds. Until it is gone, its
+ * own thread may take its operation back, so nobody else may end it.
  */
 void
 kvr_wait_outside(struct kvr *k)
@@ -58,10 +58,10 @@ kvr_call_end_all(struct kvr *k, int32_t err, bool quiet)
 
 		if (atomic_load(&c->holds) == 0)
 			continue;
-		/* Once: that an instance is dead, and then a thread of it stuck, is one end. */
+		/* Once: that an instance is dead and that one of its threads is then stuck is a single end. */
 		if ((word & KVR_WORD_OVER) == 0)
 			end_one(k, c, err, quiet);
-		/* In the router's place. What is not quiet keeps its slots for ever. */
+		/* In place of the router. An operation that is not quiet keeps its slots for ever. */
 		if (quiet && !c->released) {
 			c->released = true;
 			kvr_call_drop(k, c, false);
@@ -75,10 +75,12 @@ kvr_call_not_quiet(struct kvr *k)
 {
 	uint64_t n = 0;
 
-	/* Also what was told otherwise before they ended, and is told nothing more. */
+	/*
+	 * Also counts operations that had their outcome before the end and get no further completion.
+	 */
 	if (atomic_load(&k->joined))
 		return 0;
-	pthread_mutex_lock(&k->lock); /* of n, which whoever takes the slot next writes */
+	pthread_mutex_lock(&k->lock); /* for n, which the next user of the slot writes */
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
 		const struct kvr_call *c = &k->call[i];
 

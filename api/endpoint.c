@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an instance says over HTTP. /healthz is about the process: it answers. /readyz is about the
- * instance: 200 while it takes operations, also with a sick tier, for an engine must not leave
- * service because its cache is sick. /statusz is the page for people, with the verdict.
+ * What an instance serves over HTTP. /healthz is about the process: it answers. /readyz is about
+ * the instance: 200 while it accepts operations, even with a sick tier, because an engine must not
+ * leave service because its cache is sick. /statusz is a page for people, with the verdict.
  */
 #include "kvr_endpoint.h"
 

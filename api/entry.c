@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every call begins with: is this the process that opened it, is it open, is it a call? */
+/* What every call begins with: the right process, an open instance, valid arguments. */
 #include "kvr_entry.h"
 
 #include "kvr_instance.h"
@@ -16,9 +16,9 @@
 /* ---- fork ---- */
 
 /*
- * A page that the kernel clears in a child. It has to be asked before anything else: in a child the
- * queue library aborts the process at the first call, locks may be held by threads that are not
- * there, and a comparison of process ids would cost a system call for each entry.
+ * A page that the kernel clears in a child. It must be checked before anything else: in a child,
+ * the queue library aborts the process at the first call, and locks may be held by threads that do
+ * not exist there. Comparing process ids instead would cost a system call per entry.
  */
 static _Atomic(const volatile uint32_t *) fork_page;
 static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -88,7 +88,7 @@ kvr_enter(struct kvr *k)
 
 	if (err != KVR_OK)
 		return err;
-	/* In one total order: either the closer sees us inside, or we see that it is closing. */
+	/* There is one total order: either the closer sees us inside, or we see that it is closing. */
 	atomic_fetch_add(&k->inside, 1);
 	if (atomic_load(&k->life) != KVR_LIFE_OPEN)
 		err = KVR_E_SHUTDOWN;
@@ -119,7 +119,8 @@ kvr_until(struct kvr *k, const char *call, uint64_t until_ns, uint64_t limit_ns,
 		*ret_ns = now_ns;
 	else if (until_ns == KVR_NEVER && !never)
 		return kvr_bad(
-		    k, KVR_E_INVALID, "%s: KVR_NEVER is for kvr_wait, kvr_layer_wait and kvr_quiet only", call);
+		    k, KVR_E_INVALID,
+		    "%s: KVR_NEVER is for kvr_wait, kvr_layer_wait and kvr_quiet only", call);
 	else if (until_ns < k->opened_ns)
 		return kvr_bad(k, KVR_E_INVALID,
 		    "%s: until_ns %llu lies before kvr_open: pass an instant of CLOCK_MONOTONIC, "
@@ -141,7 +142,7 @@ kvr_read_struct(void *to, size_t to_size, size_t least, const void *from)
 		return false;
 	for (size_t i = to_size; i < size; i++) {
 		if (at[i] != 0)
-			return false; /* asks for something that only a newer library knows */
+			return false; /* uses something that only a newer library knows */
 	}
 	memset(to, 0, to_size);
 	memcpy(to, from, KVR_MIN(to_size, (size_t)size));
@@ -156,7 +157,7 @@ kvr_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t until_ns)
 	struct timespec at = { .tv_sec = (time_t)(until_ns / UINT64_C(1000000000)),
 		.tv_nsec = (long)(until_ns % UINT64_C(1000000000)) };
 
-	/* WAIT_BITSET takes an instant of CLOCK_MONOTONIC, plain WAIT a duration. */
+	/* WAIT_BITSET takes an instant of CLOCK_MONOTONIC; plain WAIT takes a duration. */
 	syscall(SYS_futex, (uint32_t *)word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, value,
 	    until_ns == UINT64_MAX ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this build is and can do. */
+/* What this build supports. */
 #include "kvrelay.h"
 
 #include "kvr_connector.h"
@@ -25,7 +25,7 @@ kvr_has(const char *feature)
 		if (strcmp(feature, always[i]) == 0)
 			return true;
 	}
-	/* The scheme is known to every build: one that cannot speak to it says what to do. */
+	/* Every build knows the scheme; a build without the library says what to do. */
 	if (strcmp(feature, "tls") == 0 || strcmp(feature, "rediss") == 0)
 		return kvr_connector_has_tls();
 	if (strcmp(feature, "http") == 0 || strcmp(feature, "sagemaker-hyperpod") == 0)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who wrote a value: a hash over what was said of model, weights, engine and tenant, by their places. */
+/*
+ * Identifies a writer: a hash over model, revision, engine and tenant as given, and their
+ * positions.
+ */
 #include "kvr_fingerprint.h"
 
 #include "kvr_config.h"

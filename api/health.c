@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How an instance is doing: its health, and what a get would take. */
+/* The state of an instance, and an estimate of how long a get would take. */
 #include "kvr_health.h"
 
 #include "kvr_canary.h"
@@ -20,7 +20,7 @@ is_up(const struct kvr_tier_view *v)
 	return v->state == KVR_TIER_UP;
 }
 
-/* The system is there until kvr_free, but after the end its answers are of no use. */
+/* The system exists until kvr_free, but after the end its answers are of no use. */
 static uint32_t
 look(struct kvr *k, struct kvr_tier_view *ret)
 {
@@ -68,7 +68,7 @@ kvr_health(struct kvr *k, struct kvr_health *ret)
 			snprintf(why, sizeof(why), "tier %s: %s", view[t].name,
 			    view[t].why[0] != '\0' ? view[t].why : "not connected yet");
 	}
-	/* A tier may be up and still not do what it is for: its words say why. */
+	/* A tier may be up and still not do its job: its canary says why. */
 	for (uint32_t t = 0; t < n && why[0] == '\0'; t++) {
 		if (view[t].canary_err != KVR_OK)
 			snprintf(why, sizeof(why), "tier %s: canary, %s: %s: %s", view[t].name,
@@ -100,7 +100,7 @@ average(_Atomic uint64_t *mean, uint64_t sample)
 	atomic_store_explicit(mean, KVR_MAX(new, UINT64_C(1)), memory_order_relaxed);
 }
 
-/* Small answers tell the round trip, large ones what is added per byte. */
+/* Small answers measure the round trip, large ones the time per byte. */
 void
 kvr_pace_note(struct kvr *k, const struct kvr_call *c, const struct kvr_outcome *o)
 {

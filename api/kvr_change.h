@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is read at every use, from a configuration, and the texts that change it. */
+/* The values of a configuration that are read at every use, and the texts that change them. */
 #ifndef KVR_CHANGE_H
 #define KVR_CHANGE_H
 

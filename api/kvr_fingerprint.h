@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who wrote a sealed value, as a number that its readers compare. */
+/* Identifies the writer of a sealed value by a number that its readers compare. */
 #ifndef KVR_FINGERPRINT_H
 #define KVR_FINGERPRINT_H
 
@@ -7,7 +7,7 @@
 
 struct kvr_config;
 
-/* Of what a sealed value must agree on beside its shape; 0: nothing was said. */
+/* A hash of what a sealed value must match besides its shape; 0: nothing was given. */
 uint64_t kvr_fingerprint(const struct kvr_config *, const char *engine, const char *salt);
 
 #endif

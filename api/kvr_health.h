@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How an instance is doing, and how fast its gets are. */
+/* The state of an instance, and how fast its gets are. */
 #ifndef KVR_HEALTH_H
 #define KVR_HEALTH_H
 
@@ -14,10 +14,10 @@ struct kvr_outcome;
 struct kvr_pace {
 	_Atomic uint64_t rtt_ns;
 	_Atomic uint64_t bytes_per_s;
-	_Atomic uint64_t ahead; /* bytes of gets in flight; by all */
+	_Atomic uint64_t ahead; /* bytes of gets in flight; written by all threads */
 };
 
-/* No tier takes operations, not even to let them wait for a connection. */
+/* No tier accepts operations, not even to let them wait for a connection. */
 bool kvr_all_down(struct kvr *);
 void kvr_pace_note(struct kvr *, const struct kvr_call *, const struct kvr_outcome *);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which keys are being put: chains through the sides of the keys that puts have. */
+/* Which keys are being put: chains through the sides of the puts' keys. */
 #ifndef KVR_PUTS_H
 #define KVR_PUTS_H
 
@@ -11,7 +11,7 @@ struct kvr_call;
 
 enum { KVR_PUT_CHAINS = 65536 };
 
-/* unique: false, and nothing added, when one of its keys is being put. */
+/* unique: returns false, and adds nothing, if one of its keys is already being put. */
 bool kvr_puts_add(struct kvr *, const struct kvr_call *, bool unique);
 void kvr_puts_drop(struct kvr *, const struct kvr_call *);
 bool kvr_puts_has(struct kvr *, kvr_digest);

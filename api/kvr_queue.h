@@ -16,7 +16,8 @@ struct kvr_queue {
 	pthread_mutex_t lock;
 	uint32_t        head, n;
 	bool            woken, lit; /* lit: the descriptor is readable */
-	uint32_t        ring[KVR_OUTCOMES * KVR_OPS_MAX]; /* slots; each operation always has its places */
+	/* Slots. Every operation always has its places. */
+	uint32_t        ring[KVR_OUTCOMES * KVR_OPS_MAX];
 };
 
 void kvr_queue_push(struct kvr_queue *, uint32_t slot);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory of the caller's that is page-locked, and the operations that use it. */
+/* Page-locked memory of the caller's, and the operations that use it. */
 #ifndef KVR_REGION_H
 #define KVR_REGION_H
 
@@ -9,27 +9,33 @@
 
 struct kvr_call;
 
-enum { KVR_REGIONS_MAX = 64 }; /* a bit each in kvr_call.regions */
+enum { KVR_REGIONS_MAX = 64 }; /* one bit each in kvr_call.regions */
 
-/* COMING, GOING: a thread is at it, and its memory is neither used nor anybody else's yet. */
+/*
+ * COMING, GOING: a thread is working on it; the memory can neither be used nor registered again
+ * yet.
+ */
 enum kvr_region_state { KVR_REGION_NONE, KVR_REGION_COMING, KVR_REGION_LIVE, KVR_REGION_GOING };
 
-/* Memory of the caller's that is page-locked. Under region_lock but for users. */
+/* One page-locked range of the caller's. Under region_lock, except users. */
 struct kvr_region {
 	enum kvr_region_state state;
-	_Atomic uint32_t users; /* operations with places in it; grows under the lock, while LIVE */
-	void            *at;    /* as it was named */
+	_Atomic uint32_t users; /* operations with places in it; increases under the lock, while LIVE */
+	void            *at;    /* as it was given */
 	uint64_t         len;
 	uintptr_t        first; /* whole pages */
 	uint64_t         bytes;
 };
 
-/* All places of a batch lie in registered memory, which is the host's. at and len were checked. */
+/*
+ * Whether all places of a batch are in registered memory, which is host memory. at and len were
+ * checked.
+ */
 bool kvr_regions_hold(struct kvr *, const struct kvr_batch *);
-/* An operation that was filled uses what its places lie in, until its memory is quiet. */
+/* Marks the regions in which an operation's places are as used, until its memory is quiet. */
 void kvr_regions_use(struct kvr *, struct kvr_call *);
 void kvr_regions_unuse(struct kvr *, struct kvr_call *);
-/* Takes no more, and gives back what nobody uses, or all. hangs: threads do, maybe below the driver. */
+/* Accepts no more and gives back what is not in use, or all. hangs: threads do, maybe in the driver. */
 void kvr_regions_end(struct kvr *, bool all, bool hangs);
 
 #endif

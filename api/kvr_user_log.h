@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the facade says, and how it reaches the log function of the caller. */
+/* What the facade logs, and how it reaches the caller's log function. */
 #ifndef KVR_USER_LOG_H
 #define KVR_USER_LOG_H
 
@@ -18,20 +18,23 @@ struct kvr_put_off_line {
 };
 struct kvr_put_off {
 	pthread_mutex_t lock;
-	bool     told; /* the notifier has been, or is at it */
+	bool     told; /* the notifier was told, or is handling them */
 	uint32_t first, n;
 	struct kvr_put_off_line line[32];
 };
 
-/* Where lines go without such a function: NULL, which is standard error, or nowhere. */
+/* Where lines go without such a function: NULL means standard error; or nowhere. */
 kvr_log_fn *kvr_log_default(void);
 void kvr_log_to_user(void *kvr, enum kvr_log_level, const char *line);
-/* The notifier says what others could not. */
+/* The notifier logs the lines that others had to put off. */
 void kvr_log_put_off(struct kvr *);
-/* The caller's function is not called any more; and nobody is in it, but who does not come out of it. */
+/*
+ * From now on the caller's function is not called, and no thread is in it, except one that hangs
+ * there.
+ */
 void kvr_log_leave_user(struct kvr *);
 void kvr_say(struct kvr *, enum kvr_log_level, const char *fmt, ...) KVR_PRINTF(3, 4);
-/* Says it, as an error, and answers err. */
+/* Logs it as an error, and returns err. */
 enum kvr_err kvr_bad(struct kvr *, enum kvr_err err, const char *fmt, ...) KVR_PRINTF(3, 4);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layer by layer: what an engine waits for in a get, and what it has ready for a put. */
+/* Layer by layer: which layers of a get have arrived, and which layers of a put are ready. */
 #include "kvr_batch.h"
 
 #include "kvr_cache.h"
@@ -53,7 +53,7 @@ check(struct kvr *k, const char *call, const struct kvr_call *c, uint32_t kind, 
 
 /* ---- gets ---- */
 
-/* Leading keys, from n on, whose layer has come. */
+/* Number of leading keys, counting on from n, whose layer has arrived. */
 static uint32_t
 count_keys(const struct kvr *k, const struct kvr_call *c, uint32_t layer, uint32_t n)
 {
@@ -64,7 +64,10 @@ count_keys(const struct kvr *k, const struct kvr_call *c, uint32_t layer, uint32
 	return n;
 }
 
-/* No layer comes any more, or not for all keys. A completion of keys that are OK is no end by itself. */
+/*
+ * No layer will come any more, or not for all keys. A completion with only OK keys is not yet the
+ * end.
+ */
 static bool
 is_over(const struct kvr_call *c, uint32_t word, enum kvr_err *ret_err)
 {
@@ -84,7 +87,7 @@ wait_for(struct kvr *k, struct kvr_call *c, uint32_t layer, uint64_t until_ns, u
 	uint32_t n = 0;
 
 	for (;;) {
-		/* In this order: what comes after the look rings after it, too. */
+		/* In this order: what changes after the look also rings after it. */
 		uint32_t seen = atomic_load(bell);
 		uint32_t word = atomic_load_explicit(&c->word, memory_order_acquire);
 
@@ -128,7 +131,10 @@ kvr_layer_wait(struct kvr *k, kvr_op op, uint32_t layer, uint64_t until_ns, uint
 
 /* ---- puts ---- */
 
-/* An event stands for every layer that it is the first to name. Before the message that tells of them. */
+/*
+ * An event applies to every layer that it is the first to name. Before the message that announces
+ * them.
+ */
 static void
 note(struct kvr *k, struct kvr_call *c, uint32_t layer, void *event)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shapes of payloads: the caller's structs into ours, and the shape of part of a chunk. */
+/*
+ * Shapes of payloads: converts the caller's structs, and computes the shape of a part of a chunk.
+ */
 #include "kvr_layout.h"
 
 #include "kvr_entry.h"
@@ -48,7 +50,7 @@ kvr_layout_read(const struct kvr_layout *from, struct kvr_meta *ret, uint64_t *r
 bool
 kvr_layout_cut(const struct kvr_meta *full, uint64_t full_bytes, uint64_t len, struct kvr_meta *ret)
 {
-	/* The ledger knows how a chunk is cut, and workers ask it: there must be one answer. */
+	/* The ledger knows how a chunk is cut, and workers ask it: there must be only one answer. */
 	struct kvr_ledger_op op = { .meta = *full, .meta_bytes = full_bytes };
 	struct kvr_key key = { .op = 0 };
 	struct kvr_ledger one = { .keys = &key, .ops = &op };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LMCache's methods as shorthands over the one submission call. lmget.c has the blocking gets. */
+/* LMCache's methods as shorthands for the one submission call. lmget.c has the blocking gets. */
 #include "kvrelay.h"
 
 #include "kvr_call.h"
@@ -66,7 +66,7 @@ static enum kvr_err
 put(struct kvr *k, const char *const *key, const kvr_obj *obj, uint32_t n, uint32_t more_flags,
     kvr_done_fn *done, void *arg, kvr_op *ret)
 {
-	/* A put only reads the handles; the batch is the same struct for gets, which write them. */
+	/* A put only reads the handles; gets use the same struct and write them. */
 	const struct kvr_batch b = { .size = sizeof(b),
 		.kind = KVR_PUT,
 		.n = n,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Blocking gets into new objects. The size of an object is known when the instance has a layout.
- * Where it has none, the stores are asked how long the values are before the first get, and again
- * for values that turn out longer than everything seen so far: one more round trip, once.
+ * Blocking gets into new objects. The size of an object is known if the instance has a layout. If
+ * not, the stores are asked for the lengths of the values before the first get, and again for
+ * values that turn out longer than everything seen so far: one more round trip, once.
  */
 #include "kvrelay.h"
 
@@ -27,7 +27,7 @@ run(struct kvr *k, uint32_t kind, const char *const *key, uint32_t n, uint64_t u
 	struct kvr_results res = { .size = sizeof(res), .cap = n, .err = err, .len = len };
 	enum kvr_err call = kvr_run(k, &b, &o, &done, &res);
 
-	/* Refused as a whole: nothing was written, so every key has this answer. */
+	/* Refused as a whole: nothing was written, so every key gets this error. */
 	for (uint32_t i = 0; done.op == 0 && i < n; i++)
 		err[i] = call;
 	return call;
@@ -44,7 +44,7 @@ drop_failed(struct kvr *k, uint32_t n, kvr_obj *obj, const int32_t *err)
 	}
 }
 
-/* What a batch is worked on with beside the caller's own arrays. */
+/* The arrays needed for a batch besides the caller's own. */
 struct work {
 	const char **key;
 	kvr_obj *obj;
@@ -93,7 +93,7 @@ knows_size(struct kvr *k)
 	return atomic_load(&k->has_layout) || k->config->memory.slot_bytes != 0;
 }
 
-/* The values that were too long for what was made for them, once more. */
+/* Gets the values again that were too long for their objects. */
 static void
 again(struct kvr *k, struct work *w, const char *const *key, uint32_t n, uint64_t until_ns,
     kvr_obj *ret)

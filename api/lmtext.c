@@ -51,7 +51,7 @@ kvr_key_format(const struct kvr_key_parts *parts, char *ret_text, size_t cap)
 
 /* ---- reading ---- */
 
-/* The caller's scratch: texts grow from its beginning; false: full. */
+/* The caller's scratch: texts are appended from its beginning. full: there was no more room. */
 struct scratch {
 	char *at;
 	size_t left;
@@ -99,7 +99,7 @@ digit(char c)
 	                              : -1;
 }
 
-/* Digits as bytes, the last digit in the low half of the last byte. */
+/* Digits as bytes; the last digit is the low half of the last byte. */
 static const uint8_t *
 keep_hex(struct scratch *s, const char *text, size_t len, uint32_t *ret_n)
 {
@@ -124,8 +124,8 @@ keep_hex(struct scratch *s, const char *text, size_t len, uint32_t *ret_n)
 }
 
 /*
- * An even number of digits may have been bytes with zeros in front, and as bytes it is written the
- * same again; an odd number can only have been an integer.
+ * An even number of digits may be bytes with leading zeros, and is written unchanged as bytes; an
+ * odd number can only come from an integer.
  */
 static enum kvr_err
 read_hash(struct scratch *s, struct kvr_const_span hash, struct kvr_key_parts *p)
@@ -143,7 +143,7 @@ read_hash(struct scratch *s, struct kvr_const_span hash, struct kvr_key_parts *p
 	}
 	for (size_t i = 0; i < len; i++) {
 		if (digit(text[i]) < 0)
-			return KVR_E_UNSUPPORTED; /* blanks: LMCache reads them, but writes none */
+			return KVR_E_UNSUPPORTED; /* blanks: LMCache accepts them, but writes none */
 		value = value << 4 | (unsigned)digit(text[i]);
 	}
 	p->hash_kind = minus ? KVR_HASH_NEGATIVE : len % 2 == 0 ? KVR_HASH_BYTES : KVR_HASH_NATURAL;
@@ -184,7 +184,7 @@ kvr_key_parse(const char *text, struct kvr_key_parts *ret, char *scratch, size_t
 		err = KVR_E_UNSUPPORTED;
 	if (err != KVR_OK)
 		return err;
-	read_tags(&s, &key, &p); /* first: its pointers want alignment */
+	read_tags(&s, &key, &p); /* first, because its pointers must be aligned */
 	p.engine = key.form == KVR_LMKEY_NOW ? NULL : keep(&s, key.engine);
 	p.model = keep(&s, key.model);
 	p.world_size = key.world_size;

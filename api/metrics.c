@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The statistics of an instance as text: what the system counts, and what only the facade knows. */
+/* The statistics of an instance as text: the system's counters, and what only the facade knows. */
 #include "kvr_metrics.h"
 
 #include "kvr_entry.h"
@@ -87,7 +87,7 @@ kvr_metrics_snapshot(struct kvr *k, uint32_t form, char *ret, size_t cap)
 		cap = 0;
 	if (cap > 0)
 		ret[0] = '\0';
-	/* Also of one that is closed or dead: what it did last is what somebody wants to know. */
+	/* Also for a closed or dead instance: what it did last is of interest. */
 	if (kvr_check_instance(k) != KVR_OK)
 		return 0;
 	if (form > KVR_METRICS_JSON) {
@@ -103,7 +103,7 @@ kvr_metrics_snapshot(struct kvr *k, uint32_t form, char *ret, size_t cap)
 	return need;
 }
 
-/* Also while it is being closed: whoever scrapes sees the end. */
+/* Also while it is being closed, so that a scraper sees the end. */
 char *
 kvr_metrics_take(struct kvr *k, enum kvr_stats_form form, size_t *ret_len)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The notifier: the one thread on which the caller's callbacks run. It tells completions. */
+/* The notifier: the only thread on which the caller's callbacks run. It delivers completions. */
 #include "kvr_notify.h"
 
 #include "kvr_call.h"
@@ -14,7 +14,10 @@
 #include <sys/mman.h>
 
 enum {
-	/* The completions of every operation; STOP; the deciders' death; a word of lines. */
+	/*
+	 * The completions of every operation, STOP, the deciders' death, and a word about put-off
+	 * lines.
+	 */
 	PLACES = KVR_OUTCOMES * KVR_OPS_MAX + 8,
 	BURY_MS = 2000
 };
@@ -42,7 +45,7 @@ tell(struct kvr *k, uint32_t slot)
 
 /*
  * A broken invariant: nobody will answer what is in flight. The workers are ended first, so that
- * its memory is quiet when it is answered here.
+ * the memory of the operations is quiet when they are answered here.
  */
 static void
 bury(struct kvr *k)
@@ -134,7 +137,7 @@ kvr_notifier_tell(struct kvr *k, uint32_t slot)
 	kvr_mailbox_post_reserved(k->notifier.box, &m);
 }
 
-/* PLACES keeps room for these beside all reservations. */
+/* PLACES leaves room for these besides all reservations. */
 static void
 post(struct kvr *k, uint16_t type)
 {

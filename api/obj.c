@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The public calls for memory objects. They work until kvr_free, closed or not. */
+/* The public functions for memory objects. They work until kvr_free, even after kvr_close. */
 #include "kvrelay.h"
 
 #include "kvr_entry.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An instance begins: configuration, identity, tables, threads, in this order. */
+/* An instance begins: configuration, identity, tables and threads, in this order. */
 #include "kvrelay.h"
 
 #include "kvr_call.h"
@@ -39,7 +39,7 @@ why(char *ret, size_t cap, enum kvr_err err, const char *text)
 
 /* ---- configuration ---- */
 
-/* An embedder has nobody who runs `config check`; its log must say what that would warn of. */
+/* Nobody runs `config check` for an embedder, so its log must contain the warnings. */
 static void
 pass_warning(void *arg, const struct kvr_config_note *note)
 {
@@ -90,7 +90,7 @@ identify(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t ca
 	return kvr_config_identify(k->config, &id, ret_why, cap);
 }
 
-/* Only one rank writes what all share, as in LMCache; its flat form has a switch for that. */
+/* Only one rank writes what all share, as in LMCache; LMCache's flat form has a switch for that. */
 static void
 set_mla(struct kvr *k, uint32_t keys)
 {
@@ -208,7 +208,7 @@ start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 		snprintf(build, sizeof(build), "kvrelay %u.%u.%u", KVR_VERSION_MAJOR,
 		    KVR_VERSION_MINOR, KVR_VERSION_PATCH);
 		kvr_config_show(k->config, text, CONFIG_TEXT);
-		/* The queue library starts its threads at its first call; they keep this mask. */
+		/* The queue library starts its threads at its first call; they inherit this mask. */
 		kvr_signals_block(&before);
 		err = kvr_notifier_open(k);
 		if (err == KVR_OK)
@@ -225,7 +225,7 @@ start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 	return err;
 }
 
-/* Everything up to here is undone, threads included. */
+/* Undoes everything so far, threads included. */
 static void
 give_up(struct kvr *k)
 {
@@ -238,7 +238,7 @@ give_up(struct kvr *k)
 		if (k->system != NULL)
 			kvr_system_leave(k->system);
 		kvr_log_leave_user(k);
-		return; /* stays in memory: a thread of it hangs */
+		return; /* stays in memory, because one of its threads hangs */
 	}
 	KVR_CHECK(kvr_notifier_stop(k, UINT64_MAX));
 	kvr_instance_free(k);
@@ -313,7 +313,7 @@ kvr_open(const struct kvr_options *options, uint64_t until_ns, struct kvr **ret,
 {
 	struct kvr_options o;
 	uint64_t now_ns = kvr_now_ns();
-	char spare[KVR_WHY_MAX]; /* the layers below always get a place for their sentence */
+	char spare[KVR_WHY_MAX]; /* the layers below always get room for their sentence */
 	enum kvr_err err;
 
 	if (ret_why == NULL || why_cap == 0) {
@@ -386,7 +386,10 @@ kvr_set_layout(struct kvr *k, const struct kvr_layout *full)
 	if (err == KVR_OK) {
 		k->layout = meta;
 		k->layout_bytes = bytes;
-		/* Pairs with the acquire where it is read: who sees the flag sees the layout. */
+		/*
+		 * Pairs with the acquire where it is read: a thread that sees the flag also sees the
+		 * layout.
+		 */
 		atomic_store_explicit(&k->has_layout, true, memory_order_release);
 	}
 	pthread_mutex_unlock(&k->end_lock);

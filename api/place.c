@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the memory of a batch lies that is named by addresses: the host's, or a device's. Only a driver
- * can tell, so an instance that was opened without one takes every address for the host's and asks
- * nobody. Nor is it asked about what was registered, for that was looked at then.
+ * Where a batch's memory named by addresses is: in host memory or in a device's. Only a driver can
+ * tell, so an instance that was opened without one takes every address for host memory. The driver
+ * is not asked about registered memory either, because that was checked when it was registered.
  */
 #include "kvr_batch.h"
 
@@ -12,7 +12,8 @@
 #include "kvr_region.h"
 #include "kvr_user_log.h"
 
-static const char where_name[][24] = { "the host's memory", "the device's memory", "another device" };
+static const char where_name[][24] = { "the host's memory", "the device's memory",
+	"another device" };
 
 static enum kvr_err
 mixed(struct kvr *k, uint32_t i, enum kvr_where first, enum kvr_where here)
@@ -22,7 +23,7 @@ mixed(struct kvr *k, uint32_t i, enum kvr_where first, enum kvr_where here)
 	    where_name[here], where_name[first]);
 }
 
-/* One answer for all of them. */
+/* All must be in the same memory. */
 static enum kvr_err
 where_all(struct kvr *k, const struct kvr_batch *b, enum kvr_where *ret)
 {

@@ -24,9 +24,9 @@ floor_power(uint32_t n)
 }
 
 /*
- * Decides what a slot is, once. Memory of our own is one part, for the kernel gives its pages only
- * where they are touched; memory that is asked for comes in powers of two of slots, so that a run
- * never crosses from one part into the next.
+ * Decides the size of a slot, once. Memory that we map is one part, because the kernel provides
+ * pages only when they are touched. Memory from mem_get comes in parts of a power of two of slots,
+ * so that a run never crosses from one part into the next.
  */
 static bool
 settle(struct kvr_pool *p)
@@ -215,7 +215,9 @@ kvr_pool_make(struct kvr_pool *p, const struct kvr_meta *full, uint64_t full_byt
 	pthread_mutex_lock(&p->lock);
 	if (!settle(p))
 		err = KVR_E_NOMEM;
-	/* Not by adding slot - 1: a length near the end of the type would come out as a small one. */
+	/*
+	 * Not computed by adding slot - 1: a length near the type's maximum would become a small one.
+	 */
 	uint64_t slots = err == KVR_OK ? len / p->slot + (len % p->slot != 0) : 0;
 	if (err == KVR_OK && slots > p->part_slots)
 		err = KVR_E_TOO_BIG;
@@ -314,7 +316,7 @@ kvr_pool_meta(struct kvr_pool *p, kvr_obj obj, struct kvr_meta *ret, uint64_t *r
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* ---- what callers do with one object ---- */
+/* ---- what callers do with an object ---- */
 
 enum kvr_err
 kvr_pool_change(struct kvr_pool *p, kvr_obj obj, enum kvr_pool_change what, uint64_t len)
@@ -330,7 +332,7 @@ kvr_pool_change(struct kvr_pool *p, kvr_obj obj, enum kvr_pool_change what, uint
 	} else if (what == KVR_POOL_REF) {
 		o->refs++;
 	} else if (what == KVR_POOL_UNREF) {
-		/* Those of operations are not the caller's to drop. */
+		/* References of operations are not the caller's to drop. */
 		if (o->refs == o->users)
 			err = KVR_E_STALE;
 		else

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which keys are being put, for kvr_exists_in_put_tasks: a table of its own under a lock of its
- * own, so that the question costs no round trip to the router. It holds puts that are accepted and
- * not complete; the router's own table, which stops duplicates, also knows write-backs.
+ * Which keys are being put, for kvr_exists_in_put_tasks: a separate table with its own lock, so
+ * that the question costs no round trip to the router. It contains puts that are accepted and not
+ * complete. The router's own table, which prevents duplicates, also contains write-backs.
  *
- * An entry is left in its chain when its operation completes and is taken out with the slots: what
+ * An entry stays in its chain when its operation completes, and is removed with the slots: what
  * counts is the operation's quiet bit, which is set before anybody is told.
  */
 #include "kvr_puts.h"
@@ -18,7 +18,7 @@ chain_of(struct kvr *k, kvr_digest d)
 	return &k->chain[d.hi % KVR_PUT_CHAINS];
 }
 
-/* The lock is held. */
+/* The lock must be held. */
 static bool
 has(const struct kvr *k, kvr_digest d)
 {
@@ -36,7 +36,9 @@ bool
 kvr_puts_add(struct kvr *k, const struct kvr_call *call, bool unique)
 {
 	pthread_mutex_lock(&k->put_lock);
-	/* Asked and entered under one lock, so of two threads with one key exactly one goes on. */
+	/*
+	 * Checked and added under one lock, so of two threads with the same key exactly one continues.
+	 */
 	for (uint32_t slot = call->first; unique && slot < call->first + call->n; slot++) {
 		if (has(k, k->sides[slot].digest)) {
 			pthread_mutex_unlock(&k->put_lock);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Queues of completions. A queue has a place for every completion that can exist, so a completion
- * is never lost and never waits for its reader.
+ * Queues of completions. A queue has room for every completion that can exist, so a completion is
+ * never lost and never waits for its reader.
  */
 #include "kvr_queue.h"
 
@@ -109,9 +109,10 @@ kvr_queue_push(struct kvr_queue *q, uint32_t slot)
 }
 
 /*
- * The oldest completion if its keys fit into `room`. It is told without the lock: telling may ask
- * the deciders, who may be pushing at this moment. So its operation is held: another thread may fetch
- * and tell its last completion meanwhile. What is in the ring has not been fetched, so it is there.
+ * The oldest completion, if its keys fit into `room`. It is reported without the lock, because
+ * reporting may ask the deciders, which may be pushing at this moment. So its operation is held:
+ * another thread may fetch and report its last completion meanwhile. What is in the ring was not
+ * fetched, so it exists.
  */
 static enum kvr_err
 pop(struct kvr_queue *q, uint32_t room, uint32_t *ret_slot, uint32_t *ret_need)

@@ -67,7 +67,7 @@ unlink_block(struct kvr_range *r, uint32_t first, uint32_t order)
 	r->order[first] = 0;
 }
 
-/* One aligned block comes back and grows together with its free neighbours. */
+/* Gives back one aligned block and merges it with its free neighbours. */
 static void
 give_block(struct kvr_range *r, uint32_t first, uint32_t order)
 {
@@ -88,7 +88,7 @@ static void
 give(struct kvr_range *r, uint32_t first, uint32_t n)
 {
 	while (n > 0) {
-		/* The largest block that is aligned here and not longer than what is left. */
+		/* The largest block that is aligned here and not longer than the rest. */
 		uint32_t order = 31U - (uint32_t)__builtin_clz(n);
 
 		if (first != 0)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory of the caller's that is page-locked for the instance's device: what is, who uses it, and when it
- * may be given back. Nothing here copies: whoever does finds it page-locked, and a batch in it need not
- * ask the driver where it lies.
+ * The caller's memory that is page-locked for the instance's device: which ranges, who uses them,
+ * and when they may be given back. Nothing here copies: copies simply find the memory page-locked,
+ * and for a batch in it the driver need not be asked where it is.
  *
- * A driver's call takes seconds for many GiB and cannot be given up, so it runs behind neither lock nor
- * gate: a place in the table says what is on its way, and kvr_close waits for none of it.
+ * A driver's call takes seconds for many GiB and cannot be interrupted, so it runs without a lock
+ * and outside the gate. A state in the table says what is under way, and kvr_close waits for none
+ * of it.
  */
 #include "kvr_region.h"
 
@@ -26,7 +27,10 @@ static const uint64_t register_ns = KVR_SEC(60);
 
 /* ---- ranges ---- */
 
-/* The whole pages that hold [at, at + len): a driver locks no less, so no page may be in two of them. */
+/*
+ * The whole pages that hold [at, at + len): drivers lock whole pages, so no page may be in two
+ * ranges.
+ */
 static bool
 pages_of(const void *at, uint64_t len, uintptr_t *ret_first, uint64_t *ret_bytes)
 {
@@ -97,14 +101,14 @@ check_memory(struct kvr *k, void *at, uint64_t len)
 		    "name "
 		    "it in a batch as it is",
 		    at);
-	/* Asks whether all of it is mapped, and does nothing else. */
+	/* Only asks whether all of it is mapped. */
 	if (msync((void *)first, bytes, MS_ASYNC) != 0)
 		return kvr_bad(k, KVR_E_INVALID,
 		    "kvr_memory_register: of %" PRIu64 " bytes at %p some are not mapped", len, at);
 	return KVR_OK;
 }
 
-/* A place for it, on its way; or the one that it overlaps. */
+/* A place for the range, in state COMING; or the range that it overlaps. */
 static enum kvr_err
 enlist(struct kvr *k, void *at, uint64_t len, struct kvr_region **ret, struct kvr_region *ret_other)
 {
@@ -168,7 +172,7 @@ unlock(struct kvr *k, const struct kvr_region *r)
 		kvr_device_unlock(d, (void *)r->first, r->bytes, KVR_DEVICE_PIECE);
 }
 
-/* Outside of the gate: kvr_close may have come and gone when the driver is through with it. */
+/* Outside the gate: kvr_close may begin and end while the driver is at work. */
 static enum kvr_err
 lock(struct kvr *k, struct kvr_region *r, uint64_t until_ns)
 {
@@ -226,7 +230,7 @@ kvr_memory_register(struct kvr *k, void *at, size_t len, uint64_t until_ns)
 
 /* ---- giving back ---- */
 
-/* Where the library may go by itself: an engine that frees this would be found out much later. */
+/* Memory that the library may use by itself: freeing it would cause an error only much later. */
 static const char *
 lies_in(struct kvr *k, uintptr_t first, uint64_t bytes)
 {
@@ -236,7 +240,7 @@ lies_in(struct kvr *k, uintptr_t first, uint64_t bytes)
 	                                           : NULL;
 }
 
-/* By its first byte, as it was registered. NULL: none. With the lock. */
+/* Finds a range by the address with which it was registered. NULL: none. With the lock. */
 static struct kvr_region *
 find(struct kvr *k, const void *at)
 {
@@ -247,7 +251,7 @@ find(struct kvr *k, const void *at)
 	return NULL;
 }
 
-/* Nobody finds it any more. */
+/* From now on it cannot be found. */
 static enum kvr_err
 delist(struct kvr *k, const void *at, struct kvr_region **ret)
 {
@@ -320,7 +324,7 @@ kvr_regions_end(struct kvr *k, bool all, bool hangs)
 
 		pthread_mutex_lock(&k->region_lock);
 		k->regions_over = true;
-		/* What a thread may still touch that hangs stays as it is, until it has ended. */
+		/* A range that a hanging thread may still touch stays locked until that thread has ended. */
 		bool mine = !keep && r->state == KVR_REGION_LIVE && (all || atomic_load(&r->users) == 0);
 
 		if (mine)
@@ -348,7 +352,7 @@ kvr_regions_hold(struct kvr *k, const struct kvr_batch *b)
 		uintptr_t at = (uintptr_t)b->at[i];
 
 		if (b->len[i] == 0 || holds(r, at, b->len[i]))
-			continue; /* in the one that held the last key */
+			continue; /* in the region of the previous key */
 		r = &k->region[0];
 		while (r < &k->region[KVR_REGIONS_MAX] && !holds(r, at, b->len[i]))
 			r++;
@@ -358,7 +362,7 @@ kvr_regions_hold(struct kvr *k, const struct kvr_batch *b)
 	return all;
 }
 
-/* Those that some byte of this place lies in. With the lock. */
+/* The regions that contain any byte of this place. With the lock. */
 static uint64_t
 touched(const struct kvr *k, const struct kvr_key *key)
 {

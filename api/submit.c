@@ -42,7 +42,7 @@ enum {
 	            KVR_LAYERS | KVR_RECORD
 };
 
-/* What is left of a call when every pointer of the caller's has been looked at. */
+/* A call after all the caller's pointers have been read. */
 struct order {
 	struct kvr_batch batch;
 	struct kvr_tokens tokens[KVR_GROUPS_MAX]; /* one for each group of the cache */
@@ -72,7 +72,7 @@ limit_of(struct kvr *k, uint32_t kind)
 	                                      : &k->limit.blocking_ns);
 }
 
-/* One put alone always fits: a value beyond the limit must not be unstorable. */
+/* A single put always fits: a value beyond the limit must still be storable. */
 static bool
 weigh(struct kvr *k, const struct kvr_call *c)
 {
@@ -85,7 +85,7 @@ weigh(struct kvr *k, const struct kvr_call *c)
 	return false;
 }
 
-/* Tokens are for payloads; in other kinds of operation they are as little looked at as places. */
+/* Tokens are for payloads; other kinds of operations ignore them, as they ignore places. */
 static enum kvr_err
 read_tokens(struct kvr *k, struct order *o)
 {
@@ -113,7 +113,7 @@ read_tokens(struct kvr *k, struct order *o)
 	return KVR_OK;
 }
 
-/* Where it is missing nobody would know what to wait for, and where it is too much nobody would record it. */
+/* Without the event nobody would know what to wait for; an unneeded one would never be recorded. */
 static enum kvr_err
 check_recorded(struct kvr *k, const struct order *o)
 {
@@ -129,7 +129,10 @@ check_recorded(struct kvr *k, const struct order *o)
 	        : "recorded is an event of a device, and the payload is in the host's memory");
 }
 
-/* Of the payload: whether only the copy worker can reach it, and where. It was checked by then. */
+/*
+ * Whether only the copy worker can reach the payload, and where it is. The payload was checked
+ * before.
+ */
 static enum kvr_err
 read_places(struct kvr *k, struct order *o)
 {
@@ -203,8 +206,9 @@ fill_call(struct kvr_call *c, const struct order *o)
 }
 
 /*
- * The slot may be another operation's when this returns. By its request somebody may have cancelled it
- * already, and the router did not know it then; a cancel too many of one that is gone hurts nobody.
+ * The slot may belong to another operation when this returns. Somebody may have cancelled the
+ * operation by its request before the router knew it; a superfluous cancel of an operation that is
+ * gone does no harm.
  */
 static enum kvr_err
 post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns, const char *request)
@@ -224,7 +228,7 @@ post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns, const char *req
 	m.SUBMIT.per_chunk = (uint16_t)c->per_chunk;
 	m.SUBMIT.kind = (uint8_t)c->kind;
 	m.SUBMIT.only = (uint8_t)(c->flags >> KVR_ONLY_SHIFT);
-	/* Its hash: the trace knows it, nobody else asks. */
+	/* Its hash, for the trace; nothing else needs it. */
 	m.SUBMIT.request = atomic_load(&c->request);
 	if (k->config->trace.keys && request != NULL)
 		snprintf(k->ledger->ops[c->slot].request, sizeof(k->ledger->ops[0].request), "%s",
@@ -236,7 +240,7 @@ post(struct kvr *k, const struct kvr_call *c, uint64_t until_ns, const char *req
 	return err;
 }
 
-/* No key needs the router: none at all, or puts that another rank does. */
+/* No key needs the router: there are none, or the puts are another rank's. */
 static void
 complete_here(struct kvr *k, struct kvr_call *c)
 {
@@ -246,7 +250,7 @@ complete_here(struct kvr *k, struct kvr_call *c)
 	if (o.err != KVR_OK)
 		kvr_refused(k, c->kind, o.err);
 	kvr_call_arrive(k, c, &o);
-	c->released = true; /* there is no router who would */
+	c->released = true; /* in place of the router */
 	kvr_call_drop(k, c, false);
 }
 
@@ -278,12 +282,12 @@ launch(struct kvr *k, struct kvr_call *c, const struct order *o)
 		if (c->kind == KVR_GET)
 			atomic_fetch_sub(&k->pace.ahead, c->bytes);
 		kvr_call_ends(k, c);
-		atomic_fetch_sub(&c->holds, 1); /* the router's; the other goes with its slots */
+		atomic_fetch_sub(&c->holds, 1); /* the router's; the other one ends with its slots */
 	}
 	return err;
 }
 
-/* What ties the engine's request to the operation's number, which is in all other lines. */
+/* Connects the engine's request with the operation's number, which all other lines have. */
 static void
 log_call(const struct kvr *k, const struct kvr_call *c, const struct order *o)
 {
@@ -319,7 +323,7 @@ submit(struct kvr *k, struct order *o, kvr_op *ret)
 		kvr_layers_begin(k, c, &o->batch);
 		if (k->log.level >= KVR_LOG_DEBUG)
 			log_call(k, c, o);
-		/* A callback may run before this returns, and look at it. */
+		/* A callback may run, and look at it, before this returns. */
 		if (ret != NULL)
 			*ret = kvr_call_op(c);
 		err = launch(k, c, o);

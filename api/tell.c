@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a caller sees of an outcome: the sum, the store's words, and what became of each key. */
+/* What a caller sees of an outcome: the sum, the store's words, and the result of each key. */
 #include "kvr_call.h"
 
 #include "kvr_instance.h"
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* Of a miss and of the caller's own end a store has nothing to say; its last words were of another key. */
+/* For a miss, and for the caller's own end, a store's last words would be about another key. */
 static bool
 has_words(int32_t err)
 {
@@ -16,7 +16,7 @@ has_words(int32_t err)
 	       err == KVR_E_UNSUPPORTED || err == KVR_E_PARTIAL;
 }
 
-/* A put and a remove do not say which tier they were not given to. */
+/* Puts and removes do not say which tier they were not given to, so find those that are not up. */
 static uint32_t
 not_up(struct kvr *k, uint32_t kind)
 {
@@ -31,7 +31,7 @@ not_up(struct kvr *k, uint32_t kind)
 	return bits;
 }
 
-/* One of `tiers`, of `first` if there is one. */
+/* One of `tiers`; one of `first` if possible. */
 static uint32_t
 one_of(uint32_t tiers, uint32_t first)
 {
@@ -39,9 +39,10 @@ one_of(uint32_t tiers, uint32_t first)
 }
 
 /*
- * tiers: those that were left out (DEGRADED), and those that had the call when its time was over. What
- * closed a tier may be long ago; other words are of this operation's time, or old. The put whose outcome
- * a duplicate has was asked for before it.
+ * tiers: those that were left out (DEGRADED), and those that had the call when its time was over.
+ * What closed a tier may be long ago, but other words count only if they are from this operation's
+ * time. A put that is a duplicate may have the outcome of an earlier one, so for it any words
+ * count.
  */
 static void
 tell_why(struct kvr *k, const struct kvr_call *c, uint32_t tiers, struct kvr_done *d)
@@ -74,7 +75,7 @@ tell_why(struct kvr *k, const struct kvr_call *c, uint32_t tiers, struct kvr_don
 	}
 }
 
-/* Of a get by layers; all others have none. */
+/* For a get by layers; others have no layers. */
 static void
 tell_layers(struct kvr *k, const struct kvr_call *c, uint32_t place, struct kvr_results *res)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tokens of a batch become runs of slots in the ledger, a chunk at a time. */
+/* Converts the tokens of a batch into runs of slots in the ledger, chunk by chunk. */
 #include "kvr_cache.h"
 
 #include "kvr_call.h"
@@ -15,7 +15,7 @@ n_tokens(const struct kvr_batch *b, uint32_t i)
 	return (uint32_t)(b->len[i] / kvr_pages_token(&b->tokens->cache->pages));
 }
 
-/* Key i and the one before are two layers of one chunk, so its tokens are those tokens. */
+/* Whether key i and the previous one are two layers of one chunk, and so share their tokens. */
 static bool
 shares(const struct kvr_batch *b, uint32_t i)
 {
@@ -27,7 +27,10 @@ shares(const struct kvr_batch *b, uint32_t i)
 	return t->first != NULL ? t->first[i] == t->first[i - 1] : i % p->n_layers != 0;
 }
 
-/* Key i: its first token. at: where the chunk before it began, which is where this one may begin. */
+/*
+ * The first token of key i. before: where the previous chunk began, which may be where this one
+ * begins.
+ */
 static uint64_t
 first_of(const struct kvr_batch *b, uint32_t i, uint64_t before)
 {
@@ -36,7 +39,7 @@ first_of(const struct kvr_batch *b, uint32_t i, uint64_t before)
 	return i == 0 ? 0 : shares(b, i) ? before : before + n_tokens(b, i - 1);
 }
 
-/* One key in one group, for those that look at the table and may have to complain. */
+/* One key in one group, for functions that read the table and may have to report an error. */
 struct lookup {
 	struct kvr *kvr;
 	const struct kvr_batch *b;
@@ -45,7 +48,7 @@ struct lookup {
 	const struct kvr_pages *p;
 };
 
-/* "kvr_submit: key 3", and the group where there are several. */
+/* "kvr_submit: key 3", and the group if there are several. */
 struct whose {
 	char text[64];
 };
@@ -127,7 +130,10 @@ add_group(const struct lookup *l, uint64_t first, uint32_t n, struct kvr_runs *r
 	return t->slot != NULL ? add_slots(l, first, n, runs) : add_blocks(l, first, n, runs);
 }
 
-/* The same tokens in every group, each group's runs behind those of the one before: as a walk wants. */
+/*
+ * The same tokens in every group; the runs of a group follow those of the previous one, as a walk
+ * needs.
+ */
 static enum kvr_err
 add_key(struct lookup l, uint64_t first, uint32_t n, struct kvr_runs *runs)
 {
@@ -164,8 +170,8 @@ set_place(struct kvr_place *ret, uint32_t run, uint32_t tokens, uint32_t layer)
 }
 
 /*
- * ret_place NULL: only counts. The second time everything is judged again: it is the caller's
- * memory, and who writes to it meanwhile must not make a worker read beside the tables.
+ * ret_place NULL: only counts. The second time everything is checked again: it is the caller's
+ * memory, and somebody who writes to it meanwhile must not make a worker read outside the tables.
  */
 static enum kvr_err
 add_keys(struct kvr *k, const struct kvr_batch *b, struct kvr_runs *runs, uint32_t base,
@@ -196,9 +202,9 @@ add_keys(struct kvr *k, const struct kvr_batch *b, struct kvr_runs *runs, uint32
 	return KVR_OK;
 }
 
-/* ---- checks that take nothing ---- */
+/* ---- checks that need no resources ---- */
 
-/* A table for each group of the cache. */
+/* There must be a table for each group of the cache. */
 static enum kvr_err
 check_groups(struct kvr *k, const struct kvr_tokens *t)
 {
@@ -288,7 +294,7 @@ kvr_tokens_fill(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
 	struct kvr_runs runs = { .at = &k->ledger->runs[base], .cap = c->n_runs * KVR_RUN_UNIT };
 	enum kvr_err err = add_keys(k, b, &runs, base, &k->ledger->places[c->first]);
 
-	/* Counted once already: there are more of them now, because the caller's table has changed. */
+	/* They were counted before: if there are more now, the caller's table has changed. */
 	if (err == KVR_E_TOO_BIG)
 		return kvr_bad(
 		    k, KVR_E_INVALID, "kvr_submit: the tokens changed while they were read");
@@ -301,7 +307,7 @@ kvr_tokens_fill(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b)
 	return err;
 }
 
-/* Of the longest chunk: the others are cut from it. */
+/* For the longest chunk; the others are cut from it. */
 void
 kvr_tokens_meta(const struct kvr_batch *b, struct kvr_meta *ret, uint64_t *ret_bytes)
 {

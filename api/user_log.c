@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the facade says, and the caller's log function. One thread at a time is in it, which all others
- * would wait for, deciders and kvr_close among them, if it did not return; so nobody waits for long, and
- * lines are lost instead.
+ * The facade's log lines, and the caller's log function. One thread at a time is in that function.
+ * If it did not return, all others would wait for it, including deciders and kvr_close. So nobody
+ * waits for long, and lines are lost instead.
  *
- * What is said by who steps deciders, of states that change, is put off for the notifier. Said at once, a
- * function that does not return, or that takes a lock of the caller's while another of his threads has
- * that lock and submits, would keep the domain's guard, and with it the whole instance, kvr_close too.
+ * What a thread that steps deciders logs, about changes of state, is put off for the notifier. If
+ * it were logged at once, a log function that does not return would keep the domain's guard, and
+ * with it the whole instance and kvr_close. So would one that takes a lock of the caller's while
+ * another thread of the caller's holds that lock and submits.
  */
 #include "kvr_user_log.h"
 
@@ -20,7 +21,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Calls that are wrong come in thousands, from loops: they share one place, which is rationed. */
+/* Wrong calls come in thousands, from loops: they share one rate limit. */
 static void
 say(struct kvr *k, enum kvr_log_level level, const char *fmt, va_list args)
 {
@@ -54,7 +55,7 @@ kvr_bad(struct kvr *k, enum kvr_err err, const char *fmt, ...)
 	return err;
 }
 
-/* ---- without a function of the caller's ---- */
+/* ---- without a log function of the caller's ---- */
 
 static bool closed;
 
@@ -73,8 +74,8 @@ nowhere(void *arg, enum kvr_log_level level, const char *line)
 }
 
 /*
- * Asked before the library opens its first file, and never again: where standard error is closed, that
- * file gets its number, and the lines would be written into a trace, or to a store.
+ * Checked before the library opens its first file, and never again: if standard error is closed,
+ * that file gets its number, and lines would be written into a trace or to a store.
  */
 kvr_log_fn *
 kvr_log_default(void)
@@ -85,12 +86,12 @@ kvr_log_default(void)
 	return closed ? nowhere : NULL;
 }
 
-/* ---- the caller's ---- */
+/* ---- the caller's log function ---- */
 
 /* How long a line waits for the one before it. */
 static const uint64_t patience_ns = KVR_SEC(1);
 
-/* False: somebody is in it and stays there. Who comes when that is known does not wait. */
+/* False: a thread is in it and does not return. Once that is known, nobody waits for it. */
 static bool
 take_turn(struct kvr *k)
 {
@@ -101,7 +102,8 @@ take_turn(struct kvr *k)
 	if (kvr_lock_until(&k->log_turn, kvr_now_ns() + patience_ns))
 		return true;
 	atomic_store(&k->log_hangs, true);
-	return kvr_lock_try(&k->log_turn); /* else he has not left since, and will say that he has */
+	/* If this fails, the other thread is still in there, and resets log_hangs when it leaves. */
+	return kvr_lock_try(&k->log_turn);
 }
 
 static void
@@ -142,7 +144,7 @@ hand_over(struct kvr *k, int level, const char *line)
 	end_turn(k);
 }
 
-/* ---- what is put off ---- */
+/* ---- lines that are put off ---- */
 
 static void
 put_off(struct kvr *k, int level, const char *line)
@@ -172,7 +174,7 @@ pop(struct kvr_put_off *p, struct kvr_put_off_line *ret)
 	pthread_mutex_lock(&p->lock);
 	bool any = p->n > 0;
 
-	p->told = any; /* one word is enough until all of them are said */
+	p->told = any; /* one message is enough until all lines are logged */
 	if (any) {
 		*ret = p->line[p->first];
 		p->first = (p->first + 1) % (uint32_t)KVR_LEN(p->line);
@@ -200,7 +202,7 @@ kvr_log_to_user(void *arg, enum kvr_log_level level, const char *line)
 		hand_over(arg, (int)level, line);
 }
 
-/* Threads that are left behind come back some day, and have something to say then. */
+/* Threads that are left behind may return some day and log something. */
 void
 kvr_log_leave_user(struct kvr *k)
 {

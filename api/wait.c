@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Waiting for operations, and ending them early. */
+/* Waiting for operations, and cancelling them. */
 #include "kvr_submit.h"
 
 #include "kvr_batch.h"
@@ -13,13 +13,13 @@
 
 #include <string.h>
 
-/* Sleeps until the word is another one or until_ns has come. False: it has come. */
+/* Sleeps until the word changes or until_ns has come. False: it has come. */
 static bool
 sleep_on(struct kvr_call *c, uint32_t word, uint64_t until_ns)
 {
 	if (until_ns != UINT64_MAX && kvr_now_ns() >= until_ns)
 		return false;
-	/* Announced before the word is looked at again: whoever changes it sees us. */
+	/* Announced before the word is checked again, so that whoever changes the word sees us. */
 	atomic_fetch_add(&c->sleepers, 1);
 	if (atomic_load(&c->word) == word)
 		kvr_futex_wait(&c->word, word, until_ns);
@@ -40,7 +40,7 @@ sleep_until_ready(struct kvr_call *c, uint32_t gen, uint64_t until_ns, bool quie
 			if (!quiet || (word & KVR_WORD_OVER) != 0)
 				return KVR_OK;
 		} else if ((word & KVR_WORD_OVER) != 0) {
-			return KVR_E_STALE; /* everything of it has been fetched */
+			return KVR_E_STALE; /* all its completions have been fetched */
 		}
 		if (!sleep_on(c, word, until_ns))
 			return KVR_E_UNFINISHED;
@@ -60,7 +60,7 @@ check_results(struct kvr *k, const char *call, const struct kvr_done *ret, struc
 	return KVR_E_TOO_SMALL;
 }
 
-/* It is held: of two threads that wait, the other one may fetch its last completion now. */
+/* It is held, because another waiting thread may fetch its last completion now. */
 static enum kvr_err
 wait_held(struct kvr *k, struct kvr_call *c, uint64_t until_ns, bool quiet, struct kvr_done *ret,
     struct kvr_results *res)
@@ -82,7 +82,7 @@ wait_held(struct kvr *k, struct kvr_call *c, uint64_t until_ns, bool quiet, stru
 	if (!kvr_call_fetch(c, gen, &o, &last))
 		return KVR_E_STALE; /* another thread was quicker */
 	kvr_call_tell(k, c, &o, 0, ret, res);
-	/* Others may sleep on an operation that is now over. */
+	/* Others may be sleeping on an operation that is now over. */
 	if (atomic_load(&c->sleepers) > 0)
 		kvr_wake_all(&c->word);
 	kvr_call_told(k, c, last);
@@ -114,7 +114,7 @@ kvr_wait(struct kvr *k, kvr_op op, uint64_t until_ns, struct kvr_done *ret, stru
 	if (kvr_in_callback())
 		return kvr_bad(k, KVR_E_INVALID,
 		    "kvr_wait: a callback may not wait: submit with a queue or a callback there");
-	/* Before it is waited for: a wrong call is not found out only when everything is over. */
+	/* Before waiting, so that a wrong call does not fail only when everything is over. */
 	err = check_results(k, "kvr_wait", ret, res, 0);
 	if (err == KVR_OK)
 		err = kvr_until(k, "kvr_wait", until_ns, UINT64_MAX, true, &at_ns);
@@ -122,9 +122,9 @@ kvr_wait(struct kvr *k, kvr_op op, uint64_t until_ns, struct kvr_done *ret, stru
 }
 
 /*
- * Then this thread asks the store itself: two wakes are more than half of the time of a get of
- * 64 KiB from a server nearby. Not where the first of several completions comes before the parts are
- * done, for the caller goes on then.
+ * If so, this thread asks the store itself: two wake-ups are more than half of the time of a get of
+ * 64 KiB from a near server. Not if the first of several completions comes before the parts are
+ * done, because the caller goes on then.
  */
 static bool
 would_only_sleep(const struct kvr_batch *batch, const struct kvr_opts *opts)
@@ -162,7 +162,7 @@ kvr_run(struct kvr *k, const struct kvr_batch *batch, const struct kvr_opts *opt
 	kvr_help_give();
 	if (err != KVR_OK)
 		return err;
-	/* Its memory may be on the caller's stack: however late the answer, this waits for it. */
+	/* Its memory may be on the caller's stack: however late the answer is, wait for it. */
 	return kvr_wait_for(k, op, UINT64_MAX, false, ret, res);
 }
 
@@ -234,7 +234,7 @@ kvr_cancel_request(struct kvr *k, const char *request)
 
 /* ---- kvr_quiet ---- */
 
-/* The generation of an operation whose last completion has not been handed over; else 0. */
+/* The generation of an operation whose last completion was not handed over yet; otherwise 0. */
 static uint32_t
 untold(const struct kvr_call *c)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory of one configuration. Texts are small and all die together, so nothing is ever given
- * back alone; that is also what lets an override be undone by copying the struct back.
+ * Memory of one configuration. Texts are small and are all freed together, so nothing is ever freed
+ * alone. That is also why an override can be undone by copying the struct back.
  */
 #include "kvr_config_own.h"
 

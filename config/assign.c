@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One value into one option. What an option accepts is in its row; this file turns rows into
- * checks and sentences. A refused value changes nothing.
+ * One value into one option. The option's row says what it accepts; this file turns rows into
+ * checks and error messages. A refused value changes nothing.
  */
 #include "kvr_take.h"
 
@@ -256,5 +256,5 @@ kvr_assign_default(struct kvr_load *load, struct kvr_place place)
 	if (place.option->type == KVR_TYPE_RANK)
 		*(int32_t *)t.at = -1;
 	else if (value.text[0] != '\0' && !take(&t))
-		KVR_CHECK(load->cfg->own->arena.failed); /* else the row breaks its own limits */
+		KVR_CHECK(load->cfg->own->arena.failed); /* otherwise the row violates its own limits */
 }

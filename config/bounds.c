@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bounds of histograms. A dashboard made for LMCache finds its bounds exactly, so those of all
- * histograms are counted together, each once, and each histogram shows its own.
+ * Bounds of histograms. A dashboard made for LMCache finds exactly LMCache's bounds. All histograms
+ * are counted with the union of all bounds, and each one shows only its own.
  */
 #include "kvr_config.h"
 
@@ -10,7 +10,7 @@
 static const uint32_t own_us[] = { 50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000,
 	250000, 500000, 1000000, 2500000, 5000000, 10000000 };
 
-/* What LMCache has where nothing else is said: of histograms in milliseconds, and in seconds. */
+/* LMCache's defaults: for histograms in milliseconds, and in seconds. */
 static const uint32_t ms_us[] = { 1000, 5000, 10000, 20000, 40000, 60000, 80000, 100000, 250000,
 	500000, 750000, 1000000, 2500000, 5000000, 7500000, 10000000 };
 static const uint32_t s_us[] = { 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240, 20480,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metrics.buckets: durations with blanks or commas between them, rising, into microseconds. */
+/* metrics.buckets: ascending durations separated by blanks or commas, converted to microseconds. */
 #include "kvr_config_own.h"
 
 #include <string.h>
 
-/* One word of the text; *at goes on behind it. False: there is none left. */
+/* Reads one word of the text and moves *at past it. False: none is left. */
 static bool
 word(const char **at, char *ret, size_t cap)
 {

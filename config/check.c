@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Contradictions: what takes more than one value to see, once every source is in. */
+/* Contradictions: checks that need more than one value, made when every source has been read. */
 #include "kvr_config_own.h"
 
 #include <inttypes.h>
@@ -80,7 +80,7 @@ check_format(struct kvr_load *load, uint32_t i)
 		    tier->name, scheme->name, kvr_config_format_name(tier->format), list);
 		return;
 	}
-	/* The other formats have no place that says how a payload was encoded. */
+	/* The other formats cannot store how a payload was encoded. */
 	if (kvr_config_serde_encodes(tier->serde) && tier->format != KVR_CONFIG_FORMAT_SEALED &&
 	    tier->format != KVR_CONFIG_FORMAT_DEFAULT)
 		KVR_PLACE_ERROR(load, kvr_place_tier(i, "serde"),
@@ -91,7 +91,7 @@ check_format(struct kvr_load *load, uint32_t i)
 static void
 check_tls(struct kvr_load *load, uint32_t i)
 {
-	/* With redis-py's options that mean the same; a user of LMCache knows those. */
+	/* With redis-py's options of the same meaning, which users of LMCache know. */
 	static const char *const keys[][2] = { { "tls.ca", "ssl_ca_certs" },
 		{ "tls.cert", "ssl_certfile" }, { "tls.key", "ssl_keyfile" },
 		{ "tls.verify", "ssl_cert_reqs" }, { "tls.server_name", "ssl_check_hostname" },
@@ -135,7 +135,7 @@ check_tls(struct kvr_load *load, uint32_t i)
 	}
 }
 
-/* A file that was copied from a rehearsal must not break a deployment without a word. */
+/* A file copied from a rehearsal must not silently break a deployment. */
 static void
 check_faults(struct kvr_load *load, uint32_t i)
 {
@@ -270,7 +270,7 @@ check_memory(struct kvr_load *load)
 			KVR_PLACE_ERROR(load, kvr_place_root("memory.staging"),
 			    "a full chunk of that layout has more bytes than 63 bits can count");
 		if (err != KVR_OK)
-			return; /* the other cause, a missing dtype, has been said */
+			return; /* the other cause, a missing dtype, was already reported */
 	}
 	if (memory->slot_bytes != 0 && chunk > memory->slot_bytes)
 		KVR_PLACE_ERROR(load, kvr_place_root("memory.slot_size"),

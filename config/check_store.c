@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options that belong to one kind of store mean nothing beside another. */
+/* Options that belong to one kind of store have no meaning for another kind. */
 #include "kvr_config_own.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define SHOWN_MAX ((size_t)160) /* of a path, so that what to do about it has a place, too */
+#define SHOWN_MAX ((size_t)160) /* of a path, so that there is room for the advice */
 
 bool
 kvr_tier_speaks_https(const struct kvr_config_tier *tier)
@@ -33,8 +33,8 @@ check_replicas(struct kvr_load *load, uint32_t tier)
 }
 
 /*
- * LMCache's form is fs://host:port/dir, of which the host and the port are dropped. A name without
- * a port is more likely a directory, and its files would be looked for in vain.
+ * LMCache's form is fs://host:port/dir; host and port are ignored. A name without a port is more
+ * likely a directory, whose files would then not be found.
  */
 static void
 check_host(struct kvr_load *load, uint32_t tier)
@@ -48,7 +48,7 @@ check_host(struct kvr_load *load, uint32_t tier)
 	if (!kvr_scheme_is(t->url, "fs"))
 		return;
 	size_t len = strcspn(all, "/,?#");
-	int whole = (int)KVR_MIN(strcspn(all, "?#"), SHOWN_MAX); /* behind it may be a secret */
+	int whole = (int)KVR_MIN(strcspn(all, "?#"), SHOWN_MAX); /* what follows may be a secret */
 	const char *dir = all + len, *first = dir + strspn(dir, "/");
 
 	if (len == 0 || memchr(all, ':', len) != NULL)

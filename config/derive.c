@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Defaults that follow from other values, and what variables say, once every source is in. */
+/*
+ * Defaults that depend on other values, and values from variables; run when every source has been
+ * read.
+ */
 #include "kvr_config_own.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* name is the path of the password; that of its variable has "_env" behind it. */
+/* name is the path of the password; the path of its variable has "_env" appended. */
 static void
 derive_password(struct kvr_load *load, uint32_t i, const char *name, const char *variable,
     const char **ret)
@@ -25,12 +28,12 @@ derive_password(struct kvr_load *load, uint32_t i, const char *name, const char 
 		return;
 	}
 	if (kvr_place_given(load, kvr_place_tier(i, name)))
-		return; /* kvr_check_whole says it */
+		return; /* kvr_check_whole reports it */
 	*ret = kvr_arena_text(&own->arena, text, strlen(text));
 	kvr_place_origin(load->cfg, kvr_place_tier(i, name))->env = variable;
 }
 
-/* LMCache names the service by a variable, and goes on with a name of its own without it. */
+/* LMCache reads the service from a variable, and without it uses a default of its own. */
 static void
 derive_service(struct kvr_load *load, uint32_t i)
 {
@@ -66,7 +69,7 @@ derive_tier(struct kvr_load *load, uint32_t i)
 		if (scheme != NULL)
 			tier->format = by_url ? scheme->format_url : scheme->format_tier;
 	}
-	/* Without a limit a host's memory would fill up and take the engine with it. */
+	/* Without a limit it would fill the host's memory and take down the engine. */
 	if (!kvr_place_given(load, capacity))
 		tier->capacity_bytes =
 		    tier->url != NULL && kvr_scheme_is(tier->url, "memory") ? KVR_MIB(1024) : 0;
@@ -82,7 +85,7 @@ kvr_derive(struct kvr_load *load)
 {
 	struct kvr_config *cfg = load->cfg;
 
-	/* Shapes say how many tokens a chunk has; the default is for engines without. */
+	/* Shapes say how many tokens a chunk has; the default is for engines that give none. */
 	if (!kvr_place_given(load, kvr_place_root("engine.chunk_tokens"))) {
 		if (cfg->own->kv_shape.dim[2] != 0)
 			cfg->engine.chunk_tokens = (uint32_t)cfg->own->kv_shape.dim[2];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One value of LMCache's becomes one of ours: its text is written anew for the parser of options. */
+/* Turns one value of LMCache's into one of ours: rewrites its text for the parser of options. */
 #include "kvr_config_own.h"
 #include "kvr_flat.h"
 
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* LMCache's rule, whatever the value looks like. */
+/* LMCache's rule, whatever kind the value has. */
 bool
 kvr_flat_is_true(const struct kvr_node *node)
 {
@@ -63,7 +63,7 @@ unit_of(enum kvr_flat_kind kind)
 	}
 }
 
-/* A value as the parser of options wants it: with its unit, and true or false written out. */
+/* A value as the parser of options needs it: with its unit, and true or false written out. */
 static const char *
 rewrite(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
 {
@@ -131,7 +131,7 @@ assign_member(struct kvr_load *load, const struct kvr_flat_key *key, const struc
 	    key->kind == KVR_FLAT_COUNT ? "a whole number" : "a number of seconds");
 }
 
-/* A variable that cannot be converted changes nothing, as in LMCache; a wrong text is an error. */
+/* A variable that cannot be converted changes nothing, as in LMCache. A wrong text is an error. */
 static bool
 may_be_wrong(const struct kvr_flat_key *key, const struct kvr_node *node)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * audit://host:port[?verify=true] of LMCache: the real store stands in audit_actual_remote_url, and
- * what is to be told of it in extra_config. Here it becomes the tier's URL and its option "audit".
+ * LMCache's audit://host:port[?verify=true]: audit_actual_remote_url names the real store, and
+ * extra_config says what to log. Here this becomes the tier's URL and its option "audit".
  */
 #include "kvr_config_own.h"
 #include "kvr_flat.h"
@@ -15,7 +15,7 @@ kvr_flat_is_audit(const struct kvr_node *url)
 	return url->text != NULL && url->kind == KVR_TREE_TEXT && kvr_scheme_is(url->text, "audit");
 }
 
-/* extra_config's beats the older one beside remote_url. */
+/* The key in extra_config overrides the older one beside remote_url. */
 static const struct kvr_node *
 key_of(const struct kvr_flat_source *from, const char *key)
 {
@@ -79,7 +79,7 @@ kvr_flat_audit(struct kvr_load *load, const struct kvr_flat_source *from,
 
 	if (!kvr_flat_is_audit(url))
 		return;
-	/* LMCache verifies nothing when it does not calculate; to ask for it is enough here. */
+	/* LMCache only verifies if it also calculates; here it is enough to request verification. */
 	if (asks(from, url, "audit_verify_checksum", "verify=true"))
 		assign(load, tier, url, "audit", "verify");
 	else

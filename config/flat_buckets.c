@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * histogram_bucket_NAME of LMCache's extra_config: a list of numbers, rising, in the unit of that
- * histogram. Only LMCache's histograms of remote stores are here; of others it is said.
+ * histogram_bucket_NAME in LMCache's extra_config: an ascending list of numbers in the histogram's
+ * unit. Only LMCache's histograms of remote stores exist here; for others there is a warning.
  */
 #include "kvr_config_own.h"
 #include "kvr_flat.h"
@@ -20,7 +20,7 @@ histogram_of(const char *key)
 	return h;
 }
 
-/* 0: it is no number of this unit, or not from a microsecond to an hour. */
+/* 0: not a number in this unit, or not between a microsecond and an hour. */
 static uint32_t
 microseconds(const struct kvr_node *number, uint32_t unit_us)
 {

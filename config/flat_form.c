@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * LMCache's flat form: one store and its extra_config. Read as LMCache reads it: texts may stand
- * for numbers and truth values, and what is not known is a warning. Groups of the tier form
- * ("trace", "metrics", ...) may stand beside its keys.
+ * for numbers and truth values, and an unknown key is a warning. Groups of the tier form ("trace",
+ * "metrics", ...) may stand beside its keys.
  */
 #include "kvr_config_own.h"
 #include "kvr_flat.h"
@@ -23,7 +23,7 @@ kvr_is_flat_form(const struct kvr_node *root, const struct kvr_node *env)
 	return false;
 }
 
-/* LMCache's null means "not given"; nothing here is like its null that means "wait for ever". */
+/* LMCache's null means "not given". Its null that means "wait for ever" does not exist here. */
 static void
 read_null(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
 {
@@ -47,14 +47,14 @@ fits_store(struct kvr_load *load, const struct kvr_flat_key *key, const struct k
 	return false;
 }
 
-/* These say where tiers are, and what is audited of them. */
+/* These define which tiers there are, and what is audited. */
 static bool
 becomes_a_tier(const struct kvr_flat_key *key)
 {
 	return key->kind == KVR_FLAT_PLUGIN || key->kind == KVR_FLAT_AUDIT;
 }
 
-/* What an import loses; what is ignored anyway is said below. */
+/* Reports what an import loses; ignored keys are reported elsewhere. */
 static void
 say_left_out(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node,
     const struct kvr_origin *at)
@@ -73,7 +73,10 @@ say_left_out(struct kvr_load *load, const struct kvr_flat_key *key, const struct
 		    node->key);
 }
 
-/* What stands for no option: it may have to be told of. False: its value is one. */
+/*
+ * Handles keys that do not become an option, with a warning if need be. False: the key is an
+ * option.
+ */
 static bool
 is_no_option(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node,
     const struct kvr_origin *at, bool off)
@@ -186,7 +189,9 @@ read_level(struct kvr_load *load, const struct kvr_node *node, bool extra)
 	}
 }
 
-/* url NULL: those of all stores, before a store is known; else those that only this one has. */
+/*
+ * url NULL: defaults for all stores, before a store is known; else those that only this store has.
+ */
 static void
 assign_defaults(struct kvr_load *load, const char *url)
 {
@@ -204,7 +209,7 @@ assign_defaults(struct kvr_load *load, const char *url)
 	}
 }
 
-/* Without valkey_enable_ttl LMCache does not look at valkey_ttl_sec. */
+/* Without valkey_enable_ttl LMCache ignores valkey_ttl_sec. */
 static void
 read_ttl(struct kvr_load *load, const struct kvr_node *extra)
 {
@@ -237,7 +242,7 @@ scheme_word(struct kvr_load *load, const struct kvr_node *extra, const char *nam
 	return fits_store(load, kvr_flat_find(true, name), &at) ? node : NULL;
 }
 
-/* After all other keys, for what they mean depends on the scheme as it was given. */
+/* After all other keys, because their meaning depends on the scheme as it was given. */
 static void
 read_scheme(struct kvr_load *load, const struct kvr_node *extra)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * remote_storage_plugins of LMCache: a list of names, "type" or "type.instance", whose parameters
- * stand in extra_config as remote_storage_plugin.NAME.PARAMETER. Each becomes a tier, in the order
- * of the list, and remote_url, if there is one, the last. As in LMCache a put goes to each of them
- * and none gets what another one had.
+ * LMCache's remote_storage_plugins: a list of names, "type" or "type.instance", with parameters in
+ * extra_config as remote_storage_plugin.NAME.PARAMETER. Each one becomes a tier, in the order of
+ * the list; remote_url, if given, is the last. As in LMCache, a put goes to all of them, and values
+ * are not copied from one to another.
  *
- * A type is compared whole: "fsx" is not "fs". What would load Python code is left out and said.
+ * A type is compared as a whole: "fsx" is not "fs". Plugins that would load Python code are left
+ * out, with a warning.
  */
 #include "kvr_config_own.h"
 #include "kvr_flat.h"
@@ -45,7 +46,7 @@ param_of(const struct list *l, const char *name, size_t type, char *key, size_t 
 	return node != NULL ? node : extra_of(l, types[type].fallback);
 }
 
-/* The name of a tier has no dot. */
+/* A tier's name cannot contain a dot. */
 static const char *
 tier_name(const struct list *l, const char *name)
 {
@@ -105,7 +106,7 @@ add(struct list *l, const struct kvr_node *at, const char *name)
 		l->n++;
 }
 
-/* A list, or, as variables have it, names with commas between them. */
+/* A list; in a variable, names separated by commas. */
 static void
 add_all(struct list *l, const struct kvr_node *names)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every key that LMCache reads around its remote backend. A key that is missing here is warned
- * about as unknown, so a new one of LMCache's never stops a deployment.
+ * Every key that LMCache reads for its remote backend. A key that is missing here is reported as
+ * unknown in a warning, so a new key of LMCache's never stops a deployment.
  */
 #include "kvr_flat.h"
 

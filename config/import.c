@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `config import`: LMCache's flat form in the tier form. What is written is what differs from a
- * file that has nothing but the store, so LMCache's own defaults come along and ours stay unsaid.
+ * `config import`: rewrites LMCache's flat form as tiers. Writes what differs from a file with
+ * nothing but the store; so LMCache's own defaults are written, and ours are not.
  */
 #include "kvr_config_own.h"
 
@@ -13,9 +13,9 @@
 struct export {
 	const struct kvr_config *cfg, *plain;
 	struct kvr_text_out out;
-	const char *group; /* of the row before: "memory." */
+	const char *group; /* group of the previous row: "memory." */
 	size_t group_len;
-	bool first; /* nothing of this object is written yet */
+	bool first; /* nothing in this object has been written yet */
 	uint32_t depth;
 };
 
@@ -148,7 +148,7 @@ close_group(struct export *e)
 	e->group_len = 0;
 }
 
-/* Rows of one group stand together in the table. */
+/* Rows of one group are adjacent in the table. */
 static void
 option(struct export *e, struct kvr_place place)
 {
@@ -218,7 +218,7 @@ write_out(const struct kvr_config *cfg, const struct kvr_config *plain, char *te
 	return e.out.len;
 }
 
-/* The same stores and nothing else: what the tier form says when it says nothing. */
+/* The same stores and nothing else, to get the defaults of the tier form. */
 static enum kvr_err
 load_plain(const struct kvr_config *cfg, struct kvr_config **ret, char *why, size_t why_cap)
 {

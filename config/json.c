@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON to a tree with positions; the only file that sees cJSON. The scanner has made sure that it
- * is JSON, cJSON decodes it but forgets where it found what: a walk over the same text, in step
- * with cJSON's tree, gives each node its place and refuses a key that is there twice.
+ * JSON to a tree with positions; the only file that includes cJSON. The scanner has already checked
+ * that it is JSON. cJSON decodes it but does not keep positions. So a walk over the same text, in
+ * step with cJSON's tree, gives each node its position and refuses duplicate keys.
  */
 #include "kvr_config_own.h"
 #include "kvr_json_scan.h"
@@ -53,7 +53,7 @@ static bool
 skip_letter(struct walk *w, char c)
 {
 	skip_space(w);
-	/* The scanner has seen all of it, so this says that scanner and parser disagree. */
+	/* The scanner has accepted all of it, so this means that scanner and parser disagree. */
 	if (w->at == w->end || *w->at != c) {
 		WALK_ERROR(w, "expected '%c'", c);
 		return false;
@@ -207,7 +207,7 @@ kvr_read_json(struct kvr_load *load, const char *text, size_t len)
 	}
 	root = cJSON_ParseWithLengthOpts(text, len, &bad.at, 0);
 	if (root == NULL) {
-		/* Half of a surrogate pair, or no memory. */
+		/* An unpaired surrogate, or no memory. */
 		if (bad.at != NULL && bad.at <= w.end)
 			go_to(&w, bad.at);
 		WALK_ERROR(&w, "this cannot be parsed");

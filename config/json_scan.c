@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Is this JSON, and if not, where does it first go wrong and how? A strict scanner that builds
- * nothing. It stands before the parser because parsers give a place near the mistake at best, and
- * let some things pass (01, a tab in a text, a second document behind the first).
+ * Is this JSON, and if not, where is the first error and what is it? A strict scanner that builds
+ * nothing. It runs before the parser, because parsers report at best a position near the error, and
+ * accept some invalid input (01, a tab in a text, a second document after the first).
  */
 #include "kvr_json_scan.h"
 
@@ -29,7 +29,7 @@ skip_space(struct scan *s)
 		s->at++;
 }
 
-/* What can be said of a letter that starts nothing that is allowed here. */
+/* Explains a character that cannot start anything that is allowed here. */
 static bool
 unexpected(struct scan *s, const char *wanted)
 {
@@ -131,7 +131,7 @@ number(struct scan *s)
 		if (digits(s) == 0)
 			goto bad;
 	}
-	/* The parser looks at no more letters of a number than this. */
+	/* The parser reads at most this many characters of a number. */
 	if (s->at - from < 60)
 		return true;
 bad:
@@ -172,7 +172,7 @@ member(struct scan *s)
 	return value(s);
 }
 
-/* What follows an entry: a comma and another one, or the end of the container. */
+/* What follows an entry: a comma and another entry, or the end of the container. */
 static bool
 separator(struct scan *s, char close, bool *ret_more)
 {
@@ -192,7 +192,7 @@ separator(struct scan *s, char close, bool *ret_more)
 	}
 	if (s->at == s->end || *s->at == '\0' || strchr("\"{[-0123456789tfn", *s->at) == NULL)
 		return unexpected(s, close == '}' ? "expected ',' or '}'" : "expected ',' or ']'");
-	/* Behind the last value is where the comma goes, not before the next name. */
+	/* The comma belongs after the last value, not before the next name. */
 	s->at = after;
 	return wrong(s, "a ',' is missing here");
 }

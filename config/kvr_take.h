@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One value on its way into one option; what the files that check kinds of values share. */
+/* One value on its way into one option: shared by the files that check kinds of values. */
 #ifndef KVR_TAKE_H
 #define KVR_TAKE_H
 
@@ -16,7 +16,9 @@ struct kvr_take {
 
 #define TAKE_ERROR(t, ...) kvr_load_error((t)->load, &(t)->value->origin, __VA_ARGS__)
 
-/* take_text.c: names, URLs, addresses, paths, ranks. False: an error was noted, nothing changed. */
+/*
+ * take_text.c: names, URLs, addresses, paths, ranks. False: an error was noted and nothing changed.
+ */
 bool kvr_take_text(struct kvr_take *);
 
 #endif

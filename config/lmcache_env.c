@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LMCache's variables: LMCACHE_ and a key in capitals, read only when they are asked for, for an
- * engine beside us may have set them for itself. They become nodes of a tree like those of a file.
+ * LMCache's variables: LMCACHE_ and a key in capitals. Read only on request, because an engine in
+ * the same environment may have set them for itself. They become nodes of a tree like those of a
+ * file.
  */
 #include "kvr_config_own.h"
 #include "kvr_flat.h"
@@ -50,7 +51,10 @@ out_letter(struct kvr_text_out *out, uint32_t c)
 		    (int)(0x80 | (c & 0x3f)));
 }
 
-/* What follows a backslash in a text of Python; the bytes read, 0: Python would refuse it. */
+/*
+ * Decodes what follows a backslash in a Python string. Returns the bytes read; 0: Python refuses
+ * it.
+ */
 static size_t
 escape(const char *at, struct kvr_text_out *out)
 {
@@ -70,7 +74,7 @@ escape(const char *at, struct kvr_text_out *out)
 	else
 		len = octal(at, &c);
 	if (len == 0 && *at != 'N' && *at != 'U' && *at != '\0') {
-		kvr_out(out, "\\%c", *at); /* Python leaves what it does not know */
+		kvr_out(out, "\\%c", *at); /* Python keeps unknown escapes */
 		return 1;
 	}
 	if (len <= (*at == 'x' || *at == 'u') || c == 0 || (c >= 0xd800 && c < 0xe000))
@@ -80,8 +84,8 @@ escape(const char *at, struct kvr_text_out *out)
 }
 
 /*
- * A value in quotes is a text of Python; one that Python would refuse loses only the quotes. So
- * a shell file that LMCache reads may be written either way.
+ * A quoted value is a Python string. If Python would refuse it, only the quotes are removed. So a
+ * shell file that LMCache reads may quote values or not.
  */
 static const char *
 unquote(struct kvr_load *load, const char *text)
@@ -121,7 +125,7 @@ variable(struct kvr_load *load, const char *key, char *ret_name)
 	return own->env(own->env_arg, ret_name);
 }
 
-/* The node of one key, or NULL: its variable is not set. */
+/* The node for one key; NULL: its variable is not set. */
 static struct kvr_node *
 read_one(struct kvr_load *load, const char *key)
 {
@@ -143,7 +147,7 @@ read_one(struct kvr_load *load, const char *key)
 	return node->from != NULL && node->text != NULL ? node : NULL;
 }
 
-/* extra_config is an object of JSON; what is none is warned about, and the file's stays. */
+/* extra_config is a JSON object. If not, there is a warning and the file's value stays. */
 static struct kvr_node *
 read_extra(struct kvr_load *load)
 {
@@ -153,7 +157,7 @@ read_extra(struct kvr_load *load)
 
 	if (node == NULL)
 		return NULL;
-	part.masked = NULL; /* the line would be one of the file */
+	part.masked = NULL; /* the line would be one of the file's */
 	part.source = node->from;
 	part.lenient = true;
 	root = kvr_read_json(&part, node->text, strlen(node->text));

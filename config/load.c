@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a file, a text or a URL to a checked configuration; and changes to one. */
+/* From a file, a text or a URL to a checked configuration. */
 #include "kvr_override.h"
 
 #include <errno.h>
@@ -95,7 +95,7 @@ kvr_add_tier(struct kvr_load *load, const struct kvr_origin *at)
 	return (int32_t)i;
 }
 
-/* ---- the common end of every way in ---- */
+/* ---- the common end of all three ---- */
 
 static enum kvr_err
 finish(struct kvr_load *load, struct kvr_config **ret)
@@ -103,7 +103,7 @@ finish(struct kvr_load *load, struct kvr_config **ret)
 	struct kvr_config *cfg = load->cfg;
 	enum kvr_err err = KVR_OK;
 
-	/* What does not even parse is not worth a second look at how it fits together. */
+	/* If it does not even parse, it is not worth checking how it fits together. */
 	for (uint32_t i = 0; load->n_errors == 0 && i < load->opts->n_set; i++)
 		kvr_override(load, load->opts->set[i]);
 	if (load->n_errors == 0 && !cfg->own->arena.failed)
@@ -121,7 +121,7 @@ finish(struct kvr_load *load, struct kvr_config **ret)
 	return err;
 }
 
-/* Whether LMCache's variables are asked for, by the caller or by the file. */
+/* Whether LMCache's variables were requested, by the caller or by the file. */
 static bool
 wants_env(struct kvr_load *load, const struct kvr_node *root)
 {
@@ -166,7 +166,7 @@ read_form(struct kvr_load *load, const struct kvr_node *root)
 static enum kvr_err
 read_text(struct kvr_load *load, const char *text, size_t len, struct kvr_config **ret)
 {
-	/* A copy with a NUL behind it: the scanner may look one letter ahead. */
+	/* A copy followed by a NUL, because the scanner may look one character ahead. */
 	char *copy = malloc(len + 1), *masked = malloc(len + 1);
 	const struct kvr_node *root = NULL;
 	enum kvr_err err = KVR_E_NOMEM;
@@ -220,7 +220,7 @@ file_error(struct kvr_load *load, const char *what)
 	return KVR_E_CONFIG;
 }
 
-/* A pipe that nobody writes into is empty: to wait for somebody who opens it may last for ever. */
+/* A pipe without a writer reads as empty: waiting for a writer might take for ever. */
 static FILE *
 open_file(const char *path)
 {
@@ -232,7 +232,7 @@ open_file(const char *path)
 	return file;
 }
 
-/* One byte more than allowed is asked for, so that a file of exactly the limit passes. */
+/* Asks for one byte more than allowed, so that a file of exactly the limit is accepted. */
 static enum kvr_err
 slurp(struct kvr_load *load, const char *path, char **ret, size_t *ret_len)
 {
@@ -262,7 +262,7 @@ slurp(struct kvr_load *load, const char *path, char **ret, size_t *ret_len)
 	return KVR_OK;
 }
 
-/* By its name, as LMCache's users call it: JSON could be read as YAML, but with worse errors. */
+/* By its name, as in LMCache. JSON could be read as YAML too, but with worse error messages. */
 static bool
 is_yaml(const char *path)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A source line is shown under its error, so secrets are starred in the source before anything
- * points at it. This works on letters, not on the tree: a document that does not parse may hold a
+ * A source line is shown with its error, so secrets in the source are replaced by stars beforehand.
+ * This works on characters, not on the tree, because a document that does not parse may contain a
  * password too.
  */
 #include "kvr_config_own.h"
@@ -72,7 +72,7 @@ kvr_mask_json(char *text, size_t len)
 		end = text_end(text, at + 1, len);
 		after = skip_space(text, end + 1, len);
 		is_key = end < len && after < len && text[after] == ':';
-		/* "password_env" names a variable, which is the thing to see in an error. */
+		/* "password_env" names a variable, which an error should show. */
 		if (is_key)
 			secret = kvr_is_secret_name(text + at + 1, end - at - 1) &&
 			         memmem(text + at, end - at, "_env", 4) == NULL;

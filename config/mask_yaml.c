@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stars over the secrets of a YAML text, line by line and not by its tree: what does not parse may
- * hold a password too. Where it is not clear how far a secret goes, more is starred than must be.
+ * Replaces the secrets of a YAML text by stars, line by line and not by its tree, because a
+ * document that does not parse may contain a password too. If it is not clear how far a secret
+ * goes, more is masked than necessary.
  */
 #include "kvr_config_own.h"
 
@@ -11,10 +12,10 @@
 struct mask {
 	char *text;
 	size_t from, end; /* the line */
-	bool secret;      /* a secret began in a line before */
-	bool first;       /* nothing of it has been seen yet: it may stand at any column */
-	char quote;       /* and goes to this quote; 0: as long as lines are further in than... */
-	size_t column;    /* ...its key */
+	bool secret;      /* a secret began in an earlier line */
+	bool first;       /* no part of it has been seen yet: it may start in any column */
+	char quote;       /* it ends with this quote; 0: it lasts while lines are indented more than */
+	size_t column;    /* its key, which is in this column */
 };
 
 static size_t
@@ -27,7 +28,7 @@ inside(const struct mask *m)
 	return at;
 }
 
-/* From `at` to the end of the line; a quote that is opened there and not closed goes on. */
+/* Masks from `at` to the end of the line; an opened quote that is not closed continues. */
 static void
 star(struct mask *m, size_t at)
 {
@@ -62,7 +63,7 @@ goes_on(struct mask *m)
 	return true;
 }
 
-/* Behind the colon of a key with a secret name; false: there is none. */
+/* *ret: the position after the colon of a key with a secret name. False: there is none. */
 static bool
 find_key(const struct mask *m, size_t *ret)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of choices for those who print them. */
+/* Names of choices for printing. */
 #include "kvr_config.h"
 
 #include "kvr_option.h"

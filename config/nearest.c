@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which of the valid names was meant: the fewest letters to insert, drop, change or swap. */
+/*
+ * Which of the valid names was meant: the one with the fewest insertions, deletions, changes and
+ * swaps.
+ */
 #include "kvr_option.h"
 
 #include <string.h>
@@ -45,7 +48,7 @@ kvr_nearest_try(struct kvr_nearest *near, const char *name, size_t len)
 	if (n == 0 || n > LETTERS || len > LETTERS)
 		return;
 	c = cost(near->to, n, name, len);
-	/* A third of the letters: "ops" is no misspelling of "keys". */
+	/* At most a third of the letters: "ops" is not a misspelling of "keys". */
 	if (c > KVR_MAX(n, (size_t)3) / 3 + (n > 4) || (near->best != NULL && c >= near->best_cost))
 		return;
 	near->best = name;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the layer complains: a place, a sentence, and the line of the source with a caret. */
+/*
+ * How errors and warnings are reported: a position, a sentence, and the source line with a caret.
+ */
 #include "kvr_config_own.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/* More would bury the first, which is often the cause of the others. */
+/* More would hide the first, which is often the cause of the others. */
 enum { ERRORS_SHOWN = 20, CONTEXT_MAX = 160 };
 
 static const char *
@@ -44,7 +46,7 @@ find_context(const struct kvr_load *load, struct kvr_config_note *note)
 	note->context = line;
 	note->context_len =
 	    end == NULL ? load->len - (size_t)(line - load->masked) : (size_t)(end - line);
-	/* Unless the place is behind it: a caret stands below its line or right after it. */
+	/* Unless the position is after it: the caret must be below its line or right after it. */
 	if (note->context_len > 0 && line[note->context_len - 1] == '\r' &&
 	    note->column <= note->context_len)
 		note->context_len--;
@@ -68,7 +70,7 @@ say(struct kvr_load *load, bool warning, const struct kvr_origin *at, const char
 		note.warning = warning = true;
 		snprintf(what + len, sizeof(what) - len, "; the value from before is kept");
 	}
-	/* A script that the configuration names is another text, whose lines are not at hand. */
+	/* A script that the configuration names is another text, whose lines are not available here. */
 	if (note.source == load->source)
 		find_context(load, &note);
 	if (!warning && load->n_errors++ == 0 && load->why_cap > 0)
@@ -130,7 +132,7 @@ kvr_quoted(const char *text, char *ret_quoted)
 	ret_quoted[n++] = '"';
 	for (; *text != '\0' && n < KVR_QUOTED_MAX - 8; text++)
 		ret_quoted[n++] = (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text;
-	/* A letter of several bytes is dropped whole. */
+	/* A multi-byte character is dropped as a whole. */
 	if (*text != '\0') {
 		while (n > 1 && ((unsigned char)*text & 0xc0) == 0x80) {
 			text--;
@@ -143,7 +145,7 @@ kvr_quoted(const char *text, char *ret_quoted)
 	return ret_quoted;
 }
 
-/* A window of the line that holds the column; tabs are kept so that the caret stands below. */
+/* A part of the line that contains the column; tabs are kept so that the caret lines up. */
 static void
 print_context(struct kvr_text_out *out, const struct kvr_config_note *note)
 {
@@ -163,7 +165,7 @@ print_context(struct kvr_text_out *out, const struct kvr_config_note *note)
 	for (size_t i = from; i < column; i++) {
 		char c = i < to ? note->context[i] : ' ';
 
-		/* A letter of several bytes takes one place on the screen. */
+		/* A multi-byte character takes one column on the screen. */
 		if (((unsigned char)c & 0xc0) != 0x80)
 			kvr_out(out, "%c", c == '\t' ? '\t' : ' ');
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every option once: parser, help, `config show` and schema are made from these rows. Defaults are
- * texts, so that they go through the same parser as a file's values.
+ * Every option, once: the parser, the help, `config show` and the schema are made from these rows.
+ * Defaults are texts, so that they go through the same parser as a file's values.
  */
 #include "kvr_config.h"
 #include "kvr_option.h"
@@ -78,7 +78,7 @@ static const struct kvr_choice levels[] = {
 	{ NULL, 0 },
 };
 
-/* The first name of a code is the one that is shown; the others are what people write too. */
+/* The first name of a code is the one that is shown; the others are accepted too. */
 static const struct kvr_choice dtypes[] = {
 	{ "none", KVR_DTYPE_NONE },
 	{ "bfloat16", KVR_DTYPE_BFLOAT16 },

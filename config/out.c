@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text into a caller's buffer: cut, ended, counted. */
+/* Text into a caller's buffer: truncated, terminated, counted. */
 #include "kvr_option.h"
 
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changes to a configuration after its file: overrides by path, and what the embedder says of
- * itself. Each works on the configuration in place; when it is refused, or breaks what held for
- * the whole, the struct is copied back (texts live in the arena, so old pointers stay good).
+ * Changes to a configuration after its file was read: overrides by path, and what the embedder says
+ * about itself. Each works on the configuration in place. If it is refused, or breaks a check of
+ * the whole, the struct is copied back (texts live in the arena, so old pointers stay valid).
  */
 #include "kvr_override.h"
 #include "kvr_flat.h"
@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The directory of path, or the current one; false: it has no name (removed, or too long). */
+/*
+ * The directory of path, or the current one. False: it cannot be determined (removed, or too long).
+ */
 bool
 kvr_directory(const char *path, char *ret_dir)
 {
@@ -30,7 +32,7 @@ kvr_directory(const char *path, char *ret_dir)
 		free(full);
 		return false;
 	}
-	/* "/" as "", for what follows starts with a slash. */
+	/* "/" becomes "", because what follows starts with a slash. */
 	strcpy(ret_dir, strcmp(full, "/") == 0 ? "" : full);
 	free(full);
 	return true;
@@ -97,7 +99,7 @@ remember(const struct kvr_config *cfg)
 	return before;
 }
 
-/* Checks the whole; when something is wrong everything but the arena goes back. */
+/* Checks the whole; on an error everything but the arena is restored. */
 static enum kvr_err
 settle(struct kvr_load *load, struct before *take)
 {
@@ -144,9 +146,9 @@ kvr_config_set(struct kvr_config *cfg, const char *path_is_value, char *why, siz
 	return settle(&load, before);
 }
 
-/* ---- who the process is ---- */
+/* ---- the process's identity ---- */
 
-/* The value's own place, for a message: "deploy.json:7:14", "env RANK". */
+/* Where the value was given, for a message: "deploy.json:7:14", "env RANK". */
 static const char *
 said_by(struct kvr_config *cfg, const char *path, char *ret_where, size_t cap)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the value of an option lives, where it came from, and what it is called. */
+/* Where the value of an option is, where it came from, and what it is called. */
 #include "kvr_config_own.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * "{rank}" in the URL of a store, in trace.dir and in metrics.listen: eight ranks share one file, not
- * one place. A port may also be counted up: "127.0.0.1:9477+{rank}".
+ * "{rank}" in the URL of a store, in trace.dir and in metrics.listen: eight ranks share one file,
+ * but not one place. A port may also be counted up: "127.0.0.1:9477+{rank}".
  */
 #include "kvr_config_own.h"
 
@@ -17,7 +17,7 @@ filled(struct kvr_load *load, const char *text)
 	char *full;
 
 	snprintf(rank, sizeof(rank), "%d", load->cfg->engine.worker_id);
-	/* The number may be longer than what it replaces, by at most its own length. */
+	/* The number may be longer than what it replaces; this is enough for any. */
 	out.cap = 1 + strlen(text) * sizeof(rank);
 	full = kvr_arena_take(&load->cfg->own->arena, out.cap);
 	if (full == NULL)
@@ -31,7 +31,7 @@ filled(struct kvr_load *load, const char *text)
 	return full;
 }
 
-/* "host:9477+{rank}": a number behind a number would soon be no port. */
+/* "host:9477+{rank}" adds: appending the rank to the number would soon exceed the port range. */
 static const char *
 counted(struct kvr_load *load, const char *text)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of options as a JSON Schema (draft 7, the one that editors know), for completion and
- * for checks without the program. What takes two values to see is left to `config check`.
+ * The table of options as a JSON Schema (draft 7, which editors know), for completion and for
+ * checking without the program. Checks that need two values are left to `config check`.
  */
 #include "kvr_config.h"
 
@@ -18,7 +18,7 @@
 struct schema {
 	struct kvr_text_out out;
 	uint32_t depth;
-	bool first; /* of the entries of the open object */
+	bool first; /* no entry of the open object was written yet */
 };
 
 static void
@@ -169,7 +169,7 @@ static void
 option(struct schema *s, const struct kvr_option *o, const char *name)
 {
 	open_object(s, name, strlen(name));
-	/* Draft 7 does not look at what stands beside a $ref. */
+	/* Draft 7 ignores what stands beside a $ref. */
 	if (o->type != KVR_TYPE_SHAPE)
 		text(s, "description", o->help);
 	kind(s, o);
@@ -177,7 +177,7 @@ option(struct schema *s, const struct kvr_option *o, const char *name)
 	close_object(s);
 }
 
-/* Rows of one group stand together, so a group opens at its first row and closes after its last. */
+/* Rows of one group are adjacent: a group opens at its first row and closes after its last. */
 static void
 options(struct schema *s, bool in_tier)
 {

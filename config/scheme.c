@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which formats a store can hold, and how its URL is taken apart for checks and for printing. */
+/* The formats that a store can hold, and how its URL is taken apart for checks and for printing. */
 #include "kvr_config.h"
 
 #include "kvr_option.h"
@@ -110,8 +110,8 @@ kvr_scheme_names(void)
 }
 
 /*
- * Up to the last '@': an unescaped '@' or '/' in a password must not leave its tail outside. In
- * paths of files '@' is an ordinary letter.
+ * Up to the last '@': an unescaped '@' or '/' in a password must not leave the rest of it outside.
+ * In file paths '@' is an ordinary character.
  */
 bool
 kvr_url_login(const char *url, size_t len, size_t *ret_from, size_t *ret_to)
@@ -149,7 +149,7 @@ kvr_is_secret_name(const char *name, size_t len)
 	return false;
 }
 
-/* Redis clients take "?password=..." too. */
+/* Redis clients also accept "?password=...". */
 static void
 out_query(struct kvr_text_out *out, const char *rest)
 {

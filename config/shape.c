@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The shapes of the cache as an engine writes them (layers, 2 or 1, tokens, heads, head size), and
+ * The shapes of the cache as an engine gives them (layers, 2 or 1, tokens, heads, head size), and
  * the layout of a full chunk that follows from them.
  */
 #include "kvr_config_own.h"
@@ -10,7 +10,7 @@
 static const char *const dim_name[KVR_SHAPE_DIMS] = { "layers", "2 or 1", "tokens", "heads",
 	"head size" };
 
-/* A sum of a few of them must stay far from 64 bits. */
+/* Sums of a few of them must stay far below 64 bits. */
 #define DIM_MAX UINT64_C(1048576)
 
 static bool

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `config show`: every value as one could write it, and the place it came from. */
+/* `config show`: every value as it could be written, and where it came from. */
 #include "kvr_config_own.h"
 
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a deployment takes, as a sum with a line per term: for one process, and for a node that
- * runs several. Arenas grow to their limits, so the sum says "at most".
+ * What a deployment needs, as a sum with a line per term: for one process, and for a node that runs
+ * several. Arenas grow up to their limits, so the sum says "at most".
  */
 #include "kvr_config.h"
 
@@ -91,7 +91,10 @@ lanes_of(const struct kvr_config *cfg, bool (*which)(const struct kvr_config_tie
 	return n;
 }
 
-/* One that gives leases back, and those that talk to nodes beside a lane, where there are any. */
+/*
+ * Threads of stores: one that gives leases back, and those that talk to a cluster's nodes for a
+ * lane.
+ */
 static uint64_t
 store_threads(const struct kvr_config *cfg)
 {
@@ -122,7 +125,7 @@ thread_terms(struct sum *s, const struct kvr_config *cfg, const struct kvr_confi
 	counted(s, "stacks", own, "threads, reserved,", costs->stack_bytes);
 }
 
-/* What memory tiers hold is as much the process's as its staging. */
+/* What memory tiers hold belongs to the process, like its staging. */
 static void
 tier_terms(struct sum *s, const struct kvr_config *cfg)
 {
@@ -167,7 +170,7 @@ kvr_config_sum(const struct kvr_config *cfg, const struct kvr_config_costs *cost
 	    "ring, in shared memory unless trace.dir says else");
 	thread_terms(&s, cfg, costs);
 	kvr_out(&s.out, "  sum %s\n", human(s.bytes, text));
-	/* Not in the sum, for it is no memory of the host's. */
+	/* Not in the sum, because it is not host memory. */
 	if (cfg->memory.device != KVR_CONFIG_DEVICE_NONE)
 		kvr_out(&s.out, "  and of the device's memory, where it has them free: %s\n",
 		    human(UINT64_C(2) * KVR_DEVICE_STAGE_SLOTS * KVR_DEVICE_STAGE_BYTES, text));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values that are texts with rules: names, URLs, addresses, paths, and the variable of a rank. */
+/* Texts with rules: names, URLs, addresses, paths, and the variable of a rank. */
 #include "kvr_take.h"
 
 #include <stdio.h>
@@ -12,7 +12,7 @@ take_name(struct kvr_take *t)
 	char quoted[KVR_QUOTED_MAX];
 	size_t len = strlen(text);
 
-	/* Names stand in paths with dots, in labels and in lists with commas. */
+	/* Names appear in dotted paths, in labels and in lists with commas. */
 	if (len == 0 || len > t->option->max ||
 	    strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") !=
 	        len) {
@@ -60,7 +60,7 @@ take_url(struct kvr_take *t)
 	if (url == NULL)
 		return false;
 	if (kvr_scheme_len(url) == 0) {
-		/* The text is not repeated: without a scheme nobody knows where its password is. */
+		/* The text is not repeated: without a scheme it is unknown where its password is. */
 		TAKE_ERROR(t, "%s has no scheme; a URL looks like \"redis://host:6379\"", t->path);
 		return false;
 	}
@@ -119,7 +119,7 @@ take_plain(struct kvr_take *t)
 	return true;
 }
 
-/* Eight ranks share one file, so a number in it would be wrong in seven of them. */
+/* Eight ranks share one file, so a number in it would be wrong for seven of them. */
 static bool
 take_rank(struct kvr_take *t)
 {
@@ -141,7 +141,7 @@ take_rank(struct kvr_take *t)
 	if (text == NULL)
 		return true;
 	if (!kvr_parse_whole(text, &rank, &huge) || huge || rank > t->option->max) {
-		/* Its value is not repeated: the wrong variable may hold a secret. */
+		/* Its value is not repeated: the wrong variable may contain a secret. */
 		TAKE_ERROR(t, "%s: what the variable %.40s holds is no rank", t->path, name);
 		return false;
 	}

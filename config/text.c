@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a text may refer to: variables of the environment, and paths relative to its file. */
+/* What a text may refer to: environment variables, and paths relative to its file. */
 #include "kvr_config_own.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Far beyond any URL; a variable that holds a variable's text does not grow without end. */
+/* Far longer than any URL; bounds the growth by variables. */
 enum { TEXT_MAX = 16384 };
 
 static bool
@@ -37,7 +37,7 @@ expand_one(struct kvr_load *load, const struct kvr_origin *origin, const char *p
 	return true;
 }
 
-/* "${NAME}" is the variable's value, "$${" is "${"; every other dollar is itself. */
+/* "${NAME}" becomes the variable's value, "$${" becomes "${"; any other dollar is literal. */
 const char *
 kvr_expand(
     struct kvr_load *load, const struct kvr_origin *origin, const char *path, const char *text)
@@ -74,8 +74,9 @@ is_relative(const char *path)
 }
 
 /*
- * A service's current directory is nobody's choice, so paths in a file count from the file. Only
- * "./" and "../" are relative: the part behind fs:// that has no dot is a host in LMCache's form.
+ * The current directory of a service is arbitrary, so paths in a file are relative to the file.
+ * Only "./" and "../" are relative: without a dot, the part after fs:// is a host in LMCache's
+ * form.
  */
 const char *
 kvr_absolute_url(struct kvr_load *load, const struct kvr_origin *origin, const char *url)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tier form: groups of options, and an array of tiers. What is not known is an error. */
+/* The tier form: groups of options, and an array of tiers. An unknown key is an error. */
 #include "kvr_config_own.h"
 
 #include <stdio.h>
@@ -20,7 +20,7 @@ is_group(bool in_tier, const char *path)
 	return false;
 }
 
-/* The keys that are valid at this place: the next part of every path that starts with prefix. */
+/* Lists the keys that are valid here: the next part of every path that starts with prefix. */
 static void
 unknown_key(struct kvr_load *load, const struct kvr_node *node, bool in_tier, const char *prefix)
 {
@@ -81,7 +81,7 @@ is_read_elsewhere(const char *key, bool in_tier, const char *prefix)
 
 static void read_object(struct kvr_load *, const struct kvr_node *, int32_t, const char *);
 
-/* False: there is no option and no group of that name. */
+/* False: there is no option or group with that name. */
 static bool
 read_key(struct kvr_load *load, const struct kvr_node *node, int32_t tier, const char *prefix)
 {
@@ -90,7 +90,7 @@ read_key(struct kvr_load *load, const struct kvr_node *node, int32_t tier, const
 	struct kvr_origin at = kvr_origin_of(load, node);
 	int len = snprintf(path, sizeof(path), "%s%s", prefix, node->key);
 
-	/* A dot in a key would reach an option by its path. */
+	/* A key with a dot would match an option's path. */
 	if (len + 2 > (int)sizeof(path) || strchr(node->key, '.') != NULL)
 		return false;
 	place.option = kvr_option_find(tier >= 0, path, (size_t)len);
@@ -143,7 +143,7 @@ read_tier(struct kvr_load *load, const struct kvr_node *node)
 	tier = kvr_add_tier(load, &at);
 	if (tier < 0)
 		return;
-	/* First, so that messages about the other keys can say whose they are. */
+	/* First, so that messages about the other keys can name the tier. */
 	if (name != NULL)
 		read_option(
 		    load, name, (struct kvr_place){ kvr_option_find(true, "name", 4), tier });

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers with units, both ways: "1.5GiB" and "500ms" to 64 bits and back. */
+/* Numbers with units, in both directions: "1.5GiB" and "500ms" to 64 bits and back. */
 #include "kvr_option.h"
 
 #include <inttypes.h>
@@ -11,7 +11,7 @@ struct unit {
 	uint64_t factor;
 };
 
-/* Largest first: the way back takes the first one that divides. */
+/* Largest first: printing uses the first one that divides the value. */
 static const struct unit sizes[] = {
 	{ "TiB", UINT64_C(1) << 40 },
 	{ "TB", UINT64_C(1000000000000) },
@@ -40,7 +40,7 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Digits as they stand; false when there is none. */
+/* Decimal digits; false if there are none. */
 static bool
 digits(const char **at, uint64_t *ret, bool *ret_huge)
 {
@@ -56,7 +56,7 @@ digits(const char **at, uint64_t *ret, bool *ret_huge)
 	return *at != from;
 }
 
-/* The part behind the point, in units of factor; digits past the ninth count for nothing. */
+/* The part after the point, in units of factor; digits after the ninth are ignored. */
 static uint64_t
 fraction(const char **at, uint64_t factor_of_unit)
 {
@@ -68,7 +68,7 @@ fraction(const char **at, uint64_t factor_of_unit)
 			scale *= 10;
 		}
 	}
-	/* Divided first: a day in nanoseconds times nine digits is beyond 64 bits. */
+	/* Divide first: a day in nanoseconds times nine digits exceeds 64 bits. */
 	return factor_of_unit / scale * sum + factor_of_unit % scale * sum / scale;
 }
 

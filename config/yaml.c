@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * YAML to a tree with positions; the only file that sees libyaml. Plain words become what PyYAML
- * makes of them (yaml_plain.c), for that is what LMCache reads its files with. What a configuration
- * has no use for and a reader can be tricked by is refused: aliases, tags, further documents.
+ * YAML to a tree with positions; the only file that includes libyaml. Unquoted words become what
+ * PyYAML makes of them (yaml_plain.c), because LMCache reads its files with PyYAML. Features that a
+ * configuration does not need and that can mislead a reader are refused: aliases, tags, further
+ * documents.
  */
 #include "kvr_config_own.h"
 #include "kvr_yaml_plain.h"
@@ -16,7 +17,7 @@ struct reader {
 	const char *text;
 	size_t len;
 
-	/* Where the last position was: libyaml counts letters, an editor's columns are bytes. */
+	/* The last position: libyaml counts characters, but an editor's columns are bytes. */
 	size_t letter, byte, line_at;
 	uint32_t line;
 };
@@ -34,7 +35,7 @@ rewind_to_start(struct reader *r)
 	r->line = 1;
 }
 
-/* Only '\n' ends a line here, as everywhere in this layer; YAML knows four more. */
+/* Only '\n' ends a line, as everywhere in this layer; YAML has four more line breaks. */
 static void
 step(struct reader *r)
 {
@@ -67,7 +68,7 @@ at_letter(struct reader *r, size_t letter)
 	return here(r);
 }
 
-/* For letters that are none: their first byte does not say how long they are. */
+/* For invalid characters, whose first byte does not tell their length. */
 static struct kvr_origin
 at_byte(struct reader *r, size_t byte)
 {
@@ -107,7 +108,7 @@ next(struct reader *r, yaml_event_t *ret)
 	return false;
 }
 
-/* The word for texts stays allowed, and so does the mark that says "as it is written". */
+/* The tag for strings is allowed, and so is "!", which means "as written". */
 static bool
 tag_is_good(struct reader *r, const yaml_char_t *tag, yaml_mark_t mark, bool *ret_text)
 {
@@ -251,7 +252,7 @@ value(struct reader *r, const yaml_event_t *e, uint32_t depth, struct kvr_node *
 	return collection(r, e, depth, node);
 }
 
-/* Behind the root only the end may come. */
+/* After the root nothing but the end may follow. */
 static bool
 ends(struct reader *r)
 {
@@ -297,7 +298,7 @@ document(struct reader *r)
 const struct kvr_node *
 kvr_read_yaml(struct kvr_load *load, const char *text, size_t len)
 {
-	/* libyaml takes the mark for the first letter of an indented line. */
+	/* libyaml takes a byte order mark for the first character of an indented line. */
 	size_t mark = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 	struct reader r = { .load = load, .text = text + mark, .len = len - mark, .line = 1 };
 	const struct kvr_node *root;
@@ -306,7 +307,7 @@ kvr_read_yaml(struct kvr_load *load, const char *text, size_t len)
 		load->cfg->own->arena.failed = true;
 		return NULL;
 	}
-	/* Named, so that a mark of UTF-16 is an error with a place and columns stay bytes. */
+	/* Set explicitly, so that a UTF-16 mark is an error with a position and columns stay bytes. */
 	yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&r.parser, (const unsigned char *)r.text, r.len);
 	root = document(&r);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In place of yaml.c in a build without libyaml: a YAML file is an error that says what to do. */
+/*
+ * Used instead of yaml.c in a build without libyaml: a YAML file is an error that says what to do.
+ */
 #include "kvr_config_own.h"
 
 const struct kvr_node *

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rules of YAML 1.1 as PyYAML keeps them: "yes" and "off" are truth values, "1e3" is a text for
- * want of a dot, and 010 is eight. A file means here what it means to LMCache. Only 1:30 as a
- * number of base sixty is left out: it stays a text, and so an error where a number is wanted.
+ * The rules of YAML 1.1 as PyYAML implements them: "yes" and "off" are truth values, "1e3" is a
+ * text because it has no dot, and 010 is eight. So a file means here what it means to LMCache. The
+ * only exception: 1:30 is not a number of base sixty but a text, and so an error if a number is
+ * needed.
  */
 #include "kvr_yaml_plain.h"
 
@@ -26,7 +27,7 @@ digits(const char *text, const char *set)
 	return strspn(text, set);
 }
 
-/* Copies text without '_'; false when it does not fit, and then it is no number of ours. */
+/* Copies text without '_'. False: it does not fit, so it is not a number that we accept. */
 static bool
 without_underscores(const char *text, char *ret, size_t cap)
 {
@@ -44,8 +45,8 @@ without_underscores(const char *text, char *ret, size_t cap)
 }
 
 /*
- * 0x1F, 0b101, 010 and 1_000 as the decimal digits they stand for; NULL: no whole number. One
- * beyond 64 bits stays a text, for no option is that large.
+ * Converts 0x1F, 0b101, 010 and 1_000 to decimal digits; NULL: not a whole number. A number beyond
+ * 64 bits stays a text, because no option is that large.
  */
 static const char *
 whole(struct kvr_config_arena *arena, const char *text)
@@ -74,7 +75,7 @@ whole(struct kvr_config_arena *arena, const char *text)
 	return kvr_arena_text(arena, decimal, strlen(decimal));
 }
 
-/* Digits around a dot, then perhaps an exponent, whose sign PyYAML insists on. */
+/* Digits around a dot, then optionally an exponent, which needs a sign in PyYAML. */
 static bool
 is_float(const char *text)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A store around another one that tells what goes through: for each key what was asked, what came
- * of it, how long it took, and the SHA-256 of its payload as it is stored.
+ * A store that wraps another one and logs what goes through: for each key the verb, the result, the
+ * duration, and the SHA-256 of its payload as it is stored.
  *
- * The store below works on items of our own. Its statuses are published only when the sum has been
- * taken, for a status that is out counts at the deadline, and a value that is not the one that was
- * put must not.
+ * The wrapped store works on copies of the items. A status is published only after the sum was
+ * taken: once published it counts, and a value that is not the one that was put must not count as a
+ * hit.
  */
 #include "kvr_audit.h"
 #include "kvr_connectors.h"
@@ -36,7 +36,7 @@ struct kvr_connector {
 	struct kvr_item *item; /* cap of them */
 	uint8_t (*sum)[KVR_SHA256_LEN];
 	uint32_t cap;
-	const char *why; /* NULL: the store's below */
+	const char *why; /* NULL: the wrapped store's why counts */
 };
 
 /* ---- the store ---- */
@@ -178,7 +178,7 @@ tell(struct kvr_connector *c, enum kvr_verb verb, uint32_t i, int32_t status, ui
 	s->opts.line(s->opts.arg, text);
 }
 
-/* What the sum says of a status that the store below has given. TIMEOUT, CANCELLED: no time left. */
+/* Checks a status of the wrapped store against the sum. TIMEOUT, CANCELLED: no time left for it. */
 static enum kvr_err
 judge(struct kvr_connector *c, enum kvr_verb verb, uint32_t i, uint64_t until_ns, int32_t *status)
 {
@@ -240,7 +240,10 @@ copy_items(struct kvr_connector *c, enum kvr_verb verb, const struct kvr_item *i
 	return err;
 }
 
-/* One whose answer gets lost may stand in place of what was put before, and must not be refused then. */
+/*
+ * A put whose answer is lost may still have replaced the earlier value. The new value must then not
+ * be refused, so the earlier sum is forgotten.
+ */
 static void
 forget_what_is_put(struct kvr_connector *c, uint32_t n)
 {

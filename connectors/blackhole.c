@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * blackhole://: takes every value and keeps none, so a put is OK and everything else is a miss. For
- * finding out what a deployment costs without a store, and for switching one off by its URL alone.
+ * blackhole://: accepts every value and keeps none, so a put is OK and everything else is a miss.
+ * For measuring what a deployment costs without a store, and for switching a store off by its URL
+ * alone.
  */
 #include "kvr_connectors.h"
 #include "kvr_settings.h"
@@ -23,7 +24,7 @@ struct kvr_connector {
 	struct kvr_kick *kick;
 };
 
-/* LMCache's has a host and a port, which mean nothing; none is taken as well. */
+/* LMCache's URL has a host and a port, which mean nothing; they may be left out. */
 static enum kvr_err
 open_store(const struct kvr_store_opts *opts, struct kvr_store **ret, char *why, size_t why_cap)
 {

@@ -6,7 +6,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Below this the heap is better: a mapping costs two system calls and rounds to whole pages. */
+/*
+ * Below this the heap is better: a mapping costs two system calls and is rounded up to whole pages.
+ */
 #define MAPPED_FROM KVR_KIB(64)
 #define HUGE_PAGE KVR_MIB(2)
 
@@ -38,7 +40,7 @@ take_out(struct kvr_blocks *blocks, uint32_t i)
 bool
 kvr_blocks_get(struct kvr_blocks *blocks, uint64_t size, struct kvr_block *ret)
 {
-	/* From the end: the block that was freed last is the likeliest to be in cache. */
+	/* From the end: the block that was freed last is the most likely to be in cache. */
 	for (uint32_t i = blocks->n; i > 0; i--) {
 		if (blocks->kept[i - 1].size == size) {
 			*ret = take_out(blocks, i - 1);
@@ -69,8 +71,8 @@ kvr_blocks_keep(struct kvr_blocks *blocks, struct kvr_block take)
 }
 
 /*
- * Aligned to huge pages, so that the kernel may use them: 32 faults for 64 MiB instead of 16384.
- * What is mapped too much for the alignment is given back at once.
+ * Aligned to huge pages so that the kernel can use them: 32 faults for 64 MiB instead of 16384.
+ * What was mapped in excess for the alignment is unmapped at once.
  */
 static void *
 map_aligned(uint64_t size)
@@ -86,7 +88,7 @@ map_aligned(uint64_t size)
 		munmap(at, before);
 	if (after > 0)
 		munmap(at + before + size, after);
-	(void)madvise(at + before, size, MADV_HUGEPAGE); /* a wish: without it, it is only slower */
+	(void)madvise(at + before, size, MADV_HUGEPAGE); /* a hint: if it fails it is only slower */
 	return at + before;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The connector of EIC, over an adapter of the vendor's SDK (kvr_eic_sdk.h). A lane has no
- * connection of its own, the SDK has; dial loads the adapter, makes the client if there is none,
- * and asks once. The SDK's calls cannot be ended, so this store does not GIVE_UP.
+ * connection of its own; the SDK has. dial loads the adapter, makes the client if there is none,
+ * and sends one request. The SDK's calls cannot be interrupted, so this store cannot GIVE_UP.
  */
 #include "kvr_connectors.h"
 #include "kvr_eic.h"

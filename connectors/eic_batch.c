@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A batch in groups, a group in one or two calls of the SDK: headers first, then the payloads of
- * those that are as expected, straight into their places. A put writes both in one call.
- * Deadline and kick are looked at between calls, for none can be ended.
+ * A batch in groups, a group in one or two calls of the SDK: the headers first, then the payloads
+ * of those that are as expected, straight into their places. A put writes both in one call.
+ * Deadline and kick are checked between calls, because a call cannot be interrupted.
  */
 #include "kvr_eic.h"
 #include "kvr_le.h"
@@ -37,7 +37,9 @@ err_of(struct kvr_connector *c, const char *call, int32_t code)
 	return known ? errs[code] : KVR_E_REFUSED;
 }
 
-/* Whether the SDK may move it without a copy of its own. Headers and a caller's memory never. */
+/*
+ * Whether the SDK may move it without a copy of its own. Never true for headers and caller memory.
+ */
 static bool
 is_registered(const struct kvr_store *s, const void *at, uint64_t len)
 {
@@ -59,7 +61,7 @@ add(struct kvr_connector *c, const struct kvr_item *item, const char *tail, void
 	c->code[i] = KVR_EIC_FAILED;
 }
 
-/* ---- what is small ---- */
+/* ---- exists and del ---- */
 
 static enum kvr_err
 exists(struct kvr_connector *c, uint32_t n)
@@ -75,7 +77,7 @@ exists(struct kvr_connector *c, uint32_t n)
 	return KVR_OK;
 }
 
-/* The payload says whether there was something; a header alone is nothing. */
+/* The payload decides whether the chunk existed; a header alone is not a chunk. */
 static enum kvr_err
 del(struct kvr_connector *c, uint32_t n)
 {
@@ -114,7 +116,7 @@ put(struct kvr_connector *c, uint32_t n)
 		int32_t head = c->code[2 * i], body = c->code[2 * i + 1];
 		int32_t code = head != KVR_EIC_OK ? head : body;
 		enum kvr_err err = err_of(c, "mset", code);
-		/* Nobody asks for a key in order to put it. */
+		/* A put cannot be a miss. */
 		if (err == KVR_E_MISS)
 			err = code == KVR_EIC_NO_KEY ? KVR_E_UNSUPPORTED : KVR_E_REFUSED;
 		item->len = item->span.len + head_len(c);
@@ -125,7 +127,10 @@ put(struct kvr_connector *c, uint32_t n)
 
 /* ---- get and stat ---- */
 
-/* Payload bytes that a header stands for: its own length field does not say. */
+/*
+ * Payload bytes that a header describes. Its length field does not tell: it holds the header's
+ * length.
+ */
 static enum kvr_err
 payload_len(struct kvr_connector *c, const uint8_t *head, uint64_t *ret)
 {
@@ -142,7 +147,7 @@ payload_len(struct kvr_connector *c, const uint8_t *head, uint64_t *ret)
 	return err == KVR_OK ? kvr_meta_bytes(&meta, ret) : err;
 }
 
-/* All other stores have the payload's length in that place, and so has the frame. */
+/* Puts the payload's length where all other stores have it, and where the frame expects it. */
 static enum kvr_err
 make_usual(struct kvr_connector *c, uint32_t i, uint64_t *ret_len)
 {
@@ -185,7 +190,10 @@ stat(struct kvr_connector *c, uint32_t n)
 	return err;
 }
 
-/* A payload into its frame: its places are one span, which the SDK has filled already. */
+/*
+ * Passes a payload through its frame. The SDK has already written it into its place, which is one
+ * span.
+ */
 static void
 finish(struct kvr_connector *c, struct kvr_item *item, const uint8_t *head, uint64_t len,
     uint32_t i)
@@ -259,7 +267,7 @@ refuse(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item, uint8
 	enum kvr_err err = kvr_lmmeta_encode(item->meta, item->span.len, c->store->n_groups, head,
 	    KVR_LMMETA_BYTES_MAX, &len);
 	if (err == KVR_OK)
-		kvr_le32_put(head, (uint32_t)len); /* of itself: see kvr_eic.h */
+		kvr_le32_put(head, (uint32_t)len); /* its own length: see kvr_eic.h */
 	else
 		snprintf(c->why, sizeof(c->why),
 		    "PUT: LMCache's header cannot describe this shape, dtype or length");

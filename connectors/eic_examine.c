@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which adapter was loaded, and whether what the SDK was given is there. Asks the SDK nothing. */
+/*
+ * Reports which adapter was loaded, and whether the files given to the SDK are accessible. Does not
+ * call the SDK.
+ */
 #include "kvr_eic.h"
 #include "kvr_tell.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The adapter of EIC's SDK: found, held against our version, and asked for a client, which gets to
- * know the memory that payloads lie in. Every dial that finds none tries all of it anew, for what
- * was wrong may have been put right meanwhile.
+ * The adapter of EIC's SDK: finds it, checks its version, makes a client, and tells the client
+ * about the memory in which payloads lie. Every dial that finds no client tries all of this again,
+ * because the cause may have been removed meanwhile.
  */
 #include "kvr_eic.h"
 #include "kvr_stop.h"
@@ -24,7 +24,7 @@ load(struct kvr_store *s, char *why, size_t why_cap)
 		return KVR_E_DOWN;
 	}
 	void *found = dlsym(s->library, "kvr_eic_sdk");
-	memcpy(&sdk, &found, sizeof(sdk)); /* C has no cast from an object to a function */
+	memcpy(&sdk, &found, sizeof(sdk)); /* C has no cast from an object to a function pointer */
 	s->sdk = found != NULL ? sdk() : NULL;
 	if (s->sdk == NULL) {
 		snprintf(why, why_cap, "eic.library: %s is no adapter, it has no kvr_eic_sdk",
@@ -56,8 +56,8 @@ make_client(struct kvr_store *s, char *why, size_t why_cap)
 }
 
 /*
- * LMCache ends the process when this fails. Values could go on through copies of the SDK's own, but
- * somebody has asked for GDR, and would get something slower in silence.
+ * If this fails, LMCache ends the process. Values could still be moved through copies of the SDK's
+ * own, but somebody has asked for GDR and would silently get something slower.
  */
 static enum kvr_err
 register_staging(struct kvr_store *s, char *why, size_t why_cap)
@@ -75,7 +75,10 @@ register_staging(struct kvr_store *s, char *why, size_t why_cap)
 	return KVR_E_DOWN;
 }
 
-/* An init that hangs holds its lane, and must not hold the others, which wait for the same. */
+/*
+ * An init that hangs holds its lane. The other lanes, which need the same lock, must not hang with
+ * it.
+ */
 static enum kvr_err
 lock(struct kvr_store *s, uint64_t until_ns, struct kvr_kick *kick, char *why, size_t why_cap)
 {
@@ -104,7 +107,7 @@ kvr_eic_load(
 			err = make_client(s, why, why_cap);
 		if (err == KVR_OK)
 			err = register_staging(s, why, why_cap);
-		/* Else the next dial would find a client that is not what was asked for. */
+		/* Otherwise the next dial would find a half-configured client. */
 		if (err != KVR_OK)
 			kvr_eic_unload(s);
 	}

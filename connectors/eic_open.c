@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a URL and options to a store. The SDK is not touched before the first dial. */
+/* Makes a store from a URL and options. The SDK is not touched before the first dial. */
 #include "kvr_eic.h"
 #include "kvr_settings.h"
 
@@ -17,7 +17,7 @@ is_place(const char *at, size_t len)
 	       strspn(colon + 1, "0123456789") >= digits;
 }
 
-/* All behind the scheme, but one slash at the end, is the SDK's. */
+/* Everything after the scheme, except one slash at the end, goes to the SDK. */
 static enum kvr_err
 place(const char *url, struct kvr_store *s, const struct kvr_why *w)
 {
@@ -63,7 +63,7 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_w
 	if (o->ttl_ms / 1000 >= INT32_MAX)
 		return kvr_refuse(w, "ttl: longer than EIC can count");
 	memcpy(s->prefix, prefix, strlen(prefix) + 1);
-	/* Rounded up: a value must not go before its time. */
+	/* Rounded up: a value must not expire too early. */
 	s->ttl_s = o->ttl_ms > 0 ? (int64_t)((o->ttl_ms + 999) / 1000) : -1;
 	s->n_groups = o->n_groups;
 	s->opts = o->eic;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connector around another one that fails on purpose, for deployments that rehearse outages: the
- * time line of connectors/wire/kvr_fault_script.h, over whichever store serves the URL.
+ * A connector that wraps another one and fails on purpose, for deployments that rehearse outages:
+ * the time line of connectors/wire/kvr_fault_script.h, in front of whichever store serves the URL.
  *
- * It harms what comes back and whether something comes back; what a batch writes is written as
- * ever, or not at all, so a rehearsal leaves no damage in a store. Values are harmed below their
- * verification (struct kvr_spoil): `sealed` has to notice each of them, `lmcache` notices a length
- * that does not fit its header, and `bare` delivers what it reads, as it does when a real store
- * errs.
+ * It affects what comes back and whether anything comes back. What a batch writes is written
+ * unchanged or not at all, so a rehearsal leaves no damage in a store. Values are damaged below
+ * their verification (struct kvr_spoil): `sealed` must notice each of them, `lmcache` notices a
+ * length that does not fit its header, and `bare` delivers what it reads, as it does when a real
+ * store is at fault.
  */
 #include "kvr_connectors.h"
 #include "kvr_dial.h"
@@ -27,7 +27,7 @@ store_caps(const struct kvr_store *s)
 	return kvr_store_caps(s->ops, s->store);
 }
 
-/* Always err. */
+/* Returns err. */
 static enum kvr_err KVR_PRINTF(3, 4)
     say(struct kvr_connector *c, enum kvr_err err, const char *fmt, ...)
 {
@@ -126,7 +126,7 @@ as_verbs(enum kvr_verb verb)
 	}
 }
 
-/* What happens before the batch gets to the store. */
+/* What happens before the batch reaches the store. */
 static enum kvr_err
 before(struct kvr_connector *c, const struct kvr_fault_met *met, uint64_t until_ns)
 {
@@ -165,7 +165,9 @@ pass(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32
 	return c->store->ops->run(c->lane, verb, items, n, until_ns);
 }
 
-/* Item by item, each as slow as its bytes: what goes through in one piece has no speed. */
+/*
+ * Item by item, each delayed by the time that its bytes take: a batch run in one piece has no pace.
+ */
 static enum kvr_err
 drip(struct kvr_connector *c, const struct kvr_fault *f, enum kvr_verb verb, struct kvr_item *items,
     uint32_t n, uint64_t until_ns)
@@ -185,7 +187,7 @@ drip(struct kvr_connector *c, const struct kvr_fault *f, enum kvr_verb verb, str
 	return err;
 }
 
-/* Some items are answered; the next one reaches the store, and its answer does not reach us. */
+/* Some items are answered. The next one reaches the store, but its answer does not reach us. */
 static enum kvr_err
 reset(struct kvr_connector *c, const struct kvr_fault *f, enum kvr_verb verb,
     struct kvr_item *items, uint32_t n, uint64_t until_ns)

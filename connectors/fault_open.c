@@ -10,9 +10,9 @@
 
 enum { SCRIPT_MAX = 65536 };
 
-/* ---- chance ---- */
+/* ---- random draws ---- */
 
-/* splitmix64 of a counter: lanes draw at once, and need no lock for it. */
+/* splitmix64 of a counter, so that lanes can draw at once without a lock. */
 uint64_t
 kvr_fault_draw(struct kvr_store *s)
 {
@@ -62,7 +62,7 @@ harm(struct kvr_spoil *spoil, uint64_t len)
 
 /* ---- the store ---- */
 
-/* line 0 of *ret_wrong: it is the file that is wrong. */
+/* line 0 in *ret_wrong: the file itself is wrong. */
 static enum kvr_err
 read_script(const char *path, struct kvr_fault_script *ret, struct kvr_fault_wrong *ret_wrong)
 {

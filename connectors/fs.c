@@ -10,17 +10,17 @@
 #include "kvr_connectors.h"
 #include "kvr_stop.h"
 
-/* Keys of a batch that moves no payload, between two looks at the clock. */
+/* Keys of a batch that moves no payload, between two checks of the clock. */
 enum { LOOK_EVERY = 16 };
 
-/* Between two looks at where the paths lead: seldom enough to cost nothing, on a network too. */
+/* Between two checks of where the paths lead: rare enough to cost nothing, even on a network. */
 #define LOOK_NS KVR_SEC(1)
 
 bool
 kvr_fs_is_gone(int error)
 {
 	switch (error) {
-	case ENOTCONN: /* of FUSE, the others of networks */
+	case ENOTCONN: /* from FUSE; the others from network file systems */
 	case ECONNREFUSED:
 	case ECONNRESET:
 	case ECONNABORTED:
@@ -54,7 +54,7 @@ kvr_fs_blame(struct kvr_connector *c, const char *doing, const char *name, int e
 	case ENOMEM:
 	case EEXIST:
 		return KVR_E_BUSY;
-	case ENOENT: /* of a name that need not be there: the directory itself is gone */
+	case ENOENT: /* for a name that need not exist: the directory itself is gone */
 	case ENOTDIR:
 		return KVR_E_DOWN;
 	default:
@@ -79,7 +79,7 @@ kvr_fs_finish(struct kvr_item *item, enum kvr_err err, int32_t status)
 {
 	if (err != KVR_OK)
 		return err;
-	/* An error that costs the lane ends the batch, and leaves the item to the next lane. */
+	/* An error that closes the lane ends the batch, and leaves the item to the next lane. */
 	if (status != KVR_OK && kvr_err_stream(status) == KVR_STREAM_CLOSE)
 		return (enum kvr_err)status;
 	kvr_item_done(item, status);
@@ -181,15 +181,15 @@ delete_item(struct kvr_connector *c, const struct kvr_item *item)
 {
 	struct kvr_fs_name name;
 
-	/* A key that cannot be put is not there. */
+	/* A key that cannot be put cannot exist. */
 	if (kvr_fs_name(c->store, item->key, item->key_len, &name) != KVR_OK)
 		return KVR_E_MISS;
 	return kvr_fs_delete(c, &name);
 }
 
 /*
- * A directory that was removed, moved or mounted over still answers from its descriptor: what is
- * put there nobody else would find, and it fills the disk below the mount.
+ * A directory that was removed, moved or mounted over still answers through its descriptor. But
+ * nobody else would find what is put there, and it would fill the disk below the mount.
  */
 static enum kvr_err
 look(struct kvr_connector *c, uint64_t until_ns)
@@ -209,7 +209,7 @@ look(struct kvr_connector *c, uint64_t until_ns)
 		else if (kvr_fs_is_gone(gone))
 			snprintf(c->why, sizeof(c->why), "%s: %s", path, strerror(gone));
 		else
-			continue; /* of any other failure the files tell */
+			continue; /* any other failure shows when files are used */
 		kvr_fs_scan_leave(c, until_ns);
 		return KVR_E_DOWN;
 	}
@@ -267,9 +267,10 @@ why_of(const struct kvr_connector *c)
 }
 
 /*
- * A caller's thread is not given to a disk: one that dies holds whoever reads it for half a minute,
- * and then it had better be a lane. His memory is, for a copy of each value costs up to half of what the
- * page cache delivers; who would rather pay that than wait for a dead disk says "staged".
+ * A caller's thread does no disk I/O: a dying disk blocks whoever reads it for half a minute, and
+ * that had better be a lane. A caller's memory is lent to a disk, because a copy of each value costs up to
+ * half of what the page cache delivers; "staged" is for those who would rather pay that than wait for a
+ * dead disk.
  */
 static uint32_t
 store_caps(const struct kvr_store *s)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What fs:// is told, and the directories it names. */
+/* The URL and options of fs://, and the directories that the URL names. */
 #include "kvr_fs.h"
 #include "kvr_settings.h"
 
@@ -14,7 +14,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { DIR_MODE = 0777, FILE_MODE = 0666 }; /* less the umask, which is the operator's say */
+enum { DIR_MODE = 0777, FILE_MODE = 0666 }; /* minus the umask, which is the operator's choice */
 
 static enum kvr_err
 wrong(char *why, size_t why_cap, const char *what)
@@ -41,8 +41,8 @@ add_path(struct kvr_store *s, const char *text, size_t len, char *why, size_t wh
 }
 
 /*
- * fs://[host[:port]]/dir[,/dir...]. LMCache's own parser demands a host and a port and then drops
- * them; they are dropped here too. The path is taken as it is, without %XX, as LMCache does.
+ * fs://[host[:port]]/dir[,/dir...]. LMCache's parser demands a host and a port and then ignores
+ * them; here they are ignored too. The path is used literally, without decoding %XX, as in LMCache.
  */
 static enum kvr_err
 add_paths(struct kvr_store *s, const char *url, char *why, size_t why_cap)
@@ -63,7 +63,7 @@ add_paths(struct kvr_store *s, const char *url, char *why, size_t why_cap)
 	}
 }
 
-/* Relative, and not out of the directory: rename() does not cross file systems. */
+/* Relative and without leaving the directory: rename() does not cross file systems. */
 static bool
 is_inside(const char *path)
 {
@@ -144,7 +144,7 @@ kvr_fs_configure(struct kvr_store *s, const struct kvr_store_opts *opts, char *w
 		memcpy(s->prefix, opts->prefix, s->prefix_len);
 	if (opts->tmp_dir != NULL && (s->tmp_dir = strdup(opts->tmp_dir)) == NULL)
 		return KVR_E_NOMEM;
-	/* Without entropy O_EXCL still keeps two writers apart; they only try more often. */
+	/* Without entropy O_EXCL still keeps two writers apart; they only need more attempts. */
 	if (getrandom(&s->seed, sizeof(s->seed), GRND_NONBLOCK) != sizeof(s->seed))
 		s->seed = kvr_now_ns() ^ (uint64_t)getpid() << 40;
 	return KVR_OK;
@@ -200,7 +200,7 @@ explain(const char *doing, const char *path, int error, char *why, size_t why_ca
 	return err;
 }
 
-/* With all parents. -1: errno says why. */
+/* Including all parents. -1: errno says why. */
 static int
 make_dirs(int at_fd, const char *path)
 {
@@ -213,7 +213,7 @@ make_dirs(int at_fd, const char *path)
 	for (char *slash = strchr(copy + 1, '/');; slash = strchr(slash + 1, '/')) {
 		if (slash != NULL)
 			*slash = '\0';
-		/* A parent may forbid mkdir and be there all the same: opening is the judge. */
+		/* mkdir of a parent may be forbidden although the parent exists: opening decides. */
 		if (mkdirat(at_fd, copy, DIR_MODE) != 0 && errno != EEXIST && slash == NULL)
 			return -1;
 		if (slash == NULL)
@@ -277,7 +277,7 @@ kvr_fs_probe(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why, size_
 		kvr_fs_tmp_name(s, name);
 		int fd =
 		    openat(dir[i].tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
-		/* A full disk is no reason to refuse: what is on it can still be read. */
+		/* A full disk is no reason to refuse: what is stored there can still be read. */
 		if (fd < 0 && errno != ENOSPC && errno != EDQUOT)
 			return explain("write into", s->path[i], errno, why, why_cap);
 		if (fd >= 0) {
@@ -288,7 +288,10 @@ kvr_fs_probe(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why, size_
 	return KVR_OK;
 }
 
-/* One block, written as the values are: some file systems open so and refuse the write. */
+/*
+ * Writes one block in the way values are written: some file systems accept the open and refuse the
+ * write.
+ */
 static int
 try_direct(struct kvr_store *s, int tmp_fd)
 {
@@ -318,7 +321,7 @@ kvr_fs_probe_direct(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why
 		why[0] = '\0';
 	for (uint32_t i = 0; s->direct && i < s->n_dirs; i++) {
 		int error = try_direct(s, dir[i].tmp_fd);
-		/* A full disk says nothing about how it can be read. */
+		/* A full disk says nothing about direct reads. */
 		if (error == 0 || error == ENOSPC || error == EDQUOT)
 			continue;
 		s->direct = false;
@@ -328,7 +331,7 @@ kvr_fs_probe_direct(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why
 	}
 }
 
-/* What is on no list is far. */
+/* A type that is not listed counts as far. */
 static enum kvr_fs_where
 where_is(unsigned long type)
 {

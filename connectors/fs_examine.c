@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is so with the directories of a file tier; nothing is left in them. */
+/* Reports the state of a file tier's directories; leaves nothing in them. */
 #include "kvr_fs.h"
 #include "kvr_tell.h"
 
@@ -10,7 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* Bytes of ours in it that give way to new ones: counted where there is a limit. */
+/* Bytes of our files there, which new files can replace: counted only if there is a limit. */
 static uint64_t
 gives_way(struct kvr_store *s, uint32_t dir)
 {
@@ -39,7 +39,7 @@ space(struct kvr_store *s, uint32_t number, const struct kvr_examination *e)
 	bool floor = free_bytes <= s->free_floor, unbounded = s->capacity == UINT64_MAX;
 
 	snprintf(text, sizeof(text), "%.200s: %.1f GiB free", dir, (double)free_bytes / 1073741824);
-	/* So it is for ever with a cache that has filled its disk. */
+	/* The normal state of a cache that has filled its disk. */
 	if (floor && ours > 0)
 		kvr_tell(e, KVR_FOUND_OK, "space", NULL, "%s, and %.1f MiB of ours give way to what is new",
 		    text, (double)ours / 1048576);

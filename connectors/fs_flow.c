@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bytes of one file from its beginning to its end, through the page cache or past it.
+ * The bytes of one file from beginning to end, through the page cache or past it.
  *
  * Past it (O_DIRECT) the kernel wants addresses, offsets and lengths that are multiples of a block.
- * Offsets are, because whole blocks are moved. What of a span is aligned goes straight to and from
- * the caller's memory; what is not (a header of 28 bytes, the payload behind it, an odd end) goes
- * through the lane's stage. The last block is written with zeros behind it and the file then cut
- * to its length, so any length works. A file that takes no direct call after all is moved through
- * the cache: slower, never wrong.
+ * Offsets are, because whole blocks are moved. Aligned parts of a span go straight to and from the
+ * caller's memory. The rest (a header of 28 bytes, the payload after it, an incomplete last block)
+ * goes through the lane's stage. The last block is padded with zeros and the file then truncated to
+ * its length, so any length works. If a file rejects direct calls after all, it is moved through
+ * the cache: slower, but never wrong.
  */
 #include "kvr_fs.h"
 
@@ -29,7 +29,7 @@ is_aligned(const void *at)
 	return (uintptr_t)at % KVR_FS_ALIGN == 0;
 }
 
-/* False: it was not direct, so there is nothing to give up. */
+/* False: it was not direct, or could not be changed. */
 static bool
 give_up_direct(struct kvr_fs_flow *f)
 {
@@ -52,13 +52,13 @@ write_all(struct kvr_connector *c, struct kvr_fs_flow *f, const struct kvr_fs_na
 			continue;
 		if (n < 0 && errno == EINVAL && give_up_direct(f))
 			continue;
-		/* A FUSE file system may say that it has written nothing, and for ever. */
+		/* A FUSE file system may report for ever that it has written nothing. */
 		if (n <= 0)
 			return kvr_fs_blame(c, "write", name->text, n < 0 ? errno : EIO);
 		from += n;
 		len -= (size_t)n;
 		f->at += (uint64_t)n;
-		/* A short write may end within a block, and no direct one may begin there. */
+		/* A short write may end inside a block, where no direct write can start. */
 		if (len > 0 && !is_aligned(from))
 			(void)give_up_direct(f);
 	}
@@ -126,7 +126,7 @@ ended(struct kvr_connector *c, const struct kvr_fs_name *name)
 	return KVR_E_CORRUPT;
 }
 
-/* Up to len bytes from where the flow is; *ret_n is more than 0. */
+/* Reads up to len bytes at the flow's position; *ret_n is more than 0. */
 static int32_t
 read_some(struct kvr_connector *c, struct kvr_fs_flow *f, const struct kvr_fs_name *name,
     uint8_t *to, size_t len, size_t *ret_n)
@@ -146,7 +146,7 @@ read_some(struct kvr_connector *c, struct kvr_fs_flow *f, const struct kvr_fs_na
 	}
 }
 
-/* One block for what is small, so that the payload behind a header can go to its own place. */
+/* One block if little is wanted, so that the payload after a header can go to its own place. */
 static int32_t
 fill_stage(
     struct kvr_connector *c, struct kvr_fs_flow *f, const struct kvr_fs_name *name, size_t wanted)
@@ -165,7 +165,7 @@ kvr_fs_flow_in(struct kvr_connector *c, struct kvr_fs_flow *f, const struct kvr_
 
 	while (status == KVR_OK && len > 0) {
 		size_t n = 0;
-		/* A short read ends within a block, and no direct one may begin there. */
+		/* A short read ends inside a block, where no direct read can start. */
 		if (f->at % KVR_FS_ALIGN != 0)
 			(void)give_up_direct(f);
 		if (f->taken < f->held) {

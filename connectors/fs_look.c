@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first look at the directories, which says whether they can be used and what they are. It is
- * made while an instance opens, and a network or FUSE file system whose server is gone answers to
- * nothing, whoever asks. So a thread of its own looks, and whoever opens waits for it as long as
- * for a dial. Then he goes on: such a file system is a store that is down, and its lanes heal by
- * dialling. The thread is left behind, with copies of all that it needs, and goes when the file
+ * The first look at the directories, which finds out whether they can be used and what they are. It
+ * happens while an instance opens, and a network or FUSE file system whose server is gone does not
+ * answer at all. So a separate thread looks, and the opener waits for it as long as for a dial. If
+ * that is too long, it goes on: such a file system is a store that is down, and its lanes recover
+ * by dialling. The thread is left behind with copies of everything it needs, and ends when the file
  * system answers.
  */
 #include "kvr_fs.h"
@@ -15,18 +15,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* When a dial has no limit of its own. */
+/* If a dial has no limit of its own. */
 #define LOOK_NS KVR_SEC(1)
-/* Held by who opens and by the thread; who drops it last frees it. */
+/* Held by the opener and by the thread; whoever drops it last frees it. */
 struct look {
 	_Atomic uint32_t holders;
-	_Atomic uint32_t done; /* publishes err, why and what has become of store */
+	_Atomic uint32_t done; /* publishes err, why and the changes to store */
 	enum kvr_err     err;
 	struct kvr_store store;
 	char             why[512];
 };
 
-static _Atomic uint32_t n_looks; /* that have not ended */
+static _Atomic uint32_t n_looks; /* those that have not ended */
 
 static enum kvr_err
 look_around(struct look *l)
@@ -37,7 +37,9 @@ look_around(struct look *l)
 
 	if (err != KVR_OK)
 		return err;
-	/* Who was left behind writes nothing there any more: it may be another's by now. */
+	/*
+	 * If the opener has gone on, nothing may be written there: the place may be another's by now.
+	 */
 	if (atomic_load(&l->holders) > 1) {
 		err = kvr_fs_probe(s, dir, l->why, sizeof(l->why));
 		s->where = kvr_fs_where(dir, s->n_dirs);
@@ -107,7 +109,7 @@ wait_for(struct look *l, pthread_t thread, struct kvr_store *s, uint64_t until_n
 	s->where = l->store.where;
 	s->direct = l->store.direct;
 	snprintf(why, why_cap, "%s", l->why);
-	/* What may pass is no reason not to open. */
+	/* A condition that may pass is no reason not to open. */
 	return l->err == KVR_E_DOWN || l->err == KVR_E_NOSPACE ? KVR_OK : l->err;
 }
 

@@ -2,12 +2,12 @@
 /*
  * Key text to file name. Two different keys never share a file.
  *
- * lmcache  '/' becomes "-SEP-", then ".data". Some keys have a twin under that rule ("a/b" and
- *          "a-SEP-b"); of twins only the one that reads back from the name is accepted.
- * sealed   letters, digits and -_.@=+,~ stand for themselves, any other byte and a '.' at the
- *          beginning as %XX, then ".kvr". What would be longer than a file name may be is "%%" and
- *          the digest of the key: the key itself is in the file's trailer, so should two keys ever
- *          have one digest, a read says IDENTITY.
+ * lmcache  '/' becomes "-SEP-", then ".data". Under that rule some keys share a name ("a/b" and
+ *          "a-SEP-b"); of these, only the key that the name decodes to is accepted.
+ * sealed   letters, digits and -_.@=+,~ stand for themselves; any other byte, and a '.' at the
+ *          beginning, becomes %XX; then ".kvr". A name that would be too long is replaced by "%%"
+ *          and the digest of the key. The key itself is in the file's trailer, so should two keys
+ *          ever have the same digest, a read says IDENTITY.
  * bare     the same with ".raw"; but a bare file has no trailer, so a long name is TOO_BIG.
  *
  * Letters keep their case, so a case-insensitive file system would merge keys: only `sealed`
@@ -31,7 +31,9 @@ stands_for_itself(char c)
 	    (c != '\0' && strchr("-_.@=+,~", c) != NULL);
 }
 
-/* Of keys that give one name, the one that this gives back is the one that may have it. */
+/*
+ * Whether the name decodes to this text: of several keys with one name, only that one may have it.
+ */
 static bool
 reads_back(const char *name, size_t name_len, const char *text, size_t text_len)
 {
@@ -111,7 +113,7 @@ digit(char c)
 
 /*
  * LMCache takes the chunk hash, without its sign, modulo the number of directories. The hash is the
- * fourth field of the key. False: there is none.
+ * fourth field of the key. False: there is no hash.
  */
 static bool
 lmcache_dir(const char *key, uint32_t key_len, uint32_t n_dirs, uint32_t *ret)
@@ -175,7 +177,7 @@ kvr_fs_name(const struct kvr_store *s, const char *key, uint32_t key_len, struct
 	return KVR_OK;
 }
 
-/* %XX with capital digits, as escaped_name writes it: one key has one name. */
+/* %XX with capital digits, as escaped_name writes it: each key has exactly one name. */
 static bool
 is_escaped(const char *at, size_t len)
 {
@@ -216,8 +218,8 @@ kvr_fs_is_ours(const struct kvr_store *s, const char *name)
 }
 
 /*
- * Not LMCache's name with .tmp: two writers of one key share that, and mix their bytes. The last
- * suffix is the same, so what sweeps *.tmp away sweeps ours too.
+ * Not LMCache's name with .tmp: two writers of one key would share that file and mix their bytes.
+ * The last suffix is the same, so a job that removes *.tmp removes ours too.
  */
 void
 kvr_fs_tmp_name(struct kvr_store *s, char ret[KVR_FS_TMP_LEN])

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET, STAT, EXISTS of fs://. The payload goes from the file into the caller's span, uncopied. */
+/*
+ * GET, STAT, EXISTS of fs://. The payload goes from the file into the caller's span without a copy.
+ */
 #include "kvr_fs.h"
 
 #include <errno.h>
@@ -11,7 +13,7 @@
 
 #include "kvr_stop.h"
 
-/* The status of a key that has no file name. */
+/* KVR_OK, or the status of a key that cannot have a file name. */
 static int32_t
 name_item(struct kvr_connector *c, const struct kvr_item *item, struct kvr_fs_name *ret)
 {
@@ -22,7 +24,7 @@ name_item(struct kvr_connector *c, const struct kvr_item *item, struct kvr_fs_na
 	return err;
 }
 
-/* The beginning of a file and its length, or fd -1 and the item's status. */
+/* A flow at the beginning of the file, and its length; or fd -1 and the item's status. */
 static struct kvr_fs_flow
 open_file(struct kvr_connector *c, const struct kvr_fs_name *name, bool direct, uint64_t *ret_len,
     int32_t *ret_status)
@@ -54,7 +56,7 @@ open_file(struct kvr_connector *c, const struct kvr_fs_name *name, bool direct, 
 	return none;
 }
 
-/* KVR_OK: ret_status is the item's. Else the batch ends here. */
+/* KVR_OK: ret_status is the item's. Otherwise the batch ends here. */
 static enum kvr_err
 read_value(struct kvr_connector *c, struct kvr_fs_flow *flow, const struct kvr_fs_name *name,
     uint64_t len, struct kvr_item *item, uint64_t until_ns, int32_t *ret_status)
@@ -134,7 +136,7 @@ kvr_fs_exists(struct kvr_connector *c, struct kvr_item *item)
 	struct stat        st;
 	int32_t            status = name_item(c, item, &name);
 
-	/* A key that cannot be put is not there. */
+	/* A key that cannot be put cannot exist. */
 	if (status != KVR_OK)
 		return KVR_E_MISS;
 	if (fstatat(c->dir[name.dir].fd, name.text, &st, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -143,7 +145,9 @@ kvr_fs_exists(struct kvr_connector *c, struct kvr_item *item)
 		kvr_fs_gone(c, &name);
 		return KVR_E_MISS;
 	}
-	/* A stray or empty file is no hit: who asked would plan with a chunk that is not there. */
+	/*
+	 * A stray or empty file is not a hit: the caller would plan with a chunk that does not exist.
+	 */
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < c->store->min_len)
 		return KVR_E_MISS;
 	kvr_fs_used(c, &name, (uint64_t)st.st_size);

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What lies in the directories when we come. Every file of ours enters the index, oldest use first
- * (as far as atime tells: most mounts update it once a day), and temporary files whose writer is
- * gone are removed.
+ * What the directories contain at the start. Every file of ours enters the index, least recently
+ * used first (as far as atime tells: most mounts update it once a day), and temporary files whose
+ * writer is gone are removed.
  *
  * A writer holds flock() on its temporary file until it is renamed. So whoever gets that lock knows
- * that the writer is dead, in whichever process, container or pid namespace it was, and no process
- * number has to be trusted.
+ * that the writer is dead, whichever process, container or pid namespace it was in, and no process
+ * id has to be trusted.
  *
- * The scan belongs to dialling, which has a deadline; open() must not hang on a million files. A
- * dial that runs out of time leaves the scan where it is, and the next one, of any lane, goes on.
+ * The scan is part of dialling, which has a deadline; open() must not hang on a million files. A
+ * dial that runs out of time leaves the scan where it is, and the next dial of any lane continues
+ * it.
  *
- * A lane that comes with other directories than those that were scanned begins it anew. While the
- * others have not noticed, each thing that they would do to the index is DOWN and sends them to dial.
+ * A lane that comes with other directories than the scanned ones starts the scan again. Until the
+ * other lanes notice, everything that they would do to the index is DOWN, which makes them dial.
  */
 #include "kvr_fs.h"
 
@@ -28,7 +29,7 @@
 
 #include "kvr_stop.h"
 
-enum { NAMES_AT_ONCE = 128 }; /* under one hold of the lock, between two looks at the clock */
+enum { NAMES_AT_ONCE = 128 }; /* in one hold of the lock, between two checks of the clock */
 
 struct kvr_fs_found {
 	uint64_t used_ns; /* wall clock */
@@ -90,7 +91,7 @@ by_use(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* Some of a million too: all at once would carry a dial past its deadline. */
+/* In portions as well: a million at once would carry a dial past its deadline. */
 static enum kvr_err
 enter_some(struct kvr_store *s)
 {
@@ -118,7 +119,7 @@ free_found(struct kvr_fs_scan *scan)
 	scan->n_found = scan->found_cap = 0;
 }
 
-/* The next directory to read: each one, and after it its tmp_dir. */
+/* Moves to the next directory to read: each one is followed by its tmp_dir. */
 static void
 next_dir(struct kvr_store *s)
 {
@@ -137,7 +138,7 @@ next_dir(struct kvr_store *s)
 static DIR *
 open_copy(int dir_fd)
 {
-	/* Not dup(): that would share the position with whoever reads this descriptor. */
+	/* Not dup(): the copy would share the position with other readers of this descriptor. */
 	int  fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
@@ -167,7 +168,7 @@ one_name(struct kvr_store *s)
 	return KVR_OK;
 }
 
-/* Some names more. Under the lock. */
+/* Reads some more names. Under the lock. */
 static enum kvr_err
 some_names(struct kvr_connector *c)
 {
@@ -196,7 +197,7 @@ some_names(struct kvr_connector *c)
 	return err;
 }
 
-/* What is being written stays reserved: whoever writes it gives it back. */
+/* Reservations for files being written stay: their writers give them back. */
 static void
 begin(struct kvr_store *s, const struct kvr_fs_id *of)
 {
@@ -208,7 +209,7 @@ begin(struct kvr_store *s, const struct kvr_fs_id *of)
 	memcpy(scan->of, of, s->n_dirs * sizeof(*of));
 }
 
-/* Finds out which directories the lane has, and that they are those that are counted. */
+/* Finds out which directories the lane has; starts a new scan unless they are the counted ones. */
 static void
 join(struct kvr_connector *c)
 {
@@ -242,8 +243,8 @@ kvr_fs_scan_check(struct kvr_connector *c)
 }
 
 /*
- * One that is made again may have the number of the one that was removed, so it is noted here that
- * it was; where the lock is not to be had the numbers have to do.
+ * A new directory may get the inode number of the removed one, so the change is recorded here. If
+ * the lock is not available in time, comparing the numbers has to do.
  */
 void
 kvr_fs_scan_leave(struct kvr_connector *c, uint64_t until_ns)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The index of files, for tiers that have a capacity or a floor of free space. What counts:
+ * The index of files, for tiers that have a capacity or a floor of free space. The rule:
  *
  *   files in the index + files that are being written <= capacity
  *
- * A file leaves the directory under the same lock under which it leaves the index. Done outside,
- * an eviction could remove the file that another lane has just put under that name, and its bytes
- * would be counted for ever. Reads take the lock only if it is free: an order of use that misses a
- * use is still an order, and a hit must not wait for somebody's unlink.
+ * A file leaves the directory under the same lock under which it leaves the index. Otherwise an
+ * eviction could remove the file that another lane has just put under that name, and its bytes
+ * would be counted for ever. Reads take the lock only if it is free: the order of use tolerates a
+ * missing use, and a hit must not wait for somebody's unlink.
  *
- * Files that other processes put into the directory are counted when we come and when we read
- * them, so processes that share a directory should share the capacity too: n processes with 1/n.
+ * Files that other processes put into the directory are counted when the scan or a read finds them.
+ * So n processes that share a directory should each be given 1/n of the capacity.
  */
 #include "kvr_fs.h"
 
@@ -25,9 +25,9 @@
 
 #include "kvr_stop.h"
 
-enum { LOOK_EVERY = 16 }; /* evictions between two looks at the clock */
+enum { LOOK_EVERY = 16 }; /* evictions between two checks of the clock */
 
-/* One byte of directory, then the name: what the index knows a file by. */
+/* One byte for the directory, then the name: the key of a file in the index. */
 struct index_key {
 	uint32_t len;
 	char     text[1 + KVR_FS_NAME_MAX + 1];
@@ -97,9 +97,9 @@ kvr_fs_forget(struct kvr_store *s, uint64_t n_max)
 }
 
 /*
- * The lock, for a lane whose directories are those that are counted. One that has not noticed yet
- * that others stand for its own must neither put where nobody counts, nor remove a file there and
- * take the one of that name here for gone.
+ * The lock, for a lane whose directories are the counted ones. A lane that has not noticed yet that
+ * its directories were replaced must neither put files where nobody counts them, nor remove a file
+ * there and then take the file of that name in the new directory for gone.
  */
 static enum kvr_err
 lock_ours(struct kvr_connector *c, uint64_t until_ns)
@@ -112,7 +112,7 @@ lock_ours(struct kvr_connector *c, uint64_t until_ns)
 	return err;
 }
 
-/* For what is only noted, and is no part of an answer: without a wait, and without a word when not. */
+/* For bookkeeping that no answer depends on: if the lock is not free, it is skipped silently. */
 static bool
 lock_to_note(struct kvr_connector *c)
 {
@@ -124,7 +124,7 @@ lock_to_note(struct kvr_connector *c)
 	return fits;
 }
 
-/* Removes the file that was not used for longest. any: in whichever directory. */
+/* Removes the least recently used file. any: in any directory. */
 static enum kvr_err
 evict(struct kvr_connector *c, uint32_t dir, bool any, uint64_t *ret_len)
 {
@@ -137,7 +137,7 @@ evict(struct kvr_connector *c, uint32_t dir, bool any, uint64_t *ret_len)
 		return KVR_E_MISS;
 	const char *name = x->key + 1;
 	if (unlinkat(c->dir[(uint8_t)x->key[0]].fd, name, 0) != 0 && errno != ENOENT) {
-		/* It stays counted, for it stays on the disk; the next one may go. */
+		/* It stays counted because it is still on the disk; the next one may go. */
 		int error = errno;
 		kvr_index_touch(&s->index, x);
 		(void)kvr_fs_blame(c, "evict", name, error);
@@ -148,7 +148,7 @@ evict(struct kvr_connector *c, uint32_t dir, bool any, uint64_t *ret_len)
 	return KVR_OK;
 }
 
-/* Evicts until `bytes` are gone. MISS: there is nothing left to evict. Under the lock. */
+/* Evicts until `bytes` are freed. MISS: there is nothing left to evict. Under the lock. */
 static enum kvr_err
 evict_bytes(struct kvr_connector *c, uint32_t dir, bool any, uint64_t bytes, uint64_t until_ns)
 {
@@ -164,7 +164,7 @@ evict_bytes(struct kvr_connector *c, uint32_t dir, bool any, uint64_t bytes, uin
 	return err;
 }
 
-/* Bytes that are missing in a directory's file system until len more still leave the floor. */
+/* Bytes that must be freed in a directory's file system so that len more still leave the floor. */
 static uint64_t
 shortfall(const struct kvr_connector *c, uint32_t dir, uint64_t len)
 {
@@ -188,7 +188,9 @@ keep_floor(struct kvr_connector *c, uint32_t dir, uint64_t len, uint64_t until_n
 		err = evict_bytes(c, dir, false, missing, until_ns);
 	if (err != KVR_OK && err != KVR_E_MISS)
 		return err;
-	/* Looked at again: others use the disk too, and a file that is open frees nothing yet. */
+	/*
+	 * Checked again: others use the disk too, and removing a file that is open frees nothing yet.
+	 */
 	if (missing > 0 && shortfall(c, dir, len) > 0) {
 		snprintf(c->why, sizeof(c->why),
 		    "less than free_floor is free in %s and nothing of ours is left to evict",
@@ -303,7 +305,7 @@ kvr_fs_used(struct kvr_connector *c, const struct kvr_fs_name *name, uint64_t le
 	if (!lock_to_note(c))
 		return;
 	struct kvr_index_node *node = find(s, name->dir, name->text);
-	/* Put there by another process: from now on it counts here too. */
+	/* Put there by another process: from now on it is counted here too. */
 	if (node == NULL)
 		(void)kvr_fs_enter(s, name->dir, name->text, len);
 	else
@@ -318,7 +320,7 @@ kvr_fs_gone(struct kvr_connector *c, const struct kvr_fs_name *name)
 
 	if (!lock_to_note(c))
 		return;
-	/* Asked again under the lock: another lane may have put it since we missed it. */
+	/* Checked again under the lock: another lane may have put it since we missed it. */
 	struct stat st;
 	if (fstatat(c->dir[name->dir].fd, name->text, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
 	    errno == ENOENT)

@@ -12,11 +12,11 @@
 
 #include "kvr_stop.h"
 
-enum { FILE_MODE = 0666, NAMES_TRIED = 8 }; /* the umask is the operator's say */
+enum { FILE_MODE = 0666, NAMES_TRIED = 8 }; /* the umask is the operator's choice */
 
 /*
- * Holds the flock that keeps fs_scan.c of other processes away. Between open and flock such a scan
- * may come and take the file for a leftover: then it is unlinked, and another name is tried.
+ * Holds the flock that keeps other processes' scans (fs_scan.c) away. Between open and flock, such
+ * a scan may take the file for a leftover and unlink it; then another name is tried.
  */
 static bool
 hold(int fd)
@@ -43,7 +43,7 @@ open_tmp(struct kvr_connector *c, uint32_t dir, char ret_name[KVR_FS_TMP_LEN])
 		if (fd >= 0 && hold(fd))
 			return (struct kvr_fs_flow){ .fd = fd, .direct = direct };
 		if (fd < 0 && errno == EINVAL && direct) {
-			/* Some file systems make the file before they refuse it. */
+			/* Some file systems create the file before they refuse it. */
 			(void)unlinkat(c->dir[dir].tmp_fd, ret_name, 0);
 			direct = false;
 			continue;
@@ -59,7 +59,7 @@ open_tmp(struct kvr_connector *c, uint32_t dir, char ret_name[KVR_FS_TMP_LEN])
 
 /*
  * Network file systems report a full disk at close. The file itself must stay open, for its lock,
- * until it has its name; so a second descriptor is closed, which flushes just the same.
+ * until it has its final name; so a duplicate descriptor is closed, which flushes just the same.
  */
 static int32_t
 flush(struct kvr_connector *c, int fd, const struct kvr_fs_name *name)
@@ -71,7 +71,7 @@ flush(struct kvr_connector *c, int fd, const struct kvr_fs_name *name)
 	return KVR_OK;
 }
 
-/* KVR_OK: ret_status says whether all is written. Else the batch ends here. */
+/* KVR_OK: ret_status says whether everything was written. Otherwise the batch ends here. */
 static enum kvr_err
 write_value(struct kvr_connector *c, struct kvr_fs_flow *flow, const struct kvr_fs_name *name,
     struct kvr_frame *frame, uint64_t until_ns, int32_t *ret_status)
@@ -95,7 +95,7 @@ write_value(struct kvr_connector *c, struct kvr_fs_flow *flow, const struct kvr_
 	return KVR_OK;
 }
 
-/* With len bytes reserved, which the file has when this is KVR_OK and ret_status too. */
+/* len bytes must be reserved. If this is KVR_OK and ret_status too, they now belong to the file. */
 static enum kvr_err
 write_file(struct kvr_connector *c, const struct kvr_fs_name *name, struct kvr_frame *frame,
     uint64_t len, uint64_t until_ns, int32_t *ret_status)
@@ -113,7 +113,7 @@ write_file(struct kvr_connector *c, const struct kvr_fs_name *name, struct kvr_f
 		status = kvr_fs_commit(c, tmp_name, name, len);
 	if (err != KVR_OK || status != KVR_OK)
 		(void)unlinkat(c->dir[name->dir].tmp_fd, tmp_name, 0);
-	close(flow.fd); /* after rename or unlink: the lock goes with it */
+	close(flow.fd); /* after rename or unlink, because this releases the lock */
 	*ret_status = status;
 	return err;
 }
@@ -142,9 +142,9 @@ put_once(struct kvr_connector *c, struct kvr_item *item, const struct kvr_fs_nam
 }
 
 /*
- * A file that would grow past RLIMIT_FSIZE raises SIGXFSZ, which ends a process that does not expect
- * it. A lane has it blocked like all signals; a caller who does a lane's part has not, so it is blocked
- * here and taken away before his mask is his again.
+ * A file that would grow past RLIMIT_FSIZE raises SIGXFSZ, which ends a process that does not
+ * expect it. A lane has it blocked, like all signals. A caller's thread that does a lane's work has
+ * not, so it is blocked here, and a pending one is removed before the caller's mask is restored.
  */
 static void
 block_signal(sigset_t *ret_before)
@@ -187,7 +187,9 @@ kvr_fs_put(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
 
 	block_signal(&before);
 	err = put_once(c, item, &name, &len, until_ns, &status);
-	/* The disk is smaller than the capacity says. What is old gives way, else it stays full. */
+	/*
+	 * The disk is smaller than the capacity says. Old files must give way, otherwise it stays full.
+	 */
 	if (err == KVR_OK && status == KVR_E_NOSPACE &&
 	    kvr_fs_relieve(c, name.dir, len, until_ns))
 		err = put_once(c, item, &name, &len, until_ns, &status);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The connector of a HyperPod daemon: dial, ping, and one verb over a batch, which is in
- * hyperpod_batch.c. HTTP has no greeting, so dial asks for /health, which the daemon answers with
- * 404 as it does everything that it does not know, and opens the shared memory: a tier that could
- * not read what it stores is not up.
+ * hyperpod_batch.c. HTTP has no greeting, so dial asks for /health; the daemon answers 404, as it
+ * does to everything unknown. dial also opens the shared memory, because a tier that could not read
+ * what it stores is not up.
  */
 #include "kvr_connectors.h"
 #include "kvr_dial.h"
@@ -48,7 +48,10 @@ kvr_hp_fail(struct kvr_connector *c, enum kvr_err err, const char *fmt, ...)
 	return err;
 }
 
-/* Only what a sentence can hold: a page of a proxy has lines and marks. */
+/*
+ * Keeps only what fits into a sentence: an error page of a proxy has line breaks and control
+ * characters.
+ */
 static void
 words(const struct kvr_httpc_answer *a, char *ret, size_t cap)
 {
@@ -136,7 +139,7 @@ ask_health(struct kvr_connector *c)
 		err = kvr_hp_fail(c, KVR_E_PROTO,
 		    "GET /health: HTTP %u: is this a HyperPod daemon?", a.status);
 	kvr_httpc_end(c->line->http, i);
-	/* A daemon that says no to this says it to everything. */
+	/* A daemon that refuses this refuses everything. */
 	return kvr_err_stream(err) == KVR_STREAM_KEEP && err != KVR_OK ? KVR_E_DOWN : err;
 }
 

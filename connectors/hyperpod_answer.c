@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The JSON of a lease, read where it lies: no table of fragments is made, for an object may have
- * thousands. The first reading checks all of it and adds up; whoever copies walks the text again.
+ * The JSON of a lease, parsed in place: no table of fragments is built, because an object may have
+ * thousands. The first pass checks everything and adds up the lengths; the copying pass walks the
+ * text again.
  *
- * Members that are not known are skipped, as LMCache skips them. A member that comes twice, a text
- * behind the end, or a number that is no whole one ends the reading.
+ * Unknown members are skipped, as in LMCache. A member that comes twice, text after the end, or a
+ * number that is not a whole number ends the parsing.
  */
 #include "kvr_hyperpod.h"
 
@@ -14,7 +15,7 @@ enum { DEPTH_MAX = 16 };
 
 struct text {
 	const char *at, *end;
-	const char *why; /* the first thing that was wrong */
+	const char *why; /* the first error */
 };
 
 static bool
@@ -33,7 +34,7 @@ blanks(struct text *t)
 		t->at++;
 }
 
-/* Takes c, and blanks on both sides of it. */
+/* Takes c, and the blanks on both sides of it. */
 static bool
 take(struct text *t, char c)
 {
@@ -52,7 +53,10 @@ hex_digit(char c)
 	    c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* One unit behind a backslash. Of \u only ASCII: an id goes into a path, a name is compared. */
+/*
+ * The character after a backslash. Of \u only ASCII: an id becomes part of a path, a name is
+ * compared.
+ */
 static bool
 escaped(struct text *t, char *ret)
 {
@@ -79,7 +83,7 @@ escaped(struct text *t, char *ret)
 	return true;
 }
 
-/* A text, of which at most cap - 1 bytes are kept; *ret_whole: it fits and has no odd escape. */
+/* A string, of which at most cap - 1 bytes are kept. *ret_whole: it fits and has no odd escape. */
 static bool
 string(struct text *t, char *ret, size_t cap, bool *ret_whole)
 {
@@ -109,7 +113,7 @@ string(struct text *t, char *ret, size_t cap, bool *ret_whole)
 	return true;
 }
 
-/* Any value, looked at only as far as is needed to find its end. */
+/* Skips any value, looking at it only as far as needed to find its end. */
 static bool
 skip(struct text *t)
 {
@@ -221,7 +225,7 @@ member(struct text *t, struct kvr_hp_lease *ret, bool id_only)
 		fits = false;
 		if (string(t, ret->id, sizeof(ret->id), &fits) && fits)
 			return true;
-		ret->id[0] = '\0'; /* half of one would be another's */
+		ret->id[0] = '\0'; /* a truncated id would be another lease's */
 		return wrong(t, "an id that is too long or not plain");
 	}
 	if (whole && !id_only && strcmp(name, "offsets") == 0)
@@ -253,7 +257,7 @@ kvr_hp_lease_read(struct kvr_const_span text, struct kvr_hp_lease *ret, const ch
 	*why = text.len > 0 ? object(text, ret, false) : "nothing";
 	if (*why == NULL)
 		return KVR_OK;
-	/* Offsets that are wrong may stand in front of an id that is right. */
+	/* The offsets may be wrong while the id, perhaps after them, is right. */
 	const char *id = ret->id;
 	if (id[0] == '\0' && text.len > 0 && object(text, &bare, true) == NULL)
 		id = bare.id;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A batch: one request per key, many of them under way, answers in any order. A GET, a STAT and an
- * EXISTS ask for a lease; a lease that came is handed on to be given back (hyperpod_owed.c) when
- * its bytes are copied, or when it turns out that nobody wants them any more.
+ * A batch: one request per key, many of them under way, answers in any order. GET, STAT and EXISTS
+ * ask for a lease. The lease is handed on to be given back (hyperpod_owed.c) once its bytes are
+ * copied, or when it turns out that nobody wants them any more.
  *
- * A lease is asked for with the time that the daemon may wait for a key that it has not: what the
- * tier allows, but so much less than the caller's deadline that its "no" arrives as a miss.
+ * A request for a lease says how long the daemon may wait for a key that it does not have: as long
+ * as the tier allows, but so much less than the caller's deadline that its "no" still arrives as a
+ * miss.
  */
 #include "kvr_hyperpod.h"
 #include "kvr_lmmeta.h"
@@ -18,9 +19,9 @@
 enum { STORED = 200, STORED_ALREADY = 409, NOT_THERE = 404, DID_NOT_COME = 504 };
 
 #define MARGIN_MAX_NS KVR_MS(250)
-#define LEASE_SLACK_NS KVR_MS(500) /* how much later than agreed the answer may be */
+#define LEASE_SLACK_NS KVR_MS(500) /* how much later than agreed the answer may come */
 
-/* Takes care of a lease; waits while the queue is full. */
+/* Hands a lease on to be given back; waits while the queue is full. */
 static enum kvr_err
 give_back(struct kvr_connector *c, const char *id, const struct kvr_hp_term *term)
 {
@@ -79,7 +80,7 @@ ask_put(struct kvr_connector *c, const struct kvr_item *item, char *path)
 	return kvr_httpc_start(c->line->http, &ask);
 }
 
-/* What cannot be asked is answered before a byte is sent: what is not there is missed. */
+/* Items that cannot be requested are answered before a byte is sent; for reads they are a miss. */
 static void
 refuse(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item)
 {
@@ -161,7 +162,7 @@ lease_answered(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *ite
 
 /* ---- the window ---- */
 
-/* One request of a lane always goes, so that no lane waits for another. */
+/* Each lane may always have one request under way, so that no lane waits for another. */
 static bool
 may_send(struct kvr_connector *c)
 {
@@ -256,7 +257,7 @@ kvr_hp_run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, 
 	if (verb != KVR_VERB_PUT && !kvr_hp_owed_ready(c->store->owed))
 		return answer_all(c, items, n, KVR_E_NOMEM,
 		    "no thread can be had that would give leases back, so none is asked for");
-	/* Before the first lease is asked for: see hyperpod_read.c. */
+	/* Before the first lease is requested: see hyperpod_read.c. */
 	if (verb != KVR_VERB_PUT)
 		err = kvr_hp_segment_fresh(
 		    &c->segment, c->store->segment, c->why, sizeof(c->why));
@@ -287,7 +288,7 @@ kvr_hp_let_go(struct kvr_connector *c)
 			kvr_httpc_end(line->http, (int32_t)i);
 		flies |= line->note[i].lease;
 	}
-	/* Whatever has come and not been looked at is looked at there. */
+	/* Answers that have come but were not processed are processed there. */
 	if (flies)
 		kvr_hp_owed_adopt(c->store->owed, line);
 	else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What answers in the daemon's place, and whether its shared memory can be read from end to end. No
- * lease is asked for: a key that is not there would cost hyperpod.lease_wait.
+ * Reports what answers at the daemon's address, and whether its shared memory can be read from end
+ * to end. No lease is requested: one for a missing key would cost hyperpod.lease_wait.
  */
 #include "kvr_hyperpod.h"
 #include "kvr_tell.h"
@@ -33,7 +33,7 @@ memory(const struct kvr_store *s, struct kvr_connector *c, const struct kvr_exam
 void
 kvr_hp_examine(struct kvr_store *s, struct kvr_connector *c, const struct kvr_examination *e)
 {
-	/* There is no health to be had from it: what it does not know is 404, and so is this. */
+	/* The daemon has no health endpoint: it answers 404 to unknown paths, and so to this. */
 	kvr_tell(e, KVR_FOUND_OK, "daemon", NULL, "%s answers %u to GET /health", s->where, c->health);
 	kvr_tls_own_examine(&s->tls, e);
 	memory(s, c, e);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a URL and options to a store. The URL is LMCache's: variables of the environment in it are
- * replaced ($NODE_IP is what a pod gets to know), and an http:// or https:// may stand behind the
- * scheme. What the daemon has no place for is refused by name.
+ * Makes a store from a URL and options. The URL is LMCache's: environment variables in it are
+ * replaced (a pod knows its node as $NODE_IP), and http:// or https:// may follow the scheme.
+ * Settings that the daemon cannot support are refused by name.
  */
 #include "kvr_hyperpod.h"
 #include "kvr_url.h"
@@ -24,7 +24,7 @@
 #define PIECE       65536U
 #define TIMEOUT_MS  5000U
 #define TTL_MS      30000U
-#define WAIT_MP_MS  1000U /* the multi-process client's */
+#define WAIT_MP_MS  1000U /* the default of the multi-process client */
 
 /* $NAME and ${NAME}. */
 static enum kvr_err
@@ -93,7 +93,7 @@ place(const struct kvr_url *u, struct kvr_store *s, const struct kvr_why *w)
 	return KVR_OK;
 }
 
-/* One name in the place of another: of the URL when it is there, and then only there. */
+/* A name from the tier's option or from the URL, but not from both; otherwise the default. */
 static enum kvr_err
 name(const char *what, const char *opt, const char *url, const char *def, size_t max, char *ret,
     const struct kvr_why *w)
@@ -160,7 +160,7 @@ numbers(const struct kvr_hyperpod_opts *h, struct kvr_store *s)
 	s->at_once = KVR_MIN(requests, KVR_HTTPC_AT_ONCE_MAX);
 	s->piece = or_default(h->put_stream_chunk, PIECE);
 	s->timeout_ns = KVR_MS(or_default(h->timeout_ms, TIMEOUT_MS));
-	/* LMCache's client in the process has one number for both. */
+	/* LMCache's in-process client has one number for both. */
 	uint64_t wait_ms = h->lease_wait_ms != 0 || bare ? h->lease_wait_ms : h->timeout_ms;
 	s->wait_ms = or_default(wait_ms, bare ? WAIT_MP_MS : TIMEOUT_MS);
 	s->ttl_ms = or_default(h->lease_ttl_ms, TTL_MS);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Leases that have to be given back, and one thread of the store that does it. So a lane answers as
- * soon as it has copied, and one that is cancelled or late leaves nothing behind: what it has asked
- * for and not yet got it hands on with its connections, for only their answer tells the id.
+ * Leases that must be given back, and one thread of the store that does so. So a lane can answer as
+ * soon as it has copied the bytes, and a lane that is cancelled or late leaves no lease behind: it
+ * hands over its connections with the leases that were requested but have not arrived, because only
+ * the answer contains the id.
  *
- * A release that fails is tried again until the lease would have ended by itself. Nobody waits for
- * any of this but kvr_hp_owed_free, and that a moment.
+ * A release that fails is tried again until the lease would have ended by itself. Only
+ * kvr_hp_owed_free waits for any of this, and only for a moment.
  *
- * A daemon that has started again may give the same ids to others, whose lease would then end under
- * their copy. So what was owed to the one before is forgotten: its shared memory is another file.
+ * A restarted daemon may give the same ids to others, whose lease would then end while they copy.
+ * So what was owed to the daemon before is forgotten: its shared memory was another file.
  */
 #include "kvr_hyperpod.h"
 
@@ -20,10 +21,10 @@
 enum { OWED_MAX = 4096, LINES_MAX = 32, AT_ONCE = 32, PATH = 1024 };
 _Static_assert(3 * KVR_HP_ID_MAX + 32 < PATH, "every id fits");
 
-#define TURN_NS      KVR_MS(10)  /* longest wait of the thread while something is under way */
-#define RETRY_NS     KVR_MS(100) /* after a release that failed */
+#define TURN_NS      KVR_MS(10)  /* longest wait of the thread while a request is under way */
+#define RETRY_NS     KVR_MS(100) /* pause after a release that failed */
 #define GRACE_NS     KVR_SEC(1)  /* how long kvr_hp_owed_free waits for the next answer */
-#define GRACE_MAX_NS KVR_SEC(2)  /* and for all of them */
+#define GRACE_MAX_NS KVR_SEC(2)  /* and for all answers */
 
 struct owed {
 	struct kvr_hp_term term;
@@ -42,12 +43,12 @@ struct kvr_hp_owed {
 	struct owed ring[OWED_MAX];
 	struct kvr_hp_line *lines;
 	struct kvr_addrs where;
-	/* The thread's own. */
+	/* Used only by the thread. */
 	struct kvr_httpc *http;
-	struct owed out[AT_ONCE]; /* by the number of its exchange */
+	struct owed out[AT_ONCE]; /* indexed by the number of its exchange */
 	uint32_t n_out;
 	uint64_t rest_until_ns;
-	uint64_t stop_ns, end_ns; /* of the grace; 0: it is not to stop */
+	uint64_t stop_ns, end_ns; /* of the grace period; 0: not stopping */
 };
 
 /* ---- lines ---- */
@@ -95,7 +96,7 @@ kvr_hp_line_new(const struct kvr_store *s, const struct kvr_addrs *addrs, uint32
 
 /* ---- the thread ---- */
 
-/* A daemon that answers is waited for, however slow the machine is. */
+/* A daemon that keeps answering gets more time, however slow the machine is. */
 static void
 progress(struct kvr_hp_owed *o)
 {
@@ -103,7 +104,7 @@ progress(struct kvr_hp_owed *o)
 		o->stop_ns = KVR_MIN(kvr_now_ns() + GRACE_NS, o->end_ns);
 }
 
-/* Whether leases of this line can still come. */
+/* Handles a line for one turn. Returns whether leases of it can still arrive. */
 static bool
 turn_line(struct kvr_hp_owed *o, struct kvr_hp_line *line)
 {
@@ -111,7 +112,7 @@ turn_line(struct kvr_hp_owed *o, struct kvr_hp_line *line)
 	struct kvr_hp_lease lease;
 	const char *why;
 	bool flies = false;
-	/* TIMEOUT: nothing has come in this turn. */
+	/* TIMEOUT: nothing arrived in this turn. */
 	bool broken = kvr_httpc_wait(line->http, kvr_now_ns() + TURN_NS, NULL) == KVR_E_PROTO;
 	for (int32_t i; (i = kvr_httpc_next(line->http)) >= 0; kvr_httpc_end(line->http, i)) {
 		kvr_httpc_answer(line->http, i, &answer);
@@ -203,7 +204,7 @@ read_releases(struct kvr_hp_owed *o)
 	for (int32_t i; (i = kvr_httpc_next(o->http)) >= 0; kvr_httpc_end(o->http, i)) {
 		kvr_httpc_answer(o->http, i, &answer);
 		o->n_out--;
-		/* 404: it has ended by itself. */
+		/* 404: the lease has already ended. */
 		if (answer.err == KVR_OK && (answer.status == 200 || answer.status == 404)) {
 			progress(o);
 			continue;
@@ -253,10 +254,10 @@ wait_for_work(struct kvr_hp_owed *o)
 	if (o->stop && o->stop_ns == 0) {
 		o->stop_ns = kvr_now_ns() + GRACE_NS;
 		o->end_ns = kvr_now_ns() + GRACE_MAX_NS;
-		o->rest_until_ns = 0; /* one more try, at once */
+		o->rest_until_ns = 0; /* try once more, at once */
 	}
 	bool rests = o->n_out == 0 && o->lines == NULL && kvr_now_ns() < o->rest_until_ns;
-	/* A daemon that does not take them now is not waited for. */
+	/* A daemon that does not accept them now is not waited for. */
 	bool over = o->stop && (!work || rests || kvr_now_ns() >= o->stop_ns);
 	if (rests && !over) {
 		struct timespec at;
@@ -284,7 +285,7 @@ owed_main(void *arg)
 	return NULL;
 }
 
-/* ---- for the lanes ---- */
+/* ---- called by the lanes ---- */
 
 /* Under lock. */
 static bool

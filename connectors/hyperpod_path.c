@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Paths as LMCache's client sends them: it encodes all but letters, digits and "_.-~", and the HTTP
- * library below it decodes again what a path may hold as it is, except '+' and '/'.
+ * Paths as LMCache's client sends them: the client encodes everything but letters, digits and
+ * "_.-~", and the HTTP library below it decodes again what a path may contain literally, except '+'
+ * and '/'.
  */
 #include "kvr_hyperpod.h"
 
@@ -9,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Every byte of a prefix, a key and a bucket may become three. */
+/* Every byte of a prefix, a key and a bucket may become three bytes. */
 _Static_assert(3 * (KVR_HP_PREFIX_MAX + KVR_KEY_LEN_MAX + KVR_HP_BUCKET_MAX) + 128 <=
         KVR_HTTPC_URL_MAX,
     "every path fits");
@@ -44,7 +45,7 @@ kvr_hp_object_path(
     const struct kvr_store *s, const char *key, uint32_t key_len, char *ret, const char **why)
 {
 	size_t prefix_len = strlen(s->prefix);
-	/* Encoded or not, these two are steps, and what they lead to is another path. */
+	/* Encoded or not, these two are path segments with a meaning, and lead to another path. */
 	if (prefix_len == 0 && (key_len == 1 || key_len == 2) && memcmp(key, "..", key_len) == 0) {
 		*why = "a HyperPod daemon cannot have a key \".\" or \"..\"";
 		return KVR_E_UNSUPPORTED;
@@ -64,7 +65,9 @@ kvr_hp_lease_path(char *path, uint64_t wait_ms, uint64_t ttl_ms)
 	char ttl[32];
 	int len = snprintf(ttl, sizeof(ttl), "%" PRIu64 ".%03u", ttl_ms / 1000,
 	    (unsigned)(ttl_ms % 1000));
-	/* A float as Python writes it: one digit behind the point, more where they count. */
+	/*
+	 * A float as Python prints it: at least one digit after the point, no other zeros at the end.
+	 */
 	while (ttl[len - 1] == '0' && ttl[len - 2] != '.')
 		ttl[--len] = '\0';
 	sprintf(path + strlen(path), "/leases?timeout_ms=%" PRIu64 "&ttl_s=%s", wait_ms, ttl);

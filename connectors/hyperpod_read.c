@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a lease into the destination, in one copy. Bytes are believed only if, after they were
- * copied,
+ * From a lease into the destination, in one copy. Bytes count only if, after they were copied,
  *
- *   the lease had time left, counted from before it was asked for, so the daemon's own count
- *   cannot end earlier;
- *   the daemon's shared memory was still the file that had been opened before the lease was asked
- *   for: a daemon that started again has made a new one, and its leases mean other offsets.
+ *   the lease had time left, counted from before it was requested, so that the daemon's own count
+ *   cannot end earlier; and
+ *   the daemon's shared memory was still the file that was opened before the lease was requested: a
+ *   restarted daemon has made a new file, and its leases mean other offsets.
  *
- * All fragments are compared with the size of the shared memory before a byte is touched.
+ * All fragments are checked against the size of the shared memory before a byte is touched.
  */
 #include "kvr_hyperpod.h"
 #include "kvr_le.h"
@@ -17,13 +16,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A lease's bytes in the order of the object. */
+/* The bytes of a lease, in the order of the object. */
 struct source {
 	const struct kvr_hp_lease *lease;
 	uint64_t end_ns;
 	size_t   at;
-	uint64_t offset, left; /* of the fragment that is being read */
-	bool     late;         /* stopped, because the lease has no time left */
+	uint64_t offset, left; /* of the fragment being read */
+	bool     late;         /* stopped because the lease has no time left */
 };
 
 static bool
@@ -66,7 +65,7 @@ in_bounds(const struct kvr_connector *c, const struct kvr_hp_lease *lease)
 	return true;
 }
 
-/* The head, when there is one, and with it the length of the value; the rest is padding. */
+/* Reads the header, if there is one, and from it the length of the value; the rest is padding. */
 static enum kvr_err
 take_head(struct kvr_connector *c, struct source *s, uint8_t *head, uint64_t *ret_whole)
 {
@@ -90,7 +89,7 @@ take_payload(struct kvr_connector *c, struct source *s, struct kvr_item *item,
 	kvr_frame_in_begin(f, &c->store->rules, item, c->scratch, whole);
 	if (c->store->rules.format == KVR_FORMAT_LMCACHE && whole >= KVR_HP_HEAD_LEN)
 		kvr_frame_in_copy(f, head, KVR_HP_HEAD_LEN);
-	/* What is wrong already need not be read. */
+	/* A value that is already known to be wrong need not be read to its end. */
 	while (err == KVR_OK && !s->late && kvr_frame_why(f)[0] == '\0') {
 		struct kvr_span span = kvr_frame_in_next(f, KVR_STOP_SLICE);
 		if (span.len == 0)
@@ -107,7 +106,7 @@ take_payload(struct kvr_connector *c, struct source *s, struct kvr_item *item,
 	return KVR_OK;
 }
 
-/* What no copy can make good. */
+/* Errors that are known before anything is copied. */
 static int32_t
 refuse(struct kvr_connector *c, const struct kvr_hp_lease *lease)
 {

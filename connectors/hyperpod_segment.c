@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemon's shared memory, a file below /dev/shm that it owns and that is only read here. It is
- * not mapped: a daemon that dies or starts again truncates it, and the first touch of a mapped page
- * behind the new end is SIGBUS for the whole process, whatever was checked before. pread copies the
- * same pages into the destination in one go and comes back short instead.
+ * The daemon's shared memory, a file below /dev/shm that the daemon owns and that is only read
+ * here. It is not mapped: a daemon that dies or restarts truncates it, and touching a mapped page
+ * beyond the new end is SIGBUS for the whole process, whatever was checked before. pread copies the
+ * same pages into the destination in one step, and comes back short instead.
  */
 #include "kvr_hyperpod.h"
 
@@ -46,7 +46,7 @@ bool
 kvr_hp_file_is(const struct kvr_hp_file *f, const char *path)
 {
 	struct stat st;
-	/* While it is open its number is not given to another one. */
+	/* While the file is open, its inode number is not given to another one. */
 	return stat(path, &st) == 0 && is(f, &st);
 }
 
@@ -58,7 +58,7 @@ kvr_hp_segment_fresh(struct kvr_hp_segment *s, const char *path, char *why, size
 		return cannot(path, errno, why, why_cap);
 	if (s->fd < 0 || !is(&s->file, &st)) {
 		kvr_hp_segment_close(s);
-		/* Not blocking: somebody may have put a pipe there. */
+		/* Nonblocking, because somebody may have put a pipe there. */
 		s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 		if (s->fd < 0 || fstat(s->fd, &st) != 0)
 			return cannot(path, errno, why, why_cap);

@@ -37,7 +37,7 @@ kvr_index_find(const struct kvr_index *index, const char *key, size_t key_len)
 	kvr_digest digest = kvr_hash128(key, key_len);
 
 	for (struct kvr_index_node *x = *bucket_of(index, digest); x != NULL; x = x->chain) {
-		/* The text decides: two keys may share a digest, and must not share a value. */
+		/* The text decides: two keys may share a digest but must not share a value. */
 		if (x->digest.lo == digest.lo && x->digest.hi == digest.hi &&
 		    x->key_len == key_len && memcmp(x->key, key, key_len) == 0)
 			return x;
@@ -45,7 +45,7 @@ kvr_index_find(const struct kvr_index *index, const char *key, size_t key_len)
 	return NULL;
 }
 
-/* Without memory the chains grow longer instead: slower, never wrong. */
+/* Without memory the chains grow longer instead: slower, but never wrong. */
 static void
 grow(struct kvr_index *index)
 {

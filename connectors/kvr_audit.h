@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the audit say to each other. */
+/* What the files of the audit share. */
 #ifndef KVR_AUDIT_H
 #define KVR_AUDIT_H
 
@@ -8,7 +8,9 @@
 #include "kvr_index.h"
 #include "kvr_tls_lib.h"
 
-/* LMCache's map grows without bound; here the oldest key is compared no more. */
+/*
+ * LMCache's map grows without bound; this one forgets the oldest key, which is then not compared.
+ */
 enum { KVR_AUDIT_SUMS = 65536 };
 
 /* The sums of what this process has put, for all lanes. */
@@ -22,7 +24,7 @@ void kvr_audit_sums_close(struct kvr_audit_sums *);
 void kvr_audit_sums_set(struct kvr_audit_sums *, const char *key, uint32_t key_len,
     const uint8_t bytes[KVR_SHA256_LEN]);
 void kvr_audit_sums_forget(struct kvr_audit_sums *, const char *key, uint32_t key_len);
-/* False also for a key that is not known. */
+/* False also for an unknown key. */
 bool kvr_audit_sums_differ(struct kvr_audit_sums *, const char *key, uint32_t key_len,
     const uint8_t bytes[KVR_SHA256_LEN]);
 

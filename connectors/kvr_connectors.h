@@ -8,12 +8,12 @@
 extern const struct kvr_connector_ops kvr_memory_ops, kvr_fs_ops, kvr_redis_ops, kvr_valkey_ops,
     kvr_resp_ops, kvr_lm_ops, kvr_hyperpod_ops, kvr_eic_ops, kvr_blackhole_ops, kvr_mock_ops,
     kvr_redis_cluster_ops, kvr_valkey_cluster_ops;
-/* Put around one of them, and served by no URL. */
+/* Wraps one of them; no URL leads to it. */
 extern const struct kvr_connector_ops kvr_fault_ops;
 
 /*
- * The scheme that was probably meant, for "did you mean": NULL when url has a known scheme, and
- * when nothing is near enough to be helpful.
+ * The scheme that was probably meant, for "did you mean". NULL if url has a known scheme or if none
+ * is similar enough.
  */
 const char *kvr_connector_nearest(const char *url);
 

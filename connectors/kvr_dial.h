@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long a dial may take, and whose time it was when it took too long. */
+/* How long a dial may take, and whose limit it was if that was too long. */
 #ifndef KVR_DIAL_H
 #define KVR_DIAL_H
 
@@ -8,9 +8,9 @@
 #include "kvr_connector.h"
 
 struct kvr_dial {
-	uint64_t until_ns;   /* of the dial: the caller's, or by our own limit if that comes first */
+	uint64_t until_ns;   /* the caller's deadline, or our own limit if that is earlier */
 	uint64_t connect_ns; /* the limit; 0: none */
-	bool     own;        /* it comes first */
+	bool     own;        /* our limit is the earlier one */
 };
 
 enum { KVR_DIAL_WHOSE = 56 };
@@ -25,8 +25,9 @@ kvr_dial_begin(uint64_t connect_ns, uint64_t until_ns)
 }
 
 /*
- * Our own limit for a dial tells of the store: DOWN, and ret_whose says that it was that. The
- * caller's deadline does not, and he knows it: TIMEOUT, and nothing is said.
+ * Exceeding our own limit for a dial says something about the store: DOWN, and ret_whose names the
+ * setting. Exceeding the caller's deadline does not, and the caller knows it: TIMEOUT, and
+ * ret_whose is empty.
  */
 static inline enum kvr_err
 kvr_dial_blame(const struct kvr_dial *d, enum kvr_err err, char ret_whose[KVR_DIAL_WHOSE])

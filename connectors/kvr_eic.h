@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * EIC, eic://host:port[;host:port...]. A chunk is two values: under its key with "_meta" behind it
- * LMCache's header, whose length field holds the length of the header itself, and under the key the
- * payload. How long that is follows from dtype and shape.
+ * EIC, eic://host:port[;host:port...]. A chunk is two values: the payload under the key itself, and
+ * under the key followed by "_meta" LMCache's header, whose length field holds the length of the
+ * header itself. The length of the payload follows from dtype and shape.
  */
 #ifndef KVR_EIC_H
 #define KVR_EIC_H
@@ -16,7 +16,7 @@
 #define KVR_EIC_PREFIX_MAX 256U
 #define KVR_EIC_META       "_meta"
 #define KVR_EIC_NAME_MAX   (KVR_EIC_PREFIX_MAX + KVR_KEY_LEN_MAX + sizeof(KVR_EIC_META))
-#define KVR_EIC_GROUP      (KVR_EIC_KEYS_MAX / 2) /* chunks of one call; each may be two keys */
+#define KVR_EIC_GROUP      (KVR_EIC_KEYS_MAX / 2) /* chunks per call; each may be two keys */
 
 struct kvr_store {
 	uint32_t magic;
@@ -25,26 +25,26 @@ struct kvr_store {
 	struct kvr_frame_rules rules;
 	struct kvr_eic_opts opts;
 	const char *ns;
-	struct kvr_span staging; /* of the instance; none: nothing is registered */
+	struct kvr_span staging; /* of the instance; empty: nothing is registered */
 	char prefix[KVR_EIC_PREFIX_MAX + 1];
 	char endpoint[512];
-	/* Made by the first dial, kept until close. Under lock. */
+	/* Made by the first dial and kept until close. Under lock. */
 	pthread_mutex_t lock;
 	void *library, *client;
-	bool registered; /* staging, with this client */
+	bool registered; /* staging is registered with this client */
 	const struct kvr_eic_sdk *sdk;
 };
 
 struct kvr_connector {
 	uint32_t magic;
-	uint32_t n; /* keys of the call that is made up */
+	uint32_t n; /* keys of the call being built */
 	struct kvr_store *store;
 	struct kvr_kick *kick;
 	uint64_t until_ns;
 	uint8_t *scratch;
 	struct kvr_frame frame;
 	char why[256];
-	struct kvr_item *item[KVR_EIC_GROUP]; /* of a group, those that go on */
+	struct kvr_item *item[KVR_EIC_GROUP]; /* items of a group that are still in progress */
 	const char *key[2 * KVR_EIC_GROUP];
 	struct kvr_eic_buffer buffer[2 * KVR_EIC_GROUP];
 	int32_t code[2 * KVR_EIC_GROUP];
@@ -55,7 +55,10 @@ struct kvr_connector {
 /* eic_open.c */
 enum kvr_err kvr_eic_open(
     const struct kvr_store_opts *, struct kvr_store **ret, char *why, size_t why_cap);
-/* eic_library.c: loads the adapter, makes a client, once. DOWN, TIMEOUT, CANCELLED: a sentence. */
+/*
+ * eic_library.c: loads the adapter and makes a client, once. DOWN, TIMEOUT, CANCELLED, with a
+ * sentence.
+ */
 KVR_MUST_USE enum kvr_err kvr_eic_load(
     struct kvr_store *, uint64_t until_ns, struct kvr_kick *, char *why, size_t why_cap);
 void kvr_eic_unload(struct kvr_store *);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What kvrelay asks of EIC's client library, as a C interface. The vendor's SDK is closed and comes
- * with its images, so it is spoken to by an adapter: a shared object that includes this header,
- * links the SDK and exports one function,
+ * What kvrelay needs of EIC's client library, as a C interface. The vendor's SDK is closed and
+ * comes with its images, so kvrelay reaches it through an adapter: a shared object that includes
+ * this header, links the SDK and exports one function,
  *
  *     const struct kvr_eic_sdk *kvr_eic_sdk(void);
  *
- * It is loaded when the first connection is made, from the tier's eic.library or by the name
- * KVR_EIC_LIBRARY from where the loader looks. What the members are to the SDK:
+ * It is loaded when the first connection is made: from the tier's eic.library, or by the name
+ * KVR_EIC_LIBRARY from the loader's search path. What the members correspond to in the SDK:
  *
  *     open    Client(), InitOption{log_dir, log_level, transport_type, flag_file}, init()
  *     reg     register_memory(buffers, MemoryInfo{type, cuda_id})
@@ -16,9 +16,9 @@
  *     mexist  mexist(keys, ExistOption{ns})
  *     mdel    mdel(keys, DelOption{ns})
  *
- * The four calls with keys come from several threads at once; an adapter whose SDK cannot do that
- * locks. They may block as long as the SDK does: it is never handed a caller's memory, only
- * staging, which is host memory. An adapter over the SDK's Python module is in connectors/adapter.
+ * Several threads may make the four calls with keys at once; an adapter whose SDK cannot do that
+ * must lock. They may block as long as the SDK does: they are never given a caller's memory, only
+ * staging, which is host memory. connectors/adapter has an adapter over the SDK's Python module.
  */
 #ifndef KVR_EIC_SDK_H
 #define KVR_EIC_SDK_H
@@ -28,7 +28,7 @@
 
 #define KVR_EIC_ABI 2U
 #define KVR_EIC_LIBRARY "libkvr_eic.so"
-#define KVR_EIC_KEYS_MAX 256U /* of one call */
+#define KVR_EIC_KEYS_MAX 256U /* per call */
 
 enum kvr_eic_trans { KVR_EIC_TCP = 0, KVR_EIC_RDMA = 2, KVR_EIC_GDR = 3 };
 
@@ -43,21 +43,21 @@ struct kvr_eic_options {
 	const char *log_dir, *flag_file;
 };
 
-/* Of one key, in codes[]. */
+/* The result for one key, in codes[]. */
 enum kvr_eic_code {
 	KVR_EIC_OK = 0,
 	KVR_EIC_NOT_EXIST = 1,
 	KVR_EIC_NO_SPACE = 2,
 	KVR_EIC_TIMEOUT = 3,
 	KVR_EIC_FAILED = 4, /* any other */
-	KVR_EIC_NO_KEY = 5  /* the SDK has no keys like this one */
+	KVR_EIC_NO_KEY = 5  /* the SDK cannot have keys like this one */
 };
 
 struct kvr_eic_buffer {
 	void    *at;  /* mset: only read */
-	/* mget: in: room; out: length of the value, of which room has the start, if the SDK tells. */
+	/* mget: in: room; out: length of the value, if the SDK tells; if longer, room has its start. */
 	uint64_t len;
-	uint32_t registered; /* 1: all of it lies in what reg was told of */
+	uint32_t registered; /* 1: lies entirely in the memory passed to reg */
 	uint32_t spare;
 };
 
@@ -66,12 +66,12 @@ struct kvr_eic_sdk {
 	uint32_t size; /* of this struct, as the adapter knows it */
 
 	/*
-	 * 0: good. Else why has a sentence. The four calls with keys: 0: codes[] has one for each
-	 * key; else the call itself failed and nothing in codes[] counts.
+	 * 0: success. Otherwise why has a sentence. The four calls with keys return 0 if codes[] has a
+	 * result for each key; otherwise the call itself failed and codes[] means nothing.
 	 */
 	int (*open)(const struct kvr_eic_options *, void **ret_client, char *why, size_t why_cap);
 	void (*close)(void *client);
-	/* ns: "" is none. ttl_s: -1 is none. Keys end with a NUL. */
+	/* ns "": none. ttl_s -1: none. Keys end with a NUL. */
 	int (*mset)(void *client, const char *ns, int64_t ttl_s, uint32_t n,
 	    const char *const *keys, const struct kvr_eic_buffer *, int32_t *codes);
 	int (*mget)(void *client, const char *ns, uint32_t n, const char *const *keys,
@@ -82,9 +82,9 @@ struct kvr_eic_sdk {
 	    void *client, const char *ns, uint32_t n, const char *const *keys, int32_t *codes);
 
 	/*
-	 * With KVR_EIC_GDR: memory for direct transfers, told once, between open and the first
-	 * call with keys, and taken back after the last one. reg answers as open does; NULL: this
-	 * adapter has no GDR. unreg NULL: it ends with the client.
+	 * With KVR_EIC_GDR: memory for direct transfers. reg is called once, between open and the first
+	 * call with keys; unreg after the last one. reg returns what open does; NULL: this adapter has
+	 * no GDR. unreg NULL: the registration ends with the client.
 	 */
 	int (*reg)(void *client, void *at, uint64_t len, char *why, size_t why_cap);
 	void (*unreg)(void *client, void *at, uint64_t len);

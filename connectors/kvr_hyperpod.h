@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A SageMaker HyperPod daemon, sagemaker-hyperpod://host:port. It runs on this machine, takes
- * objects by HTTP and gives them out as leases on its shared memory:
+ * A SageMaker HyperPod daemon, sagemaker-hyperpod://host:port. It runs on this machine, accepts
+ * objects over HTTP and hands them out as leases on its shared memory:
  *
- *   PUT  /v1/kv/BUCKET/KEY                                 200, or 409: it has that key already
- *   POST /v1/kv/BUCKET/KEY/leases?timeout_ms=N&ttl_s=S     200 and JSON; 404, 504: it has not
+ *   PUT  /v1/kv/BUCKET/KEY                                 200, or 409: it already has that key
+ *   POST /v1/kv/BUCKET/KEY/leases?timeout_ms=N&ttl_s=S     200 and JSON; 404, 504: it does not
  *   POST /v1/leases/ID/release                             200
  *   {"id": "...", "offsets": [{"offset": 100, "len": 20}, ...]}
  *
- * The fragments, one behind the other, are the object: LMCache's header of 28 bytes and the payload
- * (format lmcache), or the payload alone (bare). An object cannot be changed, deleted or listed.
+ * The fragments, concatenated, are the object: LMCache's header of 28 bytes and the payload (format
+ * lmcache), or the payload alone (bare). An object cannot be changed, deleted or listed.
  *
- * What a lease is worth ends with its time or with the daemon: then its bytes belong to others.
- * hyperpod_read.c says how none of those is ever taken for the object's.
+ * A lease ends when its time is over or when the daemon ends; from then on its bytes may belong to
+ * other objects. hyperpod_read.c explains why such bytes are never taken for the object's.
  */
 #ifndef KVR_HYPERPOD_H
 #define KVR_HYPERPOD_H
@@ -31,7 +31,7 @@
 
 struct kvr_hp_owed;
 
-/* Puts are counted apart from the rest, as LMCache does. */
+/* Puts are counted separately from the rest, as in LMCache. */
 enum kvr_hp_gate { KVR_HP_GATE_CONTROL, KVR_HP_GATE_PUT, KVR_HP_GATE_N };
 
 struct kvr_store {
@@ -56,40 +56,40 @@ struct kvr_store {
 enum kvr_err kvr_hp_open(
     const struct kvr_store_opts *, struct kvr_store **ret, char *why, size_t why_cap);
 
-/* ---- hyperpod_path.c: what stands in a request ---- */
+/* ---- hyperpod_path.c: the paths of requests ---- */
 
 /*
- * UNSUPPORTED: a key that HTTP would take for a step in a path. ret holds KVR_HTTPC_URL_MAX bytes,
- * which is room for every key and bucket.
+ * UNSUPPORTED: a key that HTTP would take for a path segment like "..". ret holds KVR_HTTPC_URL_MAX
+ * bytes, which is enough for every key and bucket.
  */
 KVR_MUST_USE enum kvr_err kvr_hp_object_path(
     const struct kvr_store *, const char *key, uint32_t key_len, char *ret, const char **why);
-/* Behind an object's path. */
+/* Appends to an object's path. */
 void kvr_hp_lease_path(char *path, uint64_t wait_ms, uint64_t ttl_ms);
 void kvr_hp_release_path(const char *id, char *ret);
 
 /* ---- hyperpod_answer.c: the JSON of a lease ---- */
 
 struct kvr_hp_lease {
-	char id[KVR_HP_ID_MAX + 1]; /* as decoded; "": none was found */
+	char id[KVR_HP_ID_MAX + 1]; /* decoded; "": none was found */
 	uint32_t n;                 /* fragments */
-	uint64_t total;             /* bytes of all of them */
-	struct kvr_const_span list; /* their text */
+	uint64_t total;             /* bytes of all fragments */
+	struct kvr_const_span list; /* the text of the list of fragments */
 };
 
 /*
- * KVR_OK, or PROTO with a sentence that lives for ever. Whatever it answers: an id that is there is
- * that of a lease, which somebody has to release.
+ * KVR_OK, or PROTO with a sentence of static storage. Whatever is returned: an id in ret belongs to
+ * a lease that must be released.
  */
 KVR_MUST_USE enum kvr_err kvr_hp_lease_read(
     struct kvr_const_span text, struct kvr_hp_lease *ret, const char **why);
-/* The next fragment of a lease that was read; *at starts at 0. False: there are no more. */
+/* The next fragment of a lease that was read; *at starts at 0. False: no more. */
 bool kvr_hp_lease_next(
     const struct kvr_hp_lease *, size_t *at, uint64_t *ret_offset, uint64_t *ret_len);
 
 /* ---- hyperpod_segment.c: the daemon's shared memory ---- */
 
-/* Which one: a daemon that starts again makes another, mostly under the same name. */
+/* Identifies the file: a restarted daemon makes another one, usually under the same name. */
 struct kvr_hp_file {
 	dev_t dev;
 	ino_t ino;
@@ -101,27 +101,27 @@ struct kvr_hp_segment {
 	uint64_t size;
 };
 
-/* Opens what stands at path now, unless that is what is open. DOWN or AUTH with a sentence. */
+/* Opens the file that is at path now, unless it is already open. DOWN or AUTH with a sentence. */
 KVR_MUST_USE enum kvr_err kvr_hp_segment_fresh(
     struct kvr_hp_segment *, const char *path, char *why, size_t why_cap);
-/* Whether that is what stands at path now. */
+/* Whether this is the file that is at path now. */
 bool kvr_hp_file_is(const struct kvr_hp_file *, const char *path);
-/* False: it has become shorter, or could not be read. */
+/* False: the file has become shorter, or could not be read. */
 KVR_MUST_USE bool kvr_hp_segment_read(
     const struct kvr_hp_segment *, void *to, size_t len, uint64_t offset);
 void kvr_hp_segment_close(struct kvr_hp_segment *); /* twice is fine */
 
-/* ---- hyperpod_owed.c: leases that have to be given back ---- */
+/* ---- hyperpod_owed.c: leases that must be given back ---- */
 
 /* What bounds a lease. */
 struct kvr_hp_term {
-	uint64_t end_ns; /* when it is over, at the latest */
+	uint64_t end_ns; /* latest instant at which it is over */
 	struct kvr_hp_file file;
 };
 
-/* What a lane has in flight. It outlives the lane when a lease may still come. */
+/* A request in flight on a lane. It outlives the lane if its lease may still arrive. */
 struct kvr_hp_note {
-	bool     lease;  /* asks for one */
+	bool     lease;  /* asks for a lease */
 	uint8_t  head[KVR_HP_HEAD_LEN]; /* PUT */
 	uint32_t item;
 	struct kvr_hp_term term;
@@ -136,15 +136,15 @@ struct kvr_hp_line {
 
 /* NULL: no memory. */
 struct kvr_hp_owed *kvr_hp_owed_new(const struct kvr_store *);
-/* Waits a moment for what can still be given back. NULL is fine. */
+/* Waits a moment for the leases that can still be given back. NULL is fine. */
 void kvr_hp_owed_free(struct kvr_hp_owed *take);
-/* Where the daemon is by now; before anything is owed. */
+/* The current address of the daemon; call it before anything is owed. */
 void kvr_hp_owed_where(struct kvr_hp_owed *, const struct kvr_addrs *);
 /* Before a lease is asked for. False: there is no thread that could give it back. */
 KVR_MUST_USE bool kvr_hp_owed_ready(struct kvr_hp_owed *);
 /* False: full; it empties at the speed of the daemon. */
 KVR_MUST_USE bool kvr_hp_owe(struct kvr_hp_owed *, const char *id, const struct kvr_hp_term *);
-/* Waits for leases that were asked for and have not come. */
+/* Waits for leases that were requested and have not arrived, to give them back. */
 void kvr_hp_owed_adopt(struct kvr_hp_owed *, struct kvr_hp_line *take);
 /* Drops what is in flight. NULL is fine. */
 void kvr_hp_line_free(struct kvr_hp_line *take);
@@ -164,24 +164,26 @@ struct kvr_connector {
 	uint8_t *scratch;
 	struct kvr_frame frame;
 	struct kvr_hp_segment segment;
-	enum kvr_hp_gate gate; /* of what is in flight */
+	enum kvr_hp_gate gate; /* of the requests in flight */
 	uint32_t health;       /* HTTP status of the last GET /health */
 	char why[256];
 };
 
 enum kvr_err kvr_hp_fail(struct kvr_connector *, enum kvr_err, const char *fmt, ...)
     KVR_PRINTF(3, 4);
-/* What a status other than the hoped for means, and a sentence in c->why. */
+/* The error for an unexpected HTTP status, and a sentence in c->why. */
 enum kvr_err kvr_hp_odd(
     struct kvr_connector *, const char *verb, const struct kvr_httpc_answer *);
 
 /* hyperpod_batch.c */
 enum kvr_err kvr_hp_run(struct kvr_connector *, enum kvr_verb, struct kvr_item *, uint32_t n);
-/* Hands on the leases that the lane has or will get, and everything else ends. */
+/* Hands over the leases that the lane has or will get; everything else in flight ends. */
 void kvr_hp_let_go(struct kvr_connector *);
 /* hyperpod_examine.c */
 void kvr_hp_examine(struct kvr_store *, struct kvr_connector *, const struct kvr_examination *);
-/* hyperpod_read.c: GET and STAT from a lease. An error ends the lane; else the item is done. */
+/*
+ * hyperpod_read.c: GET and STAT from a lease. An error ends the lane; otherwise the item is done.
+ */
 enum kvr_err kvr_hp_read(struct kvr_connector *, enum kvr_verb, struct kvr_item *,
     const struct kvr_hp_lease *, uint64_t end_ns);
 

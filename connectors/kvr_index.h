@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A map from key text to whatever the node is embedded in, in order of use, with a sum of bytes:
- * what a store with a capacity needs to find and to evict. It neither locks nor owns its nodes.
+ * A map from key text to the struct that contains the node, in order of use, with a sum of bytes:
+ * what a store with a capacity needs for finding and evicting. It neither locks nor owns its nodes.
  */
 #ifndef KVR_INDEX_H
 #define KVR_INDEX_H
@@ -9,7 +9,10 @@
 #include "kvr_err.h"
 #include "kvr_hash.h"
 
-/* The owner sets key, key_len and bytes before it adds the node, and leaves them alone after. */
+/*
+ * The owner sets key, key_len and bytes before adding the node, and does not change them while it
+ * is in.
+ */
 struct kvr_index_node {
 	struct kvr_index_node *chain; /* next in its bucket */
 	struct kvr_index_node *older, *newer;
@@ -29,14 +32,14 @@ struct kvr_index {
 };
 
 KVR_MUST_USE enum kvr_err kvr_index_open(struct kvr_index *); /* KVR_E_NOMEM */
-/* Its nodes must be out: who frees them first walks oldest and drops each. */
+/* The index must be empty: to free the nodes, first walk from oldest and drop each. */
 void kvr_index_close(struct kvr_index *);
 
 struct kvr_index_node *kvr_index_find(const struct kvr_index *, const char *key, size_t key_len);
-/* As the newest. Its key must not be in. */
+/* Adds it as the newest. Its key must not be in the index. */
 void kvr_index_add(struct kvr_index *, struct kvr_index_node *);
 void kvr_index_drop(struct kvr_index *, struct kvr_index_node *);
-/* Makes it the newest. */
+/* Makes it the newest again. */
 void kvr_index_touch(struct kvr_index *, struct kvr_index_node *);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LMCache's own server, lm://host:port. Signed 32-bit little-endian numbers, nothing between them:
+ * LMCache's own server, lm://host:port. Signed 32-bit little-endian numbers without gaps:
  *
  *   request, 186 bytes      answer, 36 bytes
  *     0  command              0  200: yes, 400: no
@@ -9,12 +9,12 @@
  *    12  dtype               12  dtype
  *    16  location, 0         16  four dims
  *    20  four dims           32  location
- *    36  key, 150 bytes, spaces behind it
+ *    36  key, 150 bytes, padded with spaces
  *
- * Bytes 4 to 32 of an answer are an LMCache header as it stands in other stores. Payload follows a
- * PUT and a GET's answer of 200. Answers come in the order of the requests, so requests may be sent
- * without waiting; a PUT has none, which is why an EXIST follows each (lm_batch.c). LIST is never
- * answered and never sent; there is nothing that deletes.
+ * Bytes 4 to 32 of an answer are an LMCache header as in other stores. Payload follows a PUT and a
+ * GET's answer of 200. Answers come in the order of the requests, so requests may be sent without
+ * waiting. A PUT has no answer, which is why an EXIST follows each (lm_batch.c). LIST is never
+ * answered and so never sent. There is no command that deletes.
  */
 #ifndef KVR_LM_H
 #define KVR_LM_H
@@ -57,26 +57,26 @@ struct kvr_connector {
 
 /* ---- lm_message.c ---- */
 
-/* head: an LMCache header of one group; NULL: what the verbs without payload say instead. */
+/* head: an LMCache header of one group; NULL: the header that verbs without payload send. */
 void kvr_lm_ask(uint8_t ret[KVR_LM_ASK_LEN], enum kvr_lm_command, const uint8_t *head,
     struct kvr_const_span prefix, struct kvr_const_span key);
 
 struct kvr_lm_tell {
 	bool    yes;
 	uint8_t head[KVR_LM_HEAD_LEN];
-	uint64_t len; /* payload bytes that follow a GET's yes */
+	uint64_t len; /* payload bytes that follow, after a GET's yes */
 };
 
-/* ahead: see kvr_stream_read. PROTO as soon as what comes cannot be an answer. */
+/* ahead: see kvr_stream_read. PROTO as soon as the received bytes cannot be an answer. */
 KVR_MUST_USE enum kvr_err kvr_lm_read_tell(
     struct kvr_sock *, size_t ahead, struct kvr_lm_tell *ret);
 
 /* ---- lm_key.c ---- */
 
 /*
- * Whether the server can hold this key, of 1 to KVR_KEY_LEN_MAX bytes. TOO_BIG: prefix and key have
- * more than 150 bytes. UNSUPPORTED: the server could not read it, and would close the connection
- * on it, or would take it for another one. why: a sentence.
+ * Whether the server can hold this key, of 1 to KVR_KEY_LEN_MAX bytes. TOO_BIG: prefix and key are
+ * longer than 150 bytes. UNSUPPORTED: the server could not decode the key, and would close the
+ * connection, or would confuse it with another key. why: a sentence.
  */
 enum kvr_err kvr_lm_key(
     const struct kvr_store *, const char *key, uint32_t key_len, const char **why);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of mock:// say to each other. */
+/* What the files of mock:// share. */
 #ifndef KVR_MOCK_H
 #define KVR_MOCK_H
 
@@ -7,8 +7,8 @@
 
 struct kvr_mock_pace {
 	uint64_t capacity;    /* bytes */
-	uint64_t peek_ns;     /* a look at keys takes this long */
-	uint64_t read_per_s;  /* bytes, of all lanes together */
+	uint64_t peek_ns;     /* duration of a look at keys */
+	uint64_t read_per_s;  /* bytes, shared by all lanes */
 	uint64_t write_per_s;
 };
 

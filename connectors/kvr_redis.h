@@ -2,10 +2,10 @@
 /*
  * What the files of the Redis connector share.
  *
- * A batch goes through in groups, a group in steps. A step makes a fixed number of requests per
- * item, all of one kind, with a bounded window of them in flight; replies come in the order of the
- * requests, so one step needs two cursors and no queue. A format with two keys per chunk takes
- * several steps, and what follows from the replies of one step is the plan of the next.
+ * A batch is processed in groups, and a group in steps. A step makes a fixed number of requests per
+ * item, all of one kind, with a bounded window of them in flight. Replies come in the order of the
+ * requests, so a step needs two cursors and no queue. A format with two keys per chunk takes
+ * several steps, and the replies of one step determine the plan of the next.
  */
 #ifndef KVR_REDIS_H
 #define KVR_REDIS_H
@@ -17,24 +17,27 @@
 #define KVR_REDIS_GROUP 512U
 #define KVR_REDIS_PREFIX_MAX 256U
 #define KVR_REDIS_VALUE_MAX KVR_MIB(512) /* the longest string of a Redis server */
-/* Longer sealed values are read in pieces: a server faults in every page of a larger reply. */
+/*
+ * Longer sealed values are read in pieces: the server has page faults for every page of a larger
+ * reply.
+ */
 #define KVR_REDIS_PIECE KVR_MIB(4)
-/* The trailer of a sealed value of up to 64 blocks and the longest key. */
+/* Room for the trailer of a sealed value of up to 64 blocks with the longest key. */
 #define KVR_REDIS_BEHIND 1024U
 #define KVR_REDIS_LM_HEAD_MAX (8U + 20U * KVR_GROUPS_MAX)
 
 /*
- * Servers that speak RESP differ for us by the names that LMCache gives to what it stores there,
- * and by what its connector for that server can do.
+ * How servers that speak RESP differ for us: in the names under which LMCache stores chunks there,
+ * and in what LMCache's connector for that server can do.
  */
 struct kvr_redis_kind {
 	const char *scheme, *tls_scheme; /* NULL: it has no TLS */
-	const char *value, *mark; /* LMCACHE: what stands behind the key in its two names */
+	const char *value, *mark; /* LMCACHE: suffixes of its two names */
 	uint32_t formats;         /* KVR_FORMAT_BITs */
 	bool databases;           /* SELECT */
 	bool expires;             /* TTL */
-	bool in_seconds;          /* TTL as EX, rounded up, as other clients of that store set it */
-	bool drops_orphans;       /* a header without payload is deleted by whoever finds it */
+	bool in_seconds;          /* TTL as EX, rounded up, as other clients of that store do */
+	bool drops_orphans;       /* whoever finds a header without payload deletes it */
 	bool tags;                /* in a cluster LMCache's two names have a hash tag, so one slot */
 };
 
@@ -47,10 +50,10 @@ struct kvr_redis_map;
 struct kvr_cluster_lane;
 struct kvr_redis_replica;
 
-/* The names under which a chunk lies. VALUE: what holds the payload; MARK: what says it exists. */
+/* The names of a chunk. VALUE: holds the payload; MARK: says that the chunk exists. */
 enum kvr_redis_name { KVR_REDIS_VALUE, KVR_REDIS_MARK };
 
-/* What stands before and behind a key in one of these names. */
+/* What precedes and follows the key in a name. */
 #define KVR_REDIS_AROUND_MAX (KVR_REDIS_PREFIX_MAX + 32U)
 struct kvr_redis_around {
 	uint32_t n_before, n_after;
@@ -61,21 +64,22 @@ struct kvr_store {
 	uint32_t magic;
 	bool     is_unix, is_tls;
 	bool     resp3; /* HELLO 3 */
-	bool     replicas; /* they are read from first */
+	bool     replicas; /* read from them first */
 	uint16_t port;
 	uint32_t db;
 	uint32_t lm_head_len; /* LMCACHE: bytes of a header */
-	_Atomic uint32_t turn; /* so that lanes take one replica after the other */
-	_Atomic uint64_t refused_len, refused_until_ns; /* a value that was too long; 0: none yet */
+	_Atomic uint32_t turn; /* lets lanes take the replicas in turn */
+	/* Length of the last value that was too long, and until when that counts; 0: none. */
+	_Atomic uint64_t refused_len, refused_until_ns;
 	uint64_t ttl_ms, connect_ns;
 	uint64_t window_bytes; /* payload in flight on a connection; 0: by step and round trip */
 	const struct kvr_redis_kind *kind;
 	struct kvr_tls *tls; /* NULL: plain */
-	struct kvr_redis_sentinels *sentinels; /* they know host and port; NULL: we do */
-	struct kvr_redis_map *map; /* of a cluster: which node has which slot; NULL: one server */
+	struct kvr_redis_sentinels *sentinels; /* they know host and port; NULL: the URL did */
+	struct kvr_redis_map *map; /* cluster: which node has which slot; NULL: one server */
 	struct kvr_frame_rules rules;
-	struct kvr_redis_around around[2]; /* by enum kvr_redis_name */
-	char  where[320]; /* host and port, or the path: for messages */
+	struct kvr_redis_around around[2]; /* indexed by enum kvr_redis_name */
+	char  where[320]; /* host and port, or the path; for messages */
 	char *user, *password; /* NULL: none */
 	char  host[256];       /* or the path of a Unix socket */
 };
@@ -83,60 +87,63 @@ struct kvr_store {
 /* redis_examine.c */
 void kvr_redis_examine(struct kvr_store *, struct kvr_connector *, const struct kvr_examination *);
 
-/* Why a step has to be done again for an item, somewhere else or later. */
+/* Why a step must be repeated for an item, at another node or later. */
 enum kvr_redis_redirect {
 	KVR_REDIS_STAYS,
-	KVR_REDIS_MOVED, /* its slot belongs to another node, for good */
-	KVR_REDIS_ASK,   /* this once another node has to be asked */
-	KVR_REDIS_AGAIN, /* half of its keys have moved already */
+	KVR_REDIS_MOVED, /* its slot now belongs to another node */
+	KVR_REDIS_ASK,   /* ask another node, this time only */
+	KVR_REDIS_AGAIN, /* some of its keys have already moved */
 	KVR_REDIS_SICK   /* this node cannot serve now */
 };
 
-/* What a step has to remember of an item. */
+/* What a step remembers about an item. */
 struct kvr_redis_note {
-	uint32_t parts, left; /* requests of the running step; without reply */
-	uint8_t  go;       /* for the plan of the next step, a value of that step's file */
+	uint32_t parts, left; /* requests of the running step; those without a reply */
+	uint8_t  go;       /* for the next step's plan; its meaning is private to the verb's file */
 	uint8_t  asking;   /* 1: each request follows an ASKING */
 	uint8_t  redirect; /* enum kvr_redis_redirect */
-	uint8_t  to;       /* MOVED, ASK: the node of the map that was named */
-	int32_t  err;      /* what the item will get when the next step is through */
+	uint8_t  to;       /* MOVED, ASK: the number of the node that was named */
+	int32_t  err;      /* the item's result when the next step is done */
 	uint32_t spare;
-	uint64_t total;    /* STAT: bytes of the payload's value; PUT: of all of it */
+	uint64_t total;    /* STAT: bytes of the value with the payload; PUT: of the whole value */
 };
 
 struct kvr_connector {
 	uint32_t magic;
-	bool     signed_out; /* the server takes no command any more without AUTH */
-	bool     hung_up;    /* the server has, behind its last reply */
-	bool     from_replica; /* what runs now is read from there: nothing may be written */
+	bool     signed_out; /* the server now accepts no command without AUTH */
+	bool     hung_up;    /* the server did, after its last reply */
+	bool     from_replica; /* reading from a replica: nothing may be written */
 	struct kvr_store *store;
 	uint8_t *scratch;
 	uint8_t *heads; /* LMCACHE: headers of lm_head_len bytes, one per note */
 	struct kvr_frame frame;
 	uint64_t frame_total;
-	struct kvr_redis_note *note; /* KVR_REDIS_GROUP; of the batch's items in their order */
-	uint64_t trip_ns; /* shortest time from a request to its reply, of this connection; 0: none yet */
+	struct kvr_redis_note *note; /* KVR_REDIS_GROUP of them, in the order of the batch's items */
+	/* Shortest time from a request to its reply on this connection; 0: none yet. */
+	uint64_t trip_ns;
 	char why[256];
-	const struct kvr_url_host *peer; /* a node of a cluster: what it was dialed as */
+	const struct kvr_url_host *peer; /* node of a cluster: the address that was dialed */
 	uint8_t redirect, redirect_to; /* of the last reply: see kvr_redis_odd_reply */
-	struct kvr_cluster_lane *cluster; /* connections to its nodes, s is none; NULL: s is one */
-	struct kvr_redis_replica *replica; /* NULL: all is asked of the master */
+	struct kvr_cluster_lane *cluster; /* connections to its nodes instead of s; NULL: s is used */
+	struct kvr_redis_replica *replica; /* NULL: ask only the master */
 	struct kvr_sock s;
 };
 
 struct kvr_redis_step {
-	/* Requests that the item needs, 0 for none; may end the item. Called once per item. */
+	/*
+	 * Number of requests that the item needs, 0 for none. May end the item. Called once per item.
+	 */
 	uint32_t (*plan)(struct kvr_connector *, struct kvr_item *, struct kvr_redis_note *);
 	enum kvr_err (*send)(struct kvr_connector *, struct kvr_item *, struct kvr_redis_note *,
 	    uint32_t part);
-	/* Reads what belongs to the reply and ends the item with its last part. */
+	/* Reads what belongs to the reply, and ends the item with its last part. */
 	enum kvr_err (*reply)(struct kvr_connector *, struct kvr_item *, struct kvr_redis_note *,
 	    uint32_t part, const struct kvr_resp *);
-	/* Payload bytes of a request and its reply. NULL: none worth counting. */
+	/* Payload bytes of a request and its reply. NULL: too few to count. */
 	uint64_t (*weight)(const struct kvr_item *, uint32_t part);
 	uint32_t in_flight_max;
 	uint32_t fill_max; /* see kvr_stream_begin */
-	/* With weight: payload in flight where the server is near, and how much is sent at a time. */
+	/* With weight: payload in flight to a server that is near, and how much is sent at a time. */
 	uint64_t window_bytes, refill_bytes;
 };
 
@@ -144,12 +151,12 @@ struct kvr_redis_step {
 enum kvr_err kvr_redis_step(
     struct kvr_connector *, const struct kvr_redis_step *, struct kvr_item *, uint32_t n);
 
-/* The answer to what was asked then is here: how long a round trip takes. */
+/* Called when the answer to a request sent at asked_ns has arrived: measures the round trip. */
 void kvr_redis_trip(struct kvr_connector *, uint64_t asked_ns);
 
 /*
- * A verb is a few steps over a group, each for all its items; in a cluster a step asks for one
- * name.
+ * A verb is a few steps over a group, each for all its items; in a cluster, each step uses one of
+ * the names.
  */
 struct kvr_redis_plan {
 	uint32_t n;
@@ -160,23 +167,25 @@ struct kvr_redis_plan {
 };
 typedef const struct kvr_redis_plan *kvr_redis_verb(const struct kvr_store *);
 kvr_redis_verb kvr_redis_exists, kvr_redis_del, kvr_redis_stat, kvr_redis_get, kvr_redis_put;
-/* By enum kvr_verb; NULL: PING. */
+/* Indexed by enum kvr_verb; NULL for PING. */
 extern kvr_redis_verb *const kvr_redis_verbs[KVR_VERB_N];
-/* All steps of a verb, over a connection to the one server that there is. */
+/* All steps of a verb, over a connection to a single server. */
 enum kvr_err kvr_redis_run(
     struct kvr_connector *, enum kvr_verb, struct kvr_item *, uint32_t n);
 
-/* redis_name.c. What stands around a key is known once the store's format and its map are. */
+/*
+ * redis_name.c. Computes what precedes and follows keys; format and map of the store must be set.
+ */
 void kvr_redis_names(struct kvr_store *, const char *prefix);
-/* Writes a name, of at most KVR_REDIS_NAME_MAX bytes, and answers its end. */
+/* Writes a name of at most KVR_REDIS_NAME_MAX bytes and returns its end. */
 #define KVR_REDIS_NAME_MAX (2 * KVR_REDIS_AROUND_MAX + KVR_KEY_LEN_MAX)
 char *kvr_redis_name(
     const struct kvr_store *, const struct kvr_item *, enum kvr_redis_name, char *to);
 enum kvr_err kvr_redis_put_name(
     struct kvr_connector *, const struct kvr_item *, enum kvr_redis_name);
 /*
- * "VERB name", the whole of most commands; what del_two, getrange, set and set_ttl count besides
- * the caller adds.
+ * "VERB name", which is all of most commands. The caller adds the other arguments that del_two,
+ * getrange, set and set_ttl count.
  */
 extern const struct kvr_redis_words {
 	struct kvr_resp_verb exists, strlen, get, getrange, set, set_ttl, del, del_two;
@@ -185,27 +194,27 @@ enum kvr_err kvr_redis_put_verb(struct kvr_connector *, const struct kvr_resp_ve
     const struct kvr_item *, enum kvr_redis_name);
 
 /*
- * A reply of another kind than was hoped for. An error reply: what it means, in *ret_err; the
- * answer is KVR_OK. Any other kind ends the stream. One that sends us to another node of a cluster
- * is left in c->redirect, and from there comes to the item's note: whatever the step makes of the
- * error is then undone by whoever does the step again.
+ * Handles a reply of an unexpected kind. For an error reply *ret_err says what it means, and the
+ * function returns KVR_OK. Any other kind ends the stream. A redirection to another node of a
+ * cluster is left in c->redirect, from where it goes to the item's note: what the step made of the
+ * error is undone when the step is repeated.
  */
 enum kvr_err kvr_redis_odd_reply(
     struct kvr_connector *, const char *verb, const struct kvr_resp *, int32_t *ret_err);
-/* The payload of a bulk reply into the frame, and the CR LF behind it. */
+/* Reads the payload of a bulk reply into the frame, and the CR LF after it. */
 enum kvr_err kvr_redis_bulk_to_frame(struct kvr_connector *, uint64_t len);
 enum kvr_err kvr_redis_bulk_skip(struct kvr_connector *, uint64_t len);
 
-/* redis_cluster.c. Leaves in c->redirect what the error reply of a node means for the step. */
+/* redis_cluster.c. Leaves in c->redirect what a node's error reply means for the step. */
 void kvr_redis_redirected(struct kvr_connector *, const struct kvr_resp *);
 
-/* An equal share of the time that is left, so that no silent peer uses up that of the others. */
+/*
+ * An equal share of the remaining time, so that a silent peer does not use up the time of the
+ * others.
+ */
 uint64_t kvr_redis_share(uint64_t until_ns, uint32_t n);
 
-/*
- * redis.c. A connector that is not connected yet. With notes: for itself; without: those who use it
- * bring theirs.
- */
+/* redis.c. A connector that is not connected yet. Without notes, its users must provide them. */
 struct kvr_connector *kvr_redis_connector_new(struct kvr_store *, bool with_notes);
 void kvr_redis_connector_free(struct kvr_connector *take); /* NULL is fine */
 
@@ -213,38 +222,41 @@ void kvr_redis_connector_free(struct kvr_connector *take); /* NULL is fine */
 enum kvr_err kvr_redis_open(const struct kvr_redis_kind *, const struct kvr_store_opts *,
     struct kvr_store **ret, char *why, size_t why_cap);
 void kvr_redis_close(struct kvr_store *take);
-void kvr_redis_wipe(char *take); /* a secret; NULL is fine */
+void kvr_redis_wipe(char *take); /* overwrites and frees a secret; NULL is fine */
 
 /*
- * redis_dial.c. Connects c->s to a server of the store, with TLS where the store speaks it, and
- * signs in. After an error the stream is hung up and c->s.why says what happened.
+ * redis_dial.c. Connects c->s to a server of the store, with TLS if the store uses it, and signs
+ * in. After an error the stream is hung up and c->s.why says what happened.
  */
 enum kvr_err kvr_redis_connect(struct kvr_connector *, const char *host, uint16_t port,
     uint64_t until_ns, struct kvr_kick *);
 enum kvr_err kvr_redis_connect_unix(struct kvr_connector *, uint64_t until_ns, struct kvr_kick *);
-/* As far as TLS; who signs in how is the caller's business. */
+/* Connects, with TLS if the store uses it; signing in is left to the caller. */
 enum kvr_err kvr_redis_reach(struct kvr_connector *, const char *host, uint16_t port,
     uint64_t until_ns, struct kvr_kick *);
-/* AUTH; nothing is sent without a password. */
+/* AUTH; sends nothing if there is no password. */
 enum kvr_err kvr_redis_login(struct kvr_sock *, const char *user, const char *password);
-/* A control command that must be answered with a status. on_plain_err: what "-ERR" means. */
+/* A control command whose reply must be a status. on_plain_err: what "-ERR" means. */
 enum kvr_err kvr_redis_demand(struct kvr_sock *, uint32_t argc, const char *const *argv,
     enum kvr_err on_plain_err);
-/* PING, as good as answered by a server that refuses it with what writes. */
+/* PING. A server that answers it with its refusal to write counts as alive. */
 enum kvr_err kvr_redis_ping(struct kvr_sock *);
 
-/* redis_sentinel.c. The same, to the server that the sentinels call the master. */
+/* redis_sentinel.c. Connects to the server that the sentinels call the master. */
 enum kvr_err kvr_redis_connect_master(
     struct kvr_connector *, uint64_t until_ns, struct kvr_kick *);
-/* To a replica that they hold to be well and that has what its master has; turn: to which. */
+/*
+ * To a replica that they consider healthy and that is in sync with its master; turn selects which
+ * one.
+ */
 enum kvr_err kvr_redis_connect_replica(
     struct kvr_connector *, uint32_t turn, uint64_t until_ns, struct kvr_kick *);
 void kvr_redis_sentinels_free(struct kvr_redis_sentinels *take); /* NULL is fine */
 
 /*
- * redis_replica.c. A verb that reads, over n <= KVR_REDIS_GROUP items: what a replica has is done,
- * everything else is left as it was, for the master. `pass` asks the replicas for copies of the
- * items; what it answers besides CANCELLED does not matter.
+ * redis_replica.c. Runs a reading verb over n <= KVR_REDIS_GROUP items: items that a replica has
+ * are done, all others are left unchanged for the master. `pass` asks the replicas, for copies of
+ * the items; what it returns does not matter unless it is CANCELLED.
  */
 struct kvr_redis_replica *kvr_redis_replica_new(void);
 void kvr_redis_replica_free(struct kvr_redis_replica *take); /* NULL is fine */
@@ -252,12 +264,12 @@ typedef enum kvr_err kvr_redis_pass(
     struct kvr_connector *, enum kvr_verb, struct kvr_item *, uint32_t n, uint64_t until_ns);
 enum kvr_err kvr_redis_ask_replicas(struct kvr_connector *, enum kvr_verb, struct kvr_item *,
     uint32_t n, uint64_t until_ns, kvr_redis_pass *pass);
-/* The pass of one server behind sentinels. */
+/* The pass for one server behind sentinels. */
 kvr_redis_pass kvr_redis_replica_pass;
 
 /* redis_tls.c. Whether kvr_redis_tls reads this option of the URL. */
 bool kvr_redis_tls_option(const struct kvr_store *, const char *option);
-/* Fills in s->tls when the store speaks TLS; else refuses what only then has a meaning. */
+/* Fills in s->tls if the store uses TLS; otherwise refuses options that only matter with TLS. */
 enum kvr_err kvr_redis_tls(const struct kvr_url *, const struct kvr_tls_opts *,
     struct kvr_store *s, char *why, size_t why_cap);
 

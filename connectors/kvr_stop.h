@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether a batch has to end now: for stores that look between two slices instead of in poll(). */
+/* Whether a batch has to end now: for stores that check between two slices instead of in poll(). */
 #ifndef KVR_STOP_H
 #define KVR_STOP_H
 
 #include "kvr_connector.h"
 
-/* How much is moved between two looks: well below a millisecond of copying. */
+/* How much is moved between two checks: well below a millisecond of copying. */
 #define KVR_STOP_SLICE ((size_t)KVR_MIB(1))
 
 static inline enum kvr_err

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The connector of LMCache's own server. Dial, ping, and one verb over a batch, which is in
- * lm_batch.c. The protocol has no greeting, so dial asks HEALTH: a put to a port where something
- * else listens should fail before payload is sent there.
+ * The connector of LMCache's own server: dial, ping, and one verb over a batch, which is in
+ * lm_batch.c. The protocol has no greeting, so dial sends HEALTH: if something else listens on the
+ * port, that should show before payload is sent there.
  */
 #include "kvr_connectors.h"
 #include "kvr_dial.h"
@@ -14,7 +14,7 @@
 
 #define STORE_MAGIC KVR_MAGIC('L', 'S', 'T', 'O')
 #define LANE_MAGIC  KVR_MAGIC('L', 'L', 'A', 'N')
-/* The server reads the key of a HEALTH like any other. */
+/* The server parses the key of a HEALTH request like any other. */
 #define HEALTH_KEY "kvrelay@1@0@0@half"
 
 static enum kvr_err
@@ -116,7 +116,7 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 {
 	KVR_CHECK(c->magic == LANE_MAGIC && verb < KVR_VERB_N);
 	c->why[0] = '\0';
-	/* As of any other server; a ping has a limit of its own. */
+	/* A silent server is given up, as any other; a ping has a limit of its own. */
 	c->s.patience_ns = verb == KVR_VERB_PING ? 0 : c->store->connect_ns;
 	enum kvr_err err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_IN);
 	if (err == KVR_OK && kvr_stream_held(&c->s) > 0)

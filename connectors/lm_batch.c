@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A batch on lm://: requests go out ahead of their answers, a bounded number of them.
+ * A batch on lm://: requests are sent ahead of their answers, a bounded number of them.
  *
- * PUT   has no answer, so an EXIST of the same key follows each. The server works through a
- *       connection in order: its yes says that it has read the whole payload and keeps it. Without
- *       that a put into a socket whose server is dying would count as stored. It costs 222 bytes
- *       per chunk and no waiting, for the next chunk is on its way meanwhile.
+ * PUT   has no answer, so an EXIST of the same key follows each. The server handles a connection
+ *       in order: its yes says that it has read the whole payload and keeps it. Without that, a put
+ *       into a socket whose server is dying would count as stored. It costs 222 bytes per chunk and
+ *       no waiting, because the next chunk is on its way meanwhile.
  *       When the stream ends inside a payload, LMCache's server keeps a value without bytes: it
  *       tells everybody that the key exists, and closes the connection of whoever gets it. Only a
  *       reset prevents that, because then its receive fails instead of ending. So while a put is
- *       under way the socket is set to reset when it is closed, by us or by the death of the
- *       process.
- * GET   of such a value, left by somebody else: an announced length, then the end of the
- *       connection. The key is blamed, or it would be asked for again and again. The same for STAT.
- * STAT  There is no question for it. A GET answers it, and the payload is read and dropped.
+ *       under way the socket is set to reset when it is closed, by us or by the process's death.
+ * GET   of such a value, left by somebody else, announces a length and then ends the connection.
+ *       The key is blamed, otherwise it would be requested again and again. The same for STAT.
+ * STAT  The protocol has no request for it, so a GET is sent and its payload read and dropped.
  *
- * LMCache's server writes head and payload one after the other and leaves its socket as it comes:
- * its kernel keeps a small write back until the one before is acknowledged, and ours would put that
- * off for 40 ms. So every wait of ours acknowledges first; two lookups then take 0.05 ms, not 42.
+ * LMCache's server writes head and payload separately and leaves its socket's options alone: its
+ * kernel holds a small write back until the one before is acknowledged, and our kernel would delay
+ * that for 40 ms. So we make it acknowledge before each wait; two lookups then take 0.05 ms instead
+ * of 42.
  */
 #include "kvr_lm.h"
 #include "kvr_lmmeta.h"
@@ -28,7 +28,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Answers to what is in flight fit the read buffer while we still write: see kvr_stream.h. */
+/*
+ * The answers to what is in flight fit into the read buffer while we still write: see kvr_stream.h.
+ */
 enum { EXISTS_IN_FLIGHT = 512, PUT_IN_FLIGHT = 64, GET_IN_FLIGHT = 8, STAT_IN_FLIGHT = 4 };
 _Static_assert(EXISTS_IN_FLIGHT *KVR_LM_TELL_LEN <= KVR_STREAM_IN, "answers fit the buffer");
 
@@ -38,7 +40,7 @@ struct way {
 	    struct kvr_connector *, struct kvr_item *, const struct kvr_lm_tell *);
 	uint32_t in_flight_max;
 	bool moves_payload;
-	size_t ahead; /* of a read for an answer */
+	size_t ahead; /* for reading an answer: see kvr_stream_read */
 };
 
 struct window {
@@ -56,12 +58,12 @@ send_ask(struct kvr_connector *c, enum kvr_lm_command command, const uint8_t *he
 	return kvr_stream_copy(&c->s, ask, sizeof(ask));
 }
 
-/* Does not last: the kernel falls back into its habit with the next request that is sent. */
+/* Does not last: the kernel returns to delaying with the next request that is sent. */
 static void
 acknowledge(struct kvr_connector *c)
 {
 	const int on = 1;
-	/* Where it is refused, answers come late and are the same. */
+	/* If this is refused, answers come late but are the same. */
 	if (kvr_stream_held(&c->s) == 0)
 		(void)setsockopt(c->s.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
@@ -104,7 +106,7 @@ payload_in(struct kvr_connector *c, uint64_t len)
 	return KVR_OK;
 }
 
-/* Reads the payload with take. When not one byte of it came before the end, the key is to blame. */
+/* Reads the payload with take. If the end comes before its first byte, the key is to blame. */
 static enum kvr_err
 after_head(struct kvr_connector *c, struct kvr_item *item, uint64_t len,
     enum kvr_err (*take)(struct kvr_connector *, uint64_t len))
@@ -171,7 +173,7 @@ send_put(struct kvr_connector *c, struct kvr_item *item)
 {
 	uint8_t head[KVR_LM_HEAD_LEN];
 	enum kvr_err err = encode(item, head);
-	KVR_CHECK(err == KVR_OK); /* refuse() has seen it */
+	KVR_CHECK(err == KVR_OK); /* refuse() has checked it */
 	err = send_ask(c, KVR_LM_PUT, head, item);
 	if (err == KVR_OK)
 		err = kvr_stream_lend(&c->s, item->span.at, item->span.len);
@@ -189,7 +191,7 @@ put_answered(struct kvr_connector *c, struct kvr_item *item, const struct kvr_lm
 	return KVR_OK;
 }
 
-/* What cannot be asked is answered before a byte is sent: what is not there is missed. */
+/* Items that cannot be requested are answered before a byte is sent; for reads they are a miss. */
 static void
 refuse(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item)
 {
@@ -230,7 +232,7 @@ send_more(struct kvr_connector *c, const struct way *way, struct window *w, stru
 	settle(items, n, &w->to_send);
 	while (w->to_send < n && w->in_flight < way->in_flight_max) {
 		uint64_t next = weight(way, &items[w->to_send]);
-		/* With one in flight the server would wait for us between two values. */
+		/* With only one in flight, the server would wait for us between two values. */
 		if (w->in_flight >= 2 && w->bytes + next > c->store->window_bytes)
 			break;
 		enum kvr_err err = way->send(c, &items[w->to_send]);
@@ -265,7 +267,7 @@ go(struct kvr_connector *c, const struct way *way, struct kvr_item *items, uint3
 {
 	struct window w = { 0 };
 	for (;;) {
-		/* Refilled by halves: a write per answer would cost a system call per key. */
+		/* Refilled when half empty: one write per answer would cost a system call per key. */
 		bool low =
 		    w.in_flight <= way->in_flight_max / 2 && w.bytes <= c->store->window_bytes / 2;
 		enum kvr_err err = KVR_OK;
@@ -290,7 +292,7 @@ static void
 reset_on_close(struct kvr_connector *c, bool on)
 {
 	const struct linger l = { .l_onoff = on, .l_linger = 0 };
-	/* Cannot fail on an open socket; if it did, a broken put would leave what it always did. */
+	/* Cannot fail on an open socket. If it did, a broken put would leave a value without bytes. */
 	(void)setsockopt(c->s.fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
 }
 

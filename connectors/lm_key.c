@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which keys LMCache's server can hold. It reads every key it gets, keeps the value under what it
- * has read, and closes the connection on a text that it cannot read, with all that is in flight
- * there. So such a key must not be sent, and neither must one that reads like another: "+1" is 1 to
- * it, blanks at the ends are nothing. Of a hash it drops leading zeros; those of one model have one
- * length, so no two of them meet.
+ * Which keys LMCache's server can hold. It parses every key it gets and stores the value under the
+ * parsed key. On a text that it cannot parse it closes the connection, and everything in flight
+ * there is lost. So such a key must not be sent. Neither must a key that parses like another one:
+ * "+1" is 1 to the server, and blanks at the ends are dropped. It also drops leading zeros of a
+ * hash; but all hashes of one model have the same length, so no two of them collide.
  */
 #include "kvr_lm.h"
 #include "kvr_lmkey.h"
 
 #include <string.h>
 
-/* One code point; 0: no UTF-8 here. Surrogates and long forms are none. */
+/* Decodes one code point; 0: not UTF-8. Surrogates and overlong forms are not UTF-8. */
 static size_t
 take_code(const uint8_t *at, size_t left, uint32_t *ret)
 {
@@ -32,7 +32,7 @@ take_code(const uint8_t *at, size_t left, uint32_t *ret)
 	return n;
 }
 
-/* What Python's strip() takes away. */
+/* What Python's strip() removes. */
 static bool
 is_blank(uint32_t code)
 {
@@ -63,7 +63,7 @@ check_text(const char *text, size_t len)
 	           : NULL;
 }
 
-/* Written as LMCache writes it. A hash may begin with zeros: it may have been one of bytes. */
+/* A number as LMCache writes it. A hash may begin with zeros, because it may come from bytes. */
 static bool
 is_plain(const char *at, size_t len, bool is_hash)
 {

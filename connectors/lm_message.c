@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum { YES = 200, NO = 400 };
-/* What LMCache's own client says where there is no payload; its server reads these two always. */
+/* What LMCache's own client sends if there is no payload; its server always parses these two. */
 enum { NO_PAYLOAD_FORMAT = 1, NO_PAYLOAD_DTYPE = 2 };
 
 void
@@ -16,7 +16,7 @@ kvr_lm_ask(uint8_t ret[KVR_LM_ASK_LEN], enum kvr_lm_command command, const uint8
 	memset(ret, 0, 36);
 	kvr_le32_put(ret, (uint32_t)command);
 	if (head != NULL) {
-		/* The location stands in the middle of what is one piece elsewhere. */
+		/* The location is in the middle of what other stores keep in one piece. */
 		memcpy(ret + 4, head, 12);
 		memcpy(ret + 20, head + 12, 16);
 	} else {
@@ -48,7 +48,10 @@ kvr_lm_read_tell(struct kvr_sock *s, size_t ahead, struct kvr_lm_tell *ret)
 		enum kvr_err err = kvr_stream_read(s, at + have, sizeof(at) - have, ahead, &n);
 		bool had_code = have >= 4;
 		have += n;
-		/* A web server says less than a whole answer and then waits for us. */
+		/*
+		 * A web server sends less than a whole answer and then waits for us, so check the code
+		 * early.
+		 */
 		if (err == KVR_OK && !had_code && have >= 4)
 			err = check_code(s, kvr_le32(at));
 		if (err != KVR_OK)

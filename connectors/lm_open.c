@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a URL and options to a store; what the protocol has no place for is refused by name. */
+/*
+ * Makes a store from a URL and options. Settings that the protocol cannot support are refused by
+ * name.
+ */
 #include "kvr_lm.h"
 #include "kvr_settings.h"
 #include "kvr_url.h"
@@ -9,10 +12,10 @@
 #include <string.h>
 
 /*
- * Of windows of 256 KiB to 16 MiB none is better where the server is near: in 11 and 23 rounds in turns,
- * with values of 64 KiB to 16 MiB, the medians differed by less than they scatter, for a server like
- * LMCache's copies each value in Python, whatever waits in its socket. So it is as large as a far
- * server wants it: 0.8 GB/s over a round trip of 10 ms.
+ * No window of 256 KiB to 16 MiB is better than another if the server is near: in 11 and 23
+ * interleaved rounds, with values of 64 KiB to 16 MiB, the medians differed by less than their
+ * scatter, because a server like LMCache's copies each value in Python, whatever waits in its
+ * socket. So the window is as large as a far server needs: 0.8 GB/s over a round trip of 10 ms.
  */
 #define WINDOW_BYTES KVR_MIB(8)
 
@@ -59,7 +62,7 @@ settings(const struct kvr_store_opts *o, struct kvr_store *s, const struct kvr_w
 	enum kvr_err err = kvr_settings_only(o, 0, no, w);
 	if (err != KVR_OK)
 		return err;
-	/* It becomes part of the model's name, which is all that stands before the first '@'. */
+	/* It becomes part of the model's name, which is everything before the first '@'. */
 	if (strlen(prefix) >= KVR_LM_KEY_MAX || strchr(prefix, '@') != NULL)
 		return kvr_refuse(
 		    w, "prefix: at most %u bytes without '@' on lm", KVR_LM_KEY_MAX - 1);

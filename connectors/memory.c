@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * memory://: a tier in this process's own memory. Values, eviction and locking are memory_map.c's;
- * here is what a lane does with them.
+ * memory://: a tier in this process's own memory. memory_map.c does values, eviction and locking;
+ * this file does what a lane does with them.
  *
- * A bare value has no place for its shape in any other store; here it is kept beside the value, so
- * that a read of another layout is IDENTITY and not a wrong tensor.
+ * No other store has a place for the shape of a bare value. Here the shape is kept beside the
+ * value, so that reading it with another layout is IDENTITY and not a wrong tensor.
  */
 #include "kvr_connectors.h"
 #include "kvr_frame.h"
@@ -22,10 +22,10 @@
 enum {
 	PREFIX_LEN_MAX = 256,
 	NAME_LEN_MAX = PREFIX_LEN_MAX + KVR_KEY_LEN_MAX,
-	LOOK_EVERY = 16, /* keys of a batch that moves no payload, between two looks at the clock */
+	LOOK_EVERY = 16, /* keys of a batch that moves no payload, between two checks of the clock */
 };
 
-/* Copied and hashed at once: small enough to be still in the second-level cache for the hash. */
+/* Copied and hashed in one go: small enough to be still in the second-level cache for the hash. */
 #define COPY_SLICE ((size_t)KVR_KIB(256))
 
 struct kvr_store {
@@ -152,7 +152,7 @@ name_item(struct kvr_connector *c, const struct kvr_item *item)
 	return c->store->prefix_len + item->key_len;
 }
 
-/* What stands beside a bare value; a sealed one has it inside. */
+/* Returns what is kept beside a bare value; a sealed value has it inside. */
 static int32_t
 tell_bare(const struct kvr_memory_value *value, struct kvr_item *item)
 {
@@ -164,7 +164,7 @@ tell_bare(const struct kvr_memory_value *value, struct kvr_item *item)
 	return KVR_OK;
 }
 
-/* KVR_OK: ret_status is the item's. Else the batch ends here. */
+/* KVR_OK: ret_status is the item's. Otherwise the batch ends here. */
 static enum kvr_err
 read_value(struct kvr_connector *c, const struct kvr_memory_value *value, struct kvr_item *item,
     uint64_t until_ns, int32_t *ret_status)

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is kept of an unlimited store, and the part of a limited one that may lie idle. */
+/* How many idle bytes an unlimited store keeps, and which part of a limited one. */
 #define KEPT_BYTES_MAX KVR_MIB(256)
 #define KEPT_PART 8U
 
-/* What was taken out under the lock and is freed after it: unmapping takes milliseconds. */
+/* What was taken out under the lock and is freed after it, because unmapping takes milliseconds. */
 struct grave {
 	struct kvr_index_node *values; /* linked by chain */
-	struct kvr_block blocks[KVR_BLOCKS_KEPT_MAX + 1U]; /* all that were kept, and one in hand */
+	struct kvr_block blocks[KVR_BLOCKS_KEPT_MAX + 1U]; /* all kept blocks, and one in hand */
 	uint32_t n_blocks;
 };
 
@@ -67,7 +67,7 @@ empty(struct grave *grave)
 	}
 }
 
-/* Gives up the value's bytes, except those of a block that is worth keeping. Under the lock. */
+/* Gives up the value's bytes, but keeps a block that is worth keeping. Under the lock. */
 static void
 give_up(struct kvr_memory_map *map, struct kvr_memory_value *take, struct grave *grave)
 {
@@ -80,7 +80,7 @@ give_up(struct kvr_memory_map *map, struct kvr_memory_value *take, struct grave 
 	bury(grave, take);
 }
 
-/* Out of the map; its last reader gives it up. Under the lock. */
+/* Takes it out of the map; its last reader gives it up. Under the lock. */
 static void
 take_out(struct kvr_memory_map *map, struct kvr_memory_value *value, struct grave *grave)
 {
@@ -107,7 +107,7 @@ kvr_memory_map_close(struct kvr_memory_map *map)
 	KVR_CHECK(pthread_mutex_destroy(&map->lock) == 0);
 }
 
-/* What was not used for longest and is not being read. Readers are few, so the walk is short. */
+/* The least recently used value that is not being read. Readers are few, so the walk is short. */
 static struct kvr_memory_value *
 victim(struct kvr_memory_map *map)
 {
@@ -118,7 +118,7 @@ victim(struct kvr_memory_map *map)
 	return x == NULL ? NULL : value_of(x);
 }
 
-/* Evicts one value; its block goes to who wants one of that size. Under the lock. */
+/* Evicts one value; passes its block on if it has the wanted size. Under the lock. */
 static bool
 evict(struct kvr_memory_map *map, uint64_t block_size, struct kvr_block *want, struct grave *grave)
 {
@@ -138,8 +138,8 @@ evict(struct kvr_memory_map *map, uint64_t block_size, struct kvr_block *want, s
 }
 
 /*
- * Makes room for `bytes` and counts them; a block of the right size among what had to go is handed
- * on instead of being freed, which in a full store of equal chunks is every time. Under the lock.
+ * Makes room for `bytes` and counts them. If an evicted block has the right size it is passed on
+ * instead of being freed, which happens every time in a full store of equal chunks. Under the lock.
  */
 static enum kvr_err
 make_room(struct kvr_memory_map *map, uint64_t bytes, uint64_t block_size,
@@ -148,7 +148,7 @@ make_room(struct kvr_memory_map *map, uint64_t bytes, uint64_t block_size,
 	struct kvr_block want = { .at = NULL };
 
 	if (kvr_blocks_get(&map->blocks, block_size, &want))
-		map->used -= want.size; /* part of bytes from here on */
+		map->used -= want.size; /* from here on included in bytes */
 	while (bytes > map->capacity - map->used) {
 		struct kvr_block *idle = &grave->blocks[grave->n_blocks];
 		if (kvr_blocks_get_any(&map->blocks, idle)) {
@@ -164,7 +164,7 @@ make_room(struct kvr_memory_map *map, uint64_t bytes, uint64_t block_size,
 	return KVR_OK;
 }
 
-/* What a value is charged: all that is allocated for it. */
+/* What a value counts for: everything that is allocated for it. */
 static uint64_t
 charge(uint32_t key_len, uint64_t block_size)
 {
@@ -193,7 +193,7 @@ kvr_memory_new(struct kvr_memory_map *map, const char *key, uint32_t key_len, ui
 {
 	struct grave grave = { .n_blocks = 0 };
 
-	/* The first half: rounding up must not wrap around for a length that is nonsense. */
+	/* The first half: rounding up must not overflow for a nonsensical length. */
 	if (len > map->capacity || len > UINT64_MAX / 2 ||
 	    charge(key_len, kvr_block_size(len)) > map->capacity)
 		return KVR_E_TOO_BIG;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mock://: a store made of time. It knows which keys it has and how long their values are, evicts
- * what was not used for longest, and lets a batch take as long as the URL's latency and throughput
- * say. Payloads are thrown away: a get delivers zeros, for whatever was in the caller's memory
- * before must not come back as a value.
+ * mock://: a store that only takes time. It knows which keys it has and how long their values are,
+ * evicts the least recently used ones, and makes a batch take as long as the latency and throughput
+ * of the URL say. Payloads are thrown away: a get delivers zeros, because what was in the caller's
+ * memory before must not come back as a value.
  */
 #include "kvr_connectors.h"
 #include "kvr_index.h"
@@ -31,7 +31,7 @@ struct value {
 struct kvr_store {
 	uint32_t magic;
 	struct kvr_mock_pace pace;
-	pthread_mutex_t lock; /* of all below */
+	pthread_mutex_t lock; /* of everything below */
 	struct kvr_index index;
 	uint64_t read_free_ns, write_free_ns; /* when the wire is free again */
 };
@@ -127,7 +127,7 @@ hang_up(struct kvr_connector *take)
 
 /*
  * All lanes share one wire in each direction: bytes queue behind those that came before. Returns
- * when the last of these has passed.
+ * when the last of these bytes has passed.
  */
 static uint64_t
 pass(struct kvr_store *s, uint64_t *free_ns, uint64_t bytes, uint64_t per_s)
@@ -145,7 +145,7 @@ pass(struct kvr_store *s, uint64_t *free_ns, uint64_t bytes, uint64_t per_s)
 
 /* ---- keys ---- */
 
-/* Called with the lock held. A look counts as a use. */
+/* Called with the lock held. Counts as a use. */
 static struct value *
 find(struct kvr_store *s, const struct kvr_item *item)
 {
@@ -156,7 +156,7 @@ find(struct kvr_store *s, const struct kvr_item *item)
 	return (struct value *)node;
 }
 
-/* What is known of the key, before any time passes for it. */
+/* Fills in what is known of the key; takes no simulated time. */
 static int32_t
 look(struct kvr_connector *c, struct kvr_item *item, bool into_span)
 {
@@ -207,7 +207,7 @@ get(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
 	return err;
 }
 
-/* A key that is there is only used once more, as in LMCache's. */
+/* An existing key is only marked as used, as in LMCache's mock. */
 static int32_t
 keep(struct kvr_store *s, const struct kvr_item *item)
 {
@@ -282,7 +282,7 @@ one(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item, uint64_t
 		status = forget(c->store, item) ? KVR_OK : KVR_E_MISS;
 	} else {
 		status = look(c, item, false);
-		/* That it is there in another layout is an answer for who wants to read it. */
+		/* A value with another layout exists; the layout only matters to a reader. */
 		if (verb == KVR_VERB_EXISTS && status == KVR_E_IDENTITY)
 			status = KVR_OK;
 	}
@@ -299,7 +299,7 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 
 	KVR_CHECK(c->magic == LANE_MAGIC);
 	c->why[0] = '\0';
-	/* A batch of looks is one round trip. */
+	/* A batch of lookups is one round trip. */
 	err = kvr_pause(c->kick, kvr_now_ns() + (peeks ? c->store->pace.peek_ns : 0), until_ns);
 	for (uint32_t i = 0; err == KVR_OK && i < n; i++) {
 		if (kvr_item_status(&items[i]) == KVR_PENDING)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mock://CAPACITY/?peeking_latency=MS&read_throughput=GIB&write_throughput=GIB, as LMCache has it. */
+/* mock://CAPACITY/?peeking_latency=MS&read_throughput=GIB&write_throughput=GIB, as in LMCache. */
 #include "kvr_mock.h"
 #include "kvr_url.h"
 
@@ -8,7 +8,7 @@
 
 enum { THOUSANDTHS = 1000, WHOLE_MAX = 1000000 };
 
-/* "2", "0.5": thousandths. A locale cannot change how it is read. */
+/* "2", "0.5", in thousandths. Does not depend on the locale. */
 static bool
 parse_decimal(const char *text, uint64_t *ret)
 {

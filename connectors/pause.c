@@ -21,6 +21,6 @@ kvr_pause(struct kvr_kick *kick, uint64_t at_ns, uint64_t until_ns)
 		const struct timespec wait = { .tv_nsec = (long)left_ns };
 		struct pollfd p = { .fd = kick == NULL ? -1 : kick->fd, .events = POLLIN };
 
-		(void)ppoll(&p, 1, &wait, NULL); /* however it ended, the next round looks */
+		(void)ppoll(&p, 1, &wait, NULL); /* whatever the result, the loop checks again */
 	}
 }

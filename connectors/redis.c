@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The connector of stores that speak RESP: redis://host:port/db, the same over TLS as rediss://,
- * unix:///path?db=N, valkey:// and resp://. Dial, sign in, and one verb over a batch. What the
- * verbs send is in redis_get.c, redis_put.c and redis_small.c, what differs between the stores in
- * redis_kind.c.
+ * unix:///path?db=N, valkey:// and resp://, and their sentinels and clusters. Dial, sign in, and
+ * one verb over a batch. redis_get.c, redis_put.c and redis_small.c have what the verbs send;
+ * redis_kind.c has the differences between the stores.
  *
- * No retry and no reconnect in here: the first error of the stream ends the connector, and the
- * decider above knows whether another dial is worth it.
+ * There are no retries and reconnects in here: the first error of the stream ends the connector,
+ * and the decider above knows whether another dial is worth it.
  */
 #include "kvr_connectors.h"
 #include "kvr_dial.h"
@@ -127,9 +127,12 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
 		return KVR_OK;
 	}
 	err = kvr_dial_blame(&d, err, whose);
-	/* It has heard us and hung up: so does a server that waits for a handshake, and one that is silent is none. */
-	bool maybe_tls = err == KVR_E_DOWN && whose[0] == '\0' && c->s.moved > 0 && store->tls == NULL &&
-	                 !store->is_unix && store->kind->tls_scheme != NULL;
+	/*
+	 * The server got our bytes and hung up. A server that waits for a TLS handshake does that; a
+	 * server that stays silent is a different case.
+	 */
+	bool maybe_tls = err == KVR_E_DOWN && whose[0] == '\0' && c->s.moved > 0 &&
+	                 store->tls == NULL && !store->is_unix && store->kind->tls_scheme != NULL;
 	snprintf(why, why_cap, "%s: %s%s%s%s%s", store->where, why_of(c), whose,
 	    maybe_tls ? "; if this is a TLS port, write " : "",
 	    maybe_tls ? store->kind->tls_scheme : "", maybe_tls ? "://" : "");
@@ -182,8 +185,8 @@ run_server(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, 
     uint64_t until_ns)
 {
 	/*
-	 * A server that says nothing for as long as a new connection may take is as good as dead; a
-	 * ping has a limit of its own.
+	 * A server that is silent for as long as a new connection may take is considered dead; a ping
+	 * has a limit of its own.
 	 */
 	c->s.patience_ns = verb == KVR_VERB_PING ? 0 : c->store->connect_ns;
 	enum kvr_err err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
@@ -200,7 +203,7 @@ run_server(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, 
 		if (err == KVR_OK)
 			err = kvr_redis_run(c, verb, items + at, some);
 	}
-	/* All items have their status, but the connection is of no use any more. */
+	/* All items have their status, but the connection can no longer be used. */
 	if (err == KVR_OK && c->signed_out)
 		err = kvr_stream_fail(&c->s, KVR_E_AUTH, "%s", c->why);
 	return kvr_stream_blame(&c->s, err);
@@ -217,8 +220,8 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 }
 
 /*
- * OpenSSL writes in its own way, and SIGPIPE would come to the caller's thread, where it is not
- * blocked as in a lane. A cluster's nodes and replicas are dialled when they are asked.
+ * OpenSSL writes by its own means, so SIGPIPE would reach the caller's thread, where it is not
+ * blocked as in a lane. Nodes of a cluster and replicas are dialled when they are asked.
  */
 static uint32_t
 store_caps(const struct kvr_store *store)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * redis-cluster:// and valkey-cluster://. A lane has one connection to each node that it has had
- * something to say to. Which node that is stands in a map that all lanes share (redis_map.c), and
- * is corrected by what the nodes answer.
+ * redis-cluster:// and valkey-cluster://. A lane has one connection to each node that it has needed
+ * so far. A map shared by all lanes (redis_map.c) says which node that is; the nodes' answers
+ * correct it.
  *
- * A node that is dead or silent costs its own keys: its connection is closed, it is left alone
- * for a while, and the lane goes on. Only when no node is left does the lane itself end, so that
- * the tier above opens its breaker.
+ * A node that is dead or silent costs only its own keys: its connection is closed, it is left alone
+ * for a while, and the lane goes on. Only if no node is left does the lane itself end, so that the
+ * tier above opens its breaker.
  */
 #include "kvr_redis_cluster.h"
 #include "kvr_redis_url.h"
@@ -19,7 +19,7 @@
 _Static_assert(sizeof(struct kvr_connector) + KVR_FRAME_SCRATCH <= KVR_CLUSTER_NODE_BYTES &&
                    KVR_NODES_MAX == KVR_CLUSTER_NODES,
     "what the sum of memory says");
-/* When a dial has no limit of its own, a node has this long to take a connection. */
+/* If a dial has no limit of its own, a node has this long to accept a connection. */
 #define TRY_NS KVR_SEC(1)
 /* While callers wait, so many nodes are asked for the map, each for a quarter of the time. */
 enum { ASKED_MAX = 3 };
@@ -43,7 +43,7 @@ kvr_redis_cluster_open(const struct kvr_url *u, struct kvr_store *s, const struc
 void
 kvr_redis_redirected(struct kvr_connector *c, const struct kvr_resp *r)
 {
-	/* Refusals of this node that say nothing of the others, and may pass. */
+	/* Refusals of this node that say nothing about the others, and may pass. */
 	static const char *const sick[] = { "CLUSTERDOWN", "LOADING", "MASTERDOWN", "BUSY" };
 	struct kvr_redirect to;
 	if (kvr_redirect_parse(r, &to)) {
@@ -76,7 +76,7 @@ ask_node(struct kvr_cluster_lane *lane, uint8_t node, uint64_t until_ns)
 	    kvr_cluster_connection(lane, node, until_ns, &c, front->why, sizeof(front->why));
 	if (err != KVR_OK)
 		return err;
-	c->s.patience_ns = 0; /* a batch has set it, for its own deadline */
+	c->s.patience_ns = 0; /* set by a batch, for its own deadline */
 	err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
 	if (err == KVR_OK)
 		err = kvr_topology_ask(&c->s, &lane->node[node].at, &lane->topology);
@@ -91,7 +91,9 @@ ask_node(struct kvr_cluster_lane *lane, uint8_t node, uint64_t until_ns)
 	return KVR_OK;
 }
 
-/* Up to *n_left of those nodes that are known and not left alone. err: if there are none. */
+/*
+ * Asks up to *n_left of the known nodes that are not left alone. err: returned if there are none.
+ */
 static enum kvr_err
 ask_those(struct kvr_cluster_lane *lane, bool doubted, uint32_t *n_left, uint64_t until_ns,
     enum kvr_err err)
@@ -114,7 +116,7 @@ ask_those(struct kvr_cluster_lane *lane, bool doubted, uint32_t *n_left, uint64_
 	return err;
 }
 
-/* A node that has just been silent is asked when no other has an answer. */
+/* A node that was silent recently is asked only if no other one answers. */
 static enum kvr_err
 ask_known(struct kvr_cluster_lane *lane, uint32_t n_max, uint64_t until_ns)
 {
@@ -140,18 +142,18 @@ ask_seeds(struct kvr_cluster_lane *lane, uint64_t until_ns)
 		if (node == KVR_NO_NODE)
 			continue;
 		err = ask_node(lane, node, kvr_redis_share(until_ns, n - i));
-		/* A seed may have another name than the node has in the map. */
+		/* A seed may have another name than the same node has in the map. */
 		if (!kvr_redis_map_has(lane->map, node))
 			kvr_cluster_drop(lane, node);
 		if (err == KVR_OK || err == KVR_E_CANCELLED || kvr_now_ns() >= until_ns)
 			return err;
-		/* A share of the time is not all of it. */
+		/* Only a share of the time is over, not all of it. */
 		err = err == KVR_E_TIMEOUT ? KVR_E_DOWN : err;
 	}
 	return err;
 }
 
-/* Whoever answers. Nodes that are known get half of the time. */
+/* Asks nodes until one answers. Known nodes get half of the time, then the seeds. */
 static enum kvr_err
 ask_anybody(struct kvr_cluster_lane *lane, uint64_t until_ns)
 {
@@ -175,8 +177,8 @@ kvr_redis_cluster_dial(struct kvr_connector *c, uint64_t until_ns, struct kvr_ki
 	lane->map = store->map;
 	lane->kick = kick;
 	lane->try_ns = store->connect_ns > 0 ? store->connect_ns : TRY_NS;
-	lane->topology.turn =
-	    atomic_load_explicit(&store->turn, memory_order_relaxed); /* one for all lanes */
+	/* The same for all lanes, because they share the map. */
+	lane->topology.turn = atomic_load_explicit(&store->turn, memory_order_relaxed);
 	lane->crew = kvr_redis_crew_new();
 	lane->heads = heads > 0 ? calloc(2, heads) : NULL;
 	if (lane->crew == NULL || (heads > 0 && lane->heads == NULL))

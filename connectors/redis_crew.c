@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A few threads that belong to one lane and do what it hands out, one job per node. With one thread
- * for all nodes a node that stops in the middle of a value would hold up the values of the others.
- * Threads are made when there is first something for them to do, and kept.
+ * A few threads that belong to one lane and run its jobs, one job per node. With a single thread, a
+ * node that stops in the middle of a value would hold up the values of the other nodes. Threads are
+ * started when there is first work for them, and kept.
  */
 #include "kvr_lock.h"
 #include "kvr_redis_cluster.h"
@@ -13,7 +13,7 @@
 
 struct kvr_redis_crew {
 	pthread_mutex_t lock;
-	_Atomic uint32_t work, done; /* rung under lock */
+	_Atomic uint32_t work, done; /* bells; rung under lock */
 	void (*fn)(void *);
 	uint8_t *jobs;
 	size_t size;
@@ -30,7 +30,10 @@ ring(_Atomic uint32_t *bell)
 	kvr_wake_every(bell);
 }
 
-/* Under lock, which is let go of meanwhile. For what is waited for, look then: it may be for no reason. */
+/*
+ * Under lock, which is released while waiting. May return for no reason, so check the condition
+ * again.
+ */
 static void
 wait_for_ring(struct kvr_redis_crew *me, _Atomic uint32_t *bell)
 {
@@ -66,7 +69,7 @@ kvr_redis_crew_free(struct kvr_redis_crew *take)
 	free(take);
 }
 
-/* Under lock, which is let go of while a job runs. False: there was none. */
+/* Under lock, which is released while a job runs. False: there was no job. */
 static bool
 do_one(struct kvr_redis_crew *me)
 {
@@ -94,8 +97,8 @@ thread_main(void *arg)
 }
 
 /*
- * Under lock. Fewer than wanted are fine: the caller works too. Signals belong to the host
- * process.
+ * Under lock. Fewer threads than wanted are fine, because the caller works too. Signals belong to
+ * the host process.
  */
 static void
 grow(struct kvr_redis_crew *me, uint32_t want)

@@ -9,17 +9,19 @@
 #include <string.h>
 
 static enum kvr_err
-judge(struct kvr_sock *s, const char *word, const struct kvr_control *reply, enum kvr_err on_plain_err)
+judge(struct kvr_sock *s, const char *word, const struct kvr_control *reply,
+    enum kvr_err on_plain_err)
 {
 	if (reply->kind == KVR_RESP_STATUS)
 		return KVR_OK;
 	if (reply->kind != KVR_RESP_ERROR)
 		return kvr_stream_fail(s, KVR_E_PROTO, "a reply of the wrong kind to %s", word);
-	/* The general code says nothing; what was asked says more. */
+	/* The general code "ERR" says nothing; what was requested says more. */
 	bool plain =
 	    strncmp(reply->text, "ERR ", 4) == 0 && strstr(reply->text, "max number") == NULL;
 	int32_t err = kvr_resp_error(reply->text, strlen(reply->text));
-	return kvr_stream_fail(s, plain ? on_plain_err : (enum kvr_err)err, "%s: %s", word, reply->text);
+	return kvr_stream_fail(
+	    s, plain ? on_plain_err : (enum kvr_err)err, "%s: %s", word, reply->text);
 }
 
 enum kvr_err
@@ -32,8 +34,8 @@ kvr_redis_demand(
 }
 
 /*
- * A server that cannot save what it has refuses whatever writes, and PING with it. What it has can be
- * read all the same, and each put is told: such a server is up.
+ * A server that cannot save its data refuses everything that writes, and PING too. Its data can
+ * still be read, and each put is told the reason: such a server counts as up.
  */
 enum kvr_err
 kvr_redis_ping(struct kvr_sock *s)
@@ -58,7 +60,7 @@ kvr_redis_login(struct kvr_sock *s, const char *user, const char *password)
 	return kvr_redis_demand(s, 2, (const char *const[]){ "AUTH", password }, KVR_E_AUTH);
 }
 
-/* RESP3, and the password in the same breath. */
+/* Switches to RESP3, and sends the password in the same command. */
 static enum kvr_err
 hello(struct kvr_connector *c)
 {
@@ -91,8 +93,8 @@ sign_in(struct kvr_connector *c)
 		    kvr_redis_demand(&c->s, 2, (const char *const[]){ "SELECT", db }, KVR_E_CONFIG);
 	}
 	/*
-	 * Says now what the first batch would say otherwise: that a password is missing, that the
-	 * server is still loading or has no place for us. And how far away it is.
+	 * Reports now what the first batch would report otherwise: that a password is missing, that the
+	 * server is still loading or has no room for us. Also measures how far away it is.
 	 */
 	uint64_t asked_ns = kvr_now_ns();
 	if (err == KVR_OK)
@@ -118,7 +120,8 @@ end(struct kvr_connector *c, enum kvr_err err)
 }
 
 static enum kvr_err
-reach(struct kvr_connector *c, const char *host, uint16_t port, uint64_t until_ns, struct kvr_kick *kick)
+reach(struct kvr_connector *c, const char *host, uint16_t port, uint64_t until_ns,
+    struct kvr_kick *kick)
 {
 	struct kvr_tls *tls = c->store->tls;
 	enum kvr_err err = kvr_stream_dial_tcp(&c->s, host, port, until_ns, kick);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a Redis server says of itself that matters to a cache of large values. Read-only: INFO, CLUSTER
- * INFO and CONFIG GET. A server that does not let us ask is asked for nothing more.
+ * Reports what a Redis server says about itself that matters to a cache of large values. Read-only:
+ * INFO, CLUSTER INFO and CONFIG GET. If the server refuses INFO, nothing more is asked.
  */
 #include "kvr_redis.h"
 #include "kvr_redis_cluster.h"
@@ -23,7 +23,10 @@ struct look {
 	char text[INFO_MAX];
 };
 
-/* The reply in l->text, cut to fit; false: an error, whose words are there instead. */
+/*
+ * Sends a command; puts its reply into l->text, truncated to fit. False: an error, whose text is
+ * there.
+ */
 static bool
 ask(struct look *l, const char *word, const char *argument)
 {
@@ -61,7 +64,7 @@ ask(struct look *l, const char *word, const char *argument)
 	return err == KVR_OK && bulk;
 }
 
-/* The value behind "name:", "" when it is not there. */
+/* The value after "name:"; "" if there is none. */
 static const char *
 value(const struct look *l, const char *name, char *ret, size_t cap)
 {
@@ -90,8 +93,8 @@ version(const struct look *l)
 	bool old = number[0] != '\0' && strtoul(number, NULL, 10) < 6;
 
 	kvr_tell(l->e, old ? KVR_FOUND_WARN : KVR_FOUND_OK, "version",
-	    old ? "versions before 6 know no users and are not tested with kvrelay" : NULL, "%s %s", name,
-	    number[0] != '\0' ? number : "of a version that it does not tell");
+	    old ? "versions before 6 know no users and are not tested with kvrelay" : NULL, "%s %s",
+	    name, number[0] != '\0' ? number : "of a version that it does not tell");
 }
 
 static void
@@ -109,7 +112,10 @@ role(const struct look *l)
 		    "the server is loading its data");
 }
 
-/* It then refuses whatever writes, for a value that is not saved might be lost: which a cache's may. */
+/*
+ * The server then refuses all writes, because unsaved values might be lost. A cache's values may
+ * be.
+ */
 static void
 saves(const struct look *l)
 {
@@ -148,11 +154,11 @@ memory(const struct look *l)
 		    "set the tier's ttl, or maxmemory-policy allkeys-lru: only values that expire are evicted",
 		    "maxmemory-policy is %s, and the tier has no ttl", policy);
 	else
-		kvr_tell(l->e, KVR_FOUND_OK, "memory", NULL, "%.0f of %.0f MiB are in use, %s", in_use, limit,
-		    policy);
+		kvr_tell(l->e, KVR_FOUND_OK, "memory", NULL, "%.0f of %.0f MiB are in use, %s",
+		    in_use, limit, policy);
 }
 
-/* Beyond 4 MiB jemalloc gives a value's pages back to the system, and takes new ones, each time. */
+/* For values over 4 MiB jemalloc returns the pages to the system, and gets new ones, each time. */
 static void
 allocator(const struct look *l)
 {
@@ -170,7 +176,7 @@ allocator(const struct look *l)
 		kvr_tell(l->e, KVR_FOUND_OK, "allocator", NULL, "%s", name);
 }
 
-/* False: it is not told, which is how many servers of others are set up. */
+/* False: the server does not tell, which is how many hosted servers are configured. */
 static bool
 setting(const struct look *l, const char *name, uint64_t *ret)
 {
@@ -191,7 +197,7 @@ setting(const struct look *l, const char *name, uint64_t *ret)
 	return part.kind == KVR_RESP_BULK && *ret > 0;
 }
 
-/* A value of a full chunk, with what its layout puts around it; 0: not known. */
+/* The length of a full chunk with what its layout adds; 0: unknown. */
 static uint64_t
 longest(const struct look *l)
 {
@@ -201,10 +207,10 @@ longest(const struct look *l)
 	return sealed && len > 0 ? KVR_SEAL_HEAD + len + kvr_seal_tail_len(KVR_SEAL_KEY_MAX, len) : len;
 }
 
-/* The longest that are common. */
+/* The longest chunks in common use. */
 #define CHUNK_MAX KVR_MIB(64)
 
-/* A server hangs up on whoever announces more. */
+/* A server hangs up on a client that announces a longer value. */
 static void
 lengths(const struct look *l)
 {
@@ -267,7 +273,7 @@ tls(const struct look *l)
 	    (long long)days);
 }
 
-/* Back to RESP2, whose INFO is a bulk. What becomes of it, the next question shows. */
+/* Returns to RESP2, whose INFO is a bulk. If this fails, the next command shows it. */
 static void
 leave_resp3(const struct look *l)
 {
@@ -289,8 +295,8 @@ one_server(struct look *l, struct kvr_connector *c, bool with_slots)
 		leave_resp3(l);
 	if (!ask(l, "INFO", NULL)) {
 		kvr_tell(l->e, KVR_FOUND_WARN, "INFO",
-		    "allow INFO to this user, so that memory and role can be looked at", "it is refused: %s",
-		    l->text);
+		    "allow INFO to this user, so that memory and role can be looked at",
+		    "it is refused: %s", l->text);
 		return;
 	}
 	version(l);
@@ -303,7 +309,7 @@ one_server(struct look *l, struct kvr_connector *c, bool with_slots)
 		cluster(l);
 }
 
-/* Of a cluster: the nodes that are connected so far, one after the other. */
+/* For a cluster: the nodes that are connected so far, one after the other. */
 void
 kvr_redis_examine(struct kvr_store *store, struct kvr_connector *c, const struct kvr_examination *e)
 {

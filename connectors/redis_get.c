@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET. One reply per value, but for two cases:
+ * GET. One reply per value, with two exceptions:
  *
- *   sealed, more than KVR_REDIS_PIECE  STRLEN, then GETRANGE pieces. An overwrite between two of
- *       them changes a length or breaks the seal, so what arrives is the old value, the new one or
+ *   sealed, more than KVR_REDIS_PIECE  STRLEN, then pieces with GETRANGE. An overwrite between two
+ *       of them changes a length or breaks the seal, so the result is the old value, the new one or
  *       an error. The other formats have no seal and are therefore always read with one GET.
- *   LMCache's two keys                 the headers of the whole group, then the payloads, then the
- *       headers whose payload is gone are deleted where LMCache does so.
+ *   LMCache's two keys                 the headers of the whole group, then the payloads. Headers
+ *       whose payload is gone are then deleted, if LMCache does so for this kind of store.
  */
 #include "kvr_redis.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { GET_IN_FLIGHT = 64 };        /* of small values; what is larger is bounded by the window */
+enum { GET_IN_FLIGHT = 64 };        /* for small values; the window bounds larger ones */
 enum { NOTHING, HAS_HEAD, ORPHAN }; /* note.go */
 
-/* What a sealed value with room payload bytes has at most: no other key text fits this key. */
+/*
+ * The longest sealed value with room for that many payload bytes; its key text can only be this
+ * key.
+ */
 static uint64_t
 sealed_max(const struct kvr_item *item)
 {
@@ -85,7 +88,7 @@ reply_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_not
 	return err;
 }
 
-/* Sealed values, whole or in pieces: part 0 of pieces is STRLEN. */
+/* Sealed values, whole or in pieces; part 0 of pieces is STRLEN. */
 
 static uint32_t
 plan_sealed(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
@@ -151,7 +154,7 @@ reply_piece(
 		return err;
 	}
 	uint64_t len = (uint64_t)r->n;
-	/* The value was replaced (another length) or deleted (no bytes) since its STRLEN. */
+	/* Since its STRLEN the value was replaced (another length) or deleted (no bytes). */
 	if (note->err == KVR_OK && len != KVR_MIN(left, KVR_REDIS_PIECE))
 		note->err = len == 0 ? KVR_E_MISS : KVR_E_CORRUPT;
 	if (note->err != KVR_OK)
@@ -206,7 +209,7 @@ reply_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 	enum kvr_err err = KVR_OK;
 	(void)part;
 	if (r->kind == KVR_RESP_BULK) {
-		/* Readers of the format ignore what stands behind the last group. */
+		/* Readers of the format ignore what follows the last group. */
 		uint64_t len = (uint64_t)r->n;
 		uint64_t head_len = c->store->lm_head_len;
 		uint64_t have = KVR_MIN(len, head_len);
@@ -230,7 +233,9 @@ reply_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 	return err;
 }
 
-/* The payload; the frame reads header and payload as one value, whose first bytes we hold. */
+/*
+ * The payload. The frame reads header and payload as one value, whose first bytes we already have.
+ */
 
 static uint32_t
 plan_payload(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
@@ -283,7 +288,7 @@ static uint32_t
 plan_orphan(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
 {
 	(void)item;
-	/* A replica may just be behind: its master is asked, and then knows. */
+	/* A replica may just be behind; the master, which is asked next, knows. */
 	return note->go == ORPHAN && !c->from_replica ? 1 : 0;
 }
 
@@ -296,7 +301,7 @@ send_orphan(
 	return kvr_redis_put_verb(c, &kvr_redis_say.del, item, KVR_REDIS_MARK);
 }
 
-/* The item is a miss already; that its header could not be deleted changes nothing for it. */
+/* The item is already a miss; whether its header could be deleted changes nothing for it. */
 static enum kvr_err
 reply_orphan(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
     uint32_t part, const struct kvr_resp *r)
@@ -309,17 +314,17 @@ reply_orphan(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_no
 }
 
 /*
- * What a server near by needs so that it never waits for us. More makes it build replies in fresh
- * memory: with 8 MiB in flight values of 1 MiB came at 0.6 of the speed, and cost it half again as
- * much CPU. And half of it is asked for at a time, when that much has come: values of 64 KiB came at
- * 0.87 of a raw client's speed with 1 MiB in flight and two requests at a time, and come at 1.02 this
- * way, for a fifth less CPU.
+ * What a near server needs so that it never waits for us. With more in flight it builds replies in
+ * fresh memory: with 8 MiB, values of 1 MiB came at 0.6 of the speed, and cost the server 1.5 times
+ * as much CPU. Half of the window is requested at a time, when that much has come: values of 64 KiB
+ * reached 0.87 of a raw client's speed with 1 MiB in flight and two requests at a time, and reach
+ * 1.02 this way, with a fifth less CPU.
  */
 #define GET_WINDOW KVR_KIB(512), KVR_KIB(256)
 
 static const struct kvr_redis_step value_step = { plan_value, send_value, reply_value, weight_value,
 	GET_IN_FLIGHT, KVR_STREAM_AHEAD, GET_WINDOW };
-/* The header comes along with the line before it. */
+/* The header arrives together with the line before it. */
 static const struct kvr_redis_step sealed_step = { plan_sealed, send_sealed, reply_sealed,
 	weight_sealed, GET_IN_FLIGHT, KVR_STREAM_AHEAD + KVR_SEAL_HEAD, GET_WINDOW };
 static const struct kvr_redis_step head_step = { plan_head, send_head, reply_head, NULL,
@@ -334,7 +339,7 @@ kvr_redis_get(const struct kvr_store *store)
 {
 	static const struct kvr_redis_plan bare = { 1, { { &value_step, KVR_REDIS_VALUE } } };
 	static const struct kvr_redis_plan sealed = { 1, { { &sealed_step, KVR_REDIS_VALUE } } };
-	/* The last step is for those who clean up behind others. */
+	/* The last step is for stores where orphaned headers are deleted. */
 	static const struct kvr_redis_plan lmcache[2] = {
 		{ 2, { { &head_step, KVR_REDIS_MARK }, { &payload_step, KVR_REDIS_VALUE } } },
 		{ 3, { { &head_step, KVR_REDIS_MARK }, { &payload_step, KVR_REDIS_VALUE },

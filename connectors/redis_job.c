@@ -11,14 +11,17 @@ kvr_cluster_drop(struct kvr_cluster_lane *lane, uint8_t node)
 {
 	struct kvr_connector *c = lane->node[node].c;
 	if (c != NULL)
-		c->note = NULL; /* the group's, not its own */
+		c->note = NULL; /* belongs to the group, not to the connector */
 	if (c != NULL)
 		c->heads = NULL;
 	kvr_redis_connector_free(c);
 	lane->node[node].c = NULL;
 }
 
-/* Whether the node is to blame: it was not when somebody else's time was up first, TIMEOUT. */
+/*
+ * Records a failed dial. TIMEOUT: the caller's time was up before the node's own, so the node is
+ * only noted as silent.
+ */
 static enum kvr_err
 dial_failed(struct kvr_cluster_lane *lane, uint8_t node, enum kvr_err err, uint64_t since_ns)
 {
@@ -44,7 +47,7 @@ dial(struct kvr_cluster_lane *lane, uint8_t node, uint64_t until_ns, char *why, 
 	enum kvr_err err = KVR_E_NOMEM;
 	if (c != NULL)
 		err = kvr_redis_connect(c, at->name, at->port, d.until_ns, lane->kick);
-	/* Without it a replica sends everybody to its master. */
+	/* Without READONLY a replica redirects every read to its master. */
 	if (err == KVR_OK && node >= KVR_NODES_MAX)
 		err = kvr_redis_demand(
 		    &c->s, 1, (const char *const[]){ "READONLY" }, KVR_E_REFUSED);
@@ -82,8 +85,8 @@ kvr_cluster_connection(struct kvr_cluster_lane *lane, uint8_t node, uint64_t unt
 }
 
 /*
- * How long a node may be silent: three quarters of the caller's time, and a quarter when it has been
- * so before. The rest is for those who wait for the lane, whose nodes may be well.
+ * How long a node may be silent: three quarters of the caller's time, or a quarter if it was silent
+ * before. The rest is for others that wait for the lane and whose nodes may be fine.
  */
 static uint64_t
 patience(const struct kvr_redis_job *job)
@@ -102,7 +105,7 @@ run_step(struct kvr_redis_job *job, struct kvr_connector *c)
 	c->why[0] = '\0';
 	uint64_t limit_ns = c->store->connect_ns;
 	c->s.patience_ns = patience(job);
-	/* And no longer than a new connection may take, where that is limited. */
+	/* And no longer than a new connection may take, if that is limited. */
 	if (limit_ns > 0)
 		c->s.patience_ns = KVR_MIN(c->s.patience_ns, limit_ns);
 	enum kvr_err err = kvr_stream_begin(&c->s, job->until_ns, KVR_STREAM_AHEAD);
@@ -111,7 +114,7 @@ run_step(struct kvr_redis_job *job, struct kvr_connector *c)
 		    &c->s, KVR_E_PROTO, "the server sent bytes that nobody asked for");
 	if (err == KVR_OK)
 		err = kvr_redis_step(c, job->step, job->item, job->n);
-	/* All items have their status, but the connection is of no use any more. */
+	/* All items have their status, but the connection can no longer be used. */
 	if (err == KVR_OK && c->signed_out)
 		err = kvr_stream_fail(&c->s, KVR_E_AUTH, "%s", c->why);
 	return err;
@@ -126,7 +129,7 @@ any_done(const struct kvr_redis_job *job)
 	return false;
 }
 
-/* Of a node that was dialled: it had the time of the operation, not that of a dial. */
+/* For a node being dialled: it had a share of the operation's time, not the time of a dial. */
 static void
 say_share(struct kvr_redis_job *job, uint64_t since_ns)
 {

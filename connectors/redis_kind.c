@@ -3,10 +3,10 @@
  * The stores that speak RESP.
  *
  * valkey   LMCache had two layouts for it: until March 2026 two names per chunk, which is `lmcache`
- *          here, and from then on one name and no header, which is `bare` and the same data as
- *          resp's. Neither client of LMCache deletes a header that has lost its payload.
- * resp     LMCache's native client: one name, no database, no expiry. There is no `sealed` here
- *          because whoever wants it writes redis://, to the same server.
+ *          here; since then one name and no header, which is `bare` and the same data as resp's.
+ *          Neither client of LMCache deletes a header that has lost its payload.
+ * resp     LMCache's native client: one name, no database, no expiry. It has no `sealed`, because
+ *          redis:// offers that for the same server.
  */
 #include "kvr_redis.h"
 

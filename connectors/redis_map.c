@@ -7,17 +7,17 @@
 
 #define PAUSE_MIN_NS KVR_MS(100)
 #define PAUSE_MAX_NS KVR_SEC(10)
-/* How long one caller has a node to himself that he tries after a pause. */
+/* How long a single caller may try a node after a pause before others may. */
 #define TRY_NS KVR_SEC(1)
 
 struct node {
 	struct kvr_url_host at;
 	uint32_t gen;
 	bool in_use, in_map;
-	bool silent;        /* it is left alone because it did not answer on open connections */
-	uint64_t until_ns;  /* it is left alone until then; 0: it is not */
-	uint64_t pause_ns;  /* the last one; 0: none since it was last good */
-	uint64_t silent_ns; /* waited for it in vain, since it was last good */
+	bool silent;        /* left alone because it did not answer on open connections */
+	uint64_t until_ns;  /* left alone until then; 0: not left alone */
+	uint64_t pause_ns;  /* length of the last pause; 0: none since it was last good */
+	uint64_t silent_ns; /* time waited for it in vain since it was last good */
 };
 
 struct kvr_redis_map {
@@ -72,7 +72,7 @@ same_host(const struct kvr_url_host *a, const struct kvr_url_host *b)
 	return a->port == b->port && strcmp(a->name, b->name) == 0;
 }
 
-/* Under lock. Another one, or none, is another node under that number. */
+/* Under lock. A changed or missing replica makes the number another node. */
 static void
 take_replica(struct kvr_redis_map *m, uint8_t node, const struct kvr_url_host *at)
 {
@@ -93,7 +93,7 @@ find(struct kvr_redis_map *m, const struct kvr_url_host *at)
 		struct node *n = &m->node[i];
 		if (n->in_use && same_host(&n->at, at))
 			return (uint8_t)i;
-		/* An empty place before that of one that has left: it may come back. */
+		/* Prefer an unused place to that of a node that has left, which may come back. */
 		if (!n->in_map && (spare == NULL || (spare->in_use && !n->in_use)))
 			spare = n;
 	}
@@ -112,14 +112,14 @@ kvr_redis_map_take(struct kvr_redis_map *m, const struct kvr_topology *t)
 	pthread_mutex_lock(&m->lock);
 	for (uint32_t i = 0; i < KVR_NODES_MAX; i++)
 		m->node[i].in_map = false;
-	/* Those that stay keep their numbers, so they are marked before any new one is placed. */
+	/* Nodes that stay keep their numbers, so mark them before a new one is placed. */
 	for (uint32_t k = 0; k < t->n_nodes; k++)
 		for (uint32_t i = 0; i < KVR_NODES_MAX; i++)
 			m->node[i].in_map |=
 			    m->node[i].in_use && same_host(&m->node[i].at, &t->node[k]);
 	for (uint32_t k = 0; k < t->n_nodes; k++) {
 		number[k] = find(m, &t->node[k]);
-		KVR_CHECK(number[k] != KVR_NO_NODE); /* as many places as a topology can have */
+		KVR_CHECK(number[k] != KVR_NO_NODE); /* there are as many places as a topology can have */
 		m->node[number[k]].in_map = true;
 		take_replica(m, number[k], &t->replica[k]);
 	}
@@ -177,7 +177,7 @@ kvr_redis_map_moved(struct kvr_redis_map *m, uint16_t slot, uint8_t node)
 	pthread_mutex_lock(&m->lock);
 	m->of[slot] = node;
 	if (node != KVR_NO_NODE)
-		m->node[node].in_map = true; /* its number must not go to another one now */
+		m->node[node].in_map = true; /* so that its number is not given to another one now */
 	m->wanted = true;
 	pthread_mutex_unlock(&m->lock);
 }
@@ -217,12 +217,12 @@ kvr_redis_map_may_try(struct kvr_redis_map *m, uint8_t node, bool connected, uin
 {
 	pthread_mutex_lock(&m->lock);
 	struct node *n = &m->node[node];
-	/* That no new connection can be made says nothing of those that are there. */
+	/* That no new connection can be made says nothing about existing ones. */
 	bool may = n->until_ns == 0 || (connected && !n->silent) || now_ns >= n->until_ns;
 	if (n->until_ns != 0 && now_ns >= n->until_ns)
-		n->until_ns = now_ns + TRY_NS; /* the others wait for what becomes of this one */
+		n->until_ns = now_ns + TRY_NS; /* the others wait for the result of this one */
 	if (!may)
-		m->wanted = true; /* perhaps somebody has taken over by now */
+		m->wanted = true; /* perhaps another node has taken over by now */
 	pthread_mutex_unlock(&m->lock);
 	return may;
 }
@@ -242,7 +242,7 @@ static void
 leave_alone(struct kvr_redis_map *m, struct node *n, uint64_t now_ns)
 {
 	n->pause_ns = n->pause_ns == 0 ? PAUSE_MIN_NS : KVR_MIN(n->pause_ns * 2, PAUSE_MAX_NS);
-	/* Processes that lost one node must not all come back at once. */
+	/* Processes that lost the same node must not all come back at once. */
 	n->until_ns = now_ns + n->pause_ns + now_ns / 64 % (n->pause_ns / 8);
 	m->wanted = true;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The names under which a chunk lies, and the beginning of every command. What stands before and
- * behind a key never changes, so it is put together once; a request is written where it leaves
- * from. Without either this was a sixth of the instructions of a lookup of many keys.
+ * The names of a chunk, and the beginning of every command. What precedes and follows a key never
+ * changes, so it is built once; and a request is written directly into the output buffer. Without
+ * either, this was a sixth of the instructions of a lookup of many keys.
  */
 #include "kvr_redis.h"
 

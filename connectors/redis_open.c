@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a URL and options to a store; every word that is not understood is refused by name. */
+/* Makes a store from a URL and options. Every word that is not understood is refused by name. */
 #include "kvr_redis_map.h"
 #include "kvr_redis_url.h"
 #include "kvr_settings.h"
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 struct given {
-	const char *db; /* where the number of the database was found; NULL: nowhere yet */
+	const char *db; /* where the database number was found; NULL: nowhere yet */
 	char service[sizeof(((struct kvr_url_option *)NULL)->value)]; /* "": not given */
 };
 
@@ -140,7 +140,7 @@ settings(
 		    KVR_GROUPS_MAX);
 	s->ttl_ms = o->ttl_ms;
 	s->replicas = o->replicas;
-	atomic_init(&s->turn, (uint32_t)getpid()); /* processes too take different ones */
+	atomic_init(&s->turn, (uint32_t)getpid()); /* differs between processes */
 	s->connect_ns = o->connect_ns;
 	s->window_bytes = o->window_bytes;
 	s->rules = (struct kvr_frame_rules){ .format = o->format,
@@ -160,7 +160,7 @@ fill_in(const struct kvr_store_opts *o, const struct kvr_url *u, struct kvr_stor
 {
 	const struct kvr_redis_scheme *scheme = kvr_redis_scheme_find(u->scheme);
 	struct given given = { 0 };
-	/* The ones for TLS and time to live depend on the scheme and are looked at below. */
+	/* Whether TLS and time to live are possible depends on the scheme; that is checked below. */
 	uint32_t takes = KVR_TAKES(LOGIN) | KVR_TAKES(TLS) | KVR_TAKES(TTL);
 	if (scheme == NULL || scheme->kind != s->kind)
 		return kvr_refuse(w, "scheme %s: not %s", u->scheme, s->kind->scheme);

@@ -95,7 +95,7 @@ place_tcp(const struct kvr_url *u, const struct kvr_redis_scheme *scheme, struct
 	return kvr_redis_database(u->path + 1, "path", &s->db, w);
 }
 
-/* A path is a database with some clients and the service with others, so here it is neither. */
+/* For some clients the path is a database, for others the service; so here it is neither. */
 static enum kvr_err
 place_sentinels(const struct kvr_url *u, const struct kvr_redis_scheme *scheme, struct kvr_store *s,
     const struct kvr_why *w)

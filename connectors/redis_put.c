@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PUT. One SET per chunk, or LMCache's two: first the payload, then, only when the server has
- * taken it, the header that makes it visible. Sent blindly one after the other, a payload that
- * is refused (out of memory) would leave a new header in front of an old payload. When the header
- * is refused, both keys are deleted for the same reason.
+ * PUT. One SET per chunk, or LMCache's two: first the payload, then, only after the server has
+ * accepted it, the header that makes it visible. If both were sent without waiting, a refused
+ * payload (out of memory) would leave a new header with an old payload. If the header is refused,
+ * both keys are deleted for the same reason.
  */
 #include "kvr_redis.h"
 
@@ -21,8 +21,9 @@ weight_put(const struct kvr_item *item, uint32_t part)
 }
 
 /*
- * A server that finds a length beyond its proto-max-bulk-len hangs up, so its limit is learnt from the
- * first value that met it. For a while, for it may be raised at any time.
+ * A server that sees a length beyond its proto-max-bulk-len hangs up, so its limit is learnt from
+ * the first value that exceeded it. This is remembered only for a while, because the limit may be
+ * raised at any time.
  */
 static const uint64_t refused_ns = KVR_SEC(60);
 
@@ -97,7 +98,10 @@ put_set_end(struct kvr_connector *c)
 	return err == KVR_OK ? kvr_resp_put_number(&c->s, ttl) : err;
 }
 
-/* Payload lies still until run() returns and need not be copied; heads and tails are scratch. */
+/*
+ * Payload does not change until run() returns, so it need not be copied; heads and tails are
+ * scratch.
+ */
 static bool
 is_payload(const struct kvr_item *item, struct kvr_const_span span)
 {
@@ -120,7 +124,7 @@ put_spans(struct kvr_connector *c, const struct kvr_item *item, uint64_t len)
 	return err;
 }
 
-/* Cannot fail: plan_put has seen the same frame begin. */
+/* Cannot fail: plan_put has begun the same frame before. */
 static uint64_t
 begin(struct kvr_connector *c, struct kvr_item *item)
 {
@@ -170,7 +174,7 @@ reply_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_not
 	return err;
 }
 
-/* LMCache's payload: the frame's header belongs to the other key. */
+/* LMCache's payload. The frame's header belongs to the other key. */
 
 static enum kvr_err
 send_payload(
@@ -271,7 +275,7 @@ send_undo_head(
 	return kvr_redis_put_verb(c, &kvr_redis_say.del, item, KVR_REDIS_MARK);
 }
 
-/* That something could not be deleted does not change what became of the put. */
+/* Whether the keys could be deleted does not change the result of the put. */
 static enum kvr_err
 reply_undo_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
     uint32_t part, const struct kvr_resp *r)
@@ -294,9 +298,9 @@ reply_undo(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 }
 
 /*
- * Enough that the server finds the next value when it is done with one, and no more: of small
- * values a window of 2 MiB leaves the caches on its way through the socket, and 256 of 64 KiB took
- * a fifth longer. Half of it at a time is one write for several of them.
+ * Enough that the server finds the next value when it is done with one, and no more: with small
+ * values, a window of 2 MiB leaves the caches on its way through the socket, and 256 values of 64
+ * KiB took a fifth longer. Refilling half of it at a time needs one write for several values.
  */
 #define PUT_WINDOW KVR_KIB(512), KVR_KIB(256)
 
@@ -321,8 +325,8 @@ kvr_redis_put(const struct kvr_store *store)
 		{ { &payload_step, KVR_REDIS_VALUE }, { &head_step, KVR_REDIS_MARK },
 		    { &undo_step, KVR_REDIS_MARK } } };
 	/*
-	 * The payload goes first: its node has just answered. When that of the header is the one
-	 * that fails, a header without payload is left, which is a miss.
+	 * The payload is deleted first: its node has just answered. If the node of the header is the
+	 * failing one, a header without payload is left, which is a miss.
 	 */
 	static const struct kvr_redis_plan apart = { 4,
 		{ { &payload_step, KVR_REDIS_VALUE }, { &head_step, KVR_REDIS_MARK },

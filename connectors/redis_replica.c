@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads that go to a replica first. It may be behind its master, so only what it has counts, and
- * counts as if the master had said it: a value with its own length, header or seal. What it has
- * not, what it has and nobody may believe, and what it does not answer is asked of the master in
- * the same call. A replica that lags, stands still or dies therefore costs time and no hit; what
- * may be old is a value that was replaced, or a key that was deleted, a moment ago.
+ * Reads that go to a replica first. The replica may be behind its master, so only what it has
+ * counts; and that counts as if the master had said it: a value with its own length, header or
+ * seal. What it does not have, what it has but cannot be trusted, and what it does not answer is
+ * asked of the master in the same call. So a replica that lags, stands still or dies costs time but
+ * no hit. What may be old is a value that was replaced, or a key that was deleted, a moment ago.
  *
- * Items are tried as copies: a status is published once, and the master's is the last word.
+ * Items are tried as copies, because a status is published only once and the master has the last
+ * word.
  */
 #include "kvr_redis.h"
 #include "kvr_limits.h"
@@ -16,7 +17,7 @@
 
 #define PAUSE_MIN_NS KVR_MS(100)
 #define PAUSE_MAX_NS KVR_SEC(10)
-/* When a dial has no limit of its own, a replica may be silent for so long. */
+/* If a dial has no limit of its own, a replica may be silent for so long. */
 #define TRY_NS KVR_SEC(1)
 
 struct kvr_redis_replica {
@@ -26,7 +27,8 @@ struct kvr_redis_replica {
 	struct kvr_item item[KVR_REDIS_GROUP];
 	struct kvr_meta meta[KVR_REDIS_GROUP];
 };
-_Static_assert(sizeof(struct kvr_redis_replica) + sizeof(struct kvr_connector) + KVR_FRAME_SCRATCH <=
+_Static_assert(sizeof(struct kvr_redis_replica) + sizeof(struct kvr_connector) +
+                       KVR_FRAME_SCRATCH <=
                    KVR_REPLICA_BYTES,
     "what the sum of memory says");
 
@@ -51,7 +53,7 @@ reads(enum kvr_verb verb)
 	return verb == KVR_VERB_EXISTS || verb == KVR_VERB_GET || verb == KVR_VERB_STAT;
 }
 
-/* Those that wait for an answer, behind each other; what is expected of a value is kept as it is. */
+/* Copies the pending items, contiguously; what is expected of a value is copied too. */
 static uint32_t
 take_in(struct kvr_redis_replica *r, const struct kvr_item *items, uint32_t n)
 {
@@ -95,7 +97,7 @@ kvr_redis_ask_replicas(struct kvr_connector *c, enum kvr_verb verb, struct kvr_i
 	uint32_t n_taken = take_in(r, items, n);
 	if (n_taken == 0)
 		return KVR_OK;
-	/* The master has the last word there too. */
+	/* The master has the last word here too. */
 	memcpy(why, c->why, sizeof(why));
 	enum kvr_err err = pass(c, verb, r->item, n_taken, until_ns);
 	memcpy(c->why, why, sizeof(why));
@@ -148,12 +150,12 @@ kvr_redis_replica_pass(struct kvr_connector *front, enum kvr_verb verb, struct k
 	if (err != KVR_OK)
 		return err;
 	struct kvr_connector *c = r->c;
-	/* Lent: master and replica are never asked at once. */
+	/* Lent: master and replica are never asked at the same time. */
 	c->note = front->note;
 	c->heads = front->heads;
 	c->from_replica = true;
 	c->why[0] = '\0';
-	/* In half of the time it has at least begun, or the master needs the rest. */
+	/* The replica must begin to answer within half of the time; the master needs the rest. */
 	uint64_t now_ns = kvr_now_ns(), end_ns = patience(front->store, until_ns, 2);
 	c->s.patience_ns = end_ns > now_ns ? end_ns - now_ns : 1;
 	err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A batch over the nodes of a cluster. Each step of a verb is made for all items before the next
- * one begins, so a batch costs one round trip per step, whatever nodes its names are on:
- * LMCache's two names of a chunk lie on two nodes, and first all payloads are written, then all
- * headers.
+ * A batch over the nodes of a cluster. Each step of a verb is done for all items before the next
+ * one begins, so a batch costs one round trip per step, whichever nodes its names are on. LMCache's
+ * two names of a chunk lie on two nodes: first all payloads are written, then all headers.
  *
- * A step works on copies. One that a node does not answer, or answers with another node, leaves
- * the item as it was before, and it is made again there: at most five times, and while there is
- * time.
+ * A step works on copies. If a node does not answer, or redirects to another node, the item is left
+ * as it was and the step is repeated there: at most five times, and only while there is time.
  */
 #include "kvr_redis_cluster.h"
 
@@ -21,9 +19,9 @@ struct round {
 	enum kvr_redis_name name;
 	uint32_t n; /* items of the group */
 	uint64_t until_ns;
-	bool replicas; /* they are asked, and only what they have counts */
+	bool replicas; /* ask the replicas; only what they have counts */
 	bool cancelled;
-	bool pause; /* somebody is not ready yet */
+	bool pause; /* a node is not ready yet: wait before the next try */
 };
 
 static void
@@ -42,7 +40,7 @@ find_slot(struct round *r, uint32_t i)
 	lane->slot[i] = kvr_slot_of(name, (size_t)(end - name));
 }
 
-/* Who has something to do in this step; the others' nodes are not even dialed. */
+/* Finds the items that have something to do in this step; only their nodes are dialed. */
 static void
 begin(struct round *r)
 {
@@ -76,7 +74,7 @@ may_try(const struct round *r, uint8_t node)
 	    lane->map, node, lane->node[node].c != NULL, kvr_now_ns());
 }
 
-/* Which node it is, nobody else says while it is left alone. */
+/* While a node is left alone, nothing else tells which one it is. */
 static void
 say_away(struct round *r, uint8_t node)
 {
@@ -91,7 +89,7 @@ say_away(struct round *r, uint8_t node)
 		    (unsigned)at.port);
 }
 
-/* A node for each item of the list; those that have none leave it. */
+/* Finds a node for each item of the list; items without one leave the list. */
 static void
 route(struct round *r)
 {
@@ -99,7 +97,7 @@ route(struct round *r)
 	uint8_t may[KVR_REDIS_NODES];
 	uint8_t owner[KVR_REDIS_GROUP];
 	uint32_t n = 0;
-	memset(may, 2, sizeof(may)); /* 2: not asked yet */
+	memset(may, 2, sizeof(may)); /* 2: not determined yet */
 	kvr_redis_map_route(lane->map, lane->slot, r->n, owner);
 	for (uint32_t t = 0; t < lane->n_todo; t++) {
 		uint32_t i = lane->todo[t];
@@ -121,7 +119,7 @@ route(struct round *r)
 	lane->n_todo = n;
 }
 
-/* Item by item behind each other, node by node. */
+/* Copies the items so that those of one node are contiguous, and makes one job per node. */
 static uint32_t
 pack(struct round *r)
 {
@@ -166,13 +164,13 @@ accept(struct round *r, uint32_t i, uint32_t at)
 		memcpy(lane->heads + i * head, lane->away_heads + at * head, head);
 }
 
-/* True: the step is to be made again for this item. */
+/* True: repeat the step for this item. */
 static bool
 sent_on(struct round *r, uint32_t i, uint32_t at)
 {
 	struct kvr_cluster_lane *lane = r->lane;
 	const struct kvr_redis_note *away = &lane->away_note[at];
-	/* Whoever a replica names is asked when the masters are. */
+	/* A node named by a replica is only asked when the masters are. */
 	if (away->redirect == KVR_REDIS_SICK || r->replicas) {
 		settle(r, i, KVR_E_DOWN);
 		return false;
@@ -187,7 +185,7 @@ sent_on(struct round *r, uint32_t i, uint32_t at)
 	return true;
 }
 
-/* The same for one whose connection ended before its reply was there. */
+/* The same for an item whose connection ended before its reply arrived. */
 static bool
 cut_off(struct round *r, const struct kvr_redis_job *job, uint32_t i)
 {
@@ -198,8 +196,8 @@ cut_off(struct round *r, const struct kvr_redis_job *job, uint32_t i)
 		return false;
 	}
 	/*
-	 * A connection that lay idle may have been closed by the server long ago. A delete is not
-	 * repeated: its second answer would be a miss.
+	 * The server may have closed an idle connection long ago. A delete is not repeated: its second
+	 * answer would be a miss.
 	 */
 	if (lost && !job->was_fresh && !lane->retried[i] && r->verb != KVR_VERB_DEL) {
 		lane->retried[i] = true;
@@ -230,7 +228,7 @@ collect(struct round *r, const struct kvr_redis_job *job)
 		memcpy(lane->front->why, job->why, sizeof(lane->front->why));
 }
 
-/* Longer each time, and never past the deadline or a kick. */
+/* Waits, longer each time, but never past the deadline or a kick. */
 static void
 pause_for(const struct round *r, uint32_t nth)
 {
@@ -313,7 +311,7 @@ pass(struct kvr_connector *front, enum kvr_verb verb, struct kvr_item *items, ui
 	return run_group(front->cluster, verb, items, n, until_ns, true);
 }
 
-/* When nobody at all answers, the tier has to know, for it decides what happens then. */
+/* If no node at all answers, the tier must know, because it decides what happens then. */
 static enum kvr_err
 check_lost(struct kvr_cluster_lane *lane)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * redis-sentinel://: the sentinels are asked on every dial who the master is, and whoever they name
- * is asked for its role before it is believed. A sentinel that was cut off may still name the old
- * master, and an old master that has come back becomes a replica only some time later.
+ * redis-sentinel://: on every dial the sentinels are asked for the master, and the server that they
+ * name is asked for its role before it is used. A sentinel that was cut off may still name the old
+ * master, and an old master that has come back only becomes a replica some time later.
  *
- * Where replicas are read from, a sentinel is asked for them as well, and one is believed when it
- * says itself that it is one and that its master feeds it.
+ * If replicas are read from, a sentinel is asked for them as well. A replica is used if it says
+ * itself that it is one and that its master feeds it.
  *
- * Nothing is subscribed to and nothing is remembered but which sentinel answered last: a lane whose
- * master dies, or turns into a replica, loses its connection, and the next dial asks again.
+ * Nothing is subscribed to, and nothing is remembered except which sentinel answered last: when a
+ * master dies or becomes a replica, its lanes lose their connections, and the next dial asks again.
  */
 #include "kvr_redis_url.h"
 #include "kvr_nest.h"
@@ -21,25 +21,25 @@
 
 struct kvr_redis_sentinels {
 	uint32_t n;
-	_Atomic uint32_t first; /* to be asked first: the one that led to a master last */
+	_Atomic uint32_t first; /* the one to ask first: it led to a master last time */
 	char *service, *user, *password;
 	struct kvr_url_host at[KVR_URL_HOSTS_MAX];
 };
 
 struct master {
 	char host[KVR_URL_HOST_LEN_MAX + 1];
-	uint16_t port; /* 0: nobody was named */
+	uint16_t port; /* 0: none was named */
 };
 
-/* Reads a sentinel's answer into what the search is for. */
+/* Reads a sentinel's answer. */
 typedef enum kvr_err reader(struct kvr_sock *, const char *service, void *ret);
 
 struct search {
 	struct kvr_connector *c;
 	struct kvr_kick *kick;
 	uint64_t until_ns;
-	struct master tried; /* the last one that was of no use */
-	bool refused;        /* by it: a password that is wrong there is wrong everywhere */
+	struct master tried; /* the last one that could not be used */
+	bool refused;        /* it refused us: a password that is wrong there is wrong everywhere */
 	char why[sizeof(((struct kvr_sock *)NULL)->why)];
 };
 
@@ -93,7 +93,7 @@ to_port(const char *text, uint16_t *ret)
 	return rest != text && *rest == '\0' && n > 0 && n <= 65535;
 }
 
-/* What a sentinel says: two texts, or nil when it watches no such service. */
+/* A sentinel's answer: two texts, or nil if it does not watch the service. */
 static enum kvr_err
 read_master(struct kvr_sock *s, const char *service, void *to)
 {
@@ -119,11 +119,15 @@ read_master(struct kvr_sock *s, const char *service, void *to)
 	return KVR_OK;
 }
 
-/* Where others had their turn after it; the time of all is told by whoever dials. */
+/*
+ * Added if others still had a turn afterwards. The limit for all of them is mentioned by the
+ * caller.
+ */
 static const char *
 share(enum kvr_err err, uint64_t until_ns, const struct search *search)
 {
-	return err == KVR_E_TIMEOUT && until_ns < search->until_ns ? " (a share of timeouts.connect)" : "";
+	return err == KVR_E_TIMEOUT && until_ns < search->until_ns
+	    ? " (a share of timeouts.connect)" : "";
 }
 
 static enum kvr_err
@@ -151,7 +155,7 @@ ask_sentinel(struct search *search, uint32_t i, const char *what, uint64_t until
 	return err;
 }
 
-/* word: "master" or "slave". Of a replica also that it has what its master has. */
+/* word: "master" or "slave". A replica must also be connected to its master. */
 static enum kvr_err
 demand_role(struct kvr_sock *s, const char *word)
 {
@@ -187,7 +191,7 @@ static enum kvr_err
 connect_to(struct search *search, const struct master *m, uint64_t until_ns)
 {
 	struct kvr_connector *c = search->c;
-	/* Another sentinel names it again; it has had its chance in this dial. */
+	/* Another sentinel names the same one; it has had its chance in this dial. */
 	if (m->port == search->tried.port && strcmp(m->host, search->tried.host) == 0)
 		return KVR_E_DOWN;
 	enum kvr_err err = kvr_redis_connect(c, m->host, m->port, until_ns, search->kick);
@@ -231,7 +235,7 @@ kvr_redis_connect_master(struct kvr_connector *c, uint64_t until_ns, struct kvr_
 		}
 		if (err == KVR_E_CANCELLED || search.refused || kvr_now_ns() >= until_ns)
 			break;
-		/* A share of the time is not all of it. */
+		/* Only a share of the time is over, not all of it. */
 		err = err == KVR_E_TIMEOUT ? KVR_E_DOWN : err;
 	}
 	kvr_stream_take(&c->s, -1, kick);
@@ -245,7 +249,7 @@ struct replicas {
 	struct kvr_url_host at[KVR_URL_HOSTS_MAX];
 };
 
-/* Of one replica: names and values in turn. One that is not well is not taken. */
+/* Reads one replica: names and values alternate. Adds it if it is healthy. */
 static enum kvr_err
 read_replica(struct kvr_sock *s, struct replicas *ret)
 {

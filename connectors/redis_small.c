@@ -2,7 +2,7 @@
 /* The verbs that move no payload: EXISTS, DEL, STAT. */
 #include "kvr_redis.h"
 
-/* So many that their replies fit the read buffer while we still write: see kvr_stream.h. */
+/* So many that their replies fit into the read buffer while we still write: see kvr_stream.h. */
 enum { SMALL_REPLY = 64, STAT_HEAD_REPLY = KVR_SEAL_HEAD + 32 };
 enum { SMALL_IN_FLIGHT = 512, STAT_IN_FLIGHT = KVR_STREAM_IN / STAT_HEAD_REPLY };
 _Static_assert(SMALL_IN_FLIGHT *SMALL_REPLY <= KVR_STREAM_IN, "replies fit the buffer");
@@ -69,8 +69,10 @@ send_del(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *
 	return err == KVR_OK && two ? kvr_redis_put_name(c, item, KVR_REDIS_VALUE) : err;
 }
 
-/* One key after the other, where they lie on different nodes: the mark first, so that whoever reads
- * in between finds nothing. */
+/*
+ * One key after the other if they are on different nodes. The mark is deleted first, so that a
+ * reader in between finds nothing.
+ */
 
 static enum kvr_err
 send_del_mark(
@@ -108,7 +110,7 @@ reply_del_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis
 {
 	int32_t mark = note->err;
 	enum kvr_err err = reply_del_mark(c, item, note, part, r);
-	/* OK when there was something; but an error says more than that there was nothing. */
+	/* OK if there was something; but an error is more important than a miss. */
 	if (err == KVR_OK)
 		kvr_item_done(item, mark == KVR_E_MISS        ? note->err
 		                    : note->err == KVR_E_MISS ? mark
@@ -129,7 +131,7 @@ kvr_redis_del(const struct kvr_store *store)
 	return two && store->map != NULL ? &apart : &plan;
 }
 
-/* Two requests: the length of the value, then what says whether and what it is. */
+/* Two requests: the length of the value, then what says whether it exists and what it is. */
 enum { STAT_LENGTH, STAT_HEAD, STAT_PARTS };
 enum { NOTHING, IS_EMPTY }; /* note.go */
 
@@ -178,13 +180,13 @@ stat_head(struct kvr_connector *c, struct kvr_item *item, const struct kvr_redis
 		    gone ? KVR_E_MISS
 		         : kvr_frame_stat(&store->rules, item, c->scratch, (size_t)have, total, c->why,
 		               sizeof(c->why));
-	/* A header whose payload was evicted; a read would find nothing either. */
+	/* A header whose payload was evicted; a get would be a miss too. */
 	if (lm && note->total == 0 && *ret_err != KVR_OK && note->err == KVR_OK)
 		*ret_err = KVR_E_MISS;
 	return KVR_OK;
 }
 
-/* Of a bare value, which has nothing but its length. */
+/* For a bare value, of which only the length is known. */
 static int32_t
 stat_bare(struct kvr_connector *c, struct kvr_item *item, const struct kvr_redis_note *note)
 {
@@ -207,7 +209,10 @@ reply_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 	}
 	if (part == STAT_LENGTH)
 		return kvr_redis_odd_reply(c, "STRLEN", r, &note->err);
-	/* It had no byte, and it is there: an empty value, or one that came between the two. */
+	/*
+	 * It exists, but its length was 0: an empty value, or one that was put between the two
+	 * requests.
+	 */
 	if (is_int && r->n > 0 && note->err == KVR_OK && note->total == 0) {
 		note->go = IS_EMPTY;
 		return KVR_OK;
@@ -225,7 +230,7 @@ reply_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 	return err;
 }
 
-/* How long what is there is by now. */
+/* Asks for the length once more. */
 
 static uint32_t
 plan_again(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
@@ -245,7 +250,7 @@ reply_again(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_not
 	return err;
 }
 
-/* The same two, apart. */
+/* The same two requests as separate steps, for two nodes. */
 
 static uint32_t
 plan_length(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The window of one step, and what all verbs need to write requests and read replies. */
+/* The window of one step, and what all verbs need for writing requests and reading replies. */
 #include "kvr_limits.h"
 #include "kvr_redis.h"
 #include "kvr_resp3.h"
@@ -14,16 +14,16 @@ struct cursor {
 struct window {
 	struct cursor to_send, to_read;
 	uint32_t left_to_send, left_to_read;
-	uint64_t bytes; /* payload of what is in flight */
+	uint64_t bytes; /* payload in flight */
 	uint64_t bytes_max, refill;
-	uint64_t asked_ns; /* when the first request of the step leaves; 0: its reply is here */
+	uint64_t asked_ns; /* when the first request of the step was sent; 0: its reply has arrived */
 };
 
 /*
- * The product of delay and bandwidth. The delay is the shortest that this connection has shown, for
- * others include what a server had to do first; the bandwidth is more than a connection to Redis
- * has reached anywhere, 4 GB/s, for too small a window costs speed and too large a one the server
- * some memory: never more than a part has, KVR_LONG_BYTES for each lane.
+ * The product of delay and bandwidth. The delay is the shortest that this connection has shown,
+ * because others include work that a server had to do first. The bandwidth, 4 GB/s, is more than
+ * any connection to Redis has reached: too small a window costs speed, too large a one only costs
+ * the server memory. That is never more than a part has: KVR_LONG_BYTES for each lane.
  */
 enum { BYTES_A_NS = 4 };
 
@@ -65,7 +65,7 @@ room(const struct kvr_redis_step *step, const struct window *w, const struct kvr
 	uint32_t in_flight = w->left_to_read - w->left_to_send;
 	if (w->left_to_send == 0 || in_flight >= step->in_flight_max)
 		return false;
-	/* With one in flight the server would wait for us between two values. */
+	/* With only one in flight, the server would wait for us between two values. */
 	if (in_flight < 2)
 		return true;
 	uint64_t next = weight(step, &items[w->to_send.i], w->to_send.part);
@@ -73,8 +73,8 @@ room(const struct kvr_redis_step *step, const struct window *w, const struct kvr
 }
 
 /*
- * A node takes one command for a slot that is on its way to it, and then forgets that it was
- * asked.
+ * ASKING makes a node accept one command for a slot that is being moved to it; it applies to that
+ * command only.
  */
 static enum kvr_err
 ask_first(struct kvr_connector *c)
@@ -89,7 +89,7 @@ read_asking(struct kvr_connector *c)
 	struct kvr_resp reply;
 	enum kvr_err err = kvr_resp_read(&c->s, &reply);
 	if (err != KVR_OK || reply.kind == KVR_RESP_STATUS || reply.kind == KVR_RESP_ERROR)
-		return err; /* after an error the command itself fails, and says why */
+		return err; /* after an error, the command itself fails and says why */
 	return kvr_stream_fail(&c->s, KVR_E_PROTO, "a reply of the wrong kind to ASKING");
 }
 
@@ -147,9 +147,10 @@ read_one(struct kvr_connector *c, const struct kvr_redis_step *step, struct wind
 }
 
 /*
- * The server hung up while a request was on its way. What it had said before is read: what became of
- * the values in front of that one, and often why. Then the stream ends as it did. After a send
- * only: a reply that ended the stream is read already, and the next one would be taken for it.
+ * The server hung up while requests were being sent. What it had said before is read: the results
+ * of earlier values, and often the reason. Then the stream ends with its error. Only after a send:
+ * a reply that ended the stream was already read, and the bytes after it would be taken for the
+ * next reply.
  */
 static void
 hear_out(struct kvr_connector *c, const struct kvr_redis_step *step, struct window *w,
@@ -194,7 +195,9 @@ kvr_redis_step(
 	c->s.brisk = step->weight == NULL;
 	w.bytes_max = window_bytes(c, step);
 	w.refill = KVR_MIN(step->refill_bytes, w.bytes_max / 2);
-	/* Before they leave: a reply may be here when the last of a long window is on its way. */
+	/*
+	 * Taken before sending: a reply may arrive while the rest of a long window is still being sent.
+	 */
 	w.asked_ns = kvr_now_ns();
 	if (err == KVR_OK)
 		err = send_more(c, step, &w, items, n);
@@ -218,8 +221,8 @@ kvr_redis_odd_reply(
 	if (r->kind != KVR_RESP_ERROR)
 		return kvr_stream_fail(&c->s, KVR_E_PROTO, "a reply of the wrong kind to %s", verb);
 	/*
-	 * What was a master is one no more. The next dial finds the new one, and what has no
-	 * reply yet is asked of that; from this one nothing that is worth having will come.
+	 * The server is no longer a master. The next dial finds the new one, which is asked for
+	 * everything that has no reply yet; this server has nothing useful to say any more.
 	 */
 	if (c->store->sentinels != NULL && kvr_resp_is_code(r, "READONLY"))
 		return kvr_stream_fail(
@@ -241,7 +244,7 @@ kvr_redis_bulk_to_frame(struct kvr_connector *c, uint64_t len)
 		struct kvr_span span =
 		    kvr_frame_in_next(&c->frame, (size_t)KVR_MIN(len, KVR_STREAM_SLICE));
 		uint64_t behind = len - span.len;
-		/* A trailer comes along with the end of its payload: a receive of its own costs 2 us. */
+		/* Read a trailer together with the end of its payload: a separate receive costs 2 us. */
 		size_t ahead = behind <= KVR_REDIS_BEHIND ? (size_t)behind + c->s.fill_max : 0;
 		size_t n = 0;
 		KVR_CHECK(span.len > 0 && span.len <= len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How rediss:// comes to its TLS: from the settings of the tier, or from the options that redis-py
- * has for it, in the URL. One that is given in both places is refused.
+ * How rediss:// gets its TLS options: from the settings of the tier, or from redis-py's options in
+ * the URL. An option that is given in both places is refused.
  */
 #include "kvr_redis.h"
 #include "kvr_stream_tls.h"
@@ -45,7 +45,7 @@ kvr_redis_tls_option(const struct kvr_store *s, const char *option)
 	return s->is_tls && find(option) < WHAT_N;
 }
 
-/* The words that redis-py takes. "optional" is "required" for a client. */
+/* The words of redis-py. For a client, "optional" means "required". */
 static enum kvr_err
 read_reqs(const char *text, bool *ret, char *why, size_t why_cap)
 {
@@ -124,7 +124,7 @@ merge(struct choices *c, const struct kvr_tls_opts *o, char *why, size_t why_cap
 	c->opts.ca = c->given[CA] ? c->text[CA] : o->ca;
 	c->opts.cert = c->given[CERT] ? c->text[CERT] : o->cert;
 	c->opts.key = c->given[KEY] ? c->text[KEY] : o->key;
-	c->opts.crl = o->crl; /* redis-py has no word for it */
+	c->opts.crl = o->crl; /* redis-py has no option for it */
 	c->opts.server_name = o->server_name;
 	c->opts.no_verify |= o->no_verify;
 	c->opts.no_host_check |= o->no_host_check;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which stores there are, by URL scheme. A scheme is compared whole and without regard to case
- * (RFC 3986): by prefix, "redis" would also take "rediss" and speak plain text to a TLS port.
+ * The stores, by URL scheme. A scheme is compared as a whole and without regard to case (RFC 3986):
+ * by prefix, "redis" would also match "rediss" and speak plain text to a TLS port.
  */
 #include "kvr_connectors.h"
 
@@ -29,7 +29,7 @@ enum { SCHEMES_MAX = 32, SCHEME_LEN_MAX = 32 };
 static const char    *names[SCHEMES_MAX + 1];
 static pthread_once_t names_once = PTHREAD_ONCE_INIT;
 
-/* Bytes before "://"; 0 when url has no scheme. */
+/* Bytes before "://"; 0 if url has no scheme. */
 static size_t
 scheme_len(const char *url)
 {
@@ -84,11 +84,11 @@ lower(char c)
 	return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
 }
 
-/* Edits (one byte put in, taken out, changed, or two neighbours swapped) from a to name. */
+/* Number of edits (insert, delete or change a byte, or swap two neighbours) from a to name. */
 static size_t
 distance(const char *a, size_t a_len, const char *name)
 {
-	size_t row[3][SCHEME_LEN_MAX + 1]; /* this row, the one above, the one above that */
+	size_t row[3][SCHEME_LEN_MAX + 1]; /* the current row and the two above it */
 	size_t name_len = strlen(name);
 
 	for (size_t j = 0; j <= name_len; j++)
@@ -117,12 +117,12 @@ kvr_connector_nearest(const char *url)
 	const char *best = NULL;
 	size_t      len = scheme_len(url);
 
-	/* Without "://" it ends at the first byte that cannot belong to one: "redis:6379". */
+	/* Without "://" it ends at the first byte that cannot belong to it: "redis:6379". */
 	if (len == 0)
 		len = strcspn(url, ":/");
 	if (len == 0 || len > SCHEME_LEN_MAX || kvr_connector_find(url) != NULL)
 		return NULL;
-	/* Of a word of three letters, two edits leave nothing. */
+	/* In a word of three letters, two edits leave nothing in common. */
 	size_t best_distance = len < 4 ? 2 : 3;
 	for (const char *const *s = kvr_connector_schemes(); *s != NULL; s++) {
 		size_t d = distance(url, len, *s);

@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A reference adapter: kvr_eic_sdk.h over the vendor's Python module "eic", for that module is all
- * of the SDK that is documented in public, by those who call it. It becomes libkvr_eic.so.
+ * A reference adapter: kvr_eic_sdk.h on top of the vendor's Python module "eic", because that
+ * module is the only part of the SDK that is publicly documented, by its users. It becomes
+ * libkvr_eic.so.
  *
- * Known, from LMCache's connector and others that use the module:
+ * Known, from LMCache's connector and other users of the module:
  *   InitOption's members, LogLevel(n), TransportType(n), init(instance, endpoint, option), 0: good;
- *   StringVector and IOBuffers.append(address, length, registered); the four calls with keys, their
- *   options' ns and ttl_second; a result's last part has status_codes, one for each key, which say
- *   more than the first part; StatusCode SUCCESS, PARTIAL_FAILED, KEY_NOT_EXIST;
- *   register_memory(buffers, MemoryInfo), true: good; LMCache says MEMORY_CUDA and device 0 of host
- *   memory, and so does this.
- * Assumed, for nobody tells:
- *   mget fills a buffer that is as long as the value, and fails for another length. The module says
- *   no lengths, so none is told here, and a value that was stored shorter would not be noticed;
- *   registered memory is given up with the client, for there is no call that would;
- *   other codes of a key cannot be told apart, and are KVR_EIC_FAILED;
- *   calls may come from several threads. They take the interpreter's lock, and hold it as long as
+ *   StringVector and IOBuffers.append(address, length, registered); the four calls with keys, and
+ *   their options' ns and ttl_second; the last part of a result has status_codes, one for each key,
+ *   which are more precise than the first part; StatusCode SUCCESS, PARTIAL_FAILED, KEY_NOT_EXIST;
+ *   register_memory(buffers, MemoryInfo), true: good; LMCache passes MEMORY_CUDA and device 0 for
+ *   host memory, and so does this adapter.
+ * Assumed, because it is documented nowhere:
+ *   mget fills a buffer that is as long as the value, and fails for other lengths. The module
+ *   reports no lengths, so none is reported here, and a shorter stored value would not be noticed;
+ *   registered memory is released with the client, because there is no call for it;
+ *   other codes of a key cannot be distinguished, and become KVR_EIC_FAILED;
+ *   calls may come from several threads. They take the interpreter's lock and hold it as long as
  *   the module does: then they run one after the other, and a Python program around us waits too.
  *
- * In a process that has an interpreter that one is used, else one is started; it is never ended,
- * for extension modules do not come back. Python finds the module as always: PYTHONPATH.
- * Tested with tests/harness/eic_module, never with the vendor's.
+ * If the process has an interpreter it is used, otherwise one is started. It is never ended,
+ * because extension modules cannot be loaded again. Python finds the module as usual: PYTHONPATH.
+ * Tested with tests/harness/eic_module, never with the vendor's module.
  */
 #include <Python.h> /* asks to be the first */
 
@@ -38,7 +39,10 @@ struct client {
 	PyObject *success, *partial, *missing; /* of StatusCode */
 };
 
-/* One call with keys. at: which key of the caller's each of the module's is. */
+/*
+ * One call with keys. at[i]: the index, among the caller's keys, of the i-th key given to the
+ * module.
+ */
 struct call {
 	PyObject *keys, *buffers, *option;
 	uint32_t  n, at[KVR_EIC_KEYS_MAX];
@@ -53,7 +57,7 @@ start_python(void)
 	Dl_info of;
 	pthread_mutex_lock(&lock);
 	if (!Py_IsInitialized()) {
-		/* We were loaded for ourselves; modules look for Python where all may look. */
+		/* We were loaded privately, but modules expect Python's symbols to be global. */
 		if (dladdr(&PyExc_Exception, &of) != 0)
 			(void)dlopen(of.dli_fname, RTLD_NOW | RTLD_GLOBAL | RTLD_NOLOAD);
 		Py_InitializeEx(0);
@@ -62,7 +66,7 @@ start_python(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* The interpreter of a process is not always the one whose headers we saw. */
+/* The interpreter of a process is not always the version whose headers we were compiled with. */
 static int
 is_known(char *why, size_t why_cap)
 {
@@ -76,7 +80,7 @@ is_known(char *why, size_t why_cap)
 	return 0;
 }
 
-/* Takes what Python has raised. */
+/* Takes the exception that Python has raised. */
 static void
 raised(char *why, size_t why_cap)
 {
@@ -113,7 +117,7 @@ member(PyObject *of, const char *name, const char *inner)
 	return ret;
 }
 
-/* Of NULLs, which Python has raised, too. */
+/* Also accepts NULLs, for which Python has already raised something. */
 static int
 set(PyObject *of, const char *name, PyObject *take)
 {
@@ -179,7 +183,7 @@ init_option(struct client *c, const struct kvr_eic_options *o)
 	return NULL;
 }
 
-/* 0, what init answers, or -1 with something raised. */
+/* 0, init's own answer, or -1 with an exception raised. */
 static int
 init(struct client *c, const struct kvr_eic_options *o)
 {
@@ -250,7 +254,7 @@ reg(void *client, void *at, uint64_t len, char *why, size_t why_cap)
 
 /* ---- calls with keys ---- */
 
-/* buffers NULL: a call without. */
+/* buffers NULL: a call without buffers. */
 static int
 begin(struct client *c, struct call *call, const char *option, const char *ns, uint32_t n,
     const char *const *keys, const struct kvr_eic_buffer *buffers, int32_t *codes)
@@ -263,7 +267,7 @@ begin(struct client *c, struct call *call, const char *option, const char *ns, u
 		PyObject *key = PyUnicode_FromString(keys[i]);
 		codes[i] = key != NULL ? KVR_EIC_FAILED : KVR_EIC_NO_KEY;
 		if (key == NULL) {
-			PyErr_Clear(); /* no UTF-8, so no text of Python's */
+			PyErr_Clear(); /* not UTF-8, so not a Python text */
 			continue;
 		}
 		ok = done(PyObject_CallMethod(call->keys, "append", "O", key));
@@ -276,7 +280,7 @@ begin(struct client *c, struct call *call, const char *option, const char *ns, u
 	return ok;
 }
 
-/* Good only where both parts of the result say so. */
+/* A key is good only if both parts of the result say so. */
 static int
 read_codes(const struct client *c, const struct call *call, PyObject *status, PyObject *list,
     int32_t *codes)
@@ -299,7 +303,7 @@ read_codes(const struct client *c, const struct call *call, PyObject *status, Py
 	return 0;
 }
 
-/* (status, outcome) or (status, buffers, outcome). */
+/* result: (status, outcome) or (status, buffers, outcome). */
 static int
 end(struct client *c, struct call *take, PyObject *result, int32_t *codes)
 {
@@ -308,7 +312,7 @@ end(struct client *c, struct call *take, PyObject *result, int32_t *codes)
 	PyObject *list =
 	    outcome != NULL ? PyObject_GetAttrString(outcome, "status_codes") : NULL;
 	int rc = list != NULL ? read_codes(c, take, status, list, codes) : -1;
-	/* Nobody above can be told: it goes where Python puts what nobody catches. */
+	/* The caller cannot be told, so it goes where Python puts uncaught exceptions. */
 	if (PyErr_Occurred() != NULL)
 		PyErr_WriteUnraisable(c->client);
 	Py_XDECREF(list);

@@ -56,8 +56,9 @@ keep(const redisReply *from, struct kvr_control *to)
 }
 
 /*
- * Byte by byte into hiredis' reader: what lies behind the reply must stay in the stream, and the
- * reader would keep whatever it is fed. A control reply has a few dozen bytes, once per dial.
+ * Fed to hiredis' reader byte by byte: what follows the reply must stay in the stream, and the
+ * reader would keep everything that it is fed. A control reply has a few dozen bytes, once per
+ * dial.
  */
 static enum kvr_err
 feed(struct kvr_sock *s, redisReader *reader, void **ret_reply)

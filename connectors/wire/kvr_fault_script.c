@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DIGITS = 7 }; /* of a number, on both sides of its point */
+enum { DIGITS = 7 }; /* of a number, before and after the point together */
 
-/* One line, taken word by word. */
+/* One line, read word by word. */
 struct reader {
 	const char *line_at, *at, *end;
 	uint32_t line;
-	const char *word; /* the last one taken */
+	const char *word; /* the last word read */
 	size_t len;
 	struct kvr_fault_wrong *wrong;
 };
@@ -40,7 +40,7 @@ kvr_fault_name(uint32_t kind)
 	return kind < KVR_FAULT_N ? takes[kind].name : "?";
 }
 
-/* Blames the last word, or the end of the line when there was none. Always false. */
+/* Blames the last word, or the end of the line if there was none. Always returns false. */
 static bool KVR_PRINTF(2, 3) wrong(struct reader *r, const char *fmt, ...)
 {
 	va_list args;
@@ -64,7 +64,7 @@ next_word(struct reader *r)
 		r->at++;
 	r->len = (size_t)(r->at - r->word);
 	if (r->len == 0)
-		r->at = r->end; /* what follows is a comment */
+		r->at = r->end; /* the rest is a comment */
 	return r->len > 0;
 }
 
@@ -74,7 +74,7 @@ is(const struct reader *r, const char *word)
 	return strlen(word) == r->len && memcmp(word, r->word, r->len) == 0;
 }
 
-/* Digits and at most one point, times a million; the rest of the word is the unit. */
+/* Digits and at most one point, in millionths; the rest of the word is the unit. */
 static bool
 number(const struct reader *r, uint64_t *ret_millionths, const char **ret_unit, size_t *ret_len)
 {
@@ -200,7 +200,7 @@ error_code(struct reader *r, char ret[16])
 	return true;
 }
 
-/* What belongs to one kind alone. */
+/* The words that only one kind takes. */
 static bool
 own_words(struct reader *r, struct kvr_fault *f)
 {
@@ -218,7 +218,7 @@ own_words(struct reader *r, struct kvr_fault *f)
 	return true;
 }
 
-/* "to T", "N%", "on VERBS", in any order, each where its kind takes it. */
+/* "to T", "N%", "on VERBS", in any order, each only if the kind takes it. */
 static bool
 more_words(struct reader *r, struct kvr_fault *f)
 {

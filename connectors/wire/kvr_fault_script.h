@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The time line of a rehearsed outage: what a store does wrong, and from when on.
+ * The time line of a rehearsed outage: what a store does wrong, and when.
  *
  *   # from    fault
  *   0s        delay 5ms to 20ms
@@ -10,24 +10,24 @@
  *   30s       pass
  *   60s       repeat
  *
- * Times count from the opening of the store and do not go back. What a line says holds until the
- * next instant; lines of one instant hold together. A fault without a percentage always happens.
+ * Times count from the opening of the store and must not decrease. A line applies until the next
+ * time; lines with the same time apply together. A fault without a percentage always happens.
  *
  *   pass                nothing is wrong
- *   down                nobody is there: no connection comes up, those that are up are lost
- *   hang                no answer, and no end of the connection either
- *   delay T [to T]      every batch waits so long first
+ *   down                no server: no connection can be made, existing ones are lost
+ *   hang                no answer, but the connection does not end either
+ *   delay T [to T]      every batch first waits that long
  *   drip SIZE/s         payload moves no faster than that
  *   drop [N%]           a batch does not reach the store, and the connection is lost
  *   reset [N%]          the connection is lost in the middle of a batch
- *   error CODE [N%]     a key is answered with an error, in the words of RESP: OOM, LOADING, ...
+ *   error CODE [N%]     a key gets an error, named as RESP does: OOM, LOADING, ...
  *   truncate [N%]       a value that is read ends early
- *   flip [N%]           one bit of a value that is read is another one
- *   repeat              the time line begins again
- *   seed N              before all others: which batches and bytes are met
+ *   flip [N%]           one bit of a value that is read is flipped
+ *   repeat              the time line starts again
+ *   seed N              before all others: decides which batches and bytes are hit
  *
- * "on get,put,lookup,remove,size" behind delay, drip, drop, reset, error and hang: only those.
- * Nothing is ever written into a store that would not have been written without a script.
+ * "on get,put,lookup,remove,size" after delay, drip, drop, reset, error and hang restricts them to
+ * these. Nothing is ever written into a store that would not have been written without a script.
  */
 #ifndef KVR_FAULT_SCRIPT_H
 #define KVR_FAULT_SCRIPT_H
@@ -51,7 +51,7 @@ enum kvr_fault_kind {
 #define KVR_FAULTS_MAX 64U
 #define KVR_FAULT_PPM  1000000U
 
-/* Bits of `verbs`, in the words of a script. */
+/* Bits of `verbs`, named as in a script. */
 enum {
 	KVR_FAULT_ON_LOOKUP = 1,
 	KVR_FAULT_ON_GET = 2,
@@ -63,10 +63,10 @@ enum {
 
 struct kvr_fault {
 	uint64_t at_ns;
-	uint64_t least, most; /* DELAY: nanoseconds. DRIP: least bytes a second */
+	uint64_t least, most; /* DELAY: nanoseconds. DRIP: least is bytes per second */
 	uint32_t kind;        /* enum kvr_fault_kind */
 	uint32_t verbs;
-	uint32_t ppm;  /* how many of a million it meets */
+	uint32_t ppm;  /* probability in millionths */
 	uint32_t line; /* in the script, for messages */
 	char code[16]; /* ERROR */
 };
@@ -78,7 +78,7 @@ struct kvr_fault_script {
 	struct kvr_fault fault[KVR_FAULTS_MAX];
 };
 
-/* What is wrong with a text, counted from 1. */
+/* What is wrong with a text; line and column are counted from 1. */
 struct kvr_fault_wrong {
 	uint32_t line, column;
 	char what[160];
@@ -88,7 +88,7 @@ struct kvr_fault_wrong {
 KVR_MUST_USE bool kvr_fault_script_parse(
     const char *text, size_t len, struct kvr_fault_script *ret, struct kvr_fault_wrong *ret_wrong);
 
-/* What holds at that time after the opening: the count of faults behind *ret_first; 0: nothing. */
+/* The faults that apply that long after the opening: an array at *ret_first, and its length. */
 uint32_t kvr_fault_script_now(
     const struct kvr_fault_script *, uint64_t since_ns, const struct kvr_fault **ret_first);
 

@@ -3,12 +3,12 @@
  * Values as spans. The scratch of a frame holds, in this order,
  *
  *   the running checksum of a block,
- *   the ends of a value: header, directly behind it the trailer (kvr_seal.h says why),
- *   at its end, when reading: the checksums of the blocks that came.
+ *   the ends of a value: the header, directly followed by the trailer (kvr_seal.h says why),
+ *   at its end, when reading: the checksums of the blocks that have arrived.
  *
- * Which part of a value a byte belongs to follows from its offset alone, so there is no state
- * besides `at` and the first error. After an error the rest of the value goes into scratch from its
- * start, over all that: nothing there is needed any more.
+ * The offset of a byte alone determines which part of a value it belongs to, so there is no state
+ * besides `at` and the first error. After an error the rest of the value is written over all this,
+ * from the start of scratch: nothing there is needed any more.
  */
 #include "kvr_frame.h"
 #include "kvr_le.h"
@@ -59,7 +59,7 @@ begin(struct kvr_frame *f, const struct kvr_frame_rules *rules, struct kvr_item 
 {
 	KVR_CHECK(((uintptr_t)scratch & 63U) == 0);
 	KVR_CHECK(rules->n_groups <= KVR_GROUPS_MAX);
-	/* The seal is written whole before it is read, and as long as all the rest. */
+	/* Not the seal: it is as large as all the rest, and is written completely before it is read. */
 	memset(f, 0, offsetof(struct kvr_frame, seal));
 	f->rules = rules;
 	f->item = item;
@@ -68,8 +68,8 @@ begin(struct kvr_frame *f, const struct kvr_frame_rules *rules, struct kvr_item 
 }
 
 /*
- * Checksums of payload bytes, which lie at offset `at` of the payload. A block that is seen whole
- * is one call; one that comes in pieces goes through the running checksum.
+ * Checksums of payload bytes, which are at offset `at` of the payload. A complete block is one
+ * call; a block that comes in pieces goes through the running checksum.
  */
 static void
 hash_payload(struct kvr_frame *f, uint8_t *table, uint64_t at, const uint8_t *bytes, size_t len)
@@ -260,7 +260,7 @@ lmcache_head_in(struct kvr_frame *f)
 		want_length(f, len);
 }
 
-/* Only where outages are rehearsed. What is left of the length. */
+/* Only if outages are rehearsed. Returns what remains of the length. */
 static uint64_t
 spoil(struct kvr_frame *f, uint64_t total)
 {
@@ -294,7 +294,7 @@ kvr_frame_in_begin(struct kvr_frame *f, const struct kvr_frame_rules *rules, str
 	}
 }
 
-/* Where byte `at` belongs, and how many behind it belong there too. Error free frames only. */
+/* Where byte `at` belongs, and how many bytes from there on. Only for frames without an error. */
 static struct kvr_span
 place_in(const struct kvr_frame *f)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a value's first bytes say of it, where nobody wants its payload. */
+/* What a value's first bytes say, for callers that do not need its payload. */
 #include "kvr_frame.h"
 #include "kvr_lmmeta.h"
 
@@ -42,7 +42,7 @@ stat_payload(const struct kvr_frame_rules *rules, struct kvr_item *item, const u
 	*ret_why = "the value is shorter or longer than its LMCache header says";
 	if (len != total - head_len)
 		return KVR_E_LENGTH;
-	/* A row has 32 bits for it: what is left of a longer one would be a wrong answer. */
+	/* A row has 32 bits for the length: a truncated one would be a wrong answer. */
 	*ret_why = "values have less than 4 GiB";
 	if (len > UINT32_MAX)
 		return KVR_E_TOO_BIG;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only file that sees libcurl. Its multi interface runs all exchanges of a lane in the lane's
- * own thread; the lane's kick is one of the descriptors that it polls.
+ * The only file that includes libcurl. Its multi interface runs all exchanges of a lane in the
+ * lane's own thread; the lane's kick is one of the descriptors that it polls.
  *
- * What of libcurl is kept out, and why:
- *   names       are looked up before, under a deadline. Its own resolver is a thread that it waits
- *               for when an exchange is given up.
- *   proxies     of the environment: a store beside us is not reached through http_proxy.
- *   redirects   nobody documents one; payload must not go elsewhere.
- *   dot paths   are sent as they are, for a key is not a path.
+ * Features of libcurl that are not used, and why:
+ *   names       are looked up before, under a deadline. libcurl's own resolver is a thread, and
+ *               libcurl waits for it when an exchange is given up.
+ *   proxies     of the environment: a store on this machine is not reached through http_proxy.
+ *   redirects   none is documented; payload must not go elsewhere.
+ *   dot paths   are not normalized, because a key is not a path.
  */
 #include "kvr_httpc_part.h"
 
@@ -36,7 +36,7 @@ struct exchange {
 
 struct kvr_httpc {
 	CURLM *multi;
-	struct curl_slist *headers[3]; /* by method */
+	struct curl_slist *headers[3]; /* indexed by method */
 	struct curl_slist *where;
 	const struct kvr_tls_opts *tls;
 	char base[320];
@@ -78,7 +78,7 @@ kvr_httpc_check(const struct kvr_tls_opts *tls, char *why, size_t why_cap)
 	return kvr_httpc_files(tls, why, why_cap) ? KVR_OK : KVR_E_CONFIG;
 }
 
-/* ---- what libcurl calls ---- */
+/* ---- called by libcurl ---- */
 
 static size_t
 give_body(char *to, size_t size, size_t n, void *arg)
@@ -87,7 +87,7 @@ give_body(char *to, size_t size, size_t n, void *arg)
 	return kvr_httpc_out_take(&x->out, to, size * n);
 }
 
-/* A kept connection may turn out to be dead with the first bytes: they are sent again. */
+/* A kept connection may turn out to be dead when the first bytes are sent: they are sent again. */
 static int
 go_back(void *arg, curl_off_t to, int origin)
 {
@@ -137,7 +137,7 @@ set_tls(CURL *easy, const struct kvr_tls_opts *tls)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, dir ? NULL : tls->ca);
 		curl_easy_setopt(easy, CURLOPT_CAPATH, dir ? tls->ca : NULL);
 	}
-	/* Who goes on with a session is asked for no certificate: one revoked since would slip through. */
+	/* A resumed session shows no certificate: one that was revoked meanwhile would slip through. */
 	if (tls->crl != NULL) {
 		curl_easy_setopt(easy, CURLOPT_CRLFILE, tls->crl);
 		curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
@@ -151,7 +151,7 @@ set_tls(CURL *easy, const struct kvr_tls_opts *tls)
 	    easy, CURLOPT_SSL_VERIFYHOST, tls->no_verify || tls->no_host_check ? 0L : 2L);
 }
 
-/* What stays the same for all exchanges that this handle will have. */
+/* The options that are the same for all exchanges of this handle. */
 static void
 set_once(struct kvr_httpc *h, struct exchange *x)
 {
@@ -185,7 +185,7 @@ static void
 set_method(struct kvr_httpc *h, struct exchange *x)
 {
 	CURL *e = x->easy;
-	/* Each of the three takes back what the others have set. */
+	/* Each of the three resets what the others have set. */
 	if (x->method == KVR_HTTPC_PUT) {
 		curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
 		curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE,
@@ -202,7 +202,7 @@ set_method(struct kvr_httpc *h, struct exchange *x)
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER, h->headers[x->method]);
 }
 
-/* The list of a method is made with its first exchange: it has one Content-Type for all. */
+/* Made with a method's first exchange: all exchanges of a method have the same Content-Type. */
 static bool
 headers_for(struct kvr_httpc *h, const struct kvr_httpc_ask *ask)
 {
@@ -210,7 +210,7 @@ headers_for(struct kvr_httpc *h, const struct kvr_httpc_ask *ask)
 	struct curl_slist *list, *more;
 	if (h->headers[ask->method] != NULL)
 		return true;
-	/* Without this it would ask for leave before a body, and wait a second for it. */
+	/* Otherwise it would ask for permission before a body, and wait a second for it. */
 	list = curl_slist_append(NULL, "Expect:");
 	if (list == NULL)
 		return false;
@@ -377,7 +377,7 @@ kvr_httpc_in_flight(const struct kvr_httpc *h, int32_t i)
 
 /* ---- life ---- */
 
-/* What is told here is not asked of a resolver. */
+/* The names in this list are not looked up. */
 static bool
 set_where(struct kvr_httpc *h, const struct kvr_httpc_opts *o)
 {

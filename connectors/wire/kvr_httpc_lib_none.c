@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In place of kvr_httpc_lib.c in a build without libcurl: there never is a kvr_httpc. */
+/* Used instead of kvr_httpc_lib.c in a build without libcurl: no kvr_httpc can exist. */
 #include "kvr_httpc.h"
 
 #include <stdio.h>

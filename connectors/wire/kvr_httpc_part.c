@@ -10,8 +10,8 @@
 #include <strings.h>
 
 enum {
-	WORDS_MAX = 200,   /* of an answer that is not 200: enough for a sentence */
-	DRAIN_MAX = 65536, /* more than that costs less with a new connection */
+	WORDS_MAX = 200,   /* of an answer other than 200: enough for a sentence */
+	DRAIN_MAX = 65536, /* reading more than that costs more than a new connection */
 	FIRST = 1024,
 	KEEP_MAX = 16384
 };
@@ -63,11 +63,11 @@ is_named(const char *line, size_t len, const char *name)
 bool
 kvr_httpc_in_header(struct kvr_httpc_in *in, const char *line, size_t len, uint32_t status)
 {
-	if (in->heads_over || len == 0) /* lines behind a body in pieces */
+	if (in->heads_over || len == 0) /* trailer lines after a chunked body */
 		return false;
 	if (is_named(line, len, "Transfer-Encoding"))
 		in->has_coding = true;
-	/* One below 200 is only the announcement of another. */
+	/* A status below 200 only announces another one. */
 	if ((line[0] != '\r' && line[0] != '\n') || status < 200)
 		return false;
 	in->status = status;
@@ -78,7 +78,7 @@ kvr_httpc_in_header(struct kvr_httpc_in *in, const char *line, size_t len, uint3
 bool
 kvr_httpc_in_announced(struct kvr_httpc_in *in, int64_t len)
 {
-	/* Such a body ends with the connection, so who waits for it may wait for ever. */
+	/* Such a body ends with the connection, so waiting for its end may take for ever. */
 	in->enough = in->status >= 300 && in->status != 304 && len < 0 && !in->has_coding;
 	return !in->enough;
 }

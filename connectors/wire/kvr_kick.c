@@ -4,7 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-/* Batches count from 1, so that a struct kvr_kick of zeros kicks nobody. */
+/* Batches are counted from 1, so that a zeroed struct kvr_kick kicks no batch. */
 bool
 kvr_kick_meant(const struct kvr_kick *kick)
 {
@@ -18,16 +18,16 @@ kvr_kicked(struct kvr_kick *kick)
 	if (kvr_kick_meant(kick))
 		return true;
 	/*
-	 * The sender writes target first and fd second. So a kick that arrives between the look
-	 * above and this read has its target in place by now; without the second look it would be
-	 * drained unseen, and the wait would run to its deadline.
+	 * The sender writes target first and fd second. So if a kick arrives between the check above
+	 * and this read, its target is set by now. Without the second check below it would be drained
+	 * unseen, and the wait would last until its deadline.
 	 */
 	struct pollfd p = { .fd = kick->fd, .events = POLLIN };
-	/* Looked at first, for an eventfd made without EFD_NONBLOCK would block the read. */
+	/* Polled first, because an eventfd made without EFD_NONBLOCK would block the read. */
 	if (poll(&p, 1, 0) > 0) {
 		uint64_t count;
 		ssize_t n = read(kick->fd, &count, sizeof(count));
-		(void)n; /* nothing to drain is as good */
+		(void)n; /* nothing to drain is fine */
 	}
 	return kvr_kick_meant(kick);
 }

@@ -26,7 +26,7 @@ number_of(uint32_t code)
 static bool
 dtype_of(uint32_t number, uint32_t *ret)
 {
-	/* An old name of 2: read like it, never written. */
+	/* An old name for 2: accepted when reading, never written. */
 	if (number == 1)
 		number = 2;
 	/* From the end: HALF and FLOAT16 share a number, and readers should see FLOAT16. */
@@ -82,7 +82,7 @@ kvr_lmmeta_get_group(
 	return KVR_OK;
 }
 
-/* What stands in the header for meta: a payload of plain bytes has a shape there too. */
+/* The groups that the header holds for meta: plain bytes have a shape there too. */
 static enum kvr_err
 as_groups(const struct kvr_meta *meta, uint64_t len, uint32_t n_groups, struct kvr_meta *ret)
 {

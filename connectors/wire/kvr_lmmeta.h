@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The header that LMCache keeps with a chunk (RemoteMetadata). Signed 32-bit little-endian numbers,
- * nothing between them:
+ * The header that LMCache stores with a chunk (RemoteMetadata). Signed 32-bit little-endian numbers
+ * without gaps:
  *
  *   at 0           payload bytes
  *   at 4           memory format
  *   at 8 + 20 g    group g: dtype, then four dims, unused ones zero
  *
- * 28 bytes for one group. The number of groups is not in it, both sides have to know. It names no
- * key, no version and has no checksum.
+ * 28 bytes for one group. The header does not contain the number of groups; both sides have to know
+ * it. It has no key, no version and no checksum.
  */
 #ifndef KVR_LMMETA_H
 #define KVR_LMMETA_H
@@ -21,26 +21,26 @@
 
 /*
  * len is the payload's. Plain bytes (meta->n_groups 0) become [len, 0, 0, 0] without dtype, format
- * BINARY_BUFFER (or BINARY where meta says that); they fit into a header of one group only.
- * KVR_E_INVALID: another number of groups than n_groups, a dtype or format that the header has no
- * number for, no or too many dims. KVR_E_TOO_BIG: len or a dim over 2^31 - 1. KVR_E_TOO_SMALL: cap.
+ * BINARY_BUFFER (or BINARY if meta says so); they need a header of one group. KVR_E_INVALID:
+ * another number of groups than n_groups, a dtype or format for which the header has no number, no
+ * dims or too many. KVR_E_TOO_BIG: len or a dim over 2^31 - 1. KVR_E_TOO_SMALL: cap.
  */
 KVR_MUST_USE enum kvr_err kvr_lmmeta_encode(const struct kvr_meta *, uint64_t len,
     uint32_t n_groups, uint8_t *ret, size_t cap, size_t *ret_len);
 
 /*
- * Bytes behind the header are not looked at. Zeros at the end of a shape are no dims, except in the
- * two binary formats. Plain bytes come back with n_groups 0. Neither the product of the dims nor
- * len is compared with anything: a compressed payload is shorter than its shape.
- * KVR_E_LENGTH: fewer bytes than a header has; KVR_E_CORRUPT: a number that nobody writes (a dtype
- * or format that is not in the list, anything negative); KVR_E_INVALID: n_groups is not 1 to 8.
+ * Bytes after the header are not looked at. Zeros at the end of a shape are not dims, except in the
+ * two binary formats. Plain bytes are returned with n_groups 0. len is not compared with the
+ * product of the dims: a compressed payload is shorter than its shape. KVR_E_LENGTH: fewer bytes
+ * than a header has. KVR_E_CORRUPT: a number that no writer writes (an unknown dtype or format,
+ * anything negative). KVR_E_INVALID: n_groups is not 1 to 8.
  */
 KVR_MUST_USE enum kvr_err kvr_lmmeta_decode(
     const uint8_t *at, size_t len, uint32_t n_groups, struct kvr_meta *ret, uint64_t *ret_len);
 
 /*
- * One group alone, as lm:// has it in its messages: dtype and four dims. The errors are those of
- * encode and decode.
+ * A single group, as in the messages of lm://: dtype and four dims. Errors as for encode and
+ * decode.
  */
 KVR_MUST_USE enum kvr_err kvr_lmmeta_put_group(
     const struct kvr_shape *, uint8_t ret[KVR_LMMETA_GROUP_BYTES]);

@@ -13,7 +13,7 @@ kvr_nest_ask(struct kvr_sock *s, uint32_t argc, const char *const *argv)
 	return err == KVR_OK ? kvr_stream_flush(s) : err;
 }
 
-/* They end up in messages, and in host names that are dialed. */
+/* Only printable: the texts end up in messages, and in host names that are dialed. */
 static void
 keep(struct kvr_nest_part *p, const char *text, size_t len)
 {
@@ -37,7 +37,7 @@ read_bulk(struct kvr_sock *s, struct kvr_nest_part *p)
 	return err == KVR_OK ? kvr_resp_bulk_end(s) : err;
 }
 
-/* What RESP3 has instead of two of RESP2's replies: a map, and a nil without a type of its own. */
+/* RESP3's forms of two RESP2 replies: a map, and a nil with a type of its own. */
 static bool
 as_resp3(const struct kvr_const_span *line, struct kvr_resp *ret)
 {
@@ -76,7 +76,7 @@ kvr_nest_next(struct kvr_sock *s, struct kvr_nest_part *ret)
 	return r.kind == KVR_RESP_BULK ? read_bulk(s, ret) : KVR_OK;
 }
 
-/* One count for all depths: what is inside a part is owed before what comes after it. */
+/* One count for all depths: what is inside a part comes before what follows it. */
 static enum kvr_err
 skip(struct kvr_sock *s, int64_t owed)
 {

@@ -13,11 +13,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Held by the caller and by the thread; who drops it last frees it. */
+/* Held by the caller and by the thread; whoever drops it last frees it. */
 struct job {
 	_Atomic uint32_t holders;
 	_Atomic bool     done;    /* publishes rc and addrs to the caller */
-	int              done_fd; /* wakes it */
+	int              done_fd; /* wakes the caller */
 	int              rc;      /* of getaddrinfo */
 	int              sys_errno;
 	struct kvr_addrs addrs;
@@ -25,14 +25,14 @@ struct job {
 	char             port[8];
 };
 
-/* As long as the C library gives a name server: if none has begun or ended since, all hang. */
+/* The C library's timeout for a name server: if no look-up began or ended for so long, all hang. */
 #define HANG_NS KVR_SEC(5)
-/* How late a kick may be heard by who waits for a thread. */
+/* How late a kick may be noticed while waiting for a thread. */
 #define LOOK_NS KVR_MS(5)
 
 static _Atomic uint32_t n_threads;
-static _Atomic uint32_t n_ended;  /* rung with each */
-static _Atomic uint64_t moved_ns; /* when the last one began or ended */
+static _Atomic uint32_t n_ended;  /* also wakes those who wait for a thread */
+static _Atomic uint64_t moved_ns; /* when the last look-up began or ended */
 
 static int
 look_up(const char *host, const char *port, int flags, struct kvr_addrs *addrs)
@@ -68,7 +68,10 @@ take_thread(void)
 {
 	uint32_t n = atomic_load(&n_threads);
 	while (n < KVR_RESOLVE_THREADS) {
-		/* First, or who comes when all have just been taken would think that they hang. */
+		/*
+		 * Before taking a thread: otherwise a caller that finds all just taken would think that
+		 * they hang.
+		 */
 		atomic_store(&moved_ns, kvr_now_ns());
 		if (atomic_compare_exchange_weak(&n_threads, &n, n + 1))
 			return true;
@@ -86,8 +89,8 @@ give_thread(void)
 }
 
 /*
- * The lanes of a few tiers, or of a cluster, that dial all at once look up more names than there may
- * be threads, and take turns. Nobody takes turns with what hangs. DOWN: all do.
+ * When the lanes of a few tiers, or of a cluster, dial all at once, there are more names than
+ * threads, and the lanes take turns. They do not wait for look-ups that hang. DOWN: all of them do.
  */
 static enum kvr_err
 wait_thread(uint64_t until_ns, struct kvr_kick *kick)
@@ -225,7 +228,7 @@ kvr_resolve(const char *host, uint16_t port_number, uint64_t until_ns, struct kv
 		snprintf(why, why_cap, "host name of %zu bytes is too long", strlen(host));
 		return KVR_E_DOWN;
 	}
-	/* AI_NUMERICHOST asks nobody, so it cannot hang. */
+	/* AI_NUMERICHOST asks no server, so it cannot hang. */
 	int rc = look_up(host, port, AI_NUMERICHOST, ret);
 	if (rc == 0)
 		return KVR_OK;

@@ -5,8 +5,8 @@
 #include <string.h>
 
 /*
- * Only what a server writes: an optional '-', then digits, no more than 64 bits. strtoll would
- * also take blanks, '+' and text behind the number, and rubbish would pass for a length.
+ * Accepts only what a server writes: an optional '-', then digits, at most 64 bits. strtoll would
+ * also accept blanks, '+' and text after the number, so garbage could pass for a length.
  */
 static bool
 integer(const char *at, size_t len, int64_t *ret)
@@ -103,7 +103,7 @@ kvr_resp_error(const char *text, size_t len)
 	return KVR_E_REFUSED;
 }
 
-/* The first bytes of what came instead of a reply, fit for a message. */
+/* The first bytes of what came instead of a reply, made printable for a message. */
 static void
 show(const struct kvr_const_span *line, char *to, size_t cap)
 {
@@ -125,7 +125,7 @@ kvr_resp_of(struct kvr_sock *s, const struct kvr_const_span *line, struct kvr_re
 	    s, KVR_E_PROTO, "not a RESP2 reply: \"%s\"; is this a Redis server?", text);
 }
 
-/* ":0" and ":1" are all that most lookups hear. */
+/* A fast path: ":0" and ":1" are the only replies to most lookups. */
 static bool
 digit_of(struct kvr_sock *s, struct kvr_resp *ret)
 {
@@ -162,8 +162,9 @@ kvr_resp_bulk_end(struct kvr_sock *s)
 }
 
 /*
- * By hand: half of what a lookup of many keys cost was printf reading "%llu" again and again. The
- * two digits of a name's length are what it mostly is. Room for 20 digits and CR LF.
+ * Written by hand: printf parsing "%llu" again and again was half of the cost of a lookup of many
+ * keys. The common case, the two digits of a name's length, comes first. Needs room for 20 digits
+ * and CR LF.
  */
 static char *
 number_line(char *to, uint64_t n)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Replies within one that is read over: more than any HELLO or push has. */
+/* Parts of one skipped reply: more than any HELLO or push has. */
 enum { PARTS_MAX = 4096 };
 
 static enum kvr_err
@@ -14,7 +14,7 @@ not_resp3(struct kvr_sock *s, char type)
 	    s, KVR_E_PROTO, "not a RESP3 reply: it begins with byte %u", (unsigned char)type);
 }
 
-/* Of a line "%7": the number behind its type, in the bounds of RESP2's lengths. */
+/* The number after the type of a line like "%7", within the limits of RESP2's lengths. */
 static bool
 count(const struct kvr_const_span *line, uint8_t as, uint64_t max, uint64_t *ret)
 {
@@ -31,7 +31,7 @@ count(const struct kvr_const_span *line, uint8_t as, uint64_t max, uint64_t *ret
 	return true;
 }
 
-/* The body of one reply whose line has been read; parts that stand within it are added to *parts. */
+/* Skips the body of one reply whose line was read; adds the parts that it contains to *parts. */
 static enum kvr_err
 skip_body(struct kvr_sock *s, const struct kvr_const_span *line, uint64_t *parts)
 {
@@ -65,7 +65,7 @@ skip_body(struct kvr_sock *s, const struct kvr_const_span *line, uint64_t *parts
 		if (!count(line, '*', PARTS_MAX, &n))
 			return not_resp3(s, type);
 		*parts += type == '%' || type == '|' ? 2 * n : n;
-		/* An attribute stands before the reply it belongs to. */
+		/* An attribute comes before the reply to which it belongs. */
 		*parts += type == '|' ? 1 : 0;
 		return KVR_OK;
 	default:
@@ -73,7 +73,7 @@ skip_body(struct kvr_sock *s, const struct kvr_const_span *line, uint64_t *parts
 	}
 }
 
-/* All that stands within a reply. */
+/* Skips everything inside a reply. */
 static enum kvr_err
 skip_parts(struct kvr_sock *s, uint64_t parts)
 {
@@ -131,7 +131,7 @@ kvr_resp3_read(struct kvr_sock *s, char room[KVR_RESP3_TEXT], struct kvr_resp *r
 			return known ? KVR_OK : not_resp3(s, type);
 		}
 		err = skip_body(s, &line, &parts);
-		/* What an attribute belongs to is the reply that is wanted. */
+		/* The reply after an attribute is the one that is wanted, so it is not skipped. */
 		if (err == KVR_OK)
 			err = skip_parts(s, parts - (type == '|' ? 1 : 0));
 		if (err != KVR_OK)

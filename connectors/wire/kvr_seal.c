@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* The layout of the header. Only appended to with a new format version. */
+/* The layout of the header. A change needs a new format version and may only append. */
 enum {
 	AT_MAGIC = 0,
 	AT_HEAD_LEN = 4,
@@ -80,7 +80,7 @@ fail(enum kvr_err err, const char *what, const char **why)
 	return err;
 }
 
-/* The parts of a header that have one legal value. NULL: all have it. */
+/* Checks the fields of a header that have one legal value. NULL: all have it. */
 static const char *
 head_flaw(const uint8_t *head, uint32_t head_len)
 {
@@ -147,7 +147,7 @@ kvr_seal_get_head(
 	if (seal.key_len == 0 || seal.key_len > KVR_SEAL_KEY_MAX)
 		return fail(
 		    KVR_E_CORRUPT, "the sealed header has a key of 0 or over 512 bytes", why);
-	/* First against total, which bounds it: the sum could overflow otherwise. */
+	/* Compare with total first, which bounds it: otherwise the sum could overflow. */
 	if (seal.len > total || kvr_seal_total(&seal) != total)
 		return fail(
 		    KVR_E_CORRUPT, "the value is shorter or longer than its header says", why);
@@ -155,7 +155,7 @@ kvr_seal_get_head(
 		return fail(KVR_E_CORRUPT, "the sealed header has two lengths and no serde", why);
 	if (kvr_seal_blocks(seal.len) > KVR_SEAL_BLOCKS_MAX)
 		return fail(KVR_E_TOO_BIG, "the sealed payload is over 3.5 GiB", why);
-	/* A row has 32 bits for it: what is left of a longer one would be a wrong answer. */
+	/* A row has 32 bits for the length: a truncated one would be a wrong answer. */
 	if (seal.raw_len > UINT32_MAX)
 		return fail(KVR_E_TOO_BIG, "what was sealed has 4 GiB or more before its serde", why);
 	*ret = seal;

@@ -8,7 +8,7 @@
  *     4    4  H
  *     8    2  format version, 1
  *    10    2  flags, 0
- *    12    4  number of the serde, 0: the payload is as it was given
+ *    12    4  number of the serde, 0: the payload is stored as given
  *    16    4  version of the serde
  *    20    4  groups, 0 to 8; 0: plain bytes
  *    24    4  memory format
@@ -27,14 +27,14 @@
  *   trailer
  *     0    K  key text
  *     K   8B  XXH3-64 of each block of the stored payload; B = P / block size, rounded up
- *     +    8  XXH3-64 of header, key text and table, as if they stood together
+ *     +    8  XXH3-64 of header, key text and table, concatenated
  *
- * Header and trailer together are called the ends of a value: H + K + 8 B + 8 bytes that the
- * functions here expect in one piece, so that the last checksum is one call.
+ * Header and trailer together are called the ends of a value: H + K + 8 B + 8 bytes, which the
+ * functions here expect in one piece so that the last checksum is one call.
  *
- * The header's own checksum is there for those who read nothing else (stat), and so that a reader
- * trusts no length that is not proved. A digest that fits does not make the key right: the text is
- * compared too.
+ * The header has its own checksum for readers that read nothing else (stat), and so that no reader
+ * trusts an unverified length. A matching digest does not prove that the key is right, so the text
+ * is compared too.
  */
 #ifndef KVR_SEAL_H
 #define KVR_SEAL_H
@@ -45,7 +45,7 @@
 #define KVR_SEAL_HEAD       512U  /* bytes of a sealed header; file systems use KVR_SEAL_HEAD_FS */
 #define KVR_SEAL_HEAD_FS    4096U /* so that the payload stays aligned for O_DIRECT */
 #define KVR_SEAL_BLOCK      KVR_MIB(1)
-#define KVR_SEAL_BLOCKS_MAX 3584U /* 3.5 GiB; what a reader's scratch has room for */
+#define KVR_SEAL_BLOCKS_MAX 3584U /* 3.5 GiB; what fits into a reader's scratch */
 #define KVR_SEAL_KEY_MAX    512U
 #define KVR_SEAL_SUFFIX     "@kvr%1"
 
@@ -61,11 +61,11 @@ struct kvr_seal {
 	struct kvr_meta meta;
 };
 
-/* What a reader asks of it. */
+/* What a reader compares it with. */
 struct kvr_seal_want {
 	const char *key;
 	uint32_t key_len;
-	uint32_t serde_version;      /* of any serde but 0; 0: not compared */
+	uint32_t serde_version;      /* for serdes other than 0; 0: not compared */
 	uint64_t serdes;             /* bit n: serde n can be read here; 0: not compared */
 	uint64_t fingerprint;        /* 0: not compared */
 	const struct kvr_meta *meta; /* n_groups 0: not compared */
@@ -91,19 +91,19 @@ kvr_seal_total(const struct kvr_seal *seal)
 
 /* Writes head_len bytes. */
 void kvr_seal_put_head(const struct kvr_seal *, uint8_t *ret);
-/* Writes key text and last checksum into ends; header and table stand there already. */
+/* Writes key text and last checksum into ends, where header and table already are. */
 void kvr_seal_put_tail(const struct kvr_seal *, const char *key, uint8_t *ends);
 
 /*
- * The three checks of a read. On failure they name what did not fit in why, a text that lives for
- * ever; the order of the calls is the order of the bytes.
+ * The three checks of a read. On failure why says what did not match, a text of static storage.
+ * Call them in this order, which is the order of the bytes.
  *
  * get_head: head has head_len bytes, the whole value total. KVR_E_CORRUPT: no sealed header of
- * version 1, or a value that is shorter or longer than its header says; KVR_E_TOO_BIG.
+ * version 1, or the value is shorter or longer than its header says. KVR_E_TOO_BIG.
  */
 KVR_MUST_USE enum kvr_err kvr_seal_get_head(
     const uint8_t *head, uint32_t head_len, uint64_t total, struct kvr_seal *ret, const char **why);
-/* KVR_E_IDENTITY: a sound value of something else. */
+/* KVR_E_IDENTITY: a valid value of something else. */
 KVR_MUST_USE enum kvr_err kvr_seal_fits(
     const struct kvr_seal *, const struct kvr_seal_want *, const char **why);
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Settings that only some stores can do something with. A store names those that it takes, and any
- * other that is given is refused: one that is added here is refused by all that do not know it.
+ * Settings that only some stores can use. A store names those that it takes, and any other that is
+ * given is refused. So a setting that is added here is refused by all stores that do not know it.
  */
 #ifndef KVR_SETTINGS_H
 #define KVR_SETTINGS_H
@@ -9,7 +9,7 @@
 #include "kvr_connector.h"
 #include "kvr_why.h"
 
-/* name, as it is written, whether it is given in o, why not where a store has no better words */
+/* name, its text, whether it is given in o, why a store without better words refuses it */
 #define KVR_SETTING_TABLE(X)                                                                       \
 	X(LOGIN,      "user, password", o->user != NULL || o->password != NULL,                    \
 	    "the store has no login")                                                              \
@@ -32,7 +32,10 @@ enum kvr_setting {
 };
 #define KVR_TAKES(name) (UINT32_C(1) << KVR_SETTING_##name)
 
-/* takes: KVR_TAKES bits. no[i]: the store's own words for i; NULL, as no itself may be: the table's. */
+/*
+ * takes: KVR_TAKES bits. no[i]: the store's own words for refusing i. NULL, for an entry or for no
+ * as a whole: the words of the table.
+ */
 enum kvr_err kvr_settings_only(const struct kvr_store_opts *, uint32_t takes,
     const char *const no[KVR_SETTING_N], const struct kvr_why *);
 

@@ -126,7 +126,7 @@ kvr_stream_begin(struct kvr_sock *s, uint64_t until_ns, uint32_t fill_max)
 	return kvr_stream_check(s);
 }
 
-/* A lookup of this instance is under way, and this stream moves something else. */
+/* Whether a lookup of this instance is under way while this stream moves something else. */
 static bool
 is_in_the_way(const struct kvr_sock *s)
 {
@@ -135,15 +135,15 @@ is_in_the_way(const struct kvr_sock *s)
 }
 
 /*
- * A write of megabytes goes on for milliseconds while the server empties the socket on another
- * processor, and many a kernel takes no thread off its processor in the middle of one. A lookup
- * decides what is computed and what is got at all; nobody waits for a put. So where there are fewer
- * processors than lanes, server and callers, whoever moves payload offers his every 128 KiB while
- * a lookup is under way: the 99th percentile of lookups beside puts became a fourth to a sixth, the
- * 90th of those beside gets a half. Whoever else wants it may take it for long, so it is not offered
- * again for half as long: two thirds of the time are the most that is lost. Without that, puts beside
- * two busy threads of others were left a tenth of their speed; with it, two thirds. Where processors
- * are free all this costs 0.8 us.
+ * A write of megabytes lasts for milliseconds while the server empties the socket on another
+ * processor, and many kernels do not preempt a thread in the middle of one. A lookup decides what
+ * is computed and what is loaded at all; nobody waits for a put. So, for machines with fewer
+ * processors than lanes, server and callers, a stream that moves payload yields its processor every
+ * 128 KiB while a lookup is under way: the 99th percentile of lookups beside puts fell to between a
+ * fourth and a sixth, the 90th of those beside gets to a half. Another thread may then keep the
+ * processor for long, so it is not yielded again for half of that time: at most two thirds of the
+ * time are lost. Without that limit, puts beside two busy threads of other programs kept a tenth of
+ * their speed; with it, two thirds. If processors are free, all this costs 0.8 us.
  */
 void
 kvr_stream_give_way(struct kvr_sock *s)
@@ -159,7 +159,7 @@ kvr_stream_give_way(struct kvr_sock *s)
 	s->keep_ns = back_ns + (back_ns - now_ns) / 2;
 }
 
-/* Where there was a lookup comes another: between two of them, too, calls are short. */
+/* One lookup is usually followed by another: calls stay short between two of them, too. */
 size_t
 kvr_stream_piece(struct kvr_sock *s)
 {
@@ -253,7 +253,7 @@ kvr_stream_read(struct kvr_sock *s, void *to, size_t max, size_t ahead, size_t *
 	*ret_n = held;
 	if (held == max)
 		return KVR_OK;
-	/* The buffer is empty now, so what comes ahead may go to its start. */
+	/* The buffer is empty now, so the bytes read ahead may go to its start. */
 	s->in_at = s->in_end = 0;
 	struct iovec iov[2] = { { (uint8_t *)to + held, max - held },
 		{ s->in, KVR_MIN(ahead, KVR_STREAM_IN) } };

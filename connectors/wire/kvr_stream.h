@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A byte stream to a server: TCP or a Unix socket. Every wait ends at until_ns (TIMEOUT) and at a
- * kick (CANCELLED). The first error stays: from then on every call answers it at once, for half a
- * request or half a reply may be on the wire, and only kvr_stream_hang_up is of use.
+ * kick (CANCELLED). Errors are permanent: after the first one every call returns it at once,
+ * because half a request or half a reply may be on the wire, and only kvr_stream_hang_up is useful.
  *
  * Writes are gathered: copy for small and short-lived bytes, lend for payload. They leave with
- * flush, or when KVR_STREAM_PIECE bytes have come together: one call per part wakes the server each
- * time, and after each wait the socket takes more than a small piece. For values of 1 MiB pieces of
- * 256 KiB cost 1.3 times as much CPU as whole ones, and of 512 KiB 1.1 times.
- * While a write is stuck, arriving bytes are taken into the read buffer, so that two sides that
- * both write first cannot wait for each other while the replies fit into KVR_STREAM_IN.
+ * flush, or when KVR_STREAM_PIECE bytes have been gathered. Each separate call wakes the server,
+ * and after each wait the socket accepts more than a small piece. For values of 1 MiB, pieces of
+ * 256 KiB cost 1.3 times as much CPU as whole values, and pieces of 512 KiB 1.1 times. While a
+ * write is stuck, arriving bytes are taken into the read buffer, so that two sides that both write
+ * first cannot deadlock as long as the replies fit into KVR_STREAM_IN.
  *
- * Reads: heads come through a buffer; payload goes from the socket into its destination, except
- * for what the buffer already holds.
+ * Reads: heads go through a buffer; payload goes from the socket into its destination, except for
+ * what the buffer already holds.
  *
- * TLS goes between this file and the socket: another struct kvr_stream_ops.
+ * TLS sits between this file and the socket, as another struct kvr_stream_ops.
  */
 #ifndef KVR_STREAM_H
 #define KVR_STREAM_H
@@ -28,48 +28,50 @@
 #define KVR_STREAM_OUT 16384U
 #define KVR_STREAM_IOV 64U
 #define KVR_STREAM_PIECE KVR_MIB(4)
-/* 64 to 128 KiB are the fastest: longer receives hold the socket's lock against its sender. */
+/* 64 to 128 KiB are fastest: longer receives hold the socket's lock against its sender. */
 #define KVR_STREAM_SLICE 131072U
 #define KVR_STREAM_AHEAD 64U /* fits the end of one bulk reply and the head of the next */
-/* After so many bytes a transfer lets lookups have its processor: see kvr_stream_give_way. */
+/* After so many bytes a transfer yields its processor to lookups: see kvr_stream_give_way. */
 #define KVR_STREAM_WAY KVR_KIB(128)
 
-/* How late a kick may be heard by who waits for a small answer. */
+/* How late a kick may be noticed while waiting for a small answer. */
 #define KVR_STREAM_NAP_NS KVR_MS(5)
 
 struct kvr_sock;
 
 /*
- * recv and send do not block. > 0: bytes moved; 0 of recv: the peer has closed; -1: errno, and for EAGAIN
- * *ret_events says what to poll the socket for.
+ * recv and send do not block. > 0: bytes moved; recv 0: the peer has closed; -1: errno, and for
+ * EAGAIN *ret_events says what to poll the socket for.
  */
 struct kvr_stream_ops {
 	ssize_t (*recv)(struct kvr_sock *, struct iovec *, int n, short *ret_events);
 	ssize_t (*send)(struct kvr_sock *, struct iovec *, int n, short *ret_events);
 	void (*close)(struct kvr_sock *);
-	/* As recv, but sleeps for the first byte, KVR_STREAM_NAP_NS at most. NULL: there is no such call. */
+	/*
+	 * Like recv, but sleeps until the first byte, at most KVR_STREAM_NAP_NS. NULL: not available.
+	 */
 	ssize_t (*nap)(struct kvr_sock *, struct iovec *, int n);
 };
 
-/* Whether the socket can: nobody has asked yet, it does, or it was refused. */
+/* Whether the socket supports nap: not tried yet, yes, or refused. */
 enum kvr_naps { KVR_NAPS_ASK, KVR_NAPS, KVR_NAPS_NEVER };
 
 struct kvr_sock {
 	int32_t  fd; /* -1: closed */
-	int32_t  err; /* the first one; KVR_OK: in use */
+	int32_t  err; /* the first error; KVR_OK: in use */
 	const struct kvr_stream_ops *ops;
-	void    *carrier; /* what ops needs beside the socket */
+	void    *carrier; /* what ops needs besides the socket */
 	struct kvr_kick *kick; /* NULL: none */
 	uint64_t until_ns;
-	uint64_t patience_ns; /* longest wait without a byte, TIMEOUT too; 0: as until_ns allows */
-	uint64_t moved;    /* bytes read and written, to see progress */
-	uint64_t gave_way; /* how many of them there were when it last gave way to lookups, */
-	uint64_t keep_ns;  /* until when it need not again, */
-	uint64_t brief;    /* and with how many of them its calls may be long again */
-	uint32_t fill_max; /* most bytes that one read for a head may take */
+	uint64_t patience_ns; /* longest wait without a byte, then TIMEOUT; 0: as until_ns allows */
+	uint64_t moved;    /* bytes read and written; shows progress */
+	uint64_t gave_way; /* value of moved when it last yielded to lookups */
+	uint64_t keep_ns;  /* until when it need not yield again */
+	uint64_t brief;    /* value of moved from which its calls may be long again */
+	uint32_t fill_max; /* most bytes beyond a head that one read may take */
 	/*
-	 * Set after kvr_stream_begin, which clears it: what is asked for is small and costs the server
-	 * next to nothing, so its answers are looked for a while before the thread sleeps.
+	 * Set after kvr_stream_begin, which clears it: the requests are small and cost the server next
+	 * to nothing, so the thread looks for answers for a while before it sleeps.
 	 */
 	bool     brisk;
 	uint8_t  naps; /* enum kvr_naps */
@@ -84,66 +86,75 @@ struct kvr_sock {
 };
 
 /*
- * Connects. host may have several addresses: they are tried in turn, each after a head start of
- * the one before, and the first that answers wins. On failure nothing is open and s->why has the
- * sentence. kick may be NULL; it is kept for all later waits.
+ * Connects. If host has several addresses they are tried in turn, each with a head start over the
+ * next, and the first that answers wins. On failure nothing is open and s->why has the sentence.
+ * kick may be NULL; it is kept for all later waits.
  */
 KVR_MUST_USE enum kvr_err kvr_stream_dial_tcp(struct kvr_sock *s, const char *host, uint16_t port,
     uint64_t until_ns, struct kvr_kick *kick);
 KVR_MUST_USE enum kvr_err kvr_stream_dial_unix(
     struct kvr_sock *s, const char *path, uint64_t until_ns, struct kvr_kick *kick);
-/* A socket that is connected already. */
+/* Uses a socket that is already connected. */
 void kvr_stream_take(struct kvr_sock *s, int take_fd, struct kvr_kick *kick);
 void kvr_stream_hang_up(struct kvr_sock *s); /* twice is fine */
 
-/* The longest path that a Unix socket can have. */
+/* The longest possible path of a Unix socket. */
 size_t kvr_stream_unix_path_max(void);
 
-/* For all that follows. fill_max: how much one read for a head may take beyond it. */
+/* For everything that follows. fill_max: how much one read for a head may take beyond it. */
 enum kvr_err kvr_stream_begin(struct kvr_sock *s, uint64_t until_ns, uint32_t fill_max);
-/* What err says of a peer that is the whole store: DOWN when it was silent for longer than the
- * stream's patience, and the caller still had time. */
+/*
+ * The error for a peer that is the whole store: DOWN if it was silent for longer than the stream's
+ * patience while the caller still had time; otherwise err.
+ */
 enum kvr_err kvr_stream_blame(const struct kvr_sock *s, enum kvr_err err);
 
 KVR_MUST_USE enum kvr_err kvr_stream_copy(struct kvr_sock *s, const void *at, size_t len);
 /*
- * For bytes that are put together where they leave from: room for len of them, then how many they
- * became. NULL: they do not follow on there, and copy is the way.
+ * For bytes that are built in the output buffer itself: room for len bytes; afterwards
+ * kvr_stream_wrote with the number used. NULL: not possible here, use copy.
  */
 char *kvr_stream_room(struct kvr_sock *s, size_t len);
 KVR_MUST_USE enum kvr_err kvr_stream_wrote(struct kvr_sock *s, size_t len);
-/* at stays as it is until the next flush has returned. */
+/* The bytes at `at` must not change until the next flush has returned. */
 KVR_MUST_USE enum kvr_err kvr_stream_lend(struct kvr_sock *s, const void *at, size_t len);
 KVR_MUST_USE enum kvr_err kvr_stream_flush(struct kvr_sock *s);
 
-/* A line without its CR LF, good until the next read. PROTO when it does not fit the buffer. */
+/* A line without its CR LF, valid until the next read. PROTO if it does not fit the buffer. */
 KVR_MUST_USE enum kvr_err kvr_stream_line(struct kvr_sock *s, struct kvr_const_span *ret);
-/* 1 to max bytes; ahead: how many bytes after them may come into the buffer with the same call. */
+/*
+ * Reads 1 to max bytes. ahead: how many bytes after them may be read into the buffer by the same
+ * call.
+ */
 KVR_MUST_USE enum kvr_err kvr_stream_read(
     struct kvr_sock *s, void *to, size_t max, size_t ahead, size_t *ret_n);
 KVR_MUST_USE enum kvr_err kvr_stream_read_all(struct kvr_sock *s, void *to, size_t len);
 KVR_MUST_USE enum kvr_err kvr_stream_skip(struct kvr_sock *s, uint64_t len);
-/* Bytes that have been received and not been read. */
+/* Bytes that were received but not read. */
 size_t kvr_stream_held(const struct kvr_sock *s);
 
-/* Ends the stream with an error that the reader above it has found. Answers the first error. */
+/* Ends the stream with an error that the reader on top of it has found. Returns the first error. */
 enum kvr_err kvr_stream_fail(struct kvr_sock *s, enum kvr_err err, const char *fmt, ...)
     KVR_PRINTF(3, 4);
 /*
- * Of an error that the stream has: what was under way, in front of its words. That time was over says
- * nothing alone: "PING: no answer". Answers the error.
+ * Puts the name of what was under way in front of the words of the stream's error: "PING: no
+ * answer". A timeout alone would say nothing. Returns the error.
  */
 enum kvr_err kvr_stream_stage(struct kvr_sock *s, const char *stage);
 
 /*
- * The other side hung up, which a send found out: whatever it had said before may be read now, as far as
- * kvr_stream_held tells, and nothing is sent. False: it said nothing. Who hears it out ends the stream again.
+ * After a send has found that the other side hung up: allows reading what the other side had said
+ * before, as far as kvr_stream_held tells; nothing is sent. False: it said nothing. The caller that
+ * has read everything ends the stream again.
  */
 bool kvr_stream_hear_out(struct kvr_sock *s);
 
-/* Waits until fd is ready for events; for the files of the stream only. */
+/* Waits until fd is ready for events; only for the files of the stream. */
 enum kvr_err kvr_stream_wait(int fd, short events, uint64_t until_ns, struct kvr_kick *kick);
-/* kvr_kicked without a system call: it drains nothing, so it cannot replace it behind a poll. */
+/*
+ * kvr_kicked without a system call: it drains nothing, so after a poll it cannot replace
+ * kvr_kicked.
+ */
 bool kvr_kick_meant(const struct kvr_kick *);
 
 #endif

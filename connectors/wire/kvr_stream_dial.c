@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a stream comes to its socket: addresses in turn, each with a head start over the next. */
+/*
+ * How a stream gets its socket: addresses are tried in turn, each with a head start over the next.
+ */
 #include "kvr_stream.h"
 #include "kvr_resolve.h"
 
@@ -15,7 +17,7 @@
 
 /* Long enough for a good path to win alone, short enough that a dead one is not noticed. */
 #define HEAD_START_NS KVR_MS(250)
-/* A Unix socket whose backlog is full can only be tried again; poll knows nothing of it. */
+/* A Unix socket whose backlog is full can only be tried again; poll does not report it. */
 #define BACKLOG_LOOK_NS KVR_MS(2)
 
 struct race {
@@ -27,7 +29,7 @@ struct race {
 	uint64_t         head_start_ns;
 };
 
-/* Families take turns, so that one without a route costs a single head start. */
+/* Alternates between address families, so that one without a route costs a single head start. */
 static void
 interleave(struct kvr_addrs *addrs)
 {
@@ -54,7 +56,7 @@ interleave(struct kvr_addrs *addrs)
 static void
 tune(int fd)
 {
-	/* Without them a connection still works, so a failure here is not one of the dial. */
+	/* A connection also works without these options, so a failure here does not fail the dial. */
 	const int on = 1, idle_s = 15, every_s = 5, probes = 3;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
@@ -64,8 +66,8 @@ tune(int fd)
 }
 
 /*
- * A port of the ephemeral range without a listener can be connected to itself when the kernel
- * happens to pick it as our own port; we would then talk to ourselves.
+ * Connecting to a port of the ephemeral range without a listener succeeds if the kernel happens to
+ * choose the same port as our own; we would then talk to ourselves.
  */
 static bool
 to_itself(int fd)
@@ -106,7 +108,7 @@ start_next(struct race *r)
 		lose(r, i, errno);
 }
 
-/* The index of a connected socket, or -1. */
+/* The index of a connected socket; -1: none yet. */
 static int
 harvest(struct race *r, const struct pollfd *p)
 {
@@ -196,7 +198,7 @@ kvr_stream_dial_tcp(struct kvr_sock *s, const char *host, uint16_t port, uint64_
 		r.fd[i] = -1;
 	uint64_t now_ns = kvr_now_ns();
 	uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
-	/* With little time every address still gets its turn. */
+	/* Even if there is little time, every address gets its turn. */
 	r.head_start_ns = KVR_MIN(HEAD_START_NS, left_ns / (r.addrs.n + 1));
 	err = run_race(&r, until_ns, kick, &fd);
 	for (uint32_t i = 0; i < r.n_started; i++)
@@ -205,7 +207,7 @@ kvr_stream_dial_tcp(struct kvr_sock *s, const char *host, uint16_t port, uint64_
 	if (err == KVR_E_DOWN)
 		return kvr_stream_fail(s, err, "%s port %u: %s (addresses tried: %u)", host,
 		    (unsigned)port, strerror(r.last_errno), r.n_started);
-	/* Whoever dials names the peer before this; what goes on behind it has to have a place. */
+	/* The caller prefixes the peer's name, so keep this short. */
 	if (err != KVR_OK)
 		return kvr_stream_fail(s, err, "connect: %s", late(err));
 	kvr_stream_take(s, fd, kick);

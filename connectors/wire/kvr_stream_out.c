@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The writing half of a stream: small bytes and payload are gathered, and leave in pieces. */
+/* The writing half of a stream: small bytes and payload are gathered and sent in large pieces. */
 #include "kvr_stream_own.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 
-/* At least this much is worth an iovec of its own; less is cheaper to copy. */
+/* From this length on an iovec pays; shorter data is cheaper to copy. */
 enum { LEND_MIN = 1024 };
 
-/* A write is stuck: what arrives is taken in, or two full sockets would wait for each other. */
+/*
+ * Called when a write is stuck. Takes in arriving bytes, because two full sockets would deadlock.
+ */
 static enum kvr_err
 wait_writable(struct kvr_sock *s, short events)
 {
@@ -26,7 +28,7 @@ wait_writable(struct kvr_sock *s, short events)
 	return err;
 }
 
-/* The part of iov[0..n) from skip on, of at most room bytes. */
+/* The part of iov[0..n) after the first skip bytes, of at most room bytes. */
 static int
 piece(const struct iovec *iov, uint32_t n, size_t skip, size_t room, struct iovec *ret)
 {
@@ -59,7 +61,7 @@ kvr_stream_flush(struct kvr_sock *s)
 		size_t room = kvr_stream_piece(s);
 		int count = piece(s->iov + first, s->n_iov - first, skip, room, iov);
 		ssize_t n = s->ops->send(s, iov, count, &events);
-		int cause = n < 0 ? errno : 0; /* the wait receives, and has an errno of its own */
+		int cause = n < 0 ? errno : 0; /* saved, because the wait receives and changes errno */
 		if (cause == EAGAIN && (err = wait_writable(s, events)) != KVR_OK)
 			return err;
 		if (cause != 0 && cause != EAGAIN && cause != EINTR)

@@ -9,7 +9,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* MSG_DONTWAIT throughout: a socket that naps is one that blocks. */
+/* MSG_DONTWAIT everywhere, because a socket with naps is a blocking one. */
 static ssize_t
 plain_recv(struct kvr_sock *s, struct iovec *iov, int n, short *ret_events)
 {
@@ -33,7 +33,7 @@ plain_close(struct kvr_sock *s)
 	close(s->fd);
 }
 
-/* A socket that blocks and has no end to that would hold its thread for ever, so the end comes first. */
+/* Sets the timeout first: a blocking socket without one could hold its thread for ever. */
 static bool
 may_block(struct kvr_sock *s)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a stream receives: at once, after a look, after a nap or after a wait. */
+/* How a stream receives: at once, or after looking, napping or waiting. */
 #include "kvr_stream_own.h"
 
 #include <errno.h>
@@ -27,11 +27,11 @@ kvr_stream_try_recv(
 }
 
 /*
- * A processor that has gone to sleep needs 20 to 36 us to come back on a virtual machine, more than
- * a server nearby needs for a small answer; so such an answer is looked for until as much time has
- * gone by. Whether that pays is learnt: it does not where the server is far away or needs this very
- * processor, and each time in vain doubles how many times nothing is tried, up to LOOK_SKIP_MAX.
- * So an idle connection costs nothing, and a slow one one LOOK_NS in a thousand answers.
+ * On a virtual machine a processor that has gone to sleep needs 20 to 36 us to wake up, more than a
+ * near server needs for a small answer. So we keep looking for such an answer for LOOK_NS. Whether
+ * that pays is learnt: it does not if the server is far away or needs this very processor. Each
+ * failure doubles the number of times that looking is skipped, up to LOOK_SKIP_MAX. So an idle
+ * connection costs nothing, and a slow one costs one LOOK_NS per thousand answers.
  */
 enum { LOOK_NS = 50000, LOOK_SKIP_MAX = 1023 };
 
@@ -58,11 +58,12 @@ look_again(struct kvr_sock *s, struct iovec *iov, int n_iov, size_t *ret_n)
 }
 
 /*
- * To ask in vain, poll and ask again are three system calls; one that sleeps for the first byte
- * does the same, and took 2 of the 66 us of a lookup of 64 keys beside its server on one processor.
- * It hears no kick and is not sharp about its end. So it is short, a kick is looked for between two
- * of them, and near the end of the stream's time poll is the way. Nothing but a small answer is
- * worth that: a cancelled get has a destination, which its caller wants back now.
+ * Receiving in vain, polling and receiving again are three system calls. A single one that sleeps
+ * until the first byte does the same, and saved 2 of the 66 us of a lookup of 64 keys with its
+ * server on the same processor. But it notices no kick, and its timeout is imprecise. So it is
+ * short, kicks are checked between two of them, and near the stream's deadline poll is used. Only
+ * small answers are worth this: a get has a destination, which its caller wants back at once when
+ * it is cancelled.
  */
 #define NAP_LATE_NS KVR_MS(50) /* two ticks of the slowest kernels, and as much again */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes may be encrypted and not yet sent. tls_send owns up to them only when they have left:
- * whoever flushes the stream and then waits for an answer must not wait for one to a request whose
- * end still lies here.
+ * Bytes may be encrypted but not sent yet. tls_send reports them as sent only when they have left:
+ * otherwise somebody could flush the stream and wait for the answer to a request whose end is still
+ * here.
  */
 #include "kvr_stream_tls.h"
 #include "kvr_tls_files.h"
@@ -23,19 +23,20 @@ struct kvr_tls {
 	/* All under lock. */
 	struct kvr_tls_ctx  *ctx;
 	uint64_t             rules; /* how many contexts there have been */
-	uint32_t             users; /* the store, and streams that will leave a session */
-	uint64_t             full_ns; /* until then nobody goes on with a session: a server has choked on one */
-	struct kvr_tls_keep  keep;  /* of these rules */
+	uint32_t             users; /* the store, and the streams that will leave a session */
+	/* Until then no session is resumed, because a server has choked on one. */
+	uint64_t             full_ns;
+	struct kvr_tls_keep  keep;  /* sessions made under these rules */
 };
 
 struct carrier {
 	struct kvr_tls_conn *conn;
-	uint64_t             done; /* encrypted, not yet owned up to */
+	uint64_t             done; /* encrypted, but not yet reported as sent */
 	struct kvr_tls      *tls;
 	struct kvr_tls_peer  peer;
 	uint64_t             rules, proved_ns; /* of its session */
-	bool                 offered;          /* it may go on with another's */
-	bool                 choked;           /* the server ended the handshake over that */
+	bool                 offered;          /* it may resume an earlier connection's session */
+	bool                 choked;           /* the server ended the handshake because of that */
 };
 
 bool
@@ -72,7 +73,7 @@ kvr_tls_opts_of(const struct kvr_tls *t)
 	return &t->files.opts;
 }
 
-/* With the lock, which it lets go. */
+/* With the lock held, which it releases. */
 static void
 leave(struct kvr_tls *take)
 {
@@ -96,13 +97,13 @@ kvr_tls_close(struct kvr_tls *take)
 	leave(take);
 }
 
-/* The files may be others than at the last dial. Broken ones fail this dial, and say so. */
+/* Reads the files again if they have changed since the last dial. Unusable ones fail this dial. */
 static enum kvr_err
 refresh(struct kvr_tls *t, char *why, size_t why_cap)
 {
 	struct kvr_tls_stamp now[KVR_TLS_FILES_N];
 	struct kvr_tls_ctx *ctx = NULL;
-	/* Before they are read: a change in between is then seen by the next dial. */
+	/* Before reading them, so that the next dial notices a change during the reading. */
 	kvr_tls_files_look(&t->files, now);
 	if (memcmp(now, t->files.stamp, sizeof(now)) == 0)
 		return KVR_OK;
@@ -111,7 +112,7 @@ refresh(struct kvr_tls *t, char *why, size_t why_cap)
 		return err;
 	kvr_tls_ctx_free(t->ctx);
 	t->ctx = ctx;
-	/* Who was believed by other rules is asked again. */
+	/* Sessions that were trusted under other rules are not resumed. */
 	t->rules++;
 	kvr_tls_keep_forget(&t->keep, NULL);
 	memcpy(t->files.stamp, now, sizeof(now));
@@ -126,7 +127,7 @@ fail(struct kvr_sock *s, const struct carrier *c)
 	return kvr_stream_fail(s, kvr_tls_fault_err(fault), "%s", text);
 }
 
-/* For the stream: any errno but EAGAIN is the end, and it has the sentence already. */
+/* Ends the stream: the sentence is in it already, and any errno but EAGAIN means the end. */
 static ssize_t
 over(struct kvr_sock *s, const struct carrier *c)
 {
@@ -157,7 +158,7 @@ tls_recv(struct kvr_sock *s, struct iovec *iov, int n, short *ret_events)
 				break;
 		}
 	}
-	/* What came before the end is good; the end is told by the next call. */
+	/* What came before the end is valid; the next call reports the end. */
 	if (total > 0)
 		return (ssize_t)total;
 	return step == KVR_TLS_OVER ? over(s, c) : again(step, ret_events);
@@ -205,7 +206,7 @@ tls_close(struct kvr_sock *s)
 	struct carrier *c = s->carrier;
 	struct kvr_tls *t = c->tls;
 	struct kvr_tls_kept kept = { kvr_tls_conn_session(c->conn), c->proved_ns };
-	/* Before the session goes to another thread: OpenSSL writes to it here. */
+	/* Before the session goes to another thread, because this writes to it. */
 	kvr_tls_conn_free(c->conn);
 	pthread_mutex_lock(&t->lock);
 	if (kept.session != NULL && c->rules == t->rules)
@@ -220,7 +221,9 @@ tls_close(struct kvr_sock *s)
 
 static const struct kvr_stream_ops tls_ops = { tls_recv, tls_send, tls_close, NULL };
 
-/* Neither the zone of an address nor the dot of the root is part of a certificate's names. */
+/*
+ * Neither the zone of an address nor the trailing dot of a name is part of a certificate's names.
+ */
 static void
 bare_name(const char *from, char *ret, size_t cap)
 {
@@ -230,7 +233,7 @@ bare_name(const char *from, char *ret, size_t cap)
 		ret[len - 1] = '\0';
 }
 
-/* By the rules of now, and with a session of them. */
+/* Makes the connection under the current rules, with a session that was made under them. */
 static enum kvr_err
 join(struct carrier *c, struct kvr_tls *t, int fd, char *why, size_t why_cap)
 {
@@ -277,7 +280,10 @@ attach(struct kvr_sock *s, struct kvr_tls *t, const char *host)
 	return KVR_OK;
 }
 
-/* A server that chokes on a session must not fail the dials of all lanes, each with its own. */
+/*
+ * A server that chokes on a session must not fail the dials of all lanes, each with its own
+ * session.
+ */
 static enum kvr_err
 forget(const struct kvr_sock *s, enum kvr_err err)
 {
@@ -293,8 +299,8 @@ forget(const struct kvr_sock *s, enum kvr_err err)
 }
 
 /*
- * Redis with tls-session-caching off gives out tickets like any other, and ends the handshake of whoever
- * comes back with one by an alert ("internal error") that no other fault has.
+ * Redis with tls-session-caching off hands out tickets like any other server. If one is used, it
+ * ends the handshake with an alert ("internal error") that no other fault causes.
  */
 static enum kvr_err
 shake_fail(struct kvr_sock *s, struct carrier *c)

@@ -2,18 +2,18 @@
 /*
  * TLS over a stream. One struct kvr_tls per store, shared by its lanes, which may all dial at once.
  *
- * TLS 1.2 and newer. The server must show a certificate that a known CA has signed, that is valid
- * now, and that names the host (a name or an address), unless the options say otherwise. All waits
- * obey the deadline and the kick of the stream, the handshake's too.
+ * TLS 1.2 and newer. The server must show a certificate that is signed by a known CA, is valid now,
+ * and names the host (a name or an address), unless the options say otherwise. All waits, including
+ * those of the handshake, obey the deadline and the kick of the stream.
  *
- * Certificates are rotated while a process runs: a dial that finds other files than the one before
- * reads them again. Connections that are up go on with what they had.
+ * Certificates may be rotated while the process runs: a dial that finds changed files reads them
+ * again. Existing connections keep what they had.
  *
- * A dial goes on with the session of the last connection to the same name and address that is over,
- * where the server lets it. That is never a way round the certificate: see kvr_tls_keep.h and
- * kvr_tls_conn_offer. Other files end all sessions, and a handshake that fails those of its server.
+ * A dial resumes the session of the last finished connection to the same name and address, if the
+ * server allows it. That never bypasses the certificate: see kvr_tls_keep.h and kvr_tls_conn_offer.
+ * Changed files discard all sessions, and a failed handshake discards those of its server.
  *
- * In a build without OpenSSL opening a context is an error that says what to do.
+ * In a build without OpenSSL, opening a context is an error that says what to do.
  */
 #ifndef KVR_STREAM_TLS_H
 #define KVR_STREAM_TLS_H
@@ -24,7 +24,7 @@ struct kvr_tls;
 
 bool kvr_tls_is_built(void);
 
-/* Texts are copied, files are read. KVR_E_CONFIG or KVR_E_NOMEM with a sentence in why. */
+/* Texts are copied and files are read. KVR_E_CONFIG or KVR_E_NOMEM with a sentence in why. */
 KVR_MUST_USE enum kvr_err kvr_tls_open(
     const struct kvr_tls_opts *, struct kvr_tls **ret, char *why, size_t why_cap);
 void kvr_tls_close(struct kvr_tls *take); /* after the last handshake; NULL is fine */
@@ -32,22 +32,25 @@ void kvr_tls_close(struct kvr_tls *take); /* after the last handshake; NULL is f
 const struct kvr_tls_opts *kvr_tls_opts_of(const struct kvr_tls *);
 
 /*
- * The handshake, on a stream that has just been connected to host. From then on the stream speaks
- * TLS; after an error only kvr_stream_hang_up is of use, as always.
+ * The handshake, on a stream that was just connected to host. From then on the stream speaks TLS;
+ * after an error only kvr_stream_hang_up is useful, as always.
  */
 KVR_MUST_USE enum kvr_err kvr_stream_tls(
     struct kvr_sock *s, struct kvr_tls *, const char *host, uint64_t until_ns);
 
-/* Whether the handshake went on with a session of an earlier connection. */
+/* Whether the handshake resumed the session of an earlier connection. */
 bool kvr_stream_tls_resumed(const struct kvr_sock *s);
 
 /*
- * Whether the handshake failed because it went on with a session, which this server hands out and does not
- * take. The next one will be a full one, and so will all for an hour.
+ * Whether the handshake failed because it tried to resume a session that this server hands out but
+ * does not accept. The next handshake will be a full one, and so will all others for an hour.
  */
 bool kvr_stream_tls_choked(const struct kvr_sock *s);
 
-/* Until the server's certificate ends; negative: it has. False: the stream is none of TLS. */
+/*
+ * Days until the server's certificate expires; negative: it has. False: the stream does not use
+ * TLS.
+ */
 bool kvr_stream_tls_days(const struct kvr_sock *s, int64_t *ret_days);
 
 #endif

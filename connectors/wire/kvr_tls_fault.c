@@ -20,7 +20,7 @@ kvr_tls_fault_err(enum kvr_tls_fault fault)
 	return faults[fault].err;
 }
 
-/* Not by printf: a text out of a certificate must never come near a format. */
+/* Without printf: text from a certificate must never become part of a format. */
 void
 kvr_tls_fault_text(enum kvr_tls_fault fault, const char *detail, char *ret, size_t cap)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What went wrong under TLS, in words for people: what, where, and what to do. OpenSSL is not seen
- * here; kvr_tls_lib.c translates its codes into these.
+ * What went wrong in TLS, in words for people: what, where, and what to do. Does not include
+ * OpenSSL; kvr_tls_lib.c translates its codes into these.
  */
 #ifndef KVR_TLS_FAULT_H
 #define KVR_TLS_FAULT_H
@@ -9,8 +9,8 @@
 #include "kvr_err.h"
 
 /*
- * name, error, sentence. A %s is the detail, which then must be there. It stands at the end and the
- * rest is short, for kvr_done.why holds a hundred bytes and the advice must not be cut off.
+ * name, error, sentence. A %s stands for the detail, which must then be given. It is at the end and
+ * the rest is short, because kvr_done.why holds a hundred bytes and the advice must not be cut off.
  */
 #define KVR_TLS_FAULT_TABLE(X) \
 	X(OTHER, PROTO, "%s") \

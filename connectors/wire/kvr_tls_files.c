@@ -84,7 +84,7 @@ kvr_tls_files_each(const char *path, bool (*read)(const char *file, void *arg), 
 	return on;
 }
 
-/* In any order: a directory need not list its files in the same one twice. */
+/* A sum, which does not depend on the order: a directory may list its files in any order. */
 static bool
 add_file(const char *file, void *arg)
 {
@@ -119,7 +119,7 @@ kvr_tls_files_look(const struct kvr_tls_files *f, struct kvr_tls_stamp *ret)
 		ret[i].size = (uint64_t)st.st_size;
 		ret[i].changed_s = st.st_mtim.tv_sec;
 		ret[i].changed_ns = st.st_mtim.tv_nsec;
-		/* A list that is written over in its place leaves its directory as it was. */
+		/* Overwriting a list in place does not change its directory. */
 		if (i == KVR_TLS_CRL && S_ISDIR(st.st_mode))
 			(void)kvr_tls_files_each(path[i], add_file, &ret[i]);
 	}

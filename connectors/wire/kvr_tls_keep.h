@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sessions of connections that are over, for those that will follow them to the same server.
- * Whoever goes on with a session is shown no certificate, so each knows when its server last proved
- * to have the key of one, and is not handed out an hour after that: a session that a resumed
- * connection got is as old as the one that it went on with. Else a key that was taken away from a
- * server would be believed for as long as it keeps its connections short.
+ * Sessions of finished connections, for later connections to the same server. A connection that
+ * resumes a session is shown no certificate. So each session records when its server last proved
+ * that it has the key of a certificate, and is not used from an hour after that; a session received
+ * on a resumed connection is as old as the one that was resumed. Otherwise a key that was taken
+ * away from a server would be trusted for as long as the server keeps its connections short.
  *
- * Nothing here locks. In bounds: 64 slots of 400 bytes, and a session has its server's certificates
- * and a ticket, 2 to 6 KiB together and by the limits of TLS less than 200.
+ * Nothing here locks. Memory is bounded: 64 slots of 400 bytes, and each session has its server's
+ * certificates and a ticket, typically 2 to 6 KiB together and by the limits of TLS less than 200.
  */
 #ifndef KVR_TLS_KEEP_H
 #define KVR_TLS_KEEP_H
@@ -16,13 +16,13 @@
 
 #include "kvr_base.h"
 
-/* A tier has 16 lanes or less, and those of a cluster lines to several nodes. */
+/* A tier has at most 16 lanes; those of a cluster have connections to several nodes. */
 #define KVR_TLS_KEEP_MAX 64U
 #define KVR_TLS_KEEP_NS KVR_SEC(3600)
 
 struct kvr_tls_session;
 
-/* Compared as bytes: begins as zeroes. */
+/* Compared as bytes, so zero it before filling it in. */
 struct kvr_tls_peer {
 	char name[256]; /* that its certificate had to have */
 	struct sockaddr_storage at;
@@ -41,13 +41,13 @@ struct kvr_tls_keep {
 	} slot[KVR_TLS_KEEP_MAX];
 };
 
-/* The oldest one goes when there is no room. */
+/* If there is no room, the oldest one is dropped. */
 void kvr_tls_keep_put(
     struct kvr_tls_keep *, const struct kvr_tls_peer *, struct kvr_tls_kept take, uint64_t now_ns);
-/* The newest one of that server, which is then the caller's alone. session NULL: none. */
+/* The newest one of that server, which then belongs to the caller alone. session NULL: none. */
 struct kvr_tls_kept kvr_tls_keep_take(
     struct kvr_tls_keep *, const struct kvr_tls_peer *, uint64_t now_ns);
-/* Those of that server; NULL: of all. */
+/* Forgets those of that server; NULL: all. */
 void kvr_tls_keep_forget(struct kvr_tls_keep *, const struct kvr_tls_peer *);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only file that sees OpenSSL. Between it and the socket stands a BIO of our own, for OpenSSL's
- * would write without MSG_NOSIGNAL and make a system call per record.
+ * The only file that includes OpenSSL. A BIO of our own is between OpenSSL and the socket, because
+ * OpenSSL's would write without MSG_NOSIGNAL and make a system call per record.
  */
 #include "kvr_tls_lib.h"
 #include "kvr_tls_files.h"
@@ -21,28 +21,28 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-/* As the plain stream's receives: long enough for few calls, short enough to stay in the cache. */
+/* As much as the plain stream receives: few calls, but short enough to stay in the cache. */
 #define AHEAD_BYTES 131072U
-/* Of what a server said before it hung up: the answers to a window of puts fit. */
+/* For what a server said before it hung up: enough for the answers to a window of puts. */
 #define SAID_BYTES 4096U
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 static BIO_METHOD    *method; /* written once, before the first context */
 
-/* A context is an SSL_CTX under another name: OpenSSL counts connections as its users. */
+/* A kvr_tls_ctx is an SSL_CTX: OpenSSL counts connections as its users. */
 struct kvr_tls_conn {
 	SSL     *ssl;
-	bool     is_up;  /* the handshake is through: a goodbye would be understood */
-	bool     closed; /* the other side has */
-	bool     broken; /* fault says why; OpenSSL is asked for nothing more */
+	bool     is_up;  /* the handshake is complete: the peer would understand a goodbye */
+	bool     closed; /* by the other side */
+	bool     broken; /* fault says why; OpenSSL is not called any more */
 	enum kvr_tls_fault fault;
 	enum kvr_tls_fault cert_fault; /* why a certificate was refused */
 	char     cert[160];
 	char     why[192];
-	SSL_SESSION *session; /* the last that the server gave; NULL: none yet */
-	uint8_t  said[SAID_BYTES]; /* read when a write had failed, for who asks then */
+	SSL_SESSION *session; /* the last one that the server gave; NULL: none yet */
+	uint8_t  said[SAID_BYTES]; /* bytes read after a write had failed, for the next reader */
 	uint32_t said_at, said_end;
-	struct kvr_tls_out out; /* its sys_err is that of receives too */
+	struct kvr_tls_out out; /* its sys_err is also that of receives */
 };
 
 /* ---- the socket under OpenSSL ---- */
@@ -96,8 +96,8 @@ bio_ctrl(BIO *b, int what, long number, void *at)
 }
 
 /*
- * The library is not to be taken down at exit: a program that ends without closing its instance
- * still has lanes that encrypt, and would crash in them.
+ * OpenSSL must not clean up at exit: a program that ends without closing its instance still has
+ * lanes that encrypt, and they would crash.
  */
 static void
 start_library(void)
@@ -109,7 +109,7 @@ start_library(void)
 	    BIO_meth_set_ctrl(method, bio_ctrl) == 1);
 }
 
-/* ---- what OpenSSL complains of ---- */
+/* ---- OpenSSL's errors ---- */
 
 static const struct {
 	int reason;
@@ -140,7 +140,7 @@ reason_text(unsigned long code)
 	return text != NULL ? text : "OpenSSL does not say why";
 }
 
-/* Empties OpenSSL's queue of this thread, whose first entry is the cause of the others. */
+/* Empties this thread's error queue of OpenSSL's; its first entry is the cause of the others. */
 static void
 give_up(struct kvr_tls_conn *c, int kind)
 {
@@ -151,7 +151,7 @@ give_up(struct kvr_tls_conn *c, int kind)
 	for (size_t i = 0; i < KVR_LEN(reasons); i++)
 		if (reasons[i].reason == reason)
 			c->fault = reasons[i].fault;
-	/* A wrong signature has left its own entry before that of the refusal. */
+	/* A wrong signature leaves its own entry before that of the refusal. */
 	if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED || c->cert[0] != '\0') {
 		c->fault = c->cert_fault;
 		detail = c->cert;
@@ -192,7 +192,9 @@ moment(const ASN1_TIME *t, char *ret, size_t cap)
 		(void)!strftime(ret, cap, "%Y-%m-%d %H:%M UTC", &tm);
 }
 
-/* Whom a certificate names, as far as it fits. Others chose these bytes and they go into a log. */
+/*
+ * The names in a certificate, as far as they fit. Others chose these bytes and they go into a log.
+ */
 static void
 named(const X509 *cert, char *ret, size_t cap)
 {
@@ -210,7 +212,7 @@ named(const X509 *cert, char *ret, size_t cap)
 		*p = *p >= ' ' && *p < 0x7f ? *p : '?';
 }
 
-/* crl: the list that is at fault; NULL: there is none. False: no list is at fault. */
+/* crl: the list at fault; NULL: none. False: the error is not about a list. */
 static bool
 describe_crl(struct kvr_tls_conn *c, const X509 *cert, const X509_CRL *crl, int err)
 {
@@ -300,7 +302,7 @@ on_verify(int ok, X509_STORE_CTX *x)
 	return ok;
 }
 
-/* ---- sessions: an SSL_SESSION under a name of ours ---- */
+/* ---- sessions: a kvr_tls_session is an SSL_SESSION ---- */
 
 static SSL_SESSION *
 session_of(struct kvr_tls_session *s)
@@ -314,7 +316,7 @@ kvr_tls_session_free(struct kvr_tls_session *take)
 	SSL_SESSION_free(session_of(take));
 }
 
-/* With TLS 1.3 they come after the handshake, as many as the server likes. */
+/* With TLS 1.3 sessions come after the handshake, as many as the server likes. */
 static int
 on_session(SSL *ssl, SSL_SESSION *take)
 {
@@ -325,10 +327,10 @@ on_session(SSL *ssl, SSL_SESSION *take)
 }
 
 /*
- * Of a connection that goes on with a session OpenSSL verifies nothing: not that the certificate
- * has not ended since, not that no list names it by now. So what the session has kept of the server
- * is verified as its handshake would do it. Only that the server still has the key is not shown
- * again; who keeps sessions limits their age.
+ * For a resumed session OpenSSL verifies nothing: neither that the certificate is still valid, nor
+ * that no list revokes it by now. So the certificates kept in the session are verified as its
+ * handshake would do. The only thing not shown again is that the server still has the key; whoever
+ * keeps sessions limits their age for that reason.
  */
 static bool
 still_believed(SSL *ssl)
@@ -369,8 +371,9 @@ kvr_tls_conn_resumed(const struct kvr_tls_conn *c)
 }
 
 /*
- * A ticket of TLS 1.3 is for one connection, for two that show the same could be told to be of one
- * client. A session of TLS 1.2 stays good. One whose connection ended over wrong bytes does not.
+ * A ticket of TLS 1.3 is for one connection, because two connections with the same ticket could be
+ * recognized as coming from one client. A session of TLS 1.2 can be used again. A session whose
+ * connection ended because of wrong bytes cannot.
  */
 struct kvr_tls_session *
 kvr_tls_conn_session(struct kvr_tls_conn *c)
@@ -388,7 +391,7 @@ kvr_tls_conn_session(struct kvr_tls_conn *c)
 
 /* ---- the context ---- */
 
-/* OpenSSL would ask at the terminal of the host process. */
+/* Otherwise OpenSSL would ask at the terminal of the host process. */
 static int
 no_passphrase(char *to, int cap, int for_writing, void *arg)
 {
@@ -415,7 +418,7 @@ struct crls {
 	int          n;
 };
 
-/* A file without a list is no error beside others: CAs may lie in the same directory. */
+/* A file without a list is not an error: the directory may also contain CAs. */
 static bool
 load_crl_file(const char *file, void *arg)
 {
@@ -431,8 +434,9 @@ load_crl_file(const char *file, void *arg)
 }
 
 /*
- * Not by OpenSSL's lookup in directories: it would believe every certificate that lies there, and
- * it never opens a list again that it knows. The whole chain is asked about, not only its end.
+ * Does not use OpenSSL's directory lookup: it would trust every certificate in there, and it never
+ * reads a known list again. Lists are checked for the whole chain, not only for its last
+ * certificate.
  */
 static bool
 load_crls(SSL_CTX *ctx, const char *path)
@@ -451,14 +455,14 @@ load_crls(SSL_CTX *ctx, const char *path)
 static void
 settle(SSL_CTX *ctx, const struct kvr_tls_opts *o)
 {
-	/* The system's policy may demand more, never less. */
+	/* The system's policy may demand more, but not less. */
 	if (SSL_CTX_get_min_proto_version(ctx) < TLS1_2_VERSION)
 		(void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
 	(void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-	/* What the stream retries may begin elsewhere: its parts are put together anew. */
+	/* A retry may use another buffer, because the stream gathers its parts again. */
 	(void)SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 	        SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY);
-	/* Whoever dials keeps them: OpenSSL's own store knows neither name nor address. */
+	/* The dialling code keeps sessions: OpenSSL's own cache knows neither name nor address. */
 	(void)SSL_CTX_set_session_cache_mode(
 	    ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(ctx, on_session);
@@ -568,10 +572,10 @@ kvr_tls_conn_free(struct kvr_tls_conn *take)
 {
 	if (take == NULL)
 		return;
-	/* Behind half a record nobody would find a goodbye. */
+	/* After half a record nobody would recognize a goodbye. */
 	if (take->is_up && kvr_tls_conn_drain(take) == KVR_TLS_DONE)
 		(void)SSL_shutdown(take->ssl);
-	/* When a line is cut OpenSSL takes its session back, and that is when one is needed. */
+	/* When a connection breaks, OpenSSL invalidates its session; but that is when one is needed. */
 	if (take->is_up)
 		SSL_set_shutdown(take->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	ERR_clear_error();
@@ -608,8 +612,9 @@ kvr_tls_conn_read(struct kvr_tls_conn *c, void *to, size_t len, size_t *ret_n)
 }
 
 /*
- * A server that refuses us after the handshake, or what we send, says why and closes; who writes
- * then is told of a reset, and the reason lies unread. What is no alert is kept for a reader.
+ * A server that refuses us after the handshake, or refuses what we send, says why and closes. A
+ * writer then gets a reset while the reason is unread. So read what is there; bytes other than
+ * alerts are kept for a reader.
  */
 static enum kvr_tls_step
 last_words(struct kvr_tls_conn *c)
@@ -695,7 +700,7 @@ kvr_tls_conn_why(const struct kvr_tls_conn *c, const char **ret_text)
 	return c->fault;
 }
 
-/* ---- SHA-256: an EVP_MD_CTX under a name of ours ---- */
+/* ---- SHA-256: a kvr_sha256 is an EVP_MD_CTX ---- */
 
 static EVP_MD_CTX *
 md_of(struct kvr_sha256 *sum)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is asked of a TLS library, in our words: a context that has read the certificates, and
- * connections over sockets that do not block. Nothing here waits.
+ * What we need of a TLS library, in our own terms: a context that has read the certificates, and
+ * connections over non-blocking sockets. Nothing here waits.
  *
- * kvr_tls_lib.c does it with OpenSSL. A build without it has kvr_tls_lib_none.c in its place.
+ * kvr_tls_lib.c implements it with OpenSSL. Builds without OpenSSL have kvr_tls_lib_none.c instead.
  */
 #ifndef KVR_TLS_LIB_H
 #define KVR_TLS_LIB_H
@@ -16,7 +16,7 @@ struct kvr_tls_conn;
 
 bool kvr_tls_lib_is_built(void);
 
-/* SHA-256, which the same library brings: of bytes that come in pieces. NULL: no memory. */
+/* SHA-256, which comes with the same library, over bytes that arrive in pieces. NULL: no memory. */
 enum { KVR_SHA256_LEN = 32 };
 struct kvr_sha256;
 struct kvr_sha256 *kvr_sha256_new(void);
@@ -25,29 +25,29 @@ void kvr_sha256_begin(struct kvr_sha256 *);
 void kvr_sha256_add(struct kvr_sha256 *, const void *at, size_t len);
 void kvr_sha256_end(struct kvr_sha256 *, uint8_t ret[KVR_SHA256_LEN]);
 
-/* KVR_E_CONFIG: which file is wrong, and how. A context may go before its connections. */
+/* KVR_E_CONFIG: which file is wrong, and how. A context may be freed before its connections. */
 KVR_MUST_USE enum kvr_err kvr_tls_ctx_new(
     const struct kvr_tls_opts *, struct kvr_tls_ctx **ret, char *why, size_t why_cap);
 void kvr_tls_ctx_free(struct kvr_tls_ctx *take); /* NULL is fine */
 
 /*
  * name: the host or address that the certificate must name. NULL: no memory. The socket stays the
- * caller's, and open as long as the connection.
+ * caller's and must stay open as long as the connection exists.
  */
 struct kvr_tls_conn *kvr_tls_conn_new(
     struct kvr_tls_ctx *, const struct kvr_tls_opts *, const char *name, int fd);
-/* Tells the other side when that can be done at once. */
+/* Tells the other side, if that is possible without waiting. */
 void kvr_tls_conn_free(struct kvr_tls_conn *take);
 
 enum kvr_tls_step {
 	KVR_TLS_DONE,
-	KVR_TLS_READ,  /* again when there is something to read */
-	KVR_TLS_WRITE, /* again when there is room to write */
+	KVR_TLS_READ,  /* call again when there is something to read */
+	KVR_TLS_WRITE, /* call again when there is room to write */
 	KVR_TLS_OVER   /* kvr_tls_conn_why says how it ended */
 };
 
 enum kvr_tls_step kvr_tls_conn_shake(struct kvr_tls_conn *);
-/* DONE: 1 to len bytes. After a write that was OVER too, of what had come before. */
+/* DONE: 1 to len bytes. Also works after a write was OVER, for what had arrived before. */
 enum kvr_tls_step kvr_tls_conn_read(struct kvr_tls_conn *, void *to, size_t len, size_t *ret_n);
 /* DONE: 1 to len bytes are encrypted. They have left when kvr_tls_conn_drain says DONE. */
 enum kvr_tls_step kvr_tls_conn_write(
@@ -56,22 +56,23 @@ enum kvr_tls_step kvr_tls_conn_drain(struct kvr_tls_conn *);
 
 /*
  * Sessions, with which a later connection to the same server needs no certificate and less of the
- * server's time. One that is offered must come from a connection of the same name, and from a
- * context of the same options and files.
+ * server's time. A session may be offered only to a connection with the same name, of a context
+ * with the same options and files.
  */
 struct kvr_tls_session;
 void kvr_tls_session_free(struct kvr_tls_session *take); /* NULL is fine */
 /*
- * Before the handshake. What the server showed then is verified again, with what the context has
- * read and as of now. False: it would not be believed any more, the handshake will be a full one.
+ * Before the handshake. The certificate that the server showed back then is verified again, with
+ * what the context has read and as of now. False: it is no longer trusted; the handshake will be a
+ * full one.
  */
 bool kvr_tls_conn_offer(struct kvr_tls_conn *, struct kvr_tls_session *take);
-/* After the handshake: whether the server went on with it. */
+/* After the handshake: whether the server resumed it. */
 bool kvr_tls_conn_resumed(const struct kvr_tls_conn *);
-/* For the next connection; the caller's, who uses it when this one is freed. NULL: none. */
+/* For the next connection. The caller owns it and uses it after this one is freed. NULL: none. */
 struct kvr_tls_session *kvr_tls_conn_session(struct kvr_tls_conn *);
 
-/* Whole days until the peer's certificate ends, below 0 when it has. False: it showed none. */
+/* Whole days until the peer's certificate expires, below 0 when it has. False: it showed none. */
 bool kvr_tls_conn_days(const struct kvr_tls_conn *, int64_t *ret_days);
 /*
  * Seconds until the first certificate in a PEM file begins to be valid, and until it ends; below 0: it

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In place of kvr_tls_lib.c in a build without OpenSSL: there never is a context. */
+/* Used instead of kvr_tls_lib.c in a build without OpenSSL: no context can exist. */
 #include "kvr_tls_lib.h"
 
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Half a byte at a time: sixteen words instead of the usual 256, and they stay in cache. */
+/* Four bits at a time: sixteen words instead of the usual 256, and they stay in cache. */
 static uint16_t
 crc16(const char *at, size_t len)
 {
@@ -39,7 +39,7 @@ odd(struct kvr_sock *s)
 	return kvr_stream_fail(s, KVR_E_PROTO, "a reply of the wrong form to CLUSTER SLOTS");
 }
 
-/* KVR_NO_NODE: there is no room for another one. */
+/* KVR_NO_NODE: no room for another node. */
 static uint8_t
 node_of(struct kvr_topology *t, const struct kvr_url_host *at)
 {
@@ -54,8 +54,8 @@ node_of(struct kvr_topology *t, const struct kvr_url_host *at)
 }
 
 /*
- * One node of a range: its name, port, and more that is skipped. A name that is empty or nil is that
- * of whoever answers; "?" means that it does not know. Port 0: it cannot be reached.
+ * One node of a range: its name, port, and more that is skipped. An empty or nil name is the name
+ * of the server that answers; "?" means that it does not know. Port 0: cannot be reached.
  */
 static enum kvr_err
 read_node(struct kvr_sock *s, const struct kvr_url_host *self, struct kvr_url_host *ret)
@@ -78,7 +78,7 @@ read_node(struct kvr_sock *s, const struct kvr_url_host *self, struct kvr_url_ho
 	return kvr_nest_skip_n(s, head.n - 2);
 }
 
-/* The first node of a range is its master, the others are that one's replicas. */
+/* The first node of a range is its master; the others are the master's replicas. */
 static enum kvr_err
 read_range(struct kvr_sock *s, const struct kvr_url_host *self, struct kvr_topology *t)
 {
@@ -123,7 +123,7 @@ kvr_topology_ask(struct kvr_sock *s, const struct kvr_url_host *self, struct kvr
 		return kvr_stream_stage(s, "CLUSTER SLOTS");
 	if (head.kind == KVR_RESP_ERROR) {
 		int32_t why = kvr_resp_error(head.text, head.text_len);
-		/* "ERR This instance has cluster support disabled" will not pass. */
+		/* "ERR This instance has cluster support disabled" will not change by itself. */
 		bool plain = strncmp(head.text, "ERR ", 4) == 0;
 		return kvr_stream_fail(
 		    s, plain ? KVR_E_CONFIG : (enum kvr_err)why, "CLUSTER SLOTS: %s", head.text);
@@ -140,7 +140,7 @@ kvr_topology_ask(struct kvr_sock *s, const struct kvr_url_host *self, struct kvr
 	return err;
 }
 
-/* A number of at most five digits that ends at *at == stop. */
+/* Reads a number of at most five digits, after which *at must be at stop. */
 static bool
 number(const char **at, const char *end, char stop, uint32_t max, uint32_t *ret)
 {
@@ -151,7 +151,7 @@ number(const char **at, const char *end, char stop, uint32_t max, uint32_t *ret)
 	return *at > from && *ret <= max && (stop == '\0' ? *at == end : *at < end && **at == stop);
 }
 
-/* "MOVED 3999 127.0.0.1:6381"; the last ':' is the one before the port, for IPv6 has more. */
+/* "MOVED 3999 127.0.0.1:6381". The last ':' precedes the port; IPv6 addresses contain more. */
 bool
 kvr_redirect_parse(const struct kvr_resp *r, struct kvr_redirect *ret)
 {

@@ -10,7 +10,7 @@ struct text {
 	size_t len;
 };
 
-/* Everything up to the first of the bytes in stop; text then begins at that byte. */
+/* Takes everything up to the first byte that is in stop; text then begins at that byte. */
 static struct text
 cut(struct text *text, const char *stop)
 {
@@ -128,7 +128,7 @@ port(struct text text, const char *host, uint16_t *ret, const struct kvr_why *w)
 		digits = text.at[i] >= '0' && text.at[i] <= '9';
 		n = n * 10 + (uint32_t)(text.at[i] - '0');
 	}
-	/* Without the text: a password with a bare '/' in it would end up here. */
+	/* Without the text: if a password has an unencoded '/', part of it would end up here. */
 	if (!digits || n == 0 || n > 65535)
 		return kvr_refuse(w,
 		    "port of host \"%s\": not a number from 1 to 65535; a '/', '?', '#' or "

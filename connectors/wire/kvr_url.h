@@ -3,11 +3,12 @@
  * scheme://[user[:password]@]host[:port][,host[:port]...][/path][?name=value&...]
  *
  * A host may be an IPv6 address in brackets. User, password, path and the values of options are
- * percent-decoded. The user's part ends at the last '@' before the path, so a password may hold an
- * '@' as it is, but a '/', '?', '#' or '%' only as %2F, %3F, %23 and %25. unix:///path has no host.
+ * percent-decoded. The user's part ends at the last '@' before the path, so a password may contain
+ * an '@' as it is, but '/', '?', '#' and '%' only as %2F, %3F, %23 and %25. unix:///path has no
+ * host.
  *
- * Which parts a store needs, and which options it knows, is its own business. No message repeats a
- * user or a password: messages end up in logs.
+ * Each store decides which parts it needs and which options it knows. No message repeats a user or
+ * a password, because messages end up in logs.
  */
 #ifndef KVR_URL_H
 #define KVR_URL_H
@@ -22,7 +23,7 @@ struct kvr_url_host {
 	uint16_t port;                           /* 0: none was given */
 };
 
-/* One block without pointers, so it may be copied. */
+/* A single block without pointers, so it may be copied. */
 struct kvr_url {
 	char     scheme[32];
 	bool     has_user, has_password;
@@ -30,11 +31,11 @@ struct kvr_url {
 	char     password[2048]; /* tokens of cloud services are this long */
 	uint32_t n_hosts;        /* 0: none was given */
 	struct kvr_url_host host[KVR_URL_HOSTS_MAX];
-	char     path[1024];     /* with its first '/', "" when there is none */
+	char     path[1024];     /* starts with '/'; "" if there is none */
 	char     query[1024];    /* without '?', not decoded */
 };
 
-/* KVR_E_CONFIG, and a sentence in why: which part is wrong and what to write instead. */
+/* KVR_E_CONFIG, with a sentence in why: which part is wrong and what to write instead. */
 KVR_MUST_USE enum kvr_err kvr_url_parse(
     const char *text, struct kvr_url *ret, char *why, size_t why_cap);
 
@@ -44,8 +45,8 @@ struct kvr_url_option {
 };
 
 /*
- * Steps through the options: *at starts at 0. KVR_E_MISS: there are no more. KVR_E_CONFIG: this
- * one cannot be read.
+ * Steps through the options: *at starts at 0. KVR_E_MISS: there are no more. KVR_E_CONFIG: this one
+ * cannot be parsed.
  */
 KVR_MUST_USE enum kvr_err kvr_url_option_next(const struct kvr_url *, size_t *at,
     struct kvr_url_option *ret, char *why, size_t why_cap);

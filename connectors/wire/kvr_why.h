@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the sentence goes that says why a URL or an option is refused. */
+/* Where to put the sentence that says why a URL or an option is refused. */
 #ifndef KVR_WHY_H
 #define KVR_WHY_H
 
@@ -11,7 +11,7 @@ struct kvr_why {
 	size_t cap;
 };
 
-/* CONFIG, for a function that gives up in the line that says why. */
+/* Writes it and returns CONFIG, so that a function can give up in one statement. */
 enum kvr_err KVR_PRINTF(2, 3) kvr_refuse(const struct kvr_why *, const char *fmt, ...);
 
 #endif
