@@ -12,9 +12,9 @@
  *
  * Unless a function says otherwise:
  *
- * Threads   Any thread may call, and several at once. In a child after fork(), everything that takes
- *           an instance answers KVR_E_FORKED, and so does kvr_open if the parent ever opened one.
- *           A callback may submit and cancel; waiting and closing are KVR_E_INVALID there.
+ * Threads   Any thread may call, and several at once. In a child after fork(), everything that
+ *           takes an instance answers KVR_E_FORKED, and so does kvr_open if the parent ever opened
+ *           one. A callback may submit and cancel; waiting and closing are KVR_E_INVALID there.
  * Time      until_ns is an instant of CLOCK_MONOTONIC in nanoseconds, never a duration. 0: the
  *           limit that the configuration sets for that kind of call (see kvr_opts.until_ns).
  *           KVR_NOW: do not wait; for kvr_wait, kvr_quiet, kvr_layer_wait, kvr_alloc and
@@ -26,9 +26,9 @@
  *           lent, and so the call, until it comes back; KVR_EARLY does not wait for it, and a
  *           file tier with "staged" lends it none.
  * Structs   `size` comes first and is sizeof the struct as the caller was compiled; the first
- *           element's size is the stride of an array. A size larger than this library knows is fine as long
- *           as the rest is zero. A member left zero means the default. There are no bit fields,
- *           no struct is passed by value, and no struct with a size is nested in another.
+ *           element's size is the stride of an array. A size larger than this library knows is fine
+ *           as long as the rest is zero. A member left zero means the default. There are no bit
+ *           fields, no struct is passed by value, and no struct with a size is nested in another.
  * Keys      Texts of 1 to KVR_KEY_MAX bytes. Stored as they are, unless the instance was told that
  *           they are LMCache's (KVR_KEYS_LMCACHE).
  * Inputs    Texts, arrays and structs are copied before a call returns. Only payload memory is
@@ -91,8 +91,8 @@ enum kvr_err {
 	KVR_E_PROTO = -4,        /* the peer broke its protocol */
 	KVR_E_CORRUPT = -5,      /* a checksum or a seal does not fit: treat it as a miss */
 	KVR_E_NOMEM = -6,        /* no slot of the pool, or no memory, is free */
-	KVR_E_UNSUPPORTED = -7,  /* no tier can do this, or the instance has no pool (a scheduler's) */
-	KVR_E_BUSY = -8,         /* too much is in flight, here or in the store; nothing was kept, try again later */
+	KVR_E_UNSUPPORTED = -7,  /* no tier can do this, or a scheduler has no pool */
+	KVR_E_BUSY = -8,         /* too much in flight, here or in the store; try again later */
 	KVR_E_INVALID = -9,      /* the call is wrong; the log says how */
 	KVR_E_TOO_BIG = -10,     /* beyond a fixed limit: later will not help */
 	KVR_E_LENGTH = -11,      /* the stored length is not the one asked for */
@@ -103,7 +103,7 @@ enum kvr_err {
 	KVR_E_PARTIAL = -16,     /* put, remove: some tiers have done it, others failed */
 	KVR_E_NOSPACE = -17,     /* the store is full */
 	KVR_E_AUTH = -18,        /* the store does not let us in, or does not permit this */
-	KVR_E_REFUSED = -19,     /* refused by the store for another reason: read-only, loading, quota */
+	KVR_E_REFUSED = -19,     /* the store refused it otherwise: read-only, loading, quota */
 	KVR_E_CANCELLED = -20,   /* by kvr_cancel or kvr_cancel_request */
 	KVR_E_SHUTDOWN = -21,    /* the instance is closed, or was while the operation ran */
 	KVR_E_FORKED = -22,      /* called in a child of the process that opened the instance */
@@ -111,7 +111,7 @@ enum kvr_err {
 	KVR_E_STALE = -24,       /* the operation or object behind the handle is gone */
 	KVR_E_UNASKED = -25,     /* comes after the first miss of a KVR_PREFIX operation */
 	KVR_E_UNFINISHED = -26,  /* still under way */
-	KVR_E_STUCK = -27,       /* something hangs below the library: memory may still be touched */
+	KVR_E_STUCK = -27,       /* something below the library hangs: it may still touch memory */
 	KVR_E_CONFIG = -28,      /* the configuration is wrong */
 	KVR_E_TOO_SMALL = -29,   /* the caller's array is too small; nothing was consumed */
 	KVR_E_DEVICE = -30       /* a copy to or from the device failed: treat it as a miss */
@@ -123,8 +123,8 @@ KVR_API const char *kvr_err_text(int32_t err); /* "the deadline passed" */
 KVR_API bool        kvr_err_may_pass(int32_t err); /* the same call may succeed later */
 KVR_API uint32_t    kvr_version(void);             /* major << 16 | minor << 8 | patch */
 /*
- * Whether this build supports a feature: a URL scheme ("redis", "fs"), a serde ("zstd"), a layout ("sealed"),
- * "tls", "http", "cuda" or "estimate". False for unknown names and for NULL.
+ * Whether this build supports a feature: a URL scheme ("redis", "fs"), a serde ("zstd"), a layout
+ * ("sealed"), "tls", "http", "cuda" or "estimate". False for unknown names and for NULL.
  */
 KVR_API bool kvr_has(const char *feature);
 
@@ -190,7 +190,7 @@ enum kvr_hash_kind {
 struct kvr_key_parts {
 	uint32_t           size;
 	uint32_t           dtype; /* enum kvr_dtype */
-	const char        *engine; /* NULL: LMCache's text since February 2026; else that of late 2025 */
+	const char        *engine; /* NULL: the text since February 2026; else that of late 2025 */
 	const char        *model;
 	int64_t            world_size, worker_id;
 	int64_t            layer; /* -1: none. Must be set: zero is the first layer */
@@ -213,9 +213,9 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_key_format(const struct kvr_key_parts *par
 /*
  * The reverse; ret->size must be set. The parts point into scratch, which must outlive them and
  * have room for the text, the hash and two pointers per tag: 4096 bytes are always enough, and
- * TOO_SMALL reports too few. INVALID: not a key of LMCache's (not logged as a fault); UNSUPPORTED: a
- * key of its multi-process mode, which has other parts. Keys that LMCache has written since late 2025
- * come out of kvr_key_format unchanged. Works everywhere.
+ * TOO_SMALL reports too few. INVALID: not a key of LMCache's (not logged as a fault); UNSUPPORTED:
+ * a key of its multi-process mode, which has other parts. Keys that LMCache has written since late
+ * 2025 come out of kvr_key_format unchanged. Works everywhere.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_key_parse(const char *text, struct kvr_key_parts *ret,
     char *scratch, size_t cap);
@@ -224,7 +224,7 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_key_parse(const char *text, struct kvr_key
 
 enum kvr_role {
 	KVR_WORKER,
-	KVR_SCHEDULER /* no pool, like LMCache's scheduler; the caller's own memory can still be moved */
+	KVR_SCHEDULER /* no pool, as in LMCache; the caller's own memory can still be moved */
 };
 
 enum kvr_keys {
@@ -234,9 +234,9 @@ enum kvr_keys {
 
 /*
  * Who this process is, and what a sealed value must agree on: model, revision, engine and salt are
- * written and compared as one. A process that gives none of the four reads values written by anybody;
- * one that gives any of them reads only values written with the same four (NULL and "" are the same).
- * A configuration that contradicts this struct is KVR_E_CONFIG.
+ * written and compared as one. A process that gives none of the four reads values written by
+ * anybody; one that gives any of them reads only values written with the same four (NULL and "" are
+ * the same). A configuration that contradicts this struct is KVR_E_CONFIG.
  */
 struct kvr_identity {
 	uint32_t    size;
@@ -259,29 +259,29 @@ struct kvr_options {
 	const char                *config_file; /* exactly one of these three: a path, */
 	const char                *config_text; /* the JSON itself, */
 	const char                *url;         /* one store */
-	const char *const         *set; /* n_set texts like "tiers.remote.timeout=500ms"; they override the file */
+	const char *const         *set; /* n_set "tiers.fleet.timeout=500ms"; override the file */
 	const struct kvr_identity *identity;
-	const struct kvr_layout   *layout; /* of a full chunk; may be given later with kvr_set_layout */
+	const struct kvr_layout   *layout; /* of a full chunk; or later, by kvr_set_layout */
 	/*
-	 * Gets one line without a newline; level is a kvr_level. Called by any thread, one call at a
-	 * time. It must not call functions that take an instance. log.level in the configuration says
-	 * which lines are made. While a call does not return for more than a second, other lines are
-	 * lost, and counted in the next one. A thread of the library that hangs in it is STUCK for
-	 * kvr_close; for a thread of the caller that hangs in it, kvr_close waits. Lines about changes of
-	 * state come from the notifier thread, after any callback that is running.
+	 * Gets one line without a newline; level is a kvr_level. Called by any thread, one call at
+	 * a time. It must not call functions that take an instance. log.level in the configuration
+	 * says which lines are made. While a call does not return for more than a second, other
+	 * lines are lost, and counted in the next one. A thread of the library that hangs in it is
+	 * STUCK for kvr_close; for a thread of the caller that hangs in it, kvr_close waits. Lines
+	 * about changes of state come from the notifier thread, after any callback that is running.
 	 * NULL: standard error, without waiting: lines that a full pipe does not take are lost and
 	 * counted. If it was closed at the first kvr_open of the process, lines go nowhere.
 	 */
 	void (*log)(void *arg, int level, const char *line);
 	void *log_arg;
 	/*
-	 * The pool's memory, taken piece by piece as it is needed and given back by kvr_free. mem_get
-	 * returns NULL when there is no more. Neither function may call anything that takes an
-	 * instance, or wait long: operations stand still meanwhile. NULL: the library maps the memory
-	 * itself and never page-locks it, because the pool grows on any thread, whatever device is
-	 * current there and whatever graph that thread is capturing. An engine that copies between
-	 * objects and a device returns memory that it has page-locked itself, or with
-	 * kvr_memory_register.
+	 * The pool's memory, taken piece by piece as it is needed and given back by kvr_free.
+	 * mem_get returns NULL when there is no more. Neither function may call anything that takes
+	 * an instance, or wait long: operations stand still meanwhile. NULL: the library maps the
+	 * memory itself and never page-locks it, because the pool grows on any thread, whatever
+	 * device is current there and whatever graph that thread is capturing. An engine that
+	 * copies between objects and a device returns memory that it has page-locked itself, or
+	 * with kvr_memory_register.
 	 */
 	void *(*mem_get)(void *arg, size_t len, size_t align);
 	void (*mem_put)(void *arg, void *at, size_t len);
@@ -295,21 +295,21 @@ struct kvr_options {
  * INVALID.
  *
  * After the first call a few sleeping threads of the queue library underneath live as long as the
- * process. So dlclose leaves the library loaded, and a module into which it is linked statically must
- * be linked with -z nodelete.
+ * process. So dlclose leaves the library loaded, and a module into which it is linked statically
+ * must be linked with -z nodelete.
  *
- * On failure ret_why (may be NULL if why_cap is 0) says what is wrong and where: file:line:column for
- * a configuration, the tier for what only a store can judge of its URL. CONFIG: the configuration;
- * INVALID: the call; NOMEM: memory, threads or descriptors; TIMEOUT; FORKED.
+ * On failure ret_why (may be NULL if why_cap is 0) says what is wrong and where: file:line:column
+ * for a configuration, the tier for what only a store can judge of its URL. CONFIG: the
+ * configuration; INVALID: the call; NOMEM: memory, threads or descriptors; TIMEOUT; FORKED.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_open(const struct kvr_options *options, uint64_t until_ns,
     struct kvr **ret, char *ret_why, size_t why_cap);
 
 /*
  * The shape of a full chunk, for engines that learn their layer groups late. It sizes the slots, so
- * it may be set once, before the first object. INVALID: too late, a second time, not a valid layout, or
- * a tier in LMCache's format has a header for another number of groups (such a layout must be given to
- * kvr_open).
+ * it may be set once, before the first object. INVALID: too late, a second time, not a valid
+ * layout, or a tier in LMCache's format has a header for another number of groups (such a layout
+ * must be given to kvr_open).
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_set_layout(struct kvr *kvr,
     const struct kvr_layout *full_chunk);
@@ -319,9 +319,9 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_set_layout(struct kvr *kvr,
  * put), "limits.put_bytes=1GiB", "tiers.far.timeout=300ms", "tiers.far.breaker.faults=3" (and
  * backoff_min, backoff_max); in LMCache's flat form also its own names: blocking_timeout_secs,
  * lookup_timeout_ms, ping_timeout, ping_interval, get_blocking_failed_threshold,
- * waiting_time_for_recovery. It applies to what is submitted afterwards. Does not wait.
- * INVALID: n without set, or a NULL among its texts. All n are changed or none: CONFIG, and ret_why (as
- * in kvr_open) says which one is wrong, or cannot be changed after kvr_open.
+ * waiting_time_for_recovery. It applies to what is submitted afterwards. Does not wait. INVALID: n
+ * without set, or a NULL among its texts. All n are changed or none: CONFIG, and ret_why (as in
+ * kvr_open) says which one is wrong, or cannot be changed after kvr_open.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_change(struct kvr *kvr, const char *const *set, uint32_t n,
     char *ret_why, size_t why_cap);
@@ -340,19 +340,19 @@ struct kvr_close_report {
 };
 
 /*
- * Stops admission at once, answers every operation by until_ns (0: timeouts.put), ends and
- * joins every thread of the instance. Caches, queues, objects and threads in kvr_wait may still
- * exist. A second call, even a simultaneous one, returns the first one's report, or TIMEOUT if that
- * is not there by until_ns. ret may be NULL. Afterwards kvr_drain, kvr_wait, kvr_layer_wait and the
- * object functions still work, so that results and memory can be fetched; everything else is SHUTDOWN
+ * Stops admission at once, answers every operation by until_ns (0: timeouts.put), ends and joins
+ * every thread of the instance. Caches, queues, objects and threads in kvr_wait may still exist. A
+ * second call, even a simultaneous one, returns the first one's report, or TIMEOUT if that is not
+ * there by until_ns. ret may be NULL. Afterwards kvr_drain, kvr_wait, kvr_layer_wait and the object
+ * functions still work, so that results and memory can be fetched; everything else is SHUTDOWN
  * unless it says that it works.
  *
  * STUCK: a thread hangs in a call below the library, in a callback or in the log function, and did
  * not return within its grace period: one second after until_ns if it may be in the middle of
- * something, about five if it only has to end. Only then may a blocking call return while its memory
- * is in use; such completions carry STUCK and no KVR_DONE_QUIET.
- * INVALID: unknown mode, wrong size of the report, KVR_NEVER, in a callback.
- * LMCache's close(), but bounded and with an answer for everything.
+ * something, about five if it only has to end. Only then may a blocking call return while its
+ * memory is in use; such completions carry STUCK and no KVR_DONE_QUIET. INVALID: unknown mode,
+ * wrong size of the report, KVR_NEVER, in a callback. LMCache's close(), but bounded and with an
+ * answer for everything.
  */
 KVR_API enum kvr_err kvr_close(struct kvr *kvr, uint64_t until_ns, uint32_t mode,
     struct kvr_close_report *ret);
@@ -361,27 +361,28 @@ KVR_API enum kvr_err kvr_close(struct kvr *kvr, uint64_t until_ns, uint32_t mode
  * Frees instance, queues, caches and pool. An instance that is still open is closed with KVR_ABORT
  * first, within five seconds (plus the grace period of kvr_close if a thread hangs). What a stuck
  * thread may still touch is leaked on purpose, and logged. Once it returns, no function of the
- * caller's is called any more, not even by a thread that was left behind, although a log function in
- * which that thread hangs is still running. No other call on the instance may be running, or follow.
- * NULL is fine. In a forked child it does nothing.
+ * caller's is called any more, not even by a thread that was left behind, although a log function
+ * in which that thread hangs is still running. No other call on the instance may be running, or
+ * follow. NULL is fine. In a forked child it does nothing.
  */
 KVR_API void kvr_free(struct kvr *take);
 
 /* ---- memory objects: slots of the pool, counted ---- */
 
 /*
- * The pool of the instance; it lives as long as the instance. NULL for a scheduler, if memory.objects
- * is "0B", and in a forked child; functions that are given this NULL answer UNSUPPORTED.
+ * The pool of the instance; it lives as long as the instance. NULL for a scheduler, if
+ * memory.objects is "0B", and in a forked child; functions that are given this NULL answer
+ * UNSUPPORTED.
  */
 KVR_API struct kvr_pool *kvr_get_allocator_backend(struct kvr *kvr);
 
 /*
  * A new object with one reference, the caller's, and 4096-aligned memory that is not cleared.
- * layout NULL: len plain bytes. Otherwise len bytes of that shape; 0 means all of it, less means fewer
- * tokens. Waits for a free slot until until_ns (0: the limit of a blocking call) and never evicts:
- * NOMEM (KVR_NOW) or TIMEOUT. TOO_BIG: more than the pool could ever provide; INVALID: an invalid
- * layout, len 0 without a layout, or not a whole number of tokens. Works while the instance drains.
- * LMCache's allocate(busy_loop), but bounded.
+ * layout NULL: len plain bytes. Otherwise len bytes of that shape; 0 means all of it, less means
+ * fewer tokens. Waits for a free slot until until_ns (0: the limit of a blocking call) and never
+ * evicts: NOMEM (KVR_NOW) or TIMEOUT. TOO_BIG: more than the pool could ever provide; INVALID: an
+ * invalid layout, len 0 without a layout, or not a whole number of tokens. Works while the instance
+ * drains. LMCache's allocate(busy_loop), but bounded.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_alloc(struct kvr_pool *pool, const struct kvr_layout *layout,
     size_t len, uint64_t until_ns, kvr_obj *ret);
@@ -391,7 +392,7 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_alloc(struct kvr_pool *pool, const struct 
  */
 KVR_API enum kvr_err kvr_ref(struct kvr_pool *pool, kvr_obj obj);
 KVR_API enum kvr_err kvr_unref(struct kvr_pool *pool, kvr_obj obj);
-/* Pins are counted too: an object lives while it has a reference or a pin. INVALID: no pin to undo. */
+/* Pins count too: an object lives while it has a reference or a pin. INVALID: no pin to undo. */
 KVR_API enum kvr_err kvr_obj_pin(struct kvr_pool *pool, kvr_obj obj, bool pin);
 /*
  * Reduces len, by whole tokens if there is a layout; the memory behind it stays the object's.
@@ -418,38 +419,39 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_obj_look(struct kvr_pool *pool, kvr_obj ob
 
 /*
  * Page-locks [at, at + len) of host memory for the instance's device (memory.device) until
- * kvr_memory_unregister or kvr_close. The engine's own asynchronous copies between a device and that
- * memory then really are asynchronous and run at the speed of the link, and a batch whose places (at)
- * all lie in it need not ask the driver where each one is. The library's copies gain nothing: they run
- * between the device and staging, which is page-locked anyway, and nothing is copied between this
- * memory and a store.
+ * kvr_memory_unregister or kvr_close. The engine's own asynchronous copies between a device and
+ * that memory then really are asynchronous and run at the speed of the link, and a batch whose
+ * places (at) all lie in it need not ask the driver where each one is. The library's copies gain
+ * nothing: they run between the device and staging, which is page-locked anyway, and nothing is
+ * copied between this memory and a store.
  *
- * The memory must stay mapped until then; its content may be used freely meanwhile, also by operations.
- * Whole pages are locked, so no two ranges may share one. It is the caller's memory, and not part of
- * the sum that `kvrelay config check` prints. A driver locks at most 64 GiB at once, so longer ranges
- * are locked in pieces, which begin at the first page and every 64 GiB from there; a copy by the engine
- * must not cross from one piece into the next. EIC is not told: its SDK only ever gets staging memory,
- * because its calls cannot be interrupted.
+ * The memory must stay mapped until then; its content may be used freely meanwhile, also by
+ * operations. Whole pages are locked, so no two ranges may share one. It is the caller's memory,
+ * and not part of the sum that `kvrelay config check` prints. A driver locks at most 64 GiB at
+ * once, so longer ranges are locked in pieces, which begin at the first page and every 64 GiB from
+ * there; a copy by the engine must not cross from one piece into the next. EIC is not told: its SDK
+ * only ever gets staging memory, because its calls cannot be interrupted.
  *
  * An instance without a device (none, or auto without a driver) locks nothing and refuses the same
  * mistakes, so an engine need not know on which machine it runs.
  *
  * Blocks while the driver works, some tenths of a second per GiB; until_ns (0: a minute) is checked
- * between pieces. Call it where the instance's device is current. Never in a callback.
- * INVALID: no memory, not all of it mapped, or a device's; it shares pages with a registered range; the
- * driver has locked it for somebody else, or cannot lock this kind of memory; another device is current
- * on this thread. BUSY: the instance has 64 ranges. NOMEM: the driver locks no more. TIMEOUT. DEVICE: the
- * device is lost. The log says which.
+ * between pieces. Call it where the instance's device is current. Never in a callback. INVALID: no
+ * memory, not all of it mapped, or a device's; it shares pages with a registered range; the driver
+ * has locked it for somebody else, or cannot lock this kind of memory; another device is current on
+ * this thread. BUSY: the instance has 64 ranges. NOMEM: the driver locks no more. TIMEOUT. DEVICE:
+ * the device is lost. The log says which.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_memory_register(struct kvr *kvr, void *at, size_t len,
     uint64_t until_ns);
 /*
- * The reverse, for the whole range that was registered with this first byte; then it may be unmapped. Any
- * thread may call it, whatever device is current there. Blocks while the driver works. INVALID: no such
- * range; in a callback. BUSY, and the log says which: an operation with a place in it has not completed, a
- * kvr_cache or memory from mem_get lies in it, another thread is registering it. kvr_close unregisters
- * what nobody uses, so nothing is left to do after it; if a thread hangs, all of it stays page-locked
- * until kvr_free, or for good if the thread hangs then too.
+ * The reverse, for the whole range that was registered with this first byte; then it may be
+ * unmapped. Any thread may call it, whatever device is current there. Blocks while the driver
+ * works. INVALID: no such range; in a callback. BUSY, and the log says which: an operation with a
+ * place in it has not completed, a kvr_cache or memory from mem_get lies in it, another thread is
+ * registering it. kvr_close unregisters what nobody uses, so nothing is left to do after it; if a
+ * thread hangs, all of it stays page-locked until kvr_free, or for good if the thread hangs then
+ * too.
  */
 KVR_API enum kvr_err kvr_memory_unregister(struct kvr *kvr, void *at);
 
@@ -460,15 +462,15 @@ enum kvr_memory { KVR_MEMORY_HOST, KVR_MEMORY_DEVICE };
 
 enum kvr_cache_order {
 	KVR_CACHE_LAYERS, /* base: one for each layer; its planes lie in there */
-	KVR_CACHE_PLANES, /* base: one for each plane of each layer: K and V of layer 0, then of 1, ... */
+	KVR_CACHE_PLANES, /* base: one for each plane of each layer: K, V of layer 0, then of 1 */
 	KVR_CACHE_BLOCKS  /* base: one; a block has all layers, and a layer in it both planes */
 };
 
 /*
  * One group of layers of one shape. Token t of a block, in layer l and plane p (K is 0, V is 1),
- * head h: head_size adjacent elements at base[...] + l * layer_stride + p * plane_stride +
- * block * block_stride + t * token_stride + h * head_stride. Strides are in bytes; 0 means that of a
- * dense cache:
+ * head h: head_size adjacent elements at base[...] + l * layer_stride + p * plane_stride + block *
+ * block_stride + t * token_stride + h * head_stride. Strides are in bytes; 0 means that of a dense
+ * cache:
  *
  *	LAYERS   [plane, block, token, head]         FlashInfer's [block, plane, token, head]: give
  *	                                             plane_stride (a block) and block_stride (two)
@@ -480,30 +482,32 @@ enum kvr_cache_order {
  *
  * Several groups, for models whose layers differ in shape (full and sliding attention, MLA and its
  * index): one struct per group, each naming the next. A chunk then holds all groups back to back in
- * this order, each laid out as if it were alone, which is what LMCache stores under several shapes. A
- * tier in LMCache's format with headers needs the same groups in kvr_options.layout.
+ * this order, each laid out as if it were alone, which is what LMCache stores under several shapes.
+ * A tier in LMCache's format with headers needs the same groups in kvr_options.layout.
  */
 struct kvr_cache_shape {
 	uint32_t     size;
 	uint32_t     order;        /* enum kvr_cache_order */
-	uint32_t     format;       /* of the chunks: KV_2LTD, KV_MLA; of one layer: KV_T2D, KV_2TD */
+	uint32_t     format;       /* of chunks: KV_2LTD, KV_MLA; of one layer: KV_T2D, KV_2TD */
 	uint32_t     dtype;        /* enum kvr_dtype */
-	uint32_t     n_layers, n_planes, n_heads, head_size; /* of this rank; layers x planes up to 1024 */
+	/* Of this rank; layers x planes up to 1024. */
+	uint32_t     n_layers, n_planes, n_heads, head_size;
 	uint32_t     block_tokens; /* tokens per block; 1 for slots without blocks */
 	uint32_t     n_blocks;     /* of the cache; a block table with a larger number is refused */
-	uint32_t     layerwise;    /* KV_MLA: 1 for chunks of one layer, which KV_T2D and KV_2TD always are */
+	uint32_t     layerwise;    /* KV_MLA: 1 for chunks of one layer, as KV_T2D and KV_2TD are */
 	uint32_t     n_base;       /* as many as order needs */
 	uint32_t     memory;       /* enum kvr_memory: where base points */
 	uint32_t     spare;
 	void *const *base;
 	uint64_t     layer_stride, plane_stride, block_stride, token_stride, head_stride;
 	/*
-	 * With several groups: the numbers, in the model, of this group's n_layers layers; KVR_LAYERS
-	 * goes by them. Either all groups give it or none, and the numbers of all groups together are 0,
-	 * 1, 2, ... without gaps or repeats. NULL: counted on from the previous group.
+	 * With several groups: the numbers, in the model, of this group's n_layers layers;
+	 * KVR_LAYERS goes by them. Either all groups give it or none, and the numbers of all groups
+	 * together are 0, 1, 2, ... without gaps or repeats. NULL: counted on from the previous
+	 * group.
 	 */
 	const uint32_t               *number;
-	const struct kvr_cache_shape *next; /* the next group, up to 8 in all; same format and memory */
+	const struct kvr_cache_shape *next; /* the next group of up to 8; same format, memory */
 };
 
 /*
@@ -521,9 +525,9 @@ KVR_API enum kvr_err kvr_cache_close(struct kvr_cache *take);
 
 /*
  * The payload of a batch as tokens of a cache. Key i is a chunk of len[i] bytes, a whole number of
- * tokens, beginning with token first[i] of the table. A token has n_layers (1 in chunks of one layer) *
- * n_planes * n_heads * head_size elements; with several groups, the sum over them. How the chunk looks
- * in the store depends on the shape's format, not on blocks.
+ * tokens, beginning with token first[i] of the table. A token has n_layers (1 in chunks of one
+ * layer) * n_planes * n_heads * head_size elements; with several groups, the sum over them. How the
+ * chunk looks in the store depends on the shape's format, not on blocks.
  *
  * Chunks of one layer: key i belongs to layer[i]. With one batch per layer, all submitted at once,
  * every layer has a completion of its own, and those of the first layers come first.
@@ -533,9 +537,9 @@ struct kvr_tokens {
 	uint32_t          n; /* entries of slot or block */
 	struct kvr_cache *cache;
 	/*
-	 * Exactly one of these two. slot: where each token lies, block * block_tokens + place in the
-	 * block; a get skips tokens with a negative slot, a put must have none. block: the block table;
-	 * token t lies in block[t / block_tokens], at t % block_tokens.
+	 * Exactly one of these two. slot: where each token lies, block * block_tokens + place in
+	 * the block; a get skips tokens with a negative slot, a put must have none. block: the
+	 * block table; token t lies in block[t / block_tokens], at t % block_tokens.
 	 */
 	const int64_t    *slot;
 	const int32_t    *block;
@@ -546,10 +550,10 @@ struct kvr_tokens {
 	 */
 	const uint32_t   *layer;
 	/*
-	 * Device memory: a cudaEvent_t that the engine has recorded behind its last kernel that writes
-	 * or reads these tokens. Copies wait for it on the device; no host thread does. It must live
-	 * until the completion. An event that was never recorded is not waited for, and one recorded
-	 * inside a captured graph cannot be. NULL: copies may begin now.
+	 * Device memory: a cudaEvent_t that the engine has recorded behind its last kernel that
+	 * writes or reads these tokens. Copies wait for it on the device; no host thread does. It
+	 * must live until the completion. An event that was never recorded is not waited for, and
+	 * one recorded inside a captured graph cannot be. NULL: copies may begin now.
 	 */
 	void             *ready;
 	/*
@@ -575,13 +579,13 @@ enum kvr_flag {
 	KVR_AT_MOST = 2,   /* GET: len is room, a shorter value is a hit; without it KVR_E_LENGTH */
 	KVR_HOLD = 4,      /* LOOKUP: keep it until the lease ends, if the tier can */
 	KVR_IF_ABSENT = 8, /* PUT: ask first, send only what is missing */
-	KVR_EARLY = 16,    /* two completions: the result by the deadline, later one with DONE_QUIET */
+	KVR_EARLY = 16,    /* two completions: the result by the deadline, then a DONE_QUIET */
 	KVR_FORCE = 32,    /* REMOVE: even if it is held */
-	KVR_LAYERS = 512,  /* GET, PUT of tokens in chunks of all layers, layer by layer: see kvr_layer_wait */
+	KVR_LAYERS = 512,  /* GET, PUT of tokens, chunks of all layers: see kvr_layer_wait */
 	/*
-	 * GET, PUT of at or tokens: an additional completion, ahead of the others, as soon as all copies
-	 * have begun. For a get it has the outcome of each key; for a put it says when the memory may be
-	 * overwritten. See kvr_batch.recorded.
+	 * GET, PUT of at or tokens: an additional completion, ahead of the others, as soon as all
+	 * copies have begun. For a get it has the outcome of each key; for a put it says when the
+	 * memory may be overwritten. See kvr_batch.recorded.
 	 */
 	KVR_RECORD = 1024
 };
@@ -594,69 +598,70 @@ struct kvr_batch {
 	uint32_t           size;
 	uint32_t           kind;      /* enum kvr_kind */
 	uint32_t           n;         /* keys, at most 65,536 (puts: three quarters); 0 is fine */
-	uint32_t           per_chunk; /* consecutive keys that make up a chunk (layers, ranks); 0: 1 */
+	uint32_t           per_chunk; /* consecutive keys that make a chunk (layers, ranks); 0: 1 */
 	const char *const *key;  /* n texts; or NULL, and */
-	const char        *keys; /* n texts, each with its NUL: one join instead of n conversions for bindings */
+	const char        *keys; /* n texts, each with its NUL: one join, not n conversions */
 	/*
-	 * GET, PUT: n places, which a PUT only reads; or NULL, and obj. All of them in host memory, or
-	 * all in memory of the instance's device (memory.device), managed memory included; the latter
-	 * pass through slots of the staging memory, as tokens do. An instance with a device asks its
-	 * driver about each place, on the calling thread, whatever device is current there; one without
-	 * takes every place for host memory.
+	 * GET, PUT: n places, which a PUT only reads; or NULL, and obj. All of them in host memory,
+	 * or all in memory of the instance's device (memory.device), managed memory included; the
+	 * latter pass through slots of the staging memory, as tokens do. An instance with a device
+	 * asks its driver about each place, on the calling thread, whatever device is current
+	 * there; one without takes every place for host memory.
 	 */
 	void *const       *at;
 	/*
-	 * n lengths in bytes of what lies at these places, each below 4 GiB. A GET of at or tokens wants
-	 * a value of exactly that length; with KVR_AT_MOST this is the room, and kvr_results.len says how
-	 * much came.
+	 * n lengths in bytes of what lies at these places, each below 4 GiB. A GET of at or tokens
+	 * wants a value of exactly that length; with KVR_AT_MOST this is the room, and
+	 * kvr_results.len says how much came.
 	 */
 	const uint64_t    *len;
 	/*
 	 * n objects. The library holds references of its own until the completion. PUT stores
 	 * kvr_obj_info.len bytes. GET reads into the object's memory: up to all of its slot with
-	 * KVR_AT_MOST, else exactly len. An entry that is 0 becomes a new object before the call returns,
-	 * as large as a full chunk (while that is unknown, as the largest value seen), and is shortened
-	 * once the value is there. It has one reference, the caller's, whatever becomes of its key. If
-	 * the pool is empty, it stays 0 and its key is KVR_E_NOMEM.
+	 * KVR_AT_MOST, else exactly len. An entry that is 0 becomes a new object before the call
+	 * returns, as large as a full chunk (while that is unknown, as the largest value seen), and
+	 * is shortened once the value is there. It has one reference, the caller's, whatever
+	 * becomes of its key. If the pool is empty, it stays 0 and its key is KVR_E_NOMEM.
 	 */
 	kvr_obj                 *obj;
 	const struct kvr_layout *layout; /* with at: of a full chunk. NULL: the instance's */
 	/*
-	 * GET, PUT: instead of at and obj, with len. Such payloads pass through slots of the staging
-	 * memory; a chunk larger than all of it is TOO_BIG. A tier with a serde needs room for two
-	 * chunks at a time, else NOMEM.
+	 * GET, PUT: instead of at and obj, with len. Such payloads pass through slots of the
+	 * staging memory; a chunk larger than all of it is TOO_BIG. A tier with a serde needs room
+	 * for two chunks at a time, else NOMEM.
 	 */
 	const struct kvr_tokens *tokens;
 	/*
-	 * GET, PUT with at in device memory: what kvr_tokens.ready is for tokens, an event behind the
-	 * last kernel that writes or reads these places. NULL: copies may begin now.
-	 * After a reset of the device, places allocated before it are DEVICE, but only until a new place
+	 * GET, PUT with at in device memory: what kvr_tokens.ready is for tokens, an event behind
+	 * the last kernel that writes or reads these places. NULL: copies may begin now. After a
+	 * reset of the device, places allocated before it are DEVICE, but only until a new place
 	 * has been named: from then on an old address is just an address, most likely of nothing.
 	 */
 	void                    *ready;
 	/*
 	 * With KVR_RECORD and device memory, at or tokens: a cudaEvent_t of that device, which the
-	 * library records behind its copies. It may be waited for (with cudaStreamWaitEvent) once the
-	 * completion with KVR_DONE_RECORDED has come, and not before: until then it stands for whatever
-	 * was recorded last, or for nothing. Memory and event must stay until KVR_DONE_QUIET, as always.
-	 * A final completion follows.
+	 * library records behind its copies. It may be waited for (with cudaStreamWaitEvent) once
+	 * the completion with KVR_DONE_RECORDED has come, and not before: until then it stands for
+	 * whatever was recorded last, or for nothing. Memory and event must stay until
+	 * KVR_DONE_QUIET, as always. A final completion follows.
 	 *
-	 * GET: values are verified before they are copied, so a stream that waits for the event may read
-	 * all keys that are KVR_OK in that completion. Writing to them, or reading them in any other
-	 * way, must wait for KVR_DONE_QUIET. The final completion differs only if the device failed in
-	 * the middle of a copy: such a key is DEVICE there (or STUCK, TIMEOUT, CANCELLED), what was
-	 * computed from it is worthless, and no other tier is asked for it.
+	 * GET: values are verified before they are copied, so a stream that waits for the event may
+	 * read all keys that are KVR_OK in that completion. Writing to them, or reading them in any
+	 * other way, must wait for KVR_DONE_QUIET. The final completion differs only if the device
+	 * failed in the middle of a copy: such a key is DEVICE there (or STUCK, TIMEOUT,
+	 * CANCELLED), what was computed from it is worthless, and no other tier is asked for it.
 	 *
-	 * PUT: everything that the library reads of this memory is read before the event, so a stream
-	 * that waits for it may overwrite the memory of every key, long before a store has it. Keys are
-	 * KVR_E_UNFINISHED in that completion, and the final one tells what became of them; keys that
-	 * need not be copied (EXISTS), or could not be, already have their outcome. It comes when the
-	 * last key of the batch has a place in the staging memory, so a batch that is larger than
-	 * staging waits for stores. With KVR_LAYERS it comes after the last layer.
+	 * PUT: everything that the library reads of this memory is read before the event, so a
+	 * stream that waits for it may overwrite the memory of every key, long before a store has
+	 * it. Keys are KVR_E_UNFINISHED in that completion, and the final one tells what became of
+	 * them; keys that need not be copied (EXISTS), or could not be, already have their outcome.
+	 * It comes when the last key of the batch has a place in the staging memory, so a batch
+	 * that is larger than staging waits for stores. With KVR_LAYERS it comes after the last
+	 * layer.
 	 *
-	 * Concurrent operations need an event each. NULL for host memory, where the same completions
-	 * come: copies of tokens are then over by the first one. Places in host memory are not copied,
-	 * so a put of them has no completion ahead of the final one.
+	 * Concurrent operations need an event each. NULL for host memory, where the same
+	 * completions come: copies of tokens are then over by the first one. Places in host memory
+	 * are not copied, so a put of them has no completion ahead of the final one.
 	 */
 	void                    *recorded;
 };
@@ -669,24 +674,26 @@ struct kvr_results {
 	uint32_t  spare;
 	int32_t  *err;
 	/*
-	 * Bytes of a key that is KVR_OK: delivered (GET), stored (PUT), found (SIZE), or read (PREFETCH;
-	 * 0 if nothing had to be). Otherwise 0, also for LOOKUP and REMOVE, which ask for no length.
+	 * Bytes of a key that is KVR_OK: delivered (GET), stored (PUT), found (SIZE), or read
+	 * (PREFETCH; 0 if nothing had to be). Otherwise 0, also for LOOKUP and REMOVE, which ask
+	 * for no length.
 	 */
 	uint64_t *len;
 	/*
-	 * Index of the tier, as configured, where the key was found; for a PUT, of one that took it.
-	 * Otherwise, and for a REMOVE, KVR_NOWHERE_TIER.
+	 * Index of the tier, as configured, where the key was found; for a PUT, of one that took
+	 * it. Otherwise, and for a REMOVE, KVR_NOWHERE_TIER.
 	 */
 	uint32_t *tier;
 	/*
-	 * GET with KVR_LAYERS: how many leading layers of the key are in the cache, verified. All of
-	 * them if the key is KVR_OK; if not, these are right and nothing is known of the others. Else 0.
+	 * GET with KVR_LAYERS: how many leading layers of the key are in the cache, verified. All
+	 * of them if the key is KVR_OK; if not, these are right and nothing is known of the others.
+	 * Else 0.
 	 */
 	uint32_t *layers;
 };
 
 enum kvr_done_flag {
-	KVR_DONE_QUIET = 1,     /* the memory is the caller's again; not set in a first of several completions */
+	KVR_DONE_QUIET = 1,     /* the memory is the caller's again; set in the last completion */
 	KVR_DONE_HELD = 2,      /* KVR_HOLD was granted for every hit */
 	KVR_DONE_DUPLICATE = 4, /* some keys were already being put, and have that put's outcome */
 	KVR_DONE_DEGRADED = 8,  /* a tier was left out */
@@ -704,19 +711,19 @@ struct kvr_done {
 	uint64_t took_ns; /* from its submission to this completion */
 	uint32_t first;   /* where its keys begin in kvr_results */
 	uint32_t n, n_ok; /* keys, and those that are KVR_OK */
-	uint32_t prefix;  /* leading chunks (of kvr_batch.per_chunk keys) whose keys are all KVR_OK */
+	uint32_t prefix;  /* leading chunks (of per_chunk keys) whose keys are all KVR_OK */
 	/*
-	 * The store's own words about err, truncated; "" if there are none. With several tiers they begin
-	 * with the tier's name, and say for how long it is not asked if it was left out (DOWN, PARTIAL).
-	 * PARTIAL: a tier that failed. TIMEOUT: which tier had the call when its time was over; "" if
-	 * none had, because it waited in the library.
+	 * The store's own words about err, truncated; "" if there are none. With several tiers they
+	 * begin with the tier's name, and say for how long it is not asked if it was left out
+	 * (DOWN, PARTIAL). PARTIAL: a tier that failed. TIMEOUT: which tier had the call when its
+	 * time was over; "" if none had, because it waited in the library.
 	 */
 	char     why[KVR_WHY_MAX];
 };
 
 /*
- * Runs on the instance's notifier thread, one at a time: a slow one delays the other callbacks, but no
- * store. done and results are valid during the call, and every array of results is there. It may
+ * Runs on the instance's notifier thread, one at a time: a slow one delays the other callbacks, but
+ * no store. done and results are valid during the call, and every array of results is there. It may
  * submit, cancel and use objects.
  */
 typedef void kvr_done_fn(void *arg, const struct kvr_done *done, const struct kvr_results *results);
@@ -725,8 +732,9 @@ struct kvr_opts {
 	uint32_t          size;
 	uint32_t          flags; /* enum kvr_flag */
 	/*
-	 * The deadline of the whole operation. 0: as long from now as timeouts.lookup says for a LOOKUP
-	 * (3 s by default), timeouts.put for a PUT (60 s), timeouts.blocking for all others (10 s).
+	 * The deadline of the whole operation. 0: as long from now as timeouts.lookup says for a
+	 * LOOKUP (3 s by default), timeouts.put for a PUT (60 s), timeouts.blocking for all others
+	 * (10 s).
 	 */
 	uint64_t          until_ns;
 	uint64_t          tag;   /* comes back in the completion */
@@ -738,32 +746,32 @@ struct kvr_opts {
 
 /*
  * Never blocks and does no I/O. KVR_OK: exactly one completion will come (two with KVR_EARLY),
- * whatever happens, even kvr_close. Until then the payload memory is lent to the library, which does
- * not touch it afterwards. Any other answer: there will be no completion, and nothing was kept. What
- * happens to a single key (DOWN, LENGTH, SKIPPED_MLA, ...) is told by the completion, not here.
+ * whatever happens, even kvr_close. Until then the payload memory is lent to the library, which
+ * does not touch it afterwards. Any other answer: there will be no completion, and nothing was
+ * kept. What happens to a single key (DOWN, LENGTH, SKIPPED_MLA, ...) is told by the completion,
+ * not here.
  *
  * A copy that a device has begun cannot be called back. If one is still running 100 ms after the
  * deadline, because the device hangs or ready is not reached, there are two completions as with
  * KVR_EARLY: the first one without KVR_DONE_QUIET, its keys STUCK.
  *
- * KVR_RECORD adds a completion in front of these, without KVR_DONE_QUIET; but none if every copy has
- * ended, or nothing was found, before it could be told. A get with a KVR_OK key then has
- * KVR_DONE_RECORDED in the first of the others; a put that has it in none needs no event, because its
- * memory is the caller's again. Such an operation counts its keys twice.
+ * KVR_RECORD adds a completion in front of these, without KVR_DONE_QUIET; but none if every copy
+ * has ended, or nothing was found, before it could be told. A get with a KVR_OK key then has
+ * KVR_DONE_RECORDED in the first of the others; a put that has it in none needs no event, because
+ * its memory is the caller's again. Such an operation counts its keys twice.
  *
  * opts NULL: all members zero. ret NULL without queue and callback: nobody will ask, and the result
  * is forgotten.
  *
  * BUSY: 1,024 operations or 65,536 keys (or what the configuration sets) are in flight. Puts get at
  * most three quarters of each, so that lookups and gets always find room. A completion that nobody
- * has fetched counts as in flight.
- * TOO_BIG: more keys than could ever be accepted, a key longer than KVR_KEY_MAX, a payload of 4 GiB,
- * more than 4,194,304 runs of slots, per_chunk over 65,535.
- * INVALID: an unknown kind or flag; a key that is empty or (KVR_KEYS_LMCACHE) not LMCache's; no place
- * for the payload; places in both host and device memory, or in another device; a slot or block that
- * the cache does not have; a queue of another instance; a deadline that is not an instant, or KVR_NEVER.
- * STALE: an object that is gone. UNSUPPORTED: objects with a scheduler; places in the memory of a
- * device that the instance could not open.
+ * has fetched counts as in flight. TOO_BIG: more keys than could ever be accepted, a key longer
+ * than KVR_KEY_MAX, a payload of 4 GiB, more than 4,194,304 runs of slots, per_chunk over 65,535.
+ * INVALID: an unknown kind or flag; a key that is empty or (KVR_KEYS_LMCACHE) not LMCache's; no
+ * place for the payload; places in both host and device memory, or in another device; a slot or
+ * block that the cache does not have; a queue of another instance; a deadline that is not an
+ * instant, or KVR_NEVER. STALE: an object that is gone. UNSUPPORTED: objects with a scheduler;
+ * places in the memory of a device that the instance could not open.
  *
  * With KVR_KEYS_LMCACHE, use_mla and a worker_id other than 0, reads and removals of every form
  * rewrite each key to worker 0 and keep its other fields; the keys of a put are all SKIPPED_MLA.
@@ -775,85 +783,89 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_submit(struct kvr *kvr, const struct kvr_b
 /*
  * Waits for an operation without queue and callback until until_ns (0 and KVR_NEVER: as long as it
  * takes, which its deadline bounds), writes its outcome and forgets it. ret and res may be NULL.
- * With KVR_EARLY or KVR_RECORD it returns at the first completion and, called again, at the next one.
- * The first of a put with KVR_RECORD is UNFINISHED as well, and has KVR_DONE_RECORDED. When until_ns
- * passes ret is left as it was, so set its flags to 0 before.
+ * With KVR_EARLY or KVR_RECORD it returns at the first completion and, called again, at the next
+ * one. The first of a put with KVR_RECORD is UNFINISHED as well, and has KVR_DONE_RECORDED. When
+ * until_ns passes ret is left as it was, so set its flags to 0 before.
  *
  * Returns ret->err: KVR_OK if every key is. Or UNFINISHED: not over yet; STALE: over and already
- * fetched (of several waiting threads one gets it); TOO_SMALL: res->need entries are needed, nothing
- * was fetched; INVALID: an operation with a queue or a callback, a size that is not set, in a
- * callback. Works after kvr_close.
+ * fetched (of several waiting threads one gets it); TOO_SMALL: res->need entries are needed,
+ * nothing was fetched; INVALID: an operation with a queue or a callback, a size that is not set, in
+ * a callback. Works after kvr_close.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_wait(struct kvr *kvr, kvr_op op, uint64_t until_ns,
     struct kvr_done *ret, struct kvr_results *res);
 
 /*
  * kvr_submit and kvr_wait in one. Returns when the operation is complete and its memory is the
- * caller's again, by the deadline plus a few milliseconds; with KVR_EARLY or KVR_RECORD at the first
- * completion, and kvr_wait with ret->op waits for the others. opts must have no queue and no callback.
- * TOO_SMALL is answered before anything happens: res->cap must be at least batch->n. Without
- * KVR_EARLY, KVR_RECORD and KVR_LAYERS the calling thread may do a lane's work itself instead of
- * sleeping until it is done: on its own stack (32 KiB are enough) and with pthread_cancel deferred.
+ * caller's again, by the deadline plus a few milliseconds; with KVR_EARLY or KVR_RECORD at the
+ * first completion, and kvr_wait with ret->op waits for the others. opts must have no queue and no
+ * callback. TOO_SMALL is answered before anything happens: res->cap must be at least batch->n.
+ * Without KVR_EARLY, KVR_RECORD and KVR_LAYERS the calling thread may do a lane's work itself
+ * instead of sleeping until it is done: on its own stack (32 KiB are enough) and with
+ * pthread_cancel deferred.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_run(struct kvr *kvr, const struct kvr_batch *batch,
     const struct kvr_opts *opts, struct kvr_done *ret, struct kvr_results *res);
 
 /*
  * Layer by layer, for chunks of all layers: an engine computes on the first layers while the others
- * are still coming, and hands over its first layers while it computes the others. Layers are counted
- * from 0 in the model's order.
+ * are still coming, and hands over its first layers while it computes the others. Layers are
+ * counted from 0 in the model's order.
  *
- * A get with KVR_LAYERS copies the first layer of the chunks that have arrived, then their second, and
- * so on. Keys travel in parts of up to 16 keys or 8 MiB, and a layer of all keys is there when the last
- * part has it. Only verified layers are announced, and the checksums of a sealed value stand at its
- * end; so a value's first layer comes when the whole value has arrived and been checked, whatever the
- * order in its layout, and what overlaps with the engine's work is the copying and the parts that
- * follow. To overlap with the arrival itself, store chunks of one layer: see kvr_tokens.
+ * A get with KVR_LAYERS copies the first layer of the chunks that have arrived, then their second,
+ * and so on. Keys travel in parts of up to 16 keys or 8 MiB, and a layer of all keys is there when
+ * the last part has it. Only verified layers are announced, and the checksums of a sealed value
+ * stand at its end; so a value's first layer comes when the whole value has arrived and been
+ * checked, whatever the order in its layout, and what overlaps with the engine's work is the
+ * copying and the parts that follow. To overlap with the arrival itself, store chunks of one layer:
+ * see kvr_tokens.
  *
- * A put with KVR_LAYERS fetches a layer when kvr_layer_ready has named it, and sends a chunk when it
- * has all of its layers. It holds its staging memory from the beginning, and ends by its deadline like
- * any other; a tier's timeout begins when all layers are there. With "write": "back" only, the same
- * holds for what is kept until the answer.
+ * A put with KVR_LAYERS fetches a layer when kvr_layer_ready has named it, and sends a chunk when
+ * it has all of its layers. It holds its staging memory from the beginning, and ends by its
+ * deadline like any other; a tier's timeout begins when all layers are there. With "write": "back"
+ * only, the same holds for what is kept until the answer.
  */
 
 /*
- * Waits until layer `layer` of every key of a get with KVR_LAYERS is in the cache, or until until_ns (0
- * and KVR_NEVER: the get's end). ret_keys (may be NULL) is the number of leading keys that have the
- * layer; it is written with OK, UNFINISHED and the get's error. In device memory, too, these copies are
- * over and not just begun.
+ * Waits until layer `layer` of every key of a get with KVR_LAYERS is in the cache, or until
+ * until_ns (0 and KVR_NEVER: the get's end). ret_keys (may be NULL) is the number of leading keys
+ * that have the layer; it is written with OK, UNFINISHED and the get's error. In device memory,
+ * too, these copies are over and not just begun.
  *
- * UNFINISHED: until_ns has passed. STALE: the operation is over and its completion has been fetched.
- * Any other error is that of the get, which is over: some key does not have this layer and never will;
- * kvr_results.layers, with the completion, says how many each key has. That no tier has a key is known
- * only at the end of the get. INVALID: not a get with KVR_LAYERS, no such layer, in a callback.
+ * UNFINISHED: until_ns has passed. STALE: the operation is over and its completion has been
+ * fetched. Any other error is that of the get, which is over: some key does not have this layer and
+ * never will; kvr_results.layers, with the completion, says how many each key has. That no tier has
+ * a key is known only at the end of the get. INVALID: not a get with KVR_LAYERS, no such layer, in
+ * a callback.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_layer_wait(struct kvr *kvr, kvr_op op, uint32_t layer,
     uint64_t until_ns, uint32_t *ret_keys);
 
 /*
- * Tells a put with KVR_LAYERS that every layer up to this one is in the cache and may be fetched. Every
- * layer has to be named, or a later one. Does not wait. event (device memory; else NULL): a cudaEvent_t
- * that the engine has recorded behind whatever writes the newly named layers, and that lives until the
- * completion; NULL: they have been written.
+ * Tells a put with KVR_LAYERS that every layer up to this one is in the cache and may be fetched.
+ * Every layer has to be named, or a later one. Does not wait. event (device memory; else NULL): a
+ * cudaEvent_t that the engine has recorded behind whatever writes the newly named layers, and that
+ * lives until the completion; NULL: they have been written.
  *
- * STALE: the put is over (it failed, its deadline passed, another rank writes). INVALID: not a put with
- * KVR_LAYERS, no such layer, an event for host memory. Works while kvr_close waits.
+ * STALE: the put is over (it failed, its deadline passed, another rank writes). INVALID: not a put
+ * with KVR_LAYERS, no such layer, an event for host memory. Works while kvr_close waits.
  */
 KVR_API enum kvr_err kvr_layer_ready(struct kvr *kvr, kvr_op op, uint32_t layer, void *event);
 
 /*
- * A request, not an end: the completion still comes, soon, with CANCELLED for keys that had no outcome
- * yet, and the payload memory is lent until then. Does not wait. STALE: it was already over.
+ * A request, not an end: the completion still comes, soon, with CANCELLED for keys that had no
+ * outcome yet, and the payload memory is lent until then. Does not wait. STALE: it was already
+ * over.
  */
 KVR_API enum kvr_err kvr_cancel(struct kvr *kvr, kvr_op op);
-/* The same for every operation submitted with this request. MISS: none is under way. INVALID: NULL. */
+/* The same for all operations with this request. MISS: none is under way. INVALID: NULL. */
 KVR_API enum kvr_err kvr_cancel_request(struct kvr *kvr, const char *request);
 
 /*
  * Waits until everything accepted before this call is complete and its memory quiet. Admission goes
- * on. until_ns 0: the limit of a put. TIMEOUT: ret_left operations are not (it may be NULL, and is 0
- * with KVR_OK). STUCK: the instance has ended meanwhile, closed or dead, and their memory is in use by a
- * thread that hangs.
+ * on. until_ns 0: the limit of a put. TIMEOUT: ret_left operations are not (it may be NULL, and is
+ * 0 with KVR_OK). STUCK: the instance has ended meanwhile, closed or dead, and their memory is in
+ * use by a thread that hangs.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_quiet(struct kvr *kvr, uint64_t until_ns,
     uint64_t *ret_left);
@@ -867,9 +879,9 @@ KVR_API int kvr_queue_fd(const struct kvr_queue *queue);
 /* Makes it readable until the next kvr_drain, to wake the caller's event loop. */
 KVR_API void kvr_queue_wake(struct kvr_queue *queue);
 /*
- * Never waits. Writes up to max completions in the order in which they came and returns how many: 0 if
- * there are none, KVR_E_INVALID or KVR_E_FORKED (below 0) on errors. Several threads that drain one
- * queue each get some of them. ret[0].size must be set and is the stride. The keys of the k-th
+ * Never waits. Writes up to max completions in the order in which they came and returns how many: 0
+ * if there are none, KVR_E_INVALID or KVR_E_FORKED (below 0) on errors. Several threads that drain
+ * one queue each get some of them. ret[0].size must be set and is the stride. The keys of the k-th
  * completion are the entries of res (which may be NULL) from ret[k].first on. It stops before a
  * completion whose keys do not fit into the rest of res; if that is the first one, it returns
  * KVR_E_TOO_SMALL with res->need. Works after kvr_close.
@@ -880,9 +892,9 @@ KVR_API int kvr_drain(struct kvr_queue *queue, struct kvr_done *ret, uint32_t ma
 /*
  * ---- the methods of LMCache's RemoteBackend: objects of the pool, failure is a miss ----
  *
- * Functions with until_ns block until then at most (0: as kvr_opts.until_ns says for a lookup, a get or
- * a removal) and are INVALID in a callback; the others do not wait. Besides the errors listed with each
- * they return those of kvr_submit.
+ * Functions with until_ns block until then at most (0: as kvr_opts.until_ns says for a lookup, a
+ * get or a removal) and are INVALID in a callback; the others do not wait. Besides the errors
+ * listed with each they return those of kvr_submit.
  */
 
 /* contains(): OK, MISS, or why it is not known (to LMCache that is a miss). pin: KVR_HOLD. */
@@ -891,30 +903,31 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_contains(struct kvr *kvr, const char *key,
 
 /*
  * batched_contains(): ret_prefix is the number of leading hits and is written on every return, 0 if
- * nothing is known. One round trip per tier and, unlike LMCache's, it ends by until_ns. OK even when
- * keys are missing; else why it is not known.
+ * nothing is known. One round trip per tier and, unlike LMCache's, it ends by until_ns. OK even
+ * when keys are missing; else why it is not known.
  */
 KVR_API enum kvr_err kvr_batched_contains(struct kvr *kvr, const char *const *key, uint32_t n,
     bool pin, uint64_t until_ns, uint32_t *ret_prefix);
 
 /*
- * exists_in_put_tasks(): a put of this key was accepted and has not completed. A table lookup without
- * a round trip. Unlike LMCache's it knows puts of batches, and rewrites the key.
+ * exists_in_put_tasks(): a put of this key was accepted and has not completed. A table lookup
+ * without a round trip. Unlike LMCache's it knows puts of batches, and rewrites the key.
  */
 KVR_API bool kvr_exists_in_put_tasks(struct kvr *kvr, const char *key);
 
 /*
- * submit_put_task(): returns what kvr_submit does or, at once and without a callback, SKIPPED_MLA (not
- * the rank that writes), DUPLICATE (that key is being put; the newer data is dropped) or DOWN (every
- * tier is down and cooling). The caller may drop its reference as soon as this returns. done may be
- * NULL, and so may ret, in which case nobody waits for the outcome. The limit of a put applies.
+ * submit_put_task(): returns what kvr_submit does or, at once and without a callback, SKIPPED_MLA
+ * (not the rank that writes), DUPLICATE (that key is being put; the newer data is dropped) or DOWN
+ * (every tier is down and cooling). The caller may drop its reference as soon as this returns. done
+ * may be NULL, and so may ret, in which case nobody waits for the outcome. The limit of a put
+ * applies.
  */
 KVR_API enum kvr_err kvr_submit_put_task(struct kvr *kvr, const char *key, kvr_obj obj,
     kvr_done_fn *done, void *done_arg, kvr_op *ret);
 
 /*
- * batched_submit_put_task(): one operation and one callback with an outcome for each key; a key that is
- * already being put gets that put's outcome. SKIPPED_MLA and DOWN as above.
+ * batched_submit_put_task(): one operation and one callback with an outcome for each key; a key
+ * that is already being put gets that put's outcome. SKIPPED_MLA and DOWN as above.
  */
 KVR_API enum kvr_err kvr_batched_submit_put_task(struct kvr *kvr, const char *const *key,
     const kvr_obj *obj, uint32_t n, kvr_done_fn *done, void *done_arg, kvr_op *ret);
@@ -924,9 +937,9 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_get_blocking(struct kvr *kvr, const char *
     uint64_t until_ns, kvr_obj *ret);
 
 /*
- * batched_get_blocking(): ret[i] is an object with one reference, or 0, and then ret_err[i] (the array
- * may be NULL) says why. Hits after a miss are kept. One deadline for all keys, where LMCache has one
- * for each. OK if every key is, else the error of the first that is not.
+ * batched_get_blocking(): ret[i] is an object with one reference, or 0, and then ret_err[i] (the
+ * array may be NULL) says why. Hits after a miss are kept. One deadline for all keys, where LMCache
+ * has one for each. OK if every key is, else the error of the first that is not.
  */
 KVR_API enum kvr_err kvr_batched_get_blocking(struct kvr *kvr, const char *const *key, uint32_t n,
     uint64_t until_ns, kvr_obj *ret, int32_t *ret_err);
@@ -935,33 +948,35 @@ KVR_API enum kvr_err kvr_batched_get_blocking(struct kvr *kvr, const char *const
 KVR_API bool kvr_support_batched_async_contains(struct kvr *kvr);
 KVR_API bool kvr_support_batched_get_non_blocking(struct kvr *kvr);
 
-/* batched_async_contains(): a KVR_PREFIX lookup; done.prefix is the answer. opts as in kvr_submit. */
+/* batched_async_contains(): a KVR_PREFIX lookup answered by done.prefix. opts as in kvr_submit. */
 KVR_API KVR_MUST_USE enum kvr_err kvr_batched_async_contains(struct kvr *kvr,
     const char *lookup_id, const char *const *key, uint32_t n, bool pin,
     const struct kvr_opts *opts, kvr_op *ret);
 
 /*
- * batched_get_non_blocking(): a KVR_PREFIX get into obj, which is filled as in kvr_batch before the call
- * returns. At the completion the first done.prefix objects hold data; the caller drops the others.
+ * batched_get_non_blocking(): a KVR_PREFIX get into obj, which is filled as in kvr_batch before the
+ * call returns. At the completion the first done.prefix objects hold data; the caller drops the
+ * others.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_batched_get_non_blocking(struct kvr *kvr,
     const char *lookup_id, const char *const *key, uint32_t n, kvr_obj *obj,
     const struct kvr_opts *opts, kvr_op *ret);
 
 /*
- * pin() and unpin(): always OK, without any effect, as LMCache's are always true; KVR_HOLD is what keeps
- * a value. No tier is asked. INVALID: no key.
+ * pin() and unpin(): always OK, without any effect, as LMCache's are always true; KVR_HOLD is what
+ * keeps a value. No tier is asked. INVALID: no key.
  */
 KVR_API enum kvr_err kvr_pin(struct kvr *kvr, const char *key);
 KVR_API enum kvr_err kvr_unpin(struct kvr *kvr, const char *key);
 
 /*
- * remove(): OK if a tier had it, MISS if none had and all could say so. Otherwise the error of a tier
- * that could not say, or PARTIAL if others removed it by the deadline: it may still be there. It is
- * ordered after all puts of the key that were accepted before, and a removed key does not come back
- * through what is written behind an answer, to tiers with "write": "back" or up into faster ones: such
- * writes are called off if not yet sent, and else waited for within the deadline. A get or prefetch
- * that is still unanswered when the remove is may bring the key up again, as another process may.
+ * remove(): OK if a tier had it, MISS if none had and all could say so. Otherwise the error of a
+ * tier that could not say, or PARTIAL if others removed it by the deadline: it may still be there.
+ * It is ordered after all puts of the key that were accepted before, and a removed key does not
+ * come back through what is written behind an answer, to tiers with "write": "back" or up into
+ * faster ones: such writes are called off if not yet sent, and else waited for within the deadline.
+ * A get or prefetch that is still unanswered when the remove is may bring the key up again, as
+ * another process may.
  */
 KVR_API enum kvr_err kvr_remove(struct kvr *kvr, const char *key, bool force, uint64_t until_ns);
 
@@ -975,12 +990,13 @@ struct kvr_health {
 	uint64_t not_quiet; /* keys whose memory is in use */
 	char     why[KVR_WHY_MAX]; /* the tier that is not up and its store's own words; "" */
 	/*
-	 * 1: a store of LMCache's flat form is bypassed and fallback_policy is "recompute", which means
-	 * that the engine should bypass its own caches too until this is 0 again. The library does not.
+	 * 1: a store of LMCache's flat form is bypassed and fallback_policy is "recompute", which
+	 * means that the engine should bypass its own caches too until this is 0 again. The library
+	 * does not.
 	 */
 	uint32_t recompute, spare;
 };
-/* What is known now, without asking a store. ret->size must be set. Works after kvr_close, with ok 0. */
+/* What is known now; asks no store. ret->size must be set. Works after kvr_close, with ok 0. */
 KVR_API enum kvr_err kvr_health(struct kvr *kvr, struct kvr_health *ret);
 
 enum kvr_metrics_form {
@@ -991,17 +1007,17 @@ enum kvr_metrics_form {
 
 /*
  * All counters at one moment, in kvrelay's own families and under LMCache's names. Truncated at cap
- * and always NUL-terminated; returns the bytes that all of it needs, NUL included, or 0 on an error.
- * Works after kvr_close and for an instance that died, with the last figures. It costs a copy of some
- * 50 KiB plus the text, so call it every few seconds and not with every request.
+ * and always NUL-terminated; returns the bytes that all of it needs, NUL included, or 0 on an
+ * error. Works after kvr_close and for an instance that died, with the last figures. It costs a
+ * copy of some 50 KiB plus the text, so call it every few seconds and not with every request.
  */
 KVR_API size_t kvr_metrics_snapshot(struct kvr *kvr, uint32_t form, char *ret, size_t cap);
 
 /*
- * How long a get of n keys with this many bytes would take now, from the round trip and the bandwidth
- * of past gets (recent ones weigh more) and the bytes in flight ahead of it: for deciding whether to
- * load or to recompute. ret_ns is a duration. Asks no store. UNFINISHED: nothing measured yet. DOWN:
- * every tier is. INVALID: ret_ns is NULL.
+ * How long a get of n keys with this many bytes would take now, from the round trip and the
+ * bandwidth of past gets (recent ones weigh more) and the bytes in flight ahead of it: for deciding
+ * whether to load or to recompute. ret_ns is a duration. Asks no store. UNFINISHED: nothing
+ * measured yet. DOWN: every tier is. INVALID: ret_ns is NULL.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_estimate(struct kvr *kvr, uint32_t n, uint64_t bytes,
     uint64_t *ret_ns);
