@@ -128,7 +128,7 @@ struct trace_op {
 	int32_t  err;
 	uint32_t n_ok, kind;
 	uint64_t bytes;
-	int8_t   said[KVR_TIERS_MAX]; /* the first error that a tier had for a key of it, before the answer */
+	int8_t   said[KVR_TIERS_MAX]; /* each tier's first error for one of its keys until answered */
 };
 
 struct trace_ops {

@@ -234,7 +234,7 @@ states(struct trace_cmd *c, const struct kvr_trace_view *view, struct trace_rule
 	enum kvr_err err =
 	    kvr_replay_open(view, kvr_spec_of, c->anyway, &r, same->unknown, sizeof(same->unknown));
 
-	/* What cannot be replayed was not decided otherwise: nobody knows. */
+	/* Without a replay the decisions are unknown, not different. */
 	if (err != KVR_OK)
 		return;
 	err = kvr_replay_all(r, &same->n, &diff);

@@ -74,7 +74,7 @@ answered(struct trace_op *op, const struct kvr_msg *m, uint64_t now_ns)
 	op->bytes = m->COMPLETE.bytes;
 }
 
-/* A miss is an answer, and what nobody asked for any more is nobody's doing. */
+/* A miss is an answer, and a part that is no longer wanted is nobody's fault. */
 static bool
 is_failure(int32_t err)
 {
@@ -92,8 +92,8 @@ is_failure(int32_t err)
 }
 
 /*
- * What a part came back with: the rows stand in the record of the link that has it from its worker; a part
- * that no worker saw comes to the router with one error for all of them.
+ * Notes the first error of a part. Its rows are in the record of the link that got it from its
+ * worker. A part that no worker saw reaches the router with one error for all rows.
  */
 static void
 came_back(struct trace_op *op, const struct kvr_rec_step *s)
@@ -183,7 +183,7 @@ blamed(const struct trace_op *op, char *ret, size_t cap)
 	return n;
 }
 
-/* Of an answer that is none of OK: which tier had a part in it that nothing above says. */
+/* If the answer is not OK: tiers with an error that blamed() does not name. */
 static int
 failed(const struct trace_op *op, char *ret, size_t cap)
 {
