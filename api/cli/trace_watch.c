@@ -19,6 +19,7 @@ show_news(struct trace_cmd *c, const struct kvr_trace_view *view, uint64_t *seen
 	bool over = false;
 	uint64_t n = kvr_trace_view_count(view), first = kvr_trace_view_find(view, *seen + 1);
 
+	/* + 2: a pad at the end of the ring has a number too, and the view skips it. */
 	if (first < n && *seen != 0 && kvr_trace_view_at(view, first)->number > *seen + 2)
 		printf("-- %" PRIu64 " records were written over before they were read\n",
 		    kvr_trace_view_at(view, first)->number - *seen - 1);
