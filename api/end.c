@@ -40,7 +40,7 @@ end_one(struct kvr *k, struct kvr_call *c, int32_t err, bool quiet)
 	}
 	kvr_call_sum(k, c, &o);
 	kvr_call_arrive(k, c, &o);
-	/* Whoever waits for its memory waits for a thread that hangs: nothing more is heard of it. */
+	/* A thread that hangs may never release the memory: wake those who wait for that. */
 	if (!quiet)
 		kvr_call_abandon(c);
 }
@@ -53,12 +53,12 @@ kvr_call_end_all(struct kvr *k, int32_t err, bool quiet)
 	kvr_lock(&k->join_lock);
 	for (uint32_t i = 0; i < KVR_OPS_MAX; i++) {
 		struct kvr_call *c = &k->call[i];
-		/* Before the holds: the word of a slot that is given back meanwhile is that of none. */
+		/* Read before the holds: a slot given back in between has no valid word. */
 		uint32_t word = atomic_load(&c->word);
 
 		if (atomic_load(&c->holds) == 0)
 			continue;
-		/* Once: that an instance is dead and that one of its threads is then stuck is a single end. */
+		/* Only once: first the instance dies, later one of its threads is stuck. */
 		if ((word & KVR_WORD_OVER) == 0)
 			end_one(k, c, err, quiet);
 		/* In place of the router. An operation that is not quiet keeps its slots for ever. */

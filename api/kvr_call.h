@@ -34,8 +34,8 @@ enum {
 /*
  * An operation's word, on which waiters sleep: generation << 6 | told << 5 | quiet << 4 | fetched
  * << 2 | arrived. A completion can be fetched while arrived is more than fetched. told is set when
- * the last one has been handed to its queue or thread. Told and not quiet: the instance has ended, and
- * what hangs below it may touch the memory for ever.
+ * the last one has been handed to its queue or thread. Told and not quiet: the instance has ended,
+ * and a thread that hangs may touch the memory for ever.
  */
 enum {
 	KVR_WORD_ARRIVED = 1,

@@ -35,7 +35,7 @@ bool kvr_regions_hold(struct kvr *, const struct kvr_batch *);
 /* Marks the regions in which an operation's places are as used, until its memory is quiet. */
 void kvr_regions_use(struct kvr *, struct kvr_call *);
 void kvr_regions_unuse(struct kvr *, struct kvr_call *);
-/* Accepts no more and gives back what is not in use, or all. hangs: threads do, maybe in the driver. */
+/* Accepts no more; gives back what is unused, or all. hangs: a thread may hang in the driver. */
 void kvr_regions_end(struct kvr *, bool all, bool hangs);
 
 #endif

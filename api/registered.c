@@ -69,7 +69,7 @@ set_state(struct kvr *k, struct kvr_region *r, enum kvr_region_state to)
 
 /* ---- registering ---- */
 
-/* A driver locks for the device that is current, and makes a context there: some hundred MiB of somebody else's. */
+/* The driver locks memory for the current device, and a context on it takes some hundred MiB. */
 static enum kvr_err
 check_thread(struct kvr *k)
 {
@@ -79,7 +79,8 @@ check_thread(struct kvr *k)
 	if (d == NULL || current == k->device_number)
 		return KVR_OK;
 	return kvr_bad(k, KVR_E_INVALID,
-	    "kvr_memory_register: device %" PRIu32 " is current on this thread, and the instance's is number %" PRIu32,
+	    "kvr_memory_register: device %" PRIu32
+	    " is current on this thread, and the instance's is number %" PRIu32,
 	    current, k->device_number);
 }
 
@@ -316,7 +317,7 @@ kvr_memory_unregister(struct kvr *k, void *at)
 void
 kvr_regions_end(struct kvr *k, bool all, bool hangs)
 {
-	/* A driver that hangs would not come back from giving back either. */
+	/* A driver that hangs would not return from unlocking either. */
 	bool keep = hangs && kvr_device_memory(k) != NULL;
 
 	for (uint32_t i = 0; i < KVR_REGIONS_MAX; i++) {
@@ -324,7 +325,7 @@ kvr_regions_end(struct kvr *k, bool all, bool hangs)
 
 		pthread_mutex_lock(&k->region_lock);
 		k->regions_over = true;
-		/* A range that a hanging thread may still touch stays locked until that thread has ended. */
+		/* A range that a hanging thread may touch stays locked until that thread has ended. */
 		bool mine = !keep && r->state == KVR_REGION_LIVE && (all || atomic_load(&r->users) == 0);
 
 		if (mine)

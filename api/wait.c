@@ -245,8 +245,8 @@ untold(const struct kvr_call *c)
 }
 
 /*
- * Until the operation of that generation is over and its memory quiet. UNFINISHED: until_ns has come.
- * STUCK: the instance has ended, and what hangs below it never lets go of the memory.
+ * Waits until the operation of that generation is over and its memory quiet. UNFINISHED: until_ns
+ * has come. STUCK: the instance has ended, and a thread that hangs never releases the memory.
  */
 static enum kvr_err
 wait_quiet(struct kvr_call *c, uint32_t gen, uint64_t until_ns)

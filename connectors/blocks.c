@@ -21,7 +21,7 @@ round_up(uint64_t n, uint64_t unit)
 uint64_t
 kvr_block_size(uint64_t len)
 {
-	/* As the system has them: of a machine with pages of 64 KiB one may not give back a part of one. */
+	/* The system's page size: with pages of 64 KiB, a part of one cannot be given back. */
 	return round_up(len, len < MAPPED_FROM ? 64 : (uint64_t)sysconf(_SC_PAGESIZE));
 }
 

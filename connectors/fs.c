@@ -268,9 +268,9 @@ why_of(const struct kvr_connector *c)
 
 /*
  * A caller's thread does no disk I/O: a dying disk blocks whoever reads it for half a minute, and
- * that had better be a lane. A caller's memory is lent to a disk, because a copy of each value costs up to
- * half of what the page cache delivers; "staged" is for those who would rather pay that than wait for a
- * dead disk.
+ * that had better be a lane. A caller's memory is lent to a disk, because a copy of each value
+ * costs up to half of what the page cache delivers; "staged" is for those who would rather pay that
+ * than wait for a dead disk.
  */
 static uint32_t
 store_caps(const struct kvr_store *s)

@@ -234,7 +234,7 @@ read_some(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items)
 	return err;
 }
 
-/* Nothing of it is asked, and the lane lives. */
+/* Answers all keys without a request. The lane stays up. */
 static enum kvr_err
 answer_all(struct kvr_connector *c, struct kvr_item *items, uint32_t n, enum kvr_err err,
     const char *why)

@@ -38,7 +38,7 @@ struct kvr_hp_owed {
 	pthread_cond_t more;
 	/* Under lock. */
 	bool started, stop;
-	bool moved; /* http was made for another place than where */
+	bool moved; /* http was made for another address than where */
 	uint32_t first, n, n_lines;
 	struct owed ring[OWED_MAX];
 	struct kvr_hp_line *lines;
@@ -183,7 +183,7 @@ send_releases(struct kvr_hp_owed *o)
 	}
 }
 
-/* What is under way will not be over: it is owed again, and the next turn makes another. */
+/* Its requests will never finish: they are owed again. The next turn makes a new http. */
 static void
 drop_http(struct kvr_hp_owed *o)
 {
@@ -217,8 +217,8 @@ read_releases(struct kvr_hp_owed *o)
 }
 
 /*
- * A lane that dials looks the name up again, and it may have another address by then. Releases under
- * way are waited for, which their limit bounds: the same id must not be given back twice.
+ * Each dial of a lane resolves the name again, and the address may have changed. Releases under way
+ * must finish first, within their time limit: no id may be given back twice.
  */
 static bool
 connect_to(struct kvr_hp_owed *o)
@@ -304,7 +304,7 @@ start(struct kvr_hp_owed *o)
 	return o->started;
 }
 
-/* With the first lease: a store that is only written to needs no thread. */
+/* The first lease starts the thread: a store that is only written to needs none. */
 bool
 kvr_hp_owed_ready(struct kvr_hp_owed *o)
 {
@@ -345,7 +345,7 @@ kvr_hp_owed_adopt(struct kvr_hp_owed *o, struct kvr_hp_line *take)
 		kvr_hp_line_free(take);
 }
 
-/* In any order: a resolver turns them round with every answer. */
+/* In any order: a resolver rotates them with every answer. */
 static bool
 same(const struct kvr_addrs *a, const struct kvr_addrs *b)
 {

@@ -140,7 +140,7 @@ struct kvr_hp_owed *kvr_hp_owed_new(const struct kvr_store *);
 void kvr_hp_owed_free(struct kvr_hp_owed *take);
 /* The current address of the daemon; call it before anything is owed. */
 void kvr_hp_owed_where(struct kvr_hp_owed *, const struct kvr_addrs *);
-/* Before a lease is asked for. False: there is no thread that could give it back. */
+/* Call before requesting a lease. False: there is no thread to give it back. */
 KVR_MUST_USE bool kvr_hp_owed_ready(struct kvr_hp_owed *);
 /* False: full; it empties at the speed of the daemon. */
 KVR_MUST_USE bool kvr_hp_owe(struct kvr_hp_owed *, const char *id, const struct kvr_hp_term *);

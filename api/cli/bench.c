@@ -6,7 +6,7 @@
 #include <sys/random.h>
 
 enum { HEAD_DIM = 128, BF16 = 2, KV = 2, ROW = KV * HEAD_DIM * BF16 };
-/* A removal asks for up to this many keys at a time. */
+/* Keys of one removal. */
 enum { KEYS_AT_A_TIME = 1024 };
 
 static int
@@ -67,7 +67,7 @@ sums_init(struct bench *b)
 	return ok;
 }
 
-/* Keys that no engine has: the model's name is reserved and holds the number of this run. */
+/* Keys that no engine has: the model name is reserved and holds the number of this run. */
 static bool
 keys_init(struct bench *b)
 {
@@ -137,8 +137,8 @@ dispose(struct bench *b)
 }
 
 /*
- * A memory tier ends with its instance. So the cold read is one by a fresh instance, whose memory
- * is empty; where no other tier is written there is nothing cold to read.
+ * A memory tier ends with its instance. So a new instance, with empty memory, makes the cold read.
+ * If no other tier is written, there is nothing cold to read.
  */
 static bool
 outlives(const struct bench *b)

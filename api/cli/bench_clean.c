@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the bench does around its phases: opening, waiting for write-back, cleaning up. */
+/* The bench around its phases: opening, waiting for write-back, cleaning up. */
 #include "kvr_bench.h"
 
 #include <errno.h>
@@ -25,11 +25,11 @@ bench_close(struct bench *b)
 
 /* ---- metrics, write-back ---- */
 
-/* NULL: there is none, or a signal wants the bench to end; said. */
+/* NULL: no memory, or a signal ends the bench; reported. */
 static char *
 metrics_text(struct bench *b)
 {
-	/* Counters grow by digits meanwhile. */
+	/* Counters gain digits meanwhile. */
 	size_t need = kvr_metrics_snapshot(b->kvr, KVR_METRICS_PROMETHEUS, NULL, 0) + 4096;
 	char *text = bench_stopped() ? NULL : malloc(need);
 
@@ -61,7 +61,7 @@ bench_keep_metrics(struct bench *b, const char *name)
 	return ok ? CLI_OK : cli_fail(&b->cli, "--metrics: %s: %s", path, strerror(errno));
 }
 
-/* The sum of all samples whose line begins like this. */
+/* The sum of all samples whose lines begin with this text. */
 static uint64_t
 counter(const char *text, const char *begin)
 {
@@ -105,8 +105,8 @@ read_metrics(struct bench *b, const char *text)
 }
 
 /*
- * How many of the chunks that were written some tier has not yet answered for, in whatever way.
- * What write-back had to drop, because no staging was free, is no tier's any more.
+ * How many written chunks some tier has not answered for yet, with any result. Chunks that
+ * write-back dropped for lack of staging memory belong to no tier.
  */
 static uint64_t
 behind(const struct bench *b, const char *text, const char **ret_tier)
@@ -139,9 +139,9 @@ writes_back(const struct bench *b)
 }
 
 /*
- * Write-back keeps its payloads in at most half of the staging memory, in slots that are a power of
- * two. Whoever writes faster than that drains has some chunks in the first tier only, which no cold
- * read would find: so the bench waits, and says how long.
+ * Write-back keeps payloads in at most half of the staging memory, in slots of a power of two. If
+ * chunks come faster than they drain, some stay in the first tier only and a cold read misses them.
+ * So the bench waits, and reports how long.
  */
 int
 bench_plan(struct bench *b)
@@ -171,7 +171,6 @@ patience_ns(const struct bench *b)
 
 static const struct timespec nap = { .tv_nsec = 1000000 };
 
-/* Until at most `most` chunks are behind. */
 int
 bench_settle(struct bench *b, uint64_t most)
 {
@@ -200,8 +199,8 @@ bench_settle(struct bench *b, uint64_t most)
 }
 
 /*
- * Until nothing goes on. A read that found a chunk in a slow tier has its answer before the chunk
- * is in the fast tiers, so without this a warm read would be warm for some of the chunks only.
+ * Waits until no operation is unfinished. A read from a slow tier is answered before the chunk is
+ * in the fast tiers, so otherwise only some chunks of a warm read would be warm.
  */
 int
 bench_rest(struct bench *b)
@@ -225,7 +224,7 @@ bench_rest(struct bench *b)
 
 /* ---- removal ---- */
 
-/* Removes, then looks: what a store says it removed may have been written once more behind it. */
+/* Removes, then looks up: a late write may have stored the chunk again. */
 static int
 remove_some(struct bench *b, uint64_t first, uint32_t n)
 {

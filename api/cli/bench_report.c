@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* On a terminal only. all 0: the line is wiped. */
+/* On a terminal only. all 0: clears the line. */
 void
 bench_progress(const struct bench *b, const char *what, uint64_t done, uint64_t all)
 {

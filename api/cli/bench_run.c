@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One phase of the bench: batches that are timed one by one. */
+/* One phase of the bench: batches, each timed. */
 #include "kvr_bench.h"
 
 #include <signal.h>
@@ -14,7 +14,7 @@ on_signal(int number)
 	stop = 1;
 }
 
-/* The handler is gone after the first signal: whoever insists gets what he wants. */
+/* The first signal resets the handler, so that a second one ends the process. */
 void
 bench_catch_signals(void)
 {
@@ -37,7 +37,7 @@ stopped(const struct bench *b)
 	return cli_fail(&b->cli, "interrupted");
 }
 
-/* A signal cannot cancel by itself, so the wait looks up now and then. */
+/* A signal handler cannot cancel, so the wait wakes up regularly. */
 static enum kvr_err
 wait_for(struct bench *b, kvr_op op, struct kvr_done *done, struct kvr_results *res)
 {
@@ -125,7 +125,7 @@ bench_write(struct bench *b)
 			return stopped(b);
 		if (b->ahead != UINT64_MAX && bench_settle(b, b->ahead - n) != CLI_OK)
 			return CLI_ERROR;
-		b->written = first + n; /* also when it fails: some of them may be there */
+		b->written = first + n; /* even if it fails: some may be stored */
 		if (bench_batch(b, KVR_PUT, first, n, &took_ns) != CLI_OK)
 			return CLI_ERROR;
 		note(s, took_ns, n, n * b->size);
@@ -134,7 +134,7 @@ bench_write(struct bench *b)
 	return CLI_OK;
 }
 
-/* What one batch brought; a tier that answered all of it has its speed from it. */
+/* Counts the results of one batch. A tier that answered all of it gets its time. */
 static void
 judge(struct bench *b, struct bench_sum *s, uint64_t first, uint32_t n, uint64_t took_ns)
 {
@@ -169,7 +169,7 @@ bench_read(struct bench *b, struct bench_sum *s)
 	for (uint64_t first = 0; first < b->chunks; first += b->batch) {
 		uint32_t n = batch_at(b, first);
 
-		/* Or what an earlier batch left here could pass for what this one should bring. */
+		/* Otherwise the bytes of an earlier batch could pass for those of this one. */
 		memset(b->bytes, 0xa5, n * b->size);
 		if (stop != 0)
 			return stopped(b);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config: what a deployment says, what is wrong with it, and what it takes. */
+/* config: what a deployment says, what is wrong with it, and what it needs. */
 #include "kvr_cli.h"
 
 #include "kvr_actors.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t n_notes; /* written while a configuration is read, by one thread */
+static uint32_t n_notes; /* written by one thread, while it reads a configuration */
 
 /* ---- notes ---- */
 
@@ -41,7 +41,7 @@ note_json(void *arg, const struct kvr_config_note *note)
 	printf("}");
 }
 
-/* ---- what it takes ---- */
+/* ---- costs ---- */
 
 static uint32_t
 count_threads(void)
@@ -63,7 +63,7 @@ no_mail(void *arg, const struct kvr_msg *msg)
 	(void)msg;
 }
 
-/* The queue library starts as many threads as it thinks this machine needs: so it is asked. */
+/* The queue library chooses its number of threads for this machine, so count them. */
 static uint32_t
 queue_threads(void)
 {
@@ -82,8 +82,8 @@ costs(void)
 {
 	enum { HOME_NOTIFIER_COPY = 3 };
 	struct kvr_config_costs c = { .op_bytes =
-		                          sizeof(struct kvr_call) + sizeof(struct kvr_ledger_op) + sizeof(uint32_t) +
-		                          KVR_PAGES_PLACES_MAX * sizeof(void *),
+		                          sizeof(struct kvr_call) + sizeof(struct kvr_ledger_op) +
+		                          sizeof(uint32_t) + KVR_PAGES_PLACES_MAX * sizeof(void *),
 		.key_bytes =
 		    sizeof(struct kvr_key) + sizeof(struct kvr_side) + sizeof(struct kvr_place) +
 		    KVR_TEXT_MAX / KVR_KEYS_MAX + KVR_RUNS_MAX / KVR_KEYS_MAX * sizeof(struct kvr_run),
@@ -97,8 +97,8 @@ costs(void)
 	size_t stack = 0;
 
 	c.fixed_bytes = kvr_actor_bytes(&kvr_router_spec) + kvr_actor_bytes(&kvr_transfer_spec) +
-	                kvr_actor_bytes(&kvr_metrics_spec) + sizeof(struct kvr_stats) + sizeof(struct kvr) +
-	                (KVR_ROWS_MAX - KVR_KEYS_MAX) * sizeof(struct kvr_row);
+	                kvr_actor_bytes(&kvr_metrics_spec) + sizeof(struct kvr_stats) +
+	                sizeof(struct kvr) + (KVR_ROWS_MAX - KVR_KEYS_MAX) * sizeof(struct kvr_row);
 	c.fixed_bytes -= sizeof(((struct kvr *)NULL)->call);
 	if (pthread_attr_init(&attr) == 0) {
 		pthread_attr_getstacksize(&attr, &stack);

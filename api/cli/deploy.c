@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The deployment that --config or --url name, as plain data. */
+/* The deployment of --config or --url, as plain data. */
 #include "kvr_cli.h"
 
 #include "kvr_config.h"
@@ -24,7 +24,7 @@ cli_deployment_noted(const struct cli *cli, kvr_config_note_fn *note, struct kvr
 		err = kvr_config_from_url(cli->url, &opts, ret, why, sizeof(why));
 	if (err == KVR_OK)
 		return CLI_OK;
-	/* With a note function every mistake has been said already. */
+	/* A note function has reported every mistake already. */
 	if (note != NULL && err == KVR_E_CONFIG)
 		return CLI_ERROR;
 	return cli_fail(cli, "%s", why[0] != '\0' ? why : kvr_err_text(err));

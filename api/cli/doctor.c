@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * doctor: a deployment from its configuration to a value that makes the round trip. Each line is ok,
- * warn or fail, and says what to do. Nothing is changed but for the canary, which deletes what it wrote.
+ * doctor: checks a deployment, from its configuration to a round trip of a value. Each line is ok,
+ * warn or fail, with advice. Only the canary writes, and it removes what it wrote.
  */
 #include "kvr_doctor.h"
 
@@ -96,7 +96,7 @@ until(const struct doctor *d)
 	return kvr_now_ns() + limit(d);
 }
 
-/* A server that answers and refuses is not looked for: what it says is what has to end. */
+/* An error from the server itself names what must change: do not advise to look for the server. */
 static const char *
 advice_for(enum kvr_err err)
 {
@@ -105,7 +105,8 @@ advice_for(enum kvr_err err)
 		const char *advice;
 	} of[] = {
 		{ KVR_E_AUTH, "certificates, user, password and the rights of this user on the server" },
-		{ KVR_E_REFUSED, "the server is there: when what it says has ended, service comes back by itself" },
+		{ KVR_E_REFUSED,
+		    "the server is there: when what it says has ended, service comes back by itself" },
 		{ KVR_E_CONFIG, "the tier's URL and its settings do not fit this server" },
 		{ KVR_E_PROTO, "is this its port, and not that of another service or of TLS?" },
 	};
@@ -116,7 +117,10 @@ advice_for(enum kvr_err err)
 	return "is it running, is the address right, does a firewall let us through?";
 }
 
-/* What no canary does and an engine needs, of a key that is not there: a user may have rights for a part. */
+/*
+ * Tries what an engine needs and the canary does not do, on a key that does not exist: this user's
+ * rights may cover only a part.
+ */
 static void
 ask_for_one(struct doctor *d, const struct kvr_connector_ops *ops, struct kvr_connector *conn)
 {
@@ -125,7 +129,8 @@ ask_for_one(struct doctor *d, const struct kvr_connector_ops *ops, struct kvr_co
 		const char *topic, *advice;
 	} asked[] = {
 		{ KVR_VERB_EXISTS, "lookup", "lookups of the engine would fail the same way" },
-		{ KVR_VERB_STAT, "size", "gets of large values, sizes and kvrelay get would fail the same way" },
+		{ KVR_VERB_STAT, "size",
+		    "gets of large values, sizes and kvrelay get would fail the same way" },
 	};
 	static const char key[] = "kvrelay-doctor@1@0@0@bfloat16";
 	enum kvr_err err = KVR_OK;
@@ -166,8 +171,8 @@ connect_to(struct doctor *d, uint32_t t, const struct kvr_connector_ops *ops,
 		if (err == KVR_E_TIMEOUT)
 			snprintf(late, sizeof(late), " (--timeout, %llu ms)",
 			    (unsigned long long)(limit(d) / KVR_MS(1)));
-		doctor_say(d, KVR_FOUND_FAIL, "connect", advice_for(err), "%s: %s%s", kvr_err_name(err), why,
-		    late);
+		doctor_say(d, KVR_FOUND_FAIL, "connect", advice_for(err), "%s: %s%s",
+		    kvr_err_name(err), why, late);
 		return;
 	}
 	doctor_say(d, KVR_FOUND_OK, "connect", NULL, "%s in %.1f ms", url,
@@ -175,7 +180,8 @@ connect_to(struct doctor *d, uint32_t t, const struct kvr_connector_ops *ops,
 	since_ns = kvr_now_ns();
 	err = ops->run(conn, KVR_VERB_PING, NULL, 0, until(d));
 	if (err == KVR_OK)
-		doctor_say(d, KVR_FOUND_OK, "ping", NULL, "%.2f ms", (double)(kvr_now_ns() - since_ns) / 1e6);
+		doctor_say(d, KVR_FOUND_OK, "ping", NULL, "%.2f ms",
+		    (double)(kvr_now_ns() - since_ns) / 1e6);
 	else if (err != KVR_E_UNSUPPORTED)
 		doctor_say(d, KVR_FOUND_FAIL, "ping", NULL, "%s: %s", kvr_err_name(err), ops->why(conn));
 	if (ops->examine != NULL && (err == KVR_OK || err == KVR_E_UNSUPPORTED))
@@ -228,7 +234,7 @@ silent(void *arg, int level, const char *line)
 	(void)line;
 }
 
-/* As an engine would open it, but for what another process may have already. */
+/* Opens it as an engine does, without what another process may have: the listener, the canary. */
 static struct kvr *
 open_instance(struct doctor *d)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The machine below a deployment: shared memory for the trace, descriptors, locked memory. */
+/* The machine under a deployment: shared memory for the trace, descriptors, locked memory. */
 #include "kvr_doctor.h"
 
 #include "kvr_http_own.h"
@@ -25,7 +25,7 @@ shared_memory(struct doctor *d)
 	bool there = statvfs(dir, &v) == 0;
 	char *slash = strrchr(dir, '/');
 
-	/* It is made when it is not there: then its file system is that of the folder around it. */
+	/* kvr_open makes a missing directory, on the file system of its parent. */
 	if (!there && errno == ENOENT && slash != NULL && slash != dir) {
 		*slash = '\0';
 		there = statvfs(dir, &v) == 0;

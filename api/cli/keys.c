@@ -19,7 +19,7 @@ why(const struct kvr_done *done)
 
 /* ---- put ---- */
 
-/* A value has less than 4 GiB, so what is longer is not read to its end, which some files do not have. */
+/* A value has less than 4 GiB, so stop there: some files do not end. */
 static bool
 read_all(FILE *f, uint8_t **ret, size_t *ret_len)
 {
@@ -133,7 +133,7 @@ put_bytes(struct cli *cli, const char *key, void *at, uint64_t len, const struct
 	return cli_close(cli, kvr);
 }
 
-/* A key with a KV dtype promises a shape to whoever reads it through LMCache. */
+/* A key with a KV dtype promises a shape to readers that use LMCache. */
 static bool
 needs_shape(const char *key)
 {
@@ -203,8 +203,7 @@ write_out(const struct cli *cli, const char *path, const void *at, size_t len)
 	                cli, "%s: %s", path == NULL ? "standard output" : path, strerror(errno));
 }
 
-/* The length first: a chunk of unknown size needs room that is neither wasted nor too small. */
-/* A value was there and was not believed. */
+/* A value was there but failed its checks. */
 static bool
 is_mismatch(enum kvr_err err)
 {
@@ -261,6 +260,7 @@ cli_get(int argc, char **argv)
 
 	if (kvr == NULL)
 		return CLI_ERROR;
+	/* The size first, for a buffer that is neither too small nor wasted. */
 	int status = one_key(&cli, kvr, KVR_SIZE, argv[0], NULL, &len);
 	void *at = status == CLI_OK ? malloc(len + 1) : NULL;
 

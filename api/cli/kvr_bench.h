@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kvrelay bench: writes chunks, reads them back, compares every byte, removes them, and says how
- * fast that was. Everything goes through kvrelay.h, as it would from an engine.
+ * kvrelay bench: writes chunks, reads them back, compares every byte, removes them, and reports how
+ * fast that was. It uses only kvrelay.h, as an engine does.
  *
  *   bench.c         options, the order of phases
  *   bench_run.c     one phase: batches, lookups
@@ -17,18 +17,18 @@
 
 enum { BENCH_KEY = 128, BENCH_TIERS = KVR_TIERS_MAX };
 
-/* What was measured of one phase, or of what one tier did in the reads. Times are of batches. */
+/* Measurements of one phase, or of one tier's share of the reads. Times are per batch. */
 struct bench_sum {
 	const char *name;
 	uint64_t *took_ns;
 	uint64_t n, cap; /* batches */
 	uint64_t bytes, busy_ns, keys;
-	uint64_t from[BENCH_TIERS]; /* chunks by the tier that gave them */
+	uint64_t from[BENCH_TIERS]; /* chunks by the tier that returned them */
 	uint64_t missing, wrong;
 };
 
 struct bench_tier {
-	struct bench_sum reads; /* batches that this tier answered alone */
+	struct bench_sum reads; /* batches that this tier alone answered */
 	uint64_t hits, given, stored;
 };
 
@@ -40,7 +40,7 @@ struct bench {
 	bool verify;
 	const char *input, *metrics;
 
-	struct kvr_config *config; /* what the tiers are called */
+	struct kvr_config *config; /* for the names of the tiers */
 	struct sample sample;
 	struct kvr_group group;
 	struct kvr_layout layout;
@@ -52,39 +52,42 @@ struct bench {
 	int32_t *err;
 	uint32_t *tier;
 
-	struct kvr *kvr;  /* NULL: none is open */
+	struct kvr *kvr;  /* NULL: not open */
 	uint64_t written; /* chunks [0, written) may be in a store */
-	uint64_t ahead;   /* chunks that write-back may be behind */
-	bool cleaning;    /* a signal ends the measuring, never the removal */
+	uint64_t ahead;   /* chunks that write-back may lag behind */
+	bool cleaning;    /* a signal ends the measurement, never the removal */
 	bool tried_cold;  /* a tier outlives the instance */
 	struct bench_sum phase[BENCH_PHASES];
 	struct bench_tier by_tier[BENCH_TIERS];
-	uint64_t left; /* chunks that could not be removed */
+	uint64_t left; /* chunks not removed */
 };
 
 /* ---- bench_run.c ---- */
-/* True once SIGINT or SIGTERM came; the second one ends the process. */
+/* True after SIGINT or SIGTERM. A second signal ends the process. */
 bool bench_stopped(void);
 void bench_catch_signals(void);
-/* CLI_OK, CLI_MISS never: what is missing or wrong is counted in the phase. */
+/* CLI_OK or CLI_ERROR, never CLI_MISS: the phase counts what is missing or wrong. */
 int bench_write(struct bench *);
 int bench_read(struct bench *, struct bench_sum *);
 int bench_lookups(struct bench *);
-/* Runs one batch of keys [first, first + n); waits so that a signal ends it. CLI_ERROR: said. */
+/* Runs one batch of keys [first, first + n). A signal ends the wait. CLI_ERROR: reported. */
 int bench_batch(struct bench *, enum kvr_kind, uint64_t first, uint32_t n, uint64_t *ret_ns);
 
 /* ---- bench_clean.c ---- */
 int bench_open(struct bench *);
 int bench_close(struct bench *);
-/* CLI_ERROR: a batch is more than write-back can hold; said. */
+/* CLI_ERROR: write-back cannot hold a whole batch; reported. */
 int bench_plan(struct bench *);
-/* Until at most `most` chunks are missing in a tier that is written; reads the metrics, too. */
+/* Waits until every written tier misses at most `most` chunks. Also reads the metrics. */
 int bench_settle(struct bench *, uint64_t most);
-/* Until what was read from a slow tier lies in the fast ones, too. CLI_ERROR: said. */
+/* Waits until the fast tiers hold what was read from a slow one. CLI_ERROR: reported. */
 int bench_rest(struct bench *);
-/* Into the directory of --metrics, when there is one. */
+/* Writes the metrics to the directory of --metrics, if given. */
 int bench_keep_metrics(struct bench *, const char *name);
-/* From every tier, by an instance of its own. CLI_ERROR: said, with how to find what is left. */
+/*
+ * Removes the chunks from every tier with a new instance. CLI_ERROR: reported, with how to find
+ * what is left.
+ */
 int bench_remove(struct bench *);
 
 /* ---- bench_report.c ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* doctor: what its files say to each other. */
+/* doctor: what its files share. */
 #ifndef KVR_DOCTOR_H
 #define KVR_DOCTOR_H
 
@@ -9,14 +9,14 @@
 struct doctor {
 	struct cli cli;
 	bool no_canary;
-	const char *where; /* of findings to come: "machine", the name of a tier */
+	const char *where; /* of the next findings: "machine", or the name of a tier */
 	uint32_t n, warned, failed;
 	const struct kvr_config *config;
 	uint64_t slot_bytes;
-	bool down[KVR_TIERS_MAX]; /* a canary would only say it again */
+	bool down[KVR_TIERS_MAX]; /* no canary: it would only repeat the failure */
 };
 
-/* One line. advice NULL: nothing is to be done. */
+/* Prints one finding. advice NULL: nothing to do. */
 void doctor_say(struct doctor *, enum kvr_finding_level, const char *topic, const char *advice,
     const char *fmt, ...) KVR_PRINTF(5, 6);
 

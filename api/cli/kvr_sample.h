@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Payloads for the bench: real KV data, cut into chunks of any size. Each chunk begins at another
- * place of the sample, and every 64 KiB of it carry a stamp with run, chunk and place, so that no
- * chunk, and no piece of one, can stand for another. Serdes are judged by such data; random bytes
- * do not compress and made-up patterns compress too well.
+ * Payloads for the bench: real KV data, cut into chunks of any size. Each chunk starts at another
+ * offset of the sample. Every 64 KiB have a stamp with run, chunk and offset, so that no chunk or
+ * piece of one can pass for another. The data must be real to judge serdes: random bytes do not
+ * compress, and synthetic patterns compress too well.
  */
 #ifndef KVR_SAMPLE_H
 #define KVR_SAMPLE_H
@@ -15,12 +15,12 @@
 struct sample {
 	uint8_t *at;
 	uint64_t len;
-	uint64_t run; /* this run's number; stamps of another run do not fit */
+	uint64_t run; /* number of this run; stamps of other runs differ */
 	const char *path;
 };
 
 /*
- * path NULL: the variable KVRELAY_SAMPLE, else the file of the source tree. CLI_ERROR after a line
+ * path NULL: the variable KVRELAY_SAMPLE, else the file in the source tree. CLI_ERROR after a line
  * on standard error.
  */
 int sample_open(const struct cli *, const char *path, uint64_t run, struct sample *ret);

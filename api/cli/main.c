@@ -19,7 +19,8 @@ static const struct {
 	{ "doctor", "[--json]", "what is wrong with a deployment, and what to do", cli_doctor },
 	{ "ps", "[--json]", "the instances of this user, and how they are", cli_ps },
 	{ "top", "[--once] [--json]", "live view of their tiers and lanes", cli_top },
-	{ "trace", "VERB [FILE]", "what a run did: last, show, follow, replay, ...; 'kvrelay trace' lists all",
+	{ "trace", "VERB [FILE]",
+	    "what a run did: last, show, follow, replay, ...; 'kvrelay trace' lists all",
 	    cli_trace },
 	{ "version", "", "versions and what is built in", cli_version },
 };
@@ -42,7 +43,7 @@ usage(FILE *to)
 int
 main(int argc, char **argv)
 {
-	/* A reader that goes away (| head) is an error of a write, not the end of the process. */
+	/* If the reader goes away (| head), the write fails and the process goes on. */
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options and their values, and opening what they name. */
+/* Options and their values, and opening the deployment. */
 #include "kvr_cli.h"
 
 #include <ctype.h>
@@ -21,7 +21,7 @@ cli_fail(const struct cli *cli, const char *fmt, ...)
 	return CLI_ERROR;
 }
 
-/* A number and what follows it. */
+/* A number and the unit after it. */
 static bool
 number(const char *text, double *ret, const char **ret_unit)
 {
@@ -57,7 +57,7 @@ scaled(const char *text, const struct unit *units, size_t n, uint64_t *ret)
 	return false;
 }
 
-/* "1MiB", "64KiB", "3GB", "4096"; false when it is none. */
+/* "1MiB", "64KiB", "3GB", "4096". False: not a size. */
 static bool
 read_size(const char *text, uint64_t *ret)
 {
@@ -68,7 +68,7 @@ read_size(const char *text, uint64_t *ret)
 	return scaled(text, units, KVR_LEN(units), ret);
 }
 
-/* "500ms", "2s"; plain numbers are seconds. */
+/* "500ms", "2s". A plain number is seconds. */
 static bool
 read_time(const char *text, uint64_t *ret_ns)
 {
@@ -133,7 +133,7 @@ find(const struct cli_option *const *tables, const char *arg, size_t len)
 	return NULL;
 }
 
-/* One option with its value, which may be the next argument. Returns arguments used; 0: wrong. */
+/* One option and its value, which may be the next argument. Returns arguments used; 0: an error. */
 static int
 take(struct cli *cli, const struct cli_option *const *tables, int left, char **argv)
 {
@@ -220,7 +220,9 @@ cli_until(const struct cli *cli)
 	return cli->timeout_ns == 0 ? 0 : kvr_now_ns() + cli->timeout_ns;
 }
 
-/* Connections that come up and go are no news to somebody who types a command. */
+/*
+ * A command prints warnings and errors only: connections that come and go are no news to its user.
+ */
 static void
 say(void *arg, int level, const char *line)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ps: the instances of this user, one line each, from their pages of statistics. */
+/* ps: the instances of this user, one line each, from their statistics pages. */
 #include "kvr_seen.h"
 
 #include <string.h>

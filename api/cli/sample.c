@@ -25,7 +25,7 @@ read_sample(const struct cli *cli, FILE *f, struct sample *s)
 	if (len < SAMPLE_MIN || len > SAMPLE_MAX)
 		return cli_fail(
 		    cli, "%s: has %ld bytes; a sample has 4 KiB to 1 GiB", s->path, len);
-	s->len = (uint64_t)len & ~UINT64_C(1); /* whole bf16 numbers: a chunk wraps around here */
+	s->len = (uint64_t)len & ~UINT64_C(1); /* whole bf16 numbers: a chunk wraps here */
 	s->at = malloc(s->len);
 	if (s->at == NULL)
 		return cli_fail(cli, "%s: no memory for %ld bytes", s->path, len);
@@ -70,14 +70,14 @@ sample_close(struct sample *s)
 	s->at = NULL;
 }
 
-/* Odd steps of numbers, so that two chunks begin alike only after as many as the sample has. */
+/* An odd step in whole numbers, so that starts repeat as late as possible. */
 static uint64_t
 start_of(const struct sample *s, uint64_t chunk)
 {
 	return chunk % (s->len / 2) * UINT64_C(2 * 77773) % s->len;
 }
 
-/* One stretch between two stamps: what of it is sample, and the stamp that covers its beginning. */
+/* The stamp of the stretch that begins at off. */
 static struct stamp
 stamp_of(const struct sample *s, uint64_t chunk, uint64_t off)
 {

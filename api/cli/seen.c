@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the pages: each is copied once, word by word, and looked at in the copy. */
+/* Reads the pages. Each is copied once, word by word; only the copy is examined. */
 #include "kvr_seen.h"
 
 #include "kvr_page.h"
@@ -14,7 +14,7 @@ struct reader {
 	bool no_memory;
 };
 
-/* Its writer does not stop for us, but it writes whole words. */
+/* The writer does not stop for us, but it writes whole words. */
 static void
 copy_words(void *to, const void *from, size_t bytes)
 {

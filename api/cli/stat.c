@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stat: what each tier holds under a key. Tiers are asked one by one, past the router, for the
- * question is what lies where, not what an engine would be given.
+ * stat: what each tier holds under a key. Asks the tiers one by one, not through the router: it
+ * shows what each store has, not what an engine would get.
  */
 #include "kvr_cli.h"
 
@@ -19,7 +19,7 @@ struct seen {
 	const struct kvr_config_tier *config;
 	const struct kvr_connector_ops *ops;
 	uint32_t format;
-	int32_t err, read_err; /* read_err: of --verify; PENDING: not asked */
+	int32_t err, read_err; /* read_err: of --verify; PENDING: not run */
 	uint64_t stored, given;
 	uint32_t serde;
 	struct kvr_meta meta;
@@ -58,7 +58,7 @@ run_one(struct kvr_connector *conn, struct seen *s, const struct stat_cmd *c, en
 	return err != KVR_OK ? err : (enum kvr_err)kvr_item_status(item);
 }
 
-/* Reads the whole value: checksums, key text, layout and fingerprint are compared on the way. */
+/* Reads the whole value, which checks its checksums, key text, layout and fingerprint. */
 static void
 verify(struct kvr_connector *conn, struct seen *s, const struct stat_cmd *c)
 {
@@ -118,7 +118,7 @@ look(const struct stat_cmd *c, struct kvr_store_opts *opts, struct seen *s)
 	s->ops->close(store);
 }
 
-/* ---- telling ---- */
+/* ---- output ---- */
 
 static const char *
 group_text(const struct kvr_shape *g, char *ret, size_t cap)
@@ -134,7 +134,7 @@ group_text(const struct kvr_shape *g, char *ret, size_t cap)
 	return ret;
 }
 
-/* Numbers of serdes as they stand in sealed values, which are not those of the configuration. */
+/* Serde numbers in sealed values differ from those of the configuration. */
 static const char *
 serde_text(uint32_t serde, char *ret, size_t cap)
 {

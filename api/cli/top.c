@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* top: the instances of this user, live, from their pages of statistics; no port is needed. */
+/* top: the instances of this user, live, from their statistics pages. Needs no port. */
 #include "kvr_top.h"
 
 #include <signal.h>
@@ -48,7 +48,7 @@ show(const struct top *c, const struct seen *before, const struct seen *now)
 		top_rates(&row[i]);
 	}
 	if (screen)
-		fputs("\033[H\033[J", stdout); /* home, and clear what is below */
+		fputs("\033[H\033[J", stdout); /* cursor home, clear below */
 	if (c->cli.json)
 		top_json(row, now->n);
 	else if (now->n == 0)
@@ -64,7 +64,7 @@ pause_for(uint64_t ns)
 	const struct timespec t = { .tv_sec = (time_t)(ns / 1000000000),
 		.tv_nsec = (long)(ns % 1000000000) };
 
-	(void)nanosleep(&t, NULL); /* a signal ends it early, and the loop looks why */
+	(void)nanosleep(&t, NULL); /* a signal ends it early; the loop checks */
 }
 
 static int
@@ -97,7 +97,8 @@ cli_top(int argc, char **argv)
 {
 	struct top c = { .every_ns = KVR_SEC(1) };
 	const struct cli_option own[] = {
-		{ "--once", NULL, "one look, after one interval; 1 when nobody is there", CLI_FLAG, &c.once },
+		{ "--once", NULL, "one look, after one interval; 1 when nobody is there", CLI_FLAG,
+		    &c.once },
 		{ "--every", "TIME", "interval, 1s by default", CLI_TIME, &c.every_ns },
 		{ "--pid", "N", "only this process", CLI_COUNT, &c.pid },
 		{ "--dir", "DIR", "where trace.dir is, if it is not this user's folder", CLI_TEXT,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two copies of a page become rates and quantiles. */
+/* Rates and quantiles from two copies of a page. */
 #include "kvr_top.h"
 
 #include <string.h>
 
-/* Buckets of now without those of before: what came in between. */
+/* Adds the bucket counts that came after before. */
 static void
 add_between(const struct kvr_metrics_times *now, const struct kvr_metrics_times *before,
     uint64_t sum[KVR_BOUNDS_MAX + 1])
@@ -13,7 +13,7 @@ add_between(const struct kvr_metrics_times *now, const struct kvr_metrics_times 
 		sum[i] += now->bucket[i] - (before == NULL ? 0 : before->bucket[i]);
 }
 
-/* Microseconds below which this part of all lies, straight within a bucket; < 0: there is none. */
+/* The quantile in microseconds, linear within a bucket. < 0: no samples. */
 static double
 quantile(const struct kvr_metrics_state *m, const uint64_t sum[KVR_BOUNDS_MAX + 1], double of_all)
 {
@@ -30,7 +30,7 @@ quantile(const struct kvr_metrics_state *m, const uint64_t sum[KVR_BOUNDS_MAX + 
 			return low + (m->bound_us[i] - low) * (want - (double)below) / (double)sum[i];
 		below += sum[i];
 	}
-	return m->bound_us[m->n_bounds - 1]; /* longer than the last bound */
+	return m->bound_us[m->n_bounds - 1]; /* beyond the last bound */
 }
 
 static uint64_t

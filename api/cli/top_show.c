@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What top shows, as a screen of plain text or as JSON. */
+/* The output of top: a screen of plain text, or JSON. */
 #include "kvr_top.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trace: reads the file in which an instance writes down every decision, and decides again. */
+/* trace: reads the file where an instance records every decision, and decides again. */
 #include "kvr_trace_cmd.h"
 
 #include <string.h>
@@ -7,7 +7,7 @@
 static const struct {
 	const char *name, *args, *help;
 	trace_fn *run;                    /* of one trace: args[0] is its file */
-	int (*other)(struct trace_cmd *); /* reads its arguments by itself */
+	int (*other)(struct trace_cmd *); /* reads its arguments itself */
 } verbs[] = {
 	{ "last", "[FILE]", "how a run ended, what every actor was doing, what was under way",
 	    trace_last_of, NULL },
@@ -49,7 +49,7 @@ unknown(struct trace_cmd *c, const char *verb)
 	return CLI_ERROR;
 }
 
-/* A folder, or nothing: the newest trace in it. */
+/* A folder means its newest trace; no argument, the newest of this user. */
 static int
 with_view(struct trace_cmd *c, trace_fn *run)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The messages of an operation in their order, also those that reached no decider. */
+/* The messages of an operation in order, including those that reached no decider. */
 #include "kvr_trace_cmd.h"
 
 #include <stdlib.h>
@@ -20,7 +20,7 @@ add(struct trace_arrows *a, const struct trace_arrow *one)
 	return true;
 }
 
-/* A message to somebody whose steps are not recorded. */
+/* A message to an actor whose steps are not recorded. */
 static bool
 goes_outside(const struct trace_cmd *c, const struct kvr_fx *fx)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* check: are the rules of the house kept in this run? A line a rule; what breaks it, below. */
+/* check: does this run keep the rules? One line per rule, then what broke it. */
 #include "kvr_trace_rule.h"
 
 #include "kvr_metrics_state.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a busy machine may add to a deadline before somebody must look into it. */
+/* A busy machine may exceed a deadline by this much. */
 static const uint64_t slack_ns = KVR_MS(100);
 
 static bool
@@ -30,7 +30,7 @@ answers(const struct trace_model *m, const struct trace_ops *ops, struct trace_r
 
 	for (uint64_t i = 0; i < ops->n; i++) {
 		const struct trace_op *op = &ops->op[i];
-		/* A device that hangs costs a second one, as being early does. */
+		/* An early answer, or one while the device hangs, is followed by a second. */
 		const uint32_t most = (op->flags & (KVR_OPF_EARLY | KVR_OPF_DEVICE)) != 0 ? 2 : 1;
 
 		if (op->asked_ns == 0 || !m->step[op->first].known)
@@ -58,7 +58,7 @@ answers(const struct trace_model *m, const struct trace_ops *ops, struct trace_r
 	}
 }
 
-/* A worker's answer that is late; only payload and lookups have deadlines of callers. */
+/* Late answers of workers. Only messages with a caller's deadline count: payload and lookups. */
 static void
 workers(const struct trace_model *m, struct trace_rule *late)
 {
@@ -120,7 +120,7 @@ holders(const struct trace_model *m, struct trace_rule *one, struct trace_rule *
 	for (uint64_t i = 0; i < m->n; i++) {
 		const struct trace_step *s = &m->step[i];
 
-		/* What a worker gives back was sent by nobody who is recorded. */
+		/* A worker has no recorded steps: note what it gives back here. */
 		if (s->known && owned(&s->rec->msg) && !trace_is_decider(s->rec->msg.from))
 			sent(all, &s->rec->msg, s->rec->step, one);
 		for (uint32_t k = 0; k < s->n_fx; k++) {
@@ -174,7 +174,7 @@ budgets(const struct trace_model *m, struct trace_rule *r, char *ret, size_t cap
 		    kvr_msg_info[widest->msg.type].name);
 }
 
-/* ---- what the states say at the end ---- */
+/* ---- states at the end ---- */
 
 static void
 conserved(const struct kvr_metrics_state *s, struct trace_rule *r)
@@ -210,7 +210,7 @@ is_none(const struct kvr_actor *a, const char *field, struct trace_rule *r)
 		trace_breaks(r, "%s: %s is %s", a->spec->name, field, value);
 }
 
-/* Nothing is under way: what is counted as under way must be nothing. */
+/* Nothing is under way, so the counts of what is under way must be 0. */
 static void
 at_home(const struct kvr_replay *r, struct trace_rule *home)
 {
@@ -234,7 +234,7 @@ states(struct trace_cmd *c, const struct kvr_trace_view *view, struct trace_rule
 	enum kvr_err err =
 	    kvr_replay_open(view, kvr_spec_of, c->anyway, &r, same->unknown, sizeof(same->unknown));
 
-	/* What cannot be replayed was not decided otherwise: nobody knows. */
+	/* Without a replay the decisions are unknown, not different. */
 	if (err != KVR_OK)
 		return;
 	err = kvr_replay_all(r, &same->n, &diff);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * draw --as chrome: the JSON that Perfetto and chrome://tracing open. The process is the instance,
- * a thread is an actor; a step is a slice named by its message, a worker's slice is as long as it
- * worked; from send to receive goes a flow; an operation is an async span; counters say how many
- * operations and parts are under way. Names stay few; numbers stand in args.
+ * draw --as chrome: JSON for Perfetto and chrome://tracing. The process is the instance, a thread
+ * is an actor. A step is a slice named by its message; a worker's slice lasts as long as its work.
+ * A flow goes from send to receive. An operation is an async span. Counters show how many
+ * operations and parts are under way. Names stay few: numbers are in args.
  */
 #include "kvr_trace_cmd.h"
 
@@ -24,7 +24,7 @@ us(const struct chrome *x, uint64_t at_ns)
 	return trace_ms(x->m->head, at_ns) * 1e3;
 }
 
-/* The beginning of an event: what all have. */
+/* The beginning of an event: the members that all have. */
 static void
 event(struct chrome *x, const char *phase, const char *name, double at_us, uint16_t thread)
 {
@@ -73,7 +73,7 @@ slice(struct chrome *x, const struct kvr_rec_step *s)
 	fprintf(x->to, "}}");
 }
 
-/* From the step that sent it; through the worker, which is a slice of its own. */
+/* From the sending step; through the worker, with a slice of its own. */
 static void
 flow(struct chrome *x, const struct kvr_rec_step *s)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cut: a part of a trace as a trace of its own. bless: all of it, small, with the text of what it does. */
+/*
+ * cut: a part of a trace as a trace of its own. bless: a whole small trace, with a text of its
+ * steps.
+ */
 #include "kvr_trace_cmd.h"
 
 #include "kvr_trace_cut.h"
@@ -14,7 +17,7 @@ is_meant(void *arg, uint16_t id)
 	return trace_is_actor(arg, id);
 }
 
-/* Time and number of the step say where; the first record behind the last such step ends it. */
+/* Keeps from the first wanted step to the last, by time and step number. */
 static bool
 range(const struct trace_cmd *c, const struct kvr_trace_view *view, struct kvr_trace_cut *ret)
 {
@@ -36,7 +39,7 @@ range(const struct trace_cmd *c, const struct kvr_trace_view *view, struct kvr_t
 
 		if (r->kind != KVR_REC_STEP || !trace_is_wanted(&where, view, r))
 			continue;
-		/* From the start on, when nobody says from where. */
+		/* Without a given beginning, keep the start. */
 		if (!found && (c->from_ns != 0 || c->step_from != 0))
 			ret->first = i;
 		found = true;
@@ -80,7 +83,7 @@ trace_cut(struct trace_cmd *c, const struct kvr_trace_view *view, const char *pa
 
 /* ---- bless ---- */
 
-/* What it does, for a reviewer: digests, which say nothing to a person, are left out. */
+/* The steps as text for a reviewer. Omits digests, which mean nothing to a person. */
 static bool
 write_text(struct trace_cmd *c, const struct kvr_trace_view *view, FILE *to)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * diff: where do two runs part? Each actor's steps are compared in their order. Either the input
- * differs, then whoever sent it is to be looked at; or it is the same and the decision another one,
- * then the code that ran is. Two runs never have the same instants: only where all instants before
- * were the same do digests say anything, else messages, states and effects are compared.
+ * diff: where do two runs diverge? Compares each actor's steps in order. If the input differs, look
+ * at its sender. If the input is the same and the decision differs, look at the code that ran.
+ * Times always differ between two runs. Digests are compared only while all times so far are equal;
+ * otherwise messages, states and effects are.
  */
 #include "kvr_trace_cmd.h"
 
@@ -17,21 +17,21 @@ struct side {
 	const char *path;
 	struct kvr_trace_view *view;
 	struct trace_model *m;
-	uint64_t *of[KVR_ID_N]; /* indices of steps of each actor */
+	uint64_t *of[KVR_ID_N]; /* indices of each actor's steps */
 	uint64_t n[KVR_ID_N];
-	uint64_t base[KVR_ID_N]; /* steps that it had made before the first of them */
+	uint64_t base[KVR_ID_N]; /* steps of each actor before the first of these */
 };
 
 struct split {
 	uint16_t actor;
 	enum verdict verdict;
-	uint64_t number; /* of the actor's steps */
+	uint64_t number; /* counts the actor's steps */
 	uint64_t f, g;   /* indices */
 };
 
 /* ---- sides ---- */
 
-/* Of a trace that begins with a snapshot: how many steps each actor had made by then. */
+/* If the trace begins with a snapshot: how many steps each actor had made by then. */
 static void
 read_bases(struct side *s)
 {
@@ -98,7 +98,7 @@ same_rows(const struct kvr_rec_step *a, const struct kvr_rec_step *b)
 	           memcmp(a + 1, b + 1, a->msg.n_rows * sizeof(struct kvr_row)) == 0);
 }
 
-/* To whom what goes, in which order; of timers only that there are some. */
+/* Compares kinds, receivers, order and contents, without times. */
 static bool
 same_effects(const struct side *f, const struct side *g, const struct trace_step *a,
     const struct trace_step *b)
@@ -139,7 +139,7 @@ end_of(const struct side *s, uint16_t id)
 	return s->base[id] + s->n[id];
 }
 
-/* False: as far as both go, they are the same. */
+/* False: no difference as far as both go. */
 static bool
 first_split(const struct side *f, const struct side *g, uint16_t id, struct split *ret)
 {
@@ -159,7 +159,7 @@ first_split(const struct side *f, const struct side *g, uint16_t id, struct spli
 	return false;
 }
 
-/* ---- telling ---- */
+/* ---- output ---- */
 
 static void
 tell_side(const struct side *s, uint64_t k)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* draw: a sequence diagram, of characters or as Mermaid. trace_chrome.c has the one for Perfetto. */
+/* draw: a sequence diagram as text or Mermaid. For Perfetto, see trace_chrome.c. */
 #include "kvr_trace_cmd.h"
 
 #include <inttypes.h>
@@ -13,7 +13,7 @@ struct cast {
 	bool too_many;
 };
 
-/* From the caller to the stores. */
+/* Orders columns from the caller to the stores. */
 static uint32_t
 rank_of(uint16_t id)
 {
@@ -69,7 +69,7 @@ column_of(const struct cast *c, uint16_t id)
 	return i;
 }
 
-/* ---- characters ---- */
+/* ---- text ---- */
 
 static void
 lifelines(const struct cast *c, char *line)
@@ -121,7 +121,7 @@ text_drawing(
 		const struct kvr_rec_step *s = one->step->rec;
 
 		text_arrow(c, one, line);
-		/* The name stands in the drawing; behind it what else there is to say. */
+		/* The drawing has the name. Print the rest behind it. */
 		trace_msg_text(m->head, one->msg, rest, sizeof(rest));
 		fprintf(to, "%12.3f %s %s", trace_ms(m->head, one->now_ns), line,
 		    one->msg->from == one->msg->to
@@ -137,7 +137,7 @@ text_drawing(
 
 /* ---- Mermaid ---- */
 
-/* A name without blanks and dots, which Mermaid takes for syntax. */
+/* A name without blanks and dots: Mermaid takes them for syntax. */
 static const char *
 handle(uint16_t id, char *ret, size_t cap)
 {
@@ -175,7 +175,7 @@ mermaid(const struct trace_model *m, const struct trace_arrows *a, const struct 
 	}
 }
 
-/* ---- */
+/* ---- draw ---- */
 
 static int
 draw(struct trace_cmd *c, struct trace_model *m, const char *as, FILE *to)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fields of a decider's state: which a step changed, and which are set. */
+/* Fields of a decider's state: those that a step changed, those that are set. */
 #include "kvr_trace_cmd.h"
 
 #include <stdlib.h>
@@ -32,7 +32,7 @@ trace_fields_changed(
 {
 	const uint8_t *was = copy, *is = a->self;
 	struct kvr_place p = { .field = NULL };
-	uint32_t n = 0, end = 0; /* end: of the field that was shown last */
+	uint32_t n = 0, end = 0; /* end: of the last field shown */
 
 	for (uint32_t i = 0; i < a->n_touched; i++) {
 		uint32_t from = a->touched[i] * LINE;
@@ -67,7 +67,7 @@ is_set(const uint8_t *at, uint32_t size)
 	return false;
 }
 
-/* Elements of this field that are not zero, at most a few. */
+/* Prints the first few elements of this field that are not zero. */
 static void
 show_field(const struct kvr_actor *a, const struct kvr_field *f, const struct kvr_trace_head *h,
     const char *indent)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which trace is meant: one by its name, the newest of a directory, the one that a process writes. */
+/* Finds the trace: by name, the newest of a directory, or that of a process. */
 #include "kvr_trace_cmd.h"
 
 #include <dirent.h>

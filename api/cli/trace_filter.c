@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which steps are meant. Filters combine: each that is given must hold. */
+/* Which steps are meant. A step must pass every given filter. */
 #include "kvr_trace_cmd.h"
 
 #include <stdlib.h>
@@ -8,10 +8,10 @@
 
 enum { KEY_OPS_MAX = 4096 };
 
-/* Operations that have the key, or belong to the request. */
+/* Operations that have the key or belong to the request. */
 static struct {
 	uint64_t op;
-	uint32_t key; /* the slot that the key has there */
+	uint32_t key; /* the key's slot there */
 } chosen[KEY_OPS_MAX];
 static size_t n_chosen;
 
@@ -26,7 +26,7 @@ trace_is_actor(const char *wanted, uint16_t id)
 	       (name[len] == '\0' || name[len] == ' ' || name[len] == '.');
 }
 
-/* "7": all operations that had this slot; "7.2": one of them. */
+/* "7": all operations that used this slot. "7.2": one of them. */
 static bool
 has_op(const char *wanted, uint64_t op)
 {
@@ -90,7 +90,7 @@ trace_key_fate(const struct trace_cmd *c, const struct kvr_rec_step *s)
 {
 	const struct kvr_row *rows = (const struct kvr_row *)(const void *)(s + 1);
 	bool back = s->rows_here != 0 && kvr_msg_info[s->msg.type].owner == KVR_OWNER_RECEIVER;
-	bool any = false; /* a part on its way out has none yet */
+	bool any = false; /* parts on their way out have no outcomes yet */
 	size_t k = 0;
 
 	while (k < n_chosen && chosen[k].op != s->msg.op)
@@ -139,7 +139,7 @@ is_actor(const char *name)
 	return false;
 }
 
-/* "7" or "7.2": what is none would be read as the number in front of it, and show another operation. */
+/* "7" or "7.2". Any other text could parse as another operation's number. */
 static bool
 is_op(const char *text)
 {
@@ -150,7 +150,7 @@ is_op(const char *text)
 	return slot > 0 && text[slot + (gen > 0 ? gen + 1 : 0)] == '\0';
 }
 
-/* A word that can never hold is a mistake, and not a trace without such a step. */
+/* A word that never matches is a mistake, not a trace without such a step. */
 bool
 trace_filter_ready(struct trace_cmd *c, const struct kvr_trace_view *view)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * follow: what became of one operation, across actors. Who got a message stands as deep as he is
- * from the caller; before it, how long the message or the part had waited and where.
+ * follow: one operation across actors. The indent of a receiver shows its distance from the caller.
+ * Each line begins with how long the message or part had waited, and where.
  */
 #include "kvr_trace_cmd.h"
 
@@ -11,10 +11,10 @@
 
 enum { HOLDERS_MAX = 48 };
 
-/* How long each had parts of the operation. */
+/* How long each actor had parts of the operation. */
 struct holder {
 	uint16_t id;
-	bool in; /* he worked on it; else it waited there */
+	bool in; /* true: working on it; false: it waited there */
 	uint64_t ns;
 	uint32_t times;
 };
@@ -41,7 +41,7 @@ depth_of(uint16_t id)
 	return id >= KVR_ID_LINK && id < KVR_ID_WORKER ? 2 : 1;
 }
 
-/* The step before that had the same part; else the one that sent the message. n: none. */
+/* The last step with the same part, else the step that sent the message. n: none. */
 static uint64_t
 before(const struct walk *w, const struct kvr_msg *m)
 {
@@ -82,7 +82,7 @@ count(struct walk *w, uint16_t id, bool in, uint64_t ns)
 	w->holder[i].times++;
 }
 
-/* Where it was between the step before and this one. */
+/* Where it was between the previous step and this one. */
 static void
 waited(struct walk *w, const struct kvr_rec_step *s, uint64_t prev, char *ret, size_t cap)
 {
@@ -108,7 +108,7 @@ is_of(const struct walk *w, uint64_t i)
 
 	if (m->op == w->op->id)
 		return w->verbose || m->to != KVR_ID_METRICS;
-	/* A deadline: the router's timers are numbered by the operations' places. */
+	/* A deadline: timers of the router have the slot numbers of operations. */
 	return m->type == KVR_MSG_TIMER && m->to == KVR_ID_ROUTER &&
 	       m->TIMER.timer == (uint32_t)w->op->id && w->m->step[i].rec->n_fx > 0 &&
 	       (w->op->answered_ns == 0 || w->m->step[i].rec->now_ns <= w->op->released_ns);
@@ -142,7 +142,7 @@ line(struct walk *w, uint64_t i)
 		remember(w, s->msg.part, i);
 }
 
-/* What the caller heard, which is no step of anybody. */
+/* What the caller received, which is no actor's step. */
 static void
 outside(const struct walk *w, uint64_t i)
 {

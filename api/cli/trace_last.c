@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * last: the first look after a crash. How the newest run ended, what every actor was doing and
- * since when, which operations were on their way, and the last steps. ops: all operations.
+ * last: the first look after a crash. Shows how a run ended, each actor's state and since when,
+ * operations under way, and the last steps. ops: all operations.
  */
 #include "kvr_trace_cmd.h"
 
@@ -11,7 +11,7 @@
 
 enum { LINES = 50, IN_FLIGHT_MAX = 40 };
 
-/* The mark that says how it ended; NULL: it did not end, it was ended. */
+/* The mark that tells how the run ended. NULL: it runs, or it was killed or crashed. */
 static const struct kvr_rec_mark *
 ending(const struct kvr_trace_view *view)
 {

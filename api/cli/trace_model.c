@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All steps of a trace, with what each of them asked for. */
+/* All steps of a trace with their effects. */
 #include "kvr_trace_cmd.h"
 
 #include <stdlib.h>
@@ -32,7 +32,7 @@ list_steps(struct trace_model *m)
 	m->first_known = m->n;
 }
 
-/* Goes through the trace once and keeps the effects of every step. */
+/* Replays the trace once and keeps the effects of every step. */
 static bool
 replay(struct trace_model *m, struct kvr_replay *r)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a trace knows of its operations. That one was asked for stands in a record, SUBMIT; that it
- * was answered is an effect of the router, so it is known where a replay comes.
+ * What a trace knows of its operations. Their beginning is a record, SUBMIT. Their answer is an
+ * effect of the router, known only where a replay is possible.
  */
 #include "kvr_trace_cmd.h"
 
@@ -15,7 +15,7 @@ static const char *const kind_name[KVR_OP_N] = { "lookup", "get", "put", "remove
 static struct trace_op *
 find(const struct trace_ops *o, uint64_t id)
 {
-	/* The newest ones are asked for most. */
+	/* Most searches are for the newest. */
 	for (uint64_t i = o->n; i-- > 0;) {
 		if (o->op[i].id == id)
 			return &o->op[i];
@@ -59,7 +59,7 @@ submitted(struct trace_op *op, const struct kvr_rec_step *s)
 static void
 answered(struct trace_op *op, const struct kvr_msg *m, uint64_t now_ns)
 {
-	if (op->asked_ns != 0 && m->rows != op->row) { /* ahead of its copies: of rows of its own */
+	if (op->asked_ns != 0 && m->rows != op->row) { /* ahead of its copies: rows of its own */
 		op->ahead_ns = now_ns;
 		op->n_ahead++;
 		return;
@@ -74,7 +74,7 @@ answered(struct trace_op *op, const struct kvr_msg *m, uint64_t now_ns)
 	op->bytes = m->COMPLETE.bytes;
 }
 
-/* A miss is an answer, and what nobody asked for any more is nobody's doing. */
+/* A miss is an answer, and a part that is no longer wanted is nobody's fault. */
 static bool
 is_failure(int32_t err)
 {
@@ -92,8 +92,8 @@ is_failure(int32_t err)
 }
 
 /*
- * What a part came back with: the rows stand in the record of the link that has it from its worker; a part
- * that no worker saw comes to the router with one error for all of them.
+ * Notes the first error of a part. Its rows are in the record of the link that got it from its
+ * worker. A part that no worker saw reaches the router with one error for all rows.
  */
 static void
 came_back(struct trace_op *op, const struct kvr_rec_step *s)
@@ -165,11 +165,13 @@ trace_op_text(const struct trace_op *op, char *ret, size_t cap)
 	return ret;
 }
 
-/* Which tiers were left out of it, or had it when its time was over. */
+/* The tiers that were skipped, or were late. */
 static int
 blamed(const struct trace_op *op, char *ret, size_t cap)
 {
-	const char *before = (op->done_bits & KVR_DONEB_DEGRADED) != 0 ? "; left out or late: tier " : "; late: tier ";
+	const char *before = (op->done_bits & KVR_DONEB_DEGRADED) != 0
+	                         ? "; left out or late: tier "
+	                         : "; late: tier ";
 	int n = 0;
 
 	for (uint32_t t = 0; t < KVR_TIERS_MAX; t++) {
@@ -181,7 +183,7 @@ blamed(const struct trace_op *op, char *ret, size_t cap)
 	return n;
 }
 
-/* Of an answer that is none of OK: which tier had a part in it that nothing above says. */
+/* If the answer is not OK: tiers with an error that blamed() does not name. */
 static int
 failed(const struct trace_op *op, char *ret, size_t cap)
 {
@@ -224,9 +226,9 @@ trace_op_end(const struct trace_model *m, const struct trace_op *op, char *ret, 
 	return ret;
 }
 
-/* ---- what it waits for ---- */
+/* ---- parts under way ---- */
 
-/* The last that was seen of a part: who has it since when. */
+/* Who has a part, and since when. */
 struct held {
 	uint32_t part;
 	uint16_t by;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * replay: do we decide the same today? At the first difference both answers: what was asked for
- * then is seen in the records that followed, what is asked for now in the replay.
+ * replay: are the decisions the same today? At the first difference, shows both answers: then, from
+ * the records that followed; now, from the replay.
  */
 #include "kvr_trace_cmd.h"
 
@@ -76,9 +76,9 @@ tell_difference(
 	tell_now(r, view, diff->index, diff->actor);
 }
 
-/* ---- all of it ---- */
+/* ---- the whole trace ---- */
 
-/* Only differences of the actor that is meant count. */
+/* With --actor, only differences of that actor count. */
 static enum kvr_err
 replay_all(struct trace_cmd *c, const struct kvr_trace_view *view, struct kvr_replay *r,
     uint64_t *ret_steps, struct kvr_replay_diff *diff)
@@ -134,7 +134,7 @@ is_debugged(void)
 	return tracer != 0;
 }
 
-/* Says where the handler is: the debugger stands in front of the step, and not in it. */
+/* Prints the handler's address, for a breakpoint: SIGTRAP comes before the step, not inside it. */
 static int
 prepare_break(struct trace_cmd *c, const struct kvr_trace_view *view, struct kvr_replay *r)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may send what to whom, and what is told of a rule that is broken. */
+/* Who may send what to whom, and notes on broken rules. */
 #include "kvr_trace_rule.h"
 
 #include <inttypes.h>
@@ -29,7 +29,7 @@ enum {
 	DECIDERS = ROUTER | TRANSFER | METRICS | TIER | LINK
 };
 
-/* Who may send what to whom: at most three kinds of pairs a message. */
+/* Who may send what to whom: at most four pairs per message. */
 static const struct {
 	uint8_t from, to;
 } arrow[KVR_MSG_N][4] = {

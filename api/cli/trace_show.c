@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* show: a line a step. info: what the head says. */
+/* show: one line per step. info: the head of the trace. */
 #include "kvr_trace_cmd.h"
 
 #include <inttypes.h>
@@ -28,7 +28,7 @@ describe(const struct kvr_trace_view *view, const char *path)
 	    kvr_trace_view_tail(view)[0] == '\0' ? "as it should be" : kvr_trace_view_tail(view));
 }
 
-/* Whether this program can replay them. */
+/* Lists the actors, and whether this program can replay them. */
 static void
 list_actors(const struct kvr_trace_view *view)
 {
@@ -129,7 +129,7 @@ trace_show(struct trace_cmd *c, const struct kvr_trace_view *view, const char *p
 		if (fate != NULL)
 			snprintf(line + len, sizeof(line) - len, " this key %s", fate);
 		show_one(c, m, r, line, n++);
-		/* The reader has gone: nobody needs the rest. */
+		/* The reader has gone. */
 		if (ferror(stdout))
 			break;
 	}

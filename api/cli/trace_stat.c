@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stat: how many messages of which kind each actor had, how long they were under way, and how many
- * were waiting at most. The time inside a step is not in a trace: all steps of one run of the
- * domain have the same stamp.
+ * stat: messages of each kind per actor, how long they were under way, and how many waited at most.
+ * A trace does not have the time inside a step: all steps of one run of the domain have the same
+ * stamp.
  */
 #include "kvr_trace_cmd.h"
 
@@ -28,7 +28,7 @@ add(struct table *t, const struct trace_model *m, uint64_t i)
 	r->n++;
 	r->effects += s->rec->n_fx;
 	r->touched_max = KVR_MAX(r->touched_max, (uint64_t)s->touched);
-	/* A timer is meant to be late. */
+	/* A timer is late on purpose. */
 	if (cause < m->n && s->rec->msg.type != KVR_MSG_TIMER) {
 		uint64_t way_ns = s->rec->now_ns - m->step[cause].rec->now_ns;
 

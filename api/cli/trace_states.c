@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * states: the diagram of an actor, from the very table that runs. --seen with traces: which of its
- * cells they have been in, and which none of them has.
+ * states: the diagram of an actor, from its table. --seen with traces: which cells they used, and
+ * which none of them did.
  */
 #include "kvr_trace_cmd.h"
 
@@ -28,7 +28,7 @@ spec_named(const char *name)
 	return NULL;
 }
 
-/* Messages that lead from one state to another: "DIALED, STOP"; of a long list the first. */
+/* Messages from one state to another: "DIALED, STOP". Only the first ones of a long list. */
 static const char *
 messages(const struct kvr_spec *spec, unsigned from, unsigned to, char *ret, size_t cap)
 {

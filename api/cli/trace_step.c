@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * step: stands behind a step of a replay, goes on and back, and shows which fields changed. Takes
- * its commands from --do, else from standard input.
+ * step: walks a replay forwards and backwards and shows which fields changed. Commands come from
+ * --do, else from standard input.
  */
 #include "kvr_trace_cmd.h"
 
@@ -24,11 +24,11 @@ struct stand {
 	const struct kvr_trace_view *view;
 	const struct kvr_trace_head *head;
 	struct kvr_replay *r;
-	uint64_t *stop; /* indices of steps where to stand */
+	uint64_t *stop; /* indices of the steps to stop at */
 	uint64_t n;
-	uint64_t at; /* stands behind stop[at - 1]; 0: before the first */
+	uint64_t at; /* is behind stop[at - 1]; 0: before the first */
 	uint16_t actor;
-	bool missed; /* a command did not find what it looked for */
+	bool missed; /* a command did not find what it sought */
 };
 
 static const struct kvr_rec_step *
@@ -37,7 +37,7 @@ step_at(const struct stand *s, uint64_t stop)
 	return kvr_rec_step(kvr_trace_view_at(s->view, s->stop[stop]));
 }
 
-/* To just before stop[stop]. False after a line: the replay does not come there. */
+/* Goes to just before stop[stop]. False after a line: the replay cannot. */
 static bool
 go_before(struct stand *s, uint64_t stop)
 {
@@ -70,7 +70,7 @@ show_line(const struct stand *s)
 		    s->head, &step_at(s, s->at - 1)->rec, kvr_spec_of, line, sizeof(line)));
 }
 
-/* Takes the step. quiet: shows nothing. field: NULL, or true is returned only when it changed. */
+/* Takes the step. True: the field changed. field may be NULL. quiet: prints nothing. */
 static bool
 take(struct stand *s, uint64_t stop, const char *field, bool quiet)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* watch: the lines of a running process as they come, read from its file; it does not notice. */
+/*
+ * watch: lines of a running process as they come, read from its file; the process does not notice.
+ */
 #include "kvr_trace_cmd.h"
 
 #include <inttypes.h>
@@ -9,7 +11,7 @@
 
 enum { EVERY_MS = 100 };
 
-/* Lines of records behind `seen`. True when there is nothing to wait for. */
+/* Prints the records behind `seen`. True: nothing more to wait for. */
 static bool
 show_news(struct trace_cmd *c, const struct kvr_trace_view *view, uint64_t *seen)
 {
@@ -17,6 +19,7 @@ show_news(struct trace_cmd *c, const struct kvr_trace_view *view, uint64_t *seen
 	bool over = false;
 	uint64_t n = kvr_trace_view_count(view), first = kvr_trace_view_find(view, *seen + 1);
 
+	/* + 2: a pad at the end of the ring has a number too, and the view skips it. */
 	if (first < n && *seen != 0 && kvr_trace_view_at(view, first)->number > *seen + 2)
 		printf("-- %" PRIu64 " records were written over before they were read\n",
 		    kvr_trace_view_at(view, first)->number - *seen - 1);

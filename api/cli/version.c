@@ -7,7 +7,7 @@
 #include "kvr_mailbox.h"
 #include "kvr_workers.h"
 
-/* Each library is asked by the one file that sees it. */
+/* Only the one file that includes a library can tell its version. */
 static const struct {
 	const char *name;
 	const char *(*version)(void);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# libkvr_eic.so over the vendor's Python module. Only kvr_eic_sdk.h of ours is in it, and nothing of
-# ours links it: it is loaded at run time. Where Python's headers are found it is built for the tests;
-# with ON it is installed too, which is for machines that have the module.
+# libkvr_eic.so, over the vendor's Python module. Of ours it includes only kvr_eic_sdk.h, and nothing
+# links it: it is loaded at run time. If Python's headers are found, it is built for the tests. With
+# ON it is also installed, for machines that have the module.
 set(KVR_EIC_ADAPTER AUTO CACHE STRING "EIC's adapter over Python: ON (and installed), OFF, or AUTO for the tests")
 set_property(CACHE KVR_EIC_ADAPTER PROPERTY STRINGS AUTO ON OFF)
 set(kvr_eic_adapter)
@@ -12,7 +12,7 @@ if(KVR_EIC_ADAPTER STREQUAL "AUTO")
 elseif(KVR_EIC_ADAPTER)
   pkg_check_modules(LIBPYTHON REQUIRED IMPORTED_TARGET python3-embed>=3.10)
 endif()
-# Asked of the target, for a folder that was configured with tests before remembers that it was found.
+# Check the target: a build folder that had tests before still caches that the headers were found.
 if(NOT KVR_EIC_ADAPTER OR NOT TARGET PkgConfig::LIBPYTHON)
   message(STATUS "EIC's adapter over Python: left out, so its tests are too")
   return()

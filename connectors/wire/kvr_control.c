@@ -73,7 +73,7 @@ feed(struct kvr_sock *s, redisReader *reader, void **ret_reply)
 		if (fed == 0 && byte == '*')
 			return kvr_stream_fail(
 			    s, KVR_E_PROTO, "an array in reply to a control command");
-		/* Newer ones do it for the maps and sets of RESP3, too, and nobody here has asked for such. */
+		/* Newer versions also do so for maps and sets of RESP3, which we never request. */
 		if (fed == 0 && memchr("+-:$", byte, 4) == NULL)
 			return kvr_stream_fail(s, KVR_E_PROTO,
 			    "not a RESP2 reply: it begins with byte 0x%02x", (unsigned char)byte);

@@ -65,7 +65,7 @@ int32_t kvr_httpc_idle(struct kvr_httpc *);
 int32_t kvr_httpc_start(struct kvr_httpc *, const struct kvr_httpc_ask *);
 
 /*
- * KVR_OK: an answer has arrived, or nothing is in flight. TIMEOUT, CANCELLED. PROTO: no memory to go on;
+ * KVR_OK: an answer has arrived, or nothing is in flight. TIMEOUT, CANCELLED. PROTO: no memory;
  * what is in flight will never end, and only kvr_httpc_free may follow. kick may be NULL.
  */
 KVR_MUST_USE enum kvr_err kvr_httpc_wait(

@@ -300,7 +300,7 @@ kvr_httpc_wait(struct kvr_httpc *h, uint64_t until_ns, struct kvr_kick *kick)
 		if (kvr_now_ns() >= until_ns)
 			return KVR_E_TIMEOUT;
 		CURLMcode code = curl_multi_perform(h->multi, &running);
-		/* A wrong handle or a call within a call would be our mistake; memory is the machine's. */
+		/* A wrong handle or a nested call is our mistake; a lack of memory is not. */
 		KVR_CHECK(code == CURLM_OK || code == CURLM_OUT_OF_MEMORY ||
 		    code == CURLM_INTERNAL_ERROR);
 		if (code != CURLM_OK)

@@ -28,7 +28,7 @@ bool kvr_tls_is_built(void);
 KVR_MUST_USE enum kvr_err kvr_tls_open(
     const struct kvr_tls_opts *, struct kvr_tls **ret, char *why, size_t why_cap);
 void kvr_tls_close(struct kvr_tls *take); /* after the last handshake; NULL is fine */
-/* What it was opened with; key is never NULL beside a cert. */
+/* What it was opened with. With a cert, key is not NULL. */
 const struct kvr_tls_opts *kvr_tls_opts_of(const struct kvr_tls *);
 
 /*

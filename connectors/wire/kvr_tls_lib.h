@@ -75,11 +75,11 @@ struct kvr_tls_session *kvr_tls_conn_session(struct kvr_tls_conn *);
 /* Whole days until the peer's certificate expires, below 0 when it has. False: it showed none. */
 bool kvr_tls_conn_days(const struct kvr_tls_conn *, int64_t *ret_days);
 /*
- * Seconds until the first certificate in a PEM file begins to be valid, and until it ends; below 0: it
- * has. False: there is none, or no library to read it.
+ * Seconds until the first certificate in a PEM file becomes valid, and until it expires; below 0:
+ * in the past. False: there is none, or no library to read it.
  */
 bool kvr_tls_cert_times(const char *path, int64_t *ret_from_s, int64_t *ret_until_s);
-/* Who looks at a certificate says of one that ends before that: soon. */
+/* A certificate with fewer days left gets a warning. */
 enum { KVR_TLS_SOON_DAYS = 14, KVR_TLS_DAY_S = 86400 };
 
 /* After OVER. *ret_text lives as long as the connection. */

@@ -9,7 +9,7 @@ struct life {
 	int64_t from_s, until_s;
 };
 
-/* A file that cannot be read has been an error before. */
+/* An unreadable file was reported earlier. */
 static bool
 life_of(const struct kvr_tls_opts *o, struct life *ret)
 {
