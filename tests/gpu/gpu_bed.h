@@ -28,6 +28,12 @@ struct gpu_machine {
 };
 const struct gpu_machine *gpu_machine(void);
 
+/*
+ * What this device and driver ought to have and copies do without where it is missing, so that no other test
+ * would notice; NULL: nothing.
+ */
+const char *gpu_lacks(void);
+
 void *gpu_alloc(size_t len);
 void gpu_free(void *take);
 void gpu_put(void *device, const void *host, size_t len);
