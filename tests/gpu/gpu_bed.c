@@ -235,6 +235,9 @@ gpu_fill_up(void)
 	struct rest *r = calloc(1, sizeof(*r));
 
 	MUST(r != NULL && !gpu_is_twin());
+	/* The driver's own needs are not what is to be tried: a page of its size is left to them. */
+	void *left = gpu_alloc(2 << 20);
+
 #ifdef KVR_WITH_CUDA
 	for (size_t len = (size_t)1 << 40; len >= 1 << 20 && r->n < KVR_LEN(r->at);) {
 		if (cudaMalloc(&r->at[r->n], len) == cudaSuccess)
@@ -244,6 +247,7 @@ gpu_fill_up(void)
 		(void)cudaGetLastError();
 	}
 #endif
+	gpu_free(left);
 	return r;
 }
 
