@@ -7,6 +7,9 @@
 #include <sys/mman.h>
 
 #ifdef KVR_WITH_CUDA
+#include "kvr_kernel.h"
+#include "kvr_stage.h"
+
 #include <cuda_runtime_api.h>
 #endif
 
@@ -134,6 +137,71 @@ gpu_machine(void)
 	return &on;
 }
 
+#ifdef KVR_WITH_CUDA
+/* Two pieces in one call, as the worker has them. */
+static cudaError_t
+try_batch(void)
+{
+	cudaError_t rc = cudaSuccess;
+#if CUDART_VERSION >= 12080
+	enum { LEN = 1 << 16 };
+	struct cudaMemcpyAttributes how = { .srcAccessOrder = cudaMemcpySrcAccessOrderStream,
+		.flags = cudaMemcpyFlagPreferOverlapWithCompute };
+	uint8_t *far = gpu_alloc(2 * LEN), *near = gpu_pin(2 * LEN);
+	void *to[2] = { far + LEN, far }, *from[2] = { near, near + LEN };
+	size_t len[2] = { LEN, LEN }, first = 0;
+	cudaStream_t stream;
+
+	CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+#if CUDART_VERSION >= 13000
+	rc = cudaMemcpyBatchAsync(to, (const void *const *)from, len, 2, &how, &first, 1, stream);
+#else
+	size_t bad;
+
+	rc = cudaMemcpyBatchAsync(to, from, len, 2, &how, &first, 1, &bad, stream);
+#endif
+	(void)cudaGetLastError();
+	CUDA(cudaStreamSynchronize(stream));
+	CUDA(cudaStreamDestroy(stream));
+	gpu_free(far);
+	gpu_unpin(near, 2 * LEN);
+#endif
+	return rc;
+}
+
+const char *
+gpu_lacks(void)
+{
+	static char why[128];
+	struct kvr_stage stage;
+	cudaError_t kernel = cudaSuccess, batch = try_batch();
+
+#ifdef KVR_WITH_KERNEL /* a toolkit without a compiler makes none */
+	kernel = (cudaError_t)kvr_kernel_load();
+#endif
+	(void)cudaGetLastError();
+	kvr_stage_open(&stage);
+	bool staging = stage.on;
+
+	kvr_stage_close(&stage);
+	if (kernel != cudaSuccess)
+		snprintf(why, sizeof(why), "the copy kernel: %s", cudaGetErrorString(kernel));
+	else if (batch != cudaSuccess && batch != cudaErrorCallRequiresNewerDriver)
+		snprintf(why, sizeof(why), "cudaMemcpyBatchAsync: %s", cudaGetErrorString(batch));
+	else if (!staging)
+		snprintf(why, sizeof(why), "memory of the device for small pieces");
+	else
+		return NULL;
+	return why;
+}
+#else
+const char *
+gpu_lacks(void)
+{
+	return NULL;
+}
+#endif
+
 void *
 gpu_alloc(size_t len)
 {
@@ -167,6 +235,9 @@ gpu_fill_up(void)
 	struct rest *r = calloc(1, sizeof(*r));
 
 	MUST(r != NULL && !gpu_is_twin());
+	/* The driver's own needs are not what is to be tried: a page of its size is left to them. */
+	void *left = gpu_alloc(2 << 20);
+
 #ifdef KVR_WITH_CUDA
 	for (size_t len = (size_t)1 << 40; len >= 1 << 20 && r->n < KVR_LEN(r->at);) {
 		if (cudaMalloc(&r->at[r->n], len) == cudaSuccess)
@@ -176,6 +247,7 @@ gpu_fill_up(void)
 		(void)cudaGetLastError();
 	}
 #endif
+	gpu_free(left);
 	return r;
 }
 

@@ -28,12 +28,18 @@ struct gpu_machine {
 };
 const struct gpu_machine *gpu_machine(void);
 
+/*
+ * What this device and driver ought to have and copies do without where it is missing, so that no other test
+ * would notice; NULL: nothing.
+ */
+const char *gpu_lacks(void);
+
 void *gpu_alloc(size_t len);
 void gpu_free(void *take);
 void gpu_put(void *device, const void *host, size_t len);
 void gpu_fetch(void *host, const void *device, size_t len);
 void gpu_wait(void); /* for all that was begun by gpu_fill */
-/* All that the device still has, to the last MiB; device only. */
+/* All that the device still has, but for a rest in which no slot of staging has room; device only. */
 void *gpu_fill_up(void);
 void gpu_empty(void *take);
 /* Page-locked host memory. */

@@ -221,6 +221,15 @@ START_TEST(what_lies_where_is_known_on_any_thread)
 }
 END_TEST
 
+/* A copier that lacks something copies all the same, and nobody would see that it has never been tried. */
+START_TEST(nothing_is_missing_that_makes_copies_quick)
+{
+	const char *lacks = gpu_is_twin() ? NULL : gpu_lacks();
+
+	ck_assert_msg(lacks == NULL, "this device is without %s", lacks);
+}
+END_TEST
+
 /* ---- only a device has these ---- */
 
 /* Engines leave little. A copier that can be had at all copies as ever, and nothing of it is left for others. */
@@ -301,7 +310,8 @@ END_TEST
 int
 main(int argc, char **argv)
 {
-	const TTest *const tests[] = { every_layout_is_copied_as_the_host_does,
+	const TTest *const tests[] = { nothing_is_missing_that_makes_copies_quick,
+		every_layout_is_copied_as_the_host_does,
 		real_shapes_from_one_token_to_64_mib, both_ways_run_at_once,
 		what_lies_where_is_known_on_any_thread, a_device_that_is_full_costs_speed_only,
 		a_place_that_is_none_is_an_error_with_the_calls_name,
