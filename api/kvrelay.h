@@ -972,8 +972,16 @@ struct kvr_health {
 	 */
 	uint32_t recompute, spare;
 };
+/* In C++ the struct is called struct kvr_health, for the function has its name: g++ -Wshadow says so. */
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
 /* A look at what is known: asks no store. ret->size must be set. Works after kvr_close, with ok 0. */
 KVR_API enum kvr_err kvr_health(struct kvr *kvr, struct kvr_health *ret);
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 enum kvr_metrics_form {
 	KVR_METRICS_PROMETHEUS,  /* text format 0.0.4 */
