@@ -212,7 +212,8 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_key_format(const struct kvr_key_parts *par
  * The reverse; ret->size must be set. The parts point into scratch, which must outlive them and
  * needs room for the text, the hash and two pointers a tag: 4096 bytes are always enough, TOO_SMALL
  * says that it was not. INVALID: no key of LMCache (which is no fault); UNSUPPORTED: one of its
- * multi-process mode, which has other parts. What LMCache wrote since late 2025 comes out of
+ * multi-process mode, which has other parts, or of a model with two '@' and more, which LMCache writes
+ * and cannot read. What LMCache wrote since late 2025 comes out of
  * kvr_key_format again as it was. Works everywhere.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_key_parse(const char *text, struct kvr_key_parts *ret,
