@@ -5,7 +5,7 @@
  * request or half a reply may be on the wire, and only kvr_stream_hang_up is of use.
  *
  * Writes are gathered: copy for small and short-lived bytes, lend for payload. They leave with
- * flush, or when KVR_STREAM_PIECE bytes have come together: one call per part wakes the server each
+ * flush, or when more payload comes behind KVR_STREAM_PIECE bytes: one call per part wakes the server each
  * time, and after each wait the socket takes more than a small piece. For values of 1 MiB pieces of
  * 256 KiB cost 1.3 times as much CPU as whole ones, and of 512 KiB 1.1 times.
  * While a write is stuck, arriving bytes are taken into the read buffer, so that two sides that

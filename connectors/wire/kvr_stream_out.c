@@ -6,7 +6,7 @@
 #include <poll.h>
 #include <string.h>
 
-/* At least this much is worth an iovec of its own; less is cheaper to copy. */
+/* At least this much is worth an iovec of its own, and a call; less is cheaper to copy, and rides along. */
 enum { LEND_MIN = 1024 };
 
 /* A write is stuck: what arrives is taken in, or two full sockets would wait for each other. */
@@ -57,6 +57,8 @@ kvr_stream_flush(struct kvr_sock *s)
 			return err;
 		kvr_stream_give_way(s);
 		size_t room = kvr_stream_piece(s);
+		if (s->out_bytes < room + LEND_MIN)
+			room = s->out_bytes;
 		int count = piece(s->iov + first, s->n_iov - first, skip, room, iov);
 		ssize_t n = s->ops->send(s, iov, count, &events);
 		int cause = n < 0 ? errno : 0; /* the wait receives, and has an errno of its own */
@@ -76,7 +78,18 @@ kvr_stream_flush(struct kvr_sock *s)
 	return s->err;
 }
 
+/*
+ * Before more is added. A whole piece leaves when more payload comes, and not at once: the end of a
+ * request and the head of the next would otherwise be calls, and packets, of their own.
+ */
 static enum kvr_err
+make_room(struct kvr_sock *s, size_t len)
+{
+	bool whole = s->out_bytes >= KVR_STREAM_PIECE && len >= LEND_MIN;
+	return whole || s->n_iov == KVR_STREAM_IOV ? kvr_stream_flush(s) : s->err;
+}
+
+static void
 add(struct kvr_sock *s, const void *at, size_t len)
 {
 	struct iovec *last = s->n_iov > 0 ? &s->iov[s->n_iov - 1] : NULL;
@@ -85,17 +98,13 @@ add(struct kvr_sock *s, const void *at, size_t len)
 	else
 		s->iov[s->n_iov++] = (struct iovec){ (void *)(uintptr_t)at, len };
 	s->out_bytes += len;
-	if (s->out_bytes < KVR_STREAM_PIECE && s->n_iov < KVR_STREAM_IOV)
-		return KVR_OK;
-	return kvr_stream_flush(s);
 }
 
 char *
 kvr_stream_room(struct kvr_sock *s, size_t len)
 {
 	uint8_t *to = s->out + s->out_len;
-	if (s->err != KVR_OK || len >= KVR_STREAM_OUT - s->out_len ||
-	    len >= KVR_STREAM_PIECE - s->out_bytes)
+	if (s->err != KVR_OK || len >= KVR_STREAM_OUT - s->out_len)
 		return NULL;
 	if (s->n_iov == 0)
 		s->iov[s->n_iov++] = (struct iovec){ to, 0 };
@@ -121,14 +130,16 @@ kvr_stream_copy(struct kvr_sock *s, const void *at, size_t len)
 		memcpy(follows, at, len);
 		return kvr_stream_wrote(s, len);
 	}
-	while (len > 0 && s->err == KVR_OK) {
+	/* Before the bytes are in s->out, which a flush empties. */
+	while (len > 0 && make_room(s, len) == KVR_OK) {
 		size_t n = KVR_MIN(len, KVR_STREAM_OUT - s->out_len);
 		uint8_t *to = s->out + s->out_len;
 		memcpy(to, from, n);
 		s->out_len += (uint32_t)n;
 		from += n;
 		len -= n;
-		if (add(s, to, n) == KVR_OK && s->out_len == KVR_STREAM_OUT)
+		add(s, to, n);
+		if (s->out_len == KVR_STREAM_OUT)
 			(void)!kvr_stream_flush(s);
 	}
 	return s->err;
@@ -139,5 +150,8 @@ kvr_stream_lend(struct kvr_sock *s, const void *at, size_t len)
 {
 	if (len < LEND_MIN || s->err != KVR_OK)
 		return kvr_stream_copy(s, at, len);
-	return add(s, at, len);
+	enum kvr_err err = make_room(s, len);
+	if (err == KVR_OK)
+		add(s, at, len);
+	return err;
 }
