@@ -214,8 +214,9 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_key_format(const struct kvr_key_parts *par
  * The reverse; ret->size must be set. The parts point into scratch, which must outlive them and
  * have room for the text, the hash and two pointers per tag: 4096 bytes are always enough, and
  * TOO_SMALL reports too few. INVALID: not a key of LMCache's (not logged as a fault); UNSUPPORTED:
- * a key of its multi-process mode, which has other parts. Keys that LMCache has written since late
- * 2025 come out of kvr_key_format unchanged. Works everywhere.
+ * a key of its multi-process mode, which has other parts, or of a model with two '@' or more, which
+ * LMCache writes and cannot read. Keys that LMCache has written since late 2025 come out of
+ * kvr_key_format unchanged. Works everywhere.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_key_parse(const char *text, struct kvr_key_parts *ret,
     char *scratch, size_t cap);
@@ -996,8 +997,16 @@ struct kvr_health {
 	 */
 	uint32_t recompute, spare;
 };
+/* The function hides the struct's name in C++, so write struct kvr_health; g++ -Wshadow says so. */
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
 /* What is known now; asks no store. ret->size must be set. Works after kvr_close, with ok 0. */
 KVR_API enum kvr_err kvr_health(struct kvr *kvr, struct kvr_health *ret);
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 enum kvr_metrics_form {
 	KVR_METRICS_PROMETHEUS,  /* text format 0.0.4 */

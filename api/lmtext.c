@@ -180,7 +180,7 @@ kvr_key_parse(const char *text, struct kvr_key_parts *ret, char *scratch, size_t
 	size_t len = strnlen(text, KVR_KEY_MAX + 1);
 	enum kvr_err err = kvr_lmkey_parse(text, len, &key);
 
-	if (err == KVR_OK && key.form == KVR_LMKEY_MP)
+	if (err == KVR_OK && (key.form == KVR_LMKEY_MP || key.form == KVR_LMKEY_AT))
 		err = KVR_E_UNSUPPORTED;
 	if (err != KVR_OK)
 		return err;

@@ -181,30 +181,30 @@ create(int dir, const char *instance, char *ret_name, size_t cap)
 /* ---- memory ---- */
 
 /*
- * Halves the ring as long as the file system has no room. Returns the ring's bytes, or 0 and errno.
- * A limit on the size of files is checked first, because hitting it is a signal that ends the
- * process.
+ * Halves the ring as long as the file system has no room. Returns the ring's bytes, or 0; errno says
+ * why it is not as much as was requested. A limit on the size of files is checked first, because
+ * hitting it is a signal that ends the process.
  */
 static uint64_t
 allocate(int fd, uint64_t extra, uint64_t ring)
 {
 	struct rlimit limit;
+	int reason = 0;
 
 	if (getrlimit(RLIMIT_FSIZE, &limit) != 0)
 		limit.rlim_cur = RLIM_INFINITY;
 	for (; ring >= ring_min; ring = ring / 2 / KVR_PAGE * KVR_PAGE) {
-		errno = EFBIG;
-		if (limit.rlim_cur != RLIM_INFINITY && extra + ring > limit.rlim_cur)
-			continue;
-		int e = posix_fallocate(fd, 0, (off_t)(extra + ring));
+		bool may = limit.rlim_cur == RLIM_INFINITY || extra + ring <= limit.rlim_cur;
+		int e = may ? posix_fallocate(fd, 0, (off_t)(extra + ring)) : EFBIG;
 
 		if (e == 0)
-			return ring;
-		errno = e;
-		if ((e != ENOSPC && e != EFBIG) || ftruncate(fd, 0) != 0)
-			return 0;
+			break;
+		reason = e;
+		if ((e != ENOSPC && e != EFBIG) || (may && ftruncate(fd, 0) != 0))
+			ring = 0;
 	}
-	return 0;
+	errno = reason;
+	return ring >= ring_min ? ring : 0;
 }
 
 /*
@@ -237,8 +237,12 @@ map_file(const struct kvr_trace_options *opt, uint64_t extra, struct kvr_trace_f
 	    fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0 ? 0 : allocate(fd, extra, opt->size);
 	void *at = ring == 0 ? MAP_FAILED
 	                     : mmap(NULL, extra + ring, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (at == MAP_FAILED || ring < opt->size)
+	if (at == MAP_FAILED)
 		snprintf(why, why_cap, "%s/%s: %s", path, name, strerror(errno));
+	else if (ring < opt->size)
+		snprintf(why, why_cap, "%s/%s: %.1f MiB instead of %.1f: %s", path, name,
+		    (double)ring / (double)KVR_MIB(1), (double)opt->size / (double)KVR_MIB(1),
+		    strerror(errno));
 	if (at == MAP_FAILED && fd >= 0) {
 		unlinkat(dir, name, 0);
 		close(fd);

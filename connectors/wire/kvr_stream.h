@@ -5,7 +5,7 @@
  * because half a request or half a reply may be on the wire, and only kvr_stream_hang_up is useful.
  *
  * Writes are gathered: copy for small and short-lived bytes, lend for payload. They leave with
- * flush, or when KVR_STREAM_PIECE bytes have been gathered. Each separate call wakes the server,
+ * flush, or when more payload follows KVR_STREAM_PIECE bytes. Each separate call wakes the server,
  * and after each wait the socket accepts more than a small piece. For values of 1 MiB, pieces of
  * 256 KiB cost 1.3 times as much CPU as whole values, and pieces of 512 KiB 1.1 times. While a
  * write is stuck, arriving bytes are taken into the read buffer, so that two sides that both write

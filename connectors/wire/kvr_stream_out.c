@@ -6,7 +6,10 @@
 #include <poll.h>
 #include <string.h>
 
-/* From this length on an iovec pays; shorter data is cheaper to copy. */
+/*
+ * From this length on an iovec, and a call of its own, pay; shorter data is cheaper to copy, and rides
+ * along with what is before it.
+ */
 enum { LEND_MIN = 1024 };
 
 /*
@@ -59,6 +62,8 @@ kvr_stream_flush(struct kvr_sock *s)
 			return err;
 		kvr_stream_give_way(s);
 		size_t room = kvr_stream_piece(s);
+		if (s->out_bytes < room + LEND_MIN)
+			room = s->out_bytes;
 		int count = piece(s->iov + first, s->n_iov - first, skip, room, iov);
 		ssize_t n = s->ops->send(s, iov, count, &events);
 		int cause = n < 0 ? errno : 0; /* saved, because the wait receives and changes errno */
@@ -78,7 +83,18 @@ kvr_stream_flush(struct kvr_sock *s)
 	return s->err;
 }
 
+/*
+ * Before more is added. A whole piece leaves when more payload comes, and not at once: the end of a
+ * request and the head of the next would otherwise be calls, and packets, of their own.
+ */
 static enum kvr_err
+make_room(struct kvr_sock *s, size_t len)
+{
+	bool whole = s->out_bytes >= KVR_STREAM_PIECE && len >= LEND_MIN;
+	return whole || s->n_iov == KVR_STREAM_IOV ? kvr_stream_flush(s) : s->err;
+}
+
+static void
 add(struct kvr_sock *s, const void *at, size_t len)
 {
 	struct iovec *last = s->n_iov > 0 ? &s->iov[s->n_iov - 1] : NULL;
@@ -87,17 +103,13 @@ add(struct kvr_sock *s, const void *at, size_t len)
 	else
 		s->iov[s->n_iov++] = (struct iovec){ (void *)(uintptr_t)at, len };
 	s->out_bytes += len;
-	if (s->out_bytes < KVR_STREAM_PIECE && s->n_iov < KVR_STREAM_IOV)
-		return KVR_OK;
-	return kvr_stream_flush(s);
 }
 
 char *
 kvr_stream_room(struct kvr_sock *s, size_t len)
 {
 	uint8_t *to = s->out + s->out_len;
-	if (s->err != KVR_OK || len >= KVR_STREAM_OUT - s->out_len ||
-	    len >= KVR_STREAM_PIECE - s->out_bytes)
+	if (s->err != KVR_OK || len >= KVR_STREAM_OUT - s->out_len)
 		return NULL;
 	if (s->n_iov == 0)
 		s->iov[s->n_iov++] = (struct iovec){ to, 0 };
@@ -123,14 +135,16 @@ kvr_stream_copy(struct kvr_sock *s, const void *at, size_t len)
 		memcpy(follows, at, len);
 		return kvr_stream_wrote(s, len);
 	}
-	while (len > 0 && s->err == KVR_OK) {
+	/* Before the bytes are in s->out, which a flush empties. */
+	while (len > 0 && make_room(s, len) == KVR_OK) {
 		size_t n = KVR_MIN(len, KVR_STREAM_OUT - s->out_len);
 		uint8_t *to = s->out + s->out_len;
 		memcpy(to, from, n);
 		s->out_len += (uint32_t)n;
 		from += n;
 		len -= n;
-		if (add(s, to, n) == KVR_OK && s->out_len == KVR_STREAM_OUT)
+		add(s, to, n);
+		if (s->out_len == KVR_STREAM_OUT)
 			(void)!kvr_stream_flush(s);
 	}
 	return s->err;
@@ -141,5 +155,8 @@ kvr_stream_lend(struct kvr_sock *s, const void *at, size_t len)
 {
 	if (len < LEND_MIN || s->err != KVR_OK)
 		return kvr_stream_copy(s, at, len);
-	return add(s, at, len);
+	enum kvr_err err = make_room(s, len);
+	if (err == KVR_OK)
+		add(s, at, len);
+	return err;
 }

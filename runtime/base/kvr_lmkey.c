@@ -180,22 +180,20 @@ read_layer_and_tags(struct kvr_const_span rest, struct kvr_lmkey *key)
 	return true;
 }
 
+/* key has its form, and what stands in front of the world size. */
 static bool
-read_engine_form(struct kvr_const_span rest, uint32_t form, struct kvr_lmkey *ret)
+read_behind_model(struct kvr_const_span rest, struct kvr_lmkey key, struct kvr_lmkey *ret)
 {
-	struct kvr_lmkey key = { .form = form };
 	struct kvr_const_span world, dtype;
 	int64_t unused = 0;
 
-	if (form != KVR_LMKEY_NOW && (!take_field(&rest, &key.engine) || key.engine.len == 0))
-		return false;
-	if (!take_field(&rest, &key.model) || !take_field(&rest, &world) ||
-	    !take_field(&rest, &key.worker) || !take_field(&rest, &key.hash))
+	if (!take_field(&rest, &world) || !take_field(&rest, &key.worker) ||
+	    !take_field(&rest, &key.hash))
 		return false;
 	if (!read_rank(world, &key.world_size) || !read_rank(key.worker, &key.worker_id) ||
 	    !read_number(key.hash, 16, &unused))
 		return false;
-	if (form != KVR_LMKEY_MID25) {
+	if (key.form != KVR_LMKEY_MID25) {
 		if (!take_field(&rest, &dtype))
 			return false;
 		int code = kvr_dtype_find(dtype.at, dtype.len);
@@ -207,6 +205,36 @@ read_engine_form(struct kvr_const_span rest, uint32_t form, struct kvr_lmkey *re
 		return false;
 	*ret = key;
 	return true;
+}
+
+static bool
+read_engine_form(struct kvr_const_span rest, uint32_t form, struct kvr_lmkey *ret)
+{
+	struct kvr_lmkey key = { .form = form };
+
+	if (form != KVR_LMKEY_NOW && (!take_field(&rest, &key.engine) || key.engine.len == 0))
+		return false;
+	return take_field(&rest, &key.model) && read_behind_model(rest, key, ret);
+}
+
+/*
+ * The shortest model behind which the rest is that of a key. With one '@' in it that is an engine and a
+ * model, which has the same fields in the same places.
+ */
+static bool
+read_at_form(struct kvr_const_span rest, struct kvr_lmkey *ret)
+{
+	struct kvr_lmkey key = { .form = KVR_LMKEY_AT };
+	struct kvr_const_span field;
+
+	if (!take_field(&rest, &key.model) || key.model.len == 0)
+		return false;
+	for (uint32_t ats = 1; take_field(&rest, &field); ats++) {
+		key.model.len += 1 + field.len;
+		if (ats > 1 && read_behind_model(rest, key, ret))
+			return true;
+	}
+	return false;
 }
 
 static bool
@@ -279,9 +307,9 @@ kvr_lmkey_parse(const char *text, size_t len, struct kvr_lmkey *ret)
 	if (!looks_like_mp(all) && read_engine_form(all, KVR_LMKEY_NOW, ret))
 		return KVR_OK;
 	if (read_engine_form(all, KVR_LMKEY_LATE25, ret) ||
-	    read_engine_form(all, KVR_LMKEY_MID25, ret))
+	    read_engine_form(all, KVR_LMKEY_MID25, ret) || read_mp_form(all, ret))
 		return KVR_OK;
-	return read_mp_form(all, ret) ? KVR_OK : KVR_E_INVALID;
+	return read_at_form(all, ret) ? KVR_OK : KVR_E_INVALID;
 }
 
 enum kvr_err

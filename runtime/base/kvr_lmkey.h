@@ -24,14 +24,15 @@ enum kvr_lmkey_form {
 	KVR_LMKEY_NOW,
 	KVR_LMKEY_LATE25, /* a model with one '@' in its name looks like this, too */
 	KVR_LMKEY_MID25,
-	KVR_LMKEY_MP
+	KVR_LMKEY_MP,
+	KVR_LMKEY_AT /* NOW, of a model with more of them: LMCache writes such keys and cannot read them */
 };
 
 /* All spans point into the parsed text and are valid as long as it is. */
 struct kvr_lmkey {
 	uint32_t form;                /* enum kvr_lmkey_form */
 	uint32_t dtype;               /* enum kvr_dtype_code; NONE where the form has none */
-	struct kvr_const_span engine; /* empty in NOW and MP */
+	struct kvr_const_span engine; /* empty in NOW, AT and MP */
 	struct kvr_const_span model;
 	struct kvr_const_span worker; /* the field of the worker id; empty in MP */
 	struct kvr_const_span hash;   /* as written in the text */

@@ -102,6 +102,7 @@ START_TEST(what_is_refused)
 	p.model = longest;
 	ERR(kvr_key_format(&p, text, sizeof(text)), KVR_E_TOO_BIG);
 	ERR(kvr_key_parse("somebody's key", &p, scratch, sizeof(scratch)), KVR_E_INVALID);
+	ERR(kvr_key_parse("a@b@c/m@8@3@1a2b@half", &p, scratch, sizeof(scratch)), KVR_E_UNSUPPORTED);
 	ERR(kvr_key_parse(longest, &p, scratch, sizeof(scratch)), KVR_E_TOO_BIG);
 	/* However small the scratch is, it is not written past its end. */
 	enum kvr_err err = KVR_E_TOO_SMALL;

@@ -202,6 +202,7 @@ START_TEST(worker_0_keeps_layer_tags_and_every_other_byte)
 		{ "vllm@m@8@7@abc@half@3", "vllm@m@8@0@abc@half@3" },
 		{ "vllm@m@8@7@abc", "vllm@m@8@0@abc" },
 		{ "m@08070807@5@abc", "m@08070807@5@abc" },
+		{ "a@b@c/m@8@7@abc@half@3", "a@b@c/m@8@0@abc@half@3" },
 	};
 	char text[KVR_LMKEY_LEN_MAX + 1];
 	struct kvr_lmkey key;
@@ -266,6 +267,10 @@ START_TEST(older_and_multi_process_keys_are_told_apart)
 		/* Sixteen decimal digits are no rank, so this is no key of mid 2025. */
 		{ "m@01000100@0@1234567890123456@ab", KVR_LMKEY_MP, 1, 0, -1, 0, "m",
 		    "1234567890123456", "ab" },
+		/* A model with more than one '@': LMCache puts it, and the worker is found. */
+		{ "a@b@c/m@8@3@1a2b@half", KVR_LMKEY_AT, 8, 3, -1, 0, "a@b@c/m", "1a2b", "" },
+		{ "a@b@c@d@8@3@1a2b@half@12@t%x", KVR_LMKEY_AT, 8, 3, 12, 0, "a@b@c@d", "1a2b", "t%x" },
+		{ "vllm@u@h/m@8@3@1a2b@half", KVR_LMKEY_AT, 8, 3, -1, 0, "vllm@u@h/m", "1a2b", "" },
 	};
 	struct kvr_lmkey key;
 
@@ -290,7 +295,8 @@ START_TEST(what_is_no_key_is_refused)
 		"m@0803080g@ff", "m@08030803@", "m@08030803@x@ff", "m@08030803@1@", "m@1@0@-@half",
 		"m@1@0@0x@half", "m@1@0@_1@half", "m@1@0@1__2@half", "m@1@0@1_@half",
 		"m@2147483648@0@1@half", "m@1@10000000@1@half", "m@1@99999999999999999999@1@half",
-		"m@1@0@1@half@2147483648", "@m@1@0@ff@half", "m@1@0@ff@half@1@2", "m@1@0@ff@none" };
+		"m@1@0@1@half@2147483648", "@m@1@0@ff@half",
+		"@a@m@1@0@ff@half", "a@b@m@1@0@ff", "a@b@1@0@ff@no", "m@1@0@ff@half@1@2", "m@1@0@ff@none" };
 	char longer[520];
 	struct kvr_lmkey key;
 

@@ -117,6 +117,7 @@ static const struct {
 	{ "m@1@0@xyz@half", KVR_E_UNSUPPORTED },
 	{ "m@1@0@abc@half@notag", KVR_E_UNSUPPORTED },
 	{ "a@b@1@0@abc@half", KVR_E_UNSUPPORTED },
+	{ "a@b@c@1@0@abc@half", KVR_E_UNSUPPORTED },
 	{ "vllm@m@1@0@abc@half", KVR_E_UNSUPPORTED },
 	{ "m@01000100@0@abc", KVR_E_UNSUPPORTED },
 	{ "m@+1@0@abc@half", KVR_E_UNSUPPORTED },

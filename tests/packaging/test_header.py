@@ -14,7 +14,8 @@ import unittest
 from pathlib import Path
 
 ARGS = argparse.Namespace()
-WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wundef", "-Wconversion"]
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wundef", "-Wconversion",
+            "-Wshadow"]
 C = ["c11", "c17", "c2x", "gnu11"]
 CPP = ["c++11", "c++14", "c++17", "c++20", "c++2b"]
 
@@ -38,8 +39,11 @@ main()
 		return 1;
 	}
 	const kvr_err err = kvr_contains(k, "key", false, 0);
+	struct kvr_health health = {};
+	health.size = static_cast<uint32_t>(sizeof(health));
+	const bool well = kvr_health(k, &health) == KVR_OK && health.n_tiers == 1;
 	kvr_free(k);
-	return err == KVR_E_MISS ? 0 : 1;
+	return err == KVR_E_MISS && well ? 0 : 1;
 }
 """
 

@@ -8,6 +8,7 @@
 #include "duo.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,18 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* The linker puts this in place of the system's: a file system has no more room than that. */
+int __real_posix_fallocate(int fd, off_t off, off_t len);
+int __wrap_posix_fallocate(int fd, off_t off, off_t len);
+
+static uint64_t room_left = UINT64_MAX;
+
+int
+__wrap_posix_fallocate(int fd, off_t off, off_t len)
+{
+	return (uint64_t)(off + len) > room_left ? ENOSPC : __real_posix_fallocate(fd, off, len);
+}
 
 static void
 make_dir(char *ret, size_t cap)
@@ -128,7 +141,8 @@ START_TEST(too_little_room_makes_a_smaller_ring)
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	struct kvr_trace *t = bed_trace(dir, KVR_MIB(16), 1);
 	ck_assert_str_ne(kvr_trace_path(t), "");
-	ck_assert_ptr_nonnull(strstr(bed_why, "File too large"));
+	ck_assert_msg(
+	    strstr(bed_why, ": 2.0 MiB instead of 16.0: File too large") != NULL, "%s", bed_why);
 	kvr_trace_bytes(t, &len);
 	ck_assert_uint_ge(len, KVR_MIB(2));
 	ck_assert_uint_lt(len, KVR_MIB(3));
@@ -138,6 +152,36 @@ START_TEST(too_little_room_makes_a_smaller_ring)
 	t = bed_trace(dir, KVR_MIB(16), 1);
 	ck_assert_str_eq(kvr_trace_path(t), "");
 	ck_assert_str_ne(bed_why, "");
+	kvr_trace_close(t);
+	remove_dir(dir);
+}
+END_TEST
+
+/* /dev/shm is half of the memory, and others have theirs there. */
+START_TEST(a_file_system_that_is_nearly_full_is_told_of)
+{
+	char dir[64];
+	uint64_t len;
+
+	make_dir(dir, sizeof(dir));
+	room_left = KVR_MIB(5);
+	struct kvr_trace *t = bed_trace(dir, KVR_MIB(16), 1);
+	ck_assert_str_ne(kvr_trace_path(t), "");
+	ck_assert_msg(strstr(bed_why, kvr_trace_path(t)) == bed_why, "%s", bed_why);
+	ck_assert_msg(strstr(bed_why, ": 4.0 MiB instead of 16.0: No space left on device") != NULL,
+	    "%s", bed_why);
+	kvr_trace_bytes(t, &len);
+	ck_assert_uint_gt(len, KVR_MIB(4));
+	kvr_trace_close(t);
+	/* What is said of it says why, too, where not even the shortest goes in. */
+	room_left = KVR_KIB(100);
+	t = bed_trace(dir, KVR_MIB(16), 1);
+	ck_assert_str_eq(kvr_trace_path(t), "");
+	ck_assert_msg(strstr(bed_why, ".kvrt: No space left on device") != NULL, "%s", bed_why);
+	kvr_trace_close(t);
+	room_left = UINT64_MAX;
+	t = bed_trace(dir, KVR_MIB(2), 1);
+	ck_assert_str_eq(bed_why, "");
 	kvr_trace_close(t);
 	remove_dir(dir);
 }
@@ -269,4 +313,5 @@ END_TEST
 
 KVR_CHECK_MAIN("runtime.trace_file", a_ring_is_mapped_before_it_is_written, a_file_is_only_for_its_user, old_files_go_and_others_stay,
     no_directory_is_no_reason_to_fail, too_little_room_makes_a_smaller_ring,
-    impossible_sizes_are_refused, a_killed_process_leaves_a_whole_trace)
+    a_file_system_that_is_nearly_full_is_told_of, impossible_sizes_are_refused,
+    a_killed_process_leaves_a_whole_trace)

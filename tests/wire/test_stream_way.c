@@ -122,6 +122,32 @@ START_TEST(without_lookups_nothing_is_given)
 }
 END_TEST
 
+/* What stands around a value, 2 bytes of it maybe, is not worth a call. */
+START_TEST(the_ends_of_a_request_ride_with_its_payload)
+{
+	static const char head[] = "*3 a head", tail[] = "\r\n";
+	struct end *e = end_new(0, 0);
+
+	for (uint32_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(kvr_stream_copy(&e->s, head, sizeof(head)), KVR_OK);
+		ck_assert_uint_eq(cpu.calls, 0);
+		for (size_t at = 0; at < PAYLOAD; at += KVR_STREAM_SLICE) {
+			ck_assert_int_eq(
+			    kvr_stream_lend(&e->s, e->payload + at, KVR_STREAM_SLICE), KVR_OK);
+			/* A value that is a piece leaves when the next one's payload comes. */
+			ck_assert_uint_eq(cpu.calls, i);
+		}
+		ck_assert_int_eq(kvr_stream_copy(&e->s, tail, 2), KVR_OK);
+		ck_assert_uint_eq(cpu.calls, i);
+		cpu.calls = 0;
+	}
+	ck_assert_int_eq(kvr_stream_flush(&e->s), KVR_OK);
+	ck_assert_uint_eq(cpu.calls, 1);
+	ck_assert_uint_eq(e->s.moved, 2 * (sizeof(head) + PAYLOAD + 2));
+	end_free(e);
+}
+END_TEST
+
 START_TEST(nobody_who_counts_is_the_same)
 {
 	struct end *e = end_new(1, 0);
@@ -194,7 +220,8 @@ START_TEST(a_lookup_gives_way_to_nobody)
 }
 END_TEST
 
-KVR_CHECK_MAIN("wire.stream_way", without_lookups_nothing_is_given, nobody_who_counts_is_the_same,
+KVR_CHECK_MAIN("wire.stream_way", without_lookups_nothing_is_given,
+    the_ends_of_a_request_ride_with_its_payload, nobody_who_counts_is_the_same,
     while_one_is_under_way_calls_are_short_and_apart, after_one_calls_stay_short_for_a_while,
     so_it_is_for_gets, two_thirds_of_the_time_are_the_most_that_is_given,
     a_lookup_gives_way_to_nobody)
