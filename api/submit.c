@@ -301,7 +301,7 @@ log_call(const struct kvr *k, const struct kvr_call *c, const struct order *o)
 static enum kvr_err
 submit(struct kvr *k, struct order *o, kvr_op *ret)
 {
-	bool two = (o->flags & (KVR_EARLY | KVR_OPF_DEVICE)) != 0;
+	bool two = (o->flags & ((uint32_t)KVR_EARLY | KVR_OPF_DEVICE)) != 0;
 	uint32_t each = (two ? 2U : 1U) + (o->need.ahead ? 1U : 0U);
 	uint32_t places = o->teller != KVR_TELL_CALLBACK ? 0 : each;
 	struct kvr_call *c = NULL;

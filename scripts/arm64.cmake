@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# The toolchain of preset arm64: builds for arm64 on another machine, and runs the tests under qemu. Once:
-#   apt-get install gcc-aarch64-linux-gnu qemu-user-static binfmt-support debootstrap
-#   scripts/setup-arm64
-# makes build/arm64-root, a Debian 12 with what kvrelay is built of; KVR_ARM64_ROOT in the environment
-# is another place for it.
+# The toolchain of preset arm64: builds for arm64 on a machine of another kind, and runs the tests under qemu.
+# scripts/setup-arm64 brings what it needs; KVR_ARM64_ROOT is another place for the folder that makes it.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
@@ -23,5 +20,6 @@ set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${root})
 set(ENV{PKG_CONFIG_LIBDIR} ${root}/usr/lib/aarch64-linux-gnu/pkgconfig:${root}/usr/share/pkgconfig)
-# Also for what a test starts itself, where the kernel hands programs of arm64 to qemu: QEMU_LD_PREFIX.
+# What a test starts itself needs a kernel that hands programs of arm64 to qemu (binfmt-support), and
+# QEMU_LD_PREFIX with this folder.
 set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64-static -L ${root})

@@ -49,7 +49,6 @@ static void
 diagram(const struct kvr_spec *spec, const struct seen *seen)
 {
 	char text[512];
-	uint32_t link = 0;
 
 	printf("stateDiagram-v2\n  [*] --> %s\n", spec->state_name[0]);
 	for (unsigned from = 0; from < spec->n_states; from++) {
@@ -62,7 +61,6 @@ diagram(const struct kvr_spec *spec, const struct seen *seen)
 			if (seen != NULL)
 				printf(" (%" PRIu64 ")", seen->edge[from][to]);
 			printf("\n");
-			link++;
 		}
 	}
 	if (seen == NULL)

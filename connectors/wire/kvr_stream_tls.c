@@ -165,7 +165,7 @@ tls_recv(struct kvr_sock *s, struct iovec *iov, int n, short *ret_events)
 }
 
 static enum kvr_tls_step
-encrypt(struct carrier *c, const struct iovec *iov, int n)
+encrypt_all(struct carrier *c, const struct iovec *iov, int n)
 {
 	for (int i = 0; i < n; i++) {
 		for (size_t at = 0, more = 0; at < iov[i].iov_len; at += more) {
@@ -186,7 +186,7 @@ tls_send(struct kvr_sock *s, struct iovec *iov, int n, short *ret_events)
 	struct carrier *c = s->carrier;
 	enum kvr_tls_step step = KVR_TLS_DONE;
 	if (c->done == 0)
-		step = encrypt(c, iov, n);
+		step = encrypt_all(c, iov, n);
 	if (step != KVR_TLS_OVER) {
 		enum kvr_tls_step left = kvr_tls_conn_drain(c->conn);
 		step = left != KVR_TLS_DONE || c->done > 0 ? left : step;
