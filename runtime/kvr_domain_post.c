@@ -22,6 +22,20 @@ refusal(const struct kvr_domain *d)
 	return atomic_load(&d->dead) ? KVR_E_DEAD : KVR_E_SHUTDOWN;
 }
 
+/*
+ * Whoever runs the deciders fires what is due, not the home thread alone: on a machine that has too
+ * few processors it may be the one that gets none for a tenth of a second, and deadlines are timers.
+ */
+static void
+timers_due(struct kvr_domain *d)
+{
+	struct kvr_msg msg;
+
+	kvr_domain_stamp(d);
+	while (kvr_timers_pop(d->timers, d->now_ns, &msg))
+		kvr_domain_push(d, &msg);
+}
+
 void
 kvr_domain_on_inbox(void *domain, const struct kvr_msg *msg)
 {
@@ -30,7 +44,7 @@ kvr_domain_on_inbox(void *domain, const struct kvr_msg *msg)
 	kvr_lock(&d->guard);
 	atomic_fetch_sub(&d->inbox_n, 1);
 	if (refusal(d) == KVR_OK) {
-		kvr_domain_stamp(d);
+		timers_due(d);
 		kvr_domain_push(d, msg);
 		kvr_domain_run(d);
 	}
@@ -57,7 +71,7 @@ directly(struct kvr_domain *d, const struct kvr_msg *msg, enum kvr_err *ret_err)
 		/* What waits in the local queue came earlier, and runs earlier. */
 		mine = atomic_load(&d->inbox_n) == 0;
 		if (mine) {
-			kvr_domain_stamp(d);
+			timers_due(d);
 			kvr_domain_push(d, msg);
 			kvr_domain_run(d);
 		}
@@ -89,16 +103,6 @@ kvr_domain_post(struct kvr_domain *d, const struct kvr_msg *msg)
 }
 
 /* ---- the home thread ---- */
-
-static void
-timers_due(struct kvr_domain *d)
-{
-	struct kvr_msg msg;
-
-	kvr_domain_stamp(d);
-	while (kvr_timers_pop(d->timers, d->now_ns, &msg))
-		kvr_domain_push(d, &msg);
-}
 
 /* Under the guard, which is free while the thread sleeps. */
 static void

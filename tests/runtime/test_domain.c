@@ -218,6 +218,30 @@ START_TEST(a_timer_fires_in_time_and_an_earlier_one_wakes_the_sleeper)
 }
 END_TEST
 
+static uint64_t
+set_clock(void *arg)
+{
+	return atomic_load((_Atomic uint64_t *)arg);
+}
+
+/* The home thread sleeps for an hour of the system's clock, as one that gets no processor does. */
+START_TEST(who_posts_fires_what_is_due)
+{
+	static _Atomic uint64_t clock_ns = KVR_SEC(1);
+	struct world w;
+
+	world_open_by(&w, true, NULL, (struct kvr_world){ set_clock, &clock_ns });
+	world_fill_rows(&w, 1, 1, 1);
+	world_post(&w, duo_submit(1, 1, 1, 0, KVR_SEC(3601)));
+	world_wait(&w, 1);
+	atomic_store(&clock_ns, KVR_SEC(3601));
+	world_post(&w, duo_continue(0, 7));
+	world_wait(&w, 3); /* the COUNT of the timer, and that of the CONTINUE behind it */
+	ck_assert_uint_eq(w.last.msg.op, 7);
+	world_close(&w);
+}
+END_TEST
+
 START_TEST(thousands_of_timers_all_fire)
 {
 	struct world w;
@@ -312,5 +336,6 @@ KVR_CHECK_MAIN("runtime.domain", an_idle_domain_answers_on_the_callers_thread,
     a_long_chain_goes_on_at_home, each_senders_order_is_kept,
     nothing_is_lost_when_work_is_left_over, what_finds_the_guard_taken_goes_through_the_inbox,
     operations_of_many_callers_go_through_a_worker,
-    a_timer_fires_in_time_and_an_earlier_one_wakes_the_sleeper, thousands_of_timers_all_fire,
+    a_timer_fires_in_time_and_an_earlier_one_wakes_the_sleeper, who_posts_fires_what_is_due,
+    thousands_of_timers_all_fire,
     after_stop_posts_are_answered, stamps_do_not_go_back)

@@ -68,9 +68,10 @@ world_post(struct world *w, const struct kvr_msg m)
 }
 
 void
-world_open(struct world *w, bool poison, struct kvr_trace *trace)
+world_open_by(struct world *w, bool poison, struct kvr_trace *trace, struct kvr_world clock)
 {
 	struct kvr_domain_options o = { .name = "test",
+		.world = clock,
 		.outside = outside,
 		.arg = w,
 		.watch = watch,
@@ -92,6 +93,12 @@ world_open(struct world *w, bool poison, struct kvr_trace *trace)
 	ck_assert_int_eq(kvr_domain_start(w->domain), KVR_OK);
 	world_post(w, duo_start(KVR_ID_ROUTER, 42));
 	world_post(w, duo_start(KVR_ID_TIER_OF(0), 42));
+}
+
+void
+world_open(struct world *w, bool poison, struct kvr_trace *trace)
+{
+	world_open_by(w, poison, trace, (struct kvr_world){ .now_ns = NULL });
 }
 
 void

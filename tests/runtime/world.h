@@ -41,6 +41,8 @@ struct world {
 uint64_t world_soon(void);
 
 void world_open(struct world *, bool poison, struct kvr_trace *);
+/* With another clock than the system's. */
+void world_open_by(struct world *, bool poison, struct kvr_trace *, struct kvr_world clock);
 void world_close(struct world *);
 void world_post(struct world *, const struct kvr_msg);
 /* Until n messages have come out. */
