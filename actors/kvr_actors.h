@@ -69,7 +69,7 @@ struct kvr_router_tier {
 	uint8_t  promote_after; /* on the n-th hit of a key; 0 and 1: on the first */
 	uint8_t  give_up;       /* KVR_CAP(GIVE_UP): it may be given the caller's memory */
 	uint32_t bulk_lanes;
-	uint32_t max_value;     /* longest stored payload; 0: no limit of its own */
+	uint32_t spare;
 	uint64_t long_bytes;    /* KVR_CAP(WINDOW): of a part without staging; 0: KVR_PART_BYTES */
 };
 
