@@ -88,11 +88,11 @@ struct kvr_tier_config {
 	uint32_t version, size;
 	uint32_t tier;          /* my number */
 	uint32_t n_links;       /* lanes 0 to n_links - 1 */
-	uint32_t n_control;     /* so many lanes, the first ones, take only lookups, stats and
-	                           deletes; 0: all lanes take everything */
+	uint32_t n_control;     /* lanes 0 to n_control - 1 take only lookups, stats and deletes; 0:
+	                           all lanes take everything */
 	uint32_t places;        /* parts that one link holds at a time (2) */
 	uint64_t budget_bytes;  /* payload bytes in all links together */
-	uint32_t faults;        /* so many lane or store faults in a row open the breaker */
+	uint32_t faults;        /* lane or store faults in a row that open the breaker */
 	uint32_t fixed_backoff; /* 1: always backoff_min (LMCache's 10 s rule) */
 	uint64_t backoff_min_ns, backoff_max_ns;
 	uint64_t ageing_ns;     /* a waiting part rises one class in this time; 0: 100 ms */
@@ -103,7 +103,7 @@ struct kvr_tier_config {
 	uint64_t health_ns;      /* between two checks; 0: no check */
 	uint64_t health_ping_ns; /* longest time of a ping or a probe */
 	uint64_t health_wait_ns; /* to wait after too many failed gets */
-	uint32_t health_failed;  /* so many failed gets between two checks are too many */
+	uint32_t health_failed;  /* failed gets between two checks that shut the gate */
 	uint32_t spare;
 };
 
