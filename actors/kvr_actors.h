@@ -56,6 +56,8 @@ extern const struct kvr_spec kvr_router_spec, kvr_tier_spec, kvr_link_spec, kvr_
 const struct kvr_spec *kvr_spec_of(uint16_t id);
 
 enum { KVR_PLACES_MAX = 8 }; /* parts that one link can hold at a time */
+/* And one serde worker: one runs, one waits. What waits there can no longer be cancelled. */
+enum { KVR_SERDE_PLACES = 2 };
 
 enum kvr_write_policy { KVR_WRITE_THROUGH, KVR_WRITE_BACK, KVR_WRITE_NEVER };
 
