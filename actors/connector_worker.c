@@ -104,7 +104,7 @@ hang_up(struct kvr_lane *lane)
 	lane->connector = NULL;
 }
 
-/* What run() returns has ended the connection; others see that only if the error says CLOSE. */
+/* An error from run() has ended the connection, which others see only if it says CLOSE. */
 static int32_t
 as_end(int32_t err)
 {

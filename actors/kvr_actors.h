@@ -56,6 +56,8 @@ extern const struct kvr_spec kvr_router_spec, kvr_tier_spec, kvr_link_spec, kvr_
 const struct kvr_spec *kvr_spec_of(uint16_t id);
 
 enum { KVR_PLACES_MAX = 8 }; /* parts that one link can hold at a time */
+/* And one serde worker: one runs, one waits. What waits there can no longer be cancelled. */
+enum { KVR_SERDE_PLACES = 2 };
 
 enum kvr_write_policy { KVR_WRITE_THROUGH, KVR_WRITE_BACK, KVR_WRITE_NEVER };
 
@@ -69,7 +71,7 @@ struct kvr_router_tier {
 	uint8_t  promote_after; /* on the n-th hit of a key; 0 and 1: on the first */
 	uint8_t  give_up;       /* KVR_CAP(GIVE_UP): it may be given the caller's memory */
 	uint32_t bulk_lanes;
-	uint32_t max_value;     /* longest stored payload; 0: no limit of its own */
+	uint32_t spare;
 	uint64_t long_bytes;    /* KVR_CAP(WINDOW): of a part without staging; 0: KVR_PART_BYTES */
 };
 
@@ -88,11 +90,11 @@ struct kvr_tier_config {
 	uint32_t version, size;
 	uint32_t tier;          /* my number */
 	uint32_t n_links;       /* lanes 0 to n_links - 1 */
-	uint32_t n_control;     /* so many lanes, the first ones, take only lookups, stats and
-	                           deletes; 0: all lanes take everything */
+	uint32_t n_control;     /* lanes 0 to n_control - 1 take only lookups, stats and deletes; 0:
+	                           all lanes take everything */
 	uint32_t places;        /* parts that one link holds at a time (2) */
 	uint64_t budget_bytes;  /* payload bytes in all links together */
-	uint32_t faults;        /* so many lane or store faults in a row open the breaker */
+	uint32_t faults;        /* lane or store faults in a row that open the breaker */
 	uint32_t fixed_backoff; /* 1: always backoff_min (LMCache's 10 s rule) */
 	uint64_t backoff_min_ns, backoff_max_ns;
 	uint64_t ageing_ns;     /* a waiting part rises one class in this time; 0: 100 ms */
@@ -103,7 +105,7 @@ struct kvr_tier_config {
 	uint64_t health_ns;      /* between two checks; 0: no check */
 	uint64_t health_ping_ns; /* longest time of a ping or a probe */
 	uint64_t health_wait_ns; /* to wait after too many failed gets */
-	uint32_t health_failed;  /* so many failed gets between two checks are too many */
+	uint32_t health_failed;  /* failed gets between two checks that shut the gate */
 	uint32_t spare;
 };
 

@@ -144,8 +144,7 @@ _Static_assert(sizeof(struct part) == 64, "one line");
 
 struct tier_view {
 	uint8_t state; /* enum kvr_tier_state */
-	uint8_t stopped;
-	uint8_t spare[6];
+	uint8_t spare[7];
 };
 
 /* One list per class, and one of operations that hold staging slots and wait for others' puts. */

@@ -37,8 +37,7 @@ enum {
 	LIST_DEVICE_LAYERS,
 	LISTS
 };
-/* In a serde worker: one runs, one waits. What waits there can no longer be cancelled. */
-enum { SERDE_PLACES = 2 };
+
 enum place { PLACE_FREE, PLACE_QUEUED, PLACE_HAND };
 
 /* A part in this actor. Zero bytes when free. */

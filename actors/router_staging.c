@@ -5,7 +5,7 @@
  */
 #include "kvr_router_own.h"
 
-/* No value in it crosses into memory that was locked by itself, though a slot may be longer than any value. */
+/* Whether the longest value fits into this slot without crossing into the next locked range. */
 static bool
 is_in_one_lock(uint32_t page, uint32_t slot_pages)
 {

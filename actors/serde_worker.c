@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The serde pool: a part comes in, each of its rows is worked on, the part goes back. */
+#include "kvr_actors.h"
 #include "kvr_workers.h"
 
 #include <stdio.h>
@@ -157,9 +158,9 @@ kvr_serde_start(const struct kvr_work *work, uint32_t number, struct kvr_hand **
 	hand->id = (uint16_t)(KVR_ID_SERDE + number);
 	hand->codec = kvr_codec_new();
 	snprintf(name, sizeof(name), "%s.serde-%u", work->instance, number);
-	/* Far more than the two parts that the transfer actor gives it at a time, and the STOP. */
+	/* As much as the transfer actor gives out at a time, and the STOP. */
 	if (hand->codec == NULL ||
-	    kvr_mailbox_open(name, KVR_PARTS_SMALL + 1, NULL, NULL, &hand->mailbox) != KVR_OK) {
+	    kvr_mailbox_open(name, KVR_SERDE_PLACES + 1, NULL, NULL, &hand->mailbox) != KVR_OK) {
 		hand_free(hand);
 		return KVR_E_NOMEM;
 	}

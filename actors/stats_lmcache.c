@@ -3,7 +3,7 @@
  * LMCache's names, labels, units and buckets, so that its dashboards work. Each series is computed
  * from what kvrelay counts. Where LMCache's number is known to mislead, ours is right: a failed put
  * writes no bytes, a miss is no failure, and the last ping is not forgotten after ten seconds.
- * remote_cache_usage, which LMCache never sets, and the series of its engine are missing.
+ * remote_cache_usage, which LMCache never sets, and the series of its engine are not here.
  */
 #include "kvr_stats_own.h"
 

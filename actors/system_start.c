@@ -82,7 +82,7 @@ start_tier(struct starter *s, uint32_t tier)
 {
 	const struct kvr_config *all = s->sys->opt.config;
 	const struct system_tier *t = &s->sys->tier[tier];
-	/* A long part should wait in its class, where a better one may pass it, not behind another. */
+	/* A long part must wait in its class, where a more urgent one may pass it, not in a lane. */
 	uint64_t lane_bytes = KVR_MAX((uint64_t)KVR_LANE_PLACES * KVR_PART_BYTES, long_bytes_of(t));
 	struct kvr_tier_config c = { .version = 1, .size = sizeof(c), .tier = tier,
 		.n_links = t->n_lanes, .n_control = t->n_control, .places = KVR_LANE_PLACES,

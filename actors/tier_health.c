@@ -59,7 +59,7 @@ kvr_tier_health_note(
 	h->failures++;
 }
 
-/* A lane with nothing to do: a busy one would take its time, and its work shows as much. */
+/* An idle lane. A busy one needs no ping: its work shows whether the store answers. */
 static struct lane *
 idle_lane(struct tier *me)
 {

@@ -299,7 +299,7 @@ check(const void *self, unsigned state, bool full)
 
 	KVR_CHECK(state < STATES);
 	for (uint32_t i = 0; i < HANDS; i++) {
-		KVR_CHECK(me->load[i] <= (i < HAND_SERDE ? me->places : SERDE_PLACES));
+		KVR_CHECK(me->load[i] <= (i < HAND_SERDE ? me->places : KVR_SERDE_PLACES));
 		KVR_CHECK(i >= HAND_SERDE || me->bytes[i] <= me->budget || me->load[i] == 1);
 		n_busy += me->load[i];
 	}

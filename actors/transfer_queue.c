@@ -148,7 +148,7 @@ hand_for(const struct transfer *me, const struct job *j)
 		if (me->load[HAND_SERDE + i] < me->load[best])
 			best = HAND_SERDE + i;
 	}
-	return me->load[best] < SERDE_PLACES ? best : (uint32_t)HANDS;
+	return me->load[best] < KVR_SERDE_PLACES ? best : (uint32_t)HANDS;
 }
 
 /* How many more layers of a part a hand may have now. */

@@ -19,7 +19,7 @@ struct slice {
 	struct kvr_thread *thread; /* NULL: the caller's own */
 };
 
-/* Of the machine, and not our unit: a slice that begins in the middle of one cannot be populated. */
+/* The machine's page, not KVR_PAGE: a slice that begins inside a page cannot be populated. */
 static uint64_t
 page_size(void)
 {

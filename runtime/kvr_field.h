@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fields of a decider's state, found by place and printed: "op[3].deadline_ns 12.250 ms". */
+/* The fields of a decider's state, found by place and printed: "op[3].deadline_ns at 12.250 ms". */
 #ifndef KVR_FIELD_H
 #define KVR_FIELD_H
 

@@ -100,7 +100,7 @@ enum kvr_op_flag {
 	KVR_OPF_DUP_ERROR = 64, /* a key that is being put already fails at once: KVR_E_DUPLICATE */
 	KVR_OPF_PAGED = 128,    /* the payload is tokens of a cache: only the copy worker reaches it */
 	KVR_OPF_DEVICE = 256,   /* the payload lies in a device's memory */
-	KVR_OPF_LAYERS = 512,   /* it is copied layer by layer, each with a word of its own */
+	KVR_OPF_LAYERS = 512,   /* it is copied layer by layer, and each layer is announced */
 	KVR_OPF_RECORD = 1024   /* GET, PUT: completes as soon as every copy has begun */
 };
 

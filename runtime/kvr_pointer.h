@@ -27,9 +27,9 @@ struct kvr_pointer {
 bool kvr_pointer_look(const void *at, struct kvr_pointer *ret);
 
 /*
- * Gives back page-locked memory, whatever device the thread has chosen and whatever is captured meanwhile: the
- * runtime's call makes a context here too, and breaks off a graph that another thread captures. False: it is
- * locked as before.
+ * Unlocks page-locked memory, whatever device the thread has chosen and whatever is captured
+ * meanwhile. (The runtime's call, too, would create a context, and would abort a graph that another
+ * thread captures.) False: it is still locked.
  */
 bool kvr_pointer_unlock(void *at);
 

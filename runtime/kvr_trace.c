@@ -182,7 +182,7 @@ write_head(struct kvr_trace *t, const struct kvr_trace_options *opt, uint32_t he
 	    h->instance, sizeof(h->instance), "%s", opt->instance == NULL ? "" : opt->instance);
 	if (opt->config_len > 0)
 		memcpy((uint8_t *)h + config_off, opt->config, opt->config_len);
-	/* Last: who sees it, in another process, sees the rest. */
+	/* Last: a reader in another process that sees it also sees the rest. */
 	atomic_store_explicit((_Atomic uint64_t *)&h->magic, KVR_TRACE_MAGIC, memory_order_release);
 }
 

@@ -88,7 +88,7 @@ copy(struct kvr_trace_view *v, read_fn *read, void *arg, char *why, size_t cap)
 		return fail(
 		    KVR_E_NOMEM, why, cap, "does not fit into memory: %" PRIu64 " bytes", v->len);
 	for (int i = 0; i < COPIES; i++) {
-		/* Behind the look at the magic number, and `written` before the bytes that it announces. */
+		/* First the magic number, then `written`, then the bytes that it announces. */
 		atomic_thread_fence(memory_order_acquire);
 		if (!read(arg, &v->head, sizeof(v->head), 0))
 			return fail(KVR_E_DOWN, why, cap, "cannot be read: %s", strerror(errno));

@@ -64,7 +64,7 @@ enum kvr_stream { KVR_STREAM_KEEP, KVR_STREAM_CLOSE };
 enum kvr_blame { KVR_BLAME_NONE, KVR_BLAME_KEY, KVR_BLAME_LANE, KVR_BLAME_STORE };
 
 /*
- * All accept any number; one that is not in the list counts as a protocol error of the lane. The
+ * All accept any number; one that is not in the list counts against the lane and closes it. The
  * first three are in kvrelay.h too: a hidden symbol cannot be exported by a linker's version map.
  */
 #pragma GCC visibility push(default)

@@ -45,9 +45,9 @@ enum {
 	KVR_BOUNDS_MAX = 63,   /* bounds of one histogram */
 	KVR_PAGE = 4096,       /* unit and alignment of staging memory */
 	/*
-	 * Pages that a driver locks at a time: one registration of 512 GiB is refused by some. No slot of
-	 * staging reaches from one into the next, for to a driver they are two memories, and it refuses a
-	 * copy that begins in one and ends in the other.
+	 * Pages that a driver locks at a time; some drivers refuse one registration of 512 GiB. No
+	 * value in a staging slot crosses from one such range into the next, because a driver takes
+	 * them for unrelated memory and refuses a copy that begins in one and ends in the other.
 	 */
 	KVR_LOCK_PAGES = 16777216,
 	KVR_VALUE_PAGES = 1048576 /* of the longest value */

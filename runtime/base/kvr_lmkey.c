@@ -26,7 +26,7 @@ strip(struct kvr_const_span s)
 	return (struct kvr_const_span){ at, s.len };
 }
 
-/* Cuts off the first field. An empty text is one empty field; after the last field at is NULL. */
+/* Cuts off the first field. An empty text is one empty field; after the last, rest->at is NULL. */
 static bool
 take_field(struct kvr_const_span *rest, struct kvr_const_span *ret)
 {
