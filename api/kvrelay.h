@@ -213,7 +213,8 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_key_format(const struct kvr_key_parts *par
  * needs room for the text, the hash and two pointers a tag: 4096 bytes are always enough, TOO_SMALL
  * says that it was not. INVALID: no key of LMCache (which is no fault); UNSUPPORTED: one of its
  * multi-process mode, which has other parts. What LMCache wrote since late 2025 comes out of
- * kvr_key_format again as it was. Works everywhere.
+ * kvr_key_format again as it was, but for its dtype fp8_e4m3, which is fp8_e4m3fn since February
+ * 2026. Works everywhere.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_key_parse(const char *text, struct kvr_key_parts *ret,
     char *scratch, size_t cap);
