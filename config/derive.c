@@ -55,6 +55,19 @@ derive_service(struct kvr_load *load, uint32_t i)
 	tier->sentinel.service = kvr_arena_text(&own->arena, name, strlen(name));
 }
 
+/*
+ * LMCache's Valkey connector writes one name and no header since April 2026, and refuses a
+ * configuration that wants one; the one before it always wrote two names. So this says which is meant.
+ */
+static bool
+wants_two_names(const struct kvr_load *load, uint32_t i)
+{
+	const struct kvr_config_tier *tier = &load->cfg->tier[i];
+
+	return load->cfg->flat && kvr_scheme_is_kind(tier->url, "valkey") && tier->save_chunk_meta &&
+	       kvr_place_given(load, kvr_place_tier(i, "save_chunk_meta"));
+}
+
 static void
 derive_tier(struct kvr_load *load, uint32_t i)
 {
@@ -68,6 +81,8 @@ derive_tier(struct kvr_load *load, uint32_t i)
 		tier->format = KVR_CONFIG_FORMAT_DEFAULT;
 		if (scheme != NULL)
 			tier->format = by_url ? scheme->format_url : scheme->format_tier;
+		if (scheme != NULL && wants_two_names(load, i))
+			tier->format = KVR_CONFIG_FORMAT_LMCACHE;
 	}
 	/* Without a limit it would fill the host's memory and take down the engine. */
 	if (!kvr_place_given(load, capacity))

@@ -128,7 +128,7 @@ const struct kvr_flat_key kvr_flat_table[] = {
 	LMCACHE("remote_enable_mla_worker_id_as0", true, BOOL, mla_worker_id_as0, NULL,
 	    "with latent attention all ranks use the keys of rank 0; default: use_mla"),
 	EXTRA("save_chunk_meta", BOOL, "save_chunk_meta", "true",
-	    "a header in front of each payload, where the store has a choice"),
+	    "a header with each payload, where the store has a choice (valkey: only when true is given)"),
 	LMCACHE("ping_timeout", true, SECONDS, ping_timeout_ns, "5.0", "of the health check"),
 	LMCACHE("ping_interval", true, SECONDS, ping_interval_ns, "30.0", "of the health check"),
 	LMCACHE("get_blocking_failed_threshold", true, COUNT, get_blocking_failed_threshold, "10",

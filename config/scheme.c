@@ -21,10 +21,10 @@
 	X("rediss-sentinel", ALL, SEALED, LMCACHE)                                                 \
 	X("redis-cluster", ALL, SEALED, LMCACHE)                                                   \
 	X("rediss-cluster", ALL, SEALED, LMCACHE)                                                  \
-	X("valkey", ALL, SEALED, LMCACHE)                                                          \
-	X("valkeys", ALL, SEALED, LMCACHE)                                                         \
-	X("valkey-cluster", ALL, SEALED, LMCACHE)                                                  \
-	X("valkeys-cluster", ALL, SEALED, LMCACHE)                                                 \
+	X("valkey", ALL, SEALED, BARE)                                                             \
+	X("valkeys", ALL, SEALED, BARE)                                                            \
+	X("valkey-cluster", ALL, SEALED, BARE)                                                     \
+	X("valkeys-cluster", ALL, SEALED, BARE)                                                    \
 	X("resp", CAN_BARE, BARE, BARE)                                                            \
 	X("lm", CAN_LMCACHE, LMCACHE, LMCACHE)                                                     \
 	X("blackhole", ALL, SEALED, LMCACHE)                                                       \

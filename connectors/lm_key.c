@@ -126,6 +126,8 @@ kvr_lm_key(const struct kvr_store *store, const char *key, uint32_t key_len, con
 	else if (wrong == NULL &&
 	         (kvr_lmkey_parse(text, len, &parsed) != KVR_OK || parsed.form != KVR_LMKEY_NOW))
 		wrong = "an LMCache server takes only keys like model@world@worker@hash@dtype";
+	else if (wrong == NULL && parsed.old_dtype)
+		wrong = "an LMCache server knows no dtype fp8_e4m3 any more";
 	else if (wrong == NULL && !reads_as_itself(&parsed))
 		wrong = "an LMCache server would take this key for another one";
 	if (wrong == NULL)

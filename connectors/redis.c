@@ -243,24 +243,24 @@ static const char *const resp_schemes[] = { "resp", NULL };
 #define SHARED                                                                                     \
 	.close = kvr_redis_close, .dial = dial, .hang_up = kvr_redis_connector_free, .run = run,   \
 	.why = why_of, .store_caps = store_caps, .examine = kvr_redis_examine
-#define HOLDS_ALL                                                                                  \
+#define HOLDS_ALL(by_url)                                                                          \
 	.caps = CAPS | KVR_CAP(TTL), .formats = ALL, .format_tier = KVR_FORMAT_SEALED,             \
-	.format_url = KVR_FORMAT_LMCACHE, SHARED
+	.format_url = KVR_FORMAT_##by_url, SHARED
 
 const struct kvr_connector_ops kvr_redis_ops = {
-	.name = "redis", .schemes = redis_schemes, .open = redis_open, HOLDS_ALL
+	.name = "redis", .schemes = redis_schemes, .open = redis_open, HOLDS_ALL(LMCACHE)
 };
 
 const struct kvr_connector_ops kvr_redis_cluster_ops = {
-	.name = "redis-cluster", .schemes = redis_cluster_schemes, .open = redis_open, HOLDS_ALL
+	.name = "redis-cluster", .schemes = redis_cluster_schemes, .open = redis_open, HOLDS_ALL(LMCACHE)
 };
 
 const struct kvr_connector_ops kvr_valkey_ops = {
-	.name = "valkey", .schemes = valkey_schemes, .open = valkey_open, HOLDS_ALL
+	.name = "valkey", .schemes = valkey_schemes, .open = valkey_open, HOLDS_ALL(BARE)
 };
 
 const struct kvr_connector_ops kvr_valkey_cluster_ops = {
-	.name = "valkey-cluster", .schemes = valkey_cluster_schemes, .open = valkey_open, HOLDS_ALL
+	.name = "valkey-cluster", .schemes = valkey_cluster_schemes, .open = valkey_open, HOLDS_ALL(BARE)
 };
 
 const struct kvr_connector_ops kvr_resp_ops = {

@@ -261,8 +261,10 @@ bench_remove(struct bench *b)
 		status = CLI_ERROR;
 	bench_progress(b, "", 0, 0);
 	if (b->left > 0)
-		return cli_fail(&b->cli,
-		    "%llu chunks may be left in the store; their keys begin with '%.*s'",
-		    (unsigned long long)b->left, (int)strcspn(b->key[0], "@"), b->key[0]);
-	return status;
+		cli_fail(&b->cli, "%llu chunks %s; their keys begin with '%.*s'",
+		    (unsigned long long)b->left,
+		    status == CLI_OK && b->keeps ? "stay in the store, which deletes nothing"
+		                                 : "may be left in the store",
+		    (int)strcspn(b->key[0], "@"), b->key[0]);
+	return b->left > 0 && !b->keeps ? CLI_ERROR : status;
 }

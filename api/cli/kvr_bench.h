@@ -60,6 +60,7 @@ struct bench {
 	struct bench_sum phase[BENCH_PHASES];
 	struct bench_tier by_tier[BENCH_TIERS];
 	uint64_t left; /* chunks not removed */
+	bool keeps;    /* a store of the deployment deletes nothing */
 };
 
 /* ---- bench_run.c ---- */

@@ -180,6 +180,18 @@ read_layer_and_tags(struct kvr_const_span rest, struct kvr_lmkey *key)
 	return true;
 }
 
+/* LMCache up to 0.3.13 wrote "fp8_e4m3" for both types of that name, so stored texts have it. */
+static bool
+read_dtype(struct kvr_const_span s, struct kvr_lmkey *key)
+{
+	static const char old[] = "fp8_e4m3";
+	int code = kvr_dtype_find(s.at, s.len);
+
+	key->old_dtype = code < 0 && s.len == sizeof(old) - 1 && memcmp(s.at, old, s.len) == 0;
+	key->dtype = key->old_dtype ? KVR_DTYPE_FP8_E4M3FN : (uint32_t)code;
+	return code >= 0 || key->old_dtype;
+}
+
 /* key has its form, and what stands in front of the world size. */
 static bool
 read_behind_model(struct kvr_const_span rest, struct kvr_lmkey key, struct kvr_lmkey *ret)
@@ -194,12 +206,8 @@ read_behind_model(struct kvr_const_span rest, struct kvr_lmkey key, struct kvr_l
 	    !read_number(key.hash, 16, &unused))
 		return false;
 	if (key.form != KVR_LMKEY_MID25) {
-		if (!take_field(&rest, &dtype))
+		if (!take_field(&rest, &dtype) || !read_dtype(dtype, &key))
 			return false;
-		int code = kvr_dtype_find(dtype.at, dtype.len);
-		if (code < 0)
-			return false;
-		key.dtype = (uint32_t)code;
 	}
 	if (!read_layer_and_tags(rest, &key))
 		return false;

@@ -41,7 +41,8 @@ struct kvr_lmkey {
 	int64_t layer;   /* -1: none */
 	uint64_t group;  /* MP: the object group */
 	uint32_t n_tags; /* all of them, including repeated names */
-	uint32_t spare;
+	bool old_dtype;  /* "fp8_e4m3", of 2025, which since February 2026 is an error to LMCache */
+	uint8_t spare[3];
 };
 
 /* KVR_E_INVALID: not LMCache's (it may still be a valid key). KVR_E_TOO_BIG: over 512 bytes. */

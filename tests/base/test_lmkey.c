@@ -289,6 +289,32 @@ START_TEST(older_and_multi_process_keys_are_told_apart)
 }
 END_TEST
 
+START_TEST(the_dtype_of_2025_is_read)
+{
+	static const struct {
+		const char *text;
+		uint32_t form;
+		int64_t layer;
+	} row[] = {
+		{ "vllm@m@8@3@1a2b@fp8_e4m3", KVR_LMKEY_LATE25, -1 },
+		{ "vllm@m@8@3@1a2b@fp8_e4m3@12@t%x", KVR_LMKEY_LATE25, 12 },
+		{ "m@8@3@1a2b@fp8_e4m3", KVR_LMKEY_NOW, -1 },
+	};
+	struct kvr_lmkey key;
+
+	for (size_t i = 0; i < KVR_LEN(row); i++) {
+		ck_assert_int_eq(kvr_lmkey_parse(row[i].text, strlen(row[i].text), &key), KVR_OK);
+		ck_assert_uint_eq(key.form, row[i].form);
+		ck_assert_uint_eq(key.dtype, KVR_DTYPE_FP8_E4M3FN);
+		ck_assert(key.old_dtype);
+		ck_assert_int_eq(key.layer, row[i].layer);
+	}
+	ck_assert_int_eq(kvr_lmkey_parse("m@8@3@1a2b@fp8_e4m3fn", 21, &key), KVR_OK);
+	ck_assert(!key.old_dtype);
+	check_refused("m@8@3@1a2b@fp8_e4m");
+}
+END_TEST
+
 START_TEST(what_is_no_key_is_refused)
 {
 	static const char *const row[] = { "", " ", "@", "@@@@", "@@@@@", "plain", "m@0803080@ff",
@@ -312,5 +338,5 @@ END_TEST
 KVR_CHECK_MAIN("base.lmkey", every_golden_key_is_read,
     the_older_form_is_read_and_gives_the_same_parts, odd_texts_are_read_or_refused_as_by_lmcache,
     only_the_two_known_texts_read_as_an_older_form, worker_0_keeps_layer_tags_and_every_other_byte,
-    worker_0_of_every_golden_key, older_and_multi_process_keys_are_told_apart,
+    worker_0_of_every_golden_key, older_and_multi_process_keys_are_told_apart, the_dtype_of_2025_is_read,
     what_is_no_key_is_refused)

@@ -40,9 +40,9 @@ class Server(Cross):
         self.assertEqual(done.stdout[-1:], b"\n")
         return done.stdout[:-1]
 
-    def both_ways(self, url, names, some=None):
+    def both_ways(self, url, names, some=None, place=None):
         """names: of an entry, what redis-cli must find under which name, as hex."""
-        place = ("--url", url)
+        place = place or ("--url", url)
         for entry in command.golden("redis_layout")["entries"][:some]:
             with self.subTest(entry["name"], url=url):
                 self.put(entry, *place)
@@ -78,16 +78,18 @@ class Server(Cross):
         def names(entry):
             old = {n: v["value_hex"] for n, v in entry["redis"].items()}
             return {f"{entry['key']}:{part}": old[entry["key"] + part] for part in ("metadata", "kv_bytes")}
-        self.both_ways(f"valkey://127.0.0.1:{self.redis.port}", names, some=3)
+        url = f"valkey://127.0.0.1:{self.redis.port}"
+        config = self.deploy({"name": "v", "url": url, "format": "lmcache"})
+        self.both_ways(url, names, some=3, place=("--config", config))
 
     def test_one_name_and_no_header(self):
-        """LMCache's native client, and its Valkey connector since March 2026."""
-        self.both_ways(f"resp://127.0.0.1:{self.redis.port}", lambda e: {e["key"]: e["payload_hex"]}, some=3)
+        """LMCache's native client, and its Valkey connector since April 2026."""
+        for scheme in "resp", "valkey":
+            self.both_ways(f"{scheme}://127.0.0.1:{self.redis.port}", lambda e: {e["key"]: e["payload_hex"]}, some=3)
 
-    def test_what_valkey_writes_since_march_resp_reads(self):
+    def test_what_valkey_writes_resp_reads(self):
         entry = command.golden("redis_layout")["entries"][0]
-        config = self.deploy({"name": "v", "url": f"valkey://127.0.0.1:{self.redis.port}", "format": "bare"})
-        self.put(entry, "--config", config)
+        self.put(entry, "--url", f"valkey://127.0.0.1:{self.redis.port}")
         self.assertEqual(self.cli("--raw", "GET", entry["key"]).hex(), entry["payload_hex"])
         self.assertEqual(self.get(entry, "--url", f"resp://127.0.0.1:{self.redis.port}"), entry["payload_hex"])
 

@@ -76,6 +76,13 @@ class HyperPod(Findings):
         self.level(found, "node", "memory", "ok", f"/dev/shm/{self.segment}: 512.0 MiB, readable")
         self.level(found, "node", "canary", "ok", "left: the store cannot delete")
 
+    def test_a_bench_says_what_stays_where_nothing_can_be_deleted(self):
+        done = self.ok("bench", "--chunks", "4", "--size", "64KiB", "--batch", "2", "--verify", "--json",
+                       "--config", self.tier(self.segment))
+        self.assertEqual((done.json["chunks"], done.json["wrong"], done.json["missing"]), (4, 0, 0))
+        self.assertIn("4 chunks stay in the store, which deletes nothing; their keys begin with "
+                      "'kvrelay-bench-", done.err)
+
     def test_memory_that_is_not_there(self):
         found = self.findings(2, "--config", self.tier("kvr_no_such_memory"))
         self.level(found, "node", "connect", "fail", "kvr_no_such_memory is not there; see shared_memory_name")

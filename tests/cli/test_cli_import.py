@@ -98,7 +98,7 @@ class Import(command.Case):
     def test_valkey(self):
         made, err = self.turn(VALKEY)
         self.assertEqual(made["tiers"][0], {
-            "name": "remote", "url": "valkey://a.example:7000", "format": "lmcache",
+            "name": "remote", "url": "valkey://a.example:7000", "format": "bare",
             "lanes": {"bulk": 4}, "timeout": "2500ms", "ttl": "1d", "user": "kv",
             "password": "s3cr3t$x"})
         self.assertEqual(made["timeouts"]["blocking"], "3s")

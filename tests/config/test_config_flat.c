@@ -186,6 +186,35 @@ START_TEST(hyperpods_keys_have_their_own_units)
 END_TEST
 
 /* One scheme there, four here. */
+START_TEST(valkey_has_a_header_only_when_one_is_asked_for)
+{
+	static const struct {
+		const char *extra;
+		uint32_t format;
+	} rows[] = {
+		{ "{}", KVR_CONFIG_FORMAT_BARE },
+		{ "{\"save_chunk_meta\":false}", KVR_CONFIG_FORMAT_BARE },
+		{ "{\"save_chunk_meta\":null}", KVR_CONFIG_FORMAT_BARE },
+		{ "{\"save_chunk_meta\":true}", KVR_CONFIG_FORMAT_LMCACHE },
+		{ "{\"save_chunk_meta\":true,\"valkey_mode\":\"cluster\"}",
+		    KVR_CONFIG_FORMAT_LMCACHE },
+	};
+
+	for (size_t i = 0; i < KVR_LEN(rows); i++) {
+		struct kvr_said said;
+		char text[256];
+
+		snprintf(text, sizeof(text), "{\"remote_url\":\"valkey://h:1\",\"extra_config\":%s}",
+		    rows[i].extra);
+		struct kvr_config *cfg = parse(text, &said);
+
+		ck_assert_str_eq(said.text, "");
+		ck_assert_msg(cfg->tier[0].format == rows[i].format, "%s", text);
+		kvr_config_free(cfg);
+	}
+}
+END_TEST
+
 START_TEST(a_cluster_and_tls_of_valkey_are_schemes)
 {
 	static const char *const rows[][2] = {
@@ -205,7 +234,7 @@ START_TEST(a_cluster_and_tls_of_valkey_are_schemes)
 
 		ck_assert_str_eq(cfg->tier[0].url, rows[i][1]);
 		ck_assert_str_eq(said.text, "");
-		ck_assert_uint_eq(cfg->tier[0].format, KVR_CONFIG_FORMAT_LMCACHE);
+		ck_assert_uint_eq(cfg->tier[0].format, KVR_CONFIG_FORMAT_BARE);
 		kvr_config_free(cfg);
 	}
 	struct kvr_config *cfg = parse("{\"remote_url\":\"valkeys-cluster://h:1\","
@@ -550,7 +579,7 @@ END_TEST
 
 KVR_CHECK_MAIN("config.flat", a_url_alone_gives_lmcaches_defaults,
     every_key_is_mapped_in_its_own_units, groups_of_the_tier_form_may_stand_beside,
-    valkey_and_resp_have_options_of_their_own, a_cluster_and_tls_of_valkey_are_schemes,
+    valkey_and_resp_have_options_of_their_own, valkey_has_a_header_only_when_one_is_asked_for, a_cluster_and_tls_of_valkey_are_schemes,
     hyperpods_keys_have_their_own_units,
     eics_keys_stand_at_the_top, what_has_no_effect_is_a_warning,
     the_service_of_the_sentinels_is_a_variable_or_redismaster,

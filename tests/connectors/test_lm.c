@@ -114,6 +114,7 @@ static const struct {
 	{ "m", KVR_E_UNSUPPORTED },
 	{ "m@1@0@abc", KVR_E_UNSUPPORTED },
 	{ "m@1@0@abc@nope", KVR_E_UNSUPPORTED },
+	{ "m@1@0@abc@fp8_e4m3", KVR_E_UNSUPPORTED },
 	{ "m@1@0@xyz@half", KVR_E_UNSUPPORTED },
 	{ "m@1@0@abc@half@notag", KVR_E_UNSUPPORTED },
 	{ "a@b@1@0@abc@half", KVR_E_UNSUPPORTED },
