@@ -6,8 +6,6 @@
 #include <sys/random.h>
 
 enum { HEAD_DIM = 128, BF16 = 2, KV = 2, ROW = KV * HEAD_DIM * BF16 };
-/* Keys of one removal. */
-enum { KEYS_AT_A_TIME = 1024 };
 
 static int
 read_options(struct bench *b, int argc, char **argv)
@@ -32,8 +30,8 @@ read_options(struct bench *b, int argc, char **argv)
 	if (b->size % ROW != 0 || b->size < ROW || b->size > KVR_MIB(1024))
 		return cli_fail(
 		    &b->cli, "--size: a multiple of %d bytes (one token), at most 1GiB", ROW);
-	if (b->batch < 1 || b->batch > KEYS_AT_A_TIME)
-		return cli_fail(&b->cli, "--batch: 1 to %d", KEYS_AT_A_TIME);
+	if (b->batch < 1 || b->batch > BENCH_KEYS_MAX)
+		return cli_fail(&b->cli, "--batch: 1 to %d", BENCH_KEYS_MAX);
 	if (b->batch > b->chunks)
 		b->batch = b->chunks;
 	if (b->lookups > 1000000)
@@ -91,7 +89,7 @@ keys_init(struct bench *b)
 static int
 prepare(struct bench *b)
 {
-	uint64_t n = b->batch, many = KVR_MAX(n, (uint64_t)KEYS_AT_A_TIME);
+	uint64_t n = b->batch;
 	bool ok = sums_init(b);
 
 	b->group =
@@ -105,8 +103,8 @@ prepare(struct bench *b)
 	b->bytes = aligned_alloc(4096, (n * b->size + 4095) / 4096 * 4096);
 	b->at = calloc(n, sizeof(*b->at));
 	b->len = calloc(n, sizeof(*b->len));
-	b->err = calloc(many, sizeof(*b->err));
-	b->tier = calloc(many, sizeof(*b->tier));
+	b->err = calloc(BENCH_KEYS_MAX, sizeof(*b->err));
+	b->tier = calloc(BENCH_KEYS_MAX, sizeof(*b->tier));
 	if (!ok || b->keys == NULL || b->key == NULL || b->bytes == NULL || b->at == NULL ||
 	    b->len == NULL || b->err == NULL || b->tier == NULL)
 		return cli_fail(

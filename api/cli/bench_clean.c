@@ -241,7 +241,6 @@ remove_some(struct bench *b, uint64_t first, uint32_t n)
 int
 bench_remove(struct bench *b)
 {
-	enum { AT_A_TIME = 1024 };
 	int status = CLI_OK;
 
 	if (b->written == 0 || !b->tried_cold)
@@ -251,9 +250,9 @@ bench_remove(struct bench *b)
 		b->left = b->written;
 		status = CLI_ERROR;
 	}
-	for (uint64_t first = 0; first < b->written && b->kvr != NULL; first += AT_A_TIME) {
+	for (uint64_t first = 0; first < b->written && b->kvr != NULL; first += BENCH_KEYS_MAX) {
 		if (remove_some(b, first,
-		        (uint32_t)KVR_MIN(b->written - first, (uint64_t)AT_A_TIME)) != CLI_OK)
+		        (uint32_t)KVR_MIN(b->written - first, (uint64_t)BENCH_KEYS_MAX)) != CLI_OK)
 			status = CLI_ERROR;
 		bench_progress(b, "removal", first, b->written);
 	}

@@ -32,6 +32,7 @@ struct bench_tier {
 	uint64_t hits, given, stored;
 };
 
+enum { BENCH_KEYS_MAX = 1024 }; /* of one call; the buffers have room for as many */
 enum { BENCH_WRITE, BENCH_DRAIN, BENCH_COLD, BENCH_WARM, BENCH_LOOKUP, BENCH_PHASES };
 
 struct bench {

@@ -2,10 +2,11 @@
 /* Finds the trace: by name, the newest of a directory, or that of a process. */
 #include "kvr_trace_cmd.h"
 
+#include "kvr_page.h"
+
 #include <dirent.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 struct kvr_trace_view *
 trace_open(struct trace_cmd *c, const char *path)
@@ -26,13 +27,6 @@ trace_is_folder(const char *path)
 	struct stat st;
 
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-static const char *
-own_dir(char *ret, size_t cap)
-{
-	snprintf(ret, cap, "/dev/shm/kvrelay-%lu", (unsigned long)geteuid());
-	return ret;
 }
 
 static bool
@@ -88,7 +82,7 @@ trace_newest(struct trace_cmd *c, const char *dir, char *ret, size_t cap, int *r
 	char own[64];
 
 	if (dir == NULL)
-		dir = own_dir(own, sizeof(own));
+		dir = kvr_page_dir(NULL, own, sizeof(own));
 	if (!newest(dir, 0, ret, cap)) {
 		*ret_status = cli_fail(
 		    &c->cli, "%s: no such directory; traces lie where trace.dir says", dir);
@@ -108,7 +102,7 @@ trace_of_pid(struct trace_cmd *c, const char *dir, uint32_t pid, char *ret, size
 	char own[64];
 
 	if (dir == NULL)
-		dir = own_dir(own, sizeof(own));
+		dir = kvr_page_dir(NULL, own, sizeof(own));
 	if (newest(dir, pid, ret, cap) && ret[0] != '\0')
 		return true;
 	cli_fail(&c->cli, "%s: no trace of process %u; traces lie where trace.dir says", dir, pid);
