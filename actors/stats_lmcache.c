@@ -71,7 +71,7 @@ traffic(struct own *o)
 	counter(o, "num_remote_read_bytes", "Bytes that they brought", get->bytes);
 	counter(o, "num_remote_write_requests", "Puts that stored bytes, one per batch",
 	    put->with_bytes);
-	/* LMCache's own calls name such keys DUPLICATE, and have no bytes for them, as there. */
+	/* The calls named as in LMCache answer DUPLICATE instead, which adds no bytes, as there. */
 	counter(o, "num_remote_write_bytes",
 	    "Bytes of the keys that were stored, and of those that kvr_submit joined to a put under way",
 	    put->bytes);

@@ -4,10 +4,10 @@
  * that posts to them when the guard is free, otherwise by the home thread. The domain is the only
  * place that stamps time, and the only writer of the trace.
  *
- *   - A post from outside (facade, worker) runs its own step and what follows from it, at most
- *     KVR_DOMAIN_STEPS; the home thread does the rest. A post that finds the guard taken for long
- *     goes through the inbox mailbox. So an idle instance answers a lookup with one hop through
- *     nng, and a busy one keeps the order of each sender's messages.
+ *   - A post from outside (facade, worker) runs the timers that are due, its own step and what
+ *     follows from it, at most KVR_DOMAIN_STEPS; the home thread does the rest. A post that finds
+ *     the guard taken for long goes through the inbox, which is carried by nng. So an idle instance
+ *     answers a lookup without nng, and a busy one keeps the order of each sender's messages.
  *   - Messages between deciders wait in a local queue, which has room for all that they can send;
  *     a full queue is a bug.
  *   - Messages to workers go to the mailbox that was attached under the worker's id. They cannot
@@ -78,8 +78,8 @@ void kvr_domain_free(struct kvr_domain *take);
 
 /*
  * Any thread that does not hold the guard. OK, or DEAD (poisoned), SHUTDOWN; never BUSY. It may run
- * the message and what follows from it, and it may wait for the thread that holds the guard, as a
- * rule for less than a millisecond.
+ * due timers, the message and what follows, and it may wait for the thread that holds the guard, as
+ * a rule for less than a millisecond.
  */
 KVR_MUST_USE enum kvr_err kvr_domain_post(struct kvr_domain *, const struct kvr_msg *);
 

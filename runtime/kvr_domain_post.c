@@ -23,8 +23,8 @@ refusal(const struct kvr_domain *d)
 }
 
 /*
- * Whoever runs the deciders fires what is due, not the home thread alone: on a machine that has too
- * few processors it may be the one that gets none for a tenth of a second, and deadlines are timers.
+ * Every thread that runs the deciders fires due timers, not only the home thread: on a machine with
+ * too few processors that one may get none for a tenth of a second, and deadlines are timers.
  */
 static void
 timers_due(struct kvr_domain *d)

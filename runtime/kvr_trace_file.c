@@ -181,8 +181,8 @@ create(int dir, const char *instance, char *ret_name, size_t cap)
 /* ---- memory ---- */
 
 /*
- * Halves the ring as long as the file system has no room. Returns the ring's bytes, or 0; errno says
- * why it is not as much as was requested. A limit on the size of files is checked first, because
+ * Halves the ring as long as the file system has no room. Returns the ring's bytes, or 0; errno
+ * says why it is less than was requested. A limit on the size of files is checked first, because
  * hitting it is a signal that ends the process.
  */
 static uint64_t

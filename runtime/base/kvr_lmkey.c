@@ -192,7 +192,7 @@ read_dtype(struct kvr_const_span s, struct kvr_lmkey *key)
 	return code >= 0 || key->old_dtype;
 }
 
-/* key has its form, and what stands in front of the world size. */
+/* key already has its form and the fields in front of the world size. */
 static bool
 read_behind_model(struct kvr_const_span rest, struct kvr_lmkey key, struct kvr_lmkey *ret)
 {
@@ -226,8 +226,8 @@ read_engine_form(struct kvr_const_span rest, uint32_t form, struct kvr_lmkey *re
 }
 
 /*
- * The shortest model behind which the rest is that of a key. With one '@' in it that is an engine and a
- * model, which has the same fields in the same places.
+ * Takes the shortest model behind which the rest reads as a key, with two '@' in it or more. One
+ * '@' reads as form LATE25, which has the same fields in the same places.
  */
 static bool
 read_at_form(struct kvr_const_span rest, struct kvr_lmkey *ret)

@@ -3,6 +3,7 @@
  * LMCache's key texts. A key is stored under the text that the engine gave. The text is only read,
  * and at most its worker id is replaced; it is never taken apart and put together again, because a
  * hash of bytes would lose its leading zeros that way.
+ *
  *   NOW     model@world@worker@hash@dtype[@layer][@tag%value]...          since February 2026
  *   LATE25  engine@model@world@worker@hash@dtype[@layer][@tag%value]...   autumn 2025
  *   MID25   engine@model@world@worker@hash[@layer][@tag%value]...         before that
@@ -25,7 +26,7 @@ enum kvr_lmkey_form {
 	KVR_LMKEY_LATE25, /* a model with one '@' in its name looks like this, too */
 	KVR_LMKEY_MID25,
 	KVR_LMKEY_MP,
-	KVR_LMKEY_AT /* NOW, of a model with more of them: LMCache writes such keys and cannot read them */
+	KVR_LMKEY_AT /* NOW with two '@' or more in the model; LMCache cannot read its own such keys */
 };
 
 /* All spans point into the parsed text and are valid as long as it is. */
