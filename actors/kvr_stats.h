@@ -20,7 +20,7 @@
 #include <string.h>
 
 #define KVR_STATS_MAGIC UINT64_C(0x315354415453564b) /* "KVSTATS1" */
-enum { KVR_STATS_VERSION = 2, KVR_STATS_NAME = 40, KVR_STATS_WHY = 112 };
+enum { KVR_STATS_VERSION = 3, KVR_STATS_NAME = 40, KVR_STATS_WHY = 112 };
 
 struct kvr_config;
 
@@ -38,6 +38,7 @@ struct kvr_stats_tier {
 	uint64_t bytes;     /* payload in all lanes */
 	uint64_t backoff_ns;
 	uint64_t cool_ns;   /* until then the store is not asked; 0: the breaker is not open */
+	uint64_t puts_ns;   /* the store refuses puts, and gets none until then; 0: it takes them */
 	uint32_t n_queued, n_in_lanes;
 	uint32_t n_lanes, faults;
 	struct kvr_stats_lane lane[KVR_LANES_MAX];

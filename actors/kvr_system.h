@@ -74,6 +74,7 @@ struct kvr_tier_view {
 	uint32_t    state, links_up, n_links, verified; /* state: enum kvr_tier_state */
 	int32_t     canary_err;  /* of the last canary; KVR_OK: it succeeded, or there was none */
 	uint32_t    canary_step; /* enum kvr_canary_step */
+	uint32_t    refuses_puts; /* 1: so many in a row that they are left out */
 	char        why[112]; /* the store's own words for the last error */
 };
 uint32_t kvr_system_tiers(struct kvr_system *, struct kvr_tier_view *ret, uint32_t cap);

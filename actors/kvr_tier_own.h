@@ -80,13 +80,15 @@ struct tier {
 	uint64_t fault_conn; /* connections up to this number belong to a counted fault */
 	uint64_t rand;
 	uint64_t sweep_ns, redial_ns, cool_ns; /* set timers; 0: none */
+	uint64_t puts_at_ns; /* until then a put is DOWN and all else goes on; 0: it is not */
+	uint64_t puts_backoff_ns; /* the last one of these; 0: none since a put went well */
 	uint32_t gen[TIMERS];
 	uint32_t told_state, told_links; /* what TIER_STATE said last */
 	struct list list[LISTS];
-	uint32_t spare32;
+	uint32_t refusals; /* of puts, in a row, up to as many as shut the way for them */
 	struct kvr_tier_config config;
 	struct tier_health health;
-	uint64_t spare64[7];
+	uint64_t spare64[5];
 	struct lane lane[KVR_LANES_MAX];
 	struct part part[KVR_PARTS_MAX];
 };
@@ -142,6 +144,9 @@ void kvr_tier_count(const struct tier *, struct kvr_out *, enum kvr_count, uint3
 void kvr_tier_dial(struct tier *, struct kvr_out *, struct lane *, bool probe);
 /* A fault of the lane or the store; may open the breaker. */
 void kvr_tier_fault(struct tier *, const struct kvr_event *, struct kvr_out *, int32_t err);
+/* A store that refuses puts and reads on; may shut the way for them. */
+void kvr_tier_refused_put(struct tier *, const struct kvr_event *, struct kvr_out *);
+void kvr_tier_took_put(struct tier *);
 void kvr_tier_link_state(struct tier *, const struct kvr_event *, struct kvr_out *);
 void kvr_tier_cooled(struct tier *, const struct kvr_event *, struct kvr_out *);
 void kvr_tier_redial(struct tier *, const struct kvr_event *, struct kvr_out *);

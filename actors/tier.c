@@ -94,6 +94,8 @@ part(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	if (msg->PART.refuse)
 		kvr_tier_drop(me, ev, out, p,
 		    me->state == KVR_TIER_CLOSED ? KVR_E_SHUTDOWN : KVR_E_DOWN);
+	else if (me->state == KVR_TIER_UP && p->verb == KVR_VERB_PUT && ev->now_ns < me->puts_at_ns)
+		kvr_tier_drop(me, ev, out, p, KVR_E_DOWN);
 	unsigned next = finish(me, ev, out, before);
 
 	if (p->place == PLACE_QUEUED)
@@ -210,6 +212,7 @@ config(void *self, const struct kvr_event *ev, struct kvr_out *out)
 		c->faults = (uint32_t)value;
 		if (c->faults != 0)
 			me->faults = KVR_MIN(me->faults, c->faults - 1);
+		me->refusals = KVR_MIN(me->refusals, c->faults);
 		break;
 	/* The two come one after the other, and must never be in the wrong order in between. */
 	case KVR_SET_BACKOFF_MIN:

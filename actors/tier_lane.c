@@ -91,15 +91,21 @@ backoff(struct tier *me, uint64_t base_ns)
 	return base_ns + late_ns;
 }
 
+/* After a pause of last_ns; 0: there was none. */
+static uint64_t
+next_backoff(const struct tier *me, uint64_t last_ns)
+{
+	if (last_ns == 0 || me->config.fixed_backoff)
+		return me->config.backoff_min_ns;
+	return KVR_MIN(last_ns * 2, me->config.backoff_max_ns);
+}
+
 static void
 cool(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, int32_t err)
 {
 	if (me->state == KVR_TIER_UP || me->state == KVR_TIER_OPENING)
 		kvr_tier_count(me, out, KVR_COUNT_BREAKER_OPENED, 1);
-	if (me->backoff_ns == 0 || me->config.fixed_backoff)
-		me->backoff_ns = me->config.backoff_min_ns;
-	else
-		me->backoff_ns = KVR_MIN(me->backoff_ns * 2, me->config.backoff_max_ns);
+	me->backoff_ns = next_backoff(me, me->backoff_ns);
 	me->state = KVR_TIER_COOLING;
 	me->why = err;
 	me->cool_ns = ev->now_ns + backoff(me, me->backoff_ns);
@@ -116,6 +122,36 @@ kvr_tier_fault(struct tier *me, const struct kvr_event *ev, struct kvr_out *out,
 	me->why = err;
 	if (me->config.faults != 0 && me->faults >= me->config.faults)
 		cool(me, ev, out, err);
+}
+
+void
+kvr_tier_took_put(struct tier *me)
+{
+	me->refusals = 0;
+	me->puts_at_ns = 0;
+	me->puts_backoff_ns = 0;
+}
+
+/*
+ * So many in a row, and puts are left out for a while, for each would send its payload to be refused.
+ * After that the first one that is refused again is enough. A lane is dialled anew each time, in turn:
+ * who refuses may have become a replica, and another server may have his name by now.
+ */
+void
+kvr_tier_refused_put(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
+{
+	if (me->state != KVR_TIER_UP || me->config.faults == 0 || ev->now_ns < me->puts_at_ns)
+		return;
+	me->refusals = KVR_MIN(me->refusals + 1, me->config.faults);
+	if (me->refusals < me->config.faults)
+		return;
+	me->puts_backoff_ns = next_backoff(me, me->puts_backoff_ns);
+	me->puts_at_ns = ev->now_ns + backoff(me, me->puts_backoff_ns);
+	struct lane *lane = &me->lane[me->probe_next % me->config.n_links];
+
+	me->probe_next = (me->probe_next + 1) % me->config.n_links;
+	if (lane->state == KVR_LINK_UP && !lane->stuck)
+		kvr_tier_dial(me, out, lane, false);
 }
 
 static void

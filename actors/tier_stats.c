@@ -29,6 +29,7 @@ kvr_tier_stats(const void *self, struct kvr_stats_tier *ret)
 	ret->bytes = me->bytes;
 	ret->backoff_ns = me->backoff_ns;
 	ret->cool_ns = me->cool_ns;
+	ret->puts_ns = me->puts_at_ns;
 	ret->n_queued = me->n_queued;
 	ret->n_in_lanes = me->n_parts;
 	ret->n_lanes = me->config.n_links;

@@ -986,7 +986,7 @@ KVR_API enum kvr_err kvr_remove(struct kvr *kvr, const char *key, bool force, ui
 
 struct kvr_health {
 	uint32_t size;
-	uint32_t ok;      /* 1: operations are accepted, every tier is up, and no canary failed */
+	uint32_t ok;      /* 1: operations are accepted, all tiers are up and take puts, no canary failed */
 	uint32_t n_tiers, n_up;
 	uint64_t in_flight; /* operations that are not complete */
 	uint64_t not_quiet; /* keys whose memory is in use */

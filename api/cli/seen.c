@@ -47,6 +47,8 @@ judge(struct seen_page *p)
 			snprintf(p->why, sizeof(p->why), "tier %s is %s: %s", name,
 			    seen_tier_state(m->state),
 			    words[0] != '\0' ? words : "not connected yet");
+		else if (s->tier[t].puts_ns != 0)
+			snprintf(p->why, sizeof(p->why), "tier %s refuses puts: %s", name, words);
 		else if (m->canary.err != KVR_OK)
 			snprintf(p->why, sizeof(p->why), "tier %s: its canary: %s%s%s", name,
 			    kvr_err_name(m->canary.err), words[0] != '\0' ? ": " : "", words);

@@ -130,6 +130,8 @@ START_TEST(what_counts_as_a_fault)
 		{ "broken seals", offsetof(struct kvr_sim_store, corrupts), 0, KVR_VERB_GET },
 		{ "a full store", offsetof(struct kvr_sim_store, full), 0, KVR_VERB_PUT },
 		{ "refusals", offsetof(struct kvr_sim_store, refuses), 5, KVR_VERB_GET },
+		{ "refused puts", offsetof(struct kvr_sim_store, refuses), 0, KVR_VERB_PUT },
+		{ "refused removals", offsetof(struct kvr_sim_store, refuses), 0, KVR_VERB_DEL },
 		{ "a node of many", offsetof(struct kvr_sim_store, node_down), 0, KVR_VERB_GET },
 		{ "lost connections", offsetof(struct kvr_sim_store, loses), 5, KVR_VERB_DEL },
 		{ "rubbish", offsetof(struct kvr_sim_store, garbles), 5, KVR_VERB_DEL },
@@ -159,6 +161,77 @@ START_TEST(what_counts_as_a_fault)
 		    table[i].what, n);
 		kvr_rig_end(&rig);
 	}
+}
+END_TEST
+
+static uint64_t
+asked(void)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < rig.tier.n_links; i++)
+		n += kvr_sim_seen(rig.sim, KVR_ID_WORKER_OF(0, i), KVR_MSG_PART);
+	return n;
+}
+
+/* Whether the store was asked: what it says to the key stands in the row. */
+static bool
+put_now(void)
+{
+	uint64_t before = asked();
+	uint32_t slot = kvr_rig_give(&rig, &(struct kvr_rig_ask){ .verb = KVR_VERB_PUT,
+	                                       .cls = KVR_CLASS_PUT,
+	                                       .n = 1,
+	                                       .len = 4096,
+	                                       .deadline_ns = kvr_sim_now(rig.sim) + KVR_SEC(2) });
+
+	pass(KVR_MS(5));
+	ck_assert_int_eq(outcome(slot), asked() > before ? KVR_OK : KVR_E_DOWN);
+	return asked() > before;
+}
+
+static uint32_t
+puts_until_shut(void)
+{
+	uint32_t n = 0;
+
+	while (put_now())
+		n++;
+	ck_assert_uint_eq(kvr_rig_tier(&rig), KVR_TIER_UP);
+	return n;
+}
+
+/* One that became a replica, one whose disk is mounted read-only: what it has is read all the time. */
+START_TEST(a_store_that_refuses_puts_is_read_on)
+{
+	uint64_t wait_ns = KVR_MS(100);
+
+	kvr_rig_defaults(&rig);
+	open_rig(false);
+	pass(KVR_MS(5));
+	kvr_sim_store(rig.sim, 0)->refuses = 1024;
+	ck_assert_uint_eq(puts_until_shut(), rig.tier.faults);
+	for (uint32_t i = 0; i < 10; i++) {
+		uint64_t shut_ns = kvr_sim_now(rig.sim);
+
+		kvr_sim_store(rig.sim, 0)->refuses = 0;
+		ck_assert_int_eq(get_now(), KVR_OK);
+		kvr_sim_store(rig.sim, 0)->refuses = 1024;
+		while (!put_now())
+			ck_assert_uint_le(kvr_sim_now(rig.sim) - shut_ns, wait_ns + wait_ns / 8);
+		ck_assert_uint_ge(kvr_sim_now(rig.sim) - shut_ns, wait_ns - KVR_MS(10));
+		ck_assert_uint_eq(puts_until_shut(), 0); /* that one was enough */
+		/* Each time a lane looks whether another server has its name by now. */
+		ck_assert_uint_eq(dials(), rig.tier.n_links + 1 + i + 1);
+		wait_ns = KVR_MIN(wait_ns * 2, KVR_SEC(10));
+	}
+	kvr_sim_store(rig.sim, 0)->refuses = 0;
+	pass(wait_ns + wait_ns / 8);
+	ck_assert(put_now());
+	kvr_sim_store(rig.sim, 0)->refuses = 1024;
+	ck_assert_uint_eq(puts_until_shut(), rig.tier.faults); /* forgiven */
+	ck_assert_uint_eq(rig.count[KVR_COUNT_BREAKER_OPENED], 0);
+	kvr_rig_end(&rig);
 }
 END_TEST
 
@@ -337,7 +410,7 @@ START_TEST(transcript_of_a_tier)
 END_TEST
 
 KVR_CHECK_MAIN("actors.tier_breaker", a_store_that_is_down_fails_fast_and_is_probed_by_one_lane,
-    a_fixed_backoff_stays_what_it_is, what_counts_as_a_fault,
+    a_fixed_backoff_stays_what_it_is, what_counts_as_a_fault, a_store_that_refuses_puts_is_read_on,
     a_success_between_faults_forgives_them, a_limit_that_is_lowered_opens_it_at_the_next_fault,
     a_restart_counts_once_and_costs_nobody_anything,
     a_store_that_swallows_everything_is_found_out, a_stuck_lane_is_left_alone_until_it_comes_back,

@@ -11,7 +11,7 @@ KVR_NEEDS_REDIS
 
 enum { OPS = 32, KEYS = 4, EACH = 3000 };
 
-#define FAR "{'trace':{'dir':'none'},'tiers':[{'name':'far','url':'%s','timeout':'60s'}]}"
+#define FAR "{'timeouts':{'connect':'20s'},'trace':{'dir':'none'},'tiers':[{'name':'far','url':'%s','timeout':'60s'}]}"
 
 /* The same key twice while the first is on its way: one write, one outcome, and it is said. */
 START_TEST(a_put_of_a_key_that_is_being_put)

@@ -154,6 +154,37 @@ START_TEST(a_tier_that_cools_down_fails_fast)
 }
 END_TEST
 
+/* It has become a replica, and says so to puts only; a caller has eight of them for each get. */
+START_TEST(a_store_that_refuses_puts_is_read_all_the_time)
+{
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
+	struct kvr *kvr = bed_open(one_tier, server->url);
+	struct kvr_raw *raw = kvr_raw_open(server->port, NULL);
+	struct kvr_health h = { .size = sizeof(h) };
+	uint64_t until_ns = bed_in_ms(30000);
+
+	OK(bed_put1(kvr, "a", 1000));
+	MUST(kvr_raw(raw, "REPLICAOF 127.0.0.1 1").kind == '+', "it is no replica");
+	for (int i = 0; i < 200; i++) {
+		for (int j = 0; j < 8; j++)
+			MUST(bed_put1(kvr, "b", 1000) != KVR_OK, "a replica takes it");
+		OK(bed_get1(kvr, "a", 1000, NULL));
+	}
+	MUST(bed_logged("COOLING") == 0, "it was left alone");
+	OK(kvr_health(kvr, &h));
+	MUST(h.ok == 0 && h.n_up == 1 && strstr(h.why, "refuses puts: SET: READONLY") != NULL,
+	    "ok %u, %u up, \"%s\"", h.ok, h.n_up, h.why);
+	MUST(kvr_raw(raw, "REPLICAOF NO ONE").kind == '+', "it is a replica");
+	while (bed_put1(kvr, "b", 1000) != KVR_OK)
+		MUST(bed_now_ns() < until_ns, "it never takes anything again");
+	OK(kvr_health(kvr, &h));
+	MUST(h.ok == 1, "%s", h.why);
+	bed_close(kvr);
+	kvr_raw_close(raw);
+	kvr_redis_server_stop(server);
+}
+END_TEST
+
 /* The shortest: of the others it is the machine that decides, which has more to do than this. */
 static uint64_t
 best_get_ns(struct kvr *kvr, struct bed_batch *b)
@@ -220,4 +251,5 @@ END_TEST
 
 KVR_CHECK_MAIN("system.recovery", service_comes_back_without_a_call,
     a_tier_that_is_dialled_again_leaves_the_others_connections,
-    a_tier_that_cools_down_fails_fast, a_sick_tier_does_not_slow_down_the_other)
+    a_tier_that_cools_down_fails_fast, a_store_that_refuses_puts_is_read_all_the_time,
+    a_sick_tier_does_not_slow_down_the_other)
