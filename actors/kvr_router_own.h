@@ -9,7 +9,8 @@
  *   router_puts.c   the table of keys that are being written: which key waits for which
  *   router_turn.c   phases: what an operation does next
  *   router_list.c   lists of operations; which one must give slots back
- *   router_part.c   parts: which keys go together, their rows
+ *   router_plan.c   what a part would be: which keys go together, and their slots
+ *   router_part.c   the table of parts, and their rows
  *   router_staging.c  staging slots
  *   router_send.c   sends a part to the transfer actor or to its tier
  *   router_second.c payloads that need a slot on each side of a serde
@@ -238,7 +239,7 @@ enum made { MADE_PART, MADE_NOTHING, MADE_NO_PART, MADE_NO_STAGING };
 enum made kvr_router_make_part(struct step *, uint32_t slot);
 void      kvr_router_retire(struct step *, uint32_t part_slot);
 uint32_t  kvr_router_part_id(const struct router *, uint32_t part_slot);
-/* The deadline of what this tier gets now. */
+/* router_plan.c: the deadline of what this tier gets now. */
 uint64_t  kvr_router_until(const struct step *, const struct op *, uint32_t tier);
 /* router_send.c */
 void kvr_router_send_part(struct step *, uint32_t part_slot);
@@ -299,6 +300,13 @@ static inline uint8_t
 of_op(const struct op *op, uint32_t tiers)
 {
 	return (uint8_t)(op->only == 0 ? tiers : 1U << (op->only - 1));
+}
+
+/* Only the copy worker can reach the payload, so it goes through a slot, whatever the tier. */
+static inline bool
+is_paged(const struct op *op)
+{
+	return (op->flags & KVR_OPF_PAGED) != 0;
 }
 
 /* A put that is fetched layer by layer, as the engine finishes them. */
