@@ -69,13 +69,18 @@ kvr_test_ca_make(const char *name)
 void
 kvr_test_ca_sign(struct kvr_test_ca *me, const char *name, const char *alt, int days)
 {
-	char line[1536];
+	char line[1536], until[160];
+	snprintf(until, sizeof(until), "-days %d", days);
+	/* An openssl that refuses an end before the beginning can be told both, and an older one cannot. */
+	if (days < 0)
+		snprintf(until, sizeof(until), "$(openssl x509 -help 2>&1 | grep -q -e -not_after && "
+		    "echo -not_before 20200101000000Z -not_after 20200102000000Z || echo -days %d)", days);
 	snprintf(line, sizeof(line),
 	    "openssl req " NEW_KEY " -keyout %s.key -out %s.csr -subj '/CN=%s' && "
 	    "echo 'subjectAltName=%s' > %s.ext && "
-	    "openssl x509 -req -in %s.csr -CA ca.pem -CAkey ca.key -out %s.pem -days %d "
+	    "openssl x509 -req -in %s.csr -CA ca.pem -CAkey ca.key -out %s.pem %s "
 	    "-extfile %s.ext -set_serial %u",
-	    name, name, name, alt, name, name, name, days, name, 100 + me->serial++);
+	    name, name, name, alt, name, name, name, until, name, 100 + me->serial++);
 	kvr_test_ca_sh(me, line);
 }
 
@@ -110,16 +115,18 @@ int
 kvr_tls_missing(void)
 {
 	char line[512];
-	int knows = 0;
+	int knows = 0, not = 0;
 	if (kvr_redis_server_missing() || system("openssl version >/dev/null 2>&1") != 0)
 		return 1;
-	/* It names the first option that it does not know, and starts nothing. */
+	/* It names the first option that it does not know, from 8 on all of them, and starts nothing. */
 	FILE *says = popen("redis-server --tls-port 0 --no-such-option 1 2>&1", "r");
-	while (says != NULL && fgets(line, sizeof(line), says) != NULL)
-		knows |= strncmp(line, ">>>", 3) == 0 && strstr(line, "no-such-option") != NULL;
+	while (says != NULL && fgets(line, sizeof(line), says) != NULL) {
+		knows |= strstr(line, ">>> 'no-such-option") != NULL;
+		not |= strstr(line, ">>> 'tls-port") != NULL;
+	}
 	if (says != NULL)
 		pclose(says);
-	return !knows;
+	return !knows || not;
 }
 
 struct kvr_tls_server *

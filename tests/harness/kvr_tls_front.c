@@ -131,6 +131,8 @@ kvr_tls_front_start(uint16_t server_port, const char *cert, const char *key, con
 		need(SSL_CTX_load_verify_locations(me->ctx, clients, NULL) == 1, clients);
 		SSL_CTX_set_verify(
 		    me->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+		/* Without a name a server that asks for certificates refuses sessions that go on. */
+		need(SSL_CTX_set_session_id_context(me->ctx, (const unsigned char *)"front", 5) == 1, "a name");
 	}
 	me->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	need(me->listen_fd >= 0 && bind(me->listen_fd, (struct sockaddr *)&a, len) == 0 &&
