@@ -14,6 +14,7 @@
  * notices that.
  */
 #include "kvr_fs.h"
+#include "kvr_lmkey.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -113,15 +114,20 @@ digit(char c)
 
 /*
  * LMCache takes the chunk hash, without its sign, modulo the number of directories. The hash is the
- * fourth field of the key. False: there is no hash.
+ * fourth field of the key, or the fifth if the engine's name comes first, as it did until January
+ * 2026. False: there is no hash.
  */
 static bool
 lmcache_dir(const char *key, uint32_t key_len, uint32_t n_dirs, uint32_t *ret)
 {
 	const char *at = key, *end = key + key_len;
+	struct kvr_lmkey parsed;
 	uint32_t    mod = 0;
+	int         before = 3;
 
-	for (int field = 0; field < 3; field++) {
+	if (kvr_lmkey_parse(key, key_len, &parsed) == KVR_OK && parsed.engine.len > 0)
+		before = 4;
+	for (int field = 0; field < before; field++) {
 		at = memchr(at, '@', (size_t)(end - at));
 		if (at == NULL)
 			return false;

@@ -229,3 +229,35 @@ class Redis:
         if kind == b"-":
             raise AssertionError(rest.decode())
         return int(rest) if kind == b":" else rest
+
+
+class Nodes:
+    """A Redis Cluster of three servers, with a third of the slots each."""
+
+    SLOTS = 16384
+
+    def __init__(self, password=None):
+        secret = ("--requirepass", password) if password else ()
+        self.nodes = [Redis("--cluster-enabled", "yes", *secret, port=True) for _ in range(3)]
+        for i, node in enumerate(self.nodes):
+            if password:
+                node("AUTH", password)
+            node("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
+            node("CLUSTER", "ADDSLOTS", *range(self.SLOTS * i // 3, self.SLOTS * (i + 1) // 3))
+            self.nodes[0]("CLUSTER", "MEET", "127.0.0.1", node.port)
+        self.wait_for(self.is_ready)
+
+    def wait_for(self, is_so):
+        until = time.monotonic() + PATIENCE_S
+        while not all(is_so(node) for node in self.nodes):
+            if time.monotonic() > until:
+                raise AssertionError(f"not so on every node: {is_so.__name__}")
+
+    @staticmethod
+    def is_ready(node):
+        info = node("CLUSTER", "INFO")
+        return b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info
+
+    def stop(self):
+        for node in self.nodes:
+            node.stop()

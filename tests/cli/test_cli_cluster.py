@@ -2,43 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The example of a deployment over a cluster, with three nodes that have a third of the slots each."""
 
-import time
-
 import command
 
 SMALL = ("bench", "--chunks", "24", "--size", "64KiB", "--batch", "8", "--verify")
-SLOTS = 16384
 
 
 class Cluster(command.Case):
     @classmethod
     def setUpClass(cls):
-        options = ("--cluster-enabled", "yes", "--requirepass", "pw")
-        cls.nodes = [command.Redis(*options, port=True) for _ in range(3)]
-        for i, node in enumerate(cls.nodes):
-            node("AUTH", "pw")
-            node("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
-            node("CLUSTER", "ADDSLOTS", *range(SLOTS * i // 3, SLOTS * (i + 1) // 3))
-            cls.nodes[0]("CLUSTER", "MEET", "127.0.0.1", node.port)
-        cls.wait_for(cls.is_ready)
+        cls.cluster = command.Nodes("pw")
+        cls.nodes = cls.cluster.nodes
         cls.url = f"redis-cluster://127.0.0.1:{cls.nodes[1].port}"
 
     @classmethod
     def tearDownClass(cls):
-        for node in cls.nodes:
-            node.stop()
-
-    @classmethod
-    def wait_for(cls, is_so):
-        until = time.monotonic() + command.PATIENCE_S
-        while not all(is_so(node) for node in cls.nodes):
-            if time.monotonic() > until:
-                raise AssertionError(f"not so on every node: {is_so.__name__}")
-
-    @staticmethod
-    def is_ready(node):
-        info = node("CLUSTER", "INFO")
-        return b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info
+        cls.cluster.stop()
 
     def test_the_example(self):
         config = command.ARGS.source / "config" / "examples" / "redis-cluster.json"
@@ -64,11 +42,11 @@ class Cluster(command.Case):
         well = self.call("doctor", "--url", url, "--json")
         self.assertEqual(self.slots(well)["level"], "ok", well.text)
         self.assertIn("16384 of 16384", self.slots(well)["text"])
-        self.addCleanup(self.wait_for, self.is_ready)
+        self.addCleanup(self.cluster.wait_for, self.cluster.is_ready)
         self.addCleanup(self.nodes[0], "CLUSTER", "ADDSLOTS", 7)
         for node in self.nodes:
             node("CLUSTER", "DELSLOTS", 7)
-        self.wait_for(is_down)
+        self.cluster.wait_for(is_down)
         done = self.call("doctor", "--url", url, "--json")
         self.assertEqual(done.status, 2, done.text)
         self.assertEqual(self.slots(done)["level"], "fail")

@@ -131,6 +131,31 @@ START_TEST(lmcache_temporary_directories_leave_the_same_files)
 }
 END_TEST
 
+/* Its place is that of its hash, which is one field further on where the engine's name is in front. */
+START_TEST(lmcache_picks_the_same_directory_for_keys_of_2025)
+{
+	static const struct {
+		const char *key;
+		uint32_t dir;
+	} row[] = {
+		{ "m@2@1@75bcd16@half", 0x75bcd16 % 3 }, { "vllm@m@2@1@75bcd16@half", 0x75bcd16 % 3 },
+		{ "vllm@m@2@1@75bcd17@half", 0x75bcd17 % 3 }, { "vllm@m@2@1@75bcd18", 0x75bcd18 % 3 },
+		{ "vllm@m@2@0@-ff@half@t%1", 0xff % 3 }, { "vllm@m@2@0@-fe@3", 0xfe % 3 },
+	};
+	struct kvr_fs_name name;
+
+	kvr_fs_bed_make(&bed, KVR_FORMAT_LMCACHE);
+	snprintf(bed.url, sizeof(bed.url), "fs://%s/p0,%s/p1,%s/p2", bed.dir, bed.dir, bed.dir);
+	kvr_fs_bed_open(&bed);
+	for (size_t i = 0; i < KVR_LEN(row); i++) {
+		ck_assert_int_eq(kvr_fs_name(bed.store, row[i].key, (uint32_t)strlen(row[i].key), &name),
+		    KVR_OK);
+		ck_assert_msg(name.dir == row[i].dir, "%s: %u, not %u", row[i].key, name.dir, row[i].dir);
+	}
+	kvr_fs_bed_remove(&bed);
+}
+END_TEST
+
 /* ---- names ---- */
 
 static int
@@ -233,5 +258,6 @@ END_TEST
 
 KVR_CHECK_MAIN("connectors.fs_layout", lmcache_files_are_the_same_byte_by_byte,
     lmcache_files_without_header_are_the_same, lmcache_picks_the_same_of_two_directories,
+    lmcache_picks_the_same_directory_for_keys_of_2025,
     lmcache_temporary_directories_leave_the_same_files, lmcache_names_with_a_twin_are_refused,
     sealed_names_can_be_read_back, names_that_are_not_ours_are_known)
