@@ -61,6 +61,7 @@ struct kvr_sim_store {
 	uint32_t corrupts, refuses, evicts, full; /* single keys */
 	uint32_t node_down; /* single keys, of a node of the store that is DOWN while the others live */
 	uint32_t no_ping;   /* 1: PING is UNSUPPORTED */
+	bool     read_only; /* puts and removals are refused; everything else is answered */
 	bool     down;      /* nobody listens; set it with kvr_sim_down */
 };
 

@@ -119,7 +119,8 @@ kvr_sim_store_row(struct kvr_sim *sim, uint32_t tier, enum kvr_verb verb, struct
 {
 	const struct kvr_sim_store *s = &sim->tier[tier].store;
 	struct sim_value *v = kvr_sim_value(sim, tier, kvr_sim_api_name(sim, row->key));
-	bool refuses = kvr_sim_chance(sim, s->refuses);
+	bool changes = verb == KVR_VERB_PUT || verb == KVR_VERB_DEL;
+	bool refuses = kvr_sim_chance(sim, s->refuses) || (s->read_only && changes);
 	bool evicts = kvr_sim_chance(sim, s->evicts);
 	bool corrupts = kvr_sim_chance(sim, s->corrupts);
 

@@ -157,6 +157,7 @@ draw_store(uint64_t *d, struct kvr_sim_store *store)
 	store->evicts = trouble(d, 300);
 	store->full = trouble(d, 800);
 	store->no_ping = one_in(d, 4);
+	store->read_only = one_in(d, 6);
 }
 
 void
