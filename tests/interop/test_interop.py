@@ -115,7 +115,8 @@ class Cross(command.Case):
     # What LMCache could not do before is not asked of it, nor what it did in another way: its server took
     # keys with the engine's name in front.
     FIRST = {"hash_of_bytes": (0, 3, 13), "layers": (0, 4, 2), "plugin": (0, 4, 3), "odirect": (0, 5, 6),
-             "resp": (0, 3, 15), "groups": (0, 4, 7), "ttl": (0, 5, 6), "server": (0, 3, 13)}
+             "resp": (0, 3, 15), "groups": (0, 4, 7), "ttl": (0, 5, 6), "valkey_cluster": (0, 4, 3),
+             "server": (0, 3, 13)}
 
     LM = {"shape": [LAYERS, 2, HEADS, HEAD], "dtype": "bfloat16", "mla": False, "world": 2, "worker": 1,
           "chunk": TOKENS}
@@ -310,11 +311,20 @@ class Redis(Cross):
 
 
 class Cluster(Cross):
-    def test_both_ways(self):
+    def setUp(self):
+        super().setUp()
         cluster = command.Nodes()
         self.addCleanup(cluster.stop)
-        url = "redis-cluster://" + ",".join(f"127.0.0.1:{n.port}" for n in cluster.nodes)
+        self.hosts = [f"127.0.0.1:{n.port}" for n in cluster.nodes]
+
+    def test_redis(self):
+        url = "redis-cluster://" + ",".join(self.hosts)
         self.both_ways(url, self.flat(url))
+
+    def test_valkey(self):
+        self.needs("valkey_cluster")
+        url, extra = f"valkey://{self.hosts[0]}", {"valkey_mode": "cluster"}
+        self.both_ways(url, self.flat(url, extra), make=full, extra=extra)
 
 
 class Files(Cross):
