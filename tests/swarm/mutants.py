@@ -7,6 +7,10 @@
 Those in the deciders are for the swarm, else for the tests of deciders; those in the facade for the
 test of ranks that share their keys, which is linked with the library but for the changed file.
 
+  tests/swarm/mutants.py --places
+
+only looks whether each place is still in the source, which takes no time.
+
 Works on a copy of the sources in DIR. A planted bug that nobody finds is an error, and so is one
 whose place is no longer in the source: then it has to be planted anew.
 """
@@ -38,8 +42,8 @@ MUTANTS = [
      "\t\t\tcomplete(s, op, KVR_DONEB_QUIET);\n\t\top->early = 0;",
      "\t\t\tcomplete(s, op, KVR_DONEB_QUIET);"),
     ("those behind a put that was ended are not told",
-     "\top->pending--;\n\tkvr_router_put_settled(s, slot);\n}\n\n/* Behind the chunk",
-     "\top->pending--;\n}\n\n/* Behind the chunk"),
+     "\tk->err = (int8_t)outcome_of_open_key(op, k);\n\top->pending--;\n\tkvr_router_put_settled(s, slot);\n",
+     "\tk->err = (int8_t)outcome_of_open_key(op, k);\n\top->pending--;\n"),
     ("what is kept for promotion was never copied",
      "send_to_transfer(s, slot, op, part->stage == STAGE_COPY_OUT);",
      "send_to_transfer(s, slot, op, part->stage != STAGE_COPY_IN);"),
@@ -93,10 +97,11 @@ MUTANTS = [
      "if (part->stage != STAGE_FREE && part->op == slot && part->borrowed)",
      "if (part->stage != STAGE_FREE && part->op == slot && part->borrowed > 1)"),
     ("if-absent writes what is there",
-     "\tif (o->err != KVR_OK)\n\t\treturn; /* not known to be there: it will be written */",
-     "\tif (o->err != KVR_OK || op->kind == KVR_OP_PUT)\n\t\treturn;"),
+     "ask_result(struct step *s, struct op *op, struct key *k, const struct outcome *o)\n{\n\tif (o->err != KVR_OK)",
+     "ask_result(struct step *s, struct op *op, struct key *k, const struct outcome *o)\n{\n"
+     "\tif (o->err != KVR_OK || op->kind == KVR_OP_PUT)"),
     ("write-back reads the caller's memory",
-     "\t\t\t} else {\n\t\t\t\tr->flags |= KVR_ROW_STAGED;\n\t\t\t}", "\t\t\t}"),
+     "\t} else if (back) {\n\t\tr->flags |= KVR_ROW_STAGED;\n\t}", "\t}"),
     ("nobody watches the deadline", "\tkvr_later(s->out, slot, gen, m->deadline_ns);\n", ""),
     ("the grace after a deadline has no end",
      "\t\tkvr_later(s->out, slot, op->gen, s->ev->now_ns + s->me->config.grace_ns);\n", ""),
@@ -259,6 +264,27 @@ def libs(*names):
     return done.stdout.split()
 
 
+def place_of(folder, old):
+    """The one file that has it, and its text."""
+    texts = [(p, p.read_text()) for p in sorted(folder.glob("*.c"))]
+    count = sum(text.count(old) for _, text in texts)
+    if count != 1:
+        raise Failed(f"its place is in the source {count} times; plant it anew:\n{old}")
+    return next((p, text) for p, text in texts if old in text)
+
+
+def look_for_places():
+    bad = 0
+    for where, mutants in (("actors", MUTANTS), ("api", FACADE)):
+        for name, old, _ in mutants:
+            try:
+                place_of(ROOT / where, old)
+            except Failed as e:
+                print(f"BROKEN: {name}: {e}")
+                bad += 1
+    return 1 if bad else 0
+
+
 class Tree:
     """A copy of the sources with its objects; a changed file costs one compilation."""
 
@@ -323,12 +349,7 @@ class Tree:
 
     def plant(self, where, old, new):
         """Returns the file and what it was, to be put back."""
-        hits = [(p, p.read_text()) for p in sorted(self.root.glob(f"{where}/*.c"))]
-        hits = [(p, text) for p, text in hits if old in text]
-        count = sum(text.count(old) for _, text in hits)
-        if count != 1:
-            raise Failed(f"its place is in the source {count} times; plant it anew:\n{old}")
-        path, text = hits[0]
+        path, text = place_of(self.root / where, old)
         self.write(path, text.replace(old, new))
         return path, text
 
@@ -378,6 +399,8 @@ def try_one(tree, mutant, where, finders):
 
 
 def main():
+    if sys.argv[1:] == ["--places"]:
+        return look_for_places()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--cc", default="cc")
