@@ -171,7 +171,9 @@ explain(const char *doing, const char *path, int error, char *why, size_t why_ca
 		cure = "give the directory to the user that runs this process, or name another";
 		break;
 	case EROFS:
-		cure = "it is mounted read-only: remount it, or name another directory";
+		err = KVR_E_REFUSED;
+		cure = "it is mounted read-only: what is there is read, and puts are refused until it is "
+		       "remounted";
 		break;
 	case ENOSPC:
 	case EDQUOT:
@@ -277,9 +279,16 @@ kvr_fs_probe(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why, size_
 		kvr_fs_tmp_name(s, name);
 		int fd =
 		    openat(dir[i].tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
-		/* A full disk is no reason to refuse: what is stored there can still be read. */
-		if (fd < 0 && errno != ENOSPC && errno != EDQUOT)
-			return explain("write into", s->path[i], errno, why, why_cap);
+		int error = fd < 0 ? errno : 0;
+		/*
+		 * Full, or read-only since an error: no reason to refuse, because what is stored there can
+		 * still be read, and an engine that restarts over it needs just that.
+		 */
+		if (error != 0 && error != ENOSPC && error != EDQUOT) {
+			enum kvr_err err = explain("write into", s->path[i], error, why, why_cap);
+			if (error != EROFS)
+				return err;
+		}
 		if (fd >= 0) {
 			close(fd);
 			(void)unlinkat(dir[i].tmp_fd, name, 0);
@@ -317,12 +326,10 @@ try_direct(struct kvr_store *s, int tmp_fd)
 void
 kvr_fs_probe_direct(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why, size_t why_cap)
 {
-	if (why_cap > 0)
-		why[0] = '\0';
 	for (uint32_t i = 0; s->direct && i < s->n_dirs; i++) {
 		int error = try_direct(s, dir[i].tmp_fd);
-		/* A full disk says nothing about direct reads. */
-		if (error == 0 || error == ENOSPC || error == EDQUOT)
+		/* A full or read-only disk says nothing about direct reads. */
+		if (error == 0 || error == ENOSPC || error == EDQUOT || error == EROFS)
 			continue;
 		s->direct = false;
 		snprintf(why, why_cap,

@@ -138,6 +138,10 @@ __wrap_openat(int fd, const char *name, int flags, ...)
 		errno = kvr_fs_disk.open_errno;
 		return -1;
 	}
+	if ((flags & O_CREAT) != 0 && kvr_fs_disk.create_errno != 0) {
+		errno = kvr_fs_disk.create_errno;
+		return -1;
+	}
 	if ((flags & O_DIRECT) != 0 && kvr_fs_disk.refuses_direct) {
 		errno = EINVAL;
 		return -1;

@@ -24,6 +24,7 @@ struct kvr_fs_disk {
 	_Atomic uint32_t stands_still; /* 1: no directory is opened until it is 0, and woken */
 	_Atomic uint32_t came; /* opens that have come to stand still; each wakes */
 	int         open_errno;     /* of directories; 0: none */
+	int         create_errno;   /* of new files; 0: none */
 	_Atomic uint32_t went_on; /* those that stood still and have returned; each wakes */
 	bool        refuses_direct; /* opens of O_DIRECT are EINVAL */
 	bool        refuses_writes; /* direct reads and writes are EINVAL */

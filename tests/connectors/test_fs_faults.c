@@ -152,6 +152,29 @@ START_TEST(a_mount_that_is_dead_now_is_used_when_it_lives)
 }
 END_TEST
 
+/* An engine restarts over a disk that went read-only: it has every value, and takes no new one. */
+START_TEST(a_disk_that_is_read_only_is_opened_and_read)
+{
+	for (int direct = 0; direct < 2; direct++) {
+		kvr_fs_bed_make(&bed, KVR_FORMAT_SEALED);
+		bed.opts.direct = direct != 0;
+		kvr_fs_bed_open(&bed);
+		bool goes_past = bed.store->direct;
+		ck_assert_int_eq(kvr_fs_bed_put(&bed, "k", 1000, 1), KVR_OK);
+		kvr_fs_bed_close(&bed);
+		kvr_fs_disk.create_errno = EROFS;
+		kvr_fs_bed_open(&bed);
+		ck_assert_ptr_nonnull(strstr(bed.why, "mounted read-only: what is there is read"));
+		ck_assert(bed.store->direct == goes_past);
+		ck_assert_int_eq(kvr_fs_bed_get(&bed, "k", 1000, 1), KVR_OK);
+		ck_assert_int_eq(kvr_fs_bed_put(&bed, "l", 1000, 1), KVR_E_REFUSED);
+		kvr_fs_disk.create_errno = 0;
+		ck_assert_int_eq(kvr_fs_bed_put(&bed, "l", 1000, 1), KVR_OK);
+		kvr_fs_bed_remove(&bed);
+	}
+}
+END_TEST
+
 /* A ping would find the lane well, and so nobody would ever dial again. */
 START_TEST(a_mount_that_dies_ends_the_lane)
 {
@@ -280,6 +303,7 @@ END_TEST
 KVR_CHECK_MAIN("connectors.fs_faults", a_full_disk_is_told_and_leaves_nothing_behind,
     short_and_interrupted_calls_change_nothing, a_read_that_fails_is_no_hit,
     a_directory_that_does_not_answer_holds_up_nobody_who_opens,
-    a_mount_that_is_dead_now_is_used_when_it_lives, a_mount_that_dies_ends_the_lane,
+    a_mount_that_is_dead_now_is_used_when_it_lives, a_disk_that_is_read_only_is_opened_and_read,
+    a_mount_that_dies_ends_the_lane,
     a_kick_in_the_middle_of_a_put_leaves_nothing_behind, what_a_crash_leaves_is_removed_by_the_next,
     what_somebody_is_writing_is_left_alone)
