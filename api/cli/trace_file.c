@@ -50,6 +50,20 @@ is_trace_of(const char *name, uint32_t pid)
 	return pid == 0 || number != NULL;
 }
 
+/* A process that was killed while it opened leaves a file of zeros, which says nothing of any run. */
+static bool
+has_begun(const char *path)
+{
+	uint64_t magic = 0;
+	FILE *f = fopen(path, "rb");
+
+	if (f == NULL)
+		return false;
+	bool begun = fread(&magic, sizeof(magic), 1, f) == 1 && magic == KVR_TRACE_MAGIC;
+	fclose(f);
+	return begun;
+}
+
 static bool
 newest(const char *dir, uint32_t pid, char *ret, size_t cap)
 {
@@ -67,7 +81,7 @@ newest(const char *dir, uint32_t pid, char *ret, size_t cap)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) ||
-		    (ret[0] != '\0' && !is_newer(&st, &when)))
+		    (ret[0] != '\0' && !is_newer(&st, &when)) || !has_begun(path))
 			continue;
 		when = st.st_mtim;
 		snprintf(ret, cap, "%s", path);

@@ -118,6 +118,9 @@ class Trace(command.Case):
         self.assertIn("0 operations in flight", said)
         self.assertEqual(len(said.split("the last 7 lines\n")[1].splitlines()), 7)
         self.assertEqual(self.ok("trace", "last", newest, "--lines", "7").text, said, "a file by its name")
+        # What a process leaves that was killed while it opened.
+        (self.dir / "trace" / "kvr1.1.0.kvrt").write_bytes(bytes(1 << 20))
+        self.assertEqual(self.ok("trace", "last", self.dir / "trace", "--lines", "7").text, said)
         (self.dir / "empty").mkdir()
         self.fails(1, "no trace", "trace", "last", self.dir / "empty")
         self.fails(2, "none", "trace", "last", self.dir / "none")
