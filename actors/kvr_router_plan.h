@@ -23,8 +23,9 @@ struct plan {
 /* From the operation's phase and tier, before its keys are looked at. */
 void kvr_router_plan_part(const struct step *, const struct op *, struct plan *);
 /*
- * Moves the cursor over keys that this phase does not want, and past those that the part takes, with
- * their slots. False: it stopped before a key that must wait for a slot, or that would be too much.
+ * Moves the cursor over keys that this phase does not want, and past those that the part takes,
+ * with their slots. False: it stopped before a key that must wait for a slot, or that would be too
+ * much.
  */
 bool kvr_router_gather(struct step *, struct op *, struct plan *);
 

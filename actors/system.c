@@ -176,8 +176,9 @@ kvr_system_join(struct kvr_system *sys, uint64_t until_ns)
 	uint32_t stuck = 0;
 
 	/*
-	 * If the wait for STOPPED was given up, deciders may still live. They must not hear of lanes
-	 * that end unasked, which breaks an invariant of theirs; after STOPPED this changes nothing.
+	 * If the wait for STOPPED was given up, deciders may still live. They must not hear of
+	 * lanes that end unasked, which breaks an invariant of theirs; after STOPPED this changes
+	 * nothing.
 	 */
 	if (sys->domain != NULL)
 		kvr_domain_stop(sys->domain);

@@ -133,9 +133,10 @@ kvr_tier_took_put(struct tier *me)
 }
 
 /*
- * So many in a row, and puts are left out for a while, for each would send its payload to be refused.
- * After that the first one that is refused again is enough. A lane is dialled anew each time, in turn:
- * who refuses may have become a replica, and another server may have his name by now.
+ * So many in a row, and puts are left out for a while, for each would send its payload to be
+ * refused. After that the first one that is refused again is enough. A lane is dialled anew each
+ * time, in turn: who refuses may have become a replica, and another server may have his name by
+ * now.
  */
 void
 kvr_tier_refused_put(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)

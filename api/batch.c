@@ -266,8 +266,8 @@ fill_place(struct kvr *k, struct kvr_call *c, const struct kvr_batch *b, uint32_
 	if (err == KVR_OK && span.len > UINT32_MAX)
 		err = KVR_E_TOO_BIG;
 	/*
-	 * Nothing is remembered of what is refused, in particular no size in which no object could be
-	 * made.
+	 * Nothing is remembered of what is refused, in particular no size in which no object could
+	 * be made.
 	 */
 	if (err == KVR_OK && b->kind == KVR_PUT)
 		kvr_note_length(k, span.len);

@@ -162,7 +162,8 @@ kvr_call_undo(struct kvr *k, struct kvr_call *c)
 	c->puts = false;
 	kvr_regions_unuse(k, c);
 	/*
-	 * After its launch it may be held for a moment, by the handle of the slot's previous operation.
+	 * After its launch it may be held for a moment, by the handle of the slot's previous
+	 * operation.
 	 */
 	if (atomic_load(&c->holds) > 0)
 		kvr_call_drop(k, c, false);
@@ -295,9 +296,9 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 			    1);
 	}
 	/*
-	 * Pairs with the acquire in kvr_call_fetch: a thread that sees the arrival also sees outcome
-	 * and rows. There is one total order with sleepers: either announce sees the sleeper, or the
-	 * sleeper sees the arrival.
+	 * Pairs with the acquire in kvr_call_fetch: a thread that sees the arrival also sees
+	 * outcome and rows. There is one total order with sleepers: either announce sees the
+	 * sleeper, or the sleeper sees the arrival.
 	 */
 	atomic_fetch_add(&c->word, KVR_WORD_ARRIVED + (quiet ? KVR_WORD_QUIET : 0));
 	announce(k, c, quiet);

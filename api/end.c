@@ -76,7 +76,8 @@ kvr_call_not_quiet(struct kvr *k)
 	uint64_t n = 0;
 
 	/*
-	 * Also counts operations that had their outcome before the end and get no further completion.
+	 * Also counts operations that had their outcome before the end and get no further
+	 * completion.
 	 */
 	if (atomic_load(&k->joined))
 		return 0;

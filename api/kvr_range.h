@@ -21,9 +21,9 @@ struct kvr_range {
 	uint32_t *next, *prev;           /* of a free block, at its first unit: unit + 1 */
 	uint8_t *order;                  /* of a free block, at its first unit: order + 1; else 0 */
 	/*
-	 * The last run that was given back is kept here unchanged, because the next operation usually
-	 * needs the same length. Merging and splitting it again cost a lookup of one key a tenth of its
-	 * instructions.
+	 * The last run that was given back is kept here unchanged, because the next operation
+	 * usually needs the same length. Merging and splitting it again cost a lookup of one key a
+	 * tenth of its instructions.
 	 */
 	uint32_t last, n_last;
 	size_t bytes;

@@ -276,7 +276,8 @@ open_all(struct kvr *k, const struct kvr_options *o, uint64_t until_ns, char *re
 	if (err == KVR_OK && kvr_now_ns() >= until_ns)
 		return why(ret_why, cap, KVR_E_TIMEOUT, "kvr_open: the deadline passed");
 	if (err == KVR_E_NOMEM)
-		return why(ret_why, cap, err, "kvr_open: the system has no memory, thread or file descriptor left for it: "
+		return why(ret_why, cap, err,
+		    "kvr_open: the system has no memory, thread or file descriptor left for it: "
 		    "see ulimit -v, -u and -n");
 	return err;
 }
@@ -387,8 +388,8 @@ kvr_set_layout(struct kvr *k, const struct kvr_layout *full)
 		k->layout = meta;
 		k->layout_bytes = bytes;
 		/*
-		 * Pairs with the acquire where it is read: a thread that sees the flag also sees the
-		 * layout.
+		 * Pairs with the acquire where it is read: a thread that sees the flag also sees
+		 * the layout.
 		 */
 		atomic_store_explicit(&k->has_layout, true, memory_order_release);
 	}

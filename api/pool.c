@@ -216,7 +216,8 @@ kvr_pool_make(struct kvr_pool *p, const struct kvr_meta *full, uint64_t full_byt
 	if (!settle(p))
 		err = KVR_E_NOMEM;
 	/*
-	 * Not computed by adding slot - 1: a length near the type's maximum would become a small one.
+	 * Not computed by adding slot - 1: a length near the type's maximum would become a small
+	 * one.
 	 */
 	uint64_t slots = err == KVR_OK ? len / p->slot + (len % p->slot != 0) : 0;
 	if (err == KVR_OK && slots > p->part_slots)

@@ -37,7 +37,8 @@ kvr_puts_add(struct kvr *k, const struct kvr_call *call, bool unique)
 {
 	pthread_mutex_lock(&k->put_lock);
 	/*
-	 * Checked and added under one lock, so of two threads with the same key exactly one continues.
+	 * Checked and added under one lock, so of two threads with the same key exactly one
+	 * continues.
 	 */
 	for (uint32_t slot = call->first; unique && slot < call->first + call->n; slot++) {
 		if (has(k, k->sides[slot].digest)) {

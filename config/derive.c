@@ -57,7 +57,8 @@ derive_service(struct kvr_load *load, uint32_t i)
 
 /*
  * LMCache's Valkey connector writes one name and no header since April 2026, and refuses a
- * configuration that wants one; the one before it always wrote two names. So this says which is meant.
+ * configuration that wants one; the one before it always wrote two names. So this says which is
+ * meant.
  */
 static bool
 wants_two_names(const struct kvr_load *load, uint32_t i)

@@ -242,15 +242,15 @@ struct kvr_config_opts {
 	const char *const *set;     /* n_set times "tiers.remote.timeout=500ms"; overrides the file */
 	uint32_t n_set;
 	/*
-	 * LMCACHE_* variables override LMCache's keys in the file, as with "lmcache_env": true in the
-	 * file. No effect on the tier form.
+	 * LMCACHE_* variables override LMCache's keys in the file, as with "lmcache_env": true in
+	 * the file. No effect on the tier form.
 	 */
 	bool lmcache_env;
 	const char *(*env)(void *arg, const char *name); /* NULL: getenv */
 	void *env_arg;
 	/*
-	 * Checks the script of a tier's faults. False: what is wrong, at which line and column; line 0:
-	 * the file itself. NULL: scripts are not checked.
+	 * Checks the script of a tier's faults. False: what is wrong, at which line and column;
+	 * line 0: the file itself. NULL: scripts are not checked.
 	 */
 	bool (*faults)(
 	    const char *path, uint32_t *ret_line, uint32_t *ret_column, char *ret_what, size_t cap);

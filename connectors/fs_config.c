@@ -281,8 +281,8 @@ kvr_fs_probe(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why, size_
 		    openat(dir[i].tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
 		int error = fd < 0 ? errno : 0;
 		/*
-		 * Full, or read-only since an error: no reason to refuse, because what is stored there can
-		 * still be read, and an engine that restarts over it needs just that.
+		 * Full, or read-only since an error: no reason to refuse, because what is stored
+		 * there can still be read, and an engine that restarts over it needs just that.
 		 */
 		if (error != 0 && error != ENOSPC && error != EDQUOT) {
 			enum kvr_err err = explain("write into", s->path[i], error, why, why_cap);

@@ -38,7 +38,8 @@ look_around(struct look *l)
 	if (err != KVR_OK)
 		return err;
 	/*
-	 * If the opener has gone on, nothing may be written there: the place may be another's by now.
+	 * If the opener has gone on, nothing may be written there: the place may be another's by
+	 * now.
 	 */
 	if (atomic_load(&l->holders) > 1) {
 		err = kvr_fs_probe(s, dir, l->why, sizeof(l->why));

@@ -146,7 +146,8 @@ kvr_fs_exists(struct kvr_connector *c, struct kvr_item *item)
 		return KVR_E_MISS;
 	}
 	/*
-	 * A stray or empty file is not a hit: the caller would plan with a chunk that does not exist.
+	 * A stray or empty file is not a hit: the caller would plan with a chunk that does not
+	 * exist.
 	 */
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < c->store->min_len)
 		return KVR_E_MISS;

@@ -189,7 +189,8 @@ keep_floor(struct kvr_connector *c, uint32_t dir, uint64_t len, uint64_t until_n
 	if (err != KVR_OK && err != KVR_E_MISS)
 		return err;
 	/*
-	 * Checked again: others use the disk too, and removing a file that is open frees nothing yet.
+	 * Checked again: others use the disk too, and removing a file that is open frees nothing
+	 * yet.
 	 */
 	if (missing > 0 && shortfall(c, dir, len) > 0) {
 		snprintf(c->why, sizeof(c->why),

@@ -188,7 +188,8 @@ kvr_fs_put(struct kvr_connector *c, struct kvr_item *item, uint64_t until_ns)
 	block_signal(&before);
 	err = put_once(c, item, &name, &len, until_ns, &status);
 	/*
-	 * The disk is smaller than the capacity says. Old files must give way, otherwise it stays full.
+	 * The disk is smaller than the capacity says. Old files must give way, otherwise it stays
+	 * full.
 	 */
 	if (err == KVR_OK && status == KVR_E_NOSPACE &&
 	    kvr_fs_relieve(c, name.dir, len, until_ns))

@@ -66,7 +66,8 @@ kvr_hp_lease_path(char *path, uint64_t wait_ms, uint64_t ttl_ms)
 	int len = snprintf(ttl, sizeof(ttl), "%" PRIu64 ".%03u", ttl_ms / 1000,
 	    (unsigned)(ttl_ms % 1000));
 	/*
-	 * A float as Python prints it: at least one digit after the point, no other zeros at the end.
+	 * A float as Python prints it: at least one digit after the point, no other zeros at the
+	 * end.
 	 */
 	while (ttl[len - 1] == '0' && ttl[len - 2] != '.')
 		ttl[--len] = '\0';

@@ -66,8 +66,8 @@ struct kvr_eic_sdk {
 	uint32_t size; /* of this struct, as the adapter knows it */
 
 	/*
-	 * 0: success. Otherwise why has a sentence. The four calls with keys return 0 if codes[] has a
-	 * result for each key; otherwise the call itself failed and codes[] means nothing.
+	 * 0: success. Otherwise why has a sentence. The four calls with keys return 0 if codes[]
+	 * has a result for each key; otherwise the call itself failed and codes[] means nothing.
 	 */
 	int (*open)(const struct kvr_eic_options *, void **ret_client, char *why, size_t why_cap);
 	void (*close)(void *client);
@@ -82,9 +82,9 @@ struct kvr_eic_sdk {
 	    void *client, const char *ns, uint32_t n, const char *const *keys, int32_t *codes);
 
 	/*
-	 * With KVR_EIC_GDR: memory for direct transfers. reg is called once, between open and the first
-	 * call with keys; unreg after the last one. reg returns what open does; NULL: this adapter has
-	 * no GDR. unreg NULL: the registration ends with the client.
+	 * With KVR_EIC_GDR: memory for direct transfers. reg is called once, between open and the
+	 * first call with keys; unreg after the last one. reg returns what open does; NULL: this
+	 * adapter has no GDR. unreg NULL: the registration ends with the client.
 	 */
 	int (*reg)(void *client, void *at, uint64_t len, char *why, size_t why_cap);
 	void (*unreg)(void *client, void *at, uint64_t len);

@@ -131,7 +131,8 @@ struct kvr_connector {
 
 struct kvr_redis_step {
 	/*
-	 * Number of requests that the item needs, 0 for none. May end the item. Called once per item.
+	 * Number of requests that the item needs, 0 for none. May end the item. Called once per
+	 * item.
 	 */
 	uint32_t (*plan)(struct kvr_connector *, struct kvr_item *, struct kvr_redis_note *);
 	enum kvr_err (*send)(struct kvr_connector *, struct kvr_item *, struct kvr_redis_note *,

@@ -49,8 +49,8 @@ kvr_lm_read_tell(struct kvr_sock *s, size_t ahead, struct kvr_lm_tell *ret)
 		bool had_code = have >= 4;
 		have += n;
 		/*
-		 * A web server sends less than a whole answer and then waits for us, so check the code
-		 * early.
+		 * A web server sends less than a whole answer and then waits for us, so check the
+		 * code early.
 		 */
 		if (err == KVR_OK && !had_code && have >= 4)
 			err = check_code(s, kvr_le32(at));

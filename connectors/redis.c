@@ -128,8 +128,8 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
 	}
 	err = kvr_dial_blame(&d, err, whose);
 	/*
-	 * The server got our bytes and hung up. A server that waits for a TLS handshake does that; a
-	 * server that stays silent is a different case.
+	 * The server got our bytes and hung up. A server that waits for a TLS handshake does that;
+	 * a server that stays silent is a different case.
 	 */
 	bool maybe_tls = err == KVR_E_DOWN && whose[0] == '\0' && c->s.moved > 0 &&
 	                 store->tls == NULL && !store->is_unix && store->kind->tls_scheme != NULL;
@@ -185,8 +185,8 @@ run_server(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, 
     uint64_t until_ns)
 {
 	/*
-	 * A server that is silent for as long as a new connection may take is considered dead; a ping
-	 * has a limit of its own.
+	 * A server that is silent for as long as a new connection may take is considered dead; a
+	 * ping has a limit of its own.
 	 */
 	c->s.patience_ns = verb == KVR_VERB_PING ? 0 : c->store->connect_ns;
 	enum kvr_err err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);

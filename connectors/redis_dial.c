@@ -93,8 +93,8 @@ sign_in(struct kvr_connector *c)
 		    kvr_redis_demand(&c->s, 2, (const char *const[]){ "SELECT", db }, KVR_E_CONFIG);
 	}
 	/*
-	 * Reports now what the first batch would report otherwise: that a password is missing, that the
-	 * server is still loading or has no room for us. Also measures how far away it is.
+	 * Reports now what the first batch would report otherwise: that a password is missing, that
+	 * the server is still loading or has no room for us. Also measures how far away it is.
 	 */
 	uint64_t asked_ns = kvr_now_ns();
 	if (err == KVR_OK)

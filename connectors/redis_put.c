@@ -325,8 +325,8 @@ kvr_redis_put(const struct kvr_store *store)
 		{ { &payload_step, KVR_REDIS_VALUE }, { &head_step, KVR_REDIS_MARK },
 		    { &undo_step, KVR_REDIS_MARK } } };
 	/*
-	 * The payload is deleted first: its node has just answered. If the node of the header is the
-	 * failing one, a header without payload is left, which is a miss.
+	 * The payload is deleted first: its node has just answered. If the node of the header is
+	 * the failing one, a header without payload is left, which is a miss.
 	 */
 	static const struct kvr_redis_plan apart = { 4,
 		{ { &payload_step, KVR_REDIS_VALUE }, { &head_step, KVR_REDIS_MARK },

@@ -196,8 +196,8 @@ cut_off(struct round *r, const struct kvr_redis_job *job, uint32_t i)
 		return false;
 	}
 	/*
-	 * The server may have closed an idle connection long ago. A delete is not repeated: its second
-	 * answer would be a miss.
+	 * The server may have closed an idle connection long ago. A delete is not repeated: its
+	 * second answer would be a miss.
 	 */
 	if (lost && !job->was_fresh && !lane->retried[i] && r->verb != KVR_VERB_DEL) {
 		lane->retried[i] = true;

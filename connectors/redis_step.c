@@ -196,7 +196,8 @@ kvr_redis_step(
 	w.bytes_max = window_bytes(c, step);
 	w.refill = KVR_MIN(step->refill_bytes, w.bytes_max / 2);
 	/*
-	 * Taken before sending: a reply may arrive while the rest of a long window is still being sent.
+	 * Taken before sending: a reply may arrive while the rest of a long window is still being
+	 * sent.
 	 */
 	w.asked_ns = kvr_now_ns();
 	if (err == KVR_OK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copies by CUDA: two streams of one device, what goes to the copy engines and what to the kernel, and
- * what becomes of errors. One thread owns a copier, and no other calls any of this.
+ * Copies by CUDA: two streams of one device, what goes to the copy engines and what to the kernel,
+ * and what becomes of errors. One thread owns a copier, and no other calls any of this.
  */
 #include "kvr_cuda_own.h"
 #include "kvr_kernel.h"
@@ -18,11 +18,12 @@
 /*
  * Pieces of at least BIG bytes go to the copy engines, which move them faster than any kernel and
  * leave the multiprocessors to the engine's own work; below it what each piece costs there is more
- * than its bytes, and a kernel takes hundreds at once. Reports of H100s have the copy engines at a seventh
- * of their speed below 28 KiB, from host to device; of ours there is no figure yet.
+ * than its bytes, and a kernel takes hundreds at once. Reports of H100s have the copy engines at a
+ * seventh of their speed below 28 KiB, from host to device; of ours there is no figure yet.
  *
- * Where at least MANY bytes of such pieces lie side by side in a chunk, they meet in the device's memory
- * and cross the bus at once; for fewer the kernel crosses it by itself, which is three calls less.
+ * Where at least MANY bytes of such pieces lie side by side in a chunk, they meet in the device's
+ * memory and cross the bus at once; for fewer the kernel crosses it by itself, which is three calls
+ * less.
  */
 #ifndef KVR_COPY_BIG
 #define KVR_COPY_BIG 32768 /* tests/bench/bench_gpu.c builds others, to measure it */
@@ -141,8 +142,8 @@ open_way(struct way *way, const char **ret_call)
 }
 
 /*
- * Loads it too, which may wait for all that a device does; not in the first copy. A device that nothing
- * was compiled for, or a driver that makes nothing of it, costs speed only.
+ * Loads it too, which may wait for all that a device does; not in the first copy. A device that
+ * nothing was compiled for, or a driver that makes nothing of it, costs speed only.
  */
 static bool
 has_kernel(void)
@@ -157,8 +158,9 @@ static cudaError_t
 open_ways(struct kvr_copier *c, uint32_t number, const char **ret_call)
 {
 	/*
-	 * An engine that captures a graph forbids other threads what might disturb it, and breaks it off
-	 * when one does so: asking for an event's state is such a thing. We touch nothing that is captured.
+	 * An engine that captures a graph forbids other threads what might disturb it, and breaks
+	 * it off when one does so: asking for an event's state is such a thing. We touch nothing
+	 * that is captured.
 	 */
 	enum cudaStreamCaptureMode mode = cudaStreamCaptureModeThreadLocal;
 	struct kvr_pointer p;

@@ -26,9 +26,10 @@ struct kvr_device {
 	/* How many there are. 0: none is usable, and why says so in the driver's words. */
 	uint32_t (*count)(char *why, size_t why_cap);
 	/*
-	 * at and len are whole pages. Takes the memory for good until unlock: pages that were mapped
-	 * but not touched exist afterwards. Errors lock nothing and give the driver's words: NOMEM;
-	 * INVALID: not lockable memory, or locked already; DEVICE: memory of the device itself.
+	 * at and len are whole pages. Takes the memory for good until unlock: pages that were
+	 * mapped but not touched exist afterwards. Errors lock nothing and give the driver's words:
+	 * NOMEM; INVALID: not lockable memory, or locked already; DEVICE: memory of the device
+	 * itself.
 	 */
 	KVR_MUST_USE enum kvr_err (*lock)(
 	    void *at, uint64_t len, enum kvr_touch, char *why, size_t why_cap);

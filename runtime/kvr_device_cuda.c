@@ -3,10 +3,10 @@
  * CUDA, in plain C and linked statically: its runtime looks for a driver when it is first called,
  * so one binary runs with and without.
  *
- * The calls act on the device that is current on the calling thread, and make its context when there
- * is none yet. So they belong on the thread that calls kvr_open, where an engine has chosen its
- * device; on a thread of ours every rank of a node would make a context on device 0. What may happen on
- * any thread goes past the runtime.
+ * The calls act on the device that is current on the calling thread, and make its context when
+ * there is none yet. So they belong on the thread that calls kvr_open, where an engine has chosen
+ * its device; on a thread of ours every rank of a node would make a context on device 0. What may
+ * happen on any thread goes past the runtime.
  */
 #include "kvr_cuda_own.h"
 #include "kvr_pointer.h"
@@ -56,8 +56,9 @@ count(char *why, size_t why_cap)
 static _Atomic bool tells;
 
 /*
- * For every device, also those whose context is made later; and for kernels. A graph that the engine captures
- * meanwhile, on this thread or another, would be broken off by it, and has nothing to do with this memory.
+ * For every device, also those whose context is made later; and for kernels. A graph that the
+ * engine captures meanwhile, on this thread or another, would be broken off by it, and has nothing
+ * to do with this memory.
  */
 static cudaError_t
 host_register(void *at, uint64_t len)
@@ -86,8 +87,9 @@ static enum kvr_err
 lock(void *at, uint64_t len, enum kvr_touch use, char *why, size_t why_cap)
 {
 	/*
-	 * A fork gives the child copies of page-locked pages at once, all of them, or leaves the driver with
-	 * pages that are the child's from then on, by the kernel's age. What is ours no child wants.
+	 * A fork gives the child copies of page-locked pages at once, all of them, or leaves the
+	 * driver with pages that are the child's from then on, by the kernel's age. What is ours no
+	 * child wants.
 	 */
 	if (use == KVR_TOUCH_FRESH)
 		(void)madvise(at, len, MADV_DONTFORK);
@@ -156,9 +158,10 @@ is_device(const struct kvr_pointer *p, uint32_t number)
 }
 
 /*
- * After a reset the driver knows nothing of what was a device's before, and the processor dies of it as
- * ever. The kernel takes microseconds to say so, for each key, so it is asked only where the address that
- * was named last is the device's no more; and it is not heeded where it says so of our own memory.
+ * After a reset the driver knows nothing of what was a device's before, and the processor dies of
+ * it as ever. The kernel takes microseconds to say so, for each key, so it is asked only where the
+ * address that was named last is the device's no more; and it is not heeded where it says so of our
+ * own memory.
  */
 static bool
 was_device(uint32_t number, const void *at)

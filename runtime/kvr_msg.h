@@ -219,25 +219,33 @@ enum kvr_count {
 	X(TIMER,       NONE,  SAME,     uint32_t timer; uint32_t gen;) \
 	X(CONTINUE,    NONE,  SAME,     uint32_t what; uint32_t spare;) \
 	/* facade and router; the operation is .op: slot | generation << 32 */ \
-	X(SUBMIT,      IN,    SAME,     uint32_t first; uint32_t n; uint32_t flags; uint16_t per_chunk; uint8_t kind; uint8_t only; uint64_t request;) \
+	X(SUBMIT,      IN,    SAME,     uint32_t first; uint32_t n; uint32_t flags; \
+	    uint16_t per_chunk; uint8_t kind; uint8_t only; uint64_t request;) \
 	X(SLICE,       IN,    SAME,     uint32_t first; uint32_t n;) \
 	X(CANCEL,      NONE,  SAME,     int32_t reason; uint32_t spare;) \
-	X(COMPLETE,    NAMED, SAME,     int32_t err; uint32_t flags; uint32_t n_ok; uint32_t prefix; uint64_t bytes;) \
+	X(COMPLETE,    NAMED, SAME,     int32_t err; uint32_t flags; uint32_t n_ok; \
+	    uint32_t prefix; uint64_t bytes;) \
 	X(RELEASE,     NONE,  SAME,     uint32_t first; uint32_t n;) \
 	/* parts: router -> tier -> link -> connector worker and back */ \
-	X(PART,        NAMED, RECEIVER, uint32_t bytes; uint8_t verb; uint8_t cls; uint8_t tier; uint8_t lane; uint64_t queued_ns; uint32_t refuse; uint32_t spare;) \
-	X(PART_DONE,   IN,    RECEIVER, int32_t err; uint32_t n_ok; uint64_t bytes; uint32_t took_us; uint8_t verb; uint8_t tier; uint8_t lane; uint8_t cls;) \
-	X(PART_CANCEL, NONE,  SAME,     int32_t reason; uint8_t tier; uint8_t lane; uint16_t spare;) \
+	X(PART,        NAMED, RECEIVER, uint32_t bytes; uint8_t verb; uint8_t cls; uint8_t tier; \
+	    uint8_t lane; uint64_t queued_ns; uint32_t refuse; uint32_t spare;) \
+	X(PART_DONE,   IN,    RECEIVER, int32_t err; uint32_t n_ok; uint64_t bytes; \
+	    uint32_t took_us; uint8_t verb; uint8_t tier; uint8_t lane; uint8_t cls;) \
+	X(PART_CANCEL, NONE,  SAME,     int32_t reason; uint8_t tier; uint8_t lane; \
+	    uint16_t spare;) \
 	/* parts: router -> transfer -> serde worker or copy worker, and back */ \
-	X(ENCODE,      NAMED, RECEIVER, uint32_t serde; uint32_t slot_pages; uint32_t keep_staged; uint32_t spare;) \
+	X(ENCODE,      NAMED, RECEIVER, uint32_t serde; uint32_t slot_pages; uint32_t keep_staged; \
+	    uint32_t spare;) \
 	X(ENCODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
 	X(DECODE,      NAMED, RECEIVER, uint32_t serde; uint32_t slot_pages;) \
 	X(DECODED,     IN,    RECEIVER, int32_t err; uint32_t took_us;) \
 	/* by_layer: layer by layer; to a worker: n_layers of them from layer on, 0: all */ \
-	X(COPY,        NAMED, RECEIVER, uint32_t to_caller; uint32_t bytes; uint32_t device; uint16_t by_layer; uint16_t layer; uint16_t n_layers; uint16_t tells;) \
+	X(COPY,        NAMED, RECEIVER, uint32_t to_caller; uint32_t bytes; uint32_t device; \
+	    uint16_t by_layer; uint16_t layer; uint16_t n_layers; uint16_t tells;) \
 	/* of a COPY with tells, before its COPIED: all copies have begun; rows as they will end up */ \
 	X(BEGUN,       IN,    SAME,     uint64_t spare64;) \
-	X(COPIED,      IN,    RECEIVER, int32_t err; uint32_t took_us; uint32_t lost; uint32_t spare;) \
+	X(COPIED,      IN,    RECEIVER, int32_t err; uint32_t took_us; uint32_t lost; \
+	    uint32_t spare;) \
 	/* facade -> transfer: how many leading layers of the operation's tokens may be fetched */ \
 	X(LAYERS,      NONE,  SAME,     uint16_t ready; uint16_t of; uint32_t spare;) \
 	/* connections */ \
@@ -247,17 +255,23 @@ enum kvr_count {
 	X(PING,        NONE,  SAME,     uint64_t timeout_ns; uint32_t deep; uint32_t spare;) \
 	X(PONG,        NONE,  SAME,     int32_t err; uint32_t took_us;) \
 	X(HANG_UP,     NONE,  SAME,     uint64_t spare64;) \
-	X(LINK_STATE,  NONE,  SAME,     int32_t err; uint8_t lane; uint8_t state; uint8_t blame; uint8_t was_up;) \
-	X(TIER_STATE,  NONE,  SAME,     int32_t err; uint8_t tier; uint8_t state; uint16_t links_up;) \
+	X(LINK_STATE,  NONE,  SAME,     int32_t err; uint8_t lane; uint8_t state; uint8_t blame; \
+	    uint8_t was_up;) \
+	X(TIER_STATE,  NONE,  SAME,     int32_t err; uint8_t tier; uint8_t state; \
+	    uint16_t links_up;) \
 	/* metrics */ \
-	X(OP_STAT,     NONE,  SAME,     uint8_t kind; int8_t err; uint16_t spare; uint32_t n; uint32_t n_ok; uint32_t took_us; uint64_t bytes;) \
+	X(OP_STAT,     NONE,  SAME,     uint8_t kind; int8_t err; uint16_t spare; uint32_t n; \
+	    uint32_t n_ok; uint32_t took_us; uint64_t bytes;) \
 	X(COUNT,       NONE,  SAME,     uint32_t what; uint32_t tier; uint64_t n;) \
 	/* one per PART_DONE to the router: n = ok + miss + error{err}, or dropped{err} if no lane \
 	   had it; waited_us: see kvr_short_us */ \
-	X(PART_STAT,   NONE,  SAME,     uint8_t tier; uint8_t verb; int8_t err; uint8_t dropped; uint16_t n; uint16_t n_ok; uint16_t n_miss; uint16_t waited_us; uint32_t took_us; uint64_t bytes;) \
+	X(PART_STAT,   NONE,  SAME,     uint8_t tier; uint8_t verb; int8_t err; uint8_t dropped; \
+	    uint16_t n; uint16_t n_ok; uint16_t n_miss; uint16_t waited_us; uint32_t took_us; \
+	    uint64_t bytes;) \
 	/* the canary: metrics tells the facade when, the facade answers with the result */ \
 	X(CANARY,      NONE,  SAME,     uint32_t tier; uint32_t round;) \
-	X(CANARY_DONE, NONE,  SAME,     int32_t err; uint32_t took_us; uint32_t round; uint16_t tier; uint16_t step;) \
+	X(CANARY_DONE, NONE,  SAME,     int32_t err; uint32_t took_us; uint32_t round; \
+	    uint16_t tier; uint16_t step;) \
 	/* time spent outside a part's work in a lane; tier: KVR_TIERS_MAX if it belongs to none */ \
 	X(STAGE_STAT,  NONE,  SAME,     uint8_t stage; uint8_t tier; int8_t err; uint8_t spare; uint32_t took_us;)
 

@@ -29,8 +29,8 @@ make_room(struct kvr_ring *ring, uint64_t len)
 		uint64_t n = length_at(ring, ring->oldest_at);
 
 		/*
-		 * The host process can overwrite the map by a bug of its own: then the past is given
-		 * up, not the process.
+		 * The host process can overwrite the map by a bug of its own: then the past is
+		 * given up, not the process.
 		 */
 		if (n < 8 || n % 8 != 0 || n > ring->bytes - ring->oldest_at) {
 			ring->oldest = ring->written;

@@ -176,8 +176,8 @@ end(struct kvr_trace *t, const struct kvr_actor *const *actors, uint32_t n, uint
 		piece(t, actors[i], 0, NULL, 0);
 	kvr_trace_mark(t, KVR_MARK_SNAPSHOT_END, now_ns, "");
 	/*
-	 * Half a ring from beginning to beginning, so that the last snapshot is whole until the next
-	 * one is. Large ones: twice their size, so that they are not most of what is written.
+	 * Half a ring from beginning to beginning, so that the last snapshot is whole until the
+	 * next one is. Large ones: twice their size, so that they are not most of what is written.
 	 */
 	t->shot.due = from + KVR_MIN(KVR_MAX(t->ring.bytes / 2, 2 * (t->ring.written - from)),
 	                         t->ring.bytes / 8 * 7);

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-COLUMNS = 100
+COLUMNS = 120
 TAB = 8
 FILE_LINES = 400
 FUNCTION_LINES = 40
@@ -124,7 +124,7 @@ def check_length(src, out):
         return
     wide = [n for n, line in enumerate(src.lines, 1) if len(line.expandtabs(TAB)) > COLUMNS]
     if wide:
-        out.warn(src.name, wide[0], f"{len(wide)} lines are wider than {COLUMNS} columns")
+        out.error(src.name, wide[0], f"{len(wide)} lines are wider than {COLUMNS} columns")
     if len(src.lines) - 1 > FILE_LINES:
         out.warn(src.name, 1, f"{len(src.lines) - 1} lines: does this file do one thing?")
     start = None

@@ -72,9 +72,9 @@ struct kvr_item {
 	uint32_t        serde;   /* number of the serde, set and returned like raw_len; 0: naive */
 	uint32_t        spare;
 	/*
-	 * PUT: what is written. GET: what is expected; n_groups 0: no expectation. A format that stores
-	 * shapes writes here what it found, and returns IDENTITY if dtype or layout differ (the token
-	 * dimension may). Not NULL.
+	 * PUT: what is written. GET: what is expected; n_groups 0: no expectation. A format that
+	 * stores shapes writes here what it found, and returns IDENTITY if dtype or layout differ
+	 * (the token dimension may). Not NULL.
 	 */
 	struct kvr_meta *meta;
 
@@ -87,8 +87,8 @@ static inline void
 kvr_item_done(struct kvr_item *item, int32_t err)
 {
 	/*
-	 * Pairs with the acquire in kvr_item_status: a thread that sees the status also sees len and
-	 * meta.
+	 * Pairs with the acquire in kvr_item_status: a thread that sees the status also sees len
+	 * and meta.
 	 */
 	atomic_store_explicit(&item->status, err, memory_order_release);
 }
@@ -260,10 +260,11 @@ struct kvr_connector_ops {
 
 	/*
 	 * Runs one verb over n items. Items whose status is not KVR_PENDING are left alone. KVR_OK:
-	 * every pending item has a status and the connection lives (misses and errors of single items
-	 * are in the items). Anything else is what ended the connection: items that it did not reach
-	 * stay KVR_PENDING, and only why() and hang_up() may be called. At until_ns it returns TIMEOUT,
-	 * at a kick CANCELLED, within milliseconds, and then no longer touches any span.
+	 * every pending item has a status and the connection lives (misses and errors of single
+	 * items are in the items). Anything else is what ended the connection: items that it did
+	 * not reach stay KVR_PENDING, and only why() and hang_up() may be called. At until_ns it
+	 * returns TIMEOUT, at a kick CANCELLED, within milliseconds, and then no longer touches any
+	 * span.
 	 */
 	enum kvr_err (*run)(struct kvr_connector *, enum kvr_verb, struct kvr_item *, uint32_t n,
 	    uint64_t until_ns);
@@ -272,14 +273,16 @@ struct kvr_connector_ops {
 	const char *(*why)(const struct kvr_connector *);
 
 	/*
-	 * Which of caps this store has; caps is the most that one can have: a file tier on a network
-	 * file system, for example, cannot GIVE_UP. NULL: all of caps. Call kvr_store_caps instead.
+	 * Which of caps this store has; caps is the most that one can have: a file tier on a
+	 * network file system, for example, cannot GIVE_UP. NULL: all of caps. Call kvr_store_caps
+	 * instead.
 	 */
 	uint32_t (*store_caps)(const struct kvr_store *);
 
 	/*
 	 * Reports what an operator should know before using this store: limits, rights, versions.
-	 * Read-only, over a connection of its own that is not used afterwards. NULL: nothing to report.
+	 * Read-only, over a connection of its own that is not used afterwards. NULL: nothing to
+	 * report.
 	 */
 	void (*examine)(struct kvr_store *, struct kvr_connector *, const struct kvr_examination *);
 };

@@ -18,9 +18,9 @@ kvr_kicked(struct kvr_kick *kick)
 	if (kvr_kick_meant(kick))
 		return true;
 	/*
-	 * The sender writes target first and fd second. So if a kick arrives between the check above
-	 * and this read, its target is set by now. Without the second check below it would be drained
-	 * unseen, and the wait would last until its deadline.
+	 * The sender writes target first and fd second. So if a kick arrives between the check
+	 * above and this read, its target is set by now. Without the second check below it would be
+	 * drained unseen, and the wait would last until its deadline.
 	 */
 	struct pollfd p = { .fd = kick->fd, .events = POLLIN };
 	/* Polled first, because an eventfd made without EFD_NONBLOCK would block the read. */

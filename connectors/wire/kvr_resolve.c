@@ -69,8 +69,8 @@ take_thread(void)
 	uint32_t n = atomic_load(&n_threads);
 	while (n < KVR_RESOLVE_THREADS) {
 		/*
-		 * Before taking a thread: otherwise a caller that finds all just taken would think that
-		 * they hang.
+		 * Before taking a thread: otherwise a caller that finds all just taken would think
+		 * that they hang.
 		 */
 		atomic_store(&moved_ns, kvr_now_ns());
 		if (atomic_compare_exchange_weak(&n_threads, &n, n + 1))

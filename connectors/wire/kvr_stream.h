@@ -48,7 +48,8 @@ struct kvr_stream_ops {
 	ssize_t (*send)(struct kvr_sock *, struct iovec *, int n, short *ret_events);
 	void (*close)(struct kvr_sock *);
 	/*
-	 * Like recv, but sleeps until the first byte, at most KVR_STREAM_NAP_NS. NULL: not available.
+	 * Like recv, but sleeps until the first byte, at most KVR_STREAM_NAP_NS. NULL: not
+	 * available.
 	 */
 	ssize_t (*nap)(struct kvr_sock *, struct iovec *, int n);
 };
@@ -70,8 +71,8 @@ struct kvr_sock {
 	uint64_t brief;    /* value of moved from which its calls may be long again */
 	uint32_t fill_max; /* most bytes beyond a head that one read may take */
 	/*
-	 * Set after kvr_stream_begin, which clears it: the requests are small and cost the server next
-	 * to nothing, so the thread looks for answers for a while before it sleeps.
+	 * Set after kvr_stream_begin, which clears it: the requests are small and cost the server
+	 * next to nothing, so the thread looks for answers for a while before it sleeps.
 	 */
 	bool     brisk;
 	uint8_t  naps; /* enum kvr_naps */

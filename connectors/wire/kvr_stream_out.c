@@ -7,8 +7,8 @@
 #include <string.h>
 
 /*
- * From this length on an iovec, and a call of its own, pay; shorter data is cheaper to copy, and rides
- * along with what is before it.
+ * From this length on an iovec, and a call of its own, pay; shorter data is cheaper to copy, and
+ * rides along with what is before it.
  */
 enum { LEND_MIN = 1024 };
 

@@ -31,8 +31,8 @@ struct kvr_pages {
 	uint64_t block_stride, token_stride, head_stride; /* bytes from one to the next */
 	uint8_t *const *base; /* block 0 of layer l and plane p: base[l * n_planes + p] */
 	/*
-	 * The number of each layer in the model: all groups together have 0, 1, 2, ... without gaps.
-	 * NULL: counted on from the previous group.
+	 * The number of each layer in the model: all groups together have 0, 1, 2, ... without
+	 * gaps. NULL: counted on from the previous group.
 	 */
 	const uint32_t *number;
 	const struct kvr_pages *next; /* the group behind this one in a chunk; NULL: none */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * KVR_CHECK and not ck_assert: that one writes its place to a file each time, a thousand times a run.
+ * KVR_CHECK and not ck_assert: that one writes its place to a file each time, a thousand times a
+ * run.
  */
 #include "router_bed.h"
 
@@ -336,7 +337,9 @@ answer_hand(struct bed *b, const struct kvr_msg *q)
 {
 	struct kvr_msg m = *q;
 
-	m.type = q->type == KVR_MSG_ENCODE ? KVR_MSG_ENCODED : q->type == KVR_MSG_DECODE ? KVR_MSG_DECODED : KVR_MSG_COPIED;
+	m.type = q->type == KVR_MSG_ENCODE   ? KVR_MSG_ENCODED
+	         : q->type == KVR_MSG_DECODE ? KVR_MSG_DECODED
+	                                     : KVR_MSG_COPIED;
 	m.from = q->to;
 	m.to = KVR_ID_ROUTER;
 	memset(m.word, 0, sizeof(m.word));

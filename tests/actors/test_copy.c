@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The copy worker over the host's memory and over a device that does what the test says: each way in
- * order, neither waiting for the other; a device that fails costs a part, one that is lost all of its
- * own and nothing else.
+ * The copy worker over the host's memory and over a device that does what the test says: each way
+ * in order, neither waiting for the other; a device that fails costs a part, one that is lost all
+ * of its own and nothing else.
  */
 #include "kvr_thread.h"
 #include "kvr_workers.h"
@@ -756,10 +756,10 @@ START_TEST(a_row_that_does_not_fit_has_no_layers)
 }
 END_TEST
 
-KVR_CHECK_MAIN("actors.copy", a_layer_is_told_of_when_it_has_come, a_failure_between_layers_leaves_those_that_have_come,
-    a_put_fetches_the_layers_that_are_ready, a_row_that_does_not_fit_has_no_layers,
-    a_part_that_tells_says_that_it_has_begun,
-    spans_and_tokens_are_copied_both_ways,
-    a_length_that_does_not_fit_is_the_rows_own_error, each_way_ends_in_order_and_for_itself, a_part_waits_for_the_event_of_its_operation,
+KVR_CHECK_MAIN("actors.copy", a_layer_is_told_of_when_it_has_come,
+    a_failure_between_layers_leaves_those_that_have_come, a_put_fetches_the_layers_that_are_ready,
+    a_row_that_does_not_fit_has_no_layers, a_part_that_tells_says_that_it_has_begun,
+    spans_and_tokens_are_copied_both_ways, a_length_that_does_not_fit_is_the_rows_own_error,
+    each_way_ends_in_order_and_for_itself, a_part_waits_for_the_event_of_its_operation,
     a_failure_has_the_calls_name_and_costs_one_part, a_lost_device_says_so_and_the_host_goes_on,
     a_device_that_cannot_be_opened_is_a_lost_one, the_end_waits_for_what_runs)

@@ -458,12 +458,13 @@ START_TEST(a_tier_that_is_bypassed_is_not_asked)
 }
 END_TEST
 
-KVR_CHECK_MAIN("actors.health", a_ping_has_three_codes, a_gate_finds_a_lane_also_where_the_breaker_asks_all, a_store_that_cannot_be_pinged_is_well,
+KVR_CHECK_MAIN("actors.health", a_ping_has_three_codes,
+    a_gate_finds_a_lane_also_where_the_breaker_asks_all, a_store_that_cannot_be_pinged_is_well,
     failures_count_and_misses_do_not, recovery_waits_longer_than_the_window_and_for_the_probe,
     a_change_of_something_else_does_not_put_the_check_off,
     a_check_that_is_switched_off_leaves_no_gate_shut,
     what_failed_meanwhile_does_not_count_afterwards, a_ping_of_another_lane_is_no_answer,
     another_lane_that_is_dialed_again_takes_no_answer_away,
     who_is_dialed_while_he_is_asked_is_not_waited_for,
-    a_lane_that_was_stuck_with_a_ping_has_not_answered_it_by_coming_back, one_sick_tier_leaves_the_others_alone,
-    a_tier_that_is_bypassed_is_not_asked)
+    a_lane_that_was_stuck_with_a_ping_has_not_answered_it_by_coming_back,
+    one_sick_tier_leaves_the_others_alone, a_tier_that_is_bypassed_is_not_asked)

@@ -205,7 +205,8 @@ START_TEST(lmcache_finds_its_names)
 	    .OP_STAT = { .kind = KVR_OP_GET, .n = 4, .n_ok = 3, .err = KVR_E_MISS, .bytes = 300, .took_us = 20480 } });
 	tell(&(struct kvr_msg){ .type = KVR_MSG_OP_STAT,
 	    .OP_STAT = { .kind = KVR_OP_GET, .n = 4, .err = KVR_E_TIMEOUT, .took_us = 750001 } });
-	tell(&(struct kvr_msg){ .type = KVR_MSG_OP_STAT, .OP_STAT = { .kind = KVR_OP_LOOKUP, .n = 4, .err = KVR_E_MISS } });
+	tell(&(struct kvr_msg){ .type = KVR_MSG_OP_STAT,
+	    .OP_STAT = { .kind = KVR_OP_LOOKUP, .n = 4, .err = KVR_E_MISS } });
 	tell(&(struct kvr_msg){ .type = KVR_MSG_STAGE_STAT,
 	    .STAGE_STAT = { .stage = KVR_STAGE_PING, .tier = 1, .err = KVR_E_TIMEOUT, .took_us = 2500 } });
 	render(KVR_STATS_PROMETHEUS);

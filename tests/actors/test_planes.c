@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The codec "planes": every path of this processor writes the same bytes and gives every bit pattern
- * back; the bytes are those that the header describes; bad frames are refused and overrun nothing.
+ * The codec "planes": every path of this processor writes the same bytes and gives every bit
+ * pattern back; the bytes are those that the header describes; bad frames are refused and overrun
+ * nothing.
  */
 #include "kvr_planes.h"
 #include "kvr_le.h"

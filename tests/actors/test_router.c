@@ -612,7 +612,8 @@ static void
 random_submit(struct bed *b)
 {
 	uint32_t some[40], n = 1 + (uint32_t)(kvr_rand(&b->rand) % 40);
-	uint32_t flags = (uint32_t)kvr_rand(&b->rand) & (KVR_OPF_PREFIX | KVR_OPF_IF_ABSENT | KVR_OPF_EARLY | KVR_OPF_DUP_ERROR);
+	uint32_t flags = (uint32_t)kvr_rand(&b->rand) &
+	    (KVR_OPF_PREFIX | KVR_OPF_IF_ABSENT | KVR_OPF_EARLY | KVR_OPF_DUP_ERROR);
 	enum kvr_op_kind kind = (enum kvr_op_kind)(kvr_rand(&b->rand) % KVR_OP_N);
 	uint64_t deadline_ns = KVR_MS(1 + kvr_rand(&b->rand) % 50);
 

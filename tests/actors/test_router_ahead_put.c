@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A put that is told ahead: from then on nobody reads its memory but copies that have begun. The bed
- * itself breaks where one comes or begins after that, or where a key ends otherwise than was told.
+ * A put that is told ahead: from then on nobody reads its memory but copies that have begun. The
+ * bed itself breaks where one comes or begins after that, or where a key ends otherwise than was
+ * told.
  */
 #include "router_bed.h"
 
@@ -93,8 +94,8 @@ START_TEST(another_tiers_copies_are_waited_for)
 END_TEST
 
 /*
- * As many parts as one may have, all begun, and behind them only a key that need not be copied: so the
- * first tier has all of it, and the second nothing yet.
+ * As many parts as one may have, all begun, and behind them only a key that need not be copied: so
+ * the first tier has all of it, and the second nothing yet.
  */
 START_TEST(a_tier_that_has_none_of_it_yet_is_waited_for)
 {

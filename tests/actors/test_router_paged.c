@@ -105,8 +105,9 @@ START_TEST(a_serde_and_a_paged_cache_need_two_slots)
 END_TEST
 
 /*
- * A copy that a device does not end: the answer goes out without the memory, and its return tells that
- * it is the caller's again. The host's copies end in any case, so there its return is the answer.
+ * A copy that a device does not end: the answer goes out without the memory, and its return tells
+ * that it is the caller's again. The host's copies end in any case, so there its return is the
+ * answer.
  */
 START_TEST(a_copy_that_hangs_is_answered_twice_where_it_is_a_devices)
 {

@@ -94,8 +94,9 @@ START_TEST(a_waiting_part_ages_so_that_nothing_starves)
 		kvr_sim_run(rig.sim, kvr_sim_now(rig.sim) + KVR_MS(10));
 	}
 	/*
-	 * The put stands behind those that came up to 100 ms after it (2 ms): the first, 11 pairs and
-	 * itself are 24 times 10 ms. The background write 200 ms: the first, 21 pairs, put, itself.
+	 * The put stands behind those that came up to 100 ms after it (2 ms): the first, 11 pairs
+	 * and itself are 24 times 10 ms. The background write 200 ms: the first, 21 pairs, put,
+	 * itself.
 	 */
 	ck_assert_uint_eq(answered(put), KVR_MS(2 + 240));
 	ck_assert_uint_eq(answered(back), KVR_MS(2 + 450));

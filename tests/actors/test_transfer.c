@@ -274,7 +274,9 @@ START_TEST(a_lost_device_answers_for_all_that_need_it)
 {
 	open_with(true);
 	hands->lost = true;
-	kvr_sim_note(sim, "the first two find it lost, the third never gets there, the fourth is of the host and waits for nobody");
+	kvr_sim_note(sim,
+	    "the first two find it lost, the third never gets there, the fourth is of the host and "
+	    "waits for nobody");
 	for (uint32_t i = 0; i < 3; i++)
 		copy_of(i, true, 100, true);
 	copy_of(3, true, 100, false);

@@ -120,8 +120,9 @@ steady(const char *config, uint64_t kept)
 
 	kept *= ROUNDS * (1 + KEYS);
 	/*
-	 * Steady it is only when every lane has its connection and every serde thread has worked once.
-	 * On a busy machine the last of them comes to that late, and only then allocates what it keeps.
+	 * Steady it is only when every lane has its connection and every serde thread has worked
+	 * once. On a busy machine the last of them comes to that late, and only then allocates what
+	 * it keeps.
 	 */
 	do {
 		allocated = n_allocated;

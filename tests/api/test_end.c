@@ -321,8 +321,8 @@ START_TEST(what_ended_as_dead_is_quiet_when_its_threads_are)
 END_TEST
 
 /*
- * On a machine that is starved a thread comes too late for the call, too. It is told of, and what it
- * might have touched is not kept when it has ended since.
+ * On a machine that is starved a thread comes too late for the call, too. It is told of, and what
+ * it might have touched is not kept when it has ended since.
  */
 START_TEST(threads_have_a_second_and_may_end_later)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Caches of several groups of layers: whatever blocks, elements and order of memory each group has, a
- * chunk is the groups back to back, the store is told of each, and everything comes back bit for bit.
+ * Caches of several groups of layers: whatever blocks, elements and order of memory each group has,
+ * a chunk is the groups back to back, the store is told of each, and everything comes back bit for
+ * bit.
  */
 #include "kvr_api_bed.h"
 #include "kvr_golden.h"

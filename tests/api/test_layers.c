@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Layer by layer: what a get tells of is in the cache, bit for bit, before it tells of it; a put does
- * not look at a layer before its engine has named it; errors say which layers are right.
+ * Layer by layer: what a get tells of is in the cache, bit for bit, before it tells of it; a put
+ * does not look at a layer before its engine has named it; errors say which layers are right.
  */
 #include "kvr_api_bed.h"
 #include "kvr_redis_server.h"

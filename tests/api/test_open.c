@@ -306,5 +306,5 @@ END_TEST
 KVR_CHECK_MAIN("api.open", wrong_options, wrong_configurations_say_where,
     a_long_url_leaves_room_for_what_is_wrong, a_directory_that_is_read_as_a_host_has_one_line,
     overrides_count, instances_do_not_know_each_other, nothing_is_left,
-    a_trace_without_a_file_is_said, with_standard_error_closed_lines_go_nowhere, queues_are_bounded, features_and_errors,
-    health_metrics_and_estimate)
+    a_trace_without_a_file_is_said, with_standard_error_closed_lines_go_nowhere, queues_are_bounded,
+    features_and_errors, health_metrics_and_estimate)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Payload where an engine keeps it: tokens of a paged cache go to real stores and come back, bit for
- * bit, whatever the layout of the cache and of the chunk; the store sees nothing of blocks.
+ * Payload where an engine keeps it: tokens of a paged cache go to real stores and come back, bit
+ * for bit, whatever the layout of the cache and of the chunk; the store sees nothing of blocks.
  */
 #include "kvr_api_bed.h"
 #include "kvr_redis_server.h"
@@ -630,4 +630,5 @@ KVR_CHECK_MAIN("api.paged", chunks_go_to_every_store_and_come_back,
     a_shape_that_is_none_is_refused_in_words, a_cache_without_memory_is_refused_in_words,
     tokens_that_are_said_wrongly_are_refused_in_words,
     tokens_that_the_cache_does_not_have_are_refused_in_words,
-    a_get_may_leave_tokens_out_and_be_shorter, each_layer_has_a_completion, limits_are_said_at_once, a_cache_in_use_is_not_closed)
+    a_get_may_leave_tokens_out_and_be_shorter, each_layer_has_a_completion, limits_are_said_at_once,
+    a_cache_in_use_is_not_closed)

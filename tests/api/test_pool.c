@@ -385,7 +385,7 @@ START_TEST(a_scheduler_has_no_pool)
 END_TEST
 
 KVR_CHECK_MAIN("api.pool", references_and_pins, shapes_are_cut_by_tokens,
-    an_empty_pool_waits_and_says_so,
-    lengths_that_no_pool_has, a_refused_put_is_no_measure_of_others, gets_make_objects_and_puts_use_them,
+    an_empty_pool_waits_and_says_so, lengths_that_no_pool_has,
+    a_refused_put_is_no_measure_of_others, gets_make_objects_and_puts_use_them,
     the_tail_of_a_get_without_memory_is_nomem, memory_of_the_callers,
     a_layout_comes_once_and_before_the_first_object, a_scheduler_has_no_pool)

@@ -332,5 +332,6 @@ END_TEST
 KVR_CHECK_MAIN("api.stall", a_deadline_holds_against_a_server_that_stands_still,
     aborted_on_a_server_that_stands_still, drained_on_a_server_that_stands_still,
     short_deadlines_do_not_wait_behind_long_ones,
-    a_far_deadline_is_not_waited_for_when_a_server_stops_in_the_middle, a_server_that_dies_and_comes_back,
-    a_server_that_is_not_there, a_dial_that_takes_too_long_names_the_setting)
+    a_far_deadline_is_not_waited_for_when_a_server_stops_in_the_middle,
+    a_server_that_dies_and_comes_back, a_server_that_is_not_there,
+    a_dial_that_takes_too_long_names_the_setting)

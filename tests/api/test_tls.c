@@ -177,5 +177,5 @@ END_TEST
 
 KVR_CHECK_MAIN("api.tls", a_tier_with_certificates_on_both_sides,
     the_wrong_name_is_said_where_people_look,
-    what_is_revoked_is_said_there_and_so_is_a_list_that_is_missing_or_old, by_lmcaches_url_and_unverified_with_a_warning,
-    a_file_that_is_missing_is_an_error_of_open)
+    what_is_revoked_is_said_there_and_so_is_a_list_that_is_missing_or_old,
+    by_lmcaches_url_and_unverified_with_a_warning, a_file_that_is_missing_is_an_error_of_open)

@@ -338,5 +338,5 @@ END_TEST
 KVR_CHECK_MAIN("base.lmkey", every_golden_key_is_read,
     the_older_form_is_read_and_gives_the_same_parts, odd_texts_are_read_or_refused_as_by_lmcache,
     only_the_two_known_texts_read_as_an_older_form, worker_0_keeps_layer_tags_and_every_other_byte,
-    worker_0_of_every_golden_key, older_and_multi_process_keys_are_told_apart, the_dtype_of_2025_is_read,
-    what_is_no_key_is_refused)
+    worker_0_of_every_golden_key, older_and_multi_process_keys_are_told_apart,
+    the_dtype_of_2025_is_read, what_is_no_key_is_refused)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How late a call returns after its deadline, while its store is in trouble: bench_deadline [--quick | --smoke]
+ * How late a call returns after its deadline, while its store is in trouble: bench_deadline
+ * [--quick | --smoke]
  *
  *   still    the server stands still (SIGSTOP) under connections that were good
  *   drip     the server's bytes arrive one a second, on connections that were good

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the library makes of a device beside raw copies of page-locked memory, in one run in which
- * they take turns: copies alone, in one piece, in pages of several sizes and head by head, one way and
- * both; pages by the copy engines and by the kernel, which tells where the boundary between them belongs;
- * and through whole instances, beside the slower of a raw copy and the same batch in the host's memory.
+ * they take turns: copies alone, in one piece, in pages of several sizes and head by head, one way
+ * and both; pages by the copy engines and by the kernel, which tells where the boundary between
+ * them belongs; and through whole instances, beside the slower of a raw copy and the same batch in
+ * the host's memory.
  *
  *   bench_gpu [--quick | --tiny] [--twin] [--json FILE]
  *

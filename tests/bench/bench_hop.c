@@ -210,7 +210,8 @@ main(int argc, char **argv)
 	static struct hop h;
 	struct bench b;
 
-	must(bench_args(&b, argc, argv) == argc, "usage: bench_hop --samples FILE --dir DIR --tmpfs DIR [--quick]; that");
+	must(bench_args(&b, argc, argv) == argc,
+	    "usage: bench_hop --samples FILE --dir DIR --tmpfs DIR [--quick]; that");
 	if (b.size == BENCH_TINY)
 		each = crowd_each = 20;
 	for (uint32_t i = 0; i < CROWD; i++)

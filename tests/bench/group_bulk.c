@@ -4,10 +4,11 @@
  * and take turns with all others, round after round, beginning with another one each time; the
  * first round is a warm-up. What the last read of a turn has brought is compared, every byte.
  *
- * Then those whom the goals compare go on alone (group pairs): raw in the two settings that were best
- * in the race, kvrelay, and kvrelay with sealed values. One batch of each beside one of the others,
- * many times, for what the machine does besides changes within a second; in the race, where twenty
- * take turns, ten seconds lie between a client's turn and its next, and a ratio scatters by a tenth.
+ * Then those whom the goals compare go on alone (group pairs): raw in the two settings that were
+ * best in the race, kvrelay, and kvrelay with sealed values. One batch of each beside one of the
+ * others, many times, for what the machine does besides changes within a second; in the race, where
+ * twenty take turns, ten seconds lie between a client's turn and its next, and a ratio scatters by
+ * a tenth.
  */
 #include "kvr_measure.h"
 #include "kvr_median.h"
@@ -197,9 +198,9 @@ turn(struct bulk *me, const struct stage *stage, const struct shape *s, struct r
 		struct bench_use from, used;
 
 		/*
-		 * One before that does not count: raw runs on the thread that has run all along, and
-		 * where the scheduler puts a lane that slept through the others' turns takes it a
-		 * batch to mend. Who only reads has written what he reads.
+		 * One before that does not count: raw runs on the thread that has run all along,
+		 * and where the scheduler puts a lane that slept through the others' turns takes it
+		 * a batch to mend. Who only reads has written what he reads.
 		 */
 		if (r->takes[verb] || verb == SET)
 			(void)gbps_of(me, c, verb);

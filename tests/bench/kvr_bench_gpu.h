@@ -32,8 +32,8 @@ void bench_gpu_copies(const struct bench_gpu *);
 /* The smallest pieces that engines' caches have. */
 void bench_gpu_heads(const struct bench_gpu *);
 /*
- * The worker's, made for one way: the copy engines, the kernel over the bus, or the kernel and the engines by
- * way of the device's memory. Only with KVR_BENCH_BOUNDARY.
+ * The worker's, made for one way: the copy engines, the kernel over the bus, or the kernel and the
+ * engines by way of the device's memory. Only with KVR_BENCH_BOUNDARY.
  */
 extern const struct kvr_copy_ops bench_gpu_engine, bench_gpu_kernel, bench_gpu_stage;
 

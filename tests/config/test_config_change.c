@@ -215,7 +215,8 @@ END_TEST
 /* A line behind the sum, which is of the host's memory. */
 START_TEST(what_a_device_gives_is_told_besides)
 {
-	static const char text[] = "{\"memory\":{\"device\":\"cuda\"},\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}";
+	static const char text[] = "{\"memory\":{\"device\":\"cuda\"},"
+		                           "\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}";
 	static const char plain[] = "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}";
 	const struct kvr_config_costs costs = { 0 };
 	struct kvr_config *cfg = parse(text, NULL, 0);
@@ -291,5 +292,6 @@ END_TEST
 KVR_CHECK_MAIN("config.change", the_rank_is_put_in_where_it_is_known, overrides_beat_the_file,
     an_override_that_is_wrong_changes_nothing, the_embedder_fills_in_what_is_open,
     a_contradiction_names_both_places, show_hides_secrets_and_names_origins,
-    the_sum_has_a_line_per_term, what_a_device_gives_is_told_besides, lanes_past_the_page_cache_have_memory_of_their_own,
+    the_sum_has_a_line_per_term, what_a_device_gives_is_told_besides,
+    lanes_past_the_page_cache_have_memory_of_their_own,
     reading_from_replicas_doubles_the_connections_of_a_cluster)

@@ -501,9 +501,8 @@ END_TEST
 KVR_CHECK_MAIN("config.errors", what_is_no_configuration_at_all,
     keys_that_do_not_exist_or_are_there_twice, values_of_the_wrong_kind, numbers_out_of_range,
     stores_that_cannot_do_what_is_asked, tls_where_there_is_none_or_twice,
-    sentinels_that_are_not_asked_or_know_not_what,
-    a_server_that_is_not_verified_is_a_warning,
-    a_directory_that_is_read_as_a_host_is_told_where_the_files_go, values_that_contradict_each_other,
-    too_many_tiers_are_named_at_the_first_one_that_is_too_much,
+    sentinels_that_are_not_asked_or_know_not_what, a_server_that_is_not_verified_is_a_warning,
+    a_directory_that_is_read_as_a_host_is_told_where_the_files_go,
+    values_that_contradict_each_other, too_many_tiers_are_named_at_the_first_one_that_is_too_much,
     all_errors_are_told_with_their_lines_and_carets, no_secret_is_ever_printed,
     a_file_that_is_not_there_is_named, a_pipe_without_a_writer_is_empty)

@@ -187,4 +187,5 @@ START_TEST(help_names_every_option_with_its_default)
 END_TEST
 
 KVR_CHECK_MAIN("config.examples", embedded, redis, redis_over_tls, two_tiers, files_with_zstd,
-    hyperpod, eic, lmcache, no_example_is_forgotten, the_schema_is_up_to_date, help_names_every_option_with_its_default)
+    hyperpod, eic, lmcache, no_example_is_forgotten, the_schema_is_up_to_date,
+    help_names_every_option_with_its_default)

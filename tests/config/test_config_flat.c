@@ -357,7 +357,8 @@ START_TEST(all_bounds_together_have_their_limit)
 	struct kvr_config *cfg = NULL;
 
 	for (int h = 0; h < 3; h++) {
-		n += snprintf(text + n, sizeof(text) - (size_t)n, "%s\"histogram_bucket_%s\":[", h == 0 ? "" : ",", names[h]);
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "%s\"histogram_bucket_%s\":[",
+		    h == 0 ? "" : ",", names[h]);
 		for (int i = 0; i < 20; i++)
 			n += snprintf(text + n, sizeof(text) - (size_t)n, "%s%d", i == 0 ? "" : ",", 3 * i + h + 11);
 		n += snprintf(text + n, sizeof(text) - (size_t)n, "]");
@@ -534,7 +535,8 @@ static const struct {
 	    "text:1:38: unknown key \"sise\"; nearest valid name: \"size\"" },
 	{ "{\"remote_storage_plugins\":[\"gcs\"]}",
 	    "text:1:27: remote_storage_plugins leaves no store that can be used" },
-	{ "{\"remote_url\":\"audit://h:1\",\"remote_storage_plugins\":\"fs\",\"extra_config\":{\"fs_base_path\":\"/a\"}}",
+	{ "{\"remote_url\":\"audit://h:1\",\"remote_storage_plugins\":\"fs\","
+	  "\"extra_config\":{\"fs_base_path\":\"/a\"}}",
 	    "text:1:15: remote_url is audit://; it needs audit_actual_remote_url in "
 	    "extra_config, the URL of the real store" },
 	{ "{\"remote_url\":\"audit://h:1\"}",
@@ -579,10 +581,11 @@ END_TEST
 
 KVR_CHECK_MAIN("config.flat", a_url_alone_gives_lmcaches_defaults,
     every_key_is_mapped_in_its_own_units, groups_of_the_tier_form_may_stand_beside,
-    valkey_and_resp_have_options_of_their_own, valkey_has_a_header_only_when_one_is_asked_for, a_cluster_and_tls_of_valkey_are_schemes,
-    hyperpods_keys_have_their_own_units,
+    valkey_and_resp_have_options_of_their_own, valkey_has_a_header_only_when_one_is_asked_for,
+    a_cluster_and_tls_of_valkey_are_schemes, hyperpods_keys_have_their_own_units,
     eics_keys_stand_at_the_top, what_has_no_effect_is_a_warning,
     the_service_of_the_sentinels_is_a_variable_or_redismaster,
     a_policy_that_is_none_is_recompute_and_said, a_histogram_of_lmcaches_may_have_other_bounds,
-    all_bounds_together_have_their_limit, layers_have_headers, plugins_are_tiers_in_the_order_of_the_list, an_audit_is_the_real_store_and_what_is_told_of_it, an_audit_beside_plugins_is_of_its_own_store,
-    what_would_be_wrong_to_ignore_is_an_error)
+    all_bounds_together_have_their_limit, layers_have_headers,
+    plugins_are_tiers_in_the_order_of_the_list, an_audit_is_the_real_store_and_what_is_told_of_it,
+    an_audit_beside_plugins_is_of_its_own_store, what_would_be_wrong_to_ignore_is_an_error)

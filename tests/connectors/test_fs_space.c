@@ -459,8 +459,9 @@ lead_to(const char *dir)
 }
 
 /*
- * Whether the index is of this directory. Not whether it is a newer one than before the move: a lane that
- * dialled before the move before may join late, and then the index is of this one already.
+ * Whether the index is of this directory. Not whether it is a newer one than before the move: a
+ * lane that dialled before the move before may join late, and then the index is of this one
+ * already.
  */
 static bool
 is_counted(const char *dir)

@@ -161,8 +161,8 @@ START_TEST(a_miss_is_in_time_for_the_caller)
 	int32_t status;
 	hp_up(&h, KVR_FORMAT_LMCACHE);
 	/*
-	 * The daemon is asked to wait for 5 s, or for seven eighths of what the deadline leaves. On a
-	 * busy machine the last one may be too short for an answer; then there is more of it.
+	 * The daemon is asked to wait for 5 s, or for seven eighths of what the deadline leaves. On
+	 * a busy machine the last one may be too short for an answer; then there is more of it.
 	 */
 	enum kvr_err err = KVR_E_TIMEOUT;
 	for (uint64_t given_ms = 1000; err == KVR_E_TIMEOUT && given_ms <= 4000; given_ms *= 2) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemon ends in the middle of a copy, at a known byte of it: the linker puts the pread below in
- * place of the system's, and what a test wants to happen happens between two slices.
+ * The daemon ends in the middle of a copy, at a known byte of it: the linker puts the pread below
+ * in place of the system's, and what a test wants to happen happens between two slices.
  */
 #include "kvr_hyperpod_get.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A HyperPod daemon that is slow, breaks off, or says what is not so: an error for whoever asked,
- * and no lease that is left behind. The linker puts the two functions below in place of the system's,
- * for a machine that has no memory for them.
+ * and no lease that is left behind. The linker puts the two functions below in place of the
+ * system's, for a machine that has no memory for them.
  */
 #include "kvr_hyperpod.h"
 #include "kvr_hyperpod_get.h"

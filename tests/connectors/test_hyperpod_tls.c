@@ -201,5 +201,6 @@ more_certificates(void)
 }
 
 KVR_CHECK_MAIN("connectors.hyperpod_tls", a_daemon_over_https,
-    the_setting_means_the_same_as_the_url, certificates_that_are_not_to_be_believed, certificates_that_are_on_a_list,
-    what_was_asked_for_makes_them_good, https_to_a_daemon_that_speaks_http)
+    the_setting_means_the_same_as_the_url, certificates_that_are_not_to_be_believed,
+    certificates_that_are_on_a_list, what_was_asked_for_makes_them_good,
+    https_to_a_daemon_that_speaks_http)

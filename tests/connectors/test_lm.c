@@ -276,7 +276,8 @@ END_TEST
 
 /*
  * The server writes an answer in small pieces and its kernel waits for an acknowledgement between
- * them. Delayed, all take 40 ms; else one is quicker, at once or when other processes leave the CPU.
+ * them. Delayed, all take 40 ms; else one is quicker, at once or when other processes leave the
+ * CPU.
  */
 START_TEST(small_answers_do_not_wait_for_a_late_acknowledgement)
 {

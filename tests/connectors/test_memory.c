@@ -294,5 +294,5 @@ KVR_CHECK_MAIN("connectors.memory", what_was_not_used_for_longest_goes_first,
     a_value_beyond_the_capacity_evicts_nothing,
     what_is_being_read_is_neither_evicted_nor_overwritten,
     memory_is_used_again_and_not_faulted_in_again, blocks_that_are_kept_make_room_for_other_sizes,
-    many_small_values_give_way_to_one_big_one, nothing_is_lost_where_pages_are_large, lanes_share_it_without_harm,
-    options_it_does_not_know_are_refused_with_a_sentence)
+    many_small_values_give_way_to_one_big_one, nothing_is_lost_where_pages_are_large,
+    lanes_share_it_without_harm, options_it_does_not_know_are_refused_with_a_sentence)

@@ -97,8 +97,8 @@ START_TEST(throughput_is_that_of_all_lanes)
 	uint64_t since_ns = kvr_now_ns();
 
 	/*
-	 * The first one's wait is cut short, but not the time that its bytes have on the wire. Not by
-	 * much: on a busy machine its time would be over before it has begun.
+	 * The first one's wait is cut short, but not the time that its bytes have on the wire. Not
+	 * by much: on a busy machine its time would be over before it has begun.
 	 */
 	struct kvr_item item = kvr_item_of("a", &meta[0]);
 	item.span.len = 8 << 20;

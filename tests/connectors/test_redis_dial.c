@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is said of a dial that failed: who was asked, for what, and whose time it was. The peers say
- * nothing from some moment on; how much time that takes to show is the machine's to say, so the limit
- * is doubled until it does.
+ * nothing from some moment on; how much time that takes to show is the machine's to say, so the
+ * limit is doubled until it does.
  */
 #include "kvr_peer.h"
 #include "kvr_redis_bed.h"

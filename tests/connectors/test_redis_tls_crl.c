@@ -124,7 +124,8 @@ START_TEST(a_revoked_authority_between_is_noticed)
 	snprintf(line, sizeof(line),
 	    "openssl req -new -key ca.key -subj /CN=between -out between.csr && "
 	    "echo basicConstraints=CA:TRUE > ext && "
-	    "openssl x509 -req -in between.csr -CA %s/ca.pem -CAkey %s/ca.key -set_serial 900 -days 2 -extfile ext -out ca.pem && "
+	    "openssl x509 -req -in between.csr -CA %s/ca.pem -CAkey %s/ca.key -set_serial 900 "
+	    "-days 2 -extfile ext -out ca.pem && "
 	    "cp ca.pem %s/between.pem", ca->dir, ca->dir, ca->dir);
 	kvr_test_ca_sh(between, line);
 	kvr_test_ca_sign(between, "leaf", "IP:127.0.0.1", 2);

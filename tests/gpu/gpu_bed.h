@@ -12,8 +12,8 @@
 #include "kvr_device.h"
 
 /*
- * --twin among the arguments: the twin. --no-errors: nothing is done on purpose that is an error, for a tool
- * that watches and would report it.
+ * --twin among the arguments: the twin. --no-errors: nothing is done on purpose that is an error,
+ * for a tool that watches and would report it.
  */
 void gpu_open(int argc, char **argv);
 bool gpu_is_twin(void);
@@ -29,8 +29,8 @@ struct gpu_machine {
 const struct gpu_machine *gpu_machine(void);
 
 /*
- * What this device and driver ought to have and copies do without where it is missing, so that no other test
- * would notice; NULL: nothing.
+ * What this device and driver ought to have and copies do without where it is missing, so that no
+ * other test would notice; NULL: nothing.
  */
 const char *gpu_lacks(void);
 
@@ -53,8 +53,9 @@ void *gpu_fill_later(void *device, int byte, size_t len);
 void *gpu_event(void);
 void gpu_event_free(void *take);
 /*
- * Captures a graph that writes to this memory, as an engine does whose other threads must not disturb it; twin:
- * NULL. end: it was not broken off. Between them the same thread may do nothing to a device.
+ * Captures a graph that writes to this memory, as an engine does whose other threads must not
+ * disturb it; twin: NULL. end: it was not broken off. Between them the same thread may do nothing
+ * to a device.
  */
 void *gpu_capture(void *device, size_t len);
 bool gpu_capture_end(void *take);

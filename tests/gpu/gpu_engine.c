@@ -2,8 +2,9 @@
 #include "gpu_engine.h"
 
 /*
- * Tokens of a chunk, and of the last one: a part has more pieces than one call takes. A thread sanitizer
- * writes down four bytes for each that is copied, and a put and its get copy each a dozen times.
+ * Tokens of a chunk, and of the last one: a part has more pieces than one call takes. A thread
+ * sanitizer writes down four bytes for each that is copied, and a put and its get copy each a dozen
+ * times.
  */
 #if defined(__SANITIZE_THREAD__)
 enum { TOKENS = 36, TOKENS_LAST = 21 };

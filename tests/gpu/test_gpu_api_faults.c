@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole instances over a device that fails as the test says: operations end with a reason and when they
- * must, what lies in the host's memory goes on, closing has a bound, and nothing of the driver's is
- * left behind.
+ * Whole instances over a device that fails as the test says: operations end with a reason and when
+ * they must, what lies in the host's memory goes on, closing has a bound, and nothing of the
+ * driver's is left behind.
  */
 #include "gpu_engine.h"
 

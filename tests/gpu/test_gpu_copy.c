@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device's copies against the host's, bit for bit: fresh random data, poisoned destinations, every
- * layout and dtype, odd tables, from one token to 64 MiB; and what a device's errors become.
+ * A device's copies against the host's, bit for bit: fresh random data, poisoned destinations,
+ * every layout and dtype, odd tables, from one token to 64 MiB; and what a device's errors become.
  */
 #include "gpu_bed.h"
 

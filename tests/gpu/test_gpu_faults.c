@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The worker for CUDA over a stand-in that fails as the test says: each error has its call's name and
- * costs what it must, nothing is left behind, and nothing of it is left for the embedder to find.
+ * The worker for CUDA over a stand-in that fails as the test says: each error has its call's name
+ * and costs what it must, nothing is left behind, and nothing of it is left for the embedder to
+ * find.
  */
 #include "gpu_bed.h"
 #include "kvr_big_pages.h"
@@ -408,7 +409,9 @@ KVR_CHECK_MAIN("gpu.faults", a_call_that_fails_costs_one_copy, an_error_that_sta
     work_that_fails_on_the_device_is_heard_of_at_its_mark,
     without_common_addresses_small_pieces_go_to_the_copy_engine,
     a_driver_older_than_the_toolkit_copies_one_by_one,
-    without_a_kernel_for_this_device_small_pieces_go_to_the_copy_engine, a_copy_waits_for_an_event_on_the_device,
+    without_a_kernel_for_this_device_small_pieces_go_to_the_copy_engine,
+    a_copy_waits_for_an_event_on_the_device,
     streams_are_of_the_engines_device_and_end_with_the_copier,
-    a_copier_that_cannot_be_had_leaves_nothing, copiers_open_side_by_side_where_pages_are_large, what_cannot_be_locked_whole_is_not_locked,
-    a_child_has_no_page_of_what_is_locked_for_us, no_driver_is_a_sentence, a_reset_under_copies_ends_them_all)
+    a_copier_that_cannot_be_had_leaves_nothing, copiers_open_side_by_side_where_pages_are_large,
+    what_cannot_be_locked_whole_is_not_locked, a_child_has_no_page_of_what_is_locked_for_us,
+    no_driver_is_a_sentence, a_reset_under_copies_ends_them_all)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hybrid model's cache in a device's memory, layer by layer: two groups with blocks and elements of
- * their own. A put fetches each layer behind the event that the engine has recorded for it; a get tells
- * of a layer when the device has it.
+ * A hybrid model's cache in a device's memory, layer by layer: two groups with blocks and elements
+ * of their own. A put fetches each layer behind the event that the engine has recorded for it; a
+ * get tells of a layer when the device has it.
  */
 #include "kvr_api_bed.h"
 

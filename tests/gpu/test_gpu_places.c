@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Batches that name addresses: which memory each of them is found to be, whom that costs a question,
- * and what is refused.
+ * Batches that name addresses: which memory each of them is found to be, whom that costs a
+ * question, and what is refused.
  */
 #include "gpu_engine.h"
 

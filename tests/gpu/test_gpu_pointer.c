@@ -104,4 +104,5 @@ START_TEST(memory_is_unlocked_in_a_mode_that_breaks_nothing_off)
 END_TEST
 
 KVR_CHECK_MAIN("gpu.pointer", memory_is_what_the_driver_says, memory_of_no_context_is_nobodys,
-    a_driver_that_answers_nothing_says_nothing, memory_is_unlocked_in_a_mode_that_breaks_nothing_off)
+    a_driver_that_answers_nothing_says_nothing,
+    memory_is_unlocked_in_a_mode_that_breaks_nothing_off)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event that a put records: an engine overwrites its memory behind it, long before a store has what
- * was there, and what the stores get is what was there.
+ * The event that a put records: an engine overwrites its memory behind it, long before a store has
+ * what was there, and what the stores get is what was there.
  */
 #include "gpu_engine.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory of the caller's that is registered: what that changes, what is refused, and that it is given
- * back when nobody uses it and not before.
+ * Memory of the caller's that is registered: what that changes, what is refused, and that it is
+ * given back when nobody uses it and not before.
  */
 #include "kvr_api_bed.h"
 
@@ -166,8 +166,8 @@ static const struct mistake {
 };
 
 /*
- * The same with and without a device: an engine learns of them on any machine. first: nothing was logged
- * before, for a place in the code has ten lines a second.
+ * The same with and without a device: an engine learns of them on any machine. first: nothing was
+ * logged before, for a place in the code has ten lines a second.
  */
 static void
 refuses(const char *device, bool first)
@@ -638,7 +638,7 @@ KVR_CHECK_MAIN("gpu.registered", an_engines_copies_are_asynchronous_until_it_is_
     only_so_many_and_not_one_more, what_the_driver_refuses_can_be_tried_again,
     read_only_memory_is_not_written_to, what_an_operation_uses_is_not_given_back,
     an_operation_that_never_was_keeps_nothing, where_a_cache_or_objects_lie_is_not_given_back,
-    objects_are_locked_where_their_memory_is,
-    close_gives_back_what_the_engine_did_not, one_at_a_time_has_it_and_nobody_after_the_end,
-    no_thread_that_gives_back_makes_a_context, a_driver_that_does_not_unlock_leaves_it_to_the_runtime,
+    objects_are_locked_where_their_memory_is, close_gives_back_what_the_engine_did_not,
+    one_at_a_time_has_it_and_nobody_after_the_end, no_thread_that_gives_back_makes_a_context,
+    a_driver_that_does_not_unlock_leaves_it_to_the_runtime,
     a_graph_that_is_captured_meanwhile_is_whole, a_callback_may_not_wait_for_a_driver)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small pieces by way of the device's memory, over a stand-in whose slots are so small that each copy
- * here fills both of them often: which way pieces take, that slots are not filled before they are empty,
- * and what is left when a call in the middle fails.
+ * Small pieces by way of the device's memory, over a stand-in whose slots are so small that each
+ * copy here fills both of them often: which way pieces take, that slots are not filled before they
+ * are empty, and what is left when a call in the middle fails.
  */
 #include "gpu_bed.h"
 #include "kvr_check.h"
@@ -345,8 +345,8 @@ START_TEST(a_reset_between_two_slots_leaves_nothing)
 }
 END_TEST
 
-KVR_CHECK_MAIN("gpu.stage", many_pieces_cross_the_bus_a_slot_at_a_time, few_pieces_are_copied_by_the_kernel_itself,
-    many_among_few_are_found, a_device_without_memory_costs_speed_only,
-    what_is_gathered_waits_for_the_engines_event, an_event_stands_behind_what_is_scattered,
-    a_call_that_fails_in_the_middle_costs_one_copy, a_launch_that_fails_leaves_no_reader_behind,
-    a_reset_between_two_slots_leaves_nothing)
+KVR_CHECK_MAIN("gpu.stage", many_pieces_cross_the_bus_a_slot_at_a_time,
+    few_pieces_are_copied_by_the_kernel_itself, many_among_few_are_found,
+    a_device_without_memory_costs_speed_only, what_is_gathered_waits_for_the_engines_event,
+    an_event_stands_behind_what_is_scattered, a_call_that_fails_in_the_middle_costs_one_copy,
+    a_launch_that_fails_leaves_no_reader_behind, a_reset_between_two_slots_leaves_nothing)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A machine whose pages are of 64 KiB, as many with arm64 have: mappings begin and end at such pages,
- * and a call for an address between two is refused. For a test that kvr_test_big_pages links.
+ * A machine whose pages are of 64 KiB, as many with arm64 have: mappings begin and end at such
+ * pages, and a call for an address between two is refused. For a test that kvr_test_big_pages
+ * links.
  */
 #ifndef KVR_BIG_PAGES_H
 #define KVR_BIG_PAGES_H

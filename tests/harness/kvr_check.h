@@ -7,14 +7,15 @@
 #include <stdlib.h>
 
 /*
- * How often something is tried in the hope of an unlucky moment. A thread sanitizer needs no luck, for
- * it sees what would be a race if the order were another; and it takes its time.
+ * How often something is tried in the hope of an unlucky moment. A thread sanitizer needs no luck,
+ * for it sees what would be a race if the order were another; and it takes its time.
  */
 #if defined(__SANITIZE_THREAD__)
 #define KVR_ROUNDS(n) (((n) + 7) / 8)
 /*
- * Each case is a process, and one whose threads still live sleeps a second before it ends, for races of
- * that moment: more than most cases take. nng's threads live for ever. A tenth shows them, too.
+ * Each case is a process, and one whose threads still live sleeps a second before it ends, for
+ * races of that moment: more than most cases take. nng's threads live for ever. A tenth shows them,
+ * too.
  */
 #define KVR_CHECK_SANITIZER \
 	const char *__tsan_default_options(void); \

@@ -146,8 +146,8 @@ each(const char *line)
 
 /*
  * On a busy machine a node may be silent for longer than any short time, and the others then refuse
- * what all of them should serve. Whoever was given up a moment before is not taken back for long: the
- * set is well when all say so behind the change.
+ * what all of them should serve. Whoever was given up a moment before is not taken back for long:
+ * the set is well when all say so behind the change.
  */
 static void
 be_patient(void)

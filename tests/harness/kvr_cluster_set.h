@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A real cluster of six nodes on free loopback ports: three masters with a third of the slots
- * each, and a replica of each. All want the password "secret". None of them gives another up, however
+ * A real cluster of six nodes on free loopback ports: three masters with a third of the slots each,
+ * and a replica of each. All want the password "secret". None of them gives another up, however
  * busy the machine is, nor takes over, until a test says so.
  *
  * It is started once for a test program, before main, by KVR_NEEDS_CLUSTER, and shared by its
@@ -37,8 +37,8 @@ void kvr_cluster_set_start_tls(const struct kvr_test_ca *, const char *name);
 void kvr_cluster_set_stop(void); /* by whoever has not started it: nothing */
 
 /*
- * The replica of that master does now, and asks nobody. It takes what slots it knows its master by, so
- * before the master dies it has to have heard of those that were moved lately.
+ * The replica of that master does now, and asks nobody. It takes what slots it knows its master by,
+ * so before the master dies it has to have heard of those that were moved lately.
  */
 void kvr_cluster_wait_known(int master);
 void kvr_cluster_take_over(int master);

@@ -4,15 +4,16 @@
  * which the worker for CUDA runs in tests. It shows that the calls are right and that their errors
  * are taken as they come; what a real driver does beside its manual it cannot show.
  *
- * Device memory is real and out of the host's reach: who reads it with the processor dies of it. Each
- * stream is a thread that works off its queue, late and in pieces of its own choice: what it will
- * write is poison before it is data, and the pieces of a batch come in an order that nobody knows.
- * Host memory that is not page-locked makes a copy synchronous, and kernels die of it; cudaMemcpy from
- * such memory returns before the device has it, which streams of their own do not wait for. What a
- * program must not do ends the test with a line: handles that are none, memory that is given back
- * while a stream works on it, too many marks, an event of nobody, waiting for one that was never
- * recorded, a handle of a context that was reset, a call that breaks off another thread's capture of a graph,
- * a kernel that was not loaded before its first launch, an event that takes the time.
+ * Device memory is real and out of the host's reach: who reads it with the processor dies of it.
+ * Each stream is a thread that works off its queue, late and in pieces of its own choice: what it
+ * will write is poison before it is data, and the pieces of a batch come in an order that nobody
+ * knows. Host memory that is not page-locked makes a copy synchronous, and kernels die of it;
+ * cudaMemcpy from such memory returns before the device has it, which streams of their own do not
+ * wait for. What a program must not do ends the test with a line: handles that are none, memory
+ * that is given back while a stream works on it, too many marks, an event of nobody, waiting for
+ * one that was never recorded, a handle of a context that was reset, a call that breaks off another
+ * thread's capture of a graph, a kernel that was not loaded before its first launch, an event that
+ * takes the time.
  */
 #ifndef KVR_CUDA_FAKE_H
 #define KVR_CUDA_FAKE_H
@@ -35,8 +36,8 @@ struct kvr_cuda_machine {
 void kvr_cuda_fake_machine(const struct kvr_cuda_machine *);
 
 /*
- * The nth call of that name from now on (1: the next) answers this cudaError_t and does nothing. Some
- * errors stay with the context, as the manual says; then every call answers it until a reset.
+ * The nth call of that name from now on (1: the next) answers this cudaError_t and does nothing.
+ * Some errors stay with the context, as the manual says; then every call answers it until a reset.
  */
 void kvr_cuda_fake_fail(const char *call, uint32_t nth, int err);
 /* The same for the nth piece of work that a stream does: whoever asks later hears of it. */

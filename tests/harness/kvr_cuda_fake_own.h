@@ -8,8 +8,8 @@
  *   kvr_cuda_fake_event.c   events
  *   kvr_cuda_fake_copy.c    copies and the kernel
  *
- * One lock over everything; a stream lets it go while it copies, so that a thread sanitizer sees what
- * the program does to that memory meanwhile.
+ * One lock over everything; a stream lets it go while it copies, so that a thread sanitizer sees
+ * what the program does to that memory meanwhile.
  */
 #ifndef KVR_CUDA_FAKE_OWN_H
 #define KVR_CUDA_FAKE_OWN_H
@@ -108,8 +108,9 @@ cudaError_t fake_fault(const char *call);
 void        fake_lose(cudaError_t);
 
 /*
- * What a handle of a context answers that was reset: the test dies, for CUDA promises nothing, unless this
- * thread cannot have known. Between a look and a call somebody may always reset the device.
+ * What a handle of a context answers that was reset: the test dies, for CUDA promises nothing,
+ * unless this thread cannot have known. Between a look and a call somebody may always reset the
+ * device.
  */
 cudaError_t fake_reset(const char *call);
 void        fake_has_looked(void); /* this thread has */

@@ -20,7 +20,8 @@ free_work(struct fake_work *w)
 static bool
 may_begin(const struct CUstream_st *s, const struct fake_work *w)
 {
-	return !fake.resetting && (!fake.hold || s == fake.legacy) && (w->kind != FAKE_AWAIT || w->event->reached >= w->turn || w->event->reset);
+	return !fake.resetting && (!fake.hold || s == fake.legacy) &&
+	    (w->kind != FAKE_AWAIT || w->event->reached >= w->turn || w->event->reset);
 }
 
 /* Kernels reach what is mapped for them, and nothing else. */

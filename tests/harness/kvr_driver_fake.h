@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a test says that CUDA's driver answers, and what it was asked. The library with it is found under the
- * driver's own name, by the path that the test's environment gives.
+ * What a test says that CUDA's driver answers, and what it was asked. The library with it is found
+ * under the driver's own name, by the path that the test's environment gives.
  */
 #ifndef KVR_DRIVER_FAKE_H
 #define KVR_DRIVER_FAKE_H

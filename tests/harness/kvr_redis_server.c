@@ -97,8 +97,9 @@ exec_server(const struct kvr_redis_server *me, pid_t parent)
 }
 
 /*
- * 1: answers; 0: not yet; what it answers does not matter, a demand for the password is fine. By its own
- * socket, which it opens behind the port: on the port somebody else may answer, who had it first.
+ * 1: answers; 0: not yet; what it answers does not matter, a demand for the password is fine. By
+ * its own socket, which it opens behind the port: on the port somebody else may answer, who had it
+ * first.
  */
 static int
 answers(const struct kvr_redis_server *me)

@@ -276,8 +276,8 @@ told_ahead(struct kvr_sim *sim, struct sim_asked *a, const struct kvr_msg *msg)
 }
 
 /*
- * Whoever was told that a key of a get is a miss has taken it for one. A put is told ahead what is known
- * by then, and that stays.
+ * Whoever was told that a key of a get is a miss has taken it for one. A put is told ahead what is
+ * known by then, and that stays.
  */
 static void
 check_ahead(struct kvr_sim *sim, const struct sim_asked *a)

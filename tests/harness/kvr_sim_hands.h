@@ -45,8 +45,8 @@ struct sim_api {
 /* How far a copy is. */
 enum sim_copy { SIM_COPY_ASKED, SIM_COPY_BEGUN, SIM_COPY_OVER };
 /*
- * A copy that tells. The caller of a put that was told ahead overwrites its memory as soon as the copies
- * are over that had begun by then: behind the event, and not a moment later.
+ * A copy that tells. The caller of a put that was told ahead overwrites its memory as soon as the
+ * copies are over that had begun by then: behind the event, and not a moment later.
  */
 void kvr_sim_tells(struct kvr_sim *, const struct kvr_msg *copy, enum sim_copy);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Engines that compute while their layers come and go. The engine of a put says at times of its own,
- * and in any order, how many layers it has; to the copy worker that of a get is told of each.
+ * Engines that compute while their layers come and go. The engine of a put says at times of its
+ * own, and in any order, how many layers it has; to the copy worker that of a get is told of each.
  */
 #include "kvr_sim_hands.h"
 

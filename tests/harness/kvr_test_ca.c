@@ -10,7 +10,8 @@
 
 /*
  * Threads share certificates behind counters and flags of libcrypto's own, which nobody built for
- * the thread sanitizer: it sees the bytes and not what guards them. Ours it sees, also below OpenSSL.
+ * the thread sanitizer: it sees the bytes and not what guards them. Ours it sees, also below
+ * OpenSSL.
  */
 const char *__tsan_default_suppressions(void);
 __attribute__((visibility("default"))) const char *

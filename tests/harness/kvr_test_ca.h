@@ -25,8 +25,8 @@ void kvr_test_ca_drop(struct kvr_test_ca *take); /* NULL, and in another process
 /* NAME.pem and NAME.key. alt: "DNS:localhost,IP:127.0.0.1". days: how long it is good, -1: it was. */
 void kvr_test_ca_sign(struct kvr_test_ca *, const char *name, const char *alt, int days);
 /*
- * FILE: the list of what has been revoked, with NAME.pem on it from now on; NULL: nobody new. is_old:
- * one whose time is over.
+ * FILE: the list of what has been revoked, with NAME.pem on it from now on; NULL: nobody new.
+ * is_old: one whose time is over.
  */
 void kvr_test_ca_crl(
     const struct kvr_test_ca *, const char *file, const char *name, bool is_old);

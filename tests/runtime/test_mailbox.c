@@ -501,9 +501,9 @@ START_TEST(mailboxes_of_one_name_do_not_meet)
 END_TEST
 
 KVR_CHECK_MAIN("runtime.mailbox", without_threads_there_is_no_mailbox_and_later_there_is,
-    what_goes_in_comes_out_in_order,
-    a_full_mailbox_refuses_and_a_reserved_place_is_kept, take_keeps_its_deadline,
-    sizes_that_cannot_be_are_refused, many_producers_one_taker,
+    what_goes_in_comes_out_in_order, a_full_mailbox_refuses_and_a_reserved_place_is_kept,
+    take_keeps_its_deadline, sizes_that_cannot_be_are_refused, many_producers_one_taker,
     many_producers_one_callback_at_a_time, posters_help_one_at_a_time,
     nobody_helps_with_what_he_does_not_wait_for,
-    a_helper_takes_all_of_his_own_and_stops_at_anothers, mailboxes_of_one_name_do_not_meet ALLOCATION_TESTS)
+    a_helper_takes_all_of_his_own_and_stops_at_anothers,
+    mailboxes_of_one_name_do_not_meet ALLOCATION_TESTS)

@@ -311,7 +311,7 @@ START_TEST(a_ring_is_mapped_before_it_is_written)
 }
 END_TEST
 
-KVR_CHECK_MAIN("runtime.trace_file", a_ring_is_mapped_before_it_is_written, a_file_is_only_for_its_user, old_files_go_and_others_stay,
-    no_directory_is_no_reason_to_fail, too_little_room_makes_a_smaller_ring,
-    a_file_system_that_is_nearly_full_is_told_of, impossible_sizes_are_refused,
-    a_killed_process_leaves_a_whole_trace)
+KVR_CHECK_MAIN("runtime.trace_file", a_ring_is_mapped_before_it_is_written,
+    a_file_is_only_for_its_user, old_files_go_and_others_stay, no_directory_is_no_reason_to_fail,
+    too_little_room_makes_a_smaller_ring, a_file_system_that_is_nearly_full_is_told_of,
+    impossible_sizes_are_refused, a_killed_process_leaves_a_whole_trace)

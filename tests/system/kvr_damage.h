@@ -25,7 +25,8 @@ uint64_t kvr_damage_draw(uint64_t *rand); /* splitmix64, so that a run can be re
 
 /*
  * Writes the damaged value of own into to, which has room for own_len + KVR_DAMAGE_MORE and for
- * other_len bytes, and returns its length. It may come out as it was: a stretch may be zeros already.
+ * other_len bytes, and returns its length. It may come out as it was: a stretch may be zeros
+ * already.
  */
 size_t kvr_damage_make(enum kvr_damage, uint64_t *rand, const uint8_t *own, size_t own_len,
     const uint8_t *other, size_t other_len, uint8_t *to);

@@ -495,8 +495,8 @@ entries(const char *dir)
 }
 
 /*
- * Who joins a thread goes on when the thread has let go of its memory. Until the kernel has taken it
- * out of its list it stands there with PF_EXITING, which on a busy machine takes a while.
+ * Who joins a thread goes on when the thread has let go of its memory. Until the kernel has taken
+ * it out of its list it stands there with PF_EXITING, which on a busy machine takes a while.
  */
 static bool
 lives(const char *thread)

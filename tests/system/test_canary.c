@@ -130,6 +130,6 @@ START_TEST(without_a_word_there_is_none)
 }
 END_TEST
 
-KVR_CHECK_MAIN("system.canary", every_tier_that_is_written_has_its_own, in_the_layout_of_lmcache_too,
-    through_a_serde_and_written_back_too, a_store_that_refuses_all_writes_is_not_healthy,
-    without_a_word_there_is_none)
+KVR_CHECK_MAIN("system.canary", every_tier_that_is_written_has_its_own,
+    in_the_layout_of_lmcache_too, through_a_serde_and_written_back_too,
+    a_store_that_refuses_all_writes_is_not_healthy, without_a_word_there_is_none)

@@ -219,5 +219,5 @@ END_TEST
 
 KVR_CHECK_MAIN("system.drill_redis", a_server_that_loads_its_data,
     a_server_that_is_busy_with_a_script, a_server_that_became_a_replica, a_server_that_is_full,
-    a_server_that_cannot_save_its_snapshots, a_user_who_may_not, a_node_of_a_cluster_that_serves_no_slot,
-    values_that_go_between_lookup_and_load)
+    a_server_that_cannot_save_its_snapshots, a_user_who_may_not,
+    a_node_of_a_cluster_that_serves_no_slot, values_that_go_between_lookup_and_load)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk of this machine stands still, as one does that dies or whose volume is cut off: system calls
- * do not come back. The linker puts the calls below in place of the system's.
+ * A disk of this machine stands still, as one does that dies or whose volume is cut off: system
+ * calls do not come back. The linker puts the calls below in place of the system's.
  */
 #include "kvr_system_bed.h"
 

@@ -212,6 +212,7 @@ START_TEST(a_socket_that_cannot_is_polled)
 }
 END_TEST
 
-KVR_CHECK_MAIN("wire.stream_recv", an_answer_ends_a_nap, who_moves_payload_waits_where_a_kick_is_heard_at_once,
-    a_kick_is_heard_between_naps, near_the_end_a_wait_is_sharp, patience_ends_naps_and_counts_from_the_first,
+KVR_CHECK_MAIN("wire.stream_recv", an_answer_ends_a_nap,
+    who_moves_payload_waits_where_a_kick_is_heard_at_once, a_kick_is_heard_between_naps,
+    near_the_end_a_wait_is_sharp, patience_ends_naps_and_counts_from_the_first,
     after_a_nap_writes_and_reads_still_end, a_socket_that_cannot_is_polled)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What kvrelay and its tests use of CUDA's runtime, with the prototypes and numbers of its manual: for
- * machines without a toolkit, so that the code for CUDA compiles and runs against kvr_cuda_fake
+ * What kvrelay and its tests use of CUDA's runtime, with the prototypes and numbers of its manual:
+ * for machines without a toolkit, so that the code for CUDA compiles and runs against kvr_cuda_fake
  * everywhere. Where a toolkit is found its own header is used in the place of this one, so a
  * difference between the two is an error of the build there.
  */
