@@ -132,12 +132,17 @@ class Sources(unittest.TestCase):
         self.write("tests/owners.txt", "# why\nruntime/kvr_ring.c tests/runtime/test_gone.c\n")
         self.finds("tests/owners.txt:2: error: tests/runtime/test_gone.c does not exist")
 
-    def test_length_and_width_are_warnings(self):
-        self.write("runtime/kvr_ring.c", SPDX + "int x;\n" * 400 + "/* " + "w" * 100 + " */\n")
+    def test_a_long_file_is_a_warning(self):
+        self.write("runtime/kvr_ring.c", SPDX + "int x;\n" * 401)
         code, out = tidy("--root", self.root)
         self.assertEqual(code, 0)
         self.assertIn("runtime/kvr_ring.c:1: warning: 402 lines", out)
-        self.assertIn("runtime/kvr_ring.c:402: warning: 1 lines are wider", out)
+
+    def test_a_wide_line(self):
+        self.write("runtime/kvr_ring.c", SPDX + "\tint " + "w" * 107 + ";\n")
+        self.assertEqual(tidy("--root", self.root)[0], 0)
+        self.write("runtime/kvr_ring.c", SPDX + "\tint " + "w" * 108 + ";\n")
+        self.finds("runtime/kvr_ring.c:2: error: 1 lines are wider than 120 columns")
 
     def test_a_long_function_is_a_warning(self):
         self.write("runtime/kvr_ring.c", SPDX + "int\nring(void)\n{\n" + "\t;\n" * 41 + "}\n")
