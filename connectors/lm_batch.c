@@ -93,7 +93,7 @@ payload_in(struct kvr_connector *c, uint64_t len)
 {
 	while (len > 0) {
 		struct kvr_span span =
-		    kvr_frame_in_next(&c->frame, (size_t)KVR_MIN(len, KVR_STREAM_SLICE));
+		    kvr_frame_in_next(&c->frame, (size_t)KVR_MIN(len, KVR_STREAM_RECV));
 		size_t ahead = span.len == len ? KVR_LM_TELL_LEN : 0;
 		size_t n = 0;
 		KVR_CHECK(span.len > 0 && span.len <= len);

@@ -243,7 +243,7 @@ kvr_redis_bulk_to_frame(struct kvr_connector *c, uint64_t len)
 {
 	while (len > 0) {
 		struct kvr_span span =
-		    kvr_frame_in_next(&c->frame, (size_t)KVR_MIN(len, KVR_STREAM_SLICE));
+		    kvr_frame_in_next(&c->frame, (size_t)KVR_MIN(len, KVR_STREAM_RECV));
 		uint64_t behind = len - span.len;
 		/* Read a trailer together with the end of its payload: a separate receive costs 2 us. */
 		size_t ahead = behind <= KVR_REDIS_BEHIND ? (size_t)behind + c->s.fill_max : 0;
