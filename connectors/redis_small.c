@@ -209,19 +209,21 @@ reply_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 	}
 	if (part == STAT_LENGTH)
 		return kvr_redis_odd_reply(c, "STRLEN", r, &note->err);
+	/* Only EXISTS, which bare values are asked, answers with a number. */
+	bool exists = is_int && c->store->rules.format == KVR_FORMAT_BARE;
 	/*
 	 * It exists, but its length was 0: an empty value, or one that was put between the two
 	 * requests.
 	 */
-	if (is_int && r->n > 0 && note->err == KVR_OK && note->total == 0) {
+	if (exists && r->n > 0 && note->err == KVR_OK && note->total == 0) {
 		note->go = IS_EMPTY;
 		return KVR_OK;
 	}
 	if (r->kind == KVR_RESP_BULK)
 		err = stat_head(c, item, note, (uint64_t)r->n, &end);
-	else if (r->kind == KVR_RESP_NIL || (is_int && r->n == 0))
+	else if (r->kind == KVR_RESP_NIL || (exists && r->n == 0))
 		end = KVR_E_MISS;
-	else if (is_int)
+	else if (exists)
 		end = stat_bare(c, item, note);
 	else
 		err = kvr_redis_odd_reply(c, "GETRANGE, GET or EXISTS", r, &end);
