@@ -171,9 +171,7 @@ explain(const char *doing, const char *path, int error, char *why, size_t why_ca
 		cure = "give the directory to the user that runs this process, or name another";
 		break;
 	case EROFS:
-		err = KVR_E_REFUSED;
-		cure = "it is mounted read-only: what is there is read, and puts are refused until it is "
-		       "remounted";
+		cure = "it is mounted read-only: remount it, or name another directory";
 		break;
 	case ENOSPC:
 	case EDQUOT:
@@ -284,11 +282,13 @@ kvr_fs_probe(struct kvr_store *s, const struct kvr_fs_dir *dir, char *why, size_
 		 * Full, or read-only since an error: no reason to refuse, because what is stored
 		 * there can still be read, and an engine that restarts over it needs just that.
 		 */
-		if (error != 0 && error != ENOSPC && error != EDQUOT) {
-			enum kvr_err err = explain("write into", s->path[i], error, why, why_cap);
-			if (error != EROFS)
-				return err;
-		}
+		if (error == EROFS)
+			snprintf(why, why_cap,
+			    "%s is mounted read-only: what is there is read, and puts are refused until it "
+			    "is remounted",
+			    s->path[i]);
+		else if (error != 0 && error != ENOSPC && error != EDQUOT)
+			return explain("write into", s->path[i], error, why, why_cap);
 		if (fd >= 0) {
 			close(fd);
 			(void)unlinkat(dir[i].tmp_fd, name, 0);
