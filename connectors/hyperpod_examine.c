@@ -5,7 +5,7 @@
  */
 #include "kvr_hyperpod.h"
 #include "kvr_tell.h"
-#include "kvr_tls_own.h"
+#include "kvr_tls_cert.h"
 
 static void
 memory(const struct kvr_store *s, struct kvr_connector *c, const struct kvr_examination *e)
@@ -35,6 +35,6 @@ kvr_hp_examine(struct kvr_store *s, struct kvr_connector *c, const struct kvr_ex
 {
 	/* The daemon has no health endpoint: it answers 404 to unknown paths, and so to this. */
 	kvr_tell(e, KVR_FOUND_OK, "daemon", NULL, "%s answers %u to GET /health", s->where, c->health);
-	kvr_tls_own_examine(&s->tls, e);
+	kvr_tls_cert_examine(&s->tls, e);
 	memory(s, c, e);
 }

@@ -7,7 +7,7 @@
 #include "kvr_hyperpod.h"
 #include "kvr_url.h"
 #include "kvr_settings.h"
-#include "kvr_tls_own.h"
+#include "kvr_tls_cert.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -235,7 +235,7 @@ kvr_hp_open(const struct kvr_store_opts *o, struct kvr_store **ret, char *why, s
 		err = KVR_E_NOMEM;
 	}
 	if (err == KVR_OK) {
-		kvr_tls_own_remark(&s->tls, why, why_cap);
+		kvr_tls_cert_remark(&s->tls, why, why_cap);
 		*ret = s;
 	} else {
 		free(s);

@@ -9,7 +9,7 @@
 #include "kvr_stream_tls.h"
 #include "kvr_tell.h"
 #include "kvr_tls_lib.h"
-#include "kvr_tls_own.h"
+#include "kvr_tls_cert.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -320,7 +320,7 @@ kvr_redis_examine(struct kvr_store *store, struct kvr_connector *c, const struct
 		return;
 	l->e = e;
 	if (store->tls != NULL)
-		kvr_tls_own_examine(kvr_tls_opts_of(store->tls), e);
+		kvr_tls_cert_examine(kvr_tls_opts_of(store->tls), e);
 	if (c->cluster == NULL)
 		one_server(l, c, true);
 	for (uint32_t i = 0; c->cluster != NULL && i < KVR_NODES_MAX; i++) {

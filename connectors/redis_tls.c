@@ -5,7 +5,7 @@
  */
 #include "kvr_redis.h"
 #include "kvr_stream_tls.h"
-#include "kvr_tls_own.h"
+#include "kvr_tls_cert.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,7 +148,7 @@ kvr_redis_tls(const struct kvr_url *u, const struct kvr_tls_opts *o, struct kvr_
 	if (err == KVR_OK)
 		err = kvr_tls_open(&c.opts, &s->tls, why, why_cap);
 	if (err == KVR_OK)
-		kvr_tls_own_remark(&c.opts, why, why_cap);
+		kvr_tls_cert_remark(&c.opts, why, why_cap);
 	return err;
 }
 

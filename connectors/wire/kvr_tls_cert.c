@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kvr_tls_own.h"
+#include "kvr_tls_cert.h"
 #include "kvr_tell.h"
 #include "kvr_tls_lib.h"
 
@@ -17,7 +17,7 @@ life_of(const struct kvr_tls_opts *o, struct life *ret)
 }
 
 void
-kvr_tls_own_remark(const struct kvr_tls_opts *o, char *ret, size_t cap)
+kvr_tls_cert_remark(const struct kvr_tls_opts *o, char *ret, size_t cap)
 {
 	struct life l;
 
@@ -37,7 +37,7 @@ kvr_tls_own_remark(const struct kvr_tls_opts *o, char *ret, size_t cap)
 }
 
 void
-kvr_tls_own_examine(const struct kvr_tls_opts *o, const struct kvr_examination *e)
+kvr_tls_cert_examine(const struct kvr_tls_opts *o, const struct kvr_examination *e)
 {
 	struct life l;
 
