@@ -113,30 +113,20 @@ digit(char c)
 }
 
 /*
- * LMCache takes the chunk hash, without its sign, modulo the number of directories. The hash is the
- * fourth field of the key, or the fifth if the engine's name comes first, as it did until January
- * 2026. False: there is no hash.
+ * LMCache takes the chunk hash, without its sign, modulo the number of directories. False: this is not
+ * a key of LMCache's.
  */
 static bool
 lmcache_dir(const char *key, uint32_t key_len, uint32_t n_dirs, uint32_t *ret)
 {
-	const char *at = key, *end = key + key_len;
 	struct kvr_lmkey parsed;
-	uint32_t    mod = 0;
-	int         before = 3;
+	uint32_t         mod = 0;
 
-	if (kvr_lmkey_parse(key, key_len, &parsed) == KVR_OK && parsed.engine.len > 0)
-		before = 4;
-	for (int field = 0; field < before; field++) {
-		at = memchr(at, '@', (size_t)(end - at));
-		if (at == NULL)
-			return false;
-		at++;
-	}
-	at += at < end && *at == '-';
-	if (at == end || *at == '@')
+	if (kvr_lmkey_parse(key, key_len, &parsed) != KVR_OK)
 		return false;
-	for (; at < end && *at != '@'; at++) {
+	const char *at = parsed.hash.at, *end = at + parsed.hash.len;
+	at += at < end && *at == '-';
+	for (; at < end; at++) {
 		if (digit(*at) < 0)
 			return false;
 		mod = (mod * 16U + (uint32_t)digit(*at)) % n_dirs;
