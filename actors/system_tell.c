@@ -162,12 +162,14 @@ take_canaries(void *arg, const struct kvr_actor *a)
 }
 
 static void
-take_puts(void *arg, const struct kvr_actor *a)
+take_tier(void *arg, const struct kvr_actor *a)
 {
+	struct kvr_tier_view *v = arg;
 	struct kvr_stats_tier t = { 0 };
 
 	kvr_tier_stats(a->self, &t);
-	*(uint32_t *)arg = t.puts_ns != 0;
+	v->state = a->state;
+	v->refuses_puts = t.puts_ns != 0;
 }
 
 static void
@@ -189,8 +191,7 @@ kvr_system_tiers(struct kvr_system *sys, struct kvr_tier_view *ret, uint32_t cap
 			.n_links = sys->tier[t].n_lanes,
 			.verified = sys->tier[t].format == KVR_FORMAT_SEALED,
 			.canary_err = canary.of[t].err, .canary_step = canary.of[t].step };
-		kvr_domain_look(sys->domain, take_state, &v->state, KVR_ID_TIER_OF(t));
-		kvr_domain_look(sys->domain, take_puts, &v->refuses_puts, KVR_ID_TIER_OF(t));
+		kvr_domain_look(sys->domain, take_tier, v, KVR_ID_TIER_OF(t));
 		for (uint32_t l = 0; l < v->n_links; l++) {
 			uint32_t state;
 
