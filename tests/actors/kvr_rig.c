@@ -215,6 +215,16 @@ kvr_rig_says(
 	kvr_sim_run(rig->sim, kvr_sim_now(rig->sim));
 }
 
+uint64_t
+kvr_rig_sent(const struct kvr_rig *rig, enum kvr_msg_type type)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < rig->tier.n_links; i++)
+		n += kvr_sim_seen(rig->sim, KVR_ID_WORKER_OF(0, i), type);
+	return n;
+}
+
 uint32_t
 kvr_rig_tier(const struct kvr_rig *rig)
 {

@@ -56,6 +56,8 @@ void     kvr_rig_stop(struct kvr_rig *);
 /* A word of a link that arrives now, whatever the link thinks. */
 void     kvr_rig_says(struct kvr_rig *, uint32_t lane, enum kvr_link_state, int32_t err, bool was_up);
 uint32_t kvr_rig_tier(const struct kvr_rig *);
+/* How many messages of this type the workers of all lanes were sent. */
+uint64_t kvr_rig_sent(const struct kvr_rig *, enum kvr_msg_type);
 /* All that was given is answered, nothing is held by anybody, all keys are accounted for. */
 void     kvr_rig_settled(struct kvr_rig *);
 /* Stops it, waits until that is over and all of that holds, and frees the world. */

@@ -37,11 +37,7 @@ get_now(void)
 static uint64_t
 dials(void)
 {
-	uint64_t n = 0;
-
-	for (uint32_t i = 0; i < rig.tier.n_links; i++)
-		n += kvr_sim_seen(rig.sim, KVR_ID_WORKER_OF(0, i), KVR_MSG_DIAL);
-	return n;
+	return kvr_rig_sent(&rig, KVR_MSG_DIAL);
 }
 
 static bool
@@ -167,11 +163,7 @@ END_TEST
 static uint64_t
 asked(void)
 {
-	uint64_t n = 0;
-
-	for (uint32_t i = 0; i < rig.tier.n_links; i++)
-		n += kvr_sim_seen(rig.sim, KVR_ID_WORKER_OF(0, i), KVR_MSG_PART);
-	return n;
+	return kvr_rig_sent(&rig, KVR_MSG_PART);
 }
 
 /* Whether the store was asked: what it says to the key stands in the row. */

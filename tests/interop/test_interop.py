@@ -223,7 +223,22 @@ def bytes_hashes():
     return [Chunk(bytes="00ff" * 16), Chunk(bytes="ab" * 32)]
 
 
-class Redis(Cross):
+class EveryKind:
+    """Of a store that holds all of LMCache's chunks, at self.url."""
+
+    def test_both_ways(self):
+        self.both_ways(self.url, self.flat(self.url))
+
+    def test_layers(self):
+        self.needs("layers")
+        self.both_ways(self.url, self.flat(self.url), make=layers)
+
+    def test_hashes_of_bytes(self):
+        self.needs("hash_of_bytes")
+        self.both_ways(self.url, self.flat(self.url), make=bytes_hashes)
+
+
+class Redis(EveryKind, Cross):
     WITHOUT = {"save_chunk_meta": False}
 
     def setUp(self):
@@ -233,19 +248,8 @@ class Redis(Cross):
         self.at = f"127.0.0.1:{self.redis.port}"
         self.url = f"redis://{self.at}"
 
-    def test_both_ways(self):
-        self.both_ways(self.url, self.flat(self.url))
-
     def test_by_url_and_with_a_database(self):
         self.both_ways(f"{self.url}/3", ("--url", f"{self.url}/3"), make=full)
-
-    def test_layers(self):
-        self.needs("layers")
-        self.both_ways(self.url, self.flat(self.url), make=layers)
-
-    def test_hashes_of_bytes(self):
-        self.needs("hash_of_bytes")
-        self.both_ways(self.url, self.flat(self.url), make=bytes_hashes)
 
     def test_half_a_chunk(self):
         """A header that has lost its payload is a miss."""
@@ -327,21 +331,10 @@ class Cluster(Cross):
         self.both_ways(url, self.flat(url, extra), make=full, extra=extra)
 
 
-class Files(Cross):
+class Files(EveryKind, Cross):
     def setUp(self):
         super().setUp()
         self.url = f"fs://host:1{self.dir}/a"
-
-    def test_both_ways(self):
-        self.both_ways(self.url, self.flat(self.url))
-
-    def test_layers(self):
-        self.needs("layers")
-        self.both_ways(self.url, self.flat(self.url), make=layers)
-
-    def test_hashes_of_bytes(self):
-        self.needs("hash_of_bytes")
-        self.both_ways(self.url, self.flat(self.url), make=bytes_hashes)
 
     def test_two_directories_and_one_for_what_is_being_written(self):
         url, extra = f"{self.url},{self.dir}/b", {"fs_connector_relative_tmp_dir": "tmp"}
