@@ -105,6 +105,32 @@ START_TEST(a_waiting_part_ages_so_that_nothing_starves)
 }
 END_TEST
 
+static bool
+tried_again(void *arg)
+{
+	(void)arg;
+	return rig.count[KVR_COUNT_RETRIED] > 0;
+}
+
+/* The connection is lost under it, and the store it is tried with again says nothing. */
+START_TEST(a_second_try_has_the_deadline_of_the_first)
+{
+	open_narrow(1);
+	uint64_t until_ns = kvr_sim_now(rig.sim) + KVR_MS(200);
+
+	kvr_sim_store(rig.sim, 0)->loses = 1024;
+	uint32_t slot = kvr_rig_get(&rig, until_ns);
+	ck_assert(kvr_sim_run_until(rig.sim, until_ns, tried_again, NULL));
+	kvr_sim_store(rig.sim, 0)->loses = 0;
+	kvr_sim_store(rig.sim, 0)->stalls = 1024;
+	kvr_sim_run(rig.sim, until_ns + KVR_MS(50));
+	ck_assert_uint_eq(kvr_rig_sent(&rig, KVR_MSG_PART), 2);
+	ck_assert_uint_lt(answered(slot), until_ns + KVR_MS(10));
+	ck_assert_int_eq(rig.part[slot].err, KVR_E_TIMEOUT);
+	kvr_rig_end(&rig);
+}
+END_TEST
+
 START_TEST(control_lanes_take_lookups_only_while_others_live)
 {
 	kvr_rig_defaults(&rig);
@@ -364,6 +390,7 @@ KVR_CHECK_MAIN("actors.tier", classes_are_served_in_order_and_fifo_inside,
     a_control_lane_alone_takes_everything, the_byte_budget_holds_and_starves_nobody,
     a_part_waits_until_its_own_deadline_and_no_longer,
     a_cancel_answers_what_waits_and_kicks_what_runs, a_lost_connection_gives_one_more_try,
+    a_second_try_has_the_deadline_of_the_first,
     a_retry_waits_for_a_connection_that_is_younger, the_end_answers_everything_in_every_state,
     an_idle_tier_is_pinged_and_finds_its_connection_gone,
     a_full_table_is_answered_over_several_steps)
