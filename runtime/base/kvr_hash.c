@@ -35,6 +35,9 @@ static const struct kvr_hash_way *
 way(void)
 {
 #if defined(__x86_64__)
+	/* VBMI2 came with the first processors that keep their clock in 512 bits. */
+	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vbmi2"))
+		return &kvr_hash_avx512;
 	if (__builtin_cpu_supports("avx2"))
 		return &kvr_hash_avx2;
 #endif

@@ -96,12 +96,14 @@ compare(const struct kvr_hash_way *way, const uint8_t *bytes, size_t len, size_t
 START_TEST(every_processor_has_the_same_hashes)
 {
 	static const size_t cuts[] = { 1, 63, 64, 65, 255, 256, 257, 1000, 65536 };
-	const struct kvr_hash_way *way[2] = { &kvr_hash_plain, &kvr_hash_plain };
+	const struct kvr_hash_way *way[3] = { &kvr_hash_plain, &kvr_hash_plain, &kvr_hash_plain };
 	uint8_t *bytes = bytes_of(140000);
 
 #if defined(__x86_64__)
 	if (__builtin_cpu_supports("avx2"))
 		way[1] = &kvr_hash_avx2;
+	if (__builtin_cpu_supports("avx512f"))
+		way[2] = &kvr_hash_avx512;
 #endif
 	for (size_t w = 0; w < KVR_LEN(way); w++) {
 		for (size_t len = 0; len < 1300; len++)
