@@ -32,7 +32,7 @@ THIRD_PARTY = {
     "hiredis": (r"hiredis/", 1),
     "zstd": (r"(zstd|zdict)", 1),
     "cJSON": (r"(cjson/|cJSON)", 1),
-    "xxHash": (r"xxh", 2),
+    "xxHash": (r"xxh", 3),
     "OpenSSL": (r"openssl/", 1),
     "libcurl": (r"curl/", 1),
     "libyaml": (r"yaml\.h", 1),
