@@ -17,11 +17,7 @@
 #define KVR_REDIS_GROUP 512U
 #define KVR_REDIS_PREFIX_MAX 256U
 #define KVR_REDIS_VALUE_MAX KVR_MIB(512) /* the longest string of a Redis server */
-/*
- * Longer sealed values are read in pieces: the server has page faults for every page of a larger
- * reply.
- */
-#define KVR_REDIS_PIECE KVR_MIB(4)
+#define KVR_REDIS_PIECE KVR_MIB(4) /* of a long value: see redis_pieces.c */
 /* Room for the trailer of a sealed value of up to 64 blocks with the longest key. */
 #define KVR_REDIS_BEHIND 1024U
 #define KVR_REDIS_LM_HEAD_MAX (8U + 20U * KVR_GROUPS_MAX)
@@ -71,6 +67,7 @@ struct kvr_store {
 	_Atomic uint32_t turn; /* lets lanes take the replicas in turn */
 	/* Length of the last value that was too long, and until when that counts; 0: none. */
 	_Atomic uint64_t refused_len, refused_until_ns;
+	_Atomic uint64_t no_watch_until_ns; /* see redis_pieces.c */
 	uint64_t ttl_ms, connect_ns;
 	uint64_t window_bytes; /* payload in flight on a connection; 0: by step and round trip */
 	const struct kvr_redis_kind *kind;
@@ -152,6 +149,9 @@ struct kvr_redis_step {
 enum kvr_err kvr_redis_step(
     struct kvr_connector *, const struct kvr_redis_step *, struct kvr_item *, uint32_t n);
 
+/* In the protocol of the store. room is for the text of an error, which may come as a bulk. */
+enum kvr_err kvr_redis_read_reply(struct kvr_connector *, char *room, struct kvr_resp *ret);
+
 /* Called when the answer to a request sent at asked_ns has arrived: measures the round trip. */
 void kvr_redis_trip(struct kvr_connector *, uint64_t asked_ns);
 
@@ -189,7 +189,7 @@ enum kvr_err kvr_redis_put_name(
  * getrange, set and set_ttl count.
  */
 extern const struct kvr_redis_words {
-	struct kvr_resp_verb exists, strlen, get, getrange, set, set_ttl, del, del_two;
+	struct kvr_resp_verb exists, strlen, get, getrange, watch, set, set_ttl, del, del_two;
 } kvr_redis_say;
 enum kvr_err kvr_redis_put_verb(struct kvr_connector *, const struct kvr_resp_verb *,
     const struct kvr_item *, enum kvr_redis_name);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reports what a Redis server says about itself that matters to a cache of large values. Read-only:
- * INFO, CLUSTER INFO and CONFIG GET. If the server refuses INFO, nothing more is asked.
+ * INFO, CLUSTER INFO, CONFIG GET and an empty transaction. If the server refuses INFO, nothing more
+ * is asked.
  */
 #include "kvr_redis.h"
 #include "kvr_redis_cluster.h"
@@ -241,6 +242,29 @@ lengths(const struct look *l)
 		    limit < CHUNK_MAX ? ": longer values are refused" : "");
 }
 
+/* Where values have no seal, long ones come in pieces only if they can be watched meanwhile. */
+static void
+watching(struct look *l)
+{
+	const struct kvr_store *store = l->c->store;
+	static const char *const last[] = { "MULTI", "EXEC" };
+	char name[KVR_REDIS_AROUND_MAX + 16];
+	bool refused = false;
+
+	if (store->rules.format == KVR_FORMAT_SEALED)
+		return;
+	snprintf(name, sizeof(name), "%.*sdoctor", (int)store->around[KVR_REDIS_VALUE].n_before,
+	    store->around[KVR_REDIS_VALUE].before);
+	(void)ask(l, "WATCH", name);
+	for (size_t i = 0; i < KVR_LEN(last) && l->text[0] == '\0'; i++)
+		(void)ask(l, last[i], NULL);
+	refused = strstr(l->text, "NOPERM") != NULL || strncmp(l->text, "ERR ", 4) == 0;
+	if (refused)
+		kvr_tell(l->e, KVR_FOUND_WARN, "watch", "allow WATCH, MULTI and EXEC to this user",
+		    "values of more than 7 MiB are read at half the speed: %s", l->text);
+	(void)ask(l, refused ? "DISCARD" : "UNWATCH", NULL);
+}
+
 static void
 cluster(struct look *l)
 {
@@ -305,6 +329,7 @@ one_server(struct look *l, struct kvr_connector *c, bool with_slots)
 	memory(l);
 	allocator(l);
 	lengths(l);
+	watching(l);
 	if (with_slots)
 		cluster(l);
 }

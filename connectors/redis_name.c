@@ -13,6 +13,7 @@ const struct kvr_redis_words kvr_redis_say = {
 	.strlen = KVR_RESP_VERB(2, 6, "STRLEN"),
 	.get = KVR_RESP_VERB(2, 3, "GET"),
 	.getrange = KVR_RESP_VERB(4, 8, "GETRANGE"),
+	.watch = KVR_RESP_VERB(2, 5, "WATCH"),
 	.set = KVR_RESP_VERB(3, 3, "SET"),
 	.set_ttl = KVR_RESP_VERB(5, 3, "SET"),
 	.del = KVR_RESP_VERB(2, 3, "DEL"),

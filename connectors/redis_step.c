@@ -114,6 +114,12 @@ send_window(struct kvr_connector *c, const struct kvr_redis_step *step, struct w
 	return kvr_stream_flush(&c->s);
 }
 
+enum kvr_err
+kvr_redis_read_reply(struct kvr_connector *c, char *room, struct kvr_resp *ret)
+{
+	return c->store->resp3 ? kvr_resp3_read(&c->s, room, ret) : kvr_resp_read(&c->s, ret);
+}
+
 static enum kvr_err
 read_one(struct kvr_connector *c, const struct kvr_redis_step *step, struct window *w,
     struct kvr_item *items, uint32_t n)
@@ -124,8 +130,7 @@ read_one(struct kvr_connector *c, const struct kvr_redis_step *step, struct wind
 	char room[KVR_RESP3_TEXT];
 	enum kvr_err err = note->asking ? read_asking(c) : KVR_OK;
 	if (err == KVR_OK)
-		err = c->store->resp3 ? kvr_resp3_read(&c->s, room, &reply)
-		                      : kvr_resp_read(&c->s, &reply);
+		err = kvr_redis_read_reply(c, room, &reply);
 	if (err == KVR_OK && w->asked_ns != 0)
 		kvr_redis_trip(c, w->asked_ns);
 	w->asked_ns = 0;

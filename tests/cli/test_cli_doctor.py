@@ -128,6 +128,21 @@ class Doctor(Findings):
         found = self.findings(0, "--config", config, env={"PW": "half-secret"})
         self.assertFalse({("far", "lookup"), ("far", "size")} & set(found))
 
+    def test_rights_to_watch_long_values(self):
+        plain = {"name": "far", "url": self.redis.url, "user": "half", "password_env": "PW"}
+        for word in "watch", "multi", "exec":
+            self.redis("ACL", "SETUSER", "half", "reset", "on", ">half-secret", "~*", "+@all", f"-{word}")
+            self.addCleanup(self.redis, "ACL", "DELUSER", "half")
+            config = self.deploy(dict(plain, format="bare"))
+            found = self.findings(1, "--config", config, env={"PW": "half-secret"})
+            self.level(found, "far", "watch", "warn", f"run the '{word}' command")
+            self.level(found, "far", "canary", "ok")
+            found = self.findings(0, "--config", self.deploy(plain), env={"PW": "half-secret"})
+            self.assertNotIn(("far", "watch"), found)
+        self.redis("ACL", "SETUSER", "half", "+@all")
+        found = self.findings(1, "--config", self.deploy(dict(plain, format="bare")), env={"PW": "half-secret"})
+        self.assertNotIn(("far", "watch"), found)
+
     def test_nothing_is_written_when_nothing_may_be(self):
         before = self.redis("INFO", "commandstats")
         self.ok("doctor", "--no-canary", "--config", self.deploy({"name": "far", "url": self.redis.url}))

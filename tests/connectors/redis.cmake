@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The Redis connector beyond the conformance suite.
-foreach(noun IN ITEMS redis redis_dial redis_faults redis_resp3 redis_golden)
+foreach(noun IN ITEMS redis redis_dial redis_faults redis_pieces redis_resp3 redis_golden)
   kvr_connector_test(connectors.${noun} redis SOURCES test_${noun}.c)
 endforeach()
 kvr_connector_test(connectors.redis_step redis SOURCES test_redis_step.c INCLUDES connectors connectors/wire)

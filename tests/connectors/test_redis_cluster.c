@@ -227,13 +227,14 @@ START_TEST(slots_move_while_they_are_used)
 END_TEST
 
 /* Values of several pieces, of which each is a command of its own. */
-START_TEST(large_values_follow_their_slot)
+static void
+check_pieces(uint32_t format)
 {
 	struct bed b;
 	struct load l = load_new(3, (size_t)KVR_MIB(9));
-	int slot = slot_of(&l, 1, KVR_FORMAT_SEALED), from = kvr_cluster_owner(slot);
+	int slot = slot_of(&l, 1, format), from = kvr_cluster_owner(slot);
 	int to = (from + 1) % KVR_CLUSTER_MASTERS;
-	up(&b, "redis-cluster", KVR_FORMAT_SEALED);
+	up(&b, "redis-cluster", format);
 	bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
 	kvr_cluster_begin_move(slot, from, to);
 	kvr_cluster_move_keys(slot, from, to);
@@ -242,8 +243,15 @@ START_TEST(large_values_follow_their_slot)
 	load_get(&b, &l);
 	kvr_cluster_move(slot, to, from);
 	load_get(&b, &l);
+	bed_ok(&b, KVR_VERB_DEL, l.items, l.n);
 	bed_down(&b);
 	load_free(&l);
+}
+
+START_TEST(large_values_follow_their_slot)
+{
+	for (size_t f = 0; f < KVR_LEN(formats); f++)
+		check_pieces(formats[f]);
 }
 END_TEST
 

@@ -408,74 +408,6 @@ START_TEST(a_line_that_is_cut_or_flips_a_bit_never_gives_wrong_bytes)
 }
 END_TEST
 
-struct overwrite {
-	struct kvr_fault_proxy  *proxy;
-	struct kvr_redis_server *server;
-	const char              *copy; /* key of another value; NULL: delete */
-};
-
-static void *
-overwrite_main(void *arg)
-{
-	struct overwrite *o = arg;
-	char line[200];
-	kvr_fault_proxy_wait_held(o->proxy);
-	struct kvr_raw *raw = kvr_raw_open(o->server->port, NULL);
-	if (o->copy != NULL)
-		snprintf(line, sizeof(line), "COPY %s m@1@0@0@half@kvr%%1 REPLACE", o->copy);
-	else
-		snprintf(line, sizeof(line), "DEL m@1@0@0@half@kvr%%1");
-	ck_assert_int_eq(kvr_raw(raw, line).n, 1);
-	kvr_raw_close(raw);
-	kvr_fault_proxy_let_go(o->proxy);
-	return NULL;
-}
-
-/* Another value of the same key takes the place of the one whose first pieces are read already. */
-static void
-overwrite_between_pieces(const char *copy, int32_t want)
-{
-	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
-	struct kvr_fault_proxy *proxy = kvr_fault_proxy_start(server->port);
-	struct kvr_store_opts opts = bed_opts(kvr_fault_proxy_url(proxy), KVR_FORMAT_SEALED);
-	struct kvr_raw *raw = kvr_raw_open(server->port, NULL);
-	struct overwrite o = { proxy, server, copy };
-	struct load l = load_new(1, 40 << 20);
-	struct bed b;
-	pthread_t thread;
-	bed_up(&b, &opts);
-	memset(l.bytes, 7, l.len);
-	bed_ok(&b, KVR_VERB_PUT, l.items, 1);
-	ck_assert_int_eq(kvr_raw(raw, "RENAME m@1@0@0@half@kvr%1 same").kind, '+');
-	l.items[0].span.len -= 5;
-	bed_ok(&b, KVR_VERB_PUT, l.items, 1);
-	ck_assert_int_eq(kvr_raw(raw, "RENAME m@1@0@0@half@kvr%1 shorter").kind, '+');
-	l.items[0].span.len += 5;
-	load_fill(&l);
-	bed_ok(&b, KVR_VERB_PUT, l.items, 1);
-	bed_down(&b);
-	kvr_fault_proxy_hold_at(proxy, 6 << 20);
-	bed_up(&b, &opts);
-	ck_assert_int_eq(pthread_create(&thread, NULL, overwrite_main, &o), 0);
-	bed_ok(&b, KVR_VERB_GET, l.items, 1);
-	pthread_join(thread, NULL);
-	bed_status(&l.items[0], want);
-	bed_ok(&b, KVR_VERB_PING, NULL, 0);
-	bed_down(&b);
-	load_free(&l);
-	kvr_raw_close(raw);
-	kvr_fault_proxy_stop(proxy);
-	kvr_redis_server_stop(server);
-}
-
-START_TEST(an_overwrite_between_pieces_is_caught)
-{
-	overwrite_between_pieces("same", KVR_E_CORRUPT);
-	overwrite_between_pieces("shorter", KVR_E_CORRUPT);
-	overwrite_between_pieces(NULL, KVR_E_MISS);
-}
-END_TEST
-
 /* Its length was asked for before somebody else put it, and whether it is there after that. */
 START_TEST(a_value_that_comes_while_its_size_is_asked_for_is_not_empty)
 {
@@ -512,5 +444,4 @@ KVR_CHECK_MAIN("connectors.redis_faults", a_deadline_in_the_past_moves_nothing,
     a_server_that_cannot_save_is_up_and_is_read, errors_of_single_keys_keep_the_stream_in_step,
     a_lost_sign_in_ends_the_connection_after_the_batch,
     a_line_that_is_cut_or_flips_a_bit_never_gives_wrong_bytes,
-    an_overwrite_between_pieces_is_caught,
     a_value_that_comes_while_its_size_is_asked_for_is_not_empty)
