@@ -290,9 +290,7 @@ release_slice(struct step *s, uint32_t slot)
 			kvr_router_put_forget(s, at);
 		*k = (struct key){ 0 };
 	}
-	if (dropped > 0)
-		count(s, op->kind == KVR_OP_PUT ? KVR_COUNT_WRITEBACK_DROPPED : KVR_COUNT_PROMOTE_DROPPED,
-		    KVR_NOWHERE, dropped);
+	count_dropped(s, op, KVR_NOWHERE, dropped);
 	op->cursor += n;
 	if (op->cursor < op->n) {
 		pass_later(s, slot);

@@ -31,7 +31,7 @@ cancel_parts(struct step *s, uint32_t slot, int32_t reason)
 		kvr_touch(s->out, part, sizeof(*part));
 		part->cancelled = 1;
 		m.op = op->id;
-		m.part = kvr_router_part_id(s->me, i);
+		m.part = part_id(s->me, i);
 		m.PART_CANCEL.reason = reason;
 		m.PART_CANCEL.tier = part->tier;
 		/* A running copy or codec is done in a moment; one that waits comes back at once. */
@@ -95,8 +95,7 @@ kvr_router_end(struct step *s, uint32_t slot, int32_t reason)
 	op->state = OP_ENDING;
 	if (op->parts > 0) {
 		cancel_parts(s, slot, reason);
-		kvr_later(s->out, slot, op->gen, s->ev->now_ns + s->me->config.grace_ns);
-		s->room--;
+		later(s, slot, s->ev->now_ns + s->me->config.grace_ns);
 	}
 	kvr_router_ended(s, slot);
 }
@@ -114,8 +113,8 @@ kvr_router_eased(struct step *s, uint32_t slot)
 	if (op->state != OP_ENDING || op->parts == 0 || !kvr_router_is_quiet(s->me, slot))
 		return;
 	/* The timer of the end itself may be due and on its way already: a new gen tells them apart. */
-	kvr_later(s->out, slot, ++op->gen, s->ev->now_ns + s->me->config.grace_ns);
-	s->room--;
+	op->gen++;
+	later(s, slot, s->ev->now_ns + s->me->config.grace_ns);
 }
 
 /* False: its copies get some more time. */
@@ -129,8 +128,7 @@ hangs(struct step *s, uint32_t slot)
 		return true;
 	}
 	op->hung = 1;
-	kvr_later(s->out, slot, op->gen, s->ev->now_ns + hang_ns);
-	s->room--;
+	later(s, slot, s->ev->now_ns + hang_ns);
 	return false;
 }
 

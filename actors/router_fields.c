@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The router's state, field by field, for people who read a replay. */
-#include "kvr_router_own.h"
+#include "kvr_router_state.h"
 
 static const struct kvr_field field[] = {
 	KVR_F(struct router, magic, HEX),

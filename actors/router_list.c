@@ -102,19 +102,13 @@ holder_in(const struct router *me, uint32_t list)
 	return at;
 }
 
-bool
-kvr_router_relieve(struct step *s, uint32_t slot)
+uint32_t
+kvr_router_waiting_holder(const struct router *me)
 {
 	static const uint32_t lists[] = { KVR_CLASS_PREFETCH, KVR_CLASS_PUT, LIST_HOLDERS };
-	const struct router *me = s->me;
 	uint32_t at = 0;
 
-	if (me->op[slot].phase == PHASE_BACK || me->n_slots_back == 0)
-		return false;
-	for (uint32_t i = 0; i < KVR_LEN(lists) && at == 0; i++)
+	for (uint32_t i = 0; i < KVR_LEN(lists) && at == 0 && me->n_slots_back > 0; i++)
 		at = holder_in(me, lists[i]);
-	if (at == 0)
-		return false;
-	kvr_router_write_kept(s, at - 1);
-	return true;
+	return at;
 }

@@ -9,23 +9,11 @@ finish_key(struct op *op, struct key *k, int32_t err)
 	op->pending--;
 }
 
-static uint8_t
-tiers_that(const struct router *me, enum kvr_write_policy policy)
-{
-	uint8_t mask = 0;
-
-	for (uint32_t t = 0; t < me->config.n_tiers; t++) {
-		if (me->config.tier[t].write == (uint8_t)policy)
-			mask |= (uint8_t)(1U << t);
-	}
-	return mask;
-}
-
 static void
 load_put(struct step *s, struct op *op, struct key *k, uint32_t slot)
 {
 	uint32_t owner = kvr_router_find_put(s->me, k->digest);
-	uint8_t back = op->only != 0 ? 0 : tiers_that(s->me, KVR_WRITE_BACK);
+	uint8_t back = op->only != 0 ? 0 : kvr_router_written(s->me, KVR_WRITE_BACK);
 
 	if (op->only == 0 && kvr_router_through(s->me) == 0 && back == 0) {
 		finish_key(op, k, KVR_E_UNSUPPORTED); /* no tier would ever settle it */
@@ -122,7 +110,6 @@ kvr_router_submit(struct step *s, uint32_t slot)
 		.kind = m->SUBMIT.kind, .only = m->SUBMIT.only, .state = OP_LOADING };
 	kvr_touch(s->out, &s->me->n_ops, sizeof(s->me->n_ops));
 	s->me->n_ops++;
-	kvr_later(s->out, slot, gen, m->deadline_ns);
-	s->room--;
+	later(s, slot, m->deadline_ns);
 	kvr_router_load(s, slot);
 }

@@ -5,12 +5,6 @@
 /* Puts and background writes leave a quarter of the parts to lookups and gets. */
 enum { PARTS_FOR_WRITES = KVR_PARTS_SMALL * 3 / 4 };
 
-uint32_t
-kvr_router_part_id(const struct router *me, uint32_t slot)
-{
-	return slot | (uint32_t)me->part[slot].gen << 16;
-}
-
 static uint32_t
 take_part(struct step *s, const struct plan *p)
 {
@@ -153,9 +147,7 @@ kvr_router_make_part(struct step *s, uint32_t op_slot)
 	kvr_router_plan_part(s, op, &p);
 	bool full = !kvr_router_gather(s, op, &p);
 
-	if (p.dropped > 0)
-		count(s, op->kind == KVR_OP_PUT ? KVR_COUNT_WRITEBACK_DROPPED : KVR_COUNT_PROMOTE_DROPPED,
-		    KVR_NOWHERE, p.dropped);
+	count_dropped(s, op, KVR_NOWHERE, p.dropped);
 	if (p.n == 0)
 		return full ? MADE_NO_STAGING : MADE_NOTHING;
 	uint32_t slot = take_part(s, &p);

@@ -122,9 +122,8 @@ kvr_router_unblock(struct step *s, uint32_t slot)
 	op_of(s, k->op)->blocked--;
 }
 
-/* The next waiter behind this key that may go on now. */
-static uint32_t
-next_to_tell(const struct key *owner)
+uint32_t
+kvr_router_next_waiter(const struct key *owner)
 {
 	if (owner->err == KVR_PENDING)
 		return NO_KEY;
@@ -141,7 +140,7 @@ kvr_router_put_settled(struct step *s, uint32_t slot)
 	struct router *me = s->me;
 
 	if ((k->flags & KEY_IN_TABLE) == 0 || (k->flags & KEY_TELLS) != 0 ||
-	    next_to_tell(k) == NO_KEY)
+	    kvr_router_next_waiter(k) == NO_KEY)
 		return;
 	kvr_touch(s->out, &me->tell_head, sizeof(me->tell_head));
 	kvr_touch(s->out, &me->tell_tail, sizeof(me->tell_tail));
@@ -201,53 +200,4 @@ kvr_router_overtake(struct step *s, uint32_t slot)
 	}
 	if (owner != NO_KEY)
 		kvr_router_wait_behind(s, slot, owner);
-}
-
-static void
-tell_one(struct step *s, const struct key *owner, uint32_t slot)
-{
-	struct key *k = key_of(s, slot);
-	struct op *op = op_of(s, k->op);
-
-	kvr_router_unblock(s, slot);
-	if (op->kind == KVR_OP_PUT) {
-		k->found = owner->found;
-		k->tier = owner->tier;
-		k->err = owner->err;
-		op->pending--;
-	} else {
-		kvr_router_overtake(s, slot);
-	}
-	if (op->blocked == 0)
-		kvr_router_turn(s, k->op);
-}
-
-void
-kvr_router_tell(struct step *s)
-{
-	struct router *me = s->me;
-	uint32_t left = KVR_SLICE_KEYS;
-
-	while (me->tell_head != NO_KEY && left > 0 && s->room > 12 && !is_full(s)) {
-		uint32_t slot = me->tell_head - 1;
-		struct key *owner = key_of(s, slot);
-		uint32_t next = next_to_tell(owner);
-
-		if (next != NO_KEY) {
-			tell_one(s, owner, next - 1);
-			left--;
-			continue;
-		}
-		kvr_touch(s->out, &me->tell_head, sizeof(me->tell_head));
-		kvr_touch(s->out, &me->tell_tail, sizeof(me->tell_tail));
-		me->tell_head = owner->snext;
-		owner->snext = NO_KEY;
-		owner->flags &= (uint8_t)~KEY_TELLS;
-		if (me->tell_head == NO_KEY)
-			me->tell_tail = NO_KEY;
-		op_of(s, owner->op)->telling--;
-		kvr_router_turn(s, owner->op);
-	}
-	if (me->tell_head != NO_KEY)
-		kvr_router_go_on(s);
 }

@@ -2,24 +2,6 @@
 /* What a part says about one key, and how that adds up to one outcome over all its tiers. */
 #include "kvr_router_own.h"
 
-uint32_t
-kvr_router_through(const struct router *me)
-{
-	uint32_t mask = 0;
-
-	for (uint32_t t = 0; t < me->config.n_tiers; t++) {
-		if (me->config.tier[t].write == KVR_WRITE_THROUGH)
-			mask |= 1U << t;
-	}
-	return mask;
-}
-
-static uint32_t
-n_bits(uint32_t mask)
-{
-	return (uint32_t)__builtin_popcount(mask);
-}
-
 /* The n-th hit of a key promotes it. Counted in a small table, so two keys may share a count. */
 static bool
 hot_enough(struct step *s, const struct key *k, uint32_t after)
@@ -123,7 +105,9 @@ write_result(struct step *s, struct op *op, struct key *k, const struct outcome 
 	note_tier(k, o->err);
 	if (o->err == KVR_OK && k->tier == UINT8_MAX)
 		k->tier = o->tier;
-	if (k->n_ok + k->n_fail + k->n_miss < (int)n_bits(of_op(op, kvr_router_through(s->me))))
+	uint8_t asked = of_op(op, kvr_router_through(s->me));
+
+	if (k->n_ok + k->n_fail + k->n_miss < __builtin_popcount(asked))
 		return;
 	settle(s, op, k, o->key, k->n_fail == 0 ? KVR_OK : k->n_ok > 0 ? KVR_E_PARTIAL : k->fail);
 }

@@ -2,12 +2,15 @@
 /* A part comes back: it goes on to its next stage, or its keys get their outcomes. */
 #include "kvr_router_own.h"
 
+#define STAGE_BIT(name) (1U << STAGE_##name)
+
+/* Of the part that the message is about. stages: a STAGE_BIT each of those it may be in. */
 static uint32_t
-slot_of(struct step *s, uint64_t stages)
+slot_of(struct step *s, uint32_t stages)
 {
 	uint32_t slot = KVR_PART_SLOT(s->ev->msg.part);
 
-	KVR_CHECK(slot < KVR_PARTS_MAX && kvr_router_part_id(s->me, slot) == s->ev->msg.part);
+	KVR_CHECK(slot < KVR_PARTS_MAX && part_id(s->me, slot) == s->ev->msg.part);
 	KVR_CHECK((stages >> s->me->part[slot].stage & 1) != 0);
 	KVR_CHECK(s->ev->msg.n_rows == s->me->part[slot].n && s->ev->rows != NULL);
 	kvr_touch(s->out, &s->me->part[slot], sizeof(struct part));
@@ -50,13 +53,10 @@ keep_slot(struct step *s, uint32_t part_slot, uint32_t i, uint32_t key_slot)
 static void
 count_back(struct step *s, const struct op *op, const struct part *part, uint32_t n_ok)
 {
-	bool put = op->kind == KVR_OP_PUT;
-
 	if (n_ok > 0)
-		count(s, put ? KVR_COUNT_WRITEBACK_OK : KVR_COUNT_PROMOTE_OK, part->tier, n_ok);
-	if (n_ok < part->n)
-		count(s, put ? KVR_COUNT_WRITEBACK_DROPPED : KVR_COUNT_PROMOTE_DROPPED, part->tier,
-		    part->n - n_ok);
+		count(s, op->kind == KVR_OP_PUT ? KVR_COUNT_WRITEBACK_OK : KVR_COUNT_PROMOTE_OK,
+		    part->tier, n_ok);
+	count_dropped(s, op, part->tier, part->n - n_ok);
 }
 
 static struct outcome
@@ -152,7 +152,7 @@ why_over(const struct step *s, const struct part *part)
 static bool
 has_second(const struct op *op)
 {
-	return op->kind == KVR_OP_PREFETCH || (op->flags & KVR_OPF_PAGED) != 0;
+	return op->kind == KVR_OP_PREFETCH || is_paged(op);
 }
 
 static bool
@@ -178,7 +178,7 @@ pass_on(struct step *s, uint32_t slot, bool decode)
 void
 kvr_router_part_done(struct step *s)
 {
-	uint32_t slot = slot_of(s, UINT64_C(1) << STAGE_TIER);
+	uint32_t slot = slot_of(s, STAGE_BIT(TIER));
 	struct part *part = &s->me->part[slot];
 	const struct op *op = &s->me->op[part->op];
 
@@ -199,7 +199,7 @@ kvr_router_part_done(struct step *s)
 void
 kvr_router_encoded(struct step *s)
 {
-	uint32_t slot = slot_of(s, UINT64_C(1) << STAGE_ENCODE);
+	uint32_t slot = slot_of(s, STAGE_BIT(ENCODE));
 	struct part *part = &s->me->part[slot];
 	int32_t err = s->ev->msg.ENCODED.err;
 	uint64_t bytes = 0;
@@ -226,7 +226,7 @@ kvr_router_encoded(struct step *s)
 void
 kvr_router_decoded(struct step *s)
 {
-	uint32_t slot = slot_of(s, UINT64_C(1) << STAGE_DECODE);
+	uint32_t slot = slot_of(s, STAGE_BIT(DECODE));
 
 	struct part *part = &s->me->part[slot];
 	const struct op *op = &s->me->op[part->op];
@@ -245,8 +245,7 @@ kvr_router_decoded(struct step *s)
 void
 kvr_router_copied(struct step *s)
 {
-	uint32_t slot = slot_of(s,
-	    UINT64_C(1) << STAGE_COPY_IN | UINT64_C(1) << STAGE_COPY_OUT | UINT64_C(1) << STAGE_SAVE);
+	uint32_t slot = slot_of(s, STAGE_BIT(COPY_IN) | STAGE_BIT(COPY_OUT) | STAGE_BIT(SAVE));
 	struct part *part = &s->me->part[slot];
 	int32_t err = s->ev->msg.COPIED.err;
 
@@ -278,8 +277,7 @@ kvr_router_copied(struct step *s)
 void
 kvr_router_begun(struct step *s)
 {
-	uint32_t slot = slot_of(s,
-	    UINT64_C(1) << STAGE_COPY_IN | UINT64_C(1) << STAGE_COPY_OUT | UINT64_C(1) << STAGE_SAVE);
+	uint32_t slot = slot_of(s, STAGE_BIT(COPY_IN) | STAGE_BIT(COPY_OUT) | STAGE_BIT(SAVE));
 	struct part *part = &s->me->part[slot];
 	struct op *op = op_of(s, part->op);
 	const struct end end = { 0 };

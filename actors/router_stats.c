@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What statistics show of the router, copied after each of its steps. */
-#include "kvr_router_own.h"
+#include "kvr_router_state.h"
 #include "kvr_stats.h"
 
 void

@@ -2,31 +2,13 @@
 /* Phases: what an operation does next, and which operations may make parts now. */
 #include "kvr_router_own.h"
 
-static uint8_t
-all_tiers(const struct router *me)
-{
-	return (uint8_t)((1U << me->config.n_tiers) - 1);
-}
-
-static uint8_t
-promote_tiers(const struct router *me)
-{
-	uint8_t mask = 0;
-
-	for (uint32_t t = 0; t < me->config.n_tiers; t++) {
-		if (me->config.tier[t].promote)
-			mask |= (uint8_t)(1U << t);
-	}
-	return mask;
-}
-
 /* Whom ASK asks: the tiers that a prefetch writes to, or write-through tiers, or else all. */
 static uint8_t
 ask_tiers(const struct router *me, const struct op *op)
 {
-	uint8_t mask = op->kind == KVR_OP_PREFETCH ? promote_tiers(me) : (uint8_t)kvr_router_through(me);
+	uint8_t mask = op->kind == KVR_OP_PREFETCH ? kvr_router_promoted(me) : kvr_router_through(me);
 
-	return mask == 0 && op->kind == KVR_OP_PUT ? all_tiers(me) : mask;
+	return mask == 0 && op->kind == KVR_OP_PUT ? kvr_router_all_tiers(me) : mask;
 }
 
 static enum phase
@@ -121,7 +103,7 @@ enter(struct step *s, struct op *op, enum phase phase)
 	case PHASE_READ:
 	case PHASE_DEL:
 	case PHASE_BACK:
-		op->tiers = of_op(op, all_tiers(s->me));
+		op->tiers = of_op(op, kvr_router_all_tiers(s->me));
 		break;
 	case PHASE_NONE:
 		op->tiers = 0;
@@ -130,8 +112,9 @@ enter(struct step *s, struct op *op, enum phase phase)
 	choose_tier(s->me, op);
 }
 
-void
-kvr_router_write_kept(struct step *s, uint32_t slot)
+/* Interrupts what the operation does, writes what its keys hold, and then goes on where it was. */
+static void
+write_kept(struct step *s, uint32_t slot)
 {
 	struct op *op = op_of(s, slot);
 
@@ -217,8 +200,8 @@ kvr_router_begin_back(struct step *s, uint32_t slot)
 	op->state = OP_BACK;
 	op->rest_phase = PHASE_NONE;
 	op->deadline_ns = s->ev->now_ns + s->me->config.background_ns;
-	kvr_later(s->out, slot, ++op->gen, op->deadline_ns);
-	s->room--;
+	op->gen++;
+	later(s, slot, op->deadline_ns);
 	enter(s, op, PHASE_BACK);
 	kvr_router_turn(s, slot);
 }
@@ -280,16 +263,15 @@ kvr_router_turn(struct step *s, uint32_t slot)
 	kvr_router_ended(s, slot);
 }
 
-void
-kvr_router_go_on(struct step *s)
+/* For an operation that finds no slot: makes one that waits give its slots back. False: none. */
+static bool
+relieve(struct step *s, const struct op *op)
 {
-	if (s->me->going_on)
-		return;
-	kvr_touch(s->out, &s->me->going_on, sizeof(s->me->going_on));
-	s->me->going_on = 1;
-	struct kvr_msg m = { .type = KVR_MSG_CONTINUE };
+	uint32_t holder = op->phase == PHASE_BACK ? 0 : kvr_router_waiting_holder(s->me);
 
-	send(s, KVR_ID_ROUTER, &m);
+	if (holder != 0)
+		write_kept(s, holder - 1);
+	return holder != 0;
 }
 
 /* Lets operations make parts, lookups first, while this step has effects left and there is room. */
@@ -312,8 +294,8 @@ kvr_router_pump(struct step *s)
 			}
 			enum made made = kvr_router_make_part(s, slot);
 
-		s->room--; /* also for a pass over keys that found nothing: it is work */
-			if (made == MADE_NO_STAGING && kvr_router_relieve(s, slot))
+			s->room--; /* also for a pass over keys that found nothing: it is work */
+			if (made == MADE_NO_STAGING && relieve(s, op))
 				continue;
 			if (made == MADE_NO_PART || made == MADE_NO_STAGING)
 				break; /* what comes back pumps again */

@@ -90,7 +90,7 @@ check_part(const struct swarm *s, const struct router *me, uint32_t slot)
 
 	if (op->state == OP_FREE)
 		swarm_broken(s, "a part of an operation that is gone");
-	if (s->in.sim->holder[slot].part != kvr_router_part_id(me, slot))
+	if (s->in.sim->holder[slot].part != part_id(me, slot))
 		swarm_broken(s, "a part that nobody holds");
 	for (uint32_t i = 0; i < part->n; i++) {
 		const struct key *k = &me->key[rows[i].key];
