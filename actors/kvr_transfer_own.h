@@ -70,7 +70,7 @@ struct transfer {
 	uint16_t head[LISTS], tail[LISTS]; /* slot + 1 */
 	uint32_t load[HANDS];
 	uint32_t lost; /* the device is lost: nothing is copied from or to it any more */
-	uint32_t spare32;
+	uint32_t closing; /* STOP has come: what waits is answered at once, like what still comes */
 	uint64_t budget, bytes[HAND_SERDE]; /* of each way of the copy worker: the limit, and now */
 	uint64_t spare[5];
 	struct job job[KVR_PARTS_MAX];
@@ -83,17 +83,15 @@ enum { PUMP_MAX = KVR_FX_MAX - 4 };
 
 /* transfer_queue.c */
 uint64_t kvr_transfer_bytes(const struct job *); /* of a COPY */
-bool     kvr_transfer_is_for_device(const struct job *);
 void kvr_transfer_enqueue(struct transfer *, struct kvr_out *, struct job *);
 void kvr_transfer_drop(struct transfer *, struct kvr_out *, struct job *, int32_t err);
 void kvr_transfer_answer(struct kvr_out *, struct job *, int32_t err, uint32_t took_us);
-bool     kvr_transfer_in_by_layers(const struct job *);
 /* Whether layers remain behind those that a hand has. */
 bool     kvr_transfer_has_more_layers(const struct transfer *, const struct job *);
 /* It comes back from a hand that has copied some of its layers, and waits for the next ones. */
 void kvr_transfer_wait_for_layers(struct transfer *, struct kvr_out *, struct job *);
 /* Every handler ends with this: jobs go to free hands, or are answered. */
-void kvr_transfer_pump(struct transfer *, const struct kvr_event *, struct kvr_out *, bool closed);
+void kvr_transfer_pump(struct transfer *, const struct kvr_event *, struct kvr_out *);
 
 static inline bool
 by_layers(const struct job *j)

@@ -53,15 +53,17 @@ _Static_assert((int)HAND_IN == (int)LIST_IN && (int)HAND_DEVICE_OUT == (int)LIST
     "a list of copies is for the hand of its number");
 
 static uint8_t
-list_of(const struct job *j, bool out)
+list_of(const struct kvr_msg *m)
 {
-	if (j->type != KVR_MSG_COPY)
+	bool device = m->COPY.device != 0;
+
+	if (m->type != KVR_MSG_COPY)
 		return LIST_SERDE;
-	if (kvr_transfer_in_by_layers(j))
-		return kvr_transfer_is_for_device(j) ? LIST_DEVICE_LAYERS : LIST_LAYERS;
-	if (kvr_transfer_is_for_device(j))
-		return out ? LIST_DEVICE_OUT : LIST_DEVICE_IN;
-	return out ? LIST_OUT : LIST_IN;
+	if (m->COPY.to_caller != 0)
+		return device ? LIST_DEVICE_OUT : LIST_OUT;
+	if (m->COPY.by_layer != 0)
+		return device ? LIST_DEVICE_LAYERS : LIST_LAYERS;
+	return device ? LIST_DEVICE_IN : LIST_IN;
 }
 
 static void
@@ -77,7 +79,7 @@ take_in(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 	j->n_rows = ev->msg.n_rows;
 	j->type = (uint8_t)ev->msg.type;
 	memcpy(j->word, ev->msg.word, sizeof(j->word));
-	j->list = list_of(j, ev->msg.COPY.to_caller != 0);
+	j->list = list_of(&ev->msg);
 	kvr_transfer_enqueue(me, out, j);
 }
 
@@ -86,17 +88,7 @@ work(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
 	take_in(me, ev, out);
-	kvr_transfer_pump(me, ev, out, false);
-	return KVR_STAY;
-}
-
-/* In CLOSED: answered at once, like parts that were waiting when STOP came. */
-static unsigned
-work_closed(void *self, const struct kvr_event *ev, struct kvr_out *out)
-{
-	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
-	take_in(me, ev, out);
-	kvr_transfer_pump(me, ev, out, true);
+	kvr_transfer_pump(me, ev, out);
 	return KVR_STAY;
 }
 
@@ -162,16 +154,7 @@ done(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
 	take_back(me, ev, out);
-	kvr_transfer_pump(me, ev, out, false);
-	return KVR_STAY;
-}
-
-static unsigned
-done_closed(void *self, const struct kvr_event *ev, struct kvr_out *out)
-{
-	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
-	take_back(me, ev, out);
-	kvr_transfer_pump(me, ev, out, true);
+	kvr_transfer_pump(me, ev, out);
 	return KVR_STAY;
 }
 
@@ -224,7 +207,7 @@ layers_ready(void *self, const struct kvr_event *ev, struct kvr_out *out)
 		*l = (struct layers){ .op = ev->msg.op };
 	l->of = ev->msg.LAYERS.of;
 	l->ready = KVR_MAX(l->ready, ev->msg.LAYERS.ready);
-	kvr_transfer_pump(me, ev, out, false);
+	kvr_transfer_pump(me, ev, out);
 	return KVR_STAY;
 }
 
@@ -234,17 +217,7 @@ go_on(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
 	kvr_touch(out, me, offsetof(struct transfer, job));
 	me->continuing = 0;
-	kvr_transfer_pump(me, ev, out, false);
-	return KVR_STAY;
-}
-
-static unsigned
-go_on_closed(void *self, const struct kvr_event *ev, struct kvr_out *out)
-{
-	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
-	kvr_touch(out, me, offsetof(struct transfer, job));
-	me->continuing = 0;
-	kvr_transfer_pump(me, ev, out, true);
+	kvr_transfer_pump(me, ev, out);
 	return KVR_STAY;
 }
 
@@ -253,7 +226,8 @@ stop(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct transfer, me, self, TRANSFER_MAGIC);
 	kvr_touch(out, me, offsetof(struct transfer, job));
-	kvr_transfer_pump(me, ev, out, true);
+	me->closing = 1;
+	kvr_transfer_pump(me, ev, out);
 	return CLOSED;
 }
 
@@ -297,7 +271,7 @@ check(const void *self, unsigned state, bool full)
 	KVR_SELF(const struct transfer, me, self, TRANSFER_MAGIC);
 	uint32_t n_busy = 0, waits = 0;
 
-	KVR_CHECK(state < STATES);
+	KVR_CHECK((state == CLOSED) == (me->closing != 0));
 	for (uint32_t i = 0; i < HANDS; i++) {
 		KVR_CHECK(me->load[i] <= (i < HAND_SERDE ? me->places : KVR_SERDE_PLACES));
 		KVR_CHECK(i >= HAND_SERDE || me->bytes[i] <= me->budget || me->load[i] == 1);
@@ -329,16 +303,16 @@ static const struct kvr_cell table[STATES][KVR_MSG_N] = {
 		ON(STOP, stop, KVR_TO(CLOSED)),
 	},
 	[CLOSED] = {
-		ON(COPY, work_closed, STAY),
-		ON(ENCODE, work_closed, STAY),
-		ON(DECODE, work_closed, STAY),
+		ON(COPY, work, STAY),
+		ON(ENCODE, work, STAY),
+		ON(DECODE, work, STAY),
 		ON(BEGUN, begun, STAY),
-		ON(COPIED, done_closed, STAY),
-		ON(ENCODED, done_closed, STAY),
-		ON(DECODED, done_closed, STAY),
+		ON(COPIED, done, STAY),
+		ON(ENCODED, done, STAY),
+		ON(DECODED, done, STAY),
 		ON(PART_CANCEL, kvr_ignore, STAY),
 		ON(LAYERS, kvr_ignore, STAY),
-		ON(CONTINUE, go_on_closed, STAY),
+		ON(CONTINUE, go_on, STAY),
 	},
 };
 

@@ -14,7 +14,7 @@ static const struct kvr_field field[] = {
 	KVR_FA(struct transfer, tail, NUM),
 	KVR_FA(struct transfer, load, NUM),
 	KVR_F(struct transfer, lost, NUM),
-	KVR_F(struct transfer, spare32, SPARE),
+	KVR_F(struct transfer, closing, NUM),
 	KVR_F(struct transfer, budget, NUM),
 	KVR_FA(struct transfer, bytes, NUM),
 	KVR_FA(struct transfer, spare, SPARE),

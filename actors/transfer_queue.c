@@ -4,15 +4,6 @@
 
 #include <string.h>
 
-bool
-kvr_transfer_is_for_device(const struct job *j)
-{
-	struct kvr_msg msg;
-
-	memcpy(msg.word, j->word, sizeof(msg.word));
-	return j->type == KVR_MSG_COPY && msg.COPY.device != 0;
-}
-
 uint64_t
 kvr_transfer_bytes(const struct job *j)
 {
@@ -20,15 +11,6 @@ kvr_transfer_bytes(const struct job *j)
 
 	memcpy(msg.word, j->word, sizeof(msg.word));
 	return msg.COPY.bytes;
-}
-
-bool
-kvr_transfer_in_by_layers(const struct job *j)
-{
-	struct kvr_msg msg;
-
-	memcpy(msg.word, j->word, sizeof(msg.word));
-	return j->type == KVR_MSG_COPY && msg.COPY.by_layer != 0 && msg.COPY.to_caller == 0;
 }
 
 bool
@@ -192,27 +174,32 @@ give(struct transfer *me, struct kvr_out *out, struct job *j, uint32_t hand)
 	    &msg);
 }
 
+static bool
+is_for_device(const struct job *j)
+{
+	return j->list == LIST_DEVICE_IN || j->list == LIST_DEVICE_OUT || j->list == LIST_DEVICE_LAYERS;
+}
+
 /* Why the job will never get a hand; KVR_OK: it will. */
 static int32_t
-refusal(const struct transfer *me, const struct kvr_event *ev, const struct job *j, bool closed)
+refusal(const struct transfer *me, const struct kvr_event *ev, const struct job *j)
 {
-	if (closed)
+	if (me->closing)
 		return KVR_E_SHUTDOWN;
-	if (me->lost && kvr_transfer_is_for_device(j))
+	if (me->lost && is_for_device(j))
 		return KVR_E_DEVICE;
 	return j->deadline_ns != 0 && j->deadline_ns <= ev->now_ns ? KVR_E_TIMEOUT : KVR_OK;
 }
 
 /* Each part by itself: one whose engine is slow does not hold up the others. */
 static void
-pump_layers(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, uint32_t list,
-    bool closed)
+pump_layers(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, uint32_t list)
 {
 	uint16_t next = 0;
 
 	for (uint16_t link = me->head[list]; link != 0 && out->n < PUMP_MAX; link = next) {
 		struct job *j = at(me, link);
-		int32_t err = refusal(me, ev, j, closed);
+		int32_t err = refusal(me, ev, j);
 		uint32_t hand = hand_for(me, j);
 
 		next = j->next;
@@ -224,12 +211,11 @@ pump_layers(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out
 }
 
 static void
-pump(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, uint32_t list,
-    bool closed)
+pump(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, uint32_t list)
 {
 	while (me->head[list] != 0 && out->n < PUMP_MAX) {
 		struct job *j = at(me, me->head[list]);
-		int32_t err = refusal(me, ev, j, closed);
+		int32_t err = refusal(me, ev, j);
 		uint32_t hand = hand_for(me, j);
 
 		if (err != KVR_OK)
@@ -242,18 +228,18 @@ pump(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, uint3
 }
 
 void
-kvr_transfer_pump(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out, bool closed)
+kvr_transfer_pump(struct transfer *me, const struct kvr_event *ev, struct kvr_out *out)
 {
 	/* These first: they hold staging for as long as the engine computes. */
 	for (uint32_t i = LIST_LAYERS; i < LISTS; i++)
-		pump_layers(me, ev, out, i, closed);
+		pump_layers(me, ev, out, i);
 	for (uint32_t i = 0; i < LIST_LAYERS; i++)
-		pump(me, ev, out, i, closed);
+		pump(me, ev, out, i);
 	if (out->n >= PUMP_MAX && me->n_queued > 0 && !me->continuing) {
 		me->continuing = 1;
 		kvr_send(out, KVR_ID_TRANSFER, &(struct kvr_msg){ .type = KVR_MSG_CONTINUE });
 	}
-	if (closed && !me->stopped && me->n_queued + me->n_busy == 0) {
+	if (me->closing && !me->stopped && me->n_queued + me->n_busy == 0) {
 		me->stopped = 1;
 		kvr_send(out, KVR_ID_ROUTER, &(struct kvr_msg){ .type = KVR_MSG_STOPPED });
 	}
