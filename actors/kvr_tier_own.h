@@ -62,8 +62,8 @@ struct tier_health {
 	uint32_t asking;    /* what the lane was asked for: a ping, a probe; 0: nothing */
 	uint32_t lane;      /* the lane that was asked */
 	uint32_t shut;      /* 1: the store is given nothing */
-	int32_t  code;      /* of the last ping: 0 OK, -1 late, -2 failed */
 	int32_t  last_err;
+	uint32_t spare;
 };
 
 struct tier {

@@ -56,7 +56,7 @@ static const struct kvr_field field[] = {
 	KVR_F(struct tier, health.asking, NUM),
 	KVR_F(struct tier, health.lane, NUM),
 	KVR_F(struct tier, health.shut, NUM),
-	KVR_F(struct tier, health.code, NUM),
+	KVR_F(struct tier, health.spare, SPARE),
 	KVR_F(struct tier, health.last_err, ERR),
 	KVR_F(struct tier, refusals, NUM),
 	KVR_FA(struct tier, spare64, SPARE),

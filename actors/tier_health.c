@@ -133,13 +133,6 @@ kvr_tier_health_check(struct tier *me, const struct kvr_event *ev, struct kvr_ou
 		again_soon(me, ev, out);
 }
 
-/* LMCache's code for the result of a ping. */
-static int32_t
-code_of(int32_t err)
-{
-	return err == KVR_OK ? 0 : err == KVR_E_TIMEOUT ? -1 : -2;
-}
-
 void
 kvr_tier_health_heard(
     struct tier *me, struct kvr_out *out, const struct lane *lane, int32_t err)
@@ -149,7 +142,6 @@ kvr_tier_health_heard(
 	if (h->asking == ASK_NONE || h->lane != (uint32_t)(lane - me->lane))
 		return;
 	kvr_touch(out, h, sizeof(*h));
-	h->code = code_of(err);
 	if (err == KVR_OK) {
 		/* Failures from before this answer are over: they must not shut the gate again. */
 		h->failures = 0;
@@ -168,7 +160,7 @@ void
 kvr_tier_health_up(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 {
 	if (me->health.shut && me->health.failed_ns == 0 && me->state == KVR_TIER_UP)
-		(void)!ask(me, ev, out, ASK_PING);
+		(void)ask(me, ev, out, ASK_PING);
 }
 
 /* The lane is dialed again: its question will not be answered. */

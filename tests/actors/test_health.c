@@ -56,11 +56,11 @@ pings(void)
 	return kvr_rig_sent(&rig, KVR_MSG_PING);
 }
 
-START_TEST(a_ping_has_three_codes)
+START_TEST(a_ping_has_three_results)
 {
 	open_rig();
 	pass(KVR_SEC(2));
-	ck_assert_int_eq(tier()->health.code, 0);
+	ck_assert_int_eq(tier()->why, KVR_OK);
 	ck_assert_uint_eq(rig.tier_state, KVR_TIER_UP);
 	/* One each interval, of one lane. */
 	uint64_t before = pings();
@@ -70,17 +70,18 @@ START_TEST(a_ping_has_three_codes)
 	/* Late: after its own limit, which is not that of a dial. The connection is made anew. */
 	kvr_sim_store(rig.sim, 0)->run_min_ns = kvr_sim_store(rig.sim, 0)->run_max_ns = KVR_MS(200);
 	pass(KVR_SEC(2));
-	ck_assert_int_eq(tier()->health.code, -1);
+	ck_assert_int_eq(tier()->why, KVR_E_TIMEOUT);
 	ck_assert_uint_eq(rig.tier_state, KVR_TIER_COOLING);
 	ck_assert_int_eq(get_now(), KVR_E_DOWN);
 	kvr_sim_store(rig.sim, 0)->run_min_ns = kvr_sim_store(rig.sim, 0)->run_max_ns = KVR_MS(1);
 	pass(KVR_SEC(2));
-	ck_assert_int_eq(tier()->health.code, 0);
+	ck_assert_int_eq(tier()->why, KVR_OK);
 	ck_assert_int_eq(get_now(), KVR_OK);
-	/* An error is another code than silence. */
+	/* An error is another reason than silence. */
 	kvr_sim_store(rig.sim, 0)->ping_fails = 1024;
 	pass(KVR_SEC(2));
-	ck_assert_int_eq(tier()->health.code, -2);
+	ck_assert_int_ne(tier()->why, KVR_OK);
+	ck_assert_int_ne(tier()->why, KVR_E_TIMEOUT);
 	ck_assert_int_eq(get_now(), KVR_E_DOWN);
 	kvr_sim_store(rig.sim, 0)->ping_fails = 0;
 	pass(KVR_SEC(2));
@@ -94,7 +95,7 @@ START_TEST(a_store_that_cannot_be_pinged_is_well)
 	open_rig();
 	kvr_sim_store(rig.sim, 0)->no_ping = 1;
 	pass(KVR_SEC(5));
-	ck_assert_int_eq(tier()->health.code, 0);
+	ck_assert_int_eq(tier()->why, KVR_OK);
 	ck_assert_int_eq(get_now(), KVR_OK);
 	kvr_rig_end(&rig);
 }
@@ -362,11 +363,11 @@ START_TEST(a_lane_that_was_stuck_with_a_ping_has_not_answered_it_by_coming_back)
 	kvr_sim_store(rig.sim, 0)->sticks = 0;
 	pass(KVR_SEC(4));
 	ck_assert(tier()->lane[asked].stuck);
-	ck_assert_int_eq(tier()->health.code, 0);
+	ck_assert(!tier()->health.shut);
 	ck_assert(kvr_sim_run_until(rig.sim, kvr_sim_now(rig.sim) + KVR_SEC(3), is_back, &asked));
 	ck_assert_uint_ne(tier()->health.asking, 0);
 	pass(0);
-	ck_assert_int_eq(tier()->health.code, -1);
+	ck_assert(tier()->health.shut);
 	pass(KVR_SEC(3));
 	ck_assert_int_eq(get_now(), KVR_OK);
 	kvr_rig_end(&rig);
@@ -454,7 +455,7 @@ START_TEST(a_tier_that_is_bypassed_is_not_asked)
 }
 END_TEST
 
-KVR_CHECK_MAIN("actors.health", a_ping_has_three_codes,
+KVR_CHECK_MAIN("actors.health", a_ping_has_three_results,
     a_gate_finds_a_lane_also_where_the_breaker_asks_all, a_store_that_cannot_be_pinged_is_well,
     failures_count_and_misses_do_not, recovery_waits_longer_than_the_window_and_for_the_probe,
     a_change_of_something_else_does_not_put_the_check_off,
