@@ -44,7 +44,6 @@ send_to_tier(struct step *s, const struct part *part, struct kvr_msg *m)
 	m->PART.verb = part->verb;
 	m->PART.cls = part->cls;
 	m->PART.tier = part->tier;
-	m->PART.queued_ns = s->ev->now_ns;
 	m->PART.refuse = part->refuse;
 	send(s, KVR_ID_TIER_OF(part->tier), m);
 }

@@ -120,9 +120,7 @@ give(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct pa
 		.PART = { .bytes = p->bytes,
 		    .verb = p->verb,
 		    .cls = p->cls,
-		    .tier = (uint8_t)me->config.tier,
-		    .lane = p->lane,
-		    .queued_ns = p->queued_ns } });
+		    .tier = (uint8_t)me->config.tier } });
 }
 
 /* True when nothing more can be given now. */

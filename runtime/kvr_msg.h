@@ -21,14 +21,6 @@
 #include "kvr_hash.h"
 #include "kvr_limits.h"
 
-/* Same bits, different types: passing a loan where ownership is due does not compile. */
-typedef struct {
-	uint32_t id; /* slot | generation << 16; 0: none */
-} kvr_part_own;
-typedef struct {
-	uint32_t id;
-} kvr_part_loan;
-
 #define KVR_PART_SLOT(id) ((id) & 0xffffU)
 
 enum kvr_row_flag {
@@ -228,7 +220,7 @@ enum kvr_count {
 	X(RELEASE,     NONE,  SAME,     uint32_t first; uint32_t n;) \
 	/* parts: router -> tier -> link -> connector worker and back */ \
 	X(PART,        NAMED, RECEIVER, uint32_t bytes; uint8_t verb; uint8_t cls; uint8_t tier; \
-	    uint8_t lane; uint64_t queued_ns; uint32_t refuse; uint32_t spare;) \
+	    uint8_t refuse;) \
 	X(PART_DONE,   IN,    RECEIVER, int32_t err; uint32_t n_ok; uint64_t bytes; \
 	    uint32_t took_us; uint8_t verb; uint8_t tier; uint8_t lane; uint8_t cls;) \
 	X(PART_CANCEL, NONE,  SAME,     int32_t reason; uint8_t tier; uint8_t lane; \
@@ -293,7 +285,7 @@ struct kvr_msg {
 	uint64_t cause;       /* step that sent this; in a worker's answer: step that asked for it */
 	uint64_t deadline_ns; /* 0: none */
 	uint32_t rows;        /* index of the first row */
-	uint32_t part;        /* kvr_part_own or kvr_part_loan by the table above; 0: none */
+	uint32_t part;        /* slot | generation << 16; who holds it says the table; 0: none */
 	union {
 #define X(name, rows, owner, fields) struct { fields } name;
 		KVR_MSG_TABLE(X)

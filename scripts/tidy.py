@@ -44,7 +44,7 @@ THIRD_PARTY = {
 # All that a decider may call. Its own actor's other objects may be called too; nothing else may.
 DECIDERS = ("router", "tier", "link", "transfer", "metrics")
 ALLOWED = {
-    "kvr_send", "kvr_later", "kvr_drop", "kvr_touch", "kvr_rand", "kvr_ignore", "kvr_panic", "kvr_rows",
+    "kvr_send", "kvr_later", "kvr_touch", "kvr_rand", "kvr_ignore", "kvr_panic", "kvr_rows",
     "kvr_err_name", "kvr_err_text", "kvr_err_may_pass", "kvr_err_stream", "kvr_err_blame",
     "memcpy", "memset", "memcmp", "memmove",
     "__popcountdi2",  # arithmetic: what the compiler makes of a popcount without the instruction
