@@ -4,6 +4,7 @@
  *
  *   link.c       the table; the connection: dial, ping, up and down
  *   link_part.c  parts in the worker: given, answered, cancelled, blamed
+ *   link_owed.c  what both send, and the answers that the worker owes
  */
 #ifndef KVR_LINK_OWN_H
 #define KVR_LINK_OWN_H
@@ -42,17 +43,18 @@ _Static_assert(sizeof(struct link) == 320, "whole lines, no padding");
 _Static_assert(KVR_PLACES_MAX + 2 <= KVR_FX_MAX, "stop cancels every part and hangs up");
 _Static_assert(sizeof(struct kvr_link_config) == 40, "no padding: it is read from rows");
 
-
 static inline uint64_t
 kvr_link_later(uint64_t at_ns, uint64_t by_ns)
 {
 	return at_ns > UINT64_MAX - by_ns ? UINT64_MAX : at_ns + by_ns;
 }
 
-/* link.c */
+/* link_owed.c */
 void kvr_link_to_worker(const struct link *, struct kvr_out *, const struct kvr_msg *);
 void kvr_link_tell(struct link *, struct kvr_out *, enum kvr_link_state, int32_t err,
     enum kvr_blame, bool was_up);
+/* The earliest deadline of an owed answer; 0: none is owed. */
+uint64_t kvr_link_owed(const struct link *);
 /* The worker owes an answer by until_ns; 0: no deadline. */
 void kvr_link_watch(struct link *, struct kvr_out *, uint64_t until_ns);
 /* Every answer of the worker passes here before it is processed. */

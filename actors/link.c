@@ -12,28 +12,6 @@
 
 #include <string.h>
 
-enum { TIMER_WATCH };
-
-void
-kvr_link_to_worker(const struct link *me, struct kvr_out *out, const struct kvr_msg *msg)
-{
-	kvr_send(out, KVR_ID_WORKER_OF(me->tier, me->lane), msg);
-}
-
-void
-kvr_link_tell(struct link *me, struct kvr_out *out, enum kvr_link_state state, int32_t err,
-    enum kvr_blame blame, bool was_up)
-{
-	me->told = state;
-	kvr_send(out, KVR_ID_TIER_OF(me->tier),
-	    &(struct kvr_msg){ .type = KVR_MSG_LINK_STATE,
-		.LINK_STATE = { .err = err,
-		    .lane = (uint8_t)me->lane,
-		    .state = (uint8_t)state,
-		    .blame = (uint8_t)blame,
-		    .was_up = was_up } });
-}
-
 static void
 tell_metrics(const struct link *me, struct kvr_out *out, enum kvr_stage_kind stage, int32_t err,
     uint32_t took_us)
@@ -52,46 +30,6 @@ tell_pong(const struct link *me, const struct kvr_event *ev, struct kvr_out *out
 {
 	if (ev->msg.PONG.err != KVR_E_UNSUPPORTED)
 		tell_metrics(me, out, KVR_STAGE_PING, ev->msg.PONG.err, ev->msg.PONG.took_us);
-}
-
-/* One timer for all owed answers: it fires for the earliest. */
-void
-kvr_link_watch(struct link *me, struct kvr_out *out, uint64_t until_ns)
-{
-	uint64_t at_ns = kvr_link_later(until_ns, me->stuck_ns);
-
-	if (until_ns == 0 || (me->watch_ns != 0 && me->watch_ns <= at_ns))
-		return;
-	me->watch_ns = at_ns;
-	kvr_later(out, TIMER_WATCH, ++me->watch_gen, at_ns);
-}
-
-/* The earliest deadline of an owed answer; 0: none is owed. */
-static uint64_t
-owed_until(const struct link *me)
-{
-	uint64_t first = UINT64_MAX;
-
-	for (uint32_t i = 0; i < me->places; i++) {
-		if (me->flight[i].part != 0 && me->flight[i].until_ns != 0)
-			first = KVR_MIN(first, me->flight[i].until_ns);
-	}
-	if (me->dial_ns != 0)
-		first = KVR_MIN(first, me->dial_ns);
-	if (me->ping_ns != 0)
-		first = KVR_MIN(first, me->ping_ns);
-	return first == UINT64_MAX ? 0 : first;
-}
-
-void
-kvr_link_heard(struct link *me, const struct kvr_event *ev, struct kvr_out *out)
-{
-	me->heard_ns = ev->now_ns;
-	if (!me->stuck)
-		return;
-	me->stuck = 0;
-	kvr_link_tell(me, out, me->told, KVR_OK, KVR_BLAME_NONE, false);
-	kvr_link_watch(me, out, owed_until(me));
 }
 
 static unsigned
@@ -258,7 +196,7 @@ timer(void *self, const struct kvr_event *ev, struct kvr_out *out)
 		return KVR_STAY;
 	kvr_touch(out, me, sizeof(*me));
 	me->watch_ns = 0;
-	uint64_t until_ns = owed_until(me);
+	uint64_t until_ns = kvr_link_owed(me);
 
 	if (until_ns == 0 || me->stuck)
 		return KVR_STAY;
@@ -314,7 +252,7 @@ check(const void *self, unsigned state, bool full)
 	KVR_CHECK(KVR_IMPLIES(state == KVR_LINK_DIALING, me->dial_ns != 0));
 	KVR_CHECK(KVR_IMPLIES(state == KVR_LINK_HALF_OPEN, me->dial_ns == 0 && me->ping_ns != 0));
 	/* Every owed answer is watched, unless the tier knows already that it is late. */
-	KVR_CHECK(KVR_IMPLIES(state != KVR_LINK_CLOSED && !me->stuck && owed_until(me) != 0,
+	KVR_CHECK(KVR_IMPLIES(state != KVR_LINK_CLOSED && !me->stuck && kvr_link_owed(me) != 0,
 	    me->watch_ns != 0));
 }
 
