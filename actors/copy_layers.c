@@ -9,8 +9,6 @@
  */
 #include "kvr_copy_own.h"
 
-#include <stdatomic.h>
-
 /* Pieces that have been found but not handed over yet. */
 struct batch {
 	struct kvr_copy_worker *w;
@@ -46,20 +44,12 @@ collect(struct batch *b, struct kvr_walk *walk)
 	return err;
 }
 
-static bool
-is_out(const struct kvr_msg *msg)
-{
-	return msg->COPY.to_caller != 0;
-}
-
 /* One layer of all rows that take part. Rows with errors have been marked before. */
 static enum kvr_err
 copy_layer(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *msg, uint32_t layer)
 {
 	const struct kvr_row *rows = &w->work->ledger->rows[msg->rows];
-	struct batch b = {
-		.w = w, .side = side, .way = is_out(msg) ? KVR_WAY_OUT : KVR_WAY_IN
-	};
+	struct batch b = { .w = w, .side = side, .way = way_of(msg) };
 	enum kvr_err err = KVR_OK;
 
 	for (uint32_t i = 0; i < msg->n_rows && err == KVR_OK; i++) {
@@ -98,8 +88,8 @@ static enum kvr_err
 await(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *msg, uint32_t layer)
 {
 	const struct kvr_ledger *ledger = w->work->ledger;
-	uint32_t slot = ledger->keys[ledger->rows[msg->rows].key].op;
-	enum kvr_way way = is_out(msg) ? KVR_WAY_OUT : KVR_WAY_IN;
+	uint32_t slot = op_slot(w, msg);
+	enum kvr_way way = way_of(msg);
 	void *const event[] = { layer == msg->COPY.layer ? ledger->ops[slot].ready : NULL,
 		is_out(msg) ? NULL : kvr_ledger_events(ledger, slot)[layer] };
 	enum kvr_err err = KVR_OK;
@@ -115,8 +105,7 @@ await(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *msg, u
 int32_t
 kvr_copy_layers(struct kvr_copy_worker *w, struct side *side, const struct kvr_msg *msg)
 {
-	const struct kvr_ledger *ledger = w->work->ledger;
-	const struct kvr_pages *pages = ledger->ops[ledger->keys[ledger->rows[msg->rows].key].op].pages;
+	const struct kvr_pages *pages = w->work->ledger->ops[op_slot(w, msg)].pages;
 	uint32_t all = kvr_pages_layers(pages), end = msg->COPY.layer + (uint32_t)msg->COPY.n_layers;
 	int32_t err = KVR_OK;
 
@@ -132,24 +121,4 @@ kvr_copy_layers(struct kvr_copy_worker *w, struct side *side, const struct kvr_m
 			err = kvr_copy_mark_layers(w, side, msg, layer + 1);
 	}
 	return err;
-}
-
-void
-kvr_copy_landed(struct kvr_copy_worker *w, const struct kvr_msg *msg, uint32_t layers)
-{
-	const struct kvr_ledger *ledger = w->work->ledger;
-	const struct kvr_row *rows = &ledger->rows[msg->rows];
-	uint32_t slot = ledger->keys[rows[0].key].op;
-
-	if (layers == 0)
-		layers = kvr_pages_layers(ledger->ops[slot].pages);
-	for (uint32_t i = 0; i < msg->n_rows; i++) {
-		_Atomic uint32_t *landed = &ledger->places[rows[i].key].landed;
-
-		/* Never goes back, not even when another tier delivers the same value again. */
-		if (rows[i].err == KVR_OK &&
-		    atomic_load_explicit(landed, memory_order_relaxed) < layers)
-			atomic_store_explicit(landed, layers, memory_order_release);
-	}
-	kvr_ledger_ring(ledger, slot);
 }
