@@ -127,11 +127,16 @@ struct kvr_connector {
 };
 
 struct kvr_redis_step {
+	enum kvr_redis_name name; /* in a cluster the step goes to the node that has this one */
+	/* For items whose note has this go, set by an earlier step; 0: for all that are pending. */
+	uint8_t go;
 	/*
 	 * Number of requests that the item needs, 0 for none. May end the item. Called once per
-	 * item.
+	 * item. NULL: one for each item that the step is for.
 	 */
 	uint32_t (*plan)(struct kvr_connector *, struct kvr_item *, struct kvr_redis_note *);
+	/* Without send, the whole request is "VERB name". */
+	const struct kvr_resp_verb *verb;
 	enum kvr_err (*send)(struct kvr_connector *, struct kvr_item *, struct kvr_redis_note *,
 	    uint32_t part);
 	/* Reads what belongs to the reply, and ends the item with its last part. */
@@ -155,16 +160,19 @@ enum kvr_err kvr_redis_read_reply(struct kvr_connector *, char *room, struct kvr
 /* Called when the answer to a request sent at asked_ns has arrived: measures the round trip. */
 void kvr_redis_trip(struct kvr_connector *, uint64_t asked_ns);
 
-/*
- * A verb is a few steps over a group, each for all its items; in a cluster, each step uses one of
- * the names.
- */
+/* How many requests the step has for this item. */
+uint32_t kvr_redis_requests(const struct kvr_redis_step *, struct kvr_connector *, struct kvr_item *,
+    struct kvr_redis_note *);
+/* A weight: the payload of an item that needs one request. */
+uint64_t kvr_redis_payload(const struct kvr_item *, uint32_t part);
+/* A reply to a DEL that cleans up: the item's outcome does not depend on it. */
+enum kvr_err kvr_redis_cleaned(struct kvr_connector *, struct kvr_item *, struct kvr_redis_note *,
+    uint32_t part, const struct kvr_resp *);
+
+/* A verb is a few steps over a group, each for all its items. */
 struct kvr_redis_plan {
 	uint32_t n;
-	struct {
-		const struct kvr_redis_step *step;
-		enum kvr_redis_name name;
-	} phase[4];
+	const struct kvr_redis_step *step[4];
 };
 typedef const struct kvr_redis_plan *kvr_redis_verb(const struct kvr_store *);
 kvr_redis_verb kvr_redis_exists, kvr_redis_del, kvr_redis_stat, kvr_redis_get, kvr_redis_put;

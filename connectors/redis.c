@@ -154,7 +154,7 @@ kvr_redis_run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *item
 	const struct kvr_redis_plan *plan = kvr_redis_verbs[verb](c->store);
 	enum kvr_err err = KVR_OK;
 	for (uint32_t i = 0; i < plan->n && err == KVR_OK; i++)
-		err = kvr_redis_step(c, plan->phase[i].step, items, n);
+		err = kvr_redis_step(c, plan->step[i], items, n);
 	return err;
 }
 

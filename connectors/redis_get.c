@@ -44,26 +44,10 @@ kvr_redis_get_end(struct kvr_connector *c)
 	return end;
 }
 
-static uint64_t
-weight_value(const struct kvr_item *item, uint32_t part)
-{
-	(void)part;
-	return item->span.len;
-}
-
 static uint32_t
 plan_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
 {
-	return kvr_redis_get_wanted(c, item, note) ? 1 : 0;
-}
-
-static enum kvr_err
-send_value(
-    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
-{
-	(void)note;
-	(void)part;
-	return kvr_redis_put_verb(c, &kvr_redis_say.get, item, KVR_REDIS_VALUE);
+	return kvr_redis_get_wanted(c, item, note);
 }
 
 static enum kvr_err
@@ -96,16 +80,7 @@ plan_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note 
 {
 	(void)c;
 	note->go = NOTHING;
-	return kvr_item_status(item) == KVR_PENDING ? 1 : 0;
-}
-
-static enum kvr_err
-send_head(
-    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
-{
-	(void)note;
-	(void)part;
-	return kvr_redis_put_verb(c, &kvr_redis_say.get, item, KVR_REDIS_MARK);
+	return kvr_item_status(item) == KVR_PENDING;
 }
 
 static enum kvr_err
@@ -148,50 +123,30 @@ plan_orphan(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_not
 	return note->go == ORPHAN && !c->from_replica ? 1 : 0;
 }
 
-static enum kvr_err
-send_orphan(
-    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
-{
-	(void)note;
-	(void)part;
-	return kvr_redis_put_verb(c, &kvr_redis_say.del, item, KVR_REDIS_MARK);
-}
+#define VALUE                                                                                      \
+	.name = KVR_REDIS_VALUE, .plan = plan_value, .verb = &kvr_redis_say.get, .reply = reply_value, \
+	.weight = kvr_redis_payload, KVR_REDIS_GET_WINDOW
 
-/* The item is already a miss; whether its header could be deleted changes nothing for it. */
-static enum kvr_err
-reply_orphan(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
-    uint32_t part, const struct kvr_resp *r)
-{
-	int32_t ignored = KVR_OK;
-	(void)item;
-	(void)note;
-	(void)part;
-	return r->kind == KVR_RESP_INTEGER ? KVR_OK : kvr_redis_odd_reply(c, "DEL", r, &ignored);
-}
-
-static const struct kvr_redis_step value_step = { plan_value, send_value, reply_value, weight_value,
-	KVR_REDIS_GET_IN_FLIGHT, KVR_STREAM_AHEAD, KVR_REDIS_GET_WINDOW };
+static const struct kvr_redis_step value_step = { VALUE, .fill_max = KVR_STREAM_AHEAD };
 /* The header arrives together with the line before it. */
-static const struct kvr_redis_step sealed_step = { plan_value, send_value, reply_value,
-	weight_value, KVR_REDIS_GET_IN_FLIGHT, KVR_STREAM_AHEAD + KVR_SEAL_HEAD, KVR_REDIS_GET_WINDOW };
-static const struct kvr_redis_step head_step = { plan_head, send_head, reply_head, NULL,
-	KVR_STREAM_IN / (KVR_REDIS_LM_HEAD_MAX + 32), KVR_STREAM_IN, 0, 0 };
-static const struct kvr_redis_step orphan_step = { plan_orphan, send_orphan, reply_orphan, NULL,
-	KVR_REDIS_GROUP, KVR_STREAM_IN, 0, 0 };
+static const struct kvr_redis_step sealed_step = { VALUE,
+	.fill_max = KVR_STREAM_AHEAD + KVR_SEAL_HEAD };
+static const struct kvr_redis_step head_step = { .name = KVR_REDIS_MARK, .plan = plan_head,
+	.verb = &kvr_redis_say.get, .reply = reply_head,
+	.in_flight_max = KVR_STREAM_IN / (KVR_REDIS_LM_HEAD_MAX + 32), .fill_max = KVR_STREAM_IN };
+static const struct kvr_redis_step orphan_step = { .name = KVR_REDIS_MARK, .plan = plan_orphan,
+	.verb = &kvr_redis_say.del, .reply = kvr_redis_cleaned, .in_flight_max = KVR_REDIS_GROUP,
+	.fill_max = KVR_STREAM_IN };
 
 const struct kvr_redis_plan *
 kvr_redis_get(const struct kvr_store *store)
 {
-	static const struct kvr_redis_plan bare = { 2,
-		{ { &kvr_redis_watched_step, KVR_REDIS_VALUE }, { &value_step, KVR_REDIS_VALUE } } };
-	static const struct kvr_redis_plan sealed = { 2,
-		{ { &kvr_redis_sealed_step, KVR_REDIS_VALUE }, { &sealed_step, KVR_REDIS_VALUE } } };
+	static const struct kvr_redis_plan bare = { 2, { &kvr_redis_watched_step, &value_step } };
+	static const struct kvr_redis_plan sealed = { 2, { &kvr_redis_sealed_step, &sealed_step } };
 	/* The last step is for stores where orphaned headers are deleted. */
 	static const struct kvr_redis_plan lmcache[2] = {
-		{ 3, { { &head_step, KVR_REDIS_MARK }, { &kvr_redis_watched_step, KVR_REDIS_VALUE },
-		         { &value_step, KVR_REDIS_VALUE } } },
-		{ 4, { { &head_step, KVR_REDIS_MARK }, { &kvr_redis_watched_step, KVR_REDIS_VALUE },
-		         { &value_step, KVR_REDIS_VALUE }, { &orphan_step, KVR_REDIS_MARK } } }
+		{ 3, { &head_step, &kvr_redis_watched_step, &value_step } },
+		{ 4, { &head_step, &kvr_redis_watched_step, &value_step, &orphan_step } }
 	};
 	if (store->rules.format == KVR_FORMAT_BARE)
 		return &bare;

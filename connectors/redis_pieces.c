@@ -253,8 +253,10 @@ reply_watched(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_n
 	return err == KVR_OK && part + 1 == note->parts ? end_watched(c, item, note) : err;
 }
 
+#define IN_PIECES .name = KVR_REDIS_VALUE, .weight = weight, KVR_REDIS_GET_WINDOW
+
 /* The header arrives together with the line before it. */
-const struct kvr_redis_step kvr_redis_sealed_step = { plan_sealed, send_sealed, reply_sealed,
-	weight, KVR_REDIS_GET_IN_FLIGHT, KVR_STREAM_AHEAD + KVR_SEAL_HEAD, KVR_REDIS_GET_WINDOW };
-const struct kvr_redis_step kvr_redis_watched_step = { plan_watched, send_watched, reply_watched,
-	weight, KVR_REDIS_GET_IN_FLIGHT, KVR_STREAM_AHEAD, KVR_REDIS_GET_WINDOW };
+const struct kvr_redis_step kvr_redis_sealed_step = { IN_PIECES, .plan = plan_sealed,
+	.send = send_sealed, .reply = reply_sealed, .fill_max = KVR_STREAM_AHEAD + KVR_SEAL_HEAD };
+const struct kvr_redis_step kvr_redis_watched_step = { IN_PIECES, .plan = plan_watched,
+	.send = send_watched, .reply = reply_watched, .fill_max = KVR_STREAM_AHEAD };

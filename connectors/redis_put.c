@@ -13,13 +13,6 @@
 enum { PUT_IN_FLIGHT = 64 };
 enum { NOTHING, PAYLOAD_IN, HEADER_REFUSED }; /* note.go */
 
-static uint64_t
-weight_put(const struct kvr_item *item, uint32_t part)
-{
-	(void)part;
-	return item->span.len;
-}
-
 /*
  * A server that sees a length beyond its proto-max-bulk-len hangs up, so its limit is learnt from
  * the first value that exceeded it. This is remembered only for a while, because the limit may be
@@ -77,16 +70,6 @@ plan_put(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *
 }
 
 static enum kvr_err
-put_set(
-    struct kvr_connector *c, const struct kvr_item *item, enum kvr_redis_name which, uint64_t len)
-{
-	bool ttl = c->store->ttl_ms > 0;
-	enum kvr_err err =
-	    kvr_redis_put_verb(c, ttl ? &kvr_redis_say.set_ttl : &kvr_redis_say.set, item, which);
-	return err == KVR_OK ? kvr_resp_put_head(&c->s, len) : err;
-}
-
-static enum kvr_err
 put_set_end(struct kvr_connector *c)
 {
 	enum kvr_err err = kvr_stream_copy(&c->s, "\r\n", 2);
@@ -124,6 +107,21 @@ put_spans(struct kvr_connector *c, const struct kvr_item *item, uint64_t len)
 	return err;
 }
 
+/* SET, with the next len bytes of the frame as its value. */
+static enum kvr_err
+put_set(
+    struct kvr_connector *c, const struct kvr_item *item, enum kvr_redis_name which, uint64_t len)
+{
+	bool ttl = c->store->ttl_ms > 0;
+	enum kvr_err err =
+	    kvr_redis_put_verb(c, ttl ? &kvr_redis_say.set_ttl : &kvr_redis_say.set, item, which);
+	if (err == KVR_OK)
+		err = kvr_resp_put_head(&c->s, len);
+	if (err == KVR_OK)
+		err = put_spans(c, item, len);
+	return err == KVR_OK ? put_set_end(c) : err;
+}
+
 /* Cannot fail: plan_put has begun the same frame before. */
 static uint64_t
 begin(struct kvr_connector *c, struct kvr_item *item)
@@ -140,10 +138,7 @@ send_value(
 	uint64_t len = begin(c, item);
 	(void)note;
 	(void)part;
-	enum kvr_err err = put_set(c, item, KVR_REDIS_VALUE, len);
-	if (err == KVR_OK)
-		err = put_spans(c, item, len);
-	return err == KVR_OK ? put_set_end(c) : err;
+	return put_set(c, item, KVR_REDIS_VALUE, len);
 }
 
 static enum kvr_err
@@ -185,10 +180,7 @@ send_payload(
 	(void)part;
 	for (size_t left = c->store->lm_head_len; left > 0;)
 		left -= kvr_frame_out_next(&c->frame, left).len;
-	enum kvr_err err = put_set(c, item, KVR_REDIS_VALUE, len);
-	if (err == KVR_OK)
-		err = put_spans(c, item, len);
-	return err == KVR_OK ? put_set_end(c) : err;
+	return put_set(c, item, KVR_REDIS_VALUE, len);
 }
 
 static enum kvr_err
@@ -205,14 +197,6 @@ reply_payload(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_n
 	return err;
 }
 
-static uint32_t
-plan_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
-{
-	(void)c;
-	(void)item;
-	return note->go == PAYLOAD_IN ? 1 : 0;
-}
-
 static enum kvr_err
 send_head(
     struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
@@ -220,10 +204,7 @@ send_head(
 	(void)begin(c, item);
 	(void)note;
 	(void)part;
-	enum kvr_err err = put_set(c, item, KVR_REDIS_MARK, c->store->lm_head_len);
-	if (err == KVR_OK)
-		err = put_spans(c, item, c->store->lm_head_len);
-	return err == KVR_OK ? put_set_end(c) : err;
+	return put_set(c, item, KVR_REDIS_MARK, c->store->lm_head_len);
 }
 
 static enum kvr_err
@@ -239,14 +220,6 @@ reply_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 	return err;
 }
 
-static uint32_t
-plan_undo(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
-{
-	(void)c;
-	(void)item;
-	return note->go == HEADER_REFUSED ? 1 : 0;
-}
-
 static enum kvr_err
 send_undo(
     struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
@@ -258,40 +231,10 @@ send_undo(
 }
 
 static enum kvr_err
-send_undo_value(
-    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
-{
-	(void)note;
-	(void)part;
-	return kvr_redis_put_verb(c, &kvr_redis_say.del, item, KVR_REDIS_VALUE);
-}
-
-static enum kvr_err
-send_undo_head(
-    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
-{
-	(void)note;
-	(void)part;
-	return kvr_redis_put_verb(c, &kvr_redis_say.del, item, KVR_REDIS_MARK);
-}
-
-/* Whether the keys could be deleted does not change the result of the put. */
-static enum kvr_err
-reply_undo_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
-    uint32_t part, const struct kvr_resp *r)
-{
-	int32_t ignored;
-	(void)item;
-	(void)note;
-	(void)part;
-	return r->kind == KVR_RESP_INTEGER ? KVR_OK : kvr_redis_odd_reply(c, "DEL", r, &ignored);
-}
-
-static enum kvr_err
 reply_undo(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
     uint32_t part, const struct kvr_resp *r)
 {
-	enum kvr_err err = reply_undo_value(c, item, note, part, r);
+	enum kvr_err err = kvr_redis_cleaned(c, item, note, part, r);
 	if (err == KVR_OK)
 		kvr_item_done(item, note->err);
 	return err;
@@ -302,35 +245,35 @@ reply_undo(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
  * values, a window of 2 MiB leaves the caches on its way through the socket, and 256 values of 64
  * KiB took a fifth longer. Refilling half of it at a time needs one write for several values.
  */
-#define PUT_WINDOW KVR_KIB(512), KVR_KIB(256)
+#define PUT_WINDOW .window_bytes = KVR_KIB(512), .refill_bytes = KVR_KIB(256)
+#define PUT_MANY   .in_flight_max = PUT_IN_FLIGHT, .fill_max = KVR_STREAM_IN
 
-static const struct kvr_redis_step value_step = { plan_put, send_value, reply_value, weight_put,
-	PUT_IN_FLIGHT, KVR_STREAM_IN, PUT_WINDOW };
-static const struct kvr_redis_step payload_step = { plan_put, send_payload, reply_payload,
-	weight_put, PUT_IN_FLIGHT, KVR_STREAM_IN, PUT_WINDOW };
-static const struct kvr_redis_step head_step = { plan_head, send_head, reply_head, NULL,
-	PUT_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
-static const struct kvr_redis_step undo_step = { plan_undo, send_undo, reply_undo, NULL,
-	PUT_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
-static const struct kvr_redis_step undo_value_step = { plan_undo, send_undo_value, reply_undo_value,
-	NULL, PUT_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
-static const struct kvr_redis_step undo_head_step = { plan_undo, send_undo_head, reply_undo, NULL,
-	PUT_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
+static const struct kvr_redis_step value_step = { .name = KVR_REDIS_VALUE, .plan = plan_put,
+	.send = send_value, .reply = reply_value, .weight = kvr_redis_payload, PUT_MANY, PUT_WINDOW };
+static const struct kvr_redis_step payload_step = { .name = KVR_REDIS_VALUE, .plan = plan_put,
+	.send = send_payload, .reply = reply_payload, .weight = kvr_redis_payload, PUT_MANY,
+	PUT_WINDOW };
+static const struct kvr_redis_step head_step = { .name = KVR_REDIS_MARK, .go = PAYLOAD_IN,
+	.send = send_head, .reply = reply_head, PUT_MANY };
+static const struct kvr_redis_step undo_step = { .name = KVR_REDIS_MARK, .go = HEADER_REFUSED,
+	.send = send_undo, .reply = reply_undo, PUT_MANY };
+static const struct kvr_redis_step undo_value_step = { .name = KVR_REDIS_VALUE,
+	.go = HEADER_REFUSED, .verb = &kvr_redis_say.del, .reply = kvr_redis_cleaned, PUT_MANY };
+static const struct kvr_redis_step undo_head_step = { .name = KVR_REDIS_MARK,
+	.go = HEADER_REFUSED, .verb = &kvr_redis_say.del, .reply = reply_undo, PUT_MANY };
 
 const struct kvr_redis_plan *
 kvr_redis_put(const struct kvr_store *store)
 {
-	static const struct kvr_redis_plan whole = { 1, { { &value_step, KVR_REDIS_VALUE } } };
+	static const struct kvr_redis_plan whole = { 1, { &value_step } };
 	static const struct kvr_redis_plan two = { 3,
-		{ { &payload_step, KVR_REDIS_VALUE }, { &head_step, KVR_REDIS_MARK },
-		    { &undo_step, KVR_REDIS_MARK } } };
+		{ &payload_step, &head_step, &undo_step } };
 	/*
 	 * The payload is deleted first: its node has just answered. If the node of the header is
 	 * the failing one, a header without payload is left, which is a miss.
 	 */
 	static const struct kvr_redis_plan apart = { 4,
-		{ { &payload_step, KVR_REDIS_VALUE }, { &head_step, KVR_REDIS_MARK },
-		    { &undo_value_step, KVR_REDIS_VALUE }, { &undo_head_step, KVR_REDIS_MARK } } };
+		{ &payload_step, &head_step, &undo_value_step, &undo_head_step } };
 	if (store->rules.format != KVR_FORMAT_LMCACHE)
 		return &whole;
 	return store->map == NULL ? &two : &apart;

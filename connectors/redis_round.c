@@ -16,7 +16,6 @@ struct round {
 	struct kvr_cluster_lane *lane;
 	enum kvr_verb verb;
 	const struct kvr_redis_step *step;
-	enum kvr_redis_name name;
 	uint32_t n; /* items of the group */
 	uint64_t until_ns;
 	bool replicas; /* ask the replicas; only what they have counts */
@@ -36,7 +35,7 @@ find_slot(struct round *r, uint32_t i)
 {
 	struct kvr_cluster_lane *lane = r->lane;
 	char name[KVR_REDIS_NAME_MAX];
-	const char *end = kvr_redis_name(lane->front->store, &lane->item[i], r->name, name);
+	const char *end = kvr_redis_name(lane->front->store, &lane->item[i], r->step->name, name);
 	lane->slot[i] = kvr_slot_of(name, (size_t)(end - name));
 }
 
@@ -50,7 +49,8 @@ begin(struct round *r)
 		struct kvr_redis_note *note = &lane->note[i];
 		note->asking = 0;
 		note->redirect = KVR_REDIS_STAYS;
-		note->parts = note->left = r->step->plan(lane->front, &lane->item[i], note);
+		note->parts = note->left =
+		    kvr_redis_requests(r->step, lane->front, &lane->item[i], note);
 		lane->sent_on[i] = 0;
 		if (note->parts == 0)
 			continue;
@@ -295,8 +295,7 @@ run_group(struct kvr_cluster_lane *lane, enum kvr_verb verb, struct kvr_item *it
 	take_in(&r, items);
 	lane->front->from_replica = replicas;
 	for (uint32_t i = 0; i < plan->n && !r.cancelled; i++) {
-		r.step = plan->phase[i].step;
-		r.name = plan->phase[i].name;
+		r.step = plan->step[i];
 		make_step(&r);
 	}
 	lane->front->from_replica = false;

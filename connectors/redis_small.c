@@ -7,14 +7,6 @@ enum { SMALL_REPLY = 64, STAT_HEAD_REPLY = KVR_SEAL_HEAD + 32 };
 enum { SMALL_IN_FLIGHT = 512, STAT_IN_FLIGHT = KVR_STREAM_IN / STAT_HEAD_REPLY };
 _Static_assert(SMALL_IN_FLIGHT *SMALL_REPLY <= KVR_STREAM_IN, "replies fit the buffer");
 
-static uint32_t
-plan_one(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
-{
-	(void)c;
-	(void)note;
-	return kvr_item_status(item) == KVR_PENDING ? 1 : 0;
-}
-
 static enum kvr_err
 reply_count(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
     uint32_t part, const struct kvr_resp *r)
@@ -33,26 +25,15 @@ reply_count(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_not
 	return KVR_OK;
 }
 
-static enum kvr_err
-send_exists(
-    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
-{
-	(void)note;
-	(void)part;
-	return kvr_redis_put_verb(c, &kvr_redis_say.exists, item, KVR_REDIS_MARK);
-}
-
-#define SMALL(p, s, r)                                                                             \
-	{                                                                                          \
-		.plan = (p), .send = (s), .reply = (r), .in_flight_max = SMALL_IN_FLIGHT,          \
-		.fill_max = KVR_STREAM_IN                                                          \
-	}
+#define SMALL .in_flight_max = SMALL_IN_FLIGHT, .fill_max = KVR_STREAM_IN
+#define STAT  .in_flight_max = STAT_IN_FLIGHT, .fill_max = KVR_STREAM_IN
 
 const struct kvr_redis_plan *
 kvr_redis_exists(const struct kvr_store *store)
 {
-	static const struct kvr_redis_step step = SMALL(plan_one, send_exists, reply_count);
-	static const struct kvr_redis_plan plan = { 1, { { &step, KVR_REDIS_MARK } } };
+	static const struct kvr_redis_step step = { .name = KVR_REDIS_MARK,
+		.verb = &kvr_redis_say.exists, .reply = reply_count, SMALL };
+	static const struct kvr_redis_plan plan = { 1, { &step } };
 	(void)store;
 	return &plan;
 }
@@ -67,29 +48,6 @@ send_del(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *
 	enum kvr_err err = kvr_redis_put_verb(
 	    c, two ? &kvr_redis_say.del_two : &kvr_redis_say.del, item, KVR_REDIS_MARK);
 	return err == KVR_OK && two ? kvr_redis_put_name(c, item, KVR_REDIS_VALUE) : err;
-}
-
-/*
- * One key after the other if they are on different nodes. The mark is deleted first, so that a
- * reader in between finds nothing.
- */
-
-static enum kvr_err
-send_del_mark(
-    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
-{
-	(void)note;
-	(void)part;
-	return kvr_redis_put_verb(c, &kvr_redis_say.del, item, KVR_REDIS_MARK);
-}
-
-static enum kvr_err
-send_del_value(
-    struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note, uint32_t part)
-{
-	(void)note;
-	(void)part;
-	return kvr_redis_put_verb(c, &kvr_redis_say.del, item, KVR_REDIS_VALUE);
 }
 
 static enum kvr_err
@@ -121,12 +79,18 @@ reply_del_value(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis
 const struct kvr_redis_plan *
 kvr_redis_del(const struct kvr_store *store)
 {
-	static const struct kvr_redis_step one = SMALL(plan_one, send_del, reply_count);
-	static const struct kvr_redis_step mark = SMALL(plan_one, send_del_mark, reply_del_mark);
-	static const struct kvr_redis_step value = SMALL(plan_one, send_del_value, reply_del_value);
-	static const struct kvr_redis_plan plan = { 1, { { &one, KVR_REDIS_MARK } } };
-	static const struct kvr_redis_plan apart = { 2,
-		{ { &mark, KVR_REDIS_MARK }, { &value, KVR_REDIS_VALUE } } };
+	static const struct kvr_redis_step one = { .name = KVR_REDIS_MARK, .send = send_del,
+		.reply = reply_count, SMALL };
+	/*
+	 * One key after the other if they are on different nodes. The mark is deleted first, so
+	 * that a reader in between finds nothing.
+	 */
+	static const struct kvr_redis_step mark = { .name = KVR_REDIS_MARK,
+		.verb = &kvr_redis_say.del, .reply = reply_del_mark, SMALL };
+	static const struct kvr_redis_step value = { .name = KVR_REDIS_VALUE,
+		.verb = &kvr_redis_say.del, .reply = reply_del_value, SMALL };
+	static const struct kvr_redis_plan plan = { 1, { &one } };
+	static const struct kvr_redis_plan apart = { 2, { &mark, &value } };
 	bool two = store->rules.format == KVR_FORMAT_LMCACHE;
 	return two && store->map != NULL ? &apart : &plan;
 }
@@ -138,9 +102,10 @@ enum { NOTHING, IS_EMPTY }; /* note.go */
 static uint32_t
 plan_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
 {
+	(void)c;
 	note->err = KVR_OK;
 	note->go = NOTHING;
-	return plan_one(c, item, note) * STAT_PARTS;
+	return kvr_item_status(item) == KVR_PENDING ? STAT_PARTS : 0;
 }
 
 static enum kvr_err
@@ -234,14 +199,6 @@ reply_stat(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 
 /* Asks for the length once more. */
 
-static uint32_t
-plan_again(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
-{
-	(void)c;
-	(void)item;
-	return note->go == IS_EMPTY ? 1 : 0;
-}
-
 static enum kvr_err
 reply_again(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
     uint32_t part, const struct kvr_resp *r)
@@ -257,8 +214,9 @@ reply_again(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_not
 static uint32_t
 plan_length(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note)
 {
+	(void)c;
 	note->err = KVR_OK;
-	return plan_one(c, item, note);
+	return kvr_item_status(item) == KVR_PENDING;
 }
 
 static enum kvr_err
@@ -278,19 +236,17 @@ reply_head(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note
 const struct kvr_redis_plan *
 kvr_redis_stat(const struct kvr_store *store)
 {
-	static const struct kvr_redis_step both = { plan_stat, send_stat, reply_stat, NULL,
-		STAT_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
-	static const struct kvr_redis_step length = { plan_length, send_stat, reply_stat, NULL,
-		SMALL_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
-	static const struct kvr_redis_step head = { plan_one, send_head, reply_head, NULL,
-		STAT_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
-	static const struct kvr_redis_step again = { plan_again, send_stat, reply_again, NULL,
-		SMALL_IN_FLIGHT, KVR_STREAM_IN, 0, 0 };
-	static const struct kvr_redis_plan plan = { 1, { { &both, KVR_REDIS_MARK } } };
-	static const struct kvr_redis_plan apart = { 2,
-		{ { &length, KVR_REDIS_VALUE }, { &head, KVR_REDIS_MARK } } };
-	static const struct kvr_redis_plan bare = { 2,
-		{ { &both, KVR_REDIS_MARK }, { &again, KVR_REDIS_VALUE } } };
+	static const struct kvr_redis_step both = { .name = KVR_REDIS_MARK, .plan = plan_stat,
+		.send = send_stat, .reply = reply_stat, STAT };
+	static const struct kvr_redis_step length = { .name = KVR_REDIS_VALUE, .plan = plan_length,
+		.verb = &kvr_redis_say.strlen, .reply = reply_stat, SMALL };
+	static const struct kvr_redis_step head = { .name = KVR_REDIS_MARK, .send = send_head,
+		.reply = reply_head, STAT };
+	static const struct kvr_redis_step again = { .name = KVR_REDIS_VALUE, .go = IS_EMPTY,
+		.verb = &kvr_redis_say.strlen, .reply = reply_again, SMALL };
+	static const struct kvr_redis_plan plan = { 1, { &both } };
+	static const struct kvr_redis_plan apart = { 2, { &length, &head } };
+	static const struct kvr_redis_plan bare = { 2, { &both, &again } };
 	if (store->rules.format == KVR_FORMAT_BARE)
 		return &bare;
 	bool two = store->rules.format == KVR_FORMAT_LMCACHE;

@@ -44,6 +44,22 @@ kvr_redis_trip(struct kvr_connector *c, uint64_t asked_ns)
 		c->trip_ns = trip_ns;
 }
 
+uint32_t
+kvr_redis_requests(const struct kvr_redis_step *step, struct kvr_connector *c,
+    struct kvr_item *item, struct kvr_redis_note *note)
+{
+	if (step->plan != NULL)
+		return step->plan(c, item, note);
+	return step->go != 0 ? note->go == step->go : kvr_item_status(item) == KVR_PENDING;
+}
+
+uint64_t
+kvr_redis_payload(const struct kvr_item *item, uint32_t part)
+{
+	(void)part;
+	return item->span.len;
+}
+
 static uint64_t
 weight(const struct kvr_redis_step *step, const struct kvr_item *item, uint32_t part)
 {
@@ -104,7 +120,9 @@ send_window(struct kvr_connector *c, const struct kvr_redis_step *step, struct w
 		if (c->note[i].asking)
 			err = ask_first(c);
 		if (err == KVR_OK)
-			err = step->send(c, &items[i], &c->note[i], part);
+			err = step->send != NULL
+			    ? step->send(c, &items[i], &c->note[i], part)
+			    : kvr_redis_put_verb(c, step->verb, &items[i], step->name);
 		if (err != KVR_OK)
 			return err;
 		w->left_to_send--;
@@ -188,7 +206,8 @@ kvr_redis_step(
 	struct window w = { 0 };
 	KVR_CHECK(n <= KVR_REDIS_GROUP);
 	for (uint32_t i = 0; i < n; i++) {
-		c->note[i].parts = c->note[i].left = step->plan(c, &items[i], &c->note[i]);
+		c->note[i].parts = c->note[i].left =
+		    kvr_redis_requests(step, c, &items[i], &c->note[i]);
 		w.left_to_send += c->note[i].parts;
 	}
 	w.left_to_read = w.left_to_send;
@@ -241,6 +260,17 @@ kvr_redis_odd_reply(
 	snprintf(
 	    c->why, sizeof(c->why), "%s: %.*s", verb, (int)KVR_MIN(r->text_len, 200U), r->text);
 	return KVR_OK;
+}
+
+enum kvr_err
+kvr_redis_cleaned(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_note *note,
+    uint32_t part, const struct kvr_resp *r)
+{
+	int32_t ignored;
+	(void)item;
+	(void)note;
+	(void)part;
+	return r->kind == KVR_RESP_INTEGER ? KVR_OK : kvr_redis_odd_reply(c, "DEL", r, &ignored);
 }
 
 enum kvr_err
