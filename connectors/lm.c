@@ -118,10 +118,7 @@ run(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, uint32_
 	c->why[0] = '\0';
 	/* A silent server is given up, as any other; a ping has a limit of its own. */
 	c->s.patience_ns = verb == KVR_VERB_PING ? 0 : c->store->connect_ns;
-	enum kvr_err err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_IN);
-	if (err == KVR_OK && kvr_stream_held(&c->s) > 0)
-		err = kvr_stream_fail(
-		    &c->s, KVR_E_PROTO, "the server sent bytes that nobody asked for");
+	enum kvr_err err = kvr_stream_ask(&c->s, until_ns, KVR_STREAM_IN);
 	if (err != KVR_OK)
 		return err;
 	err = verb == KVR_VERB_PING ? ask_health(c) : kvr_lm_run(c, verb, items, n);

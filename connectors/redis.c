@@ -189,10 +189,7 @@ run_server(struct kvr_connector *c, enum kvr_verb verb, struct kvr_item *items, 
 	 * ping has a limit of its own.
 	 */
 	c->s.patience_ns = verb == KVR_VERB_PING ? 0 : c->store->connect_ns;
-	enum kvr_err err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
-	if (err == KVR_OK && kvr_stream_held(&c->s) > 0)
-		err = kvr_stream_fail(
-		    &c->s, KVR_E_PROTO, "the server sent bytes that nobody asked for");
+	enum kvr_err err = kvr_stream_ask(&c->s, until_ns, KVR_STREAM_AHEAD);
 	if (err == KVR_OK && verb == KVR_VERB_PING)
 		return kvr_redis_ping(&c->s);
 	refuse_bad_keys(items, n);

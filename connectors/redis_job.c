@@ -108,10 +108,7 @@ run_step(struct kvr_redis_job *job, struct kvr_connector *c)
 	/* And no longer than a new connection may take, if that is limited. */
 	if (limit_ns > 0)
 		c->s.patience_ns = KVR_MIN(c->s.patience_ns, limit_ns);
-	enum kvr_err err = kvr_stream_begin(&c->s, job->until_ns, KVR_STREAM_AHEAD);
-	if (err == KVR_OK && kvr_stream_held(&c->s) > 0)
-		err = kvr_stream_fail(
-		    &c->s, KVR_E_PROTO, "the server sent bytes that nobody asked for");
+	enum kvr_err err = kvr_stream_ask(&c->s, job->until_ns, KVR_STREAM_AHEAD);
 	if (err == KVR_OK)
 		err = kvr_redis_step(c, job->step, job->item, job->n);
 	/* All items have their status, but the connection can no longer be used. */

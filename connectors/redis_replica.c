@@ -158,10 +158,7 @@ kvr_redis_replica_pass(struct kvr_connector *front, enum kvr_verb verb, struct k
 	/* The replica must begin to answer within half of the time; the master needs the rest. */
 	uint64_t now_ns = kvr_now_ns(), end_ns = patience(front->store, until_ns, 2);
 	c->s.patience_ns = end_ns > now_ns ? end_ns - now_ns : 1;
-	err = kvr_stream_begin(&c->s, until_ns, KVR_STREAM_AHEAD);
-	if (err == KVR_OK && kvr_stream_held(&c->s) > 0)
-		err = kvr_stream_fail(
-		    &c->s, KVR_E_PROTO, "the server sent bytes that nobody asked for");
+	err = kvr_stream_ask(&c->s, until_ns, KVR_STREAM_AHEAD);
 	if (err == KVR_OK)
 		err = kvr_redis_run(c, verb, items, n);
 	c->note = NULL;

@@ -126,6 +126,16 @@ kvr_stream_begin(struct kvr_sock *s, uint64_t until_ns, uint32_t fill_max)
 	return kvr_stream_check(s);
 }
 
+enum kvr_err
+kvr_stream_ask(struct kvr_sock *s, uint64_t until_ns, uint32_t fill_max)
+{
+	enum kvr_err err = kvr_stream_begin(s, until_ns, fill_max);
+
+	if (err == KVR_OK && kvr_stream_held(s) > 0)
+		err = kvr_stream_fail(s, KVR_E_PROTO, "the server sent bytes that nobody asked for");
+	return err;
+}
+
 /* Whether a lookup of this instance is under way while this stream moves something else. */
 static bool
 is_in_the_way(const struct kvr_sock *s)

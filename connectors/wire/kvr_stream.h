@@ -111,6 +111,11 @@ size_t kvr_stream_unix_path_max(void);
 /* For everything that follows. fill_max: how much one read for a head may take beyond it. */
 enum kvr_err kvr_stream_begin(struct kvr_sock *s, uint64_t until_ns, uint32_t fill_max);
 /*
+ * The same before a request to a peer that has answered all earlier ones: bytes that nobody asked
+ * for are PROTO, because they would be taken for its answer.
+ */
+enum kvr_err kvr_stream_ask(struct kvr_sock *s, uint64_t until_ns, uint32_t fill_max);
+/*
  * The error for a peer that is the whole store: DOWN if it was silent for longer than the stream's
  * patience while the caller still had time; otherwise err.
  */
