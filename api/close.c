@@ -8,6 +8,7 @@
 #include "kvr_instance.h"
 #include "kvr_instance_device.h"
 #include "kvr_ledger.h"
+#include "kvr_map.h"
 #include "kvr_notify.h"
 #include "kvr_pool.h"
 #include "kvr_puts.h"
@@ -20,7 +21,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* Time for a canary to delete what it has put into a store. */
 static const uint64_t canary_ns = KVR_SEC(1);
@@ -187,10 +187,8 @@ kvr_instance_free(struct kvr *k)
 	kvr_range_clear(&k->keys);
 	kvr_range_clear(&k->texts);
 	kvr_range_clear(&k->runs);
-	if (k->sides != NULL)
-		munmap(k->sides, KVR_KEYS_MAX * sizeof(k->sides[0]));
-	if (k->chain != NULL)
-		munmap(k->chain, KVR_PUT_CHAINS * sizeof(k->chain[0]));
+	kvr_unmap(k->sides, KVR_KEYS_MAX * sizeof(k->sides[0]));
+	kvr_unmap(k->chain, KVR_PUT_CHAINS * sizeof(k->chain[0]));
 	pthread_mutex_destroy(&k->put_off.lock);
 	pthread_mutex_destroy(&k->lock);
 	pthread_mutex_destroy(&k->change_lock);

@@ -7,11 +7,11 @@
 #include "kvr_entry.h"
 #include "kvr_instance.h"
 #include "kvr_mailbox.h"
+#include "kvr_map.h"
 #include "kvr_thread.h"
 #include "kvr_user_log.h"
 
 #include <stdio.h>
-#include <sys/mman.h>
 
 enum {
 	/*
@@ -75,25 +75,16 @@ run(void *arg)
 	}
 }
 
-static void *
-map(size_t bytes)
-{
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return at == MAP_FAILED ? NULL : at;
-}
-
 enum kvr_err
 kvr_notifier_open(struct kvr *k)
 {
 	struct kvr_notifier *n = &k->notifier;
 	char name[32];
 
-	n->err = map(KVR_KEYS_MAX * sizeof(n->err[0]));
-	n->len = map(KVR_KEYS_MAX * sizeof(n->len[0]));
-	n->tier = map(KVR_KEYS_MAX * sizeof(n->tier[0]));
-	n->layers = map(KVR_KEYS_MAX * sizeof(n->layers[0]));
+	n->err = kvr_map(KVR_KEYS_MAX * sizeof(n->err[0]));
+	n->len = kvr_map(KVR_KEYS_MAX * sizeof(n->len[0]));
+	n->tier = kvr_map(KVR_KEYS_MAX * sizeof(n->tier[0]));
+	n->layers = kvr_map(KVR_KEYS_MAX * sizeof(n->layers[0]));
 	if (n->err == NULL || n->len == NULL || n->tier == NULL || n->layers == NULL)
 		return KVR_E_NOMEM;
 	snprintf(name, sizeof(name), "kvr%u.notifier", k->number);
@@ -174,13 +165,6 @@ kvr_notifier_stop(struct kvr *k, uint64_t until_ns)
 	return true;
 }
 
-static void
-unmap(void *at, size_t bytes)
-{
-	if (at != NULL)
-		munmap(at, bytes);
-}
-
 void
 kvr_notifier_close(struct kvr *k)
 {
@@ -189,8 +173,8 @@ kvr_notifier_close(struct kvr *k)
 	KVR_CHECK(n->thread == NULL);
 	if (n->box != NULL)
 		kvr_mailbox_close(n->box);
-	unmap(n->err, KVR_KEYS_MAX * sizeof(n->err[0]));
-	unmap(n->len, KVR_KEYS_MAX * sizeof(n->len[0]));
-	unmap(n->tier, KVR_KEYS_MAX * sizeof(n->tier[0]));
-	unmap(n->layers, KVR_KEYS_MAX * sizeof(n->layers[0]));
+	kvr_unmap(n->err, KVR_KEYS_MAX * sizeof(n->err[0]));
+	kvr_unmap(n->len, KVR_KEYS_MAX * sizeof(n->len[0]));
+	kvr_unmap(n->tier, KVR_KEYS_MAX * sizeof(n->tier[0]));
+	kvr_unmap(n->layers, KVR_KEYS_MAX * sizeof(n->layers[0]));
 }

@@ -13,6 +13,7 @@
 #include "kvr_instance_device.h"
 #include "kvr_layout.h"
 #include "kvr_ledger.h"
+#include "kvr_map.h"
 #include "kvr_notify.h"
 #include "kvr_pool.h"
 #include "kvr_puts.h"
@@ -24,7 +25,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum { CONFIG_TEXT = 65536 };
 #define OPEN_NS KVR_SEC(10)
@@ -133,15 +133,6 @@ set_layout(struct kvr *k, const struct kvr_layout *given, char *ret_why, size_t 
 
 /* ---- tables ---- */
 
-static void *
-map(size_t bytes)
-{
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return at == MAP_FAILED ? NULL : at;
-}
-
 static enum kvr_err
 make_tables(struct kvr *k, const struct kvr_options *o, uint32_t role)
 {
@@ -150,8 +141,8 @@ make_tables(struct kvr *k, const struct kvr_options *o, uint32_t role)
 	};
 
 	k->ledger = kvr_ledger_new(k->config->memory.staging_bytes);
-	k->sides = map(KVR_KEYS_MAX * sizeof(k->sides[0]));
-	k->chain = map(KVR_PUT_CHAINS * sizeof(k->chain[0]));
+	k->sides = kvr_map(KVR_KEYS_MAX * sizeof(k->sides[0]));
+	k->chain = kvr_map(KVR_PUT_CHAINS * sizeof(k->chain[0]));
 	if (k->ledger == NULL || k->sides == NULL || k->chain == NULL ||
 	    !kvr_range_init(&k->keys, KVR_KEYS_MAX, KVR_KEYS_MAX) ||
 	    !kvr_range_init(&k->texts, KVR_TEXT_UNITS, KVR_TEXT_UNITS) ||

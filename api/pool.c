@@ -3,11 +3,11 @@
 
 #include "kvr_layout.h"
 #include "kvr_lock.h"
+#include "kvr_map.h"
 #include "kvr_range.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* ---- memory ---- */
 
@@ -48,13 +48,11 @@ settle(struct kvr_pool *p)
 	}
 	slots = p->part_slots * p->parts_max;
 	p->objects_bytes = (size_t)slots * sizeof(p->objects[0]);
-	void *at = mmap(NULL, p->objects_bytes, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (at == MAP_FAILED)
+	p->objects = kvr_map(p->objects_bytes);
+	if (p->objects == NULL)
 		return false;
-	p->objects = at;
 	if (!kvr_range_init(&p->range, slots, p->part_slots)) {
-		munmap(at, p->objects_bytes);
+		kvr_unmap(p->objects, p->objects_bytes);
 		p->objects = NULL;
 		return false;
 	}
@@ -77,10 +75,7 @@ grow(struct kvr_pool *p)
 			at = NULL;
 		}
 	} else {
-		at = mmap(NULL, len, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		if (at == MAP_FAILED)
-			at = NULL;
+		at = kvr_map(len);
 	}
 	if (at == NULL)
 		return false;
@@ -115,10 +110,9 @@ kvr_pool_free(struct kvr_pool *take)
 		if (take->memory.get != NULL)
 			take->memory.put(take->memory.arg, take->part[i], len);
 		else
-			munmap(take->part[i], len);
+			kvr_unmap(take->part[i], len);
 	}
-	if (take->objects != NULL)
-		munmap(take->objects, take->objects_bytes);
+	kvr_unmap(take->objects, take->objects_bytes);
 	kvr_range_clear(&take->range);
 	pthread_mutex_destroy(&take->lock);
 	take->magic = 0;

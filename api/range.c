@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_range.h"
 
+#include "kvr_map.h"
+
 #include <string.h>
-#include <sys/mman.h>
 
 static uint32_t
 order_of(uint32_t n)
@@ -14,12 +15,11 @@ bool
 kvr_range_init(struct kvr_range *r, uint32_t cap, uint32_t max_run)
 {
 	size_t bytes = (size_t)cap * (2 * sizeof(uint32_t) + sizeof(uint8_t));
-	char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *at = kvr_map(bytes);
 
 	KVR_CHECK(cap > 0 && max_run > 0 && max_run <= cap);
 	memset(r, 0, sizeof(*r));
-	if (at == MAP_FAILED)
+	if (at == NULL)
 		return false;
 	r->cap = cap;
 	r->orders = order_of(max_run) + 1;
@@ -34,8 +34,7 @@ kvr_range_init(struct kvr_range *r, uint32_t cap, uint32_t max_run)
 void
 kvr_range_clear(struct kvr_range *r)
 {
-	if (r->next != NULL)
-		munmap(r->next, r->bytes);
+	kvr_unmap(r->next, r->bytes);
 	memset(r, 0, sizeof(*r));
 }
 

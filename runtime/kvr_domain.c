@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_domain_own.h"
 
+#include "kvr_map.h"
+
 #include <stdlib.h>
-#include <sys/mman.h>
 
 void
 kvr_domain_look(
@@ -70,12 +71,10 @@ kvr_domain_add_at(struct kvr_domain *d, uint16_t id, const struct kvr_spec *spec
 {
 	KVR_CHECK(atomic_load(&d->life) == KVR_LIFE_NEW && id < KVR_ID_N && d->actor[id] == NULL);
 	struct kvr_actor *a = calloc(1, sizeof(*a));
-	void *bytes = mmap(NULL, kvr_actor_bytes(spec), PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *bytes = kvr_map(kvr_actor_bytes(spec));
 
-	if (a == NULL || bytes == MAP_FAILED) {
-		if (bytes != MAP_FAILED)
-			munmap(bytes, kvr_actor_bytes(spec));
+	if (a == NULL || bytes == NULL) {
+		kvr_unmap(bytes, kvr_actor_bytes(spec));
 		free(a);
 		return KVR_E_NOMEM;
 	}
@@ -144,7 +143,7 @@ kvr_domain_free(struct kvr_domain *take)
 	for (uint32_t id = 0; id < KVR_ID_N; id++) {
 		if (take->actor[id] == NULL)
 			continue;
-		munmap(take->mapped[id], kvr_actor_bytes(take->actor[id]->spec));
+		kvr_unmap(take->mapped[id], kvr_actor_bytes(take->actor[id]->spec));
 		free(take->actor[id]);
 	}
 	kvr_timers_free(take->timers);

@@ -1,34 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_ledger.h"
 
+#include "kvr_map.h"
 #include "kvr_thread.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define EVENTS ((size_t)KVR_OPS_MAX * KVR_PAGES_PLACES_MAX)
-
-/*
- * Address space without reserved memory: the tables are sized for the worst case, and a small
- * deployment touches few of their pages.
- */
-static void *
-map(uint64_t bytes)
-{
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return at == MAP_FAILED ? NULL : at;
-}
-
-static void
-unmap(void *at, uint64_t bytes)
-{
-	if (at != NULL)
-		munmap(at, bytes);
-}
 
 struct kvr_ledger *
 kvr_ledger_new(uint64_t staging_bytes)
@@ -39,17 +19,17 @@ kvr_ledger_new(uint64_t staging_bytes)
 		free(l);
 		return NULL;
 	}
-	l->keys = map(KVR_KEYS_MAX * sizeof(l->keys[0]));
-	l->ops = map(KVR_OPS_MAX * sizeof(l->ops[0]));
-	l->places = map(KVR_KEYS_MAX * sizeof(l->places[0]));
-	l->runs = map(KVR_RUNS_MAX * sizeof(l->runs[0]));
-	l->texts = map(KVR_TEXT_MAX);
-	l->events = map(EVENTS * sizeof(l->events[0]));
-	l->bells = map(KVR_OPS_MAX * sizeof(l->bells[0]));
-	l->rows = map(KVR_ROWS_MAX * sizeof(l->rows[0]));
+	l->keys = kvr_map(KVR_KEYS_MAX * sizeof(l->keys[0]));
+	l->ops = kvr_map(KVR_OPS_MAX * sizeof(l->ops[0]));
+	l->places = kvr_map(KVR_KEYS_MAX * sizeof(l->places[0]));
+	l->runs = kvr_map(KVR_RUNS_MAX * sizeof(l->runs[0]));
+	l->texts = kvr_map(KVR_TEXT_MAX);
+	l->events = kvr_map(EVENTS * sizeof(l->events[0]));
+	l->bells = kvr_map(KVR_OPS_MAX * sizeof(l->bells[0]));
+	l->rows = kvr_map(KVR_ROWS_MAX * sizeof(l->rows[0]));
 	l->staging_bytes = (staging_bytes + KVR_PAGE - 1) / KVR_PAGE * KVR_PAGE;
 	if (l->staging_bytes > 0)
-		l->staging = map(l->staging_bytes);
+		l->staging = kvr_map(l->staging_bytes);
 	if (l->keys == NULL || l->ops == NULL || l->places == NULL || l->runs == NULL ||
 	    l->texts == NULL || l->events == NULL || l->bells == NULL || l->rows == NULL ||
 	    (l->staging_bytes > 0 && l->staging == NULL)) {
@@ -64,15 +44,15 @@ kvr_ledger_free(struct kvr_ledger *take)
 {
 	if (take == NULL)
 		return;
-	unmap(take->keys, KVR_KEYS_MAX * sizeof(take->keys[0]));
-	unmap(take->ops, KVR_OPS_MAX * sizeof(take->ops[0]));
-	unmap(take->places, KVR_KEYS_MAX * sizeof(take->places[0]));
-	unmap(take->runs, KVR_RUNS_MAX * sizeof(take->runs[0]));
-	unmap(take->texts, KVR_TEXT_MAX);
-	unmap(take->events, EVENTS * sizeof(take->events[0]));
-	unmap((void *)take->bells, KVR_OPS_MAX * sizeof(take->bells[0]));
-	unmap(take->rows, KVR_ROWS_MAX * sizeof(take->rows[0]));
-	unmap(take->staging, take->staging_bytes);
+	kvr_unmap(take->keys, KVR_KEYS_MAX * sizeof(take->keys[0]));
+	kvr_unmap(take->ops, KVR_OPS_MAX * sizeof(take->ops[0]));
+	kvr_unmap(take->places, KVR_KEYS_MAX * sizeof(take->places[0]));
+	kvr_unmap(take->runs, KVR_RUNS_MAX * sizeof(take->runs[0]));
+	kvr_unmap(take->texts, KVR_TEXT_MAX);
+	kvr_unmap(take->events, EVENTS * sizeof(take->events[0]));
+	kvr_unmap((void *)take->bells, KVR_OPS_MAX * sizeof(take->bells[0]));
+	kvr_unmap(take->rows, KVR_ROWS_MAX * sizeof(take->rows[0]));
+	kvr_unmap(take->staging, take->staging_bytes);
 	free(take);
 }
 

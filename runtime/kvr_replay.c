@@ -6,6 +6,8 @@
  */
 #include "kvr_replay.h"
 
+#include "kvr_map.h"
+
 #include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -26,15 +28,6 @@ struct kvr_replay {
 	char broke[200];
 	struct kvr_out out;
 };
-
-static void *
-map(size_t bytes)
-{
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return at == MAP_FAILED ? NULL : at;
-}
 
 /* ---- open ---- */
 
@@ -63,8 +56,9 @@ add_actor(struct kvr_replay *r, const struct kvr_trace_actor *t, kvr_spec_find_f
 		return KVR_E_UNSUPPORTED;
 	}
 	struct kvr_actor *a = calloc(1, sizeof(*a));
-	void *bytes = map(kvr_actor_bytes(spec));
+	void *bytes = kvr_map(kvr_actor_bytes(spec));
 	if (a == NULL || bytes == NULL) {
+		kvr_unmap(bytes, kvr_actor_bytes(spec));
 		free(a);
 		snprintf(why, why_cap, "no memory");
 		return KVR_E_NOMEM;
@@ -89,7 +83,7 @@ kvr_replay_open(const struct kvr_trace_view *view, kvr_spec_find_fn *find, bool 
 		return KVR_E_UNSUPPORTED;
 	}
 	if (r != NULL)
-		r->rows = map(KVR_ROWS_MAX * sizeof(r->rows[0]));
+		r->rows = kvr_map(KVR_ROWS_MAX * sizeof(r->rows[0]));
 	if (r == NULL || r->rows == NULL) {
 		free(r);
 		snprintf(why, why_cap, "no memory");
@@ -116,10 +110,10 @@ kvr_replay_free(struct kvr_replay *take)
 	for (uint32_t id = 0; id < KVR_ID_N; id++) {
 		if (take->actor[id] == NULL)
 			continue;
-		munmap(take->actor[id]->self, kvr_actor_bytes(take->actor[id]->spec));
+		kvr_unmap(take->actor[id]->self, kvr_actor_bytes(take->actor[id]->spec));
 		free(take->actor[id]);
 	}
-	munmap(take->rows, KVR_ROWS_MAX * sizeof(take->rows[0]));
+	kvr_unmap(take->rows, KVR_ROWS_MAX * sizeof(take->rows[0]));
 	free(take);
 }
 

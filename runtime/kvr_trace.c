@@ -2,11 +2,12 @@
 /* What is recorded of a step, and how a trace begins and ends. */
 #include "kvr_trace_own.h"
 
+#include "kvr_map.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -200,12 +201,10 @@ kvr_trace_open(
 	struct kvr_trace *t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return KVR_E_NOMEM;
-	t->seen = mmap(NULL, KVR_TRACE_SEEN_BYTES, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (t->seen == MAP_FAILED ||
+	t->seen = kvr_map(KVR_TRACE_SEEN_BYTES);
+	if (t->seen == NULL ||
 	    kvr_trace_file_map(&o, head_bytes, &t->file, why, why_cap) != KVR_OK) {
-		if (t->seen != MAP_FAILED)
-			munmap(t->seen, KVR_TRACE_SEEN_BYTES);
+		kvr_unmap(t->seen, KVR_TRACE_SEEN_BYTES);
 		free(t);
 		return KVR_E_NOMEM;
 	}
@@ -224,7 +223,7 @@ kvr_trace_close(struct kvr_trace *take)
 {
 	if (take == NULL)
 		return;
-	munmap(take->seen, KVR_TRACE_SEEN_BYTES);
+	kvr_unmap(take->seen, KVR_TRACE_SEEN_BYTES);
 	kvr_trace_file_unmap(&take->file);
 	free(take);
 }
