@@ -84,17 +84,7 @@ post(struct kvr_lane *lane, struct kvr_msg *msg)
 {
 	msg->from = KVR_ID_WORKER_OF(lane->opt.tier, lane->opt.lane);
 	msg->to = KVR_ID_LINK_OF(lane->opt.tier, lane->opt.lane);
-	/* DEAD and SHUTDOWN: nobody waits for it any more. */
-	enum kvr_err err = kvr_domain_post(lane->opt.work->domain, msg);
-	(void)err;
-}
-
-static uint32_t
-took_us(uint64_t since_ns)
-{
-	uint64_t us = (kvr_now_ns() - since_ns) / 1000;
-
-	return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+	kvr_work_post(lane->opt.work, msg);
 }
 
 static void
@@ -140,7 +130,7 @@ dial(struct kvr_lane *lane, const struct kvr_msg *msg)
 		say_dial(lane, err, err == KVR_E_TIMEOUT && kvr_now_ns() >= msg->deadline_ns, why);
 	}
 	reply.DIALED.err = err;
-	reply.DIALED.took_us = took_us(start_ns);
+	reply.DIALED.took_us = kvr_work_took_us(start_ns);
 	post(lane, &reply);
 }
 
@@ -169,7 +159,7 @@ ping(struct kvr_lane *lane, const struct kvr_msg *msg)
 		}
 	}
 	reply.PONG.err = err;
-	reply.PONG.took_us = took_us(start_ns);
+	reply.PONG.took_us = kvr_work_took_us(start_ns);
 	post(lane, &reply);
 }
 
@@ -241,17 +231,13 @@ tell_done(struct kvr_lane *lane, const struct kvr_msg *msg, int32_t err, uint64_
     uint64_t bytes)
 {
 	const struct kvr_row *rows = &lane->opt.work->ledger->rows[msg->rows];
-	struct kvr_msg reply = { .type = KVR_MSG_PART_DONE,
-		.n_rows = msg->n_rows,
-		.op = msg->op,
-		.cause = msg->cause,
-		.deadline_ns = msg->deadline_ns, .rows = msg->rows, .part = msg->part };
+	struct kvr_msg reply = kvr_work_answer(msg, KVR_MSG_PART_DONE, 0);
 
 	for (uint32_t i = 0; i < msg->n_rows; i++)
 		reply.PART_DONE.n_ok += rows[i].err == KVR_OK;
 	reply.PART_DONE.err = err;
 	reply.PART_DONE.bytes = bytes;
-	reply.PART_DONE.took_us = took_us(since_ns);
+	reply.PART_DONE.took_us = kvr_work_took_us(since_ns);
 	reply.PART_DONE.verb = msg->PART.verb;
 	reply.PART_DONE.cls = msg->PART.cls;
 	reply.PART_DONE.tier = (uint8_t)lane->opt.tier;

@@ -11,35 +11,12 @@
 enum { MARKS_FOR_LAYERS = KVR_MARKS_MAX - KVR_COPY_PLACES };
 _Static_assert((int)MARKS_FOR_LAYERS > 0, "layers have marks too");
 
-static struct kvr_msg
-answer_to(const struct kvr_msg *msg, enum kvr_msg_type type)
-{
-	return (struct kvr_msg){ .type = (uint16_t)type,
-		.from = KVR_ID_COPY,
-		.to = msg->from,
-		.n_rows = msg->n_rows,
-		.op = msg->op,
-		.cause = msg->cause,
-		.deadline_ns = msg->deadline_ns,
-		.rows = msg->rows,
-		.part = msg->part };
-}
-
-static void
-post(const struct kvr_copy_worker *w, const struct kvr_msg *msg)
-{
-	enum kvr_err err = kvr_domain_post(w->work->domain, msg);
-
-	(void)err; /* DEAD and SHUTDOWN: nobody waits for it any more */
-}
-
 void
 kvr_copy_reply(struct kvr_copy_worker *w, const struct side *side, const struct flight *f)
 {
 	const struct kvr_msg *msg = &f->msg;
 	bool lost = side->copier == NULL || side->ops->lost(side->copier);
-	struct kvr_msg m = answer_to(msg, KVR_MSG_COPIED);
-	uint64_t us = (kvr_now_ns() - f->start_ns) / 1000;
+	struct kvr_msg m = kvr_work_answer(msg, KVR_MSG_COPIED, KVR_ID_COPY);
 
 	if (f->err == KVR_E_DEVICE) {
 		kvr_words_set(w->words, KVR_E_DEVICE, side->why);
@@ -47,17 +24,17 @@ kvr_copy_reply(struct kvr_copy_worker *w, const struct side *side, const struct 
 		    lost ? "; the device is given up, what it holds is a miss from now on" : "");
 	}
 	m.COPIED.err = f->err;
-	m.COPIED.took_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+	m.COPIED.took_us = kvr_work_took_us(f->start_ns);
 	m.COPIED.lost = lost;
-	post(w, &m);
+	kvr_work_post(w->work, &m);
 }
 
 void
 kvr_copy_tell_begun(const struct kvr_copy_worker *w, const struct kvr_msg *msg)
 {
-	const struct kvr_msg m = answer_to(msg, KVR_MSG_BEGUN);
+	const struct kvr_msg m = kvr_work_answer(msg, KVR_MSG_BEGUN, KVR_ID_COPY);
 
-	post(w, &m);
+	kvr_work_post(w->work, &m);
 }
 
 enum kvr_err

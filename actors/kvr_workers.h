@@ -41,6 +41,37 @@ struct kvr_work {
 	uint32_t           device_number;
 };
 
+/* The answer to a message about a part, to whoever sent it. */
+static inline struct kvr_msg
+kvr_work_answer(const struct kvr_msg *asked, enum kvr_msg_type type, uint16_t from)
+{
+	return (struct kvr_msg){ .type = (uint16_t)type,
+		.from = from,
+		.to = asked->from,
+		.n_rows = asked->n_rows,
+		.op = asked->op,
+		.cause = asked->cause,
+		.deadline_ns = asked->deadline_ns,
+		.rows = asked->rows,
+		.part = asked->part };
+}
+
+static inline void
+kvr_work_post(const struct kvr_work *work, const struct kvr_msg *msg)
+{
+	enum kvr_err err = kvr_domain_post(work->domain, msg);
+
+	(void)err; /* DEAD and SHUTDOWN: nobody waits for it any more */
+}
+
+static inline uint32_t
+kvr_work_took_us(uint64_t since_ns)
+{
+	uint64_t us = (kvr_now_ns() - since_ns) / 1000;
+
+	return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
 /* One connector lane: owns one connection of a tier. */
 struct kvr_lane;
 struct kvr_lane_options {

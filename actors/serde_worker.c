@@ -90,20 +90,13 @@ decode_row(struct kvr_hand *hand, struct kvr_row *row, const struct kvr_msg *msg
 static void
 reply(struct kvr_hand *hand, const struct kvr_msg *msg, uint64_t since_ns)
 {
-	struct kvr_msg m = { .type = msg->type == KVR_MSG_ENCODE ? KVR_MSG_ENCODED : KVR_MSG_DECODED,
-		.from = hand->id,
-		.to = msg->from,
-		.n_rows = msg->n_rows,
-		.op = msg->op,
-		.cause = msg->cause,
-		.deadline_ns = msg->deadline_ns, .rows = msg->rows, .part = msg->part };
-	uint64_t us = (kvr_now_ns() - since_ns) / 1000;
+	struct kvr_msg m = kvr_work_answer(
+	    msg, msg->type == KVR_MSG_ENCODE ? KVR_MSG_ENCODED : KVR_MSG_DECODED, hand->id);
 
 	/* ENCODED and DECODED have the same fields. */
 	m.DECODED.err = KVR_OK;
-	m.DECODED.took_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
-	enum kvr_err err = kvr_domain_post(hand->work->domain, &m);
-	(void)err; /* DEAD and SHUTDOWN: nobody waits for it any more */
+	m.DECODED.took_us = kvr_work_took_us(since_ns);
+	kvr_work_post(hand->work, &m);
 }
 
 /* False after STOP. */
