@@ -23,7 +23,6 @@
 struct kvr_mailbox {
 	uint32_t places;
 	_Atomic uint32_t taken; /* places that hold a message or are reserved */
-	_Atomic uint32_t inside;
 
 	struct kvr_carrier *carrier; /* with fn */
 	kvr_mailbox_fn *fn;
@@ -47,19 +46,6 @@ static _Thread_local struct {
 	struct kvr_mailbox *at;   /* this thread has its turn, and is working */
 } help;
 
-static void
-leave(struct kvr_mailbox *m)
-{
-	atomic_fetch_sub(&m->inside, 1);
-	atomic_fetch_sub(&m->taken, 1);
-}
-
-uint32_t
-kvr_mailbox_depth(const struct kvr_mailbox *m)
-{
-	return atomic_load(&m->inside);
-}
-
 /* ---- taking ---- */
 
 static void
@@ -67,7 +53,7 @@ carried(void *arg, const struct kvr_msg *msg)
 {
 	struct kvr_mailbox *m = arg;
 
-	leave(m);
+	kvr_mailbox_unreserve(m);
 	m->fn(m->arg, msg);
 }
 
@@ -104,7 +90,7 @@ kvr_mailbox_take(struct kvr_mailbox *m, uint64_t until_ns, struct kvr_msg *ret)
 
 	*ret = m->waiting[gone & m->mask];
 	atomic_store(&m->gone, gone + 1);
-	leave(m);
+	kvr_mailbox_unreserve(m);
 	return KVR_OK;
 }
 
@@ -226,7 +212,6 @@ kvr_mailbox_unreserve(struct kvr_mailbox *m)
 void
 kvr_mailbox_post_reserved(struct kvr_mailbox *m, const struct kvr_msg *msg)
 {
-	atomic_fetch_add(&m->inside, 1);
 	if (m->carrier != NULL) {
 		kvr_carrier_post(m->carrier, msg);
 		return;

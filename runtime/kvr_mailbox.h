@@ -57,8 +57,6 @@ void kvr_mailbox_end_turn(struct kvr_mailbox *);
 void kvr_help_offer(const uint64_t *op);
 void kvr_help_give(void);
 
-/* Messages inside right now. */
-uint32_t kvr_mailbox_depth(const struct kvr_mailbox *);
 /* The version of nng at run time. */
 const char *kvr_mailbox_library(void);
 
