@@ -11,10 +11,4 @@ extern const struct kvr_connector_ops kvr_memory_ops, kvr_fs_ops, kvr_redis_ops,
 /* Wraps one of them; no URL leads to it. */
 extern const struct kvr_connector_ops kvr_fault_ops;
 
-/*
- * The scheme that was probably meant, for "did you mean". NULL if url has a known scheme or if none
- * is similar enough.
- */
-const char *kvr_connector_nearest(const char *url);
-
 #endif

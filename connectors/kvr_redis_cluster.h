@@ -14,10 +14,6 @@
 #include "kvr_redis.h"
 #include "kvr_redis_map.h"
 
-/*
- * Nodes that one lane talks to at a time; if there are more, a thread that is free takes the next.
- */
-#define KVR_CREW_MAX ((uint32_t)KVR_CLUSTER_HELPERS + 1U)
 /* How often a step may be redirected, as long as there is time. */
 #define KVR_REDIS_SENT_ON_MAX 5U
 
