@@ -83,7 +83,6 @@ struct kvr_stats;
 void        kvr_system_stats(struct kvr_system *, struct kvr_stats *ret);
 /* Tells readers of the page that an invariant broke. */
 void        kvr_system_show_dead(struct kvr_system *);
-bool        kvr_system_dead(const struct kvr_system *);
 /* The device driver's words about the last failed copy; "" if none failed. */
 void        kvr_system_device_why(struct kvr_system *, char *ret, size_t cap);
 /* The words of this tier's store about its last error; "" if there was none. */

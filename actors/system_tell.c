@@ -202,9 +202,3 @@ kvr_system_tiers(struct kvr_system *sys, struct kvr_tier_view *ret, uint32_t cap
 	}
 	return sys->n_tiers;
 }
-
-bool
-kvr_system_dead(const struct kvr_system *sys)
-{
-	return kvr_domain_dead(sys->domain);
-}

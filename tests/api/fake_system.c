@@ -354,12 +354,6 @@ kvr_system_show_dead(struct kvr_system *s)
 	(void)s;
 }
 
-bool
-kvr_system_dead(const struct kvr_system *s)
-{
-	return s->dead;
-}
-
 void
 kvr_system_device_why(struct kvr_system *s, char *ret, size_t cap)
 {
