@@ -28,7 +28,7 @@ struct kvr_writer {
 	bool counter, first_family, first_sample;
 };
 
-struct kvr_walk {
+struct kvr_stats_walk {
 	struct kvr_writer w;
 	const struct kvr_stats *s;
 	const struct kvr_config *config;
@@ -56,7 +56,12 @@ void kvr_put_times(struct kvr_writer *, const struct kvr_label *, const struct k
 void kvr_writer_begin(struct kvr_writer *);
 size_t kvr_writer_end(struct kvr_writer *);
 
-void kvr_stats_now(struct kvr_walk *);
-void kvr_stats_lmcache(struct kvr_walk *);
+/* For a walk x: labels, the label that names a tier, and a loop over the tiers. */
+#define L(...) ((const struct kvr_label[KVR_LABELS]){ __VA_ARGS__ })
+#define OF_TIER(t) { "tier", x->tier[t] }
+#define EACH_TIER(t) for (uint32_t t = 0; t < x->s->metrics.n_tiers; t++)
+
+void kvr_stats_now(struct kvr_stats_walk *);
+void kvr_stats_lmcache(struct kvr_stats_walk *);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 struct own {
-	struct kvr_walk *x;
+	struct kvr_stats_walk *x;
 	const struct kvr_metrics_state *m;
 	struct kvr_label labels[KVR_LABELS];
 };
@@ -124,7 +124,7 @@ health(struct own *o)
 }
 
 void
-kvr_stats_lmcache(struct kvr_walk *x)
+kvr_stats_lmcache(struct kvr_stats_walk *x)
 {
 	char rank[16];
 

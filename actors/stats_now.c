@@ -2,10 +2,6 @@
 /* kvrelay's gauges: what is now. A state is one series per value; the current one is 1. */
 #include "kvr_stats_own.h"
 
-#define L(...) ((const struct kvr_label[KVR_LABELS]){ __VA_ARGS__ })
-#define OF_TIER(t) { "tier", x->tier[t] }
-#define EACH_TIER(t) for (uint32_t t = 0; t < x->s->metrics.n_tiers; t++)
-
 static const char *const tier_state_name[KVR_TIER_STATES] = { "opening", "up", "cooling", "probing",
 	"closed" };
 static const char *const link_state_name[KVR_LINK_STATES] = { "down", "dialing", "half_open", "up",
@@ -14,14 +10,14 @@ static const char *const lane_name[KVR_LANES_MAX] = { "0", "1", "2", "3", "4", "
 	"9", "10", "11", "12", "13", "14", "15" };
 
 static void
-gauge(struct kvr_walk *x, const char *name, const char *help, uint64_t n)
+gauge(struct kvr_stats_walk *x, const char *name, const char *help, uint64_t n)
 {
 	kvr_family(&x->w, name, "gauge", help);
 	kvr_put_u64(&x->w, NULL, n);
 }
 
 static void
-instance(struct kvr_walk *x)
+instance(struct kvr_stats_walk *x)
 {
 	const struct kvr_stats_head *h = &x->s->head;
 
@@ -45,7 +41,7 @@ instance(struct kvr_walk *x)
 }
 
 static void
-pools(struct kvr_walk *x)
+pools(struct kvr_stats_walk *x)
 {
 	const struct kvr_stats_router *r = &x->s->router;
 	uint64_t slot = (uint64_t)r->slot_pages * KVR_PAGE;
@@ -63,7 +59,7 @@ pools(struct kvr_walk *x)
 }
 
 static void
-queues(struct kvr_walk *x)
+queues(struct kvr_stats_walk *x)
 {
 	kvr_family(&x->w, "tier_queued_parts", "gauge", "Parts that wait for a lane");
 	EACH_TIER(t)
@@ -85,7 +81,7 @@ queues(struct kvr_walk *x)
 }
 
 static void
-tier_states(struct kvr_walk *x)
+tier_states(struct kvr_stats_walk *x)
 {
 	kvr_family(&x->w, "tier_state", "gauge",
 	    "1 for the state of the tier's breaker: closed is up, open is cooling, half open is "
@@ -110,7 +106,7 @@ tier_states(struct kvr_walk *x)
 }
 
 static void
-lanes(struct kvr_walk *x)
+lanes(struct kvr_stats_walk *x)
 {
 	kvr_family(&x->w, "lane_state", "gauge", "1 for the state of the connection");
 	EACH_TIER(t)
@@ -133,7 +129,7 @@ lanes(struct kvr_walk *x)
 }
 
 static void
-canaries(struct kvr_walk *x)
+canaries(struct kvr_stats_walk *x)
 {
 	kvr_family(&x->w, "canary_ok", "gauge",
 	    "1: the tier's last canary came back whole, or there is none");
@@ -154,7 +150,7 @@ canaries(struct kvr_walk *x)
 }
 
 void
-kvr_stats_now(struct kvr_walk *x)
+kvr_stats_now(struct kvr_stats_walk *x)
 {
 	instance(x);
 	pools(x);

@@ -11,14 +11,11 @@ static const char *const kind_name[KVR_OP_N] = { "lookup", "get", "put", "remove
 static const char *const verb_name[KVR_METRICS_VERBS] = { "exists", "get", "put", "delete",
 	"stat" };
 
-#define L(...) ((const struct kvr_label[KVR_LABELS]){ __VA_ARGS__ })
-#define OF_TIER(t) { "tier", x->tier[t] }
-#define EACH_TIER(t) for (uint32_t t = 0; t < x->s->metrics.n_tiers; t++)
 #define EACH_KIND(k) for (uint32_t k = 0; k < KVR_OP_N; k++)
 #define EACH_VERB(t, v) EACH_TIER(t) for (uint32_t v = 0; v < KVR_METRICS_VERBS; v++)
 
 static void
-times(struct kvr_walk *x, const struct kvr_label *labels, const struct kvr_metrics_times *t)
+times(struct kvr_stats_walk *x, const struct kvr_label *labels, const struct kvr_metrics_times *t)
 {
 	kvr_put_times(&x->w, labels, &x->s->metrics, t, x->own.us, x->own.n, 1000000);
 }
@@ -26,7 +23,7 @@ times(struct kvr_walk *x, const struct kvr_label *labels, const struct kvr_metri
 enum op_column { OP_KEYS, OP_OK, OP_BYTES };
 
 static void
-op_column(struct kvr_walk *x, const char *name, const char *help, enum op_column column)
+op_column(struct kvr_stats_walk *x, const char *name, const char *help, enum op_column column)
 {
 	kvr_family(&x->w, name, "counter", help);
 	EACH_KIND(k)
@@ -39,7 +36,7 @@ op_column(struct kvr_walk *x, const char *name, const char *help, enum op_column
 }
 
 static void
-operations(struct kvr_walk *x)
+operations(struct kvr_stats_walk *x)
 {
 	kvr_family(&x->w, "operations", "counter", "Operations answered, by their result");
 	EACH_KIND(k)
@@ -61,7 +58,7 @@ operations(struct kvr_walk *x)
 }
 
 static void
-reasons(struct kvr_walk *x, const char *name, const char *help, bool dropped)
+reasons(struct kvr_stats_walk *x, const char *name, const char *help, bool dropped)
 {
 	kvr_family(&x->w, name, "counter", help);
 	EACH_VERB(t, v)
@@ -79,7 +76,7 @@ reasons(struct kvr_walk *x, const char *name, const char *help, bool dropped)
 enum verb_column { KEYS, FOUND, MISSED, BYTES, PARTS };
 
 static void
-verb_column(struct kvr_walk *x, const char *name, const char *help, enum verb_column column)
+verb_column(struct kvr_stats_walk *x, const char *name, const char *help, enum verb_column column)
 {
 	kvr_family(&x->w, name, "counter", help);
 	EACH_VERB(t, v)
@@ -96,7 +93,7 @@ verb_column(struct kvr_walk *x, const char *name, const char *help, enum verb_co
 }
 
 static void
-tiers(struct kvr_walk *x)
+tiers(struct kvr_stats_walk *x)
 {
 	verb_column(x, "tier_keys", "Keys asked of a tier: the sum of ok, miss, error and dropped",
 	    KEYS);
@@ -116,7 +113,7 @@ tiers(struct kvr_walk *x)
 }
 
 static void
-stages(struct kvr_walk *x)
+stages(struct kvr_stats_walk *x)
 {
 	static const char *const stage_name[KVR_STAGE_DIAL] = { "encode", "decode", "copy" };
 
@@ -148,7 +145,7 @@ static const struct {
 };
 
 static void
-events(struct kvr_walk *x)
+events(struct kvr_stats_walk *x)
 {
 	char name[48];
 
@@ -167,7 +164,7 @@ events(struct kvr_walk *x)
 }
 
 static void
-traffic(struct kvr_walk *x)
+traffic(struct kvr_stats_walk *x)
 {
 	operations(x);
 	tiers(x);
@@ -179,7 +176,7 @@ size_t
 kvr_stats_text(const struct kvr_stats *s, const struct kvr_config *config,
     const struct kvr_stats_more *more, enum kvr_stats_form form, char *ret, size_t cap)
 {
-	struct kvr_walk x = { .s = s, .config = config, .more = more };
+	struct kvr_stats_walk x = { .s = s, .config = config, .more = more };
 
 	x.w = (struct kvr_writer){ .at = ret, .cap = cap, .form = form, .prefix = "kvrelay_" };
 	for (uint32_t t = 0; t < config->n_tiers; t++)
