@@ -299,6 +299,30 @@ put_step(struct line *l, const struct kvr_rec_step *s, kvr_spec_find_fn *find, u
 	put(l, " digest %016" PRIx64, s->digest);
 }
 
+/*
+ * Bytes that are not printable ASCII become dots: a key may be any bytes, and a file may be anybody's.
+ * A record may have megabytes of them, of which a full line takes no more.
+ */
+static void
+put_bytes(struct line *l, const void *from, uint32_t len)
+{
+	const unsigned char *at = from;
+
+	for (uint32_t i = 0; i < len && l->n + 1 < l->cap; i++)
+		put(l, "%c", at[i] >= 0x20 && at[i] < 0x7f ? at[i] : '.');
+}
+
+const char *
+kvr_mark_text(const struct kvr_rec_mark *m, char *ret, size_t cap)
+{
+	struct line l = { ret, 0, cap };
+
+	KVR_CHECK(cap > 0);
+	ret[0] = '\0';
+	put_bytes(&l, m + 1, m->len);
+	return ret;
+}
+
 static void
 put_mark(struct line *l, const struct kvr_rec_mark *m)
 {
@@ -309,25 +333,21 @@ put_mark(struct line *l, const struct kvr_rec_mark *m)
 		[KVR_MARK_CLOSED] = "closed",
 	};
 
-	put(l, " -- %s %.*s",
-	    m->mark < KVR_LEN(name) && name[m->mark] != NULL ? name[m->mark] : "mark", (int)m->len,
-	    (const char *)(m + 1));
+	put(l, " -- %s ",
+	    m->mark < KVR_LEN(name) && name[m->mark] != NULL ? name[m->mark] : "mark");
+	put_bytes(l, m + 1, m->len);
 }
 
-/* Bytes that are not printable ASCII become dots: a key may be any bytes. */
 static void
 put_text(struct line *l, const struct kvr_rec_text *x)
 {
-	const unsigned char *at = (const unsigned char *)(x + 1);
-
 	if (x->of == KVR_TEXT_OF_KEY)
 		put(l, " -- key %" PRIu32, x->key);
 	else
 		put(l, " -- request");
 	put_op(l, "of op", x->op);
 	put(l, ": ");
-	for (uint32_t i = 0; i < x->len; i++)
-		put(l, "%c", at[i] >= 0x20 && at[i] < 0x7f ? at[i] : '.');
+	put_bytes(l, x + 1, x->len);
 }
 
 const char *

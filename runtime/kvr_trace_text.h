@@ -28,6 +28,9 @@ const char *kvr_state_text(
 /* "3 OK, 1 MISS": how the keys of these rows ended; "" when none has. Returns ret. */
 const char *kvr_rows_text(const struct kvr_row *, uint32_t n, char *ret, size_t cap);
 
+/* What a mark says, in printable bytes: why the deciders stopped, for example. Returns ret. */
+const char *kvr_mark_text(const struct kvr_rec_mark *, char *ret, size_t cap);
+
 /* Clears what comes from the clock or from chance: times, durations, the seed, the cause. */
 void kvr_msg_timeless(struct kvr_msg *);
 

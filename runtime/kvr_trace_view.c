@@ -5,6 +5,7 @@
  * meanwhile. Nothing in a file is trusted: every length and offset is checked before it is used.
  */
 #include "kvr_trace_view.h"
+#include "kvr_trace_clean.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,18 +60,45 @@ fail(enum kvr_err err, char *why, size_t cap, const char *format, ...)
 static bool
 head_is_sound(const struct kvr_trace_head *h, uint64_t len)
 {
+	const uint64_t actors_end = h->actors_off + h->n_actors * sizeof(struct kvr_trace_actor);
+
 	return h->head_bytes >= sizeof(*h) && h->head_bytes % 8 == 0 && h->head_bytes <= len &&
 	       h->ring_bytes % 8 == 0 && h->ring_bytes >= sizeof(struct kvr_rec) &&
 	       h->ring_bytes <= len - h->head_bytes && h->n_actors <= KVR_ID_N &&
-	       h->actors_off % 8 == 0 && h->actors_off <= h->head_bytes &&
-	       h->n_actors * sizeof(struct kvr_trace_actor) <= h->head_bytes - h->actors_off &&
-	       h->config_off <= h->head_bytes && h->config_len <= h->head_bytes - h->config_off;
+	       h->actors_off % 8 == 0 && actors_end <= h->head_bytes &&
+	       h->config_off <= h->head_bytes && h->config_len <= h->head_bytes - h->config_off &&
+	       (h->config_off >= actors_end || h->config_off + h->config_len <= h->actors_off);
+}
+
+/* The head is looked at again: it may have been written over since it was found to be sound. */
+static bool
+read_all(struct kvr_trace_view *v, read_fn *read, void *arg, bool *ret_sound)
+{
+	struct kvr_trace_head again;
+
+	/* First the magic number, then `written`, then the bytes that it announces. */
+	atomic_thread_fence(memory_order_acquire);
+	if (!read(arg, &v->head, sizeof(v->head), 0))
+		return false;
+	*ret_sound = head_is_sound(&v->head, v->len) &&
+	             v->head.head_bytes + v->head.ring_bytes == v->len;
+	if (!*ret_sound)
+		return true;
+	atomic_thread_fence(memory_order_acquire);
+	if (!read(arg, v->bytes, v->len, 0))
+		return false;
+	atomic_thread_fence(memory_order_acquire);
+	if (!read(arg, &again, sizeof(again), 0))
+		return false;
+	v->head.oldest = again.oldest;
+	v->written_after = again.written;
+	return true;
 }
 
 static enum kvr_err
 copy(struct kvr_trace_view *v, read_fn *read, void *arg, char *why, size_t cap)
 {
-	struct kvr_trace_head again;
+	bool sound = true;
 
 	if (!read(arg, &v->head, sizeof(v->head), 0))
 		return fail(KVR_E_DOWN, why, cap, "cannot be read: %s", strerror(errno));
@@ -87,20 +115,10 @@ copy(struct kvr_trace_view *v, read_fn *read, void *arg, char *why, size_t cap)
 	if (v->bytes == NULL)
 		return fail(
 		    KVR_E_NOMEM, why, cap, "does not fit into memory: %" PRIu64 " bytes", v->len);
-	for (int i = 0; i < COPIES; i++) {
-		/* First the magic number, then `written`, then the bytes that it announces. */
-		atomic_thread_fence(memory_order_acquire);
-		if (!read(arg, &v->head, sizeof(v->head), 0))
+	for (int i = 0; i < COPIES && sound; i++) {
+		if (!read_all(v, read, arg, &sound))
 			return fail(KVR_E_DOWN, why, cap, "cannot be read: %s", strerror(errno));
-		atomic_thread_fence(memory_order_acquire);
-		if (!read(arg, v->bytes, v->len, 0))
-			return fail(KVR_E_DOWN, why, cap, "cannot be read: %s", strerror(errno));
-		atomic_thread_fence(memory_order_acquire);
-		if (!read(arg, &again, sizeof(again), 0))
-			return fail(KVR_E_DOWN, why, cap, "cannot be read: %s", strerror(errno));
-		v->head.oldest = again.oldest;
-		v->written_after = again.written;
-		if (v->head.oldest % 8 != 0 || v->head.written % 8 != 0)
+		if (!sound || v->head.oldest % 8 != 0 || v->head.written % 8 != 0)
 			break;
 		/* Otherwise the writer went round the whole ring meanwhile. */
 		if ((v->head.oldest < v->head.written || v->head.written == 0) &&
@@ -235,6 +253,8 @@ make_view(
 		return fail(KVR_E_NOMEM, why, cap, "no memory");
 	v->len = len;
 	enum kvr_err err = copy(v, read, arg, why, cap);
+	if (err == KVR_OK)
+		kvr_trace_clean(&v->head, v->bytes);
 	if (err == KVR_OK && make_index(v) != KVR_OK)
 		err = fail(KVR_E_NOMEM, why, cap, "its index does not fit into memory");
 	if (err == KVR_OK && v->n == 0 && v->head.written > 0)

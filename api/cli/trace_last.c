@@ -33,7 +33,7 @@ tell_end(const struct trace_model *m, const char *path)
 	const struct kvr_trace_head *h = m->head;
 	const struct kvr_rec_mark *mark = ending(m->view);
 	time_t opened = (time_t)(h->opened_real_ns / 1000000000U);
-	char when[64] = "";
+	char when[64] = "", text[KVR_TRACE_LINE];
 	struct tm tm;
 
 	if (localtime_r(&opened, &tm) != NULL)
@@ -43,7 +43,7 @@ tell_end(const struct trace_model *m, const char *path)
 	if (mark == NULL)
 		printf("It was not closed: it runs, or its process was killed or crashed.\n");
 	else if (mark->mark == KVR_MARK_PANIC)
-		printf("PANIC: %.*s\n", (int)mark->len, (const char *)(mark + 1));
+		printf("PANIC: %s\n", kvr_mark_text(mark, text, sizeof(text)));
 	else
 		printf("It was closed in order.\n");
 	if (kvr_trace_view_tail(m->view)[0] != '\0')

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kvr_trace_view.h"
+#include "kvr_trace_text.h"
 #include "kvr_check.h"
 #include "trace_bed.h"
 #include "duo.h"
@@ -225,11 +225,54 @@ START_TEST(rubbish_is_refused_with_a_reason)
 			ck_assert_str_ne(bed_why, "");
 		kvr_trace_view_free(v);
 	}
+	/* The configuration, which is text, in the place of the actors, which are not. */
+	memcpy(bytes, c.bytes, c.len);
+	struct kvr_trace_head *h = (struct kvr_trace_head *)(void *)bytes;
+	h->config_off = h->actors_off + 8;
+	ck_assert_int_eq(
+	    kvr_trace_view_copy(bytes, c.len, &v, bed_why, sizeof(bed_why)), KVR_E_CORRUPT);
+	memcpy(bytes, c.bytes, c.len);
 	bytes[0] ^= 1;
 	ck_assert_int_eq(
 	    kvr_trace_view_copy(bytes, c.len, &v, bed_why, sizeof(bed_why)), KVR_E_INVALID);
 	free(bytes);
 	free(c.bytes);
+}
+END_TEST
+
+/* On a terminal some bytes are commands, and a trace in a bug report may be anybody's. */
+START_TEST(what_a_file_says_can_be_printed)
+{
+	struct kvr_trace *t = bed_trace("none", KVR_MIB(1), 0);
+	uint64_t bytes;
+	struct kvr_trace_head *h = (void *)(uintptr_t)kvr_trace_bytes(t, &bytes);
+	struct kvr_trace_actor *a = (void *)((uint8_t *)h + h->actors_off);
+	char line[KVR_TRACE_LINE], text[12], *config = (char *)h + h->config_off;
+	struct duo_run r;
+	uint32_t n;
+	size_t len;
+
+	duo_open(&r, t);
+	kvr_trace_mark(t, KVR_MARK_PANIC, 1, "\033[31ma\nb");
+	memset(h->instance, '\033', sizeof(h->instance));
+	memset(h->build, 'b', sizeof(h->build));
+	memset(a[0].name, '\n', sizeof(a[0].name));
+	memcpy(config, "{\r\n\t\r\033\177}", 8);
+	struct kvr_trace_view *v = bed_copy(t);
+	const struct kvr_trace_head *seen = kvr_trace_view_head(v);
+	ck_assert_uint_eq(strlen(seen->instance), sizeof(h->instance) - 1);
+	ck_assert_ptr_null(strchr(seen->instance, '\033'));
+	ck_assert_uint_eq(strlen(seen->build), sizeof(h->build) - 1);
+	ck_assert_str_eq(kvr_trace_view_actors(v, &n)[0].name, ".......................");
+	ck_assert_int_eq(memcmp(kvr_trace_view_config(v, &len), "{\r\n\t...}", 8), 0);
+	const struct kvr_rec *mark = kvr_trace_view_at(v, kvr_trace_view_count(v) - 1);
+	kvr_trace_line(seen, mark, duo_find, line, sizeof(line));
+	ck_assert_msg(strstr(line, " -- PANIC .[31ma.b") != NULL, "%s", line);
+	ck_assert_str_eq(kvr_mark_text(kvr_rec_mark(mark), text, sizeof(text)), ".[31ma.b");
+	ck_assert_str_eq(kvr_mark_text(kvr_rec_mark(mark), text, 3), ".[");
+	kvr_trace_view_free(v);
+	duo_close(&r);
+	kvr_trace_close(t);
 }
 END_TEST
 
@@ -271,4 +314,4 @@ END_TEST
 KVR_CHECK_MAIN("runtime.trace", steps_come_back_as_they_were, a_ring_that_wraps_keeps_the_newest,
     a_torn_tail_is_normal, a_flipped_bit_anywhere_in_a_record_is_seen,
     a_ring_that_is_written_over_goes_on, rubbish_is_refused_with_a_reason,
-    a_snapshot_that_does_not_fit_is_seldom_tried)
+    what_a_file_says_can_be_printed, a_snapshot_that_does_not_fit_is_seldom_tried)

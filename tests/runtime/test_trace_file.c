@@ -31,6 +31,22 @@ __wrap_posix_fallocate(int fd, off_t off, off_t len)
 	return (uint64_t)(off + len) > room_left ? ENOSPC : __real_posix_fallocate(fd, off, len);
 }
 
+/* And what a file says may change between two reads of it. */
+ssize_t __real_pread(int fd, void *at, size_t len, off_t off);
+ssize_t __wrap_pread(int fd, void *at, size_t len, off_t off);
+
+static uint32_t heads_read, head_changes_at = UINT32_MAX;
+
+ssize_t
+__wrap_pread(int fd, void *at, size_t len, off_t off)
+{
+	ssize_t n = __real_pread(fd, at, len, off);
+
+	if (off == 0 && len == sizeof(struct kvr_trace_head) && heads_read++ == head_changes_at)
+		((struct kvr_trace_head *)at)->n_actors = UINT32_MAX;
+	return n;
+}
+
 static void
 make_dir(char *ret, size_t cap)
 {
@@ -187,6 +203,29 @@ START_TEST(a_file_system_that_is_nearly_full_is_told_of)
 }
 END_TEST
 
+/* Its writer, or whoever else may write there, does not stop for a reader. */
+START_TEST(a_head_that_is_written_over_while_it_is_read_is_damaged)
+{
+	char dir[64];
+	struct kvr_trace_view *v = NULL;
+
+	make_dir(dir, sizeof(dir));
+	struct kvr_trace *t = bed_trace(dir, KVR_MIB(1), 1);
+	for (head_changes_at = 0; head_changes_at < 2; head_changes_at++) {
+		heads_read = 0;
+		ck_assert_int_eq(kvr_trace_view_open(kvr_trace_path(t), &v, bed_why, sizeof(bed_why)),
+		    KVR_E_CORRUPT);
+		ck_assert_ptr_nonnull(strstr(bed_why, " has a damaged head"));
+	}
+	head_changes_at = UINT32_MAX;
+	ck_assert_int_eq(
+	    kvr_trace_view_open(kvr_trace_path(t), &v, bed_why, sizeof(bed_why)), KVR_OK);
+	kvr_trace_view_free(v);
+	kvr_trace_close(t);
+	remove_dir(dir);
+}
+END_TEST
+
 START_TEST(impossible_sizes_are_refused)
 {
 	struct kvr_trace_options o = { .dir = "none", .size = KVR_MIB(1) - 1 };
@@ -314,4 +353,5 @@ END_TEST
 KVR_CHECK_MAIN("runtime.trace_file", a_ring_is_mapped_before_it_is_written,
     a_file_is_only_for_its_user, old_files_go_and_others_stay, no_directory_is_no_reason_to_fail,
     too_little_room_makes_a_smaller_ring, a_file_system_that_is_nearly_full_is_told_of,
-    impossible_sizes_are_refused, a_killed_process_leaves_a_whole_trace)
+    a_head_that_is_written_over_while_it_is_read_is_damaged, impossible_sizes_are_refused,
+    a_killed_process_leaves_a_whole_trace)
