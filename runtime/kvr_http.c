@@ -4,8 +4,6 @@
  * block, and a connection that is not done after five seconds is closed. When all places are taken,
  * the oldest connection is closed.
  */
-#include "kvr_http.h"
-
 #include "kvr_http_own.h"
 #include "kvr_thread.h"
 
@@ -15,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -28,7 +25,7 @@ struct conn {
 	uint32_t in_len;
 	char *out; /* NULL: still reading */
 	size_t out_len, out_at;
-	char in[HEAD_MAX + 1];
+	char in[HEAD_MAX];
 };
 
 struct kvr_http {
@@ -109,51 +106,22 @@ refuse(struct conn *c, int32_t status)
 	    true);
 }
 
-/* The value of a header; "" if there is none. serve has ended the lines with NULs. */
-static const char *
-header(const char *lines, const char *end, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (const char *at = lines; at < end; at += strlen(at) + 1) {
-		if (strncasecmp(at, name, len) == 0 && at[len] == ':')
-			return at + len + 1 + strspn(at + len + 1, " \t");
-	}
-	return "";
-}
-
 static void
-serve(struct kvr_http *h, struct conn *c)
+serve(struct kvr_http *h, struct conn *c, size_t head_len)
 {
 	struct kvr_http_answer a = { .status = 200, .type = "text/plain; charset=utf-8" };
-	char *end = c->in + c->in_len, *line = c->in;
+	struct kvr_http_request r;
+	bool with_body = true;
+	int32_t status = kvr_http_request_read(c->in, head_len, &r, &with_body);
 
-	for (char *at = c->in; at < end; at++) {
-		if (*at == '\r' || *at == '\n')
-			*at = '\0';
-	}
-	char *path = strchr(line, ' '), *version = path == NULL ? NULL : strchr(path + 1, ' ');
-
-	if (version == NULL || path[1] != '/' || strncmp(version + 1, "HTTP/1.", 7) != 0) {
-		refuse(c, 400);
+	if (status != 200) {
+		refuse(c, status);
 		return;
 	}
-	*path++ = '\0';
-	*version = '\0';
-	if (strcmp(line, "GET") != 0 && strcmp(line, "HEAD") != 0) {
-		refuse(c, 405);
-		return;
-	}
-	const struct kvr_http_request r = {
-		.path = path,
-		.accept = header(version + 1, end, "Accept"),
-	};
-
-	path[strcspn(path, "?#")] = '\0';
 	h->opt.answer(h->opt.arg, &r, &a);
 	if (a.body == NULL && a.status == 200)
 		a.status = 503;
-	reply(c, &a, strcmp(line, "GET") == 0);
+	reply(c, &a, with_body);
 	free(a.body);
 }
 
@@ -171,10 +139,10 @@ take_in(struct kvr_http *h, struct conn *c)
 		return;
 	}
 	c->in_len += (uint32_t)n;
-	c->in[c->in_len] = '\0';
-	/* A NUL ends the search, so a request that contains one never completes: it times out. */
-	if (strstr(c->in, "\r\n\r\n") != NULL || strstr(c->in, "\n\n") != NULL)
-		serve(h, c);
+	size_t head_len = kvr_http_head_len(c->in, c->in_len);
+
+	if (head_len > 0)
+		serve(h, c, head_len);
 	else if (c->in_len == HEAD_MAX)
 		refuse(c, 431);
 }

@@ -110,9 +110,31 @@ START_TEST(requests_get_their_answers)
 	expect("GET /a\r\n\r\n", 400, NULL);
 	expect("GET /a HTTP/2.0\r\n\r\n", 400, NULL);
 	expect("\r\n\r\n", 400, NULL);
+	/* What comes behind the head belongs to no header. */
+	expect("GET /a HTTP/1.1\r\n\r\nAccept: text/html\r\n", 200, "/a|");
+	expect("HEAD /a HTTP/1.1\n\r\n", 200, "");
+	expect("GET /a#b HTTP/1.1\r\naccept:\t x/y \t\r\nAccept: z\r\n\r\n", 200, "/a|x/y");
+	expect("GET /a HTTP/1.1x\r\n\r\n", 400, NULL);
+	expect("GET /a\rb HTTP/1.1\r\n\r\n", 400, NULL);
+	expect("GET /a HTTP/1.1\r\nX: a\rAccept: b\r\n\r\n", 400, NULL);
 	struct kvr_http_got g = kvr_http_fetch(sock, "/large", "");
 
 	ck_assert_uint_eq(g.len, 4 << 20);
+	kvr_http_drop(&g);
+	close_unix(h);
+}
+END_TEST
+
+/* At once: it would be no news to the client after five seconds. */
+START_TEST(a_byte_that_is_no_text_is_refused)
+{
+	static const char nul[] = "GET /a HTTP/1.1\r\nX: \0\r\n\r\n";
+	struct kvr_http *h = open_unix();
+	uint64_t since_ns = kvr_now_ns();
+	struct kvr_http_got g = kvr_http_ask(sock, nul, sizeof(nul) - 1);
+
+	ck_assert_int_eq(g.status, 400);
+	ck_assert_uint_lt(kvr_now_ns() - since_ns, KVR_SEC(4));
 	kvr_http_drop(&g);
 	close_unix(h);
 }
@@ -223,6 +245,6 @@ START_TEST(addresses_are_written_out)
 }
 END_TEST
 
-KVR_CHECK_MAIN("runtime.http", requests_get_their_answers, too_long_a_request_is_refused,
-    idle_clients_hold_up_nobody, an_address_in_use_is_tried_again, a_dead_socket_is_replaced,
+KVR_CHECK_MAIN("runtime.http", requests_get_their_answers, a_byte_that_is_no_text_is_refused,
+    too_long_a_request_is_refused, idle_clients_hold_up_nobody, an_address_in_use_is_tried_again, a_dead_socket_is_replaced,
     addresses_are_written_out)
