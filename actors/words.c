@@ -6,9 +6,11 @@
 #include "kvr_workers.h"
 
 #include "kvr_fit.h"
+#include "kvr_flatten.h"
 #include "kvr_stats.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void
 kvr_words_set(struct kvr_words *w, int32_t err, const char *text)
@@ -17,6 +19,8 @@ kvr_words_set(struct kvr_words *w, int32_t err, const char *text)
 	w->err = err;
 	w->at_ns = kvr_now_ns();
 	kvr_fit(w->text, sizeof(w->text), text);
+	/* Whoever asks may print them, on a terminal or as one line of a page. */
+	kvr_flatten(w->text, strlen(w->text));
 	if (w->shown != NULL)
 		kvr_stats_words_set(w->shown, w->text);
 	pthread_mutex_unlock(&w->lock);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_log.h"
 
+#include "kvr_flatten.h"
+
 #include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -41,15 +43,6 @@ static size_t
 advance(size_t n, int wrote, size_t cap)
 {
 	return wrote < 0 ? n : KVR_MIN(n + (size_t)wrote, cap - 1);
-}
-
-/* One line stays one line, whatever a server's message contains. */
-static void
-flatten(char *line, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-			line[i] = ' ';
 }
 
 /*
@@ -120,7 +113,8 @@ kvr_log_write(const struct kvr_log *log, struct kvr_log_site *site, enum kvr_log
 		    snprintf(line + n, KVR_LOG_LINE - n, " (%" PRIu32 " lines like it not shown)",
 		        suppressed),
 		    KVR_LOG_LINE);
-	flatten(line, n);
+	/* One line stays one line, whatever a server's message contains. */
+	kvr_flatten(line, n);
 	if (log->fn != NULL)
 		log->fn(log->arg, level, line);
 	else

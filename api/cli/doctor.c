@@ -7,6 +7,7 @@
 
 #include "kvr_canary.h"
 #include "kvr_connector.h"
+#include "kvr_flatten.h"
 #include "kvr_instance.h"
 #include "kvr_system.h"
 
@@ -26,6 +27,7 @@ doctor_say(struct doctor *d, enum kvr_finding_level level, const char *topic, co
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	kvr_flatten(text, strlen(text)); /* much of it is a server's */
 	d->warned += level == KVR_FOUND_WARN;
 	d->failed += level == KVR_FOUND_FAIL;
 	if (d->cli.json) {

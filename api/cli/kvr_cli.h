@@ -55,7 +55,7 @@ uint64_t cli_until(const struct cli *);
 int cli_deployment_noted(const struct cli *, kvr_config_note_fn *note, struct kvr_config **ret);
 int cli_deployment(const struct cli *, struct kvr_config **ret);
 
-/* Prints a JSON string, quotes included. */
+/* json_text.c. Prints a JSON string, quotes included; it is valid whatever the bytes are. */
 void cli_json_text(FILE *, const char *text);
 /* "1.5 MiB" */
 const char *cli_bytes(uint64_t bytes, char *ret, size_t cap);

@@ -272,23 +272,6 @@ cli_close(const struct cli *cli, struct kvr *kvr)
 	return CLI_OK;
 }
 
-void
-cli_json_text(FILE *to, const char *text)
-{
-	fputc('"', to);
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == '"' || c == '\\')
-			fprintf(to, "\\%c", c);
-		else if (c < 0x20)
-			fprintf(to, "\\u%04x", c);
-		else
-			fputc(c, to);
-	}
-	fputc('"', to);
-}
-
 const char *
 cli_bytes(uint64_t bytes, char *ret, size_t cap)
 {

@@ -192,6 +192,10 @@ START_TEST(an_error_that_keeps_the_stream_cannot_end_it)
 
 	kvr_words_get(&b->words, words, sizeof(words), NULL, NULL);
 	ck_assert_str_eq(words, "the store's own words");
+	/* Whoever prints them prints one line, and sends a terminal no command. */
+	kvr_words_set(&b->words, KVR_E_REFUSED, "-ERR \033[2J\r\nyes");
+	kvr_words_get(&b->words, words, sizeof(words), NULL, NULL);
+	ck_assert_str_eq(words, "-ERR  [2J  yes");
 	lane_free(b, false);
 }
 END_TEST

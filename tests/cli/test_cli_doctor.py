@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """doctor over real stores: what is well, what is to be looked at, what is wrong, and what to do."""
 
+import contextlib
 import re
 import shutil
 import socket
@@ -25,6 +26,37 @@ class Findings(command.Case):
         if level != "ok":
             self.assertNotEqual(f["advice"], "", f)
         return f
+
+
+class Rude(Findings):
+    """Servers that say what no terminal and no reader of JSON should get."""
+
+    def serve(self, words):
+        server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(server.close)
+
+        def answer(peer):
+            with peer, contextlib.suppress(OSError):
+                while peer.recv(65536):
+                    peer.sendall(words)
+
+        def accept():
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        return f"redis://127.0.0.1:{server.getsockname()[1]}"
+
+    def test_what_a_server_says_is_one_line_of_text(self):
+        url = self.serve(b"-ERR \x1b[2J\x1b]0;owned\x07 \xc2\x9b31m \xff\r\n")
+        done = self.call("doctor", "--url", url)
+        self.assertEqual(done.status, 2, (done.out, done.err))
+        self.assertIn(b"]0;owned", done.out)
+        for command_byte in b"\x1b", b"\x07", b"\xc2\x9b":
+            self.assertNotIn(command_byte, done.out)
+        found = self.findings(2, "--url", url)
+        self.level(found, "remote", "connect", "fail", "]0;owned    31m \ufffd")
 
 
 class Doctor(Findings):

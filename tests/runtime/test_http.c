@@ -246,5 +246,5 @@ START_TEST(addresses_are_written_out)
 END_TEST
 
 KVR_CHECK_MAIN("runtime.http", requests_get_their_answers, a_byte_that_is_no_text_is_refused,
-    too_long_a_request_is_refused, idle_clients_hold_up_nobody, an_address_in_use_is_tried_again, a_dead_socket_is_replaced,
-    addresses_are_written_out)
+    too_long_a_request_is_refused, idle_clients_hold_up_nobody, an_address_in_use_is_tried_again,
+    a_dead_socket_is_replaced, addresses_are_written_out)
