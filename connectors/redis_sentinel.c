@@ -10,8 +10,9 @@
  * Nothing is subscribed to, and nothing is remembered except which sentinel answered last: when a
  * master dies or becomes a replica, its lanes lose their connections, and the next dial asks again.
  */
-#include "kvr_redis_url.h"
 #include "kvr_nest.h"
+#include "kvr_redis_url.h"
+#include "kvr_sentinel.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,19 +27,11 @@ struct kvr_redis_sentinels {
 	struct kvr_url_host at[KVR_URL_HOSTS_MAX];
 };
 
-struct master {
-	char host[KVR_URL_HOST_LEN_MAX + 1];
-	uint16_t port; /* 0: none was named */
-};
-
-/* Reads a sentinel's answer. */
-typedef enum kvr_err reader(struct kvr_sock *, const char *service, void *ret);
-
 struct search {
 	struct kvr_connector *c;
 	struct kvr_kick *kick;
 	uint64_t until_ns;
-	struct master tried; /* the last one that could not be used */
+	struct kvr_url_host tried; /* the last one that could not be used */
 	bool refused;        /* it refused us: a password that is wrong there is wrong everywhere */
 	char why[sizeof(((struct kvr_sock *)NULL)->why)];
 };
@@ -84,41 +77,6 @@ kvr_redis_sentinels_free(struct kvr_redis_sentinels *take)
 	free(take);
 }
 
-static bool
-to_port(const char *text, uint16_t *ret)
-{
-	char *rest = NULL;
-	long n = strtol(text, &rest, 10);
-	*ret = (uint16_t)n;
-	return rest != text && *rest == '\0' && n > 0 && n <= 65535;
-}
-
-/* A sentinel's answer: two texts, or nil if it does not watch the service. */
-static enum kvr_err
-read_master(struct kvr_sock *s, const char *service, void *to)
-{
-	struct master *ret = to;
-	struct kvr_nest_part p, host, port;
-	enum kvr_err err = kvr_nest_next(s, &p);
-	if (err != KVR_OK)
-		return err;
-	if (p.kind == KVR_RESP_NIL)
-		return kvr_stream_fail(s, KVR_E_CONFIG, "watches no service \"%s\"", service);
-	if (p.kind == KVR_RESP_ERROR)
-		return kvr_stream_fail(
-		    s, (enum kvr_err)kvr_resp_error(p.text, p.text_len), "SENTINEL: %s", p.text);
-	if (p.kind != KVR_RESP_ARRAY || p.n != 2)
-		return kvr_stream_fail(s, KVR_E_PROTO, "a reply of the wrong kind to SENTINEL");
-	if ((err = kvr_nest_next(s, &host)) != KVR_OK || (err = kvr_nest_next(s, &port)) != KVR_OK)
-		return err;
-	if (host.kind != KVR_RESP_BULK || host.text_len == 0 ||
-	    host.text_len > KVR_URL_HOST_LEN_MAX || port.kind != KVR_RESP_BULK ||
-	    !to_port(port.text, &ret->port))
-		return kvr_stream_fail(s, KVR_E_PROTO, "names a master that is no host and port");
-	memcpy(ret->host, host.text, host.text_len + 1);
-	return KVR_OK;
-}
-
 /*
  * Added if others still had a turn afterwards. The limit for all of them is mentioned by the
  * caller.
@@ -131,8 +89,8 @@ share(enum kvr_err err, uint64_t until_ns, const struct search *search)
 }
 
 static enum kvr_err
-ask_sentinel(struct search *search, uint32_t i, const char *what, uint64_t until_ns, reader *read,
-    void *ret)
+ask_sentinel(struct search *search, uint32_t i, const char *what, uint64_t until_ns,
+    kvr_sentinel_reader *read, void *ret)
 {
 	struct kvr_connector *c = search->c;
 	const struct kvr_redis_sentinels *me = c->store->sentinels;
@@ -155,53 +113,21 @@ ask_sentinel(struct search *search, uint32_t i, const char *what, uint64_t until
 	return err;
 }
 
-/* word: "master" or "slave". A replica must also be connected to its master. */
 static enum kvr_err
-demand_role(struct kvr_sock *s, const char *word)
-{
-	struct kvr_nest_part head, role, state;
-	enum kvr_err err = kvr_nest_ask(s, 1, (const char *const[]){ "ROLE" });
-	if (err == KVR_OK)
-		err = kvr_nest_next(s, &head);
-	if (err != KVR_OK)
-		return kvr_stream_stage(s, "ROLE");
-	if (head.kind == KVR_RESP_ERROR)
-		return kvr_stream_fail(s, (enum kvr_err)kvr_resp_error(head.text, head.text_len),
-		    "ROLE: %s", head.text);
-	if (head.kind != KVR_RESP_ARRAY || head.n < 1)
-		return kvr_stream_fail(s, KVR_E_PROTO, "a reply of the wrong kind to ROLE");
-	if ((err = kvr_nest_next(s, &role)) != KVR_OK)
-		return err;
-	if (role.kind != KVR_RESP_BULK || strcmp(role.text, word) != 0)
-		return kvr_stream_fail(s, KVR_E_DOWN, "is no %s but \"%.20s\"", word, role.text);
-	if (strcmp(word, "master") == 0)
-		return kvr_nest_skip_n(s, head.n - 1);
-	/* Role, host and port of the master, state of the link to it, offset. */
-	if (head.n < 5 || (err = kvr_nest_skip_n(s, 2)) != KVR_OK)
-		return err != KVR_OK ? err : kvr_stream_fail(s, KVR_E_PROTO, "a short reply to ROLE");
-	if ((err = kvr_nest_next(s, &state)) != KVR_OK)
-		return err;
-	if (strcmp(state.text, "connected") != 0)
-		return kvr_stream_fail(
-		    s, KVR_E_DOWN, "is not fed by its master but \"%.20s\"", state.text);
-	return kvr_nest_skip_n(s, head.n - 4);
-}
-
-static enum kvr_err
-connect_to(struct search *search, const struct master *m, uint64_t until_ns)
+connect_to(struct search *search, const struct kvr_url_host *m, uint64_t until_ns)
 {
 	struct kvr_connector *c = search->c;
 	/* Another sentinel names the same one; it has had its chance in this dial. */
-	if (m->port == search->tried.port && strcmp(m->host, search->tried.host) == 0)
+	if (m->port == search->tried.port && strcmp(m->name, search->tried.name) == 0)
 		return KVR_E_DOWN;
-	enum kvr_err err = kvr_redis_connect(c, m->host, m->port, until_ns, search->kick);
+	enum kvr_err err = kvr_redis_connect(c, m->name, m->port, until_ns, search->kick);
 	if (err == KVR_OK)
-		err = demand_role(&c->s, "master");
+		err = kvr_redis_role(&c->s, "master");
 	if (err == KVR_OK)
 		return KVR_OK;
 	search->tried = *m;
 	search->refused = err == KVR_E_AUTH;
-	snprintf(search->why, sizeof(search->why), "master %.60s:%u: %.80s%s", m->host,
+	snprintf(search->why, sizeof(search->why), "master %.60s:%u: %.80s%s", m->name,
 	    (unsigned)m->port, c->s.why, share(err, until_ns, search));
 	kvr_stream_hang_up(&c->s);
 	return err;
@@ -210,10 +136,10 @@ connect_to(struct search *search, const struct master *m, uint64_t until_ns)
 static enum kvr_err
 by_sentinel(struct search *search, uint32_t i, uint32_t n_left)
 {
-	struct master m = { .port = 0 };
+	struct kvr_url_host m = { .port = 0 };
 	enum kvr_err err =
 	    ask_sentinel(search, i, "get-master-addr-by-name",
-	        kvr_redis_share(search->until_ns, n_left + 1), read_master, &m);
+	        kvr_redis_share(search->until_ns, n_left + 1), kvr_sentinel_master, &m);
 	if (err != KVR_OK)
 		return err;
 	return connect_to(search, &m, kvr_redis_share(search->until_ns, n_left));
@@ -242,82 +168,24 @@ kvr_redis_connect_master(struct kvr_connector *c, uint64_t until_ns, struct kvr_
 	return kvr_stream_fail(&c->s, err, "%s", search.why);
 }
 
-/* ---- replicas ---- */
-
-struct replicas {
-	uint32_t n;
-	struct kvr_url_host at[KVR_URL_HOSTS_MAX];
-};
-
-/* Reads one replica: names and values alternate. Adds it if it is healthy. */
-static enum kvr_err
-read_replica(struct kvr_sock *s, struct replicas *ret)
-{
-	struct kvr_nest_part head, name, value;
-	struct kvr_url_host at = { .port = 0 };
-	bool well = false, down = false;
-	enum kvr_err err = kvr_nest_next(s, &head);
-	if (err == KVR_OK && head.kind != KVR_RESP_ARRAY)
-		return kvr_stream_fail(s, KVR_E_PROTO, "a reply of the wrong form to SENTINEL replicas");
-	for (int64_t i = 0; i + 1 < head.n && err == KVR_OK; i += 2) {
-		if ((err = kvr_nest_next(s, &name)) != KVR_OK ||
-		    (err = kvr_nest_next(s, &value)) != KVR_OK)
-			return err;
-		if (strcmp(name.text, "ip") == 0 && value.text_len <= KVR_URL_HOST_LEN_MAX)
-			memcpy(at.name, value.text, value.text_len + 1);
-		else if (strcmp(name.text, "port") == 0 && !to_port(value.text, &at.port))
-			at.port = 0;
-		else if (strcmp(name.text, "master-link-status") == 0)
-			well = strcmp(value.text, "ok") == 0;
-		else if (strcmp(name.text, "flags") == 0)
-			down = strstr(value.text, "down") != NULL ||
-			       strstr(value.text, "disconnected") != NULL;
-	}
-	if (err == KVR_OK && well && !down && at.port != 0 && at.name[0] != '\0' &&
-	    ret->n < KVR_URL_HOSTS_MAX)
-		ret->at[ret->n++] = at;
-	return err == KVR_OK ? kvr_nest_skip_n(s, head.n % 2) : err;
-}
-
-static enum kvr_err
-read_replicas(struct kvr_sock *s, const char *service, void *to)
-{
-	struct replicas *ret = to;
-	struct kvr_nest_part head;
-	enum kvr_err err = kvr_nest_next(s, &head);
-	ret->n = 0;
-	if (err != KVR_OK)
-		return err;
-	if (head.kind == KVR_RESP_ERROR)
-		return kvr_stream_fail(s, (enum kvr_err)kvr_resp_error(head.text, head.text_len),
-		    "SENTINEL: \"%s\": %s", service, head.text);
-	if (head.kind != KVR_RESP_ARRAY)
-		return kvr_stream_fail(s, KVR_E_PROTO, "a reply of the wrong kind to SENTINEL");
-	for (int64_t i = 0; i < head.n && err == KVR_OK; i++)
-		err = read_replica(s, ret);
-	if (err == KVR_OK && ret->n == 0)
-		return kvr_stream_fail(s, KVR_E_DOWN, "knows no replica that is well");
-	return err;
-}
-
 enum kvr_err
 kvr_redis_connect_replica(
     struct kvr_connector *c, uint32_t turn, uint64_t until_ns, struct kvr_kick *kick)
 {
 	struct kvr_redis_sentinels *me = c->store->sentinels;
 	struct search search = { .c = c, .kick = kick, .until_ns = until_ns };
-	struct replicas found = { .n = 0 };
+	struct kvr_sentinel_replicas found = { .n = 0 };
 	uint32_t first = atomic_load_explicit(&me->first, memory_order_relaxed);
 	enum kvr_err err = KVR_E_DOWN;
 	for (uint32_t n = 0; n < me->n && found.n == 0 && err != KVR_E_CANCELLED; n++)
 		err = ask_sentinel(&search, (first + n) % me->n, "replicas",
-		    kvr_redis_share(until_ns, me->n - n + 1), read_replicas, &found);
+		    kvr_redis_share(until_ns, me->n - n + 1), kvr_sentinel_replicas, &found);
 	for (uint32_t n = 0; n < found.n; n++) {
 		const struct kvr_url_host *at = &found.at[(turn + n) % found.n];
 		err = kvr_redis_connect(
 		    c, at->name, at->port, kvr_redis_share(until_ns, found.n - n), kick);
 		if (err == KVR_OK)
-			err = demand_role(&c->s, "slave");
+			err = kvr_redis_role(&c->s, "slave");
 		if (err == KVR_OK || err == KVR_E_CANCELLED)
 			return err;
 		kvr_stream_hang_up(&c->s);
