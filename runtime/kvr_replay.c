@@ -202,7 +202,7 @@ step(struct kvr_replay *r, struct kvr_actor *a, const struct kvr_event *ev, uint
 		kvr_on_panic(NULL, NULL);
 		return false;
 	}
-	if (r->out.step == r->break_at)
+	if (r->break_at != 0 && r->out.step == r->break_at)
 		raise(SIGTRAP);
 	*ret_digest = kvr_step(a, ev, &r->out);
 	kvr_on_panic(NULL, NULL);

@@ -168,8 +168,9 @@ least(uint16_t kind)
 static bool
 is_sound(const struct kvr_rec *r, uint64_t room)
 {
-	if (r->len % 8 != 0 || r->len > room || r->len < least(r->kind) ||
-	    r->sum != kvr_rec_sum(r, r->len))
+	/* Numbers begin with 1, and each has one behind it. */
+	if (r->len % 8 != 0 || r->len > room || r->len < least(r->kind) || r->number == 0 ||
+	    r->number == UINT64_MAX || r->sum != kvr_rec_sum(r, r->len))
 		return false;
 	if (r->kind == KVR_REC_STEP) {
 		const struct kvr_rec_step *s = kvr_rec_step(r);

@@ -187,6 +187,18 @@ START_TEST(a_flipped_bit_is_reported_at_its_record)
 }
 END_TEST
 
+/* Number 0 is what break_at says when nobody is to be stopped: a signal would end the process. */
+START_TEST(a_step_of_no_number_stops_nobody)
+{
+	struct changed c = recorded(5);
+	struct kvr_rec_step *submit = find_step(&c, KVR_MSG_SUBMIT, 2);
+
+	submit->step = 0;
+	ck_assert_int_eq(first_difference(&c, submit), KVR_REPLAY_DIGEST);
+	free(c.bytes);
+}
+END_TEST
+
 static struct kvr_spec other_spec;
 static uint16_t other_id;
 
@@ -329,5 +341,6 @@ END_TEST
 
 KVR_CHECK_MAIN("runtime.replay", a_whole_trace_replays_to_the_same_state,
     a_wrapped_trace_replays_from_its_snapshot, seeking_back_is_seeking_forth,
-    a_flipped_bit_is_reported_at_its_record, another_program_is_told_before_or_where_it_differs,
+    a_flipped_bit_is_reported_at_its_record, a_step_of_no_number_stops_nobody,
+    another_program_is_told_before_or_where_it_differs,
     an_invariant_that_breaks_then_or_now_is_told, a_forgotten_touch_shows_at_the_snapshot)

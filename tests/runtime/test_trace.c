@@ -172,6 +172,25 @@ START_TEST(a_flipped_bit_anywhere_in_a_record_is_seen)
 }
 END_TEST
 
+/* Numbers begin with 1, and there is always a next one. */
+START_TEST(a_record_of_no_number_is_damaged)
+{
+	static const uint64_t none[] = { 0, UINT64_MAX };
+	uint64_t count;
+	struct copied c = with_steps(2, &count);
+	struct kvr_rec *first = (struct kvr_rec *)(void *)(c.bytes + place_of(&c, 0));
+	struct kvr_trace_view *v = NULL;
+
+	for (size_t i = 0; i < KVR_LEN(none); i++) {
+		first->number = none[i];
+		first->sum = kvr_rec_sum(first, first->len);
+		ck_assert_int_eq(kvr_trace_view_copy(c.bytes, c.len, &v, bed_why, sizeof(bed_why)),
+		    KVR_E_CORRUPT);
+	}
+	free(c.bytes);
+}
+END_TEST
+
 /* By the host process, whose memory it is as well: the writer gives up the past and goes on. */
 START_TEST(a_ring_that_is_written_over_goes_on)
 {
@@ -312,6 +331,6 @@ START_TEST(a_snapshot_that_does_not_fit_is_seldom_tried)
 END_TEST
 
 KVR_CHECK_MAIN("runtime.trace", steps_come_back_as_they_were, a_ring_that_wraps_keeps_the_newest,
-    a_torn_tail_is_normal, a_flipped_bit_anywhere_in_a_record_is_seen,
+    a_torn_tail_is_normal, a_flipped_bit_anywhere_in_a_record_is_seen, a_record_of_no_number_is_damaged,
     a_ring_that_is_written_over_goes_on, rubbish_is_refused_with_a_reason,
     what_a_file_says_can_be_printed, a_snapshot_that_does_not_fit_is_seldom_tried)
