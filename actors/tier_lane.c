@@ -297,10 +297,10 @@ stuck(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct l
 void
 kvr_tier_link_state(struct tier *me, const struct kvr_event *ev, struct kvr_out *out)
 {
+	KVR_CHECK(ev->msg.LINK_STATE.lane < me->config.n_links);
 	struct lane *lane = &me->lane[ev->msg.LINK_STATE.lane];
 	int32_t err = ev->msg.LINK_STATE.err;
 
-	KVR_CHECK(ev->msg.LINK_STATE.lane < me->config.n_links);
 	kvr_touch(out, lane, sizeof(*lane));
 	/* A lane that was stuck first says that it is back, and then answers what it was asked. */
 	if (err != KVR_E_STUCK && !lane->stuck)

@@ -6,127 +6,36 @@
  * says OK or names a record. A trace that replays is the same after a cut of all of it.
  *
  * With REPAIR the sums of all records are made right again, else no mutation would come past them.
+ * With PATCH the rest says which fields of which trace are overwritten.
  */
 #include "kvr_actors.h"
 #include "kvr_fuzz.h"
 #include "kvr_replay.h"
 #include "kvr_trace_cut.h"
+#include "kvr_trace_input.h"
 #include "kvr_trace_text.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-enum { REPAIR = 1, REPLAY = 2, ANYWAY = 4 };
+enum { REPAIR = 1, REPLAY = 2, ANYWAY = 4, PATCH = 8 };
 
-/* ---- well-formed inputs ---- */
-
-static size_t
-take_file(int fd, uint8_t *ret)
-{
-	ssize_t n = pread(fd, ret, KVR_FUZZ_LEN_MAX - 1, 0);
-
-	KVR_CHECK(n > 0);
-	close(fd);
-	return (size_t)n;
-}
-
-static int
-new_file(char path[32])
-{
-	int fd = memfd_create("trace", MFD_CLOEXEC);
-
-	KVR_CHECK(fd >= 0);
-	snprintf(path, 32, "/proc/self/fd/%d", fd);
-	return fd;
-}
-
-/* The second half of a trace, which begins with a snapshot. */
-static size_t
-half_of(const char *path, uint8_t *ret)
-{
-	struct kvr_trace_view *v = NULL;
-	struct kvr_replay *r = NULL;
-	char why[512], to[32];
-	int fd = new_file(to);
-
-	KVR_CHECK(kvr_trace_view_open(path, &v, why, sizeof(why)) == KVR_OK);
-	KVR_CHECK(kvr_replay_open(v, kvr_spec_of, false, &r, why, sizeof(why)) == KVR_OK);
-	uint64_t n = kvr_trace_view_count(v);
-	const struct kvr_trace_cut half = { .first = n / 2, .end = n };
-
-	KVR_CHECK(kvr_trace_cut(v, r, &half, to, why, sizeof(why)) == KVR_OK);
-	kvr_replay_free(r);
-	kvr_trace_view_free(v);
-	return take_file(fd, ret);
-}
-
-/* The kinds of records that no decider makes. */
-static size_t
-words(uint8_t *ret)
-{
-	const struct kvr_trace_options o = { .dir = "none", .size = KVR_MIB(1), .config = "{}",
-		.config_len = 2 };
-	struct kvr_trace *t = NULL;
-	char why[256], to[32];
-	int fd = new_file(to);
-
-	KVR_CHECK(kvr_trace_open(&o, &t, why, sizeof(why)) == KVR_OK);
-	kvr_trace_actors(t, NULL, 0);
-	kvr_trace_text(t, KVR_TEXT_OF_REQUEST, 7, 0, "request 1", 9);
-	kvr_trace_text(t, KVR_TEXT_OF_KEY, 7, 3, "a\tkey", 5);
-	kvr_trace_snapshot_whole(t, NULL, 0, 5);
-	kvr_trace_mark(t, KVR_MARK_PANIC, 6, "tier.c:1: no cell");
-	kvr_trace_mark(t, KVR_MARK_CLOSED, 7, "");
-	KVR_CHECK(kvr_trace_save(t, to));
-	kvr_trace_close(t);
-	return take_file(fd, ret);
-}
-
-/* Traces of today's deciders, which tests/traces keeps: each whole, halved and with other sums. */
 size_t
 kvr_fuzz_seed(size_t i, uint8_t *ret)
 {
-	static const char *const names[] = { "deadline", "duplicate", "outage", "put_get",
-		"two_tiers" };
-	static const uint8_t how[] = { REPLAY, REPAIR | REPLAY, REPAIR };
-	char path[512];
+	size_t len = kvr_trace_input_seed(i / 4, ret + 1);
 
-	if (i == 3 * KVR_LEN(names)) {
-		ret[0] = REPAIR;
-		return 1 + words(ret + 1);
-	}
-	if (i > 3 * KVR_LEN(names))
+	if (len == 0)
 		return 0;
-	snprintf(path, sizeof(path), "%s/%s.kvrt", KVR_TRACES, names[i / 3]);
-	ret[0] = how[i % 3];
-	return 1 + (i % 3 != 1 ? take_file(open(path, O_RDONLY | O_CLOEXEC), ret + 1)
-	                       : half_of(path, ret + 1));
-}
-
-static void
-repair(uint8_t *at, size_t len)
-{
-	struct kvr_trace_head h;
-
-	if (len < sizeof(h))
-		return;
-	memcpy(&h, at, sizeof(h));
-	if (h.head_bytes > len || h.ring_bytes > len - h.head_bytes || h.oldest > h.ring_bytes ||
-	    h.oldest % 8 != 0 || h.head_bytes % 8 != 0)
-		return;
-	for (uint64_t off = h.oldest; h.ring_bytes - off >= sizeof(struct kvr_rec);) {
-		struct kvr_rec *r = (struct kvr_rec *)(void *)(at + h.head_bytes + off);
-
-		if (r->len < sizeof(*r) || r->len % 8 != 0 || r->len > h.ring_bytes - off)
-			return;
-		r->sum = kvr_rec_sum(r, r->len);
-		off += r->len;
+	if (i % 4 == 3) {
+		memcpy(ret, (uint8_t[]){ PATCH | REPLAY, (uint8_t)(i / 4), 3, 40, 0, 130 }, 6);
+		return 6;
 	}
+	ret[0] = (uint8_t[]){ REPLAY, REPAIR | REPLAY, REPAIR }[i % 4];
+	return 1 + len;
 }
 
 /* ---- the view ---- */
@@ -295,7 +204,7 @@ cut_all(const struct kvr_trace_view *v, struct kvr_replay *r, uint64_t steps)
 	struct kvr_trace_view *cut = NULL;
 	struct kvr_replay *again = NULL;
 	char path[32], why[512] = "";
-	int fd = new_file(path);
+	int fd = kvr_trace_input_file(path);
 
 	KVR_CHECK(kvr_trace_cut(v, r, &whole, path, why, sizeof(why)) == KVR_OK);
 	KVR_CHECK(kvr_trace_view_open(path, &cut, why, sizeof(why)) == KVR_OK);
@@ -337,8 +246,10 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 		return 0;
 	uint8_t how = at[0];
 	memcpy(file, at + 1, --len);
-	if (how & REPAIR)
-		repair(file, len);
+	if (how & PATCH)
+		len = kvr_trace_input_patched(at + 1, len, file);
+	else if (how & REPAIR)
+		kvr_trace_input_repair(file, len);
 	enum kvr_err err = kvr_trace_view_copy(file, len, &v, why, sizeof(why));
 
 	KVR_CHECK(err == KVR_OK || err == KVR_E_INVALID || err == KVR_E_CORRUPT);

@@ -14,7 +14,7 @@ LLVMFuzzerCustomMutator(uint8_t *at, size_t len, size_t cap, unsigned seed)
 	static uint8_t input[KVR_FUZZ_LEN_MAX];
 
 	if (len < 4 || seed % 64 == 0) {
-		size_t n = kvr_fuzz_seed(seed / 64 % 32, input);
+		size_t n = kvr_fuzz_seed(seed / 64 % 64, input);
 
 		if (n > 0 && n <= cap) {
 			memcpy(at, input, n);
