@@ -78,7 +78,7 @@ mutate(uint8_t *at, size_t len, const uint8_t *other, size_t other_len, uint64_t
 	size_t where = len == 0 ? 0 : (size_t)(draw(rand) % len);
 	size_t n = 1 + (size_t)(draw(rand) % 32);
 
-	switch (draw(rand) % 7) {
+	switch (draw(rand) % 8) {
 	case 0:
 		if (len > 0)
 			at[where] ^= (uint8_t)(1U << draw(rand) % 8);
@@ -96,6 +96,8 @@ mutate(uint8_t *at, size_t len, const uint8_t *other, size_t other_len, uint64_t
 		n = KVR_MIN(n, KVR_MIN(len - where, KVR_FUZZ_LEN_MAX - len));
 		memmove(at + where + n, at + where, len - where);
 		return len + n;
+	case 6:
+		return kvr_fuzz_put_word(at, len, KVR_FUZZ_LEN_MAX, draw(rand));
 	case 5: /* the end of another input */
 		n = KVR_MIN(other_len - KVR_MIN(where, other_len), KVR_FUZZ_LEN_MAX - where);
 		memcpy(at + where, other + (other_len - n), n);

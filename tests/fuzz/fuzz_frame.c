@@ -177,10 +177,10 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 		KVR_CHECK(into[PAYLOAD + i] == 0xa5);
 	KVR_CHECK(err == KVR_OK || err == KVR_E_LENGTH || err == KVR_E_TOO_BIG ||
 	    err == KVR_E_CORRUPT || err == KVR_E_IDENTITY);
+	check_stat(rules, &item, value, len, err);
 	if (err == KVR_OK) {
 		KVR_CHECK(item.len <= PAYLOAD && (at_most || item.len == PAYLOAD));
 		KVR_CHECK(memcmp(into, value + kvr_frame_head_len(rules), (size_t)item.len) == 0);
-		check_stat(rules, &item, value, len, err);
 		if (rules->format == KVR_FORMAT_SEALED && (how & REPAIR) == 0)
 			check_canonical(rules, &item, value, len);
 	}

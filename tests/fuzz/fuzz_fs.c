@@ -150,7 +150,7 @@ ask(uint32_t format, enum kvr_verb verb, uint8_t *at, uint32_t flags, struct kvr
 size_t
 kvr_fuzz_seed(size_t i, uint8_t *ret)
 {
-	static const char names[] = "a.kvr\0%2E.kvr\0x-SEP-y.data\0.kvr-0123456789abcdef-"
+	static const char names[] = "m@8@3@-5d1b@half\0a.kvr\0%2E.kvr\0x-SEP-y.data\0.kvr-0123456789abcdef-"
 	                            "0123456789abcdef.tmp\0notes.txt\0k.raw\0%%00000000000000000000"
 	                            "000000000000.kvr\0..data";
 	struct kvr_item item;
@@ -284,6 +284,19 @@ check_key(const struct kvr_store *store, const char *at, size_t len, struct kvr_
 	KVR_CHECK(kvr_fs_is_ours(store, ret->text) && !kvr_fs_is_tmp(ret->text));
 }
 
+/* Of several directories it is one of them, however many there are. */
+static void
+check_dir(const struct kvr_store *store, const char *at, size_t len)
+{
+	static struct kvr_store wide;
+	struct kvr_fs_name name;
+
+	memcpy(&wide, store, sizeof(wide));
+	for (wide.n_dirs = 1; wide.n_dirs <= KVR_FS_DIRS_MAX && len <= KVR_KEY_LEN_MAX; wide.n_dirs++)
+		if (kvr_fs_name(&wide, at, (uint32_t)len, &name) == KVR_OK)
+			KVR_CHECK(name.dir < wide.n_dirs);
+}
+
 static void
 check_keys(const struct kvr_store *store, const struct names *s)
 {
@@ -291,6 +304,7 @@ check_keys(const struct kvr_store *store, const struct names *s)
 
 	for (uint32_t i = 0; i < s->n; i++) {
 		check_key(store, s->at[i], s->len[i], &name[i]);
+		check_dir(store, s->at[i], s->len[i]);
 		for (uint32_t k = 0; k < i; k++)
 			KVR_CHECK(name[i].len == 0 || name[i].len != name[k].len ||
 			          memcmp(name[i].text, name[k].text, name[i].len) != 0 ||

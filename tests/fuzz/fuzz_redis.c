@@ -13,7 +13,7 @@
 #include "kvr_redis.h"
 #include "kvr_redis_map.h"
 
-enum { ITEMS = 3, LEN = 8, ROOM = 64, GUARD = 0x5A, FORMATS = 7 };
+enum { ITEMS = 3, LEN = 8, ROOM = 64, GUARD = 0x5A, FORMATS = 8, LARGE = 7 };
 
 static const char *const keys[ITEMS] = { "m@1@0@0@half", "m@1@0@1@half", "m@1@0@2@half" };
 static const enum kvr_verb verbs[] = { KVR_VERB_EXISTS, KVR_VERB_GET, KVR_VERB_STAT, KVR_VERB_PUT,
@@ -31,7 +31,7 @@ static struct kvr_store stores[FORMATS] = {
 	    .window_bytes = 4096,
 	    .lm_head_len = 28,
 	    .rules = { .format = KVR_FORMAT_LMCACHE, .n_groups = 1 } },
-	{ .kind = &kvr_redis_kind_redis, .window_bytes = 4096, .resp3 = true,
+	{ .kind = &kvr_redis_kind_redis, .window_bytes = 4096, .resp3 = true, .ttl_ms = 1500,
 	    .rules = { .format = KVR_FORMAT_SEALED, .seal_head = KVR_SEAL_HEAD } },
 	{ .kind = &kvr_redis_kind_redis, .window_bytes = 4096, .resp3 = true,
 	    .rules = { .format = KVR_FORMAT_BARE } },
@@ -42,14 +42,19 @@ static struct kvr_store stores[FORMATS] = {
 	    .window_bytes = 4096,
 	    .lm_head_len = 28,
 	    .rules = { .format = KVR_FORMAT_LMCACHE, .n_groups = 1 } },
+	/* LARGE: there is room for so much that values are asked for in pieces. */
+	{ .kind = &kvr_redis_kind_redis,
+	    .window_bytes = 4096,
+	    .rules = { .format = KVR_FORMAT_SEALED, .seal_head = KVR_SEAL_HEAD } },
 };
 enum { FIRST_NODE = 5 };
+static uint8_t room[KVR_REDIS_PIECE + LEN + ROOM];
 static const struct kvr_url_host node = { "127.0.0.1", 1 };
 
 __attribute__((constructor)) static void
 set_up(void)
 {
-	for (int i = FIRST_NODE; i < FORMATS; i++) {
+	for (int i = FIRST_NODE; i < LARGE; i++) {
 		stores[i].map = kvr_redis_map_new(&node, 1);
 		KVR_CHECK(stores[i].map != NULL);
 	}
@@ -58,7 +63,7 @@ set_up(void)
 __attribute__((destructor)) static void
 clean_up(void)
 {
-	for (int i = FIRST_NODE; i < FORMATS; i++)
+	for (int i = FIRST_NODE; i < LARGE; i++)
 		kvr_redis_map_free(stores[i].map);
 }
 
@@ -110,6 +115,18 @@ sealed_seed(uint8_t *ret)
 	return len;
 }
 
+/* Every verb in every format, and replies of which some fit. */
+static size_t
+any_seed(size_t i, uint8_t *ret)
+{
+	static const char replies[] = ":0\r\n:1\r\n$-1\r\n$8\r\n12345678\r\n+OK\r\n:600\r\n:0\r\n"
+	                              "-OOM x\r\n$0\r\n\r\n-ERR no\r\n:1\r\n:1\r\n$3\r\nabc\r\n";
+
+	ret[0] = (uint8_t)i;
+	memcpy(ret + 1, replies, sizeof(replies) - 1);
+	return sizeof(replies);
+}
+
 size_t
 kvr_fuzz_seed(size_t i, uint8_t *ret)
 {
@@ -133,12 +150,15 @@ kvr_fuzz_seed(size_t i, uint8_t *ret)
 		SEED("\37-TRYAGAIN x\r\n-CLUSTERDOWN x\r\n$-1\r\n"),
 		SEED("\41+OK\r\n-MOVED 1 h:1\r\n-OOM x\r\n+OK\r\n:1\r\n:1\r\n"),
 		SEED("\25$8\r\n12345678\r\n_\r\n!9\r\nLOADING x\r\n"),
+		SEED("\44:700\r\n$700\r\n$0\r\n\r\n:0\r\n$0\r\n\r\n$0\r\n\r\n-ERR x\r\n$-1\r\n$-1\r\n"),
 #undef SEED
 	};
 	if (i == KVR_LEN(seeds))
 		return sealed_seed(ret);
-	if (i > KVR_LEN(seeds))
+	if (i > KVR_LEN(seeds) + FORMATS * KVR_LEN(verbs))
 		return 0;
+	if (i > KVR_LEN(seeds))
+		return any_seed(i - KVR_LEN(seeds) - 1, ret);
 	memcpy(ret, seeds[i].at, seeds[i].len);
 	return seeds[i].len;
 }
@@ -151,6 +171,8 @@ judge(const struct kvr_store *store, enum kvr_verb verb, const struct kvr_item *
 	bool hit = kvr_item_status(item) == KVR_OK && verb == KVR_VERB_GET;
 
 	payload_of(i, want);
+	if (store == &stores[LARGE]) /* all three have the same place */
+		return;
 	KVR_CHECK(!hit || item->len <= LEN);
 	KVR_CHECK(!hit || store->rules.format != KVR_FORMAT_SEALED ||
 	          (item->len == LEN && memcmp(bytes, want, LEN) == 0));
@@ -182,6 +204,10 @@ answer(struct kvr_store *store, enum kvr_verb verb, const uint8_t *at, size_t le
 	memset(bytes, GUARD, sizeof(bytes));
 	for (uint32_t i = 0; i < ITEMS; i++) {
 		item_of(&items[i], i, &metas[i], bytes[i]);
+		if (store == &stores[LARGE]) {
+			items[i].span = (struct kvr_span){ room, KVR_REDIS_PIECE + LEN };
+			items[i].flags = KVR_ITEM_AT_MOST;
+		}
 		if (verb == KVR_VERB_PUT)
 			payload_of(i, bytes[i]);
 	}
@@ -200,7 +226,15 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 {
 	if (len == 0)
 		return 0;
-	answer(&stores[at[0] / KVR_LEN(verbs) % FORMATS], verbs[at[0] % KVR_LEN(verbs)], at + 1,
-	    len - 1);
+	struct kvr_store *store = &stores[at[0] / KVR_LEN(verbs) % FORMATS];
+	enum kvr_verb verb = verbs[at[0] % KVR_LEN(verbs)];
+
+	/* Nobody would take what a large put sends. */
+	if (store == &stores[LARGE] && verb == KVR_VERB_PUT)
+		return 0;
+	memset(room + KVR_REDIS_PIECE + LEN, GUARD, ROOM);
+	answer(store, verb, at + 1, len - 1);
+	for (size_t i = 0; i < ROOM; i++)
+		KVR_CHECK(room[KVR_REDIS_PIECE + LEN + i] == GUARD);
 	return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a server may send. The first byte says to whom: odd, to a control command (hiredis' reader),
- * even, to our reader of data replies. Whatever comes, the end is PROTO or DOWN, never a hang.
+ * What a server may send. The first byte says to whom: 1, to a control command (hiredis' reader); 3,
+ * to HELLO; even, to our reader of data replies. Whatever comes, the end is PROTO or DOWN, never a
+ * hang.
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,13 +11,15 @@
 
 #include "kvr_control.h"
 #include "kvr_fuzz.h"
+#include "kvr_resp3.h"
 
 size_t
 kvr_fuzz_seed(size_t i, uint8_t *ret)
 {
 	static const char *const seeds[] = { "0+OK\r\n$5\r\nhello\r\n$-1\r\n:42\r\n-OOM no\r\n",
 		"0*2\r\n$0\r\n\r\n:-1\r\n$3\r\nabc\r\n", "1+PONG\r\n",
-		"1-NOAUTH Authentication required.\r\n", "1$4\r\nPONG\r\n", "1:7\r\n" };
+		"1-NOAUTH Authentication required.\r\n", "1$4\r\nPONG\r\n", "1:7\r\n",
+		"3%2\r\n$5\r\nproto\r\n:3\r\n+role\r\n*1\r\n%0\r\n", "3-NOPROTO x\r\n" };
 	if (i >= KVR_LEN(seeds))
 		return 0;
 	memcpy(ret, seeds[i], strlen(seeds[i]));
@@ -58,6 +61,16 @@ read_control(struct kvr_sock *s)
 		KVR_CHECK(r.kind != KVR_RESP_ARRAY && strlen(r.text) < sizeof(r.text));
 }
 
+static void
+read_hello(struct kvr_sock *s)
+{
+	char error[24];
+	enum kvr_err err = kvr_resp3_hello(s, "user", "password", error, sizeof(error));
+	KVR_CHECK(err == KVR_OK || err == KVR_E_PROTO || err == KVR_E_DOWN);
+	KVR_CHECK(err == KVR_OK || s->why[0] != '\0');
+	KVR_CHECK(err != KVR_OK || memchr(error, '\0', sizeof(error)) != NULL);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 {
@@ -72,8 +85,10 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 	kvr_stream_take(&s, pair[0], NULL);
 	(void)!kvr_stream_begin(
 	    &s, kvr_now_ns() + KVR_SEC(20), at[0] % 3 == 0 ? 64 : KVR_STREAM_IN);
-	if (at[0] % 2 == 1)
+	if (at[0] % 4 == 1)
 		read_control(&s);
+	else if (at[0] % 4 == 3)
+		read_hello(&s);
 	else
 		read_data(&s);
 	kvr_stream_hang_up(&s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For libFuzzer: well-formed inputs now and then, for there are no files of them. */
+/* For libFuzzer: well-formed inputs now and then, for there are no files of them, and words. */
 #include "kvr_base.h"
 #include "kvr_fuzz.h"
 
@@ -21,5 +21,7 @@ LLVMFuzzerCustomMutator(uint8_t *at, size_t len, size_t cap, unsigned seed)
 			len = n;
 		}
 	}
+	if (seed % 8 == 1)
+		len = kvr_fuzz_put_word(at, len, cap, seed * UINT64_C(0x9e3779b97f4a7c15));
 	return LLVMFuzzerMutate(at, len, cap);
 }
