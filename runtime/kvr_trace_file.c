@@ -125,10 +125,15 @@ kvr_trace_dir_open(const char *asked, char *path, size_t path_cap, char *why, si
 	bool own = asked == NULL || strcmp(asked, "auto") == 0;
 	struct stat st;
 
-	if (own)
-		snprintf(path, path_cap, "/dev/shm/kvrelay-%lu", (unsigned long)geteuid());
-	else
-		snprintf(path, path_cap, "%s", asked);
+	int len = own ? snprintf(path, path_cap, "/dev/shm/kvrelay-%lu", (unsigned long)geteuid())
+	              : snprintf(path, path_cap, "%s", asked);
+
+	/* What fits of it is the path of another directory. */
+	if (len < 0 || (size_t)len >= path_cap) {
+		snprintf(why, why_cap, "%.40s...: longer than the %zu bytes that a trace's directory may have",
+		    asked, path_cap - 1);
+		return -1;
+	}
 	if (mkdir(path, 0700) != 0 && errno != EEXIST) {
 		snprintf(why, why_cap, "%s: %s", path, strerror(errno));
 		return -1;

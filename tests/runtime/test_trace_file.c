@@ -145,6 +145,21 @@ START_TEST(no_directory_is_no_reason_to_fail)
 }
 END_TEST
 
+/* What fits of a path is the path of another directory, which would be made. */
+START_TEST(a_path_that_is_too_long_is_not_cut)
+{
+	char dir[64], deep[400];
+
+	make_dir(dir, sizeof(dir));
+	snprintf(deep, sizeof(deep), "%s/%0*d", dir, 250, 7);
+	struct kvr_trace *t = bed_trace(deep, KVR_MIB(1), 1);
+	ck_assert_str_eq(kvr_trace_path(t), "");
+	ck_assert_msg(strstr(bed_why, "...: longer than the 191 bytes") != NULL, "%s", bed_why);
+	kvr_trace_close(t);
+	ck_assert_int_eq(rmdir(dir), 0); /* nothing was made in it */
+}
+END_TEST
+
 START_TEST(too_little_room_makes_a_smaller_ring)
 {
 	struct rlimit limit = { KVR_MIB(3), RLIM_INFINITY };
@@ -352,6 +367,7 @@ END_TEST
 
 KVR_CHECK_MAIN("runtime.trace_file", a_ring_is_mapped_before_it_is_written,
     a_file_is_only_for_its_user, old_files_go_and_others_stay, no_directory_is_no_reason_to_fail,
-    too_little_room_makes_a_smaller_ring, a_file_system_that_is_nearly_full_is_told_of,
+    a_path_that_is_too_long_is_not_cut, too_little_room_makes_a_smaller_ring,
+    a_file_system_that_is_nearly_full_is_told_of,
     a_head_that_is_written_over_while_it_is_read_is_damaged, impossible_sizes_are_refused,
     a_killed_process_leaves_a_whole_trace)
