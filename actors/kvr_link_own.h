@@ -36,8 +36,9 @@ struct link {
 	uint64_t ping_ns;  /* the same for a PONG */
 	uint64_t heard_ns; /* last answer of the worker */
 	uint64_t silent_ns; /* time at work without a byte, since the last byte */
+	uint64_t owes_ns; /* if the worker owes an answer: since when, without giving any */
 	struct flight flight[KVR_PLACES_MAX];
-	uint64_t spare64[4];
+	uint64_t spare64[3];
 };
 _Static_assert(sizeof(struct link) == 320, "whole lines, no padding");
 _Static_assert(KVR_PLACES_MAX + 2 <= KVR_FX_MAX, "stop cancels every part and hangs up");
@@ -55,6 +56,14 @@ void kvr_link_tell(struct link *, struct kvr_out *, enum kvr_link_state, int32_t
     enum kvr_blame, bool was_up);
 /* The earliest deadline of an owed answer; 0: none is owed. */
 uint64_t kvr_link_owed(const struct link *);
+/* Before anything that the worker must answer is noted as sent. */
+static inline void
+kvr_link_asks(struct link *me, uint64_t now_ns)
+{
+	if (me->n_parts == 0 && me->dial_ns == 0 && me->ping_ns == 0)
+		me->owes_ns = now_ns;
+}
+
 /* The worker owes an answer by until_ns; 0: no deadline. */
 void kvr_link_watch(struct link *, struct kvr_out *, uint64_t until_ns);
 /* Every answer of the worker passes here before it is processed. */

@@ -20,7 +20,7 @@
 #include <string.h>
 
 #define KVR_STATS_MAGIC UINT64_C(0x315354415453564b) /* "KVSTATS1" */
-enum { KVR_STATS_VERSION = 3, KVR_STATS_NAME = 40, KVR_STATS_WHY = 112 };
+enum { KVR_STATS_VERSION = 4, KVR_STATS_NAME = 40, KVR_STATS_WHY = 112 };
 
 struct kvr_config;
 
@@ -28,8 +28,9 @@ struct kvr_stats_lane {
 	uint64_t bytes;    /* payload in it */
 	uint32_t state;    /* enum kvr_link_state */
 	uint32_t n_parts;
-	uint32_t stuck;
+	uint32_t stuck;    /* 1: its thread hangs below the library */
 	uint32_t spare;
+	uint64_t stuck_ns; /* then: since when it has given no answer */
 };
 
 /* What statistics show of a tier. */
@@ -41,6 +42,7 @@ struct kvr_stats_tier {
 	uint64_t puts_ns;   /* the store refuses puts, and gets none until then; 0: it takes them */
 	uint32_t n_queued, n_in_lanes;
 	uint32_t n_lanes, faults;
+	uint32_t n_stuck, spare; /* n_stuck: lanes that hang */
 	struct kvr_stats_lane lane[KVR_LANES_MAX];
 };
 
@@ -109,6 +111,13 @@ kvr_stats_words_get(const struct kvr_stats_words *w, char ret[KVR_STATS_WHY])
 /* Copies from a decider's state, under the guard; writes nothing before its START. */
 void kvr_tier_stats(const void *tier_self, struct kvr_stats_tier *ret);
 void kvr_router_stats(const void *router_self, struct kvr_stats_router *ret);
+
+/*
+ * "2 of 4 lanes hang, one of them (thread kvr-lane-0.1) for 12 s". The thread's name is for
+ * /proc/PID/task, which says in which system call it is. False: none hangs; nothing is written.
+ */
+bool kvr_stats_hang_text(const struct kvr_stats_tier *, uint32_t tier, uint64_t now_ns, char *ret,
+    size_t cap);
 
 /* What only the facade knows. */
 struct kvr_stats_more {

@@ -75,6 +75,8 @@ struct kvr_tier_view {
 	int32_t     canary_err;  /* of the last canary; KVR_OK: it succeeded, or there was none */
 	uint32_t    canary_step; /* enum kvr_canary_step */
 	uint32_t    refuses_puts; /* 1: so many in a row that they are left out */
+	uint32_t    all_hang;     /* 1: no lane is left */
+	char        hang[96]; /* of lanes that hang, which and for how long; "": none does */
 	char        why[112]; /* the store's own words for the last error */
 };
 uint32_t kvr_system_tiers(struct kvr_system *, struct kvr_tier_view *ret, uint32_t cap);

@@ -25,6 +25,7 @@ struct system_tier {
 	uint32_t          n_control, n_lanes;
 	uint32_t          format; /* enum kvr_store_format */
 	struct kvr_lane  *lane[KVR_LANES_MAX]; /* NULL: joined, or never started */
+	uint32_t          hang; /* a bit per lane that is known to hang */
 };
 
 struct kvr_system {
@@ -62,6 +63,9 @@ KVR_MUST_USE enum kvr_err kvr_system_start_deciders(struct kvr_system *);
 /* system_tell.c */
 void kvr_system_watch(
     void *arg, const struct kvr_actor *, uint32_t before, const struct kvr_event *);
+
+/* Another number of the tier's lanes hangs than before. */
+void kvr_system_hang(struct kvr_system *, uint32_t tier);
 
 /* system_stats.c */
 KVR_MUST_USE enum kvr_err kvr_system_stats_open(struct kvr_system *);

@@ -43,9 +43,10 @@ struct lane {
 	uint64_t redial_ns; /* when to dial again; 0: not waiting for that */
 	uint64_t active_ns; /* last time a part went out or came back */
 	uint64_t bytes; /* payload in this lane */
-	uint32_t n_parts, dials_failed;
+	uint64_t stuck_ns; /* if stuck: since when its worker has given no answer */
+	uint16_t n_parts, dials_failed; /* dials_failed: counts no further than it can */
 	uint8_t  state; /* enum kvr_link_state, HALF_OPEN counts as DIALING */
-	uint8_t  stuck, stopped, spare[5];
+	uint8_t  stuck, stopped, spare;
 	uint64_t until_ns; /* latest deadline among its parts, since it last had no part */
 	uint64_t ping_ns;  /* deadline of its ping; 0: none is on its way */
 };

@@ -59,6 +59,7 @@ send_ping(struct link *me, const struct kvr_event *ev, struct kvr_out *out, uint
     uint32_t deep)
 {
 	KVR_CHECK(me->ping_ns == 0); /* the tier waits for the answer; a dial flushes older ones */
+	kvr_link_asks(me, ev->now_ns);
 	me->ping_ns = kvr_link_later(ev->now_ns, timeout_ns == 0 ? me->connect_ns : timeout_ns);
 	kvr_link_to_worker(me, out,
 	    &(struct kvr_msg){ .type = KVR_MSG_PING, .deadline_ns = me->ping_ns, .PING.deep = deep });
@@ -74,6 +75,7 @@ dial(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct link, me, self, LINK_MAGIC);
 	kvr_touch(out, me, sizeof(*me));
+	kvr_link_asks(me, ev->now_ns);
 	me->dial_ns = kvr_link_later(ev->now_ns, me->connect_ns);
 	me->probe = ev->msg.DIAL.probe;
 	me->told = KVR_LINK_DOWN; /* the tier asked for it, so it no longer counts on this link */

@@ -20,6 +20,7 @@ static const struct kvr_field field[] = {
 	KVR_F(struct link, ping_ns, AT),
 	KVR_F(struct link, heard_ns, AT),
 	KVR_F(struct link, silent_ns, NS),
+	KVR_F(struct link, owes_ns, AT),
 	KVR_FS(struct link, flight, given_ns, AT),
 	KVR_FS(struct link, flight, until_ns, AT),
 	KVR_FS(struct link, flight, part, NUM),

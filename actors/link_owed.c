@@ -21,7 +21,8 @@ kvr_link_tell(struct link *me, struct kvr_out *out, enum kvr_link_state state, i
 		    .lane = (uint8_t)me->lane,
 		    .state = (uint8_t)state,
 		    .blame = (uint8_t)blame,
-		    .was_up = was_up } });
+		    .was_up = was_up,
+		    .since_ns = err == KVR_E_STUCK ? me->owes_ns : 0 } });
 }
 
 /* One timer for all owed answers: it fires for the earliest. */
@@ -55,7 +56,7 @@ kvr_link_owed(const struct link *me)
 void
 kvr_link_heard(struct link *me, const struct kvr_event *ev, struct kvr_out *out)
 {
-	me->heard_ns = ev->now_ns;
+	me->heard_ns = me->owes_ns = ev->now_ns;
 	if (!me->stuck)
 		return;
 	me->stuck = 0;

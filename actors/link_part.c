@@ -23,6 +23,7 @@ kvr_link_give(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	while (f->part != 0)
 		f++;
 	touch(me, out, f);
+	kvr_link_asks(me, ev->now_ns);
 	*f = (struct flight){ .given_ns = ev->now_ns,
 		.until_ns = ev->msg.deadline_ns,
 		.part = ev->msg.part,

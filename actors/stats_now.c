@@ -29,7 +29,8 @@ instance(struct kvr_stats_walk *x)
 	kvr_family(&x->w, "start_time_seconds", "gauge", "When it was opened, since the epoch");
 	kvr_put_micros(&x->w, NULL, h->opened_real_ns / 1000);
 	gauge(x, "healthy",
-	    "1: operations are taken, every tier is up and its canary came back whole",
+	    "1: operations are taken, every tier is up, no lane hangs, every canary came back "
+	    "whole",
 	    x->more->healthy);
 	gauge(x, "ready", "1: operations are taken, whatever the state of tiers", x->more->ready);
 	gauge(x, "operations_in_flight", "Operations that are not complete", x->more->n_flying);

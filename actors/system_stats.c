@@ -68,6 +68,17 @@ kvr_system_stats_open(struct kvr_system *sys)
 	return KVR_OK;
 }
 
+static void
+after_tier(struct kvr_system *sys, const struct kvr_actor *a, uint32_t tier)
+{
+	struct kvr_stats_tier *t = &sys->stats->tier[tier];
+	uint32_t n_stuck = t->n_stuck;
+
+	kvr_tier_stats(a->self, t);
+	if (t->n_stuck != n_stuck)
+		kvr_system_hang(sys, tier);
+}
+
 /* Runs after every step, so it does as little as possible. */
 void
 kvr_system_after(void *arg, const struct kvr_actor *a)
@@ -75,7 +86,7 @@ kvr_system_after(void *arg, const struct kvr_actor *a)
 	struct kvr_system *sys = arg;
 
 	if (a->id >= KVR_ID_TIER && a->id < KVR_ID_LINK)
-		kvr_tier_stats(a->self, &sys->stats->tier[a->id - (uint32_t)KVR_ID_TIER]);
+		after_tier(sys, a, a->id - (uint32_t)KVR_ID_TIER);
 	else if (a->id == KVR_ID_ROUTER)
 		kvr_router_stats(a->self, &sys->stats->router);
 }

@@ -39,6 +39,40 @@ kvr_system_watch(void *arg, const struct kvr_actor *a, uint32_t before, const st
 		    t->config->name, was, is);
 }
 
+/*
+ * No store has words for a call that does not return, so these are ours. They are the reason if the
+ * tier goes down over it, and its state is logged after this.
+ */
+void
+kvr_system_hang(struct kvr_system *sys, uint32_t tier)
+{
+	struct system_tier *t = &sys->tier[tier];
+	uint64_t now_ns = kvr_now_ns();
+
+	for (uint32_t l = 0; l < t->n_lanes; l++) {
+		const struct kvr_stats_lane *lane = &sys->stats->tier[tier].lane[l];
+		uint64_t ms = (now_ns - KVR_MIN(lane->stuck_ns, now_ns)) / 1000000;
+		char words[112];
+
+		if ((t->hang >> l & 1) == lane->stuck)
+			continue;
+		t->hang ^= 1U << l;
+		snprintf(words, sizeof(words),
+		    "lane %u hangs: thread kvr-lane-%u.%u is in a call that does not return", l,
+		    tier, l);
+		if (lane->stuck != 0)
+			kvr_words_set(&t->words, KVR_E_STUCK, words);
+		if (lane->stuck != 0)
+			kvr_log(sys->opt.log, WARN, 0,
+			    "tier %s: %s, for %" PRIu64 " ms by now; it gets no more work",
+			    t->config->name, words, ms);
+		else
+			kvr_log(sys->opt.log, INFO, 0,
+			    "tier %s: lane %u is back after %" PRIu64 " ms", t->config->name, l,
+			    ms);
+	}
+}
+
 void
 kvr_system_why(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap)
 {
@@ -170,6 +204,9 @@ take_tier(void *arg, const struct kvr_actor *a)
 	kvr_tier_stats(a->self, &t);
 	v->state = a->state;
 	v->refuses_puts = t.puts_ns != 0;
+	(void)kvr_stats_hang_text(&t, a->id - (uint32_t)KVR_ID_TIER, kvr_now_ns(), v->hang,
+	    sizeof(v->hang));
+	v->all_hang = t.n_stuck == t.n_lanes;
 }
 
 static void

@@ -64,6 +64,7 @@ static const struct kvr_field field[] = {
 	KVR_FS(struct tier, lane, redial_ns, AT),
 	KVR_FS(struct tier, lane, active_ns, AT),
 	KVR_FS(struct tier, lane, bytes, NUM),
+	KVR_FS(struct tier, lane, stuck_ns, AT),
 	KVR_FS(struct tier, lane, n_parts, NUM),
 	KVR_FS(struct tier, lane, dials_failed, NUM),
 	KVR_FS(struct tier, lane, state, NUM),

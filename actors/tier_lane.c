@@ -270,7 +270,8 @@ dial_failed(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, st
 {
 	kvr_tier_count(me, out, KVR_COUNT_DIAL_FAILED, 1);
 	lane->state = KVR_LINK_DOWN;
-	lane->dials_failed++;
+	if (lane->dials_failed < UINT16_MAX)
+		lane->dials_failed++;
 	if (me->state == KVR_TIER_PROBING && lane == &me->lane[me->probe]) {
 		cool(me, ev, out, ev->msg.LINK_STATE.err);
 	} else if (me->state == KVR_TIER_UP && any_up(me)) {
@@ -287,6 +288,7 @@ static void
 stuck(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct lane *lane)
 {
 	lane->stuck = 1;
+	lane->stuck_ns = ev->msg.LINK_STATE.since_ns;
 	kvr_tier_fault(me, ev, out, KVR_E_STUCK);
 	if (me->state == KVR_TIER_PROBING && lane == &me->lane[me->probe])
 		cool(me, ev, out, KVR_E_STUCK);

@@ -120,7 +120,7 @@ in_time(const struct lane *lane, const struct part *p)
 static uint32_t
 load(const struct lane *lane)
 {
-	return lane->n_parts + (lane->ping_ns != 0);
+	return (uint32_t)lane->n_parts + (lane->ping_ns != 0);
 }
 
 /*

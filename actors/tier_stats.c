@@ -22,6 +22,7 @@ void
 kvr_tier_stats(const void *self, struct kvr_stats_tier *ret)
 {
 	const struct tier *me = self;
+	uint32_t n_stuck = 0;
 
 	if (me->magic != TIER_MAGIC)
 		return;
@@ -41,5 +42,8 @@ kvr_tier_stats(const void *self, struct kvr_stats_tier *ret)
 		ret->lane[i].state = lane->state;
 		ret->lane[i].n_parts = lane->n_parts;
 		ret->lane[i].stuck = lane->stuck;
+		ret->lane[i].stuck_ns = lane->stuck_ns;
+		n_stuck += lane->stuck;
 	}
+	ret->n_stuck = n_stuck;
 }

@@ -50,10 +50,12 @@ put_tier(struct page *p, const struct kvr_stats *s, uint32_t t, uint64_t now_ns)
 	const struct kvr_metrics_tier *m = &s->metrics.tier[t];
 	const struct kvr_stats_tier *v = &s->tier[t];
 	const struct kvr_metrics_verb *get = &m->verb[KVR_VERB_GET], *set = &m->verb[KVR_VERB_PUT];
+	char hang[96] = "";
 
 	put(p, "\ntier %s  %s\n", s->head.tier[t].name, s->head.tier[t].url);
-	put(p, "  state    %s, %u of %u connections\n",
-	    state[KVR_MIN(m->state, (uint32_t)KVR_TIER_CLOSED)], m->links_up, v->n_lanes);
+	put(p, "  state    %s, %u of %u connections%s%s\n",
+	    state[KVR_MIN(m->state, (uint32_t)KVR_TIER_CLOSED)], m->links_up, v->n_lanes,
+	    kvr_stats_hang_text(v, t, now_ns, hang, sizeof(hang)) ? "; " : "", hang);
 	put(p, "  queue    %u parts, oldest %.3f s; %u in lanes\n", v->n_queued,
 	    v->oldest_ns == 0 || v->oldest_ns > now_ns ? 0
 	                                               : (double)(now_ns - v->oldest_ns) / 1e9,

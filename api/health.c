@@ -20,6 +20,15 @@ is_up(const struct kvr_tier_view *v)
 	return v->state == KVR_TIER_UP;
 }
 
+static const char *
+down_because(const struct kvr_tier_view *v)
+{
+	/* How long they hang is more than the words of a store that says nothing. */
+	if (v->all_hang)
+		return v->hang;
+	return v->why[0] != '\0' ? v->why : "not connected yet";
+}
+
 /* The system exists until kvr_free, but after the end its answers are of no use. */
 static uint32_t
 look(struct kvr *k, struct kvr_tier_view *ret)
@@ -66,12 +75,14 @@ kvr_health(struct kvr *k, struct kvr_health *ret)
 			h.n_up++;
 		else if (why[0] == '\0')
 			snprintf(why, sizeof(why), "tier %s: %s", view[t].name,
-			    view[t].why[0] != '\0' ? view[t].why : "not connected yet");
+			    down_because(&view[t]));
 	}
-	/* A tier may be up and still not do its job: its canary says why. */
+	/* A tier may be up and still not do its job: some lanes hang, or its canary says why. */
 	for (uint32_t t = 0; t < n && why[0] == '\0'; t++) {
 		if (view[t].refuses_puts)
 			snprintf(why, sizeof(why), "tier %s refuses puts: %s", view[t].name, view[t].why);
+		else if (view[t].hang[0] != '\0')
+			snprintf(why, sizeof(why), "tier %s: %s", view[t].name, view[t].hang);
 		else if (view[t].canary_err != KVR_OK)
 			snprintf(why, sizeof(why), "tier %s: canary, %s: %s: %s", view[t].name,
 			    kvr_canary_step_name(view[t].canary_step),

@@ -38,7 +38,10 @@ typedef void kvr_outside_fn(void *arg, const struct kvr_msg *, const struct kvr_
 typedef void kvr_watch_fn(
     void *arg, const struct kvr_actor *, uint32_t state_before, const struct kvr_event *);
 
-/* Called after each step of any decider: the shell shows the state. Under the guard; only reads. */
+/*
+ * Called after each step of any decider, before watch: the shell shows the state, and finds words
+ * for it. Under the guard; only reads the state.
+ */
 typedef void kvr_after_fn(void *arg, const struct kvr_actor *);
 
 struct kvr_domain_options {

@@ -188,13 +188,12 @@ step_one(struct kvr_domain *d)
 	d->running = NULL;
 	if (d->opt.trace != NULL)
 		kvr_trace_step(d->opt.trace, a, &was, before, digest, &d->out);
-	if (a->state != before && d->opt.watch != NULL) {
-		d->in_step = false;
-		d->opt.watch(d->opt.watch_arg, a, before, &was);
-		d->in_step = true;
-	}
+	d->in_step = false;
 	if (d->opt.after != NULL)
 		d->opt.after(d->opt.watch_arg, a);
+	if (a->state != before && d->opt.watch != NULL)
+		d->opt.watch(d->opt.watch_arg, a, before, &was);
+	d->in_step = true;
 	obey(d, a);
 }
 

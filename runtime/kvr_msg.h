@@ -247,8 +247,9 @@ enum kvr_count {
 	X(PING,        NONE,  SAME,     uint64_t timeout_ns; uint32_t deep; uint32_t spare;) \
 	X(PONG,        NONE,  SAME,     int32_t err; uint32_t took_us;) \
 	X(HANG_UP,     NONE,  SAME,     uint64_t spare64;) \
+	/* since_ns: with STUCK, since when the worker has owed an answer and given none */ \
 	X(LINK_STATE,  NONE,  SAME,     int32_t err; uint8_t lane; uint8_t state; uint8_t blame; \
-	    uint8_t was_up;) \
+	    uint8_t was_up; uint64_t since_ns;) \
 	X(TIER_STATE,  NONE,  SAME,     int32_t err; uint8_t tier; uint8_t state; \
 	    uint16_t links_up;) \
 	/* metrics */ \

@@ -43,12 +43,20 @@ judge(struct seen_page *p)
 		const struct kvr_metrics_tier *m = &s->metrics.tier[t];
 		const char *words = s->words[t].text, *name = s->head.tier[t].name;
 
-		if (m->state != KVR_TIER_UP)
+		char hang[96];
+		bool hangs = kvr_stats_hang_text(&s->tier[t], t, p->at_ns, hang, sizeof(hang));
+
+		if (m->state != KVR_TIER_UP && hangs && s->tier[t].n_stuck == s->tier[t].n_lanes)
+			snprintf(p->why, sizeof(p->why), "tier %s is %s: %s", name,
+			    seen_tier_state(m->state), hang);
+		else if (m->state != KVR_TIER_UP)
 			snprintf(p->why, sizeof(p->why), "tier %s is %s: %s", name,
 			    seen_tier_state(m->state),
 			    words[0] != '\0' ? words : "not connected yet");
 		else if (s->tier[t].puts_ns != 0)
 			snprintf(p->why, sizeof(p->why), "tier %s refuses puts: %s", name, words);
+		else if (hangs)
+			snprintf(p->why, sizeof(p->why), "tier %s: %s", name, hang);
 		else if (m->canary.err != KVR_OK)
 			snprintf(p->why, sizeof(p->why), "tier %s: its canary: %s%s%s", name,
 			    kvr_err_name(m->canary.err), words[0] != '\0' ? ": " : "", words);

@@ -306,11 +306,45 @@ START_TEST(a_stuck_worker_is_reported_once_and_again_when_it_comes_back)
 
 	ck_assert_int_eq(told->LINK_STATE.err, KVR_E_STUCK);
 	ck_assert_int_eq(told->LINK_STATE.state, KVR_LINK_UP);
+	ck_assert_uint_eq(told->LINK_STATE.since_ns, KVR_SEC(3));
 	step(&a, timer);
 	ck_assert_uint_eq(n_sent(&a), 0);
 	step(&a, done_msg(3, KVR_OK));
 	ck_assert_int_eq(sent(&a, 0, TIER, KVR_MSG_LINK_STATE)->LINK_STATE.err, KVR_OK);
 	ck_assert_int_eq(sent(&a, 1, TIER, KVR_MSG_PART_DONE)->PART_DONE.err, KVR_OK);
+	close_alone(&a);
+}
+END_TEST
+
+/* What it has been at since its last answer, not since the first of what it was asked for. */
+START_TEST(a_worker_hangs_since_its_last_answer)
+{
+	struct alone a;
+	struct kvr_msg timer = { .type = KVR_MSG_TIMER };
+	uint64_t at_ns;
+
+	open_alone(&a);
+	bring_up(&a);
+	a.now_ns = KVR_SEC(3);
+	step(&a, part_msg(3, KVR_VERB_GET, KVR_SEC(10)));
+	timer.TIMER.gen = 1; /* the dial's watch */
+	step(&a, timer);
+	a.now_ns = KVR_SEC(4);
+	step(&a, part_msg(4, KVR_VERB_PUT, KVR_SEC(9)));
+	timer.TIMER.gen = last_timer(&a, &at_ns);
+	a.now_ns = KVR_SEC(5);
+	step(&a, done_msg(3, KVR_OK));
+	a.now_ns = at_ns;
+	step(&a, timer);
+	ck_assert_uint_eq(sent(&a, 0, TIER, KVR_MSG_LINK_STATE)->LINK_STATE.since_ns, KVR_SEC(5));
+	/* It comes back, rests, and hangs in a ping. */
+	step(&a, done_msg(4, KVR_OK));
+	a.now_ns = KVR_SEC(60);
+	step(&a, (struct kvr_msg){ .type = KVR_MSG_PING });
+	timer.TIMER.gen = last_timer(&a, &at_ns);
+	a.now_ns = at_ns;
+	step(&a, timer);
+	ck_assert_uint_eq(sent(&a, 0, TIER, KVR_MSG_LINK_STATE)->LINK_STATE.since_ns, KVR_SEC(60));
 	close_alone(&a);
 }
 END_TEST
@@ -401,5 +435,6 @@ KVR_CHECK_MAIN("actors.link", a_dial_goes_to_the_worker_with_a_deadline,
     an_error_costs_what_its_columns_say, a_callers_hurry_is_no_fault_but_silence_is,
     a_cancel_reaches_the_worker_once_and_only_for_what_is_there,
     a_stuck_worker_is_reported_once_and_again_when_it_comes_back,
+    a_worker_hangs_since_its_last_answer,
     a_watch_that_was_set_again_is_none, what_cannot_happen_has_no_cell,
     transcript_of_a_life)

@@ -234,6 +234,26 @@ START_TEST(lmcache_finds_its_names)
 }
 END_TEST
 
+START_TEST(lanes_that_hang_are_named_and_timed)
+{
+	struct kvr_stats_tier t = { .n_lanes = 4 };
+	char said[96] = "";
+
+	ck_assert(!kvr_stats_hang_text(&t, 0, KVR_SEC(20), said, sizeof(said)));
+	t.lane[3].stuck = 1;
+	t.lane[3].stuck_ns = KVR_SEC(8);
+	ck_assert(kvr_stats_hang_text(&t, 0, KVR_SEC(20), said, sizeof(said)));
+	ck_assert_str_eq(said, "1 of 4 lanes hangs (thread kvr-lane-0.3) for 12 s");
+	t.lane[1].stuck = 1;
+	t.lane[1].stuck_ns = KVR_SEC(5);
+	ck_assert(kvr_stats_hang_text(&t, 2, KVR_SEC(20), said, sizeof(said)));
+	ck_assert_str_eq(said, "2 of 4 lanes hang, one of them (thread kvr-lane-2.1) for 15 s");
+	/* A page that was copied while it was written. */
+	ck_assert(kvr_stats_hang_text(&t, 2, KVR_SEC(4), said, sizeof(said)));
+	ck_assert_str_eq(said, "2 of 4 lanes hang, one of them (thread kvr-lane-2.1) for 0 s");
+}
+END_TEST
+
 /* The same samples; families of counters lose their suffix, bounds have their point, and an end. */
 START_TEST(openmetrics_has_its_own_rules)
 {
@@ -353,5 +373,5 @@ END_TEST
 
 KVR_CHECK_MAIN("actors.metrics", every_series_is_there_from_the_start_at_zero,
     parts_and_operations_are_counted, lmcache_finds_its_names, openmetrics_has_its_own_rules,
-    bounds_of_histograms_may_be_others,
+    bounds_of_histograms_may_be_others, lanes_that_hang_are_named_and_timed,
     so_may_those_of_one_of_lmcaches, json_says_the_same, too_little_room_is_said_and_kept)

@@ -2,6 +2,7 @@
 /* The breaker: what opens it, how long it stays open, who probes, what closes it. */
 #include "kvr_check.h"
 #include "kvr_rig.h"
+#include "kvr_stats.h"
 
 static struct kvr_rig rig;
 
@@ -317,6 +318,26 @@ START_TEST(a_store_that_swallows_everything_is_found_out)
 }
 END_TEST
 
+/* What statistics say: n lanes hang, since then. Returns one of them. */
+static uint32_t
+hangs(uint32_t n, uint64_t since_ns)
+{
+	struct kvr_stats_tier t = { .n_lanes = 0 };
+	uint32_t lane = KVR_LANES_MAX, sum = 0;
+
+	kvr_tier_stats(kvr_sim_actor(rig.sim, KVR_ID_TIER_OF(0))->self, &t);
+	ck_assert_uint_eq(t.n_stuck, n);
+	for (uint32_t l = 0; l < t.n_lanes; l++) {
+		sum += t.lane[l].stuck;
+		if (t.lane[l].stuck == 0)
+			continue;
+		ck_assert_uint_eq(t.lane[l].stuck_ns, since_ns);
+		lane = l;
+	}
+	ck_assert_uint_eq(sum, n);
+	return lane;
+}
+
 START_TEST(a_stuck_lane_is_left_alone_until_it_comes_back)
 {
 	kvr_rig_defaults(&rig);
@@ -332,11 +353,15 @@ START_TEST(a_stuck_lane_is_left_alone_until_it_comes_back)
 	kvr_sim_store(rig.sim, 0)->sticks = 0;
 	pass(KVR_SEC(3)); /* the deadline and stuck_ns are over */
 	ck_assert_uint_eq(rig.part[stuck].answers, 0);
+	uint32_t lane = hangs(1, rig.part[stuck].given_ns);
+
 	for (uint32_t i = 0; i < 4; i++)
 		ck_assert_int_eq(get_now(), KVR_OK);
 	pass(KVR_SEC(20));
 	ck_assert_int_eq(outcome(stuck), KVR_E_TIMEOUT);
 	ck_assert_uint_eq(rig.links_up, 2);
+	ck_assert_uint_eq(hangs(0, 0), KVR_LANES_MAX);
+	ck_assert_uint_lt(lane, 2);
 	ck_assert_int_eq(get_now(), KVR_OK);
 	kvr_rig_end(&rig);
 }

@@ -80,11 +80,11 @@ n_held(void)
 	return n;
 }
 
-/* Until a lane hangs in it; on a busy machine the time may be over before one has begun. */
+/* Until n lanes hang in it; on a busy machine the time may be over before one has begun. */
 static void
-run_into_it(struct kvr *kvr, struct bed_batch *b, uint32_t kind)
+run_into_it(struct kvr *kvr, struct bed_batch *b, uint32_t kind, uint32_t n)
 {
-	for (uint64_t ms = 200; n_held() == 0; ms *= 2) {
+	for (uint64_t ms = 200; n_held() < n; ms *= 2) {
 		ERR(bed_run(kvr, b, kind, 0, bed_in_ms(ms)), KVR_E_TIMEOUT);
 		MUST((b->done.flags & KVR_DONE_QUIET) != 0, "its memory is in use");
 	}
@@ -126,7 +126,7 @@ START_TEST(staged_values_leave_no_call_with_a_disk_that_hangs)
 	OK(bed_run(kvr, b, KVR_PUT, 0, 0));
 	for (uint32_t i = 0; i < 2; i++) {
 		set_still(true);
-		run_into_it(kvr, b, kinds[i]);
+		run_into_it(kvr, b, kinds[i], 1);
 		set_still(false);
 		wait_well(kvr, b);
 	}
@@ -158,5 +158,101 @@ START_TEST(an_early_call_tells_its_result_by_its_deadline_and_the_memory_later)
 }
 END_TEST
 
+/* What `kvrelay ps` prints of the instances whose traces are here. */
+static void
+see(const char *dir, char *ret, size_t cap)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), KVR_COMMAND " ps --dir %s", dir);
+	FILE *out = popen(command, "r");
+
+	MUST(out != NULL, "%s", command);
+	ret[fread(ret, 1, cap - 1, out)] = '\0';
+	(void)pclose(out);
+}
+
+static void
+wait_health(struct kvr *kvr, int n_up, const char *word)
+{
+	struct kvr_health h = { .size = sizeof(h) };
+	uint64_t until_ns = bed_in_ms(30000);
+
+	do {
+		OK(kvr_health(kvr, &h));
+		MUST(bed_now_ns() < until_ns, "health says \"%s\", not \"%s\"", h.why, word);
+	} while (h.n_up != (uint32_t)n_up || h.ok != (word[0] == '\0') ||
+	         strstr(h.why, word) == NULL);
+}
+
+static void
+wait_logged(const char *line)
+{
+	for (uint64_t until_ns = bed_in_ms(30000); bed_logged(line) == 0;)
+		MUST(bed_now_ns() < until_ns, "no line \"%s\"", line);
+	MUST(bed_logged(line) == 1, "more than once");
+}
+
+/* The tier is up and serves: nothing else would say that a part of it is lost. */
+START_TEST(lanes_that_hang_are_told_while_others_work)
+{
+	struct bed_batch *b = bed_batch_new("hung", 1, EACH);
+	char dir[64], seen[1024];
+
+	bed_dir(dir, sizeof(dir));
+	struct kvr *kvr = bed_open("{'memory':{'staging':'4MiB','slot_size':'64KiB'},"
+	                           "'trace':{'dir':'%s/trace'},'tiers':[{'name':'disk',"
+	                           "'url':'fs://%s','staged':true,'lanes':{'control':1,'bulk':1},"
+	                           "'breaker':{'faults':1000}}]}",
+	    dir, dir);
+
+	OK(bed_run(kvr, b, KVR_PUT, 0, 0));
+	wait_health(kvr, 1, "");
+	set_still(true);
+	run_into_it(kvr, b, KVR_GET, 1);
+	wait_health(kvr, 1, "tier disk: 1 of 2 lanes hangs (thread kvr-lane-0.1) for ");
+	wait_logged("warn: tier disk: lane 1 hangs: thread kvr-lane-0.1 is in a call");
+	strcat(dir, "/trace");
+	see(dir, seen, sizeof(seen));
+	MUST(strstr(seen, "tier disk: 1 of 2 lanes hangs (thread kvr-lane-0.1) for ") != NULL,
+	    "%s", seen);
+	set_still(false);
+	wait_well(kvr, b);
+	wait_health(kvr, 1, "");
+	wait_logged("info: tier disk: lane 1 is back after ");
+	bed_close(kvr);
+	bed_batch_free(b);
+}
+END_TEST
+
+/* The breaker opens over it, and no store has words for that. */
+START_TEST(a_tier_whose_lanes_all_hang_says_so)
+{
+	struct bed_batch *b = bed_batch_new("hung", 1, EACH);
+	char dir[64];
+
+	bed_dir(dir, sizeof(dir));
+	struct kvr *kvr = bed_open("{'memory':{'staging':'4MiB','slot_size':'64KiB'},"
+	                           "'trace':{'dir':'none'},'tiers':[{'name':'disk','url':'fs://%s',"
+	                           "'staged':true,'lanes':{'control':1,'bulk':1}}]}",
+	    dir);
+
+	OK(bed_run(kvr, b, KVR_PUT, 0, 0));
+	set_still(true);
+	run_into_it(kvr, b, KVR_GET, 1);
+	run_into_it(kvr, b, KVR_SIZE, 2); /* reads a header, on the lane for short questions */
+	wait_health(kvr, 0, "tier disk: 2 of 2 lanes hang, one of them (thread kvr-lane-0.1) for ");
+	wait_logged("are answered DOWN: lane 0 hangs: thread kvr-lane-0.0 is in a call that does");
+	ERR(bed_run(kvr, b, KVR_GET, 0, 0), KVR_E_DOWN);
+	MUST(strstr(b->done.why, "lane 0 hangs") != NULL, "a call hears \"%s\"", b->done.why);
+	set_still(false);
+	wait_well(kvr, b);
+	wait_health(kvr, 1, "");
+	bed_close(kvr);
+	bed_batch_free(b);
+}
+END_TEST
+
 KVR_CHECK_MAIN("system.hung_disk", staged_values_leave_no_call_with_a_disk_that_hangs,
-    an_early_call_tells_its_result_by_its_deadline_and_the_memory_later)
+    an_early_call_tells_its_result_by_its_deadline_and_the_memory_later,
+    lanes_that_hang_are_told_while_others_work, a_tier_whose_lanes_all_hang_says_so)
