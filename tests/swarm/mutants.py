@@ -318,7 +318,7 @@ class Tree:
         out = source.with_suffix(".o")
         if out.exists() and out.stat().st_mtime_ns > source.stat().st_mtime_ns:
             return out
-        instructions = ["-mavx2"] if source.stem.endswith("_avx2") else []
+        instructions = {"kvr_hash_avx2": ["-mavx2"], "kvr_hash_avx512": ["-mavx512f"]}.get(source.stem, [])
         done = run([self.cc, *self.flags(), *instructions, "-c", str(source), "-o", str(out)])
         if done.returncode != 0:
             raise Failed(f"{source.name} does not compile:\n{done.stdout}")
