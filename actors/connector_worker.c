@@ -266,6 +266,9 @@ run_part(struct kvr_lane *lane, const struct kvr_msg *msg)
 		if (rows[i].err >= KVR_E_MISS)
 			continue;
 		kvr_words_set(lane->opt.words, rows[i].err, lane->opt.ops->why(lane->connector));
+		if (verb == KVR_VERB_PUT && kvr_refuses_writes(verb, rows[i].err))
+			kvr_words_keep(lane->opt.words, KVR_WORDS_PUT,
+			    lane->opt.ops->why(lane->connector));
 		kvr_words_of_key(&lane->opt, verb, rows[i].err);
 	}
 	if (err != KVR_OK) {

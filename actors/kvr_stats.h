@@ -15,12 +15,13 @@
 #define KVR_STATS_H
 
 #include "kvr_metrics_state.h"
+#include "kvr_words.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
 #define KVR_STATS_MAGIC UINT64_C(0x315354415453564b) /* "KVSTATS1" */
-enum { KVR_STATS_VERSION = 4, KVR_STATS_NAME = 40, KVR_STATS_WHY = 112 };
+enum { KVR_STATS_VERSION = 4, KVR_STATS_NAME = 40, KVR_STATS_WHY = KVR_WORDS_LEN };
 
 struct kvr_config;
 
@@ -78,7 +79,7 @@ struct kvr_stats_head {
 struct kvr_stats {
 	struct kvr_stats_head   head; /* written once, before anybody can read it */
 	_Atomic uint32_t        dead; /* 1: an invariant broke */
-	struct kvr_stats_words  words[KVR_TIERS_MAX];
+	struct kvr_stats_words  words[KVR_TIERS_MAX][KVR_WORDS_N];
 	struct kvr_stats_router router;
 	struct kvr_stats_tier   tier[KVR_TIERS_MAX];
 	_Alignas(64) struct kvr_metrics_state metrics;

@@ -78,6 +78,7 @@ struct kvr_tier_view {
 	uint32_t    all_hang;     /* 1: no lane is left */
 	char        hang[96]; /* of lanes that hang, which and for how long; "": none does */
 	char        why[112]; /* the store's own words for the last error */
+	char        why_puts[112], why_canary[112]; /* for its refusal, and that of the canary */
 };
 uint32_t kvr_system_tiers(struct kvr_system *, struct kvr_tier_view *ret, uint32_t cap);
 struct kvr_stats;
@@ -87,16 +88,25 @@ void        kvr_system_stats(struct kvr_system *, struct kvr_stats *ret);
 void        kvr_system_show_dead(struct kvr_system *);
 /* The device driver's words about the last failed copy; "" if none failed. */
 void        kvr_system_device_why(struct kvr_system *, char *ret, size_t cap);
-/* The words of this tier's store about its last error; "" if there was none. */
-void        kvr_system_why(struct kvr_system *, uint32_t tier, char *ret, size_t cap);
+/*
+ * The words of this tier's store about its last error; "" if there was none. put: it is a put that
+ * was not sent, and a tier that refuses puts has words about that.
+ */
+void        kvr_system_why(struct kvr_system *, uint32_t tier, bool put, char *ret, size_t cap);
 /*
  * The last words of all tiers about this error since then; of several tiers, behind their names. (A
  * key that fails in one of several tiers does not say in which.) False: there are none.
  */
 bool kvr_system_why_since(
     struct kvr_system *, int32_t err, uint64_t since_ns, char *ret, size_t cap);
-/* Why this tier was left out: its name, until when it is not asked, the store's own words. */
-void        kvr_system_left_out(struct kvr_system *, uint32_t tier, char *ret, size_t cap);
+/*
+ * Why this tier was left out: its name, until when it is not asked, the store's own words. put: it
+ * was a put, which a tier may refuse that is up.
+ */
+void        kvr_system_left_out(
+    struct kvr_system *, uint32_t tier, bool put, char *ret, size_t cap);
+/* What the canary of this tier has failed with, in words. */
+void        kvr_system_canary_why(struct kvr_system *, uint32_t tier, const char *words);
 /* What to say of a tier that was still working when its time was over. */
 void        kvr_system_late(
     struct kvr_system *, uint32_t tier, uint64_t took_ns, char *ret, size_t cap);

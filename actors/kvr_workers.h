@@ -12,23 +12,7 @@
 #include "kvr_domain.h"
 #include "kvr_log.h"
 #include "kvr_thread.h"
-
-/* The store's own words for a tier's last error: lanes write them, anybody may read them. */
-struct kvr_stats_words;
-enum { KVR_WORDS_ERRS = 32 };
-struct kvr_words {
-	pthread_mutex_t lock;
-	char            text[112];
-	int32_t         err;   /* what they are about */
-	uint64_t        at_ns; /* when they were said */
-	/* When each error was last logged; the row of PING: ends of connections. */
-	uint64_t        logged_ns[KVR_VERB_N][KVR_WORDS_ERRS];
-	struct kvr_stats_words *shown; /* a copy for other processes; NULL: none */
-};
-void kvr_words_set(struct kvr_words *, int32_t err, const char *text);
-/* ret_err and ret_at_ns may be NULL. */
-void kvr_words_get(
-    struct kvr_words *, char *ret, size_t cap, int32_t *ret_err, uint64_t *ret_at_ns);
+#include "kvr_words.h"
 
 /* What all workers of an instance share. */
 struct kvr_work {

@@ -64,7 +64,7 @@ kvr_system_stats_open(struct kvr_system *sys)
 	sys->stats = sys->page.at;
 	fill_head(sys, &sys->stats->head);
 	for (uint32_t t = 0; t < sys->n_tiers; t++)
-		sys->tier[t].words.shown = &sys->stats->words[t];
+		sys->tier[t].words.shown = sys->stats->words[t];
 	return KVR_OK;
 }
 
@@ -118,7 +118,9 @@ kvr_system_stats(struct kvr_system *sys, struct kvr_stats *ret)
 	ret->head = sys->stats->head;
 	atomic_store(&ret->dead, atomic_load(&sys->stats->dead));
 	for (uint32_t t = 0; t < sys->n_tiers; t++)
-		kvr_system_why(sys, t, ret->words[t].text, sizeof(ret->words[t].text));
+		for (uint32_t of = 0; of < KVR_WORDS_N; of++)
+			kvr_words_kept(&sys->tier[t].words, (enum kvr_words_of)of,
+			    ret->words[t][of].text, sizeof(ret->words[t][of].text));
 	kvr_domain_look(sys->domain, copy_all, &c, KVR_ID_METRICS);
 }
 

@@ -25,7 +25,7 @@ kvr_system_watch(void *arg, const struct kvr_actor *a, uint32_t before, const st
 	bool sick = tier && a->state == KVR_TIER_COOLING;
 
 	if (sick)
-		kvr_system_why(sys, number, words, sizeof(words));
+		kvr_words_kept(&sys->tier[number].words, KVR_WORDS_LAST, words, sizeof(words));
 	const char *was = a->spec->state_name[before], *is = a->spec->state_name[a->state];
 
 	if (sick)
@@ -71,15 +71,6 @@ kvr_system_hang(struct kvr_system *sys, uint32_t tier)
 			    "tier %s: lane %u is back after %" PRIu64 " ms", t->config->name, l,
 			    ms);
 	}
-}
-
-void
-kvr_system_why(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap)
-{
-	if (tier < sys->n_tiers)
-		kvr_words_get(&sys->tier[tier].words, ret, cap, NULL, NULL);
-	else if (cap > 0)
-		ret[0] = '\0';
 }
 
 /* kvr_fit shortens the whole: the tier's name in front must not cost the words their end. */
@@ -131,7 +122,7 @@ kvr_system_why_since(struct kvr_system *sys, int32_t err, uint64_t since_ns, cha
 
 struct cooling {
 	uint32_t state;
-	uint64_t until_ns;
+	uint64_t until_ns, puts_ns; /* puts_ns: 0 if it takes puts */
 };
 
 static void
@@ -143,22 +134,45 @@ take_cooling(void *arg, const struct kvr_actor *a)
 	kvr_tier_stats(a->self, &t);
 	c->state = a->state;
 	c->until_ns = t.cool_ns;
+	c->puts_ns = a->state == KVR_TIER_UP ? t.puts_ns : 0;
+}
+
+/* put: for a put that was not sent. */
+static struct cooling
+look_why(struct kvr_system *sys, uint32_t tier, bool put, char *ret, size_t cap)
+{
+	struct cooling c;
+
+	KVR_CHECK(tier < sys->n_tiers);
+	kvr_domain_look(sys->domain, take_cooling, &c, KVR_ID_TIER_OF(tier));
+	c.puts_ns = put ? c.puts_ns : 0;
+	kvr_words_kept(
+	    &sys->tier[tier].words, c.puts_ns != 0 ? KVR_WORDS_PUT : KVR_WORDS_LAST, ret, cap);
+	return c;
+}
+
+void
+kvr_system_why(struct kvr_system *sys, uint32_t tier, bool put, char *ret, size_t cap)
+{
+	(void)look_why(sys, tier, put, ret, cap);
 }
 
 /* Looks now, not when the tier was left out; so it can say what has happened since. */
 void
-kvr_system_left_out(struct kvr_system *sys, uint32_t tier, char *ret, size_t cap)
+kvr_system_left_out(struct kvr_system *sys, uint32_t tier, bool put, char *ret, size_t cap)
 {
-	struct cooling c;
 	char words[112], when[64];
 	uint64_t now_ns = kvr_now_ns();
+	struct cooling c = look_why(sys, tier, put, words, sizeof(words));
 
-	KVR_CHECK(tier < sys->n_tiers);
-	kvr_domain_look(sys->domain, take_cooling, &c, KVR_ID_TIER_OF(tier));
-	kvr_system_why(sys, tier, words, sizeof(words));
 	if (c.state == KVR_TIER_COOLING && c.until_ns > now_ns)
 		snprintf(when, sizeof(when), "is left out for %" PRIu64 " ms",
 		    (c.until_ns - now_ns + 999999) / 1000000);
+	else if (c.puts_ns > now_ns)
+		snprintf(when, sizeof(when), "refuses puts and gets none for %" PRIu64 " ms",
+		    (c.puts_ns - now_ns + 999999) / 1000000);
+	else if (c.puts_ns != 0)
+		snprintf(when, sizeof(when), "refuses puts");
 	else if (c.state == KVR_TIER_COOLING || c.state == KVR_TIER_PROBING)
 		snprintf(when, sizeof(when), "is being tried again");
 	else
@@ -235,7 +249,18 @@ kvr_system_tiers(struct kvr_system *sys, struct kvr_tier_view *ret, uint32_t cap
 			kvr_domain_look(sys->domain, take_state, &state, KVR_ID_LINK_OF(t, l));
 			v->links_up += state == KVR_LINK_UP;
 		}
-		kvr_system_why(sys, t, v->why, sizeof(v->why));
+		kvr_words_kept(&sys->tier[t].words, KVR_WORDS_LAST, v->why, sizeof(v->why));
+		kvr_words_kept(&sys->tier[t].words, KVR_WORDS_PUT, v->why_puts,
+		    sizeof(v->why_puts));
+		kvr_words_kept(&sys->tier[t].words, KVR_WORDS_CANARY, v->why_canary,
+		    sizeof(v->why_canary));
 	}
 	return sys->n_tiers;
+}
+
+void
+kvr_system_canary_why(struct kvr_system *sys, uint32_t tier, const char *words)
+{
+	KVR_CHECK(tier < sys->n_tiers);
+	kvr_words_keep(&sys->tier[tier].words, KVR_WORDS_CANARY, words);
 }

@@ -49,17 +49,6 @@ tally(const struct kvr_event *ev)
 	return t;
 }
 
-/*
- * A store that refuses writes (a replica, a disk that is mounted read-only, a user's rights, no
- * snapshots) can be read like one that is full, and must not be left alone for it.
- */
-static bool
-only_writes(uint8_t verb, const struct tally *t)
-{
-	return (verb == KVR_VERB_PUT || verb == KVR_VERB_DEL) &&
-	       (t->err == KVR_E_REFUSED || t->err == KVR_E_AUTH);
-}
-
 /* Counts for or against the store; what closed the connection was counted with the link. */
 static void
 judge(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, const struct tally *t)
@@ -74,7 +63,7 @@ judge(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, const st
 	if (t->n_ok + t->n_miss + t->n_key > 0) {
 		me->faults = 0;
 		me->backoff_ns = 0;
-	} else if (t->n_store > 0 && only_writes(verb, t)) {
+	} else if (t->n_store > 0 && kvr_refuses_writes((enum kvr_verb)verb, t->err)) {
 		if (verb == KVR_VERB_PUT)
 			kvr_tier_refused_put(me, ev, out);
 	} else if (t->n_store > 0) {

@@ -12,17 +12,41 @@
 #include <stdio.h>
 #include <string.h>
 
+_Static_assert((int)KVR_WORDS_VERBS >= (int)KVR_VERB_N, "a row per verb");
+
+static void
+put(struct kvr_words *w, enum kvr_words_of of, const char *text)
+{
+	kvr_fit(w->text[of], sizeof(w->text[of]), text);
+	/* Whoever asks may print them, on a terminal or as one line of a page. */
+	kvr_flatten(w->text[of], strlen(w->text[of]));
+	if (w->shown != NULL)
+		kvr_stats_words_set(&w->shown[of], w->text[of]);
+}
+
 void
 kvr_words_set(struct kvr_words *w, int32_t err, const char *text)
 {
 	pthread_mutex_lock(&w->lock);
 	w->err = err;
 	w->at_ns = kvr_now_ns();
-	kvr_fit(w->text, sizeof(w->text), text);
-	/* Whoever asks may print them, on a terminal or as one line of a page. */
-	kvr_flatten(w->text, strlen(w->text));
-	if (w->shown != NULL)
-		kvr_stats_words_set(w->shown, w->text);
+	put(w, KVR_WORDS_LAST, text);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+kvr_words_keep(struct kvr_words *w, enum kvr_words_of of, const char *text)
+{
+	pthread_mutex_lock(&w->lock);
+	put(w, of, text);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+kvr_words_kept(struct kvr_words *w, enum kvr_words_of of, char *ret, size_t cap)
+{
+	pthread_mutex_lock(&w->lock);
+	snprintf(ret, cap, "%s", w->text[of]);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -30,7 +54,7 @@ void
 kvr_words_get(struct kvr_words *w, char *ret, size_t cap, int32_t *ret_err, uint64_t *ret_at_ns)
 {
 	pthread_mutex_lock(&w->lock);
-	snprintf(ret, cap, "%s", w->text);
+	snprintf(ret, cap, "%s", w->text[KVR_WORDS_LAST]);
 	if (ret_err != NULL)
 		*ret_err = w->err;
 	if (ret_at_ns != NULL)
@@ -51,7 +75,7 @@ take_turn(struct kvr_words *w, enum kvr_verb verb, int32_t err, char *ret, size_
 
 	if (due)
 		*last_ns = now_ns;
-	snprintf(ret, cap, "%s", w->text);
+	snprintf(ret, cap, "%s", w->text[KVR_WORDS_LAST]);
 	pthread_mutex_unlock(&w->lock);
 	return due;
 }
@@ -75,7 +99,7 @@ has_words(int32_t err)
 void
 kvr_words_of_key(const struct kvr_lane_options *o, enum kvr_verb verb, int32_t err)
 {
-	char text[sizeof(o->words->text)];
+	char text[KVR_WORDS_LEN];
 
 	if (has_words(err) && take_turn(o->words, verb, err, text, sizeof(text)))
 		kvr_log(o->work->log, WARN, 0, "tier %s: a %s %s (%s): %s", o->tier_name, verb_name[verb],
@@ -87,7 +111,7 @@ kvr_words_of_key(const struct kvr_lane_options *o, enum kvr_verb verb, int32_t e
 void
 kvr_words_of_end(const struct kvr_lane_options *o, int32_t err)
 {
-	char text[sizeof(o->words->text)];
+	char text[KVR_WORDS_LEN];
 
 	if (kvr_err_blame(err) >= KVR_BLAME_LANE &&
 	    take_turn(o->words, KVR_VERB_PING, err, text, sizeof(text)))

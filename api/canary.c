@@ -70,10 +70,24 @@ struct value {
 	char key[80];
 	uint64_t len, until_ns;
 	uint8_t *written, *got;
+	struct kvr_canary_end end;
 };
 
+/* Of several tiers a call says which it means; whoever asks for one tier's canary knows. */
+static const char *
+without_name(const struct kvr *k, uint32_t tier, const char *why)
+{
+	const char *name = k->config->tier[tier].name;
+	size_t len = strlen(name);
+
+	if (strncmp(why, "tier ", 5) == 0 && strncmp(why + 5, name, len) == 0 &&
+	    strncmp(why + 5 + len, ": ", 2) == 0)
+		return why + 5 + len + 2;
+	return why;
+}
+
 static int32_t
-run(struct kvr *k, uint32_t kind, uint32_t tier, const struct value *v, void *at)
+run(struct kvr *k, uint32_t kind, uint32_t tier, struct value *v, void *at)
 {
 	const char *key = v->key;
 	const struct kvr_batch b = { .size = sizeof(b),
@@ -83,54 +97,61 @@ run(struct kvr *k, uint32_t kind, uint32_t tier, const struct value *v, void *at
 		.at = at == NULL ? NULL : &at,
 		.len = at == NULL ? NULL : &v->len };
 	const struct kvr_opts o = { .size = sizeof(o), .until_ns = v->until_ns };
+	struct kvr_done done = { .size = sizeof(done) };
 	kvr_op op = 0;
 	enum kvr_err err = kvr_submit_with(k, &b, &o, KVR_ONLY(tier), KVR_TELL_WAIT, &op);
 
 	/* The value is freed after this, so wait for it however late it is. */
-	return err != KVR_OK ? err : kvr_wait_for(k, op, UINT64_MAX, true, NULL, NULL);
+	if (err == KVR_OK)
+		err = kvr_wait_for(k, op, UINT64_MAX, true, &done, NULL);
+	/* What comes after the first error is only cleaning up. */
+	if (v->end.err == KVR_OK)
+		snprintf(v->end.why, sizeof(v->end.why), "%s", without_name(k, tier, done.why));
+	return err;
 }
 
-static int32_t
-go_round(struct kvr *k, uint32_t tier, const struct value *v, uint32_t *ret_step)
+static void
+go_round(struct kvr *k, uint32_t tier, struct value *v)
 {
-	int32_t err, removed;
+	struct kvr_canary_end *end = &v->end;
+	int32_t removed;
 
-	*ret_step = KVR_CANARY_PUT;
-	err = run(k, KVR_PUT, tier, v, v->written);
-	if (err != KVR_OK)
-		return err;
-	*ret_step = KVR_CANARY_GET;
-	err = run(k, KVR_GET, tier, v, v->got);
-	if (err == KVR_OK && memcmp(v->written, v->got, v->len) != 0) {
-		*ret_step = KVR_CANARY_COMPARE;
-		err = KVR_E_CORRUPT;
+	end->err = run(k, KVR_PUT, tier, v, v->written);
+	if (end->err != KVR_OK)
+		return;
+	end->step = KVR_CANARY_GET;
+	end->err = run(k, KVR_GET, tier, v, v->got);
+	if (end->err == KVR_OK && memcmp(v->written, v->got, v->len) != 0) {
+		end->step = KVR_CANARY_COMPARE;
+		end->err = KVR_E_CORRUPT;
+		snprintf(end->why, sizeof(end->why), "other bytes came back than were written");
 	}
 	removed = run(k, KVR_REMOVE, tier, v, NULL);
-	if (err != KVR_OK)
-		return err;
+	if (end->err != KVR_OK)
+		return;
 	/* A store that cannot delete keeps one small value, always under the same key. */
-	*ret_step = removed == KVR_E_UNSUPPORTED ? KVR_CANARY_COMPARE : KVR_CANARY_REMOVE;
-	return removed == KVR_E_UNSUPPORTED ? KVR_OK : removed;
+	end->step = removed == KVR_E_UNSUPPORTED ? KVR_CANARY_COMPARE : KVR_CANARY_REMOVE;
+	end->err = removed == KVR_E_UNSUPPORTED ? KVR_OK : removed;
 }
 
-int32_t
-kvr_canary_run(struct kvr *k, uint32_t tier, uint64_t until_ns, uint32_t *ret_step)
+void
+kvr_canary_run(struct kvr *k, uint32_t tier, uint64_t until_ns, struct kvr_canary_end *ret)
 {
-	struct value v = { .len = bytes_of(k), .until_ns = until_ns };
-	int32_t err = KVR_E_NOMEM;
+	struct value v = { .len = bytes_of(k), .until_ns = until_ns, .end.step = KVR_CANARY_PUT };
 
-	*ret_step = KVR_CANARY_PUT;
 	v.written = malloc(v.len);
 	v.got = calloc(1, v.len);
 	if (v.written != NULL && v.got != NULL) {
 		make_key(k, v.key, sizeof(v.key));
 		/* Always the same, because a store that cannot delete may keep the first one. */
 		fill(v.written, v.len, kvr_hash64(v.key, strlen(v.key)));
-		err = go_round(k, tier, &v, ret_step);
+		go_round(k, tier, &v);
+	} else {
+		v.end.err = KVR_E_NOMEM;
 	}
 	free(v.written);
 	free(v.got);
-	return err;
+	*ret = v.end;
 }
 
 const char *
@@ -149,18 +170,21 @@ serve(struct kvr *k, uint32_t wish)
 	struct kvr_msg m = { .type = KVR_MSG_CANARY_DONE, .from = KVR_ID_API, .to = KVR_ID_METRICS };
 	uint64_t since_ns = kvr_now_ns();
 	uint64_t limit_ns = KVR_MIN(k->config->metrics.canary_ns, patience_ns);
-	uint32_t step, tier = (wish & 0xff) - 1;
+	uint32_t tier = (wish & 0xff) - 1;
+	struct kvr_canary_end end;
 
-	m.CANARY_DONE.err = kvr_canary_run(
-	    k, tier, since_ns + KVR_MAX(limit_ns, patience_min_ns), &step);
+	kvr_canary_run(k, tier, since_ns + KVR_MAX(limit_ns, patience_min_ns), &end);
+	m.CANARY_DONE.err = end.err;
 	m.CANARY_DONE.took_us =
 	    (uint32_t)KVR_MIN((kvr_now_ns() - since_ns) / 1000, (uint64_t)UINT32_MAX);
 	m.CANARY_DONE.round = wish >> 8;
 	m.CANARY_DONE.tier = (uint16_t)tier;
-	m.CANARY_DONE.step = (uint16_t)step;
+	m.CANARY_DONE.step = (uint16_t)end.step;
 	/* A canary interrupted by the end of the instance says nothing about the store. */
 	if (m.CANARY_DONE.err == KVR_E_SHUTDOWN || atomic_load(&k->life) != KVR_LIFE_OPEN)
 		return;
+	if (end.err != KVR_OK)
+		kvr_system_canary_why(k->system, tier, end.why);
 	(void)!kvr_system_post(k->system, &m);
 }
 

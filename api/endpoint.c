@@ -65,8 +65,8 @@ put_tier(struct page *p, const struct kvr_stats *s, uint32_t t, uint64_t now_ns)
 	    (unsigned long long)get->miss, (unsigned long long)get->bytes);
 	put(p, "  put      %llu keys: %llu ok, %llu bytes\n", (unsigned long long)set->keys,
 	    (unsigned long long)set->ok, (unsigned long long)set->bytes);
-	if (s->words[t].text[0] != '\0')
-		put(p, "  last error  %s\n", s->words[t].text);
+	if (s->words[t][KVR_WORDS_LAST].text[0] != '\0')
+		put(p, "  last error  %s\n", s->words[t][KVR_WORDS_LAST].text);
 }
 
 static void

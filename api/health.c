@@ -80,13 +80,14 @@ kvr_health(struct kvr *k, struct kvr_health *ret)
 	/* A tier may be up and still not do its job: some lanes hang, or its canary says why. */
 	for (uint32_t t = 0; t < n && why[0] == '\0'; t++) {
 		if (view[t].refuses_puts)
-			snprintf(why, sizeof(why), "tier %s refuses puts: %s", view[t].name, view[t].why);
+			snprintf(why, sizeof(why), "tier %s refuses puts: %s", view[t].name,
+			    view[t].why_puts);
 		else if (view[t].hang[0] != '\0')
 			snprintf(why, sizeof(why), "tier %s: %s", view[t].name, view[t].hang);
 		else if (view[t].canary_err != KVR_OK)
 			snprintf(why, sizeof(why), "tier %s: canary, %s: %s: %s", view[t].name,
 			    kvr_canary_step_name(view[t].canary_step),
-			    kvr_err_name(view[t].canary_err), view[t].why);
+			    kvr_err_name(view[t].canary_err), view[t].why_canary);
 	}
 	kvr_fit(h.why, sizeof(h.why), why);
 	if (atomic_load(&k->dead) != 0)

@@ -12,11 +12,15 @@ KVR_MUST_USE enum kvr_err kvr_canary_open(struct kvr *);
 bool kvr_canary_end(struct kvr *, uint64_t until_ns);
 /* Under the domain's guard. */
 void kvr_canary_wish(struct kvr *, const struct kvr_msg *);
-/*
- * One value through one tier; returns the error and at which step. OK after KVR_CANARY_COMPARE: the
- * store cannot delete. Blocks at most until until_ns.
- */
-int32_t kvr_canary_run(struct kvr *, uint32_t tier, uint64_t until_ns, uint32_t *ret_step);
+/* How a canary went. err OK after KVR_CANARY_COMPARE: the store cannot delete. */
+struct kvr_canary_end {
+	int32_t  err;
+	uint32_t step; /* enum kvr_canary_step: where it ended */
+	char     why[KVR_WHY_MAX]; /* in words, without the tier's name; "": there are none */
+};
+/* One value through one tier. Blocks at most until until_ns. */
+void kvr_canary_run(
+    struct kvr *, uint32_t tier, uint64_t until_ns, struct kvr_canary_end *ret);
 const char *kvr_canary_step_name(uint32_t step);
 
 #endif

@@ -16,7 +16,10 @@ has_words(int32_t err)
 	       err == KVR_E_UNSUPPORTED || err == KVR_E_PARTIAL;
 }
 
-/* Puts and removes do not say which tier they were not given to, so find those that are not up. */
+/*
+ * Puts and removes do not say which tier they were not given to, so find those that are not up, and
+ * those that take no puts.
+ */
 static uint32_t
 not_up(struct kvr *k, uint32_t kind)
 {
@@ -26,7 +29,10 @@ not_up(struct kvr *k, uint32_t kind)
 	for (uint32_t t = 0; t < KVR_MIN(n, (uint32_t)KVR_TIERS_MAX); t++) {
 		bool asked = kind != KVR_PUT || k->config->tier[t].write != KVR_CONFIG_WRITE_NEVER;
 
-		bits |= !asked || view[t].state == KVR_TIER_UP ? 0 : 1U << t;
+		bool up = view[t].state == KVR_TIER_UP &&
+		          !(kind == KVR_PUT && view[t].refuses_puts);
+
+		bits |= !asked || up ? 0 : 1U << t;
 	}
 	return bits;
 }
@@ -48,6 +54,7 @@ static void
 tell_why(struct kvr *k, const struct kvr_call *c, uint32_t tiers, struct kvr_done *d)
 {
 	bool left_out = tiers != 0 && (d->flags & KVR_DONE_DEGRADED) != 0;
+	bool put = d->kind == KVR_PUT;
 	bool partial = d->err == KVR_E_PARTIAL, down = d->err == KVR_E_DOWN;
 	uint64_t since_ns = (d->flags & KVR_DONE_DUPLICATE) != 0 ? 0 : c->since_ns;
 	uint32_t sick;
@@ -57,10 +64,10 @@ tell_why(struct kvr *k, const struct kvr_call *c, uint32_t tiers, struct kvr_don
 	if (d->err == KVR_E_DEVICE) {
 		kvr_system_device_why(k->system, d->why, sizeof(d->why));
 	} else if (down && k->config->n_tiers == 1) {
-		kvr_system_why(k->system, 0, d->why, sizeof(d->why));
+		kvr_system_why(k->system, 0, put, d->why, sizeof(d->why));
 	} else if (down && left_out) {
 		kvr_system_left_out(
-		    k->system, one_of(tiers, not_up(k, d->kind)), d->why, sizeof(d->why));
+		    k->system, one_of(tiers, not_up(k, d->kind)), put, d->why, sizeof(d->why));
 	} else if (has_words(d->err) &&
 	           kvr_system_why_since(k->system, d->err, since_ns, d->why, sizeof(d->why))) {
 		return;
@@ -71,7 +78,7 @@ tell_why(struct kvr *k, const struct kvr_call *c, uint32_t tiers, struct kvr_don
 		    k->system, one_of(tiers, first), d->took_ns, d->why, sizeof(d->why));
 	} else if ((partial || down) && (sick = not_up(k, d->kind)) != 0) {
 		kvr_system_left_out(
-		    k->system, (uint32_t)__builtin_ctz(sick), d->why, sizeof(d->why));
+		    k->system, (uint32_t)__builtin_ctz(sick), put, d->why, sizeof(d->why));
 	}
 }
 

@@ -265,23 +265,21 @@ canaries(struct doctor *d)
 	struct kvr *kvr = open_instance(d);
 
 	for (uint32_t t = 0; kvr != NULL && t < d->config->n_tiers; t++) {
-		struct kvr_tier_view view[KVR_TIERS_MAX];
-		uint32_t step = 0;
+		struct kvr_canary_end end;
 
 		d->where = d->config->tier[t].name;
 		if (d->config->tier[t].write == KVR_CONFIG_WRITE_NEVER || d->down[t])
 			continue;
-		int32_t err = kvr_canary_run(kvr, t, until(d), &step);
-
-		(void)kvr_system_tiers(kvr->system, view, KVR_TIERS_MAX);
-		if (err == KVR_OK)
+		kvr_canary_run(kvr, t, until(d), &end);
+		if (end.err == KVR_OK)
 			doctor_say(d, KVR_FOUND_OK, "canary", NULL, "written, read, compared, %s",
-			    step == KVR_CANARY_REMOVE ? "deleted" : "left: the store cannot delete");
+			    end.step == KVR_CANARY_REMOVE ? "deleted"
+			                                  : "left: the store cannot delete");
 		else
 			doctor_say(d, KVR_FOUND_FAIL, "canary",
 			    "puts and gets of the engine would fail the same way", "%s: %s: %s",
-			    kvr_canary_step_name(step), kvr_err_name(err),
-			    view[t].why[0] != '\0' ? view[t].why : kvr_err_text(err));
+			    kvr_canary_step_name(end.step), kvr_err_name(end.err),
+			    end.why[0] != '\0' ? end.why : kvr_err_text(end.err));
 	}
 	if (kvr == NULL)
 		return;

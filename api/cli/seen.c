@@ -41,7 +41,8 @@ judge(struct seen_page *p)
 	}
 	for (uint32_t t = 0; t < s->head.n_tiers && p->why[0] == '\0'; t++) {
 		const struct kvr_metrics_tier *m = &s->metrics.tier[t];
-		const char *words = s->words[t].text, *name = s->head.tier[t].name;
+		const struct kvr_stats_words *w = s->words[t];
+		const char *words = w[KVR_WORDS_LAST].text, *name = s->head.tier[t].name;
 
 		char hang[96];
 		bool hangs = kvr_stats_hang_text(&s->tier[t], t, p->at_ns, hang, sizeof(hang));
@@ -54,13 +55,23 @@ judge(struct seen_page *p)
 			    seen_tier_state(m->state),
 			    words[0] != '\0' ? words : "not connected yet");
 		else if (s->tier[t].puts_ns != 0)
-			snprintf(p->why, sizeof(p->why), "tier %s refuses puts: %s", name, words);
+			snprintf(p->why, sizeof(p->why), "tier %s refuses puts: %s", name,
+			    w[KVR_WORDS_PUT].text);
 		else if (hangs)
 			snprintf(p->why, sizeof(p->why), "tier %s: %s", name, hang);
 		else if (m->canary.err != KVR_OK)
 			snprintf(p->why, sizeof(p->why), "tier %s: its canary: %s%s%s", name,
-			    kvr_err_name(m->canary.err), words[0] != '\0' ? ": " : "", words);
+			    kvr_err_name(m->canary.err),
+			    w[KVR_WORDS_CANARY].text[0] != '\0' ? ": " : "",
+			    w[KVR_WORDS_CANARY].text);
 	}
+}
+
+static void
+take_words(const struct kvr_stats_words *from, char ret[KVR_STATS_WHY])
+{
+	for (int i = 0; i < 100 && !kvr_stats_words_get(from, ret); i++)
+		;
 }
 
 static void
@@ -86,12 +97,8 @@ see(void *arg, const char *path, bool alive, const void *at, size_t bytes)
 	if (p == NULL)
 		return;
 	copy_words(&p->s, from, sizeof(*from));
-	for (uint32_t t = 0; t < from->head.n_tiers; t++) {
-		for (int i = 0; i < 100; i++) {
-			if (kvr_stats_words_get(&from->words[t], p->s.words[t].text))
-				break;
-		}
-	}
+	for (uint32_t i = 0; i < from->head.n_tiers * KVR_WORDS_N; i++)
+		take_words(&from->words[0][i], p->s.words[0][i].text);
 	p->alive = alive;
 	p->at_ns = kvr_now_ns();
 	judge(p);

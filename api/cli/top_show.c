@@ -49,8 +49,8 @@ tier_text(const struct top_row *r, uint32_t t)
 		    lane->n_parts, cli_bytes(lane->bytes, bytes, sizeof(bytes)),
 		    lane->stuck ? ", stuck below the library" : "");
 	}
-	if (s->words[t].text[0] != '\0')
-		printf("  last error: %s\n", s->words[t].text);
+	if (s->words[t][KVR_WORDS_LAST].text[0] != '\0')
+		printf("  last error: %s\n", s->words[t][KVR_WORDS_LAST].text);
 }
 
 void
@@ -105,7 +105,7 @@ tier_json(const struct top_row *r, uint32_t t)
 	       "\"corrupt\": %llu, \"last_error\": ",
 	    s->tier[t].n_in_lanes, s->tier[t].n_queued, (unsigned long long)x->failed,
 	    (unsigned long long)x->dropped, (unsigned long long)x->corrupt);
-	cli_json_text(stdout, s->words[t].text);
+	cli_json_text(stdout, s->words[t][KVR_WORDS_LAST].text);
 	printf(", \"lanes\": [");
 	for (uint32_t l = 0; l < s->tier[t].n_lanes && l < KVR_LANES_MAX; l++) {
 		const struct kvr_stats_lane *lane = &s->tier[t].lane[l];

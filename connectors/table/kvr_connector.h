@@ -40,6 +40,17 @@ enum kvr_verb {
 	KVR_VERB_N
 };
 
+/*
+ * A store that refuses writes (a replica, a disk that is mounted read-only, a user's rights, no
+ * snapshots) can be read like one that is full, and must not be left alone for it.
+ */
+static inline bool
+kvr_refuses_writes(enum kvr_verb verb, int32_t err)
+{
+	return (verb == KVR_VERB_PUT || verb == KVR_VERB_DEL) &&
+	       (err == KVR_E_REFUSED || err == KVR_E_AUTH);
+}
+
 /* What a store can do beyond its verbs. Callers test the bit, never the name of the store. */
 #define KVR_CAP_TABLE(X) \
 	X(PIPELINE, "a batch is one round trip") \

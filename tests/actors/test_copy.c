@@ -47,7 +47,7 @@ kvr_words_set(struct kvr_words *w, int32_t err, const char *text)
 {
 	(void)err;
 	pthread_mutex_lock(&w->lock);
-	snprintf(w->text, sizeof(w->text), "%s", text);
+	snprintf(w->text[KVR_WORDS_LAST], sizeof(w->text[KVR_WORDS_LAST]), "%s", text);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -447,7 +447,7 @@ START_TEST(a_failure_has_the_calls_name_and_costs_one_part)
 		atomic_store(what[i], 1);
 		post(b, 1, 1, VALUE, true, true);
 		is(b, 1, KVR_E_DEVICE, false);
-		ck_assert_str_eq(b->words.text, said[i]);
+		ck_assert_str_eq(b->words.text[KVR_WORDS_LAST], said[i]);
 		post(b, 2, 2, VALUE, true, true);
 		is(b, 2, KVR_OK, false);
 	}
@@ -479,7 +479,7 @@ START_TEST(a_device_that_cannot_be_opened_is_a_lost_one)
 
 	post(b, 1, 1, VALUE, false, true);
 	is(b, 1, KVR_E_DEVICE, true);
-	ck_assert_str_eq(b->words.text, "openDevice: nobody at home");
+	ck_assert_str_eq(b->words.text[KVR_WORDS_LAST], "openDevice: nobody at home");
 	post(b, 2, 2, VALUE, false, false);
 	is(b, 2, KVR_OK, false);
 	bed_free(b);

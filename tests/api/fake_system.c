@@ -362,9 +362,10 @@ kvr_system_device_why(struct kvr_system *s, char *ret, size_t cap)
 }
 
 void
-kvr_system_why(struct kvr_system *s, uint32_t tier, char *ret, size_t cap)
+kvr_system_why(struct kvr_system *s, uint32_t tier, bool put, char *ret, size_t cap)
 {
 	(void)s;
+	(void)put;
 	snprintf(ret, cap, "tier %u said no", tier);
 }
 
@@ -373,15 +374,24 @@ kvr_system_why_since(struct kvr_system *s, int32_t err, uint64_t since_ns, char 
 {
 	(void)since_ns;
 	pass(KVR_FAKE_WHY);
-	kvr_system_why(s, 0, ret, err == KVR_E_BUSY ? 0 : cap);
+	kvr_system_why(s, 0, false, ret, err == KVR_E_BUSY ? 0 : cap);
 	return err != KVR_E_BUSY;
 }
 
 void
-kvr_system_left_out(struct kvr_system *s, uint32_t tier, char *ret, size_t cap)
+kvr_system_left_out(struct kvr_system *s, uint32_t tier, bool put, char *ret, size_t cap)
 {
 	(void)s;
+	(void)put;
 	snprintf(ret, cap, "tier %u was left out", tier);
+}
+
+void
+kvr_system_canary_why(struct kvr_system *s, uint32_t tier, const char *words)
+{
+	(void)s;
+	(void)tier;
+	(void)words;
 }
 
 void

@@ -114,6 +114,26 @@ START_TEST(a_store_that_refuses_all_writes_is_not_healthy)
 }
 END_TEST
 
+/* Another value fails after it, and its words are not those of the canary. */
+START_TEST(a_canary_that_failed_keeps_its_words)
+{
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
+	struct kvr_raw *raw = kvr_raw_open(server->port, NULL);
+	struct kvr *kvr = bed_open(config, server->url, "sealed", "");
+
+	kvr_raw_set(raw, "hurt@kvr%1", server->url, 8);
+	kvr_raw(raw, "CONFIG SET maxmemory-policy noeviction");
+	kvr_raw(raw, "CONFIG SET maxmemory 1");
+	for (int i = 0; i < 20; i++) {
+		wait_health(kvr, 0, "tier far: canary, put: NOSPACE: SET: OOM command not allowed");
+		ERR(bed_get1(kvr, "hurt", 1000, NULL), KVR_E_CORRUPT);
+	}
+	kvr_raw_close(raw);
+	bed_close(kvr);
+	kvr_redis_server_stop(server);
+}
+END_TEST
+
 /* Nobody asked for one: nothing is written, and there is no thread for it. */
 START_TEST(without_a_word_there_is_none)
 {
@@ -132,4 +152,5 @@ END_TEST
 
 KVR_CHECK_MAIN("system.canary", every_tier_that_is_written_has_its_own,
     in_the_layout_of_lmcache_too, through_a_serde_and_written_back_too,
-    a_store_that_refuses_all_writes_is_not_healthy, without_a_word_there_is_none)
+    a_store_that_refuses_all_writes_is_not_healthy, a_canary_that_failed_keeps_its_words,
+    without_a_word_there_is_none)

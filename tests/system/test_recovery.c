@@ -185,6 +185,36 @@ START_TEST(a_store_that_refuses_puts_is_read_all_the_time)
 }
 END_TEST
 
+/* Values and keys fail besides, and whoever asks for health must not be sent after those. */
+START_TEST(a_refusal_of_puts_keeps_its_words)
+{
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
+	struct kvr *kvr = bed_open(one_tier, server->url);
+	struct kvr_raw *raw = kvr_raw_open(server->port, NULL);
+	struct bed_batch *b = bed_batch_new("new", 1, 1000);
+	struct kvr_health h = { .size = sizeof(h) };
+	uint64_t until_ns = bed_in_ms(30000);
+
+	OK(bed_put1(kvr, "hurt", 1000));
+	MUST(kvr_raw(raw, "SETRANGE hurt@kvr%1 600 x").kind == ':', "it is not hurt");
+	MUST(kvr_raw(raw, "REPLICAOF 127.0.0.1 1").kind == '+', "it is no replica");
+	do {
+		ERR(bed_get1(kvr, "hurt", 1000, NULL), KVR_E_CORRUPT);
+		MUST(bed_run(kvr, b, KVR_PUT, 0, 0) != KVR_OK, "a replica takes it");
+		MUST(bed_now_ns() < until_ns, "puts are never left out");
+		MUST(strstr(b->done.why, "READONLY") != NULL, "%s: %s", kvr_err_name(b->done.err),
+		    b->done.why);
+	} while (b->done.err != KVR_E_DOWN);
+	ERR(bed_get1(kvr, "hurt", 1000, NULL), KVR_E_CORRUPT);
+	OK(kvr_health(kvr, &h));
+	MUST(strstr(h.why, "refuses puts: SET: READONLY") != NULL, "%s", h.why);
+	bed_close(kvr);
+	bed_batch_free(b);
+	kvr_raw_close(raw);
+	kvr_redis_server_stop(server);
+}
+END_TEST
+
 /* The shortest: of the others it is the machine that decides, which has more to do than this. */
 static uint64_t
 best_get_ns(struct kvr *kvr, struct bed_batch *b)
@@ -252,4 +282,4 @@ END_TEST
 KVR_CHECK_MAIN("system.recovery", service_comes_back_without_a_call,
     a_tier_that_is_dialled_again_leaves_the_others_connections,
     a_tier_that_cools_down_fails_fast, a_store_that_refuses_puts_is_read_all_the_time,
-    a_sick_tier_does_not_slow_down_the_other)
+    a_refusal_of_puts_keeps_its_words, a_sick_tier_does_not_slow_down_the_other)
