@@ -65,6 +65,7 @@ enum phase { PHASE_NONE, PHASE_ASK, PHASE_READ, PHASE_SAVE, PHASE_WRITE, PHASE_D
 
 struct op {
 	uint64_t id, deadline_ns, start_ns, bytes;
+	uint64_t joined;  /* of bytes: those that another operation's put has stored */
 	uint32_t first, n;
 	uint32_t loaded;  /* keys whose rows have been read */
 	uint32_t cursor;  /* next key to be looked at in this phase, for tier */
@@ -77,8 +78,8 @@ struct op {
 	uint32_t cut_at;  /* if cut: the first key that is no hit */
 	uint32_t next, prev; /* in the list of its class: slot + 1 */
 	uint32_t gen;        /* of its timer */
-	uint32_t flags;      /* kvr_op_flag */
-	int32_t  err, ending;
+	uint16_t flags;      /* kvr_op_flag */
+	int8_t   err, ending;
 	uint16_t done_bits;  /* kvr_done_bit, as far as known */
 	uint8_t  begun;      /* parts of it whose copies have all begun */
 	uint8_t  ahead;      /* it has been decided to tell it ahead: RECORD */

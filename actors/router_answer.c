@@ -93,6 +93,8 @@ tell_key(struct op *op, uint32_t i, const struct key *k)
 		op->n_ok++;
 		if (op->kind == KVR_OP_GET || op->kind == KVR_OP_PUT)
 			op->bytes += k->found;
+		if (k->flags & KEY_DUP)
+			op->joined += k->found;
 		return err;
 	}
 	if (!op->cut) {
@@ -100,7 +102,7 @@ tell_key(struct op *op, uint32_t i, const struct key *k)
 		op->cut_at = i;
 	}
 	if (op->err == KVR_OK)
-		op->err = err;
+		op->err = (int8_t)err;
 	return err;
 }
 
@@ -147,7 +149,7 @@ tell_metrics(struct step *s, const struct op *op)
 	m.OP_STAT.err = (int8_t)op->err;
 	m.OP_STAT.n = op->n;
 	m.OP_STAT.n_ok = op->n_ok;
-	m.OP_STAT.bytes = op->bytes;
+	m.OP_STAT.bytes = op->bytes - op->joined; /* the other put counts those */
 	m.OP_STAT.took_us = (uint32_t)KVR_MIN(took_us, (uint64_t)UINT32_MAX);
 	send(s, KVR_ID_METRICS, &m);
 	if (op->ending == KVR_E_TIMEOUT)
@@ -205,7 +207,7 @@ told_ahead(struct step *s, uint32_t slot)
 
 	op->done_bits |= KVR_DONEB_RECORDED;
 	complete(s, op, 0);
-	op->bytes = op->n_ok = op->cut_at = 0;
+	op->bytes = op->joined = op->n_ok = op->cut_at = 0;
 	op->cut = 0;
 	op->err = KVR_OK;
 	op->state = OP_RUNNING;

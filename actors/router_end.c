@@ -77,14 +77,14 @@ kvr_router_end(struct step *s, uint32_t slot, int32_t reason)
 	struct op *op = op_of(s, slot);
 
 	if (op->state == OP_LOADING || op->state == OP_AHEAD) {
-		op->ending = reason; /* its last slice ends it */
+		op->ending = (int8_t)reason; /* its last slice ends it */
 		return;
 	}
 	if (op->state != OP_RUNNING && op->state != OP_BACK)
 		return;
 	kvr_router_unlist(s, slot);
 	op->tiers = 0;
-	op->ending = reason;
+	op->ending = (int8_t)reason;
 	op->gen++;
 	if (op->state == OP_BACK) {
 		op->state = OP_ANSWERED;

@@ -72,6 +72,7 @@ static const struct kvr_field field[] = {
 	KVR_FS(struct router, op, deadline_ns, AT),
 	KVR_FS(struct router, op, start_ns, AT),
 	KVR_FS(struct router, op, bytes, NUM),
+	KVR_FS(struct router, op, joined, NUM),
 	KVR_FS(struct router, op, first, NUM),
 	KVR_FS(struct router, op, n, NUM),
 	KVR_FS(struct router, op, loaded, NUM),

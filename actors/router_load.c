@@ -105,7 +105,8 @@ kvr_router_submit(struct step *s, uint32_t slot)
 	    m->SUBMIT.kind == KVR_OP_GET || m->SUBMIT.kind == KVR_OP_PUT));
 	KVR_CHECK(m->SUBMIT.only <= s->me->config.n_tiers);
 	*op = (struct op){ .id = m->op, .deadline_ns = m->deadline_ns, .start_ns = s->ev->now_ns,
-		.first = m->SUBMIT.first, .n = m->SUBMIT.n, .gen = gen, .flags = m->SUBMIT.flags,
+		.first = m->SUBMIT.first, .n = m->SUBMIT.n, .gen = gen,
+		.flags = (uint16_t)m->SUBMIT.flags,
 		.per_chunk = m->SUBMIT.per_chunk == 0 ? 1 : m->SUBMIT.per_chunk,
 		.kind = m->SUBMIT.kind, .only = m->SUBMIT.only, .state = OP_LOADING };
 	kvr_touch(s->out, &s->me->n_ops, sizeof(s->me->n_ops));

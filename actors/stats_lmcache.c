@@ -71,10 +71,7 @@ traffic(struct own *o)
 	counter(o, "num_remote_read_bytes", "Bytes that they brought", get->bytes);
 	counter(o, "num_remote_write_requests", "Puts that stored bytes, one per batch",
 	    put->with_bytes);
-	/* The calls named as in LMCache answer DUPLICATE instead, which adds no bytes, as there. */
-	counter(o, "num_remote_write_bytes",
-	    "Bytes of the keys that were stored, and of those that kvr_submit joined to a put under way",
-	    put->bytes);
+	counter(o, "num_remote_write_bytes", "Bytes of the keys that were stored", put->bytes);
 	histogram(o, KVR_HISTOGRAM_GET, "Time of a get in milliseconds", &get->times);
 	histogram(o, KVR_HISTOGRAM_PUT, "Time of a put in milliseconds", &put->times);
 	histogram(o, KVR_HISTOGRAM_GET_SYNC,

@@ -51,7 +51,8 @@ operations(struct kvr_stats_walk *x)
 		    x->more->refused[k][e]);
 	op_column(x, "operation_keys", "Keys of answered operations", OP_KEYS);
 	op_column(x, "operation_keys_ok", "Keys of them that were found or done", OP_OK);
-	op_column(x, "operation_bytes", "Payload bytes of answered operations", OP_BYTES);
+	op_column(x, "operation_bytes",
+	    "Payload bytes of answered operations; of puts that share an outcome, once", OP_BYTES);
 	kvr_family(&x->w, "operation_seconds", "histogram", "Time from submission to answer");
 	EACH_KIND(k)
 	times(x, L({ "kind", kind_name[k] }), &x->s->metrics.op[k].times);

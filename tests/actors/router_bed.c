@@ -92,6 +92,7 @@ from_router(struct bed *b, const struct kvr_msg *m)
 		break;
 	case KVR_MSG_OP_STAT:
 		b->n_op_stat++;
+		b->stat_bytes += m->OP_STAT.bytes;
 		break;
 	case KVR_MSG_COUNT:
 		b->counted[m->COUNT.what] += (uint32_t)m->COUNT.n;

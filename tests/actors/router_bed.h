@@ -42,6 +42,7 @@ struct bed {
 	uint32_t len;                          /* what is stored, of every key */
 	struct bed_op op[BED_OPS];
 	uint32_t n_stopped, n_op_stat;
+	uint64_t stat_bytes; /* of all of them */
 	uint32_t counted[KVR_COUNT_N];
 	uint64_t digest; /* over all steps: two runs that are the same have the same */
 };

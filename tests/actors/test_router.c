@@ -116,6 +116,10 @@ START_TEST(of_two_puts_of_a_key_one_is_written_and_both_get_its_outcome)
 	bed_is_over(b, gone, KVR_OK, 1);
 	ck_assert(!b->has[0][0]); /* the remove came after the put */
 	bed_is_over(b, four, KVR_OK, 3);
+	/* Each caller is told of its own keys; what metrics hear adds up to what was written. */
+	ck_assert_uint_eq(b->op[two].done.COMPLETE.bytes, 2 * b->len);
+	ck_assert_uint_eq(b->op[four].done.COMPLETE.bytes, 3 * b->len);
+	ck_assert_uint_eq(b->stat_bytes, 5 * b->len);
 	bed_is_home(b);
 	bed_free(b);
 }

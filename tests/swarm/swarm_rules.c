@@ -302,6 +302,19 @@ struct sums {
 	uint64_t deadlines; /* answers at their deadline or after it */
 };
 
+/* Bytes that the put of another call has stored, which counts them. */
+static uint64_t
+joined(const struct kvr_sim_answer *a)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		if (a->rows[i].err == KVR_OK && (a->rows[i].flags & KVR_ROW_DUP) != 0)
+			bytes += a->rows[i].len;
+	}
+	return bytes;
+}
+
 static void
 check_ops(const struct swarm *s, const struct kvr_metrics_state *m, const struct sums *sums)
 {
@@ -346,7 +359,7 @@ swarm_rules_end(struct swarm *s)
 		sums.deadlines += s->calls[i].first_ns >= s->calls[i].deadline_ns;
 		sums.keys[a->kind] += a->n;
 		sums.ok[a->kind] += a->n_ok;
-		sums.bytes[a->kind] += a->bytes;
+		sums.bytes[a->kind] += a->bytes - joined(a);
 	}
 	if (s->stopped_ns != 0)
 		aborts(s);
