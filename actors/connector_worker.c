@@ -128,6 +128,9 @@ dial(struct kvr_lane *lane, const struct kvr_msg *msg)
 	if (err != KVR_OK) {
 		lane->connector = NULL;
 		say_dial(lane, err, err == KVR_E_TIMEOUT && kvr_now_ns() >= msg->deadline_ns, why);
+	} else if (why[0] != '\0') {
+		kvr_words_set(lane->opt.words, KVR_OK, why);
+		kvr_words_of_dial(&lane->opt);
 	}
 	reply.DIALED.err = err;
 	reply.DIALED.took_us = kvr_work_took_us(start_ns);

@@ -67,9 +67,11 @@ struct kvr_lane_options {
 	uint32_t tier, lane, places;
 	uint64_t connect_ns; /* limit of a dial; only for what is said of one that takes longer */
 };
-/* words.c. Log lines about a failed key and about a connection that ended, where one is due. */
+/* words.c. Log lines about a failed key, a connection that ended, and one that was made with a
+ * remark, where one is due. */
 void kvr_words_of_key(const struct kvr_lane_options *, enum kvr_verb verb, int32_t err);
 void kvr_words_of_end(const struct kvr_lane_options *, int32_t err);
+void kvr_words_of_dial(const struct kvr_lane_options *);
 /* Attaches its mailbox and its kick to the domain; starts the thread. */
 KVR_MUST_USE enum kvr_err kvr_lane_start(const struct kvr_lane_options *, struct kvr_lane **ret);
 /* As if its link had sent HANG_UP; harmless if it has. */

@@ -68,7 +68,7 @@ take_turn(struct kvr_words *w, enum kvr_verb verb, int32_t err, char *ret, size_
 {
 	uint64_t now_ns = kvr_now_ns();
 
-	KVR_CHECK(err < 0 && err > -KVR_WORDS_ERRS);
+	KVR_CHECK(err <= 0 && err > -KVR_WORDS_ERRS);
 	pthread_mutex_lock(&w->lock);
 	uint64_t *last_ns = &w->logged_ns[verb][-err];
 	bool due = *last_ns == 0 || now_ns - *last_ns >= KVR_SEC(60);
@@ -117,4 +117,14 @@ kvr_words_of_end(const struct kvr_lane_options *o, int32_t err)
 	    take_turn(o->words, KVR_VERB_PING, err, text, sizeof(text)))
 		kvr_log(o->work->log, INFO, 0, "tier %s: a connection has ended (%s): %s", o->tier_name,
 		    kvr_err_name(err), text);
+}
+
+/* A connection that works, but not as it should: somebody has to mend what is around it. */
+void
+kvr_words_of_dial(const struct kvr_lane_options *o)
+{
+	char text[KVR_WORDS_LEN];
+
+	if (take_turn(o->words, KVR_VERB_PING, KVR_OK, text, sizeof(text)))
+		kvr_log(o->work->log, WARN, 0, "tier %s: %s", o->tier_name, text);
 }

@@ -123,6 +123,9 @@ dial(struct kvr_store *store, uint64_t until_ns, struct kvr_kick *kick, struct k
 		(void)kvr_stream_fail(&c->s, err, "no memory for reading from replicas");
 	}
 	if (err == KVR_OK) {
+		if (c->why[0] != '\0') /* a remark about how it was made */
+			snprintf(why, why_cap, "%s", c->why);
+		c->why[0] = '\0';
 		*ret = c;
 		return KVR_OK;
 	}

@@ -7,13 +7,18 @@
  * If replicas are read from, a sentinel is asked for them as well. A replica is used if it says
  * itself that it is one and that its master feeds it.
  *
- * Nothing is subscribed to, and nothing is remembered except which sentinel answered last: when a
- * master dies or becomes a replica, its lanes lose their connections, and the next dial asks again.
+ * Nothing is subscribed to: when a master dies or becomes a replica, its lanes lose their
+ * connections, and the next dial asks again. What is remembered is which sentinel answered last,
+ * and the last master: if every sentinel is silent or away, there is nobody who could have replaced
+ * it or who could name another, so it is dialled if it says itself that it is the master. Lanes
+ * that are still connected to it go on in the same situation. One sentinel that answers, whatever
+ * it says, is believed more than the memory.
  */
 #include "kvr_nest.h"
 #include "kvr_redis_url.h"
 #include "kvr_sentinel.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,12 +30,16 @@ struct kvr_redis_sentinels {
 	_Atomic uint32_t first; /* the one to ask first: it led to a master last time */
 	char *service, *user, *password;
 	struct kvr_url_host at[KVR_URL_HOSTS_MAX];
+	pthread_mutex_t lock; /* of the two below: lanes dial at the same time */
+	struct kvr_url_host last; /* the last master; port 0: none was named */
+	uint64_t last_ns;         /* when a sentinel named it */
 };
 
 struct search {
 	struct kvr_connector *c;
 	struct kvr_kick *kick;
 	uint64_t until_ns;
+	uint32_t silent;           /* sentinels that gave no answer at all */
 	struct kvr_url_host tried; /* the last one that could not be used */
 	bool refused;        /* it refused us: a password that is wrong there is wrong everywhere */
 	char why[sizeof(((struct kvr_sock *)NULL)->why)];
@@ -46,6 +55,7 @@ kvr_redis_sentinels(const struct kvr_url *u, const struct kvr_store_opts *o, con
 		return KVR_E_NOMEM;
 	}
 	s->sentinels = me;
+	KVR_CHECK(pthread_mutex_init(&me->lock, NULL) == 0);
 	me->n = u->n_hosts;
 	memcpy(me->at, u->host, sizeof(me->at));
 	for (uint32_t i = 0; i < me->n; i++)
@@ -71,6 +81,7 @@ kvr_redis_sentinels_free(struct kvr_redis_sentinels *take)
 {
 	if (take == NULL)
 		return;
+	pthread_mutex_destroy(&take->lock);
 	free(take->service);
 	kvr_redis_wipe(take->user);
 	kvr_redis_wipe(take->password);
@@ -133,6 +144,15 @@ connect_to(struct search *search, const struct kvr_url_host *m, uint64_t until_n
 	return err;
 }
 
+static void
+remember(struct kvr_redis_sentinels *me, const struct kvr_url_host *m, uint64_t named_ns)
+{
+	pthread_mutex_lock(&me->lock);
+	me->last = *m;
+	me->last_ns = named_ns;
+	pthread_mutex_unlock(&me->lock);
+}
+
 static enum kvr_err
 by_sentinel(struct search *search, uint32_t i, uint32_t n_left)
 {
@@ -140,9 +160,41 @@ by_sentinel(struct search *search, uint32_t i, uint32_t n_left)
 	enum kvr_err err =
 	    ask_sentinel(search, i, "get-master-addr-by-name",
 	        kvr_redis_share(search->until_ns, n_left + 1), kvr_sentinel_master, &m);
+	search->silent += err == KVR_E_DOWN || err == KVR_E_TIMEOUT;
 	if (err != KVR_OK)
 		return err;
-	return connect_to(search, &m, kvr_redis_share(search->until_ns, n_left));
+	uint64_t named_ns = kvr_now_ns();
+	err = connect_to(search, &m, kvr_redis_share(search->until_ns, n_left));
+	if (err == KVR_OK)
+		remember(search->c->store->sentinels, &m, named_ns);
+	return err;
+}
+
+/* err: why no sentinel led to a master. The connection keeps a remark about how it was made. */
+static enum kvr_err
+by_memory(struct search *search, enum kvr_err err)
+{
+	struct kvr_redis_sentinels *me = search->c->store->sentinels;
+	struct kvr_connector *c = search->c;
+	pthread_mutex_lock(&me->lock);
+	struct kvr_url_host m = me->last;
+	uint64_t named_ns = me->last_ns;
+	pthread_mutex_unlock(&me->lock);
+	if (m.port == 0 || search->silent < me->n || err == KVR_E_CANCELLED)
+		return err;
+	char said[sizeof(search->why)];
+	err = connect_to(search, &m, search->until_ns);
+	memcpy(said, search->why, sizeof(said));
+	if (err == KVR_OK)
+		snprintf(c->why, sizeof(c->why),
+		    "no sentinel answers; %.60s:%u says it is the master, as a sentinel did %llu s "
+		    "ago",
+		    m.name, (unsigned)m.port,
+		    (unsigned long long)((kvr_now_ns() - named_ns) / KVR_SEC(1)));
+	else
+		snprintf(search->why, sizeof(search->why), "no sentinel answers; the last %.150s",
+		    said);
+	return err;
 }
 
 enum kvr_err
@@ -164,6 +216,8 @@ kvr_redis_connect_master(struct kvr_connector *c, uint64_t until_ns, struct kvr_
 		/* Only a share of the time is over, not all of it. */
 		err = err == KVR_E_TIMEOUT ? KVR_E_DOWN : err;
 	}
+	if ((err = by_memory(&search, err)) == KVR_OK)
+		return KVR_OK;
 	kvr_stream_take(&c->s, -1, kick);
 	return kvr_stream_fail(&c->s, err, "%s", search.why);
 }

@@ -264,7 +264,10 @@ struct kvr_connector_ops {
 	    const struct kvr_store_opts *, struct kvr_store **ret, char *why, size_t why_cap);
 	void (*close)(struct kvr_store *take); /* after every hang_up; NULL is fine */
 
-	/* Connects and signs in. On failure nothing stays open and why says what happened. */
+	/*
+	 * Connects and signs in. On failure nothing stays open and why says what happened. With
+	 * KVR_OK, a text in why is a remark as with open; without one, why is left as it was.
+	 */
 	enum kvr_err (*dial)(struct kvr_store *, uint64_t until_ns, struct kvr_kick *,
 	    struct kvr_connector **ret, char *why, size_t why_cap);
 	void (*hang_up)(struct kvr_connector *take); /* NULL is fine */

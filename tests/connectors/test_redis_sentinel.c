@@ -133,6 +133,58 @@ START_TEST(real_sentinels_lead_to_the_master)
 }
 END_TEST
 
+/* One more lane of the store, which remembers. Its remark is in b->why. */
+static enum kvr_err
+dial_again(struct bed *b)
+{
+	b->ops->hang_up(b->lane);
+	b->lane = NULL;
+	b->why[0] = '\0';
+	return b->ops->dial(b->store, bed_in(BED_LONG), &b->kick, &b->lane, b->why, sizeof(b->why));
+}
+
+/*
+ * Nobody could have replaced a master that lives, and lanes that still have their connections go
+ * on. But who turned into a replica meanwhile, or died, is not believed.
+ */
+START_TEST(when_all_sentinels_are_gone_the_last_master_is_asked)
+{
+	struct kvr_sentinel_set *set = kvr_sentinel_set_start();
+	struct kvr_store_opts o = opts_of(set->url, KVR_FORMAT_SEALED);
+	struct load l = load_new(4, 1000);
+	struct kvr_raw *raw = kvr_raw_open(set->data[0]->port, KVR_SENTINEL_DATA_PASSWORD);
+	struct bed b;
+	char line[64];
+	bed_up(&b, &o);
+	ck_assert_str_eq(b.why, "");
+	kvr_redis_server_kill(set->sentinel[0]);
+	kvr_redis_server_kill(set->sentinel[1]);
+	ck_assert_int_eq(dial_again(&b), KVR_OK);
+	ck_assert_str_eq(b.why, ""); /* one is enough */
+	kvr_redis_server_kill(set->sentinel[2]);
+	ck_assert_int_eq(dial_again(&b), KVR_OK);
+	snprintf(line, sizeof(line), "no sentinel answers; 127.0.0.1:%u says it is the master, as",
+	    set->data[0]->port);
+	ck_assert_msg(strncmp(b.why, line, strlen(line)) == 0, "%s", b.why);
+	bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
+	bed_status(&l.items[0], KVR_OK);
+	/* A store that has never been told of a master has nobody to ask. */
+	refused(&o, KVR_E_DOWN, "sentinel 127.0.0.1:");
+	snprintf(line, sizeof(line), "REPLICAOF 127.0.0.1 %u", set->data[1]->port);
+	ck_assert_int_eq(kvr_raw(raw, line).kind, '+');
+	ck_assert_int_eq(dial_again(&b), KVR_E_DOWN);
+	ck_assert_msg(strstr(b.why, "no sentinel answers; the last master 127.0.0.1:") != NULL &&
+	                  strstr(b.why, "is no master but \"slave\"") != NULL, "%s", b.why);
+	kvr_redis_server_kill(set->data[0]);
+	ck_assert_int_eq(dial_again(&b), KVR_E_DOWN);
+	ck_assert_msg(strstr(b.why, "Connection refused") != NULL, "%s", b.why);
+	bed_down(&b);
+	load_free(&l);
+	kvr_raw_close(raw);
+	kvr_sentinel_set_stop(set);
+}
+END_TEST
+
 /* A script of a sentinel that names the server at port, for as many dials as there are peers. */
 #define NAMED "*3\r\n$8\r\nSENTINEL\r\n$23\r\nget-master-addr-by-name\r\n$1\r\nm\r\n"
 
@@ -269,6 +321,32 @@ START_TEST(a_silent_sentinel_does_not_use_up_the_dial)
 }
 END_TEST
 
+/* It named the master once, and now says that it watches no such service. */
+START_TEST(the_word_of_a_sentinel_is_more_than_what_is_remembered)
+{
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
+	char text[64], url[128];
+	struct kvr_peer_act acts[] = { { KVR_PEER_AWAIT, NAMED, 0 }, { KVR_PEER_SEND, text, 0 },
+		{ KVR_PEER_CLOSE, NULL, 0 }, { KVR_PEER_CLOSE, NULL, 0 },
+		{ KVR_PEER_AWAIT, NAMED, 0 }, { KVR_PEER_SEND, "*-1\r\n", 0 } };
+	struct bed b;
+	snprintf(text, sizeof(text), "*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%u\r\n",
+	    server->port > 9999 ? 5 : 4, (unsigned)server->port);
+	struct kvr_peer *sentinel = kvr_peer_start(acts, KVR_LEN(acts));
+	snprintf(url, sizeof(url), "redis-sentinel://127.0.0.1:%u?service=m",
+	    kvr_peer_port(sentinel));
+	struct kvr_store_opts o = bed_opts(url, KVR_FORMAT_BARE);
+	bed_up(&b, &o);
+	ck_assert_int_eq(dial_again(&b), KVR_OK); /* the sentinel hangs up */
+	ck_assert_msg(strstr(b.why, "no sentinel answers") != NULL, "%s", b.why);
+	ck_assert_int_eq(dial_again(&b), KVR_E_CONFIG);
+	ck_assert_msg(strstr(b.why, "watches no service") != NULL, "%s", b.why);
+	kvr_peer_stop(sentinel);
+	bed_down(&b);
+	kvr_redis_server_stop(server);
+}
+END_TEST
+
 /* It knows the master and says nothing when it is asked for replicas: all is read from the master. */
 START_TEST(a_sentinel_that_tells_no_replicas_costs_no_hit)
 {
@@ -361,6 +439,8 @@ START_TEST(what_is_missing_or_means_nothing_is_said)
 END_TEST
 
 KVR_CHECK_MAIN("connectors.redis_sentinel", real_sentinels_lead_to_the_master,
+    when_all_sentinels_are_gone_the_last_master_is_asked,
+    the_word_of_a_sentinel_is_more_than_what_is_remembered,
     who_is_no_master_is_not_believed, a_master_that_turns_replica_ends_the_lane,
     a_master_that_is_one_again_has_not_taken_what_it_refused,
     a_silent_sentinel_does_not_use_up_the_dial, a_sentinel_that_tells_no_replicas_costs_no_hit,

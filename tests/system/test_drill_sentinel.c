@@ -2,6 +2,7 @@
 /* The master dies under load, its sentinels make another one, and service comes back by itself. */
 #include "kvr_drill.h"
 
+#include "kvr_redis_raw.h"
 #include "kvr_sentinel_set.h"
 
 KVR_NEEDS_REDIS
@@ -74,4 +75,30 @@ START_TEST(the_master_dies)
 }
 END_TEST
 
-KVR_CHECK_MAIN("system.drill_sentinel", the_master_dies)
+/* The master lives, so service goes on, also for lanes whose connections break afterwards. */
+START_TEST(all_sentinels_die)
+{
+	struct kvr_sentinel_set *set = kvr_sentinel_set_start();
+	struct kvr *kvr = open_over(set, "sealed", "false");
+	struct kvr_raw *raw = kvr_raw_open(set->data[0]->port, KVR_SENTINEL_DATA_PASSWORD);
+	struct kvr_health h = { .size = sizeof(h) };
+
+	OK(bed_put1(kvr, "a", 1000));
+	for (int i = 0; i < KVR_SENTINELS; i++)
+		kvr_redis_server_kill(set->sentinel[i]);
+	for (int i = 0; i < 5; i++) {
+		MUST(kvr_raw(raw, "CLIENT KILL TYPE normal").kind == ':', "no connection breaks");
+		OK(bed_get1(kvr, "a", 1000, NULL));
+		OK(bed_put1(kvr, "b", 1000));
+	}
+	OK(kvr_health(kvr, &h));
+	MUST(h.ok == 1, "%s", h.why);
+	MUST(bed_logged("warn: tier far: no sentinel answers; 127.0.0.1:") == 1,
+	    "nobody is told, or everybody");
+	bed_close(kvr);
+	kvr_raw_close(raw);
+	kvr_sentinel_set_stop(set);
+}
+END_TEST
+
+KVR_CHECK_MAIN("system.drill_sentinel", the_master_dies, all_sentinels_die)
