@@ -11,6 +11,7 @@
 #include "kvr_fingerprint.h"
 #include "kvr_instance.h"
 #include "kvr_instance_device.h"
+#include "kvr_open.h"
 #include "kvr_layout.h"
 #include "kvr_ledger.h"
 #include "kvr_map.h"
@@ -172,6 +173,14 @@ make_tables(struct kvr *k, const struct kvr_options *o, uint32_t role)
 
 /* ---- threads ---- */
 
+static const char *kind = "kvr";
+
+void
+kvr_open_as(const char *name)
+{
+	kind = name;
+}
+
 static enum kvr_err
 start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 {
@@ -195,7 +204,7 @@ start(struct kvr *k, const struct kvr_identity *who, char *ret_why, size_t cap)
 	enum kvr_err err = text == NULL ? KVR_E_NOMEM : KVR_OK;
 
 	if (err == KVR_OK) {
-		snprintf(name, sizeof(name), "kvr%u", k->number);
+		snprintf(name, sizeof(name), "%s%u", kind, k->number);
 		snprintf(build, sizeof(build), "kvrelay %u.%u.%u", KVR_VERSION_MAJOR,
 		    KVR_VERSION_MINOR, KVR_VERSION_PATCH);
 		kvr_config_show(k->config, text, CONFIG_TEXT);

@@ -182,7 +182,7 @@ const struct kvr_option kvr_option_table[] = {
 	ROW("trace.keys", BOOL, AT(trace.keys), "false", NULL, 0, 0, NULL,
 	    "record the texts of keys, not only their digests"),
 	ROW("trace.keep", COUNT, AT(trace.keep), "8", NULL, 1, 10000, NULL,
-	    "trace files that are kept"),
+	    "trace files that are kept, of engines and of commands each"),
 	ROW("log.level", CHOICE, AT(log.level), "info", NULL, 0, 0, levels,
 	    "the least important lines that are still logged"),
 	ROW("on_panic", CHOICE, AT(on_panic), "poison", NULL, 0, 0, panics,

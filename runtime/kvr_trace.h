@@ -113,7 +113,9 @@ struct kvr_trace;
 struct kvr_trace_options {
 	const char *dir;      /* NULL or "auto": this user's folder in /dev/shm; "none": memory only */
 	uint64_t    size;     /* bytes of the ring; at least 1 MiB */
-	uint32_t    keep;     /* files of earlier runs to leave in dir, 256 MiB in all at most */
+	/* Files of earlier runs that are left in dir, of instances whose names differ only in their
+	 * number; 256 MiB in all at most. */
+	uint32_t    keep;
 	const char *instance;
 	const char *build;    /* version and commit; the compiler is added */
 	const char *config;   /* text, without secrets; NULL: none */

@@ -61,6 +61,28 @@ is_ours(const char *name)
 	return strcmp(at, ".kvrt") == 0;
 }
 
+/*
+ * What an instance's name is without its number. Each kind has its own files: whoever looks around
+ * with a dozen commands after a crash must not push out the trace of what crashed.
+ */
+static size_t
+kind_len(const char *name)
+{
+	size_t n = strcspn(name, ".");
+
+	while (n > 0 && isdigit((unsigned char)name[n - 1]))
+		n--;
+	return n;
+}
+
+static bool
+is_kind(const char *name, const char *instance)
+{
+	size_t n = kind_len(instance);
+
+	return kind_len(name) == n && strncmp(name, instance, n) == 0;
+}
+
 static int
 newest_first(const void *a, const void *b)
 {
@@ -92,7 +114,7 @@ is_left_behind(int dir, const char *name, struct old *ret)
 }
 
 static void
-drop_old(int dir, uint32_t keep)
+drop_old(int dir, uint32_t keep, const char *instance)
 {
 	struct old *old = calloc(OLD_MAX, sizeof(*old));
 	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -103,7 +125,8 @@ drop_old(int dir, uint32_t keep)
 	if (d == NULL && again >= 0)
 		close(again);
 	for (struct dirent *e; old != NULL && d != NULL && n < OLD_MAX && (e = readdir(d)) != NULL;)
-		if (is_ours(e->d_name) && is_left_behind(dir, e->d_name, &old[n]))
+		if (is_ours(e->d_name) && is_kind(e->d_name, instance) &&
+		    is_left_behind(dir, e->d_name, &old[n]))
 			n++;
 	if (n > 0)
 		qsort(old, n, sizeof(*old), newest_first);
@@ -166,11 +189,8 @@ clean_name(const char *instance, char *ret, size_t cap)
 }
 
 static int
-create(int dir, const char *instance, char *ret_name, size_t cap)
+create(int dir, const char *clean, char *ret_name, size_t cap)
 {
-	char clean[40];
-
-	clean_name(instance, clean, sizeof(clean));
 	for (unsigned n = 0; n < TRIES; n++) {
 		snprintf(ret_name, cap, "%s.%ld.%u.kvrt", clean, (long)getpid(), n);
 		int fd =
@@ -231,13 +251,14 @@ static bool
 map_file(const struct kvr_trace_options *opt, uint64_t extra, struct kvr_trace_file *f, char *why,
     size_t why_cap)
 {
-	char path[192], name[NAME_CAP] = "";
+	char path[192], name[NAME_CAP] = "", clean[40];
 	int dir = kvr_trace_dir_open(opt->dir, path, sizeof(path), why, why_cap);
 
 	if (dir < 0)
 		return false;
-	drop_old(dir, opt->keep);
-	int fd = create(dir, opt->instance, name, sizeof(name));
+	clean_name(opt->instance, clean, sizeof(clean));
+	drop_old(dir, opt->keep, clean);
+	int fd = create(dir, clean, name, sizeof(name));
 	uint64_t ring =
 	    fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0 ? 0 : allocate(fd, extra, opt->size);
 	void *at = ring == 0 ? MAP_FAILED

@@ -13,6 +13,9 @@
 
 #include <stdio.h>
 
+/* What instances of commands are called. Their traces are not counted among those of engines. */
+#define CLI_INSTANCE "cmd"
+
 enum { CLI_OK = 0, CLI_MISS = 1, CLI_ERROR = 2 };
 
 /* Options of every subcommand that opens a deployment. */

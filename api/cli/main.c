@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_cli.h"
 
+#include "kvr_open.h"
+
 #include <signal.h>
 #include <string.h>
 
@@ -45,6 +47,7 @@ main(int argc, char **argv)
 {
 	/* If the reader goes away (| head), the write fails and the process goes on. */
 	signal(SIGPIPE, SIG_IGN);
+	kvr_open_as(CLI_INSTANCE);
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
 		usage(argc < 2 ? stderr : stdout);

@@ -50,6 +50,12 @@ is_trace_of(const char *name, uint32_t pid)
 	return pid == 0 || number != NULL;
 }
 
+static bool
+is_of_command(const char *name)
+{
+	return strncmp(name, CLI_INSTANCE, strlen(CLI_INSTANCE)) == 0;
+}
+
 /* A process that was killed while it opened leaves a file of zeros, which says nothing of any run. */
 static bool
 has_begun(const char *path)
@@ -64,8 +70,9 @@ has_begun(const char *path)
 	return begun;
 }
 
+/* engines: of no command like this one. */
 static bool
-newest(const char *dir, uint32_t pid, char *ret, size_t cap)
+newest(const char *dir, uint32_t pid, bool engines, char *ret, size_t cap)
 {
 	struct timespec when = { 0 };
 	char path[1024];
@@ -77,7 +84,7 @@ newest(const char *dir, uint32_t pid, char *ret, size_t cap)
 	for (struct dirent *e; (e = readdir(d)) != NULL;) {
 		struct stat st;
 
-		if (!is_trace_of(e->d_name, pid))
+		if (!is_trace_of(e->d_name, pid) || (engines && is_of_command(e->d_name)))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) ||
@@ -90,6 +97,20 @@ newest(const char *dir, uint32_t pid, char *ret, size_t cap)
 	return true;
 }
 
+/* After a crash somebody has tried this and that, whose traces are newer than the one they want. */
+static void
+say_of_engine(const char *dir, const char *taken)
+{
+	char path[1024];
+	const char *slash = strrchr(taken, '/');
+
+	if (!is_of_command(slash == NULL ? taken : slash + 1) ||
+	    !newest(dir, 0, true, path, sizeof(path)) || path[0] == '\0')
+		return;
+	fprintf(stderr, "kvrelay trace: this is of a command, %s; the newest of an engine is %s\n",
+	    taken, path);
+}
+
 bool
 trace_newest(struct trace_cmd *c, const char *dir, char *ret, size_t cap, int *ret_status)
 {
@@ -97,7 +118,7 @@ trace_newest(struct trace_cmd *c, const char *dir, char *ret, size_t cap, int *r
 
 	if (dir == NULL)
 		dir = kvr_page_dir(NULL, own, sizeof(own));
-	if (!newest(dir, 0, ret, cap)) {
+	if (!newest(dir, 0, false, ret, cap)) {
 		*ret_status = cli_fail(
 		    &c->cli, "%s: no such directory; traces lie where trace.dir says", dir);
 		return false;
@@ -107,6 +128,7 @@ trace_newest(struct trace_cmd *c, const char *dir, char *ret, size_t cap, int *r
 		*ret_status = CLI_MISS;
 		return false;
 	}
+	say_of_engine(dir, ret);
 	return true;
 }
 
@@ -117,7 +139,7 @@ trace_of_pid(struct trace_cmd *c, const char *dir, uint32_t pid, char *ret, size
 
 	if (dir == NULL)
 		dir = kvr_page_dir(NULL, own, sizeof(own));
-	if (newest(dir, pid, ret, cap) && ret[0] != '\0')
+	if (newest(dir, pid, false, ret, cap) && ret[0] != '\0')
 		return true;
 	cli_fail(&c->cli, "%s: no trace of process %u; traces lie where trace.dir says", dir, pid);
 	return false;

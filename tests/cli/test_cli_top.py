@@ -45,7 +45,7 @@ class Top(command.Case):
         self.assertEqual((one["pid"], one["alive"], one["healthy"]), (process.pid, True, True))
         self.assertEqual(one["tiers"][0]["url"], "memory://")
         text = self.ok("ps", "--dir", self.trace).text
-        self.assertRegex(text, rf"(?m)^{process.pid} +kvr1 +\S+ s +\d+ +healthy$")
+        self.assertRegex(text, rf"(?m)^{process.pid} +cmd1 +\S+ s +\d+ +healthy$")
         # A busy machine may do nothing in one interval: it is asked until something was done.
         looks = []
 
@@ -87,7 +87,7 @@ class Top(command.Case):
         self.wait(lambda: self.seen() and "nobody.sock" in self.seen()[0]["why"], process)
         text = self.ok("top", "--once", "--every", "50ms", "--dir", self.trace).text
         self.assertRegex(text, r"last error: .*nobody\.sock")
-        self.assertRegex(text, r"(?m)^process \d+ kvr1, up .*: tier far is (cooling|probing|opening): ")
+        self.assertRegex(text, r"(?m)^process \d+ cmd1, up .*: tier far is (cooling|probing|opening): ")
 
     def test_a_store_that_is_up_and_takes_nothing(self):
         (self.dir / "full").write_text("0s error OOM 100% on put\n")

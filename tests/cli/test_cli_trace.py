@@ -125,6 +125,21 @@ class Trace(command.Case):
         self.fails(1, "no trace", "trace", "last", self.dir / "empty")
         self.fails(2, "none", "trace", "last", self.dir / "none")
 
+    def test_looking_around_leaves_the_trace_of_an_engine(self):
+        config = self.deploy({"name": "host", "url": "memory://"})
+        self.call("exists", "x", "--config", config)
+        (made,) = self.files("trace")
+        engine = made.rename(self.dir / "trace" / "kvr1.7.0.kvrt")
+        for _ in range(10):
+            self.call("exists", "x", "--config", config)
+        self.assertIn(engine, self.files("trace"))
+        self.assertEqual(len(self.files("trace")), 1 + 8 + 1, "as many of commands as ever")
+        done = self.call("trace", "last", self.dir / "trace")
+        self.assertEqual(done.status, 0)
+        self.assertRegex(done.err, r"this is of a command, \S+/cmd1\.\d+\.0\.kvrt; the newest of an engine is ")
+        self.assertIn(str(engine), done.err)
+        self.assertEqual(self.ok("trace", "last", engine).err, "")
+
     def test_a_run_that_was_killed(self):
         config = self.deploy({"name": "disk", "url": "fs://./c"})
         running = self.start("bench", "--config", config, "--chunks", "20000", "--size", "64KiB", "--batch", "2")

@@ -143,7 +143,7 @@ class Look(command.Case):
             before = [re.sub(r" request \d+", "", line) for line in self.ok("trace", "show", self.put).text.splitlines()]
             self.assertEqual(lines, [line for line in before if line in lines], "the same lines, numbers too")
         report = (self.dir / "report.kvrt").read_bytes()
-        for word in (b"a-key", b"capacity", b"kvr1"):
+        for word in (b"a-key", b"capacity", b"cmd1"):
             self.assertNotIn(word, report)
         self.assertIn(b"capacity", (self.dir / "late.kvrt").read_bytes())
         self.fails(2, "there is no step to keep", "trace", "cut", self.put, "--from-step", "999999", "-o", "none")

@@ -128,6 +128,32 @@ START_TEST(old_files_go_and_others_stay)
 }
 END_TEST
 
+/* Whoever looks around after a crash opens instances, too, and looks for just one trace. */
+START_TEST(files_of_another_kind_are_counted_apart)
+{
+	static const char *const other[] = { "engine1.7.0.kvrt", "engine12.8.0.kvrt",
+		"tes.9.0.kvrt" };
+	char dir[64], path[128];
+
+	make_dir(dir, sizeof(dir));
+	for (size_t i = 0; i < KVR_LEN(other); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, other[i]);
+		FILE *f = fopen(path, "w");
+
+		ck_assert_ptr_nonnull(f);
+		fclose(f);
+	}
+	for (int i = 0; i < 6; i++)
+		kvr_trace_close(bed_trace(dir, KVR_MIB(1), 2));
+	ck_assert_uint_eq(count_files(dir), KVR_LEN(other) + 2 + 1);
+	for (size_t i = 0; i < KVR_LEN(other); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, other[i]);
+		ck_assert_int_eq(access(path, F_OK), 0);
+	}
+	remove_dir(dir);
+}
+END_TEST
+
 START_TEST(no_directory_is_no_reason_to_fail)
 {
 	struct kvr_trace *t = bed_trace("/proc/no/such/place", KVR_MIB(1), 1);
@@ -366,7 +392,8 @@ START_TEST(a_ring_is_mapped_before_it_is_written)
 END_TEST
 
 KVR_CHECK_MAIN("runtime.trace_file", a_ring_is_mapped_before_it_is_written,
-    a_file_is_only_for_its_user, old_files_go_and_others_stay, no_directory_is_no_reason_to_fail,
+    a_file_is_only_for_its_user, old_files_go_and_others_stay,
+    files_of_another_kind_are_counted_apart, no_directory_is_no_reason_to_fail,
     a_path_that_is_too_long_is_not_cut, too_little_room_makes_a_smaller_ring,
     a_file_system_that_is_nearly_full_is_told_of,
     a_head_that_is_written_over_while_it_is_read_is_damaged, impossible_sizes_are_refused,
