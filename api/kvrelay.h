@@ -257,8 +257,10 @@ struct kvr_options {
  * must be linked with -z nodelete.
  *
  * On failure ret_why (may be NULL if why_cap is 0) says what is wrong and where: file:line:column
- * for a configuration, the tier for what only a store can judge of its URL. CONFIG: the
- * configuration; INVALID: the call; NOMEM: memory, threads or descriptors; TIMEOUT; FORKED.
+ * for a configuration ("text" and "url" stand for a file, "set" for an override), the tier for what
+ * only a store can judge of its URL. CONFIG: the configuration; INVALID: the call; NOMEM: memory,
+ * threads or descriptors; TIMEOUT; FORKED; UNSUPPORTED: a kernel before 4.14, which cannot tell a
+ * forked child.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_open(const struct kvr_options *options, uint64_t until_ns,
     struct kvr **ret, char *ret_why, size_t why_cap);

@@ -345,8 +345,11 @@ kvr_open(const struct kvr_options *options, uint64_t until_ns, struct kvr **ret,
 	struct kvr *k = err == KVR_OK ? make(&o) : NULL;
 
 	if (k == NULL)
-		return why(
-		    ret_why, why_cap, err == KVR_OK ? KVR_E_NOMEM : err, "kvr_open: no memory");
+		return why(ret_why, why_cap, KVR_E_NOMEM, "kvr_open: no memory");
+	if (err == KVR_E_UNSUPPORTED)
+		return why(ret_why, why_cap, err,
+		    "kvr_open: this kernel has no MADV_WIPEONFORK, which is how a forked child is told: "
+		    "Linux 4.14 has it");
 	err = open_all(k, &o, until_ns == 0 ? now_ns + OPEN_NS : until_ns, ret_why, why_cap);
 	if (err != KVR_OK) {
 		give_up(k);

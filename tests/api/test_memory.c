@@ -5,6 +5,7 @@
  */
 #include "kvr_api_bed.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -46,6 +47,36 @@ __wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off)
 {
 	return fails() ? MAP_FAILED : __real_mmap(at, len, prot, flags, fd, off);
 }
+
+/* An older kernel, or an emulator, that does not know the advice. */
+static bool old_kernel;
+int __real_madvise(void *, size_t, int);
+int __wrap_madvise(void *, size_t, int);
+
+int
+__wrap_madvise(void *at, size_t len, int advice)
+{
+	if (old_kernel && advice == MADV_WIPEONFORK) {
+		errno = EINVAL;
+		return -1;
+	}
+	return __real_madvise(at, len, advice);
+}
+
+START_TEST(a_kernel_that_cannot_tell_a_child_is_named)
+{
+	const struct kvr_options o = { .size = sizeof(o), .config_text = MEMORY, BED_SET };
+	struct kvr *k = NULL;
+	char why[256] = "";
+
+	old_kernel = true;
+	ERR(kvr_open(&o, 0, &k, why, sizeof(why)), KVR_E_UNSUPPORTED);
+	ck_assert_ptr_null(k);
+	ck_assert_msg(strstr(why, "MADV_WIPEONFORK") != NULL, "%s", why);
+	old_kernel = false;
+	bed_close(bed_open(MEMORY, NULL, NULL, NULL));
+}
+END_TEST
 
 START_TEST(open_survives_every_failure)
 {
@@ -114,4 +145,5 @@ START_TEST(calls_survive_failures)
 }
 END_TEST
 
-KVR_CHECK_MAIN("api.memory", open_survives_every_failure, calls_survive_failures)
+KVR_CHECK_MAIN("api.memory", a_kernel_that_cannot_tell_a_child_is_named,
+    open_survives_every_failure, calls_survive_failures)
