@@ -55,8 +55,13 @@ pass_warning(void *arg, const struct kvr_config_note *note)
 static enum kvr_err
 load(struct kvr *k, const struct kvr_options *o, char *ret_why, size_t cap)
 {
-	const struct kvr_config_opts opts = { .set = o->set, .n_set = o->n_set,
-		.note = pass_warning, .note_arg = k };
+	/* By the names of kvr_options: an engine has no options of a command. */
+	const struct kvr_config_opts opts = { .set = o->set,
+		.n_set = o->n_set,
+		.set_name = "set",
+		.url_name = "url",
+		.note = pass_warning,
+		.note_arg = k };
 	int n = (o->config_file != NULL) + (o->config_text != NULL) + (o->url != NULL);
 
 	if (n != 1)

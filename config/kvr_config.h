@@ -242,6 +242,11 @@ struct kvr_config_opts {
 	const char *const *set;     /* n_set times "tiers.remote.timeout=500ms"; overrides the file */
 	uint32_t n_set;
 	/*
+	 * What messages call an override and the URL. NULL: by the command's options. They must
+	 * outlive the configuration.
+	 */
+	const char *set_name, *url_name;
+	/*
 	 * LMCACHE_* variables override LMCache's keys in the file, as with "lmcache_env": true in
 	 * the file. No effect on the tier form.
 	 */

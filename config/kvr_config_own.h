@@ -47,6 +47,7 @@ struct kvr_config_own {
 	const char *const *schemes; /* a copy */
 	const char *(*env)(void *arg, const char *name);
 	void *env_arg;
+	const char *set_name, *url_name; /* what messages call an override, and a URL */
 
 	struct kvr_origin root[KVR_OPTIONS_MAX];
 	struct kvr_origin tier[KVR_TIERS_MAX][KVR_OPTIONS_MAX];

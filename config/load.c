@@ -60,6 +60,8 @@ new_config(struct kvr_load *load)
 	cfg->own = own;
 	own->env = load->opts->env != NULL ? load->opts->env : from_environment;
 	own->env_arg = load->opts->env_arg;
+	own->set_name = load->opts->set_name != NULL ? load->opts->set_name : "--set";
+	own->url_name = load->opts->url_name != NULL ? load->opts->url_name : "--url";
 	load->cfg = cfg;
 	if (!copy_schemes(
 	        own, load->opts->schemes != NULL ? load->opts->schemes : kvr_scheme_names())) {
@@ -343,7 +345,7 @@ enum kvr_err
 kvr_config_from_url(const char *url, const struct kvr_config_opts *opts, struct kvr_config **ret,
     char *why, size_t why_cap)
 {
-	struct kvr_load load = begin(opts, KVR_FROM_URL, "--url", why, why_cap);
+	struct kvr_load load = begin(opts, KVR_FROM_URL, "", why, why_cap);
 	struct kvr_origin at = { .kind = KVR_FROM_URL };
 	struct kvr_value value = { .kind = KVR_TREE_TEXT, .text = url, .origin = at };
 	struct kvr_place place = { kvr_option_find(true, "url", 3), 0 };

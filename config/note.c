@@ -18,9 +18,9 @@ source_name(const struct kvr_load *load, const struct kvr_origin *at)
 	case KVR_FROM_FILE:
 		return at->name;
 	case KVR_FROM_SET:
-		return "--set";
+		return load->cfg->own->set_name;
 	case KVR_FROM_URL:
-		return "--url";
+		return load->cfg->own->url_name;
 	case KVR_FROM_API:
 		return "api";
 	case KVR_FROM_DEFAULT:

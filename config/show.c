@@ -117,7 +117,7 @@ show_value(struct kvr_text_out *out, const struct kvr_config *cfg, struct kvr_pl
 }
 
 static void
-show_origin(struct kvr_text_out *out, const struct kvr_origin *origin)
+show_origin(struct kvr_text_out *out, const struct kvr_config_own *own, const struct kvr_origin *origin)
 {
 	switch (origin->kind) {
 	case KVR_FROM_FILE:
@@ -127,10 +127,10 @@ show_origin(struct kvr_text_out *out, const struct kvr_origin *origin)
 			kvr_out(out, "%s:%u:%u", origin->name, origin->line, origin->column);
 		break;
 	case KVR_FROM_SET:
-		kvr_out(out, "--set");
+		kvr_out(out, "%s", own->set_name);
 		break;
 	case KVR_FROM_URL:
-		kvr_out(out, "--url");
+		kvr_out(out, "%s", own->url_name);
 		break;
 	case KVR_FROM_API:
 		kvr_out(out, "api");
@@ -155,7 +155,8 @@ show_line(struct kvr_text_out *out, const struct kvr_config *cfg, struct kvr_pla
 	from = out->len;
 	show_value(out, cfg, place);
 	kvr_out(out, "%*s  # ", out->len - from < 24 ? (int)(24 - (out->len - from)) : 0, "");
-	show_origin(out, place.tier >= 0 ? &cfg->own->tier[place.tier][i] : &cfg->own->root[i]);
+	show_origin(out, cfg->own,
+	    place.tier >= 0 ? &cfg->own->tier[place.tier][i] : &cfg->own->root[i]);
 	kvr_out(out, "\n");
 }
 
@@ -214,8 +215,8 @@ kvr_config_origin(const struct kvr_config *cfg, const char *path, char *ret_text
 	} else {
 		uint32_t i = kvr_option_index(place.option);
 
-		show_origin(
-		    &out, place.tier >= 0 ? &cfg->own->tier[place.tier][i] : &cfg->own->root[i]);
+		show_origin(&out, cfg->own,
+		    place.tier >= 0 ? &cfg->own->tier[place.tier][i] : &cfg->own->root[i]);
 	}
 	return out.len;
 }

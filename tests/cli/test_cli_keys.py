@@ -127,7 +127,7 @@ class Options(command.Case):
         self.fails(2, "--config FILE or --url URL", "get", "k", "--url", "fs://./c", "--config", "x")
         self.fails(2, "no.json", "get", "k", "--config", "no.json")
         self.fails(2, ["reddis", "redis"], "get", "k", "--url", "reddis://h")
-        self.fails(2, ['"no"', "--set"], "get", "k", "--url", "fs://./c", "--set", "tiers.remote.no=1")
+        self.fails(2, ['"no"', "set:"], "get", "k", "--url", "fs://./c", "--set", "tiers.remote.no=1")
 
     def test_everything_after_two_dashes_is_a_key(self):
         url = ("--url", "fs://./c")
