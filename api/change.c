@@ -97,9 +97,7 @@ change(struct kvr *k, const char *const *set, uint32_t n, char *ret_why, size_t 
 	enum kvr_err err = KVR_OK;
 
 	for (uint32_t i = 0; i < n && err == KVR_OK; i++) {
-		if (may_change(set[i])) {
-			err = kvr_config_set(&next, set[i], ret_why, why_cap);
-		} else {
+		if (!may_change(set[i])) {
 			snprintf(ret_why, why_cap,
 			    "%.100s: no option that a running instance can change; kvrelay.h lists "
 			    "them",
@@ -107,6 +105,8 @@ change(struct kvr *k, const char *const *set, uint32_t n, char *ret_why, size_t 
 			err = KVR_E_CONFIG;
 		}
 	}
+	if (err == KVR_OK)
+		err = kvr_config_set(&next, set, n, ret_why, why_cap);
 	if (err != KVR_OK)
 		return err;
 	k->now = next;

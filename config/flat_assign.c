@@ -63,11 +63,15 @@ unit_of(enum kvr_flat_kind kind)
 	}
 }
 
-/* A value as the parser of options needs it: with its unit, and true or false written out. */
+enum { NUMBER_MAX = 64 };
+
+/*
+ * A value as the parser of options needs it: with its unit, and true or false written out. number
+ * is where it is put together.
+ */
 static const char *
-rewrite(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_node *node)
+rewrite(const struct kvr_flat_key *key, const struct kvr_node *node, char number[NUMBER_MAX])
 {
-	char text[64];
 	int len;
 
 	if (key->kind == KVR_FLAT_BOOL)
@@ -76,26 +80,23 @@ rewrite(struct kvr_load *load, const struct kvr_flat_key *key, const struct kvr_
 		return node->text;
 	if (key->kind == KVR_FLAT_TTL_S && node->text[0] == '-')
 		return "none";
-	len = snprintf(text, sizeof(text), "%s%s", node->text, unit_of(key->kind));
-	if (len >= (int)sizeof(text))
-		return node->text; /* too long to be a number; the parser says so */
-	return kvr_arena_text(&load->cfg->own->arena, text, (size_t)len);
+	len = snprintf(number, NUMBER_MAX, "%s%s", node->text, unit_of(key->kind));
+	return len < NUMBER_MAX ? number : node->text; /* too long to be one; the parser says so */
 }
 
-static bool
-clamp_count(struct kvr_load *load, const struct kvr_option *o, struct kvr_value *value)
+static void
+clamp_count(struct kvr_load *load, const struct kvr_option *o, struct kvr_value *value,
+    char number[NUMBER_MAX])
 {
 	uint64_t n = 0;
 	bool huge = false;
-	char text[16];
 
 	if (!kvr_parse_whole(value->text, &n, &huge) || (!huge && n <= o->max))
-		return true;
+		return;
 	kvr_load_warn(load, &value->origin, "%s is %s; at most %u are used", value->called,
 	    value->text, (unsigned)o->max);
-	snprintf(text, sizeof(text), "%u", (unsigned)o->max);
-	value->text = kvr_arena_text(&load->cfg->own->arena, text, strlen(text));
-	return value->text != NULL;
+	snprintf(number, NUMBER_MAX, "%u", (unsigned)o->max);
+	value->text = number;
 }
 
 static void
@@ -143,6 +144,7 @@ kvr_flat_assign(struct kvr_load *whole, const struct kvr_flat_key *key, const st
 {
 	struct kvr_load part = *whole, *load = may_be_wrong(key, node) ? &part : whole;
 	struct kvr_value value = { .kind = KVR_TREE_TEXT, .bare = true, .called = key->name };
+	char number[NUMBER_MAX];
 
 	part.lenient = true;
 	value.origin = kvr_origin_of(load, node);
@@ -151,15 +153,13 @@ kvr_flat_assign(struct kvr_load *whole, const struct kvr_flat_key *key, const st
 		    kvr_tree_kind_name(node->kind));
 		return;
 	}
-	value.text = rewrite(load, key, node);
-	if (value.text == NULL)
-		return;
+	value.text = rewrite(key, node, number);
 	if (key->option == NULL) {
 		assign_member(load, key, &value);
 		return;
 	}
-	if (key->kind == KVR_FLAT_COUNT && !clamp_count(load, place_of(key).option, &value))
-		return;
+	if (key->kind == KVR_FLAT_COUNT)
+		clamp_count(load, place_of(key).option, &value, number);
 	kvr_assign(load, place_of(key), &value);
 }
 
@@ -167,11 +167,16 @@ bool
 kvr_flat_set(struct kvr_load *load, const char *name, const char *text)
 {
 	const struct kvr_flat_key *key = kvr_flat_find(false, name);
-	const struct kvr_node node = { .kind = KVR_TREE_TEXT, .key = name, .text = text };
+	struct kvr_node node = { .kind = KVR_TREE_TEXT, .key = name, .text = text };
 
 	key = key == NULL ? kvr_flat_find(true, name) : key;
 	if (!load->cfg->flat || key == NULL || (key->option == NULL && key->offset == 0))
 		return false;
+	/* A password is kept as it is, and the override's text is the caller's. */
+	if (key->kind == KVR_FLAT_TEXT)
+		node.text = kvr_arena_text(&load->cfg->own->arena, text, strlen(text));
+	if (node.text == NULL)
+		return true;
 	kvr_flat_assign(load, key, &node);
 	return true;
 }

@@ -280,9 +280,12 @@ KVR_MUST_USE enum kvr_err kvr_config_from_url(const char *url, const struct kvr_
     struct kvr_config **ret, char *why, size_t why_cap);
 void kvr_config_free(struct kvr_config *take); /* wipes secrets; NULL is fine */
 
-/* "path=value". On failure nothing has changed. */
+/*
+ * n times "path=value". They are checked together, so their order does not matter; on failure
+ * nothing has changed.
+ */
 KVR_MUST_USE enum kvr_err kvr_config_set(
-    struct kvr_config *, const char *path_is_value, char *why, size_t why_cap);
+    struct kvr_config *, const char *const *set, uint32_t n, char *why, size_t why_cap);
 
 /* What the embedder says about itself. NULL, 0, false, or a worker_id of -1: not given. */
 struct kvr_config_identity {

@@ -50,6 +50,31 @@ parse_value(struct kvr_load *load, const char *text)
 	return node;
 }
 
+/* Whether what is taken from the text points into it. */
+static bool
+keeps_text(enum kvr_option_type type)
+{
+	switch (type) {
+	case KVR_TYPE_SIZE:
+	case KVR_TYPE_DURATION:
+	case KVR_TYPE_COUNT:
+	case KVR_TYPE_BOOL:
+	case KVR_TYPE_CHOICE:
+		return false;
+	case KVR_TYPE_TEXT:
+	case KVR_TYPE_NAME:
+	case KVR_TYPE_URL:
+	case KVR_TYPE_PATH:
+	case KVR_TYPE_SECRET:
+	case KVR_TYPE_LISTEN:
+	case KVR_TYPE_RANK:
+	case KVR_TYPE_SHAPE:
+	case KVR_TYPE_GROUPS:
+	default:
+		return true;
+	}
+}
+
 void
 kvr_override(struct kvr_load *load, const char *set)
 {
@@ -71,7 +96,9 @@ kvr_override(struct kvr_load *load, const char *set)
 			kvr_load_error(load, &at, "%s", why);
 		return;
 	}
-	value.text = kvr_arena_text(&own->arena, is + 1, strlen(is + 1));
+	/* Only a text is kept. A number that is set every minute must not cost memory every time. */
+	value.text = keeps_text(place.option->type) ? kvr_arena_text(&own->arena, is + 1, strlen(is + 1))
+	                                            : is + 1;
 	if (value.text == NULL)
 		return;
 	if (place.option->type == KVR_TYPE_SHAPE || place.option->type == KVR_TYPE_GROUPS) {
@@ -123,26 +150,24 @@ settle(struct kvr_load *load, struct before *take)
 }
 
 enum kvr_err
-kvr_config_set(struct kvr_config *cfg, const char *path_is_value, char *why, size_t why_cap)
+kvr_config_set(
+    struct kvr_config *cfg, const char *const *set, uint32_t n, char *why, size_t why_cap)
 {
 	static const struct kvr_config_opts no_opts;
 	char dir[KVR_DIR_MAX];
 	struct kvr_load load = { .cfg = cfg,
 		.opts = &no_opts,
 		.from = KVR_FROM_SET,
-		.source = "--set",
-		.dir = dir,
+		.source = cfg->own->set_name,
+		.dir = kvr_directory(NULL, dir) ? dir : NULL,
 		.why = why,
 		.why_cap = why_cap };
 	struct before *before = remember(cfg);
-	struct kvr_origin at = { .kind = KVR_FROM_SET };
 
 	if (before == NULL)
 		return kvr_no_memory(why, why_cap);
-	if (kvr_directory(NULL, dir))
-		kvr_override(&load, path_is_value);
-	else
-		kvr_load_error(&load, &at, "the current directory cannot be resolved");
+	for (uint32_t i = 0; load.n_errors == 0 && i < n; i++)
+		kvr_override(&load, set[i]);
 	return settle(&load, before);
 }
 

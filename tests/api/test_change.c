@@ -86,6 +86,14 @@ START_TEST(what_cannot_be_changed_is_said_and_changes_nothing)
 	ERR(kvr_change(k, &(const char *const){ NULL }, 1, why, sizeof(why)), KVR_E_INVALID);
 	OK(kvr_change(k, NULL, 0, NULL, 0));
 	OK(change(k, "tiers.m.timeout=1s", NULL));
+	/* All together are a configuration or are none, whatever those before some of them are. */
+	const char *const range[] = { "tiers.m.breaker.backoff_min=20s",
+		"tiers.m.breaker.backoff_max=30s" };
+
+	ERR(change(k, range[0], why), KVR_E_CONFIG);
+	ck_assert_msg(strncmp(why, "set: ", 5) == 0, "%s", why);
+	ERR(kvr_change(k, range, 2, why, sizeof(why)), KVR_OK);
+	ck_assert_str_eq(why, "");
 	bed_close(k);
 }
 END_TEST

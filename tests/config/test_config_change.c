@@ -28,6 +28,12 @@ check_origin(const struct kvr_config *cfg, const char *path, const char *want)
 	ck_assert_str_eq(text, want);
 }
 
+static enum kvr_err
+set_one(struct kvr_config *cfg, const char *set, char why[300])
+{
+	return kvr_config_set(cfg, &set, 1, why, 300);
+}
+
 START_TEST(overrides_beat_the_file)
 {
 	static const char *const set[] = { "tiers.fleet.timeout=500ms", "memory.staging=1GiB",
@@ -80,18 +86,77 @@ START_TEST(an_override_that_is_wrong_changes_nothing)
 	ck_assert_uint_lt(kvr_config_show(cfg, before, sizeof(before)), sizeof(before));
 	for (size_t i = 0; i < KVR_LEN(wrong_sets); i++) {
 		ck_assert_msg(
-		    kvr_config_set(cfg, wrong_sets[i].set, why, sizeof(why)) == KVR_E_CONFIG,
+		    set_one(cfg, wrong_sets[i].set, why) == KVR_E_CONFIG,
 		    "accepted: %s", wrong_sets[i].set);
 		ck_assert_str_eq(why, wrong_sets[i].why);
 		kvr_config_show(cfg, after, sizeof(after));
 		ck_assert_str_eq(after, before);
 	}
-	ck_assert_int_eq(kvr_config_set(cfg, "tiers.host.url=fs:///x", why, sizeof(why)), KVR_OK);
+	ck_assert_int_eq(set_one(cfg, "tiers.host.url=fs:///x", why), KVR_OK);
 	/* What followed from the old value follows from the new one. */
 	ck_assert_uint_eq(cfg->tier[0].format, KVR_CONFIG_FORMAT_SEALED);
 	ck_assert_uint_eq(cfg->tier[0].capacity_bytes, 0);
-	ck_assert_int_eq(kvr_config_set(cfg, "tiers.host.serde=zstd", why, sizeof(why)), KVR_OK);
+	ck_assert_int_eq(set_one(cfg, "tiers.host.serde=zstd", why), KVR_OK);
 	ck_assert_uint_eq(cfg->tier[0].serde, KVR_CONFIG_SERDE_ZSTD);
+	kvr_config_free(cfg);
+}
+END_TEST
+
+/* Halfway there would be a range that is none. */
+START_TEST(overrides_are_checked_together)
+{
+	static const char *const both[] = { "tiers.fleet.breaker.backoff_min=20s",
+		"tiers.fleet.breaker.backoff_max=30s" };
+	struct kvr_config *cfg = parse(two_tiers, NULL, 0);
+	char why[300];
+
+	ck_assert_int_eq(set_one(cfg, both[0], why), KVR_E_CONFIG);
+	ck_assert_msg(kvr_config_set(cfg, both, 2, why, sizeof(why)) == KVR_OK, "%s", why);
+	ck_assert_uint_eq(cfg->tier[1].breaker.backoff_min_ns, KVR_SEC(20));
+	ck_assert_uint_eq(cfg->tier[1].breaker.backoff_max_ns, KVR_SEC(30));
+	kvr_config_free(cfg);
+}
+END_TEST
+
+/* What has been read of the environment may be cleared from it, as secrets are. */
+static const char *
+env_once(void *arg, const char *name)
+{
+	int *n = arg;
+
+	return strcmp(name, "SECRET") == 0 && (*n)++ == 0 ? "s3cr3t" : NULL;
+}
+
+START_TEST(a_password_is_read_once)
+{
+	static const char text[] = "{\"tiers\":[{\"name\":\"a\",\"url\":\"redis://h:1\","
+	                           "\"password_env\":\"SECRET\"}]}";
+	int n = 0;
+	const struct kvr_config_opts opts = { .env = env_once, .env_arg = &n };
+	struct kvr_config *cfg = NULL;
+	char why[300] = "";
+
+	ck_assert_int_eq(
+	    kvr_config_parse(text, strlen(text), &opts, &cfg, why, sizeof(why)), KVR_OK);
+	ck_assert_msg(set_one(cfg, "tiers.a.timeout=1s", why) == KVR_OK, "%s", why);
+	ck_assert_str_eq(cfg->tier[0].password, "s3cr3t");
+	ck_assert_int_eq(n, 1);
+	kvr_config_free(cfg);
+}
+END_TEST
+
+/* They are the caller's, who may free them as soon as the configuration is read. */
+START_TEST(texts_of_overrides_are_copied)
+{
+	static const char text[] = "{\"remote_url\":\"resp://h:1\"}";
+	char password[] = "password=abc", prefix[] = "tiers.remote.prefix=kv/";
+	const char *const set[] = { password, prefix };
+	struct kvr_config *cfg = parse(text, set, 2);
+
+	memset(password, 'x', strlen(password));
+	memset(prefix, 'x', strlen(prefix));
+	ck_assert_str_eq(cfg->tier[0].password, "abc");
+	ck_assert_str_eq(cfg->tier[0].prefix, "kv/");
 	kvr_config_free(cfg);
 }
 END_TEST
@@ -290,7 +355,8 @@ START_TEST(the_rank_is_put_in_where_it_is_known)
 END_TEST
 
 KVR_CHECK_MAIN("config.change", the_rank_is_put_in_where_it_is_known, overrides_beat_the_file,
-    an_override_that_is_wrong_changes_nothing, the_embedder_fills_in_what_is_open,
+    an_override_that_is_wrong_changes_nothing, overrides_are_checked_together,
+    a_password_is_read_once, texts_of_overrides_are_copied, the_embedder_fills_in_what_is_open,
     a_contradiction_names_both_places, show_hides_secrets_and_names_origins,
     the_sum_has_a_line_per_term, what_a_device_gives_is_told_besides,
     lanes_past_the_page_cache_have_memory_of_their_own,

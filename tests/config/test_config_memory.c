@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 static long left = -1; /* allocations until one fails; below zero: none does */
+static long n_cleared; /* memory that a configuration keeps is cleared */
 
 void *__real_malloc(size_t len);
 void *__real_calloc(size_t n, size_t len);
@@ -27,6 +28,7 @@ __wrap_malloc(size_t len)
 void *
 __wrap_calloc(size_t n, size_t len)
 {
+	n_cleared++;
 	return fails() ? NULL : __real_calloc(n, len);
 }
 
@@ -104,7 +106,7 @@ change_it(char *why, size_t why_cap)
 	enum kvr_err err;
 
 	memset(set + strlen(set), 'p', sizeof(set) - strlen(set) - 1);
-	err = kvr_config_set(changed, set, why, why_cap);
+	err = kvr_config_set(changed, &(const char *const){ set }, 1, why, why_cap);
 	left = -1;
 	ck_assert_msg((err == KVR_OK) == (changed->tier[0].prefix != NULL), "half a change");
 	return err;
@@ -122,5 +124,29 @@ START_TEST(a_change_without_memory_is_none)
 }
 END_TEST
 
-KVR_CHECK_MAIN(
-    "config.memory", reading_answers_nomem_at_every_allocation, a_change_without_memory_is_none)
+/* An engine may set them every second, for as long as it runs. */
+START_TEST(numbers_that_are_set_again_cost_no_memory)
+{
+	static const char flat[] = "{\"remote_url\":\"redis://h:1\"}";
+	const char *const set[] = { "tiers.remote.timeout=2s", "ping_interval=5",
+		"get_blocking_failed_threshold=3", "limits.put_bytes=1GiB" };
+	const char *const wrong = "tiers.remote.timeout=soon";
+	const struct kvr_config_opts opts = { .env = kvr_test_env };
+	struct kvr_config *cfg = NULL;
+	char why[200];
+
+	ck_assert_int_eq(
+	    kvr_config_parse(flat, sizeof(flat) - 1, &opts, &cfg, why, sizeof(why)), KVR_OK);
+	long before = n_cleared;
+
+	for (int i = 0; i < 1000; i++) {
+		ck_assert_int_eq(kvr_config_set(cfg, set, KVR_LEN(set), why, sizeof(why)), KVR_OK);
+		ck_assert_int_eq(kvr_config_set(cfg, &wrong, 1, why, sizeof(why)), KVR_E_CONFIG);
+	}
+	ck_assert_int_eq(n_cleared, before);
+	kvr_config_free(cfg);
+}
+END_TEST
+
+KVR_CHECK_MAIN("config.memory", reading_answers_nomem_at_every_allocation,
+    a_change_without_memory_is_none, numbers_that_are_set_again_cost_no_memory)

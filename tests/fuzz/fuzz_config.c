@@ -206,7 +206,7 @@ check_config(struct kvr_config *cfg, const char *last, bool elsewhere)
 				KVR_CHECK(strstr(text, "s3cr3t") == NULL && !told);
 	}
 	kvr_config_sum(cfg, &costs, 8, text, sizeof(text));
-	if (kvr_config_set(cfg, last, why, sizeof(why)) != KVR_OK)
+	if (kvr_config_set(cfg, &(const char *const){ last }, 1, why, sizeof(why)) != KVR_OK)
 		KVR_CHECK(why[0] != '\0');
 }
 
