@@ -347,14 +347,14 @@ kvr_open(const struct kvr_options *options, uint64_t until_ns, struct kvr **ret,
 		return why(ret_why, why_cap, KVR_E_INVALID,
 		    "kvr_open: KVR_NEVER is for waits only: pass an instant, or 0 for 10 s");
 	err = kvr_fork_watch();
-	struct kvr *k = err == KVR_OK ? make(&o) : NULL;
-
-	if (k == NULL)
-		return why(ret_why, why_cap, KVR_E_NOMEM, "kvr_open: no memory");
 	if (err == KVR_E_UNSUPPORTED)
 		return why(ret_why, why_cap, err,
 		    "kvr_open: this kernel has no MADV_WIPEONFORK, which is how a forked child is told: "
 		    "Linux 4.14 has it");
+	struct kvr *k = err == KVR_OK ? make(&o) : NULL;
+
+	if (k == NULL)
+		return why(ret_why, why_cap, KVR_E_NOMEM, "kvr_open: no memory");
 	err = open_all(k, &o, until_ns == 0 ? now_ns + OPEN_NS : until_ns, ret_why, why_cap);
 	if (err != KVR_OK) {
 		give_up(k);

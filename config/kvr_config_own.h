@@ -74,7 +74,7 @@ struct kvr_load {
 	bool lenient;       /* errors become warnings, and the previous value is kept */
 	const char *masked; /* the source text with secrets masked, or NULL */
 	size_t len;
-	const char *dir; /* relative paths are relative to this */
+	const char *dir; /* relative paths are relative to this; NULL: it is gone */
 	char *why;
 	size_t why_cap;
 	uint32_t n_errors;

@@ -320,9 +320,7 @@ parse(const char *text, size_t len, bool yaml, const struct kvr_config_opts *opt
 
 	if (len > FILE_MAX)
 		return file_error(&load, "a configuration has at most 1 MiB");
-	if (!kvr_directory(NULL, dir))
-		return file_error(&load, "the current directory cannot be resolved");
-	load.dir = dir;
+	load.dir = kvr_directory(NULL, dir) ? dir : NULL;
 	load.yaml = yaml;
 	return read_text(&load, text, len, ret);
 }
@@ -352,9 +350,7 @@ kvr_config_from_url(const char *url, const struct kvr_config_opts *opts, struct 
 	enum kvr_err err;
 	char dir[KVR_DIR_MAX];
 
-	if (!kvr_directory(NULL, dir))
-		return file_error(&load, "the current directory cannot be resolved");
-	load.dir = dir;
+	load.dir = kvr_directory(NULL, dir) ? dir : NULL;
 	if (new_config(&load) == NULL)
 		return kvr_no_memory(why, why_cap);
 	kvr_add_tier(&load, &at);

@@ -73,6 +73,15 @@ is_relative(const char *path)
 	       strcmp(path, ".") == 0 || strcmp(path, "..") == 0;
 }
 
+/* A process may live on in a directory that was removed, and needs none for absolute paths. */
+static bool
+has_directory(struct kvr_load *load, const struct kvr_origin *origin)
+{
+	if (load->dir == NULL)
+		kvr_load_error(load, origin, "a relative path, and there is no current directory");
+	return load->dir != NULL;
+}
+
 /*
  * The current directory of a service is arbitrary, so paths in a file are relative to the file.
  * Only "./" and "../" are relative: without a dot, the part after fs:// is a host in LMCache's
@@ -87,6 +96,8 @@ kvr_absolute_url(struct kvr_load *load, const struct kvr_origin *origin, const c
 
 	if (!kvr_scheme_is(url, "fs") || !is_relative(at))
 		return url;
+	if (!has_directory(load, origin))
+		return NULL;
 	kvr_out(&out, "fs://");
 	while (*at != '\0') {
 		size_t len = strcspn(at, ",");
@@ -118,6 +129,8 @@ kvr_absolute_path(struct kvr_load *load, const struct kvr_origin *origin, const 
 
 	if (path[0] == '/')
 		return path;
+	if (!has_directory(load, origin))
+		return NULL;
 	kvr_out(&out, "%s/%s", load->dir, strncmp(path, "./", 2) == 0 ? path + 2 : path);
 	if (out.len >= sizeof(full)) {
 		kvr_load_error(load, origin, "the path has more than %d bytes", TEXT_MAX - 1);

@@ -78,7 +78,8 @@ START_TEST(wrong_configurations_say_where)
 	refused(&o, 0, KVR_E_CONFIG, "/nowhere/deploy.json");
 	o.config_file = NULL;
 	o.url = "gopher://a";
-	refused(&o, 0, KVR_E_CONFIG, "gopher");
+	/* By the name of the member: there is no command whose option it could be. */
+	refused(&o, 0, KVR_E_CONFIG, "url: tiers.remote.url: no store has the scheme \"gopher\"");
 	o.url = NULL;
 	o.config_text =
 	    "{\"engine\":{\"model\":\"one\"},\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}";
@@ -93,7 +94,30 @@ START_TEST(wrong_configurations_say_where)
 	o = (struct kvr_options){
 		.size = sizeof(o), .config_text = MEMORY, .set = set, .n_set = 1
 	};
-	refused(&o, 0, KVR_E_CONFIG, "timeout");
+	refused(&o, 0, KVR_E_CONFIG, "set: tiers.a.timeout is \"soon\"");
+}
+END_TEST
+
+/* A service lives on where its directory was removed; only what is relative to it is an error. */
+START_TEST(a_directory_that_is_gone_is_missed_by_relative_paths_only)
+{
+	char dir[] = "/tmp/kvr-open-XXXXXX", before[4096], why[256];
+	const char *const set[] = { "timeouts.lookup=1s" };
+	struct kvr_options o = { .size = sizeof(o), .url = "memory://" };
+	struct kvr *k = NULL;
+
+	ck_assert_ptr_nonnull(getcwd(before, sizeof(before)));
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(chdir(dir), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+	OK(kvr_open(&o, 0, &k, NULL, 0));
+	bed_close(k);
+	k = bed_open(MEMORY, NULL, NULL, NULL);
+	OK(kvr_change(k, set, 1, why, sizeof(why)));
+	bed_close(k);
+	o.url = "fs://./here";
+	refused(&o, 0, KVR_E_CONFIG, "a relative path, and there is no current directory");
+	ck_assert_int_eq(chdir(before), 0);
 }
 END_TEST
 
@@ -304,7 +328,8 @@ START_TEST(health_metrics_and_estimate)
 END_TEST
 
 KVR_CHECK_MAIN("api.open", wrong_options, wrong_configurations_say_where,
-    a_long_url_leaves_room_for_what_is_wrong, a_directory_that_is_read_as_a_host_has_one_line,
+    a_long_url_leaves_room_for_what_is_wrong,
+    a_directory_that_is_gone_is_missed_by_relative_paths_only, a_directory_that_is_read_as_a_host_has_one_line,
     overrides_count, instances_do_not_know_each_other, nothing_is_left,
     a_trace_without_a_file_is_said, with_standard_error_closed_lines_go_nowhere, queues_are_bounded,
     features_and_errors, health_metrics_and_estimate)
