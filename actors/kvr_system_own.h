@@ -22,6 +22,7 @@ struct system_tier {
 	const struct kvr_connector_ops *ops;
 	struct kvr_store *store;
 	struct kvr_words  words;
+	struct kvr_log_site told; /* lines about changes of its state */
 	uint32_t          n_control, n_lanes;
 	uint32_t          format; /* enum kvr_store_format */
 	struct kvr_lane  *lane[KVR_LANES_MAX]; /* NULL: joined, or never started */

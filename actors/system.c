@@ -51,7 +51,7 @@ open_trace(struct kvr_system *sys)
 	enum kvr_err err = kvr_trace_open(&opt, &sys->trace, why, sizeof(why));
 
 	if (err == KVR_OK && why[0] != '\0')
-		kvr_log(sys->opt.log, WARN, 0, "the trace is %s: %s",
+		kvr_log_at(sys->opt.log, NULL, WARN, 0, "the trace is %s: %s",
 		    kvr_trace_path(sys->trace)[0] == '\0' ? "in memory only, and ends with the process"
 		                                          : "shorter than trace.size",
 		    why);

@@ -21,7 +21,7 @@ kvr_system_watch(void *arg, const struct kvr_actor *a, uint32_t before, const st
 		return;
 	uint32_t number = tier ? a->id - (uint32_t)KVR_ID_TIER :
 	                         (a->id - (uint32_t)KVR_ID_LINK) / KVR_LANES_MAX;
-	const struct system_tier *t = &sys->tier[number];
+	struct system_tier *t = &sys->tier[number];
 	bool sick = tier && a->state == KVR_TIER_COOLING;
 
 	if (sick)
@@ -29,10 +29,11 @@ kvr_system_watch(void *arg, const struct kvr_actor *a, uint32_t before, const st
 	const char *was = a->spec->state_name[before], *is = a->spec->state_name[a->state];
 
 	if (sick)
-		kvr_log(sys->opt.log, WARN, 0, "tier %s is %s, its keys are answered DOWN: %s",
-		    t->config->name, is, words[0] != '\0' ? words : "no connection");
+		kvr_log_at(sys->opt.log, &t->told, WARN, 0,
+		    "tier %s is %s, its keys are answered DOWN: %s", t->config->name, is,
+		    words[0] != '\0' ? words : "no connection");
 	else if (tier)
-		kvr_log(sys->opt.log, INFO, 0, "tier %s: %s to %s", t->config->name, was, is);
+		kvr_log_at(sys->opt.log, &t->told, INFO, 0, "tier %s: %s to %s", t->config->name, was, is);
 	else
 		kvr_log(sys->opt.log, DEBUG, 0, "%s of tier %s: %s to %s",
 		    kvr_id_name(a->id, id, sizeof(id)),

@@ -22,15 +22,13 @@ format_of(const struct kvr_config_tier *c, const struct kvr_connector_ops *ops)
 	return ops->format_tier;
 }
 
-/* A fresh site for each line, so that none is suppressed: an audit must be complete. */
+/* Without a limit, because an audit must be complete. */
 static void
 audit_line(void *arg, const char *text)
 {
 	const struct kvr_system *sys = arg;
-	struct kvr_log_site site = { 0 };
 
-	if (sys->opt.log->level >= KVR_LOG_INFO)
-		kvr_log_write(sys->opt.log, &site, KVR_LOG_INFO, 0, kvr_now_ns(), "%s", text);
+	kvr_log_at(sys->opt.log, NULL, INFO, 0, "%s", text);
 }
 
 /* Verbs by kvrelay's names and by LMCache's. Other verbs of LMCache's do not exist here. */
@@ -152,7 +150,7 @@ kvr_system_tier_open(struct kvr_system *sys, uint32_t number, char *why, size_t 
 	enum kvr_err err = t->ops->open(&opts, &t->store, cause, sizeof(cause));
 
 	if (err == KVR_OK && cause[0] != '\0')
-		kvr_log(sys->opt.log, WARN, 0, "tier %s: %s", c->name, cause);
+		kvr_log_at(sys->opt.log, NULL, WARN, 0, "tier %s: %s", c->name, cause);
 	if (err != KVR_OK) {
 		t->store = NULL;
 		snprintf(why, why_cap, "tier \"%s\" (%s): %s", c->name, url,

@@ -85,6 +85,7 @@ struct kvr {
 	_Atomic uint64_t seen; /* largest length so far */
 
 	struct kvr_log  log;
+	struct kvr_log_site wrong_calls;
 	_Atomic(kvr_user_log_fn *) user_log;
 	void            *user_log_arg;
 	struct kvr_lock  log_turn;  /* held by the thread that is in the log function */

@@ -33,8 +33,12 @@ void kvr_log_put_off(struct kvr *);
  * there.
  */
 void kvr_log_leave_user(struct kvr *);
+/* Without a limit: a few lines in the life of an instance, and a warning of the configuration. */
 void kvr_say(struct kvr *, enum kvr_log_level, const char *fmt, ...) KVR_PRINTF(3, 4);
-/* Logs it as an error, and returns err. */
+/*
+ * Logs it as an error, and returns err. Wrong calls come in thousands, from loops: those of one
+ * instance share one limit.
+ */
 enum kvr_err kvr_bad(struct kvr *, enum kvr_err err, const char *fmt, ...) KVR_PRINTF(3, 4);
 
 #endif

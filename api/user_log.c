@@ -21,17 +21,16 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Wrong calls come in thousands, from loops: they share one rate limit. */
 static void
-say(struct kvr *k, enum kvr_log_level level, const char *fmt, va_list args)
+say(struct kvr *k, struct kvr_log_site *site, enum kvr_log_level level, const char *fmt,
+    va_list args)
 {
-	static struct kvr_log_site site;
 	char line[512];
 
 	if (level > k->log.level)
 		return;
 	vsnprintf(line, sizeof(line), fmt, args);
-	kvr_log_write(&k->log, &site, level, 0, kvr_now_ns(), "%s", line);
+	kvr_log_write(&k->log, site, level, 0, kvr_now_ns(), "%s", line);
 }
 
 void
@@ -40,7 +39,7 @@ kvr_say(struct kvr *k, enum kvr_log_level level, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	say(k, level, fmt, args);
+	say(k, NULL, level, fmt, args);
 	va_end(args);
 }
 
@@ -50,7 +49,7 @@ kvr_bad(struct kvr *k, enum kvr_err err, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	say(k, KVR_LOG_ERROR, fmt, args);
+	say(k, &k->wrong_calls, KVR_LOG_ERROR, fmt, args);
 	va_end(args);
 	return err;
 }

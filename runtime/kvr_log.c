@@ -97,7 +97,7 @@ kvr_log_write(const struct kvr_log *log, struct kvr_log_site *site, enum kvr_log
 	uint32_t suppressed = 0;
 	va_list args;
 
-	if (!may_write(site, now_ns, &suppressed))
+	if (site != NULL && !may_write(site, now_ns, &suppressed))
 		return;
 	size_t n = advance(0, snprintf(line, ROOM, "kvrelay: %s: ", level_name[level]), ROOM);
 	if (op != 0)

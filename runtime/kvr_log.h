@@ -7,7 +7,8 @@
  *   info   a few per connection          debug  one per operation
  *
  * Each place in the code may write KVR_LOG_BURST lines a second. Further lines are only counted,
- * and the next line that is written says how many there were.
+ * and the next line that is written says how many there were. Such a place is shared by all
+ * instances of the process, so what comes seldom by itself, and must be told of each, has no limit.
  */
 #ifndef KVR_LOG_H
 #define KVR_LOG_H
@@ -34,17 +35,23 @@ struct kvr_log_site {
 	_Atomic uint32_t suppressed;
 };
 
+/* site NULL: no limit. */
 void kvr_log_write(const struct kvr_log *, struct kvr_log_site *, enum kvr_log_level, uint64_t op,
     uint64_t now_ns, const char *format, ...) KVR_PRINTF(6, 7);
 
 /* kvr_log(log, WARN, op, "dial %s failed: %s", url, why); op 0: no operation. */
 #define kvr_log(log_, level_, op_, ...) \
 	do { \
-		const struct kvr_log *kvr_log_to = (log_); \
 		static struct kvr_log_site kvr_log_site_here; \
+		kvr_log_at(log_, &kvr_log_site_here, level_, op_, __VA_ARGS__); \
+	} while (0)
+/* The same with a site of the caller's; NULL: every line, for what comes seldom by itself. */
+#define kvr_log_at(log_, site_, level_, op_, ...) \
+	do { \
+		const struct kvr_log *kvr_log_to = (log_); \
 		if ((int)KVR_LOG_##level_ <= (int)kvr_log_to->level) \
-			kvr_log_write(kvr_log_to, &kvr_log_site_here, KVR_LOG_##level_, (op_), \
-			    kvr_now_ns(), __VA_ARGS__); \
+			kvr_log_write(kvr_log_to, (site_), KVR_LOG_##level_, (op_), kvr_now_ns(), \
+			    __VA_ARGS__); \
 	} while (0)
 
 #endif

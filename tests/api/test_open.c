@@ -223,6 +223,70 @@ START_TEST(nothing_is_left)
 }
 END_TEST
 
+/* Ten lines of one kind a second are enough of a loop, but not of a configuration. */
+START_TEST(every_warning_of_a_configuration_has_a_line)
+{
+	struct bed_log log = BED_LOG;
+	char json[512] = "{\"remote_url\":\"memory://\"", key[32];
+
+	for (int i = 0; i < 20; i++) {
+		snprintf(key, sizeof(key), ",\"nobody_knows_%d\":1", i);
+		strcat(json, key);
+	}
+	strcat(json, "}");
+	bed_close(bed_open(json, NULL, NULL, &log));
+	for (int i = 0; i < 20; i++) {
+		snprintf(key, sizeof(key), "nobody_knows_%d\"", i);
+		bed_log_has(&log, key);
+	}
+}
+END_TEST
+
+/* Somebody else's loop of wrong calls takes no line away. */
+START_TEST(each_instance_has_its_own_lines)
+{
+	struct bed_log loop = BED_LOG, log = BED_LOG;
+	struct kvr *wrong = bed_open(MEMORY, NULL, NULL, &loop), *k = bed_open(MEMORY, NULL, NULL, &log);
+
+	for (int i = 0; i < 1000; i++)
+		ERR(kvr_contains(wrong, "", false, 0), KVR_E_INVALID);
+	ck_assert_int_lt(bed_log_lines(&loop), 100);
+	ERR(kvr_contains(k, "", false, 0), KVR_E_INVALID);
+	bed_log_has(&log, "kvr_submit: key 0 is empty");
+	bed_close(k);
+	bed_close(wrong);
+}
+END_TEST
+
+/* A network that fails takes away all stores at once, of all instances. */
+START_TEST(each_tier_that_goes_down_has_a_line)
+{
+	enum { INSTANCES = 3, TIERS = 8 };
+	struct bed_log log[INSTANCES];
+	struct kvr *k[INSTANCES];
+	char json[1024] = "{\"tiers\":[", text[80];
+
+	/* Nobody listens at this port. */
+	for (int t = 0; t < TIERS; t++) {
+		snprintf(text, sizeof(text), "%s{\"name\":\"away%d\",\"url\":\"redis://127.0.0.1:1\"}",
+		    t == 0 ? "" : ",", t);
+		strcat(json, text);
+	}
+	strcat(json, "]}");
+	for (int i = 0; i < INSTANCES; i++) {
+		log[i] = (struct bed_log)BED_LOG;
+		k[i] = bed_open(json, NULL, NULL, &log[i]);
+	}
+	for (int i = 0; i < INSTANCES * TIERS; i++) {
+		snprintf(text, sizeof(text), "tier away%d is COOLING, its keys are answered DOWN: redis:",
+		    i % TIERS);
+		bed_log_wait(&log[i / TIERS], text);
+	}
+	for (int i = 0; i < INSTANCES; i++)
+		bed_close(k[i]);
+}
+END_TEST
+
 START_TEST(a_trace_without_a_file_is_said)
 {
 	struct bed_log log = BED_LOG;
@@ -331,5 +395,7 @@ KVR_CHECK_MAIN("api.open", wrong_options, wrong_configurations_say_where,
     a_long_url_leaves_room_for_what_is_wrong,
     a_directory_that_is_gone_is_missed_by_relative_paths_only, a_directory_that_is_read_as_a_host_has_one_line,
     overrides_count, instances_do_not_know_each_other, nothing_is_left,
+    every_warning_of_a_configuration_has_a_line, each_instance_has_its_own_lines,
+    each_tier_that_goes_down_has_a_line,
     a_trace_without_a_file_is_said, with_standard_error_closed_lines_go_nowhere, queues_are_bounded,
     features_and_errors, health_metrics_and_estimate)

@@ -63,6 +63,21 @@ START_TEST(a_place_that_repeats_itself_is_counted)
 }
 END_TEST
 
+START_TEST(what_has_no_place_has_no_limit)
+{
+	struct sink s = { .n = 0 };
+	struct kvr_log log = { KVR_LOG_INFO, keep, &s };
+
+	for (uint32_t i = 1; i <= 10 * KVR_LOG_BURST; i++) {
+		kvr_log_at(&log, NULL, INFO, 0, "seldom");
+		ck_assert_uint_eq(s.n, i);
+	}
+	ck_assert_str_eq(s.last, "kvrelay: info: seldom");
+	kvr_log_at(&log, NULL, DEBUG, 0, "not at this level");
+	ck_assert_str_eq(s.last, "kvrelay: info: seldom");
+}
+END_TEST
+
 START_TEST(one_line_stays_one_line)
 {
 	struct sink s = { .n = 0 };
@@ -182,6 +197,6 @@ START_TEST(many_threads_share_a_limit)
 END_TEST
 
 KVR_CHECK_MAIN("runtime.log", a_line_has_level_operation_and_text,
-    a_place_that_repeats_itself_is_counted, one_line_stays_one_line,
+    a_place_that_repeats_itself_is_counted, what_has_no_place_has_no_limit, one_line_stays_one_line,
     without_a_function_it_is_standard_error, standard_error_that_is_full_holds_up_nobody,
     standard_error_whose_reader_is_gone_ends_nobody, many_threads_share_a_limit)
