@@ -23,9 +23,22 @@ struct bed {
 	struct kvr *k;
 	struct kvr_pool *p;
 	struct kvr_queue *q;
+	struct kvr_cache *cache;
 	kvr_obj obj;
 	kvr_op op;
 };
+
+/* Key texts have nothing to do with an instance. */
+static void
+child_formats(void)
+{
+	struct kvr_key_parts p = { .size = sizeof(p) };
+	char text[KVR_KEY_MAX + 1], scratch[4096];
+
+	CHILD_SAYS(kvr_key_parse("m@1@0@ff@half", &p, scratch, sizeof(scratch)) == KVR_OK);
+	CHILD_SAYS(kvr_key_format(&p, text, sizeof(text)) == KVR_OK);
+	CHILD_SAYS(strcmp(text, "m@1@0@ff@half") == 0);
+}
 
 static void
 child_calls(struct bed *b)
@@ -39,6 +52,7 @@ child_calls(struct bed *b)
 	struct kvr_health h = { .size = sizeof(h) };
 	const struct kvr_options o = { .size = sizeof(o), .config_text = MEMORY };
 	struct kvr_queue *q;
+	struct kvr_cache *cache;
 	struct kvr *k;
 	kvr_op op;
 	uint32_t n;
@@ -77,6 +91,14 @@ child_calls(struct bed *b)
 	CHILD(kvr_unpin(b->k, key));
 	CHILD(kvr_remove(b->k, key, false, 0));
 	CHILD(kvr_set_layout(b->k, NULL));
+	CHILD(kvr_change(b->k, NULL, 0, NULL, 0));
+	CHILD(kvr_memory_register(b->k, &d, sizeof(d), 0));
+	CHILD(kvr_memory_unregister(b->k, &d));
+	CHILD(kvr_cache_open(b->k, NULL, &cache));
+	CHILD(kvr_cache_close(b->cache));
+	CHILD(kvr_cache_close(NULL));
+	CHILD(kvr_layer_wait(b->k, b->op, 0, 0, &n));
+	CHILD(kvr_layer_ready(b->k, b->op, 0, NULL));
 	CHILD(kvr_health(b->k, &h));
 	CHILD_SAYS(kvr_metrics_snapshot(b->k, KVR_METRICS_JSON, NULL, 0) == 0);
 	CHILD(kvr_estimate(b->k, 1, 1, &ns));
@@ -84,6 +106,8 @@ child_calls(struct bed *b)
 	kvr_free(b->k);
 	CHILD_SAYS(strcmp(kvr_err_name(KVR_E_FORKED), "FORKED") == 0); /* these work everywhere */
 	CHILD_SAYS(kvr_version() != 0 && kvr_has("memory"));
+	CHILD_SAYS(kvr_err_may_pass(KVR_E_BUSY) && strlen(kvr_err_text(KVR_E_FORKED)) > 0);
+	child_formats();
 	_exit(0);
 }
 
@@ -102,12 +126,27 @@ START_TEST(a_child_is_told)
 	const struct kvr_batch batch = {
 		.size = sizeof(batch), .kind = KVR_LOOKUP, .n = 1, .keys = "k"
 	};
+	static char memory[64];
+	void *const base[] = { memory };
+	const struct kvr_cache_shape shape = { .size = sizeof(shape),
+		.order = KVR_CACHE_BLOCKS,
+		.format = KVR_FMT_KV_MLA,
+		.dtype = KVR_DT_UINT8,
+		.n_layers = 1,
+		.n_planes = 1,
+		.n_heads = 1,
+		.head_size = 64,
+		.block_tokens = 1,
+		.n_blocks = 1,
+		.n_base = 1,
+		.base = base };
 	struct bed b = { .k = bed_open(MEMORY, NULL, NULL, NULL) };
 
 	b.p = kvr_get_allocator_backend(b.k);
 	OK(kvr_queue_open(b.k, &b.q));
 	OK(kvr_alloc(b.p, NULL, 1000, 0, &b.obj));
 	OK(kvr_submit(b.k, &batch, NULL, &b.op));
+	OK(kvr_cache_open(b.k, &shape, &b.cache));
 	pid_t pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0)
