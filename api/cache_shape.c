@@ -33,29 +33,54 @@ n_base_of(const struct kvr_cache_shape *s)
 	                                      : s->n_layers * s->n_planes;
 }
 
+/* Members that are one of a few numbers. */
+static const char *
+wrong_choice(const struct kvr_cache_shape *s)
+{
+	if (s->order > KVR_CACHE_BLOCKS)
+		return "order is none of LAYERS, PLANES, BLOCKS";
+	if (s->memory > KVR_MEMORY_DEVICE)
+		return "memory is neither HOST nor DEVICE";
+	if (s->layerwise > 1)
+		return "layerwise is neither 0 nor 1";
+	if (s->spare != 0)
+		return "spare is not 0";
+	return kvr_dtype_size(s->dtype) == 0 ? "dtype is none that has a size" : NULL;
+}
+
+static const char *
+wrong_count(const struct kvr_cache_shape *s)
+{
+	if (s->n_layers == 0)
+		return "n_layers is 0";
+	if (s->n_layers > KVR_PAGES_PLACES_MAX)
+		return "n_layers is more than 1024";
+	if (s->n_heads == 0)
+		return "n_heads is 0";
+	if (s->head_size == 0)
+		return "head_size is 0";
+	if (s->block_tokens == 0)
+		return "block_tokens is 0";
+	return s->n_blocks == 0 ? "n_blocks is 0" : NULL;
+}
+
 /* NULL: nothing is wrong. Sizes are checked before what is computed from them. */
 static const char *
 wrong(const struct kvr_cache_shape *s)
 {
-	uint32_t element = kvr_dtype_size(s->dtype);
+	const char *why = wrong_choice(s);
 
-	if (s->order > KVR_CACHE_BLOCKS || s->layerwise > 1 || s->memory > KVR_MEMORY_DEVICE ||
-	    s->spare != 0)
-		return "no such order or memory, layerwise is neither 0 nor 1, or spare is not 0";
-	if (element == 0)
-		return "dtype is none that has a size";
-	if (s->n_layers == 0 || s->n_layers > KVR_PAGES_PLACES_MAX || s->n_heads == 0 ||
-	    s->head_size == 0 || s->block_tokens == 0 || s->n_blocks == 0)
-		return "a member that counts is 0, or more than 1024 layers";
-	const char *why = wrong_format(s);
-
+	if (why == NULL)
+		why = wrong_count(s);
+	if (why == NULL)
+		why = wrong_format(s);
 	if (why != NULL)
 		return why;
 	if (s->n_layers * s->n_planes > KVR_PAGES_PLACES_MAX)
 		return "layers times planes is more than 1024";
 	if ((uint64_t)s->block_tokens * s->n_blocks >= KVR_NO_SLOT)
 		return "blocks times their tokens is not below 2^32 - 1";
-	if (s->n_heads > UINT32_MAX / element / s->head_size)
+	if (s->n_heads > UINT32_MAX / kvr_dtype_size(s->dtype) / s->head_size)
 		return "a token of one layer and plane is not below 4 GiB";
 	if (s->base == NULL || s->n_base != n_base_of(s))
 		return "n_base: LAYERS has a base for each layer, PLANES for each plane, BLOCKS "
@@ -156,10 +181,17 @@ wrong_sum(const struct kvr_cache_shape *s, uint32_t n)
 }
 
 static enum kvr_err
-bad(struct kvr *k, uint32_t group, const char *what)
+bad(struct kvr *k, const char *what)
 {
-	if (group == 0)
-		return kvr_bad(k, KVR_E_INVALID, "kvr_cache_open: %s", what);
+	return kvr_bad(k, KVR_E_INVALID, "kvr_cache_open: %s", what);
+}
+
+/* A cache of one group has no need to hear its number. */
+static enum kvr_err
+bad_group(struct kvr *k, uint32_t group, const struct kvr_cache_shape *next, const char *what)
+{
+	if (group == 0 && next == NULL)
+		return bad(k, what);
 	return kvr_bad(k, KVR_E_INVALID, "kvr_cache_open: group %u: %s", group, what);
 }
 
@@ -174,21 +206,21 @@ kvr_cache_shapes_read(struct kvr *k, const struct kvr_cache_shape *from,
 		const char *why = NULL;
 
 		if (n == KVR_GROUPS_MAX)
-			return bad(k, 0, "more than 8 groups, or next goes in a circle");
+			return bad(k, "more than 8 groups, or next goes in a circle");
 		if (!kvr_read_struct(s, sizeof(*s), KVR_CACHE_SHAPE_LEAST, from))
-			return bad(k, n, "size of kvr_cache_shape is not set");
+			return bad_group(k, n, NULL, "size of kvr_cache_shape is not set");
 		why = wrong(s);
 		if (why == NULL && n > 0)
 			why = wrong_beside(&ret[0], s);
 		if (why == NULL && !fill_strides(s))
 			why = "strides reach beyond any address";
 		if (why != NULL)
-			return bad(k, n, why);
+			return bad_group(k, n, s->next, why);
 		from = s->next;
 		n++;
 	} while (from != NULL);
 	*ret_n = n;
 	const char *why = wrong_sum(ret, n);
 
-	return why == NULL ? KVR_OK : bad(k, 0, why);
+	return why == NULL ? KVR_OK : bad(k, why);
 }

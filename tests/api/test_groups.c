@@ -580,7 +580,7 @@ forget(struct bed_log *log)
 
 #define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
 
-/* Such lines are rationed, ten a second and process: hence more tests than one. */
+/* Such lines are rationed, ten a second and instance: hence more tests than one. */
 START_TEST(groups_that_do_not_go_together_are_refused_in_words)
 {
 	struct bed_log log = BED_LOG;
@@ -588,7 +588,8 @@ START_TEST(groups_that_do_not_go_together_are_refused_in_words)
 	struct world w = hybrid(1);
 
 	SHAPE("group 1: size of kvr_cache_shape", s[1].size = 8);
-	SHAPE("group 1: a member that counts is 0", s[1].n_heads = 0);
+	SHAPE("group 0: n_blocks is 0", s[0].n_blocks = 0);
+	SHAPE("group 1: n_heads is 0", s[1].n_heads = 0);
 	SHAPE("group 1: format is another", s[1].format = KVR_FMT_KV_MLA; s[1].n_planes = 1);
 	SHAPE("group 1: a chunk of several groups has all layers", s[1].format = KVR_FMT_KV_T2D);
 	SHAPE("group 1: memory is another", s[1].memory = KVR_MEMORY_DEVICE);

@@ -311,7 +311,26 @@ no_cache(struct kvr *k, const struct kvr_cache_shape *s, enum kvr_err err, struc
 		no_cache(k, &s, err, &log, why);                                                   \
 	} while (0)
 
-/* Such lines are rationed, ten a second and process: hence more tests than one. */
+/* Such lines are rationed, ten a second and instance: hence more tests than one. */
+START_TEST(a_member_of_a_shape_that_is_wrong_is_named)
+{
+	struct bed_log log = BED_LOG;
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, &log);
+	void *base[] = { &log };
+
+	SHAPE(KVR_E_INVALID, "order is none", s.order = 3);
+	SHAPE(KVR_E_INVALID, "memory is neither", s.memory = 2);
+	SHAPE(KVR_E_INVALID, "layerwise is neither", s.layerwise = 2);
+	SHAPE(KVR_E_INVALID, "spare is not 0", s.spare = 1);
+	SHAPE(KVR_E_INVALID, "n_layers is 0", s.n_layers = 0);
+	SHAPE(KVR_E_INVALID, "n_heads is 0", s.n_heads = 0);
+	SHAPE(KVR_E_INVALID, "head_size is 0", s.head_size = 0);
+	SHAPE(KVR_E_INVALID, "block_tokens is 0", s.block_tokens = 0);
+	SHAPE(KVR_E_INVALID, "n_blocks is 0", s.n_blocks = 0);
+	bed_close(k);
+}
+END_TEST
+
 START_TEST(a_shape_that_is_none_is_refused_in_words)
 {
 	struct bed_log log = BED_LOG;
@@ -319,10 +338,8 @@ START_TEST(a_shape_that_is_none_is_refused_in_words)
 	void *base[] = { &log };
 
 	SHAPE(KVR_E_INVALID, "size of kvr_cache_shape", s.size = 8);
-	SHAPE(KVR_E_INVALID, "no such order", s.order = 3);
 	SHAPE(KVR_E_INVALID, "dtype", s.dtype = KVR_DT_NONE);
-	SHAPE(KVR_E_INVALID, "a member that counts is 0", s.n_heads = 0);
-	SHAPE(KVR_E_INVALID, "1024 layers", s.n_layers = 1025);
+	SHAPE(KVR_E_INVALID, "n_layers is more than 1024", s.n_layers = 1025);
 	SHAPE(KVR_E_INVALID, "layers times planes", s.n_layers = 513);
 	SHAPE(KVR_E_INVALID, "one is KV_MLA", s.n_planes = 1);
 	SHAPE(KVR_E_INVALID, "KV_MLA has 1 plane", s.format = KVR_FMT_KV_MLA);
@@ -627,7 +644,8 @@ START_TEST(a_cache_in_use_is_not_closed)
 END_TEST
 
 KVR_CHECK_MAIN("api.paged", chunks_go_to_every_store_and_come_back,
-    a_shape_that_is_none_is_refused_in_words, a_cache_without_memory_is_refused_in_words,
+    a_member_of_a_shape_that_is_wrong_is_named, a_shape_that_is_none_is_refused_in_words,
+    a_cache_without_memory_is_refused_in_words,
     tokens_that_are_said_wrongly_are_refused_in_words,
     tokens_that_the_cache_does_not_have_are_refused_in_words,
     a_get_may_leave_tokens_out_and_be_shorter, each_layer_has_a_completion, limits_are_said_at_once,
