@@ -13,6 +13,7 @@
 #include "kvr_queue.h"
 #include "kvr_range.h"
 #include "kvr_region.h"
+#include "kvr_submit.h"
 #include "kvr_system.h"
 #include "kvr_thread.h"
 #include "kvr_user_log.h"
@@ -289,7 +290,7 @@ kvr_call_arrive(struct kvr *k, struct kvr_call *c, const struct kvr_outcome *o)
 		kvr_notifier_unreserve(k, c->places - n - 1); /* there will be no more */
 	if (quiet) {
 		kvr_call_ends(k, c);
-		if (atomic_load(&k->life) != KVR_LIFE_OPEN)
+		if (atomic_load(&k->life) != KVR_LIFE_OPEN && c->flags >> KVR_ONLY_SHIFT == 0)
 			atomic_fetch_add(o->err == KVR_E_CANCELLED || o->err == KVR_E_SHUTDOWN
 			                     ? &k->n_dropped
 			                     : &k->n_finished,

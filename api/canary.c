@@ -230,9 +230,9 @@ kvr_canary_open(struct kvr *k)
 }
 
 /*
- * Called while operations are still accepted, so that the value in a store is deleted again. A
- * store that does not answer by until_ns keeps it. Two threads may close at once, and the other one
- * may take longer.
+ * Called while its own operations are still accepted, so that the value in a store is deleted
+ * again. A store that does not answer by until_ns keeps it. Two threads may close at once, and the
+ * other one may take longer.
  */
 bool
 kvr_canary_end(struct kvr *k, uint64_t until_ns)

@@ -157,8 +157,9 @@ kvr_close(struct kvr *k, uint64_t until_ns, uint32_t mode, struct kvr_close_repo
 	err = kvr_until(k, "kvr_close", until_ns, atomic_load(&k->limit.put_ns), false, &at_ns);
 	if (err != KVR_OK)
 		return err;
-	(void)kvr_canary_end(k, KVR_MIN(at_ns, kvr_now_ns() + canary_ns));
-	if (atomic_compare_exchange_strong(&k->life, &open, KVR_LIFE_CLOSING)) {
+	if (atomic_compare_exchange_strong(&k->life, &open, KVR_LIFE_ENDING)) {
+		(void)kvr_canary_end(k, KVR_MIN(at_ns, kvr_now_ns() + canary_ns));
+		atomic_store(&k->life, KVR_LIFE_CLOSING);
 		close_now(k, at_ns, mode == KVR_DRAIN);
 		pthread_mutex_lock(&k->end_lock);
 		k->reported = true;

@@ -81,8 +81,8 @@ kvr_check_instance(const struct kvr *k)
 	return k == NULL || k->magic != KVR_INSTANCE_MAGIC ? KVR_E_INVALID : KVR_OK;
 }
 
-enum kvr_err
-kvr_enter(struct kvr *k)
+static enum kvr_err
+enter(struct kvr *k, uint32_t last)
 {
 	enum kvr_err err = kvr_check_instance(k);
 
@@ -90,13 +90,25 @@ kvr_enter(struct kvr *k)
 		return err;
 	/* There is one total order: either the closer sees us inside, or we see that it is closing. */
 	atomic_fetch_add(&k->inside, 1);
-	if (atomic_load(&k->life) != KVR_LIFE_OPEN)
+	if (atomic_load(&k->life) > last)
 		err = KVR_E_SHUTDOWN;
 	else if (atomic_load(&k->dead) != 0)
 		err = KVR_E_DEAD;
 	if (err != KVR_OK)
 		kvr_leave(k);
 	return err;
+}
+
+enum kvr_err
+kvr_enter(struct kvr *k)
+{
+	return enter(k, KVR_LIFE_OPEN);
+}
+
+enum kvr_err
+kvr_enter_canary(struct kvr *k)
+{
+	return enter(k, KVR_LIFE_ENDING);
 }
 
 void

@@ -22,6 +22,8 @@ void kvr_set_in_callback(bool);
 KVR_MUST_USE enum kvr_err kvr_check_instance(const struct kvr *);
 /* The same, and SHUTDOWN or DEAD; every OK needs a kvr_leave. */
 KVR_MUST_USE enum kvr_err kvr_enter(struct kvr *);
+/* For the canary, which is let in a little longer: what it has put into a store it deletes again. */
+KVR_MUST_USE enum kvr_err kvr_enter_canary(struct kvr *);
 void                      kvr_leave(struct kvr *);
 /* The instant that a caller's until_ns means. INVALID: a duration. never: KVR_NEVER is allowed. */
 KVR_MUST_USE enum kvr_err kvr_until(struct kvr *, const char *call, uint64_t until_ns,

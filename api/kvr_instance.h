@@ -63,7 +63,8 @@ enum {
 	KVR_CACHES_MAX = 64
 };
 
-enum kvr_life { KVR_LIFE_OPEN, KVR_LIFE_CLOSING, KVR_LIFE_CLOSED };
+/* ENDING: nothing is accepted any more but what the canary still has to delete. */
+enum kvr_life { KVR_LIFE_OPEN, KVR_LIFE_ENDING, KVR_LIFE_CLOSING, KVR_LIFE_CLOSED };
 
 struct kvr {
 	uint32_t           magic;

@@ -344,7 +344,8 @@ kvr_submit_with(struct kvr *k, const struct kvr_batch *batch, const struct kvr_o
     uint32_t more_flags, uint32_t teller, kvr_op *ret)
 {
 	struct order o;
-	enum kvr_err err = kvr_enter(k);
+	enum kvr_err err =
+	    more_flags >> KVR_ONLY_SHIFT != 0 ? kvr_enter_canary(k) : kvr_enter(k);
 
 	if (err != KVR_OK)
 		return err;
