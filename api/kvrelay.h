@@ -558,7 +558,7 @@ enum kvr_flag {
 struct kvr_batch {
 	uint32_t           size;
 	uint32_t           kind;      /* enum kvr_kind */
-	uint32_t           n;         /* keys, at most 65,536 (puts: three quarters); 0 is fine */
+	uint32_t           n;         /* keys, at most 65,536 (see BUSY of kvr_submit); 0 is fine */
 	uint32_t           per_chunk; /* consecutive keys that make a chunk (layers, ranks); 0: 1 */
 	const char *const *key;  /* n texts; or NULL, and */
 	const char        *keys; /* n texts, each with its NUL: one join, not n conversions */
@@ -724,15 +724,17 @@ struct kvr_opts {
  * opts NULL: all members zero. ret NULL without queue and callback: nobody will ask, and the result
  * is forgotten.
  *
- * BUSY: 1,024 operations or 65,536 keys (or what the configuration sets) are in flight. Puts get at
- * most three quarters of each, so that lookups and gets always find room. A completion that nobody
- * has fetched counts as in flight. TOO_BIG: more keys than could ever be accepted, a key longer
- * than KVR_KEY_MAX, a payload of 4 GiB, more than 4,194,304 runs of slots, per_chunk over 65,535.
- * INVALID: an unknown kind or flag; a key that is empty or (KVR_KEYS_LMCACHE) not LMCache's; no
- * place for the payload; places in both host and device memory, or in another device; a slot or
- * block that the cache does not have; a queue of another instance; a deadline that is not an
- * instant, or KVR_NEVER. STALE: an object that is gone. UNSUPPORTED: objects with a scheduler;
- * places in the memory of a device that the instance could not open.
+ * BUSY: 1,024 operations or 65,536 keys (or what the configuration sets), 16 MiB of key texts or
+ * 4,194,304 runs of slots are in flight, or puts of limits.put_bytes. Puts and prefetches get at
+ * most three quarters of operations and keys, so that lookups and gets always find room. A
+ * completion that nobody has fetched counts as in flight. TOO_BIG: more keys, longer texts or more
+ * runs than could ever be accepted, a key longer than KVR_KEY_MAX, a payload of 4 GiB, per_chunk
+ * over 65,535. INVALID: an unknown kind or flag; a key that is empty or (KVR_KEYS_LMCACHE) not
+ * LMCache's; no place for the payload; places in both host and device memory, or in another device;
+ * a slot or block that the cache does not have; a layout that is none; members or flags that do not
+ * go together; a queue of another instance; a deadline that is not an instant, or KVR_NEVER. STALE:
+ * an object that is gone. UNSUPPORTED: objects with a scheduler; places in the memory of a device
+ * that the instance could not open.
  *
  * With KVR_KEYS_LMCACHE, use_mla and a worker_id other than 0, reads and removals of every form
  * rewrite each key to worker 0 and keep its other fields; the keys of a put are all SKIPPED_MLA.

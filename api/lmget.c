@@ -167,11 +167,11 @@ kvr_batched_get_blocking(struct kvr *k, const char *const *key, uint32_t n, uint
 			    atomic_load(&k->limit.blocking_ns), false, &at_ns);
 		kvr_leave(k);
 	}
-	for (uint32_t i = 0; i < n && ret != NULL && n <= KVR_KEYS_MAX; i++)
+	for (uint32_t i = 0; i < n && ret != NULL; i++)
 		ret[i] = 0;
 	if (err == KVR_OK && n > 0)
 		return get(k, key, n, at_ns, ret, ret_err);
-	for (uint32_t i = 0; i < n && ret_err != NULL && n <= KVR_KEYS_MAX; i++)
+	for (uint32_t i = 0; i < n && ret_err != NULL; i++)
 		ret_err[i] = err;
 	return err;
 }
