@@ -20,6 +20,8 @@
  *           KVR_NOW: do not wait; for kvr_wait, kvr_quiet, kvr_layer_wait, kvr_alloc and
  *           kvr_close. An operation submitted with it is KVR_E_TIMEOUT. Any other instant
  *           before kvr_open is KVR_E_INVALID, because it is a duration given by mistake.
+ * Signals   The library's threads block all signals, so handlers run on the engine's own; a call
+ *           that one interrupts goes on. The library raises no SIGPIPE and sets no handler.
  * Blocking  A call without until_ns never waits for a store or a device. One with it returns by
  *           then, plus a few milliseconds in which workers let go of the caller's memory; later
  *           on a machine that is starved of CPU. A local disk that hangs keeps the memory it was
