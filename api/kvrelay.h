@@ -344,8 +344,8 @@ KVR_API struct kvr_pool *kvr_get_allocator_backend(struct kvr *kvr);
  * layout NULL: len plain bytes. Otherwise len bytes of that shape; 0 means all of it, less means
  * fewer tokens. Waits for a free slot until until_ns (0: the limit of a blocking call) and never
  * evicts: NOMEM (KVR_NOW) or TIMEOUT. TOO_BIG: more than the pool could ever provide; INVALID: an
- * invalid layout, len 0 without a layout, or not a whole number of tokens. Works while the instance
- * drains. LMCache's allocate(busy_loop), but bounded.
+ * invalid layout, more than it has, len 0 without one, or not a whole number of tokens. Works while
+ * the instance drains. LMCache's allocate(busy_loop), but bounded.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_alloc(struct kvr_pool *pool, const struct kvr_layout *layout,
     size_t len, uint64_t until_ns, kvr_obj *ret);

@@ -48,11 +48,11 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_key_format(const struct kvr_key_parts *par
 /*
  * The reverse; ret->size must be set. The parts point into scratch, which must outlive them and
  * have room for the text, the hash and two pointers per tag: 4096 bytes are always enough, and
- * TOO_SMALL reports too few. INVALID: not a key of LMCache's (not logged as a fault); UNSUPPORTED:
- * a key of its multi-process mode, which has other parts, or of a model with two '@' or more, which
- * LMCache writes and cannot read. Keys that LMCache has written since late 2025 come out of
- * kvr_key_format unchanged, except that the old dtype fp8_e4m3 becomes fp8_e4m3fn, its name since
- * February 2026. Works everywhere.
+ * TOO_SMALL reports too few. TOO_BIG: longer than KVR_KEY_MAX. INVALID: not a key of LMCache's;
+ * UNSUPPORTED: a key of its multi-process mode, which has other parts, or of a model with two '@'
+ * or more, which LMCache writes and cannot read. Neither is logged. Keys that LMCache has written
+ * since late 2025 come out of kvr_key_format unchanged, except that the old dtype fp8_e4m3 becomes
+ * fp8_e4m3fn, its name since February 2026. Works everywhere.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_key_parse(const char *text, struct kvr_key_parts *ret,
     char *scratch, size_t cap);

@@ -48,6 +48,65 @@ START_TEST(an_operation_is_waited_for_and_cancelled)
 }
 END_TEST
 
+/* Nothing is fetched by a call that is wrong or has too little room. */
+START_TEST(a_wait_without_room_can_be_tried_again)
+{
+	struct bed_log log = BED_LOG;
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, &log);
+	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_LOOKUP, .n = 3, .keys = "a\0b\0c" };
+	struct kvr_done d = { .size = 8, .tag = 77 };
+	int32_t err[3] = { 7, 7, 7 };
+	struct kvr_results r = { .size = sizeof(r), .cap = 2, .err = err };
+	uint64_t left = 7;
+	kvr_op op;
+
+	OK(kvr_submit(k, &b, NULL, &op));
+	OK(kvr_quiet(k, 0, &left));
+	ck_assert_uint_eq(left, 0);
+	ERR(kvr_wait(k, op, 0, &d, &r), KVR_E_INVALID);
+	bed_log_has(&log, "kvr_wait: size of kvr_done or kvr_results");
+	d.size = sizeof(d);
+	ERR(kvr_wait(k, op, 0, &d, &r), KVR_E_TOO_SMALL);
+	ck_assert_uint_eq(r.need, 3);
+	ck_assert_int_eq(err[0], 7);
+	ck_assert_uint_eq(d.tag, 77);
+	r.cap = 3;
+	r.size = 8;
+	ERR(kvr_wait(k, op, 0, &d, &r), KVR_E_INVALID);
+	r.size = sizeof(r);
+	ERR(kvr_wait(k, op, 0, &d, &r), KVR_E_MISS);
+	ck_assert_int_eq(err[2], KVR_E_MISS);
+	ck_assert_uint_eq(d.tag, 0);
+	/* Nobody needs to take anything of an outcome. */
+	OK(kvr_submit(k, &b, NULL, &op));
+	ERR(kvr_wait(k, op, 0, NULL, NULL), KVR_E_MISS);
+	bed_close(k);
+}
+END_TEST
+
+/* What was written of the outcome is what was written before. */
+START_TEST(a_wait_that_ends_first_writes_nothing)
+{
+	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
+	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_LOOKUP, .n = 1, .keys = "k" };
+	struct kvr_done d, before;
+	kvr_op op;
+
+	memset(&d, 0x5a, sizeof(d));
+	d.size = sizeof(d);
+	before = d;
+	kvr_fake_hold(true);
+	OK(kvr_submit(k, &b, NULL, &op));
+	ERR(kvr_wait(k, op, KVR_NOW, &d, NULL), KVR_E_UNFINISHED);
+	ERR(kvr_wait(k, op, bed_in_ms(5), &d, NULL), KVR_E_UNFINISHED);
+	ERR(kvr_wait(k, 0, 0, &d, NULL), KVR_E_STALE);
+	ck_assert_int_eq(memcmp(&d, &before, sizeof(d)), 0);
+	kvr_fake_hold(false);
+	ERR(kvr_wait(k, op, 0, &d, NULL), KVR_E_MISS);
+	bed_close(k);
+}
+END_TEST
+
 static void
 expect(struct kvr_queue *q, short events)
 {
@@ -294,7 +353,8 @@ START_TEST(two_threads_fetch_two_completions_of_one_operation)
 }
 END_TEST
 
-KVR_CHECK_MAIN("api.call", an_operation_is_waited_for_and_cancelled, a_queue_holds_completions,
+KVR_CHECK_MAIN("api.call", an_operation_is_waited_for_and_cancelled,
+    a_wait_without_room_can_be_tried_again, a_wait_that_ends_first_writes_nothing, a_queue_holds_completions,
     a_callback_may_submit_and_not_wait, early_has_two_completions,
     the_stores_words_come_with_the_error, a_cancel_that_comes_before_its_operation_counts,
     two_threads_fetch_two_completions_of_one_operation)

@@ -65,6 +65,56 @@ START_TEST(wrong_options)
 }
 END_TEST
 
+static void *
+get_nothing(void *arg, size_t len, size_t align)
+{
+	(void)arg;
+	(void)len;
+	(void)align;
+	return NULL;
+}
+
+START_TEST(missing_arguments)
+{
+	struct kvr_options o = { .size = sizeof(o), .config_text = MEMORY };
+	char why[256] = "";
+
+	ERR(kvr_open(&o, 0, NULL, why, sizeof(why)), KVR_E_INVALID);
+	ck_assert_str_ne(why, "");
+	ERR(kvr_open(&o, 0, NULL, NULL, 0), KVR_E_INVALID);
+	o.mem_get = get_nothing;
+	refused(&o, 0, KVR_E_INVALID, "mem_get and mem_put come together");
+}
+END_TEST
+
+/* There is a warning to be logged, which takes until then. */
+static void
+log_until(void *arg, int level, const char *line)
+{
+	(void)level;
+	(void)line;
+	while (bed_now_ns() <= *(const uint64_t *)arg)
+		;
+}
+
+START_TEST(an_open_ends_by_its_instant)
+{
+	uint64_t until_ns = bed_in_ms(50);
+	struct kvr_options o = { .size = sizeof(o),
+		.config_text = "{\"remote_url\":\"memory://\",\"nobody_knows\":1}",
+		.log = log_until,
+		.log_arg = &until_ns };
+	struct kvr *k = NULL;
+	char why[256] = "";
+	int threads = bed_entries("/proc/self/task");
+
+	ERR(kvr_open(&o, until_ns, &k, why, sizeof(why)), KVR_E_TIMEOUT);
+	ck_assert_ptr_null(k);
+	ck_assert_msg(strstr(why, "the deadline passed") != NULL, "%s", why);
+	ck_assert_int_eq(bed_entries("/proc/self/task"), threads);
+}
+END_TEST
+
 START_TEST(wrong_configurations_say_where)
 {
 	struct kvr_options o = { .size = sizeof(o),
@@ -228,6 +278,30 @@ START_TEST(features_and_errors)
 	ck_assert_str_eq(kvr_err_name(KVR_E_TOO_SMALL), "TOO_SMALL");
 	ck_assert_str_eq(kvr_err_name(KVR_E_DEVICE - 1), "?");
 	ck_assert(kvr_err_may_pass(KVR_E_BUSY) && !kvr_err_may_pass(KVR_E_INVALID));
+	ck_assert(kvr_has("sealed") && kvr_has("lmcache") && kvr_has("bare") && kvr_has("estimate"));
+	ck_assert(kvr_has("tls") == kvr_has("rediss") && kvr_has("http") == kvr_has("sagemaker-hyperpod"));
+}
+END_TEST
+
+/* Each has a name and a sentence of its own, whoever asks and whenever. */
+START_TEST(errors_have_names_and_texts)
+{
+	for (int32_t err = KVR_E_DEVICE; err <= KVR_OK; err++) {
+		ck_assert_str_ne(kvr_err_name(err), "?");
+		ck_assert_str_ne(kvr_err_text(err), "");
+		ck_assert_ptr_eq(kvr_err_name(err), kvr_err_name(err));
+		for (int32_t other = err + 1; other <= KVR_OK; other++) {
+			ck_assert_str_ne(kvr_err_name(err), kvr_err_name(other));
+			ck_assert_str_ne(kvr_err_text(err), kvr_err_text(other));
+		}
+	}
+	const int32_t none[] = { 1, KVR_E_DEVICE - 1, INT32_MIN, INT32_MAX };
+
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		ck_assert_str_eq(kvr_err_name(none[i]), "?");
+		ck_assert_ptr_nonnull(kvr_err_text(none[i]));
+		ck_assert(!kvr_err_may_pass(none[i]));
+	}
 }
 END_TEST
 
@@ -272,14 +346,19 @@ START_TEST(health_metrics_and_estimate)
 	ck_assert_uint_eq(strlen(all), need - 1);
 	ck_assert_uint_gt(kvr_metrics_snapshot(k, KVR_METRICS_JSON, all, need), 2);
 	ck_assert_int_eq(all[0], '{');
+	/* What is wrong needs no bytes, and leaves an empty text. */
+	all[0] = 'x';
+	ck_assert_uint_eq(kvr_metrics_snapshot(k, KVR_METRICS_JSON + 1, all, need), 0);
+	ck_assert_str_eq(all, "");
 	free(all);
 	free(value);
 	bed_close(k);
 }
 END_TEST
 
-KVR_CHECK_MAIN("api.open", wrong_options, wrong_configurations_say_where,
+KVR_CHECK_MAIN("api.open", wrong_options, missing_arguments, an_open_ends_by_its_instant,
+    wrong_configurations_say_where,
     a_long_url_leaves_room_for_what_is_wrong,
     a_directory_that_is_gone_is_missed_by_relative_paths_only, overrides_count,
     instances_do_not_know_each_other, nothing_is_left, queues_are_bounded, features_and_errors,
-    health_metrics_and_estimate)
+    errors_have_names_and_texts, health_metrics_and_estimate)

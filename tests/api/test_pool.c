@@ -363,6 +363,95 @@ START_TEST(a_layout_comes_once_and_before_the_first_object)
 }
 END_TEST
 
+START_TEST(calls_that_are_wrong_make_nothing)
+{
+	struct kvr *k = bed_open(LARGE, NULL, &chunk, NULL);
+	struct kvr_pool *p = kvr_get_allocator_backend(k);
+	kvr_obj obj = 7;
+
+	ERR(kvr_alloc(p, &chunk, CHUNK + TOKEN, 0, &obj), KVR_E_INVALID); /* more than the shape */
+	ERR(kvr_alloc(p, NULL, 10, 0, NULL), KVR_E_INVALID);
+	ck_assert_uint_eq(obj, 7);
+	OK(kvr_alloc(p, NULL, 10, 0, &obj));
+	ERR(kvr_obj_look(p, obj, NULL), KVR_E_INVALID);
+	OK(kvr_unref(p, obj));
+	ERR(kvr_obj_shrink(p, obj, 5), KVR_E_STALE);
+	bed_close(k);
+}
+END_TEST
+
+/* An instant that has passed waits for nothing, and still takes what is free. */
+START_TEST(an_instant_that_has_passed_is_no_mistake)
+{
+	struct kvr *k = bed_open(SMALL, NULL, NULL, NULL);
+	struct kvr_pool *p = kvr_get_allocator_backend(k);
+	uint64_t past_ns = bed_now_ns();
+	kvr_obj obj, more;
+
+	OK(kvr_alloc(p, NULL, 1 << 20, past_ns, &obj));
+	ERR(kvr_alloc(p, NULL, 1, past_ns, &more), KVR_E_TIMEOUT);
+	bed_close(k);
+}
+END_TEST
+
+/* Where the dims stand does not change, and they are those of the bytes that are left. */
+START_TEST(the_shape_of_an_object_lives_as_long)
+{
+	struct kvr *k = bed_open(LARGE, NULL, &chunk, NULL);
+	struct kvr_pool *p = kvr_get_allocator_backend(k);
+	kvr_obj obj, other;
+
+	OK(kvr_alloc(p, &chunk, 0, 0, &obj));
+	const struct kvr_group *dims = look(p, obj).group;
+
+	OK(kvr_alloc(p, &chunk, 0, 0, &other));
+	OK(kvr_unref(p, other));
+	ck_assert_uint_eq(dims[1].dim[2], 16);
+	OK(kvr_obj_shrink(p, obj, TOKEN));
+	ck_assert_ptr_eq(look(p, obj).group, dims);
+	ck_assert_uint_eq(dims[1].dim[2], 1);
+	bed_close(k);
+}
+END_TEST
+
+/* Whoever drains needs objects to the end, and gives them back even later. */
+START_TEST(objects_are_there_after_the_end)
+{
+	struct kvr *k = bed_open(SMALL, NULL, NULL, NULL);
+	struct kvr_pool *p = kvr_get_allocator_backend(k);
+	kvr_obj obj;
+
+	OK(kvr_close(k, 0, KVR_DRAIN, NULL));
+	ck_assert_ptr_eq(kvr_get_allocator_backend(k), p);
+	OK(kvr_alloc(p, NULL, 1 << 20, 0, &obj));
+	memset(look(p, obj).at, 1, 1 << 20);
+	OK(kvr_ref(p, obj));
+	OK(kvr_obj_pin(p, obj, true));
+	OK(kvr_obj_shrink(p, obj, 5));
+	OK(kvr_unref(p, obj));
+	kvr_free(k);
+}
+END_TEST
+
+START_TEST(without_memory_for_objects_there_is_no_pool)
+{
+	struct bed_log log = BED_LOG;
+	struct kvr *k = bed_open("{\"memory\":{\"objects\":\"0B\"},"
+	                         "\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}",
+	    NULL, NULL, &log);
+	kvr_obj obj = 0;
+	const struct kvr_batch b = { .size = sizeof(b), .kind = KVR_GET, .n = 1, .keys = "k", .obj = &obj };
+	kvr_op op = 7;
+
+	ck_assert_ptr_null(kvr_get_allocator_backend(k));
+	ERR(kvr_submit(k, &b, NULL, &op), KVR_E_UNSUPPORTED);
+	bed_log_has(&log, "there is no pool for objects");
+	ck_assert_uint_eq(op, 7);
+	ck_assert(!kvr_support_batched_get_non_blocking(k));
+	bed_close(k);
+}
+END_TEST
+
 START_TEST(a_scheduler_has_no_pool)
 {
 	const struct kvr_identity who = { .size = sizeof(who), .role = KVR_SCHEDULER };
@@ -388,4 +477,7 @@ KVR_CHECK_MAIN("api.pool", references_and_pins, shapes_are_cut_by_tokens,
     an_empty_pool_waits_and_says_so, lengths_that_no_pool_has,
     a_refused_put_is_no_measure_of_others, gets_make_objects_and_puts_use_them,
     the_tail_of_a_get_without_memory_is_nomem, memory_of_the_callers,
-    a_layout_comes_once_and_before_the_first_object, a_scheduler_has_no_pool)
+    a_layout_comes_once_and_before_the_first_object, calls_that_are_wrong_make_nothing,
+    an_instant_that_has_passed_is_no_mistake, the_shape_of_an_object_lives_as_long,
+    objects_are_there_after_the_end, without_memory_for_objects_there_is_no_pool,
+    a_scheduler_has_no_pool)
