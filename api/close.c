@@ -106,7 +106,7 @@ close_now(struct kvr *k, uint64_t until_ns, bool drain)
 	end_ns = KVR_MAX(until_ns, kvr_now_ns()) + hang_ns;
 	r->stuck_threads += !kvr_canary_end(k, end_ns);
 	r->stuck_threads += !kvr_endpoint_close(k, end_ns);
-	kvr_regions_end(k, false, hangs);
+	kvr_regions_close(k, hangs);
 	r->size = sizeof(*r);
 	r->finished = atomic_load(&k->n_finished);
 	r->dropped = atomic_load(&k->n_dropped);
@@ -234,6 +234,6 @@ kvr_free(struct kvr *take)
 		kvr_log_leave_user(take);
 		return;
 	}
-	kvr_regions_end(take, true, false);
+	kvr_regions_free(take);
 	kvr_instance_free(take);
 }

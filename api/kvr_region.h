@@ -27,6 +27,7 @@ struct kvr_region {
 	uint64_t         bytes;
 };
 
+bool kvr_region_overlaps(const struct kvr_region *, uintptr_t at, uint64_t len);
 /*
  * Whether all places of a batch are in registered memory, which is host memory. at and len were
  * checked.
@@ -35,7 +36,9 @@ bool kvr_regions_hold(struct kvr *, const struct kvr_batch *);
 /* Marks the regions in which an operation's places are as used, until its memory is quiet. */
 void kvr_regions_use(struct kvr *, struct kvr_call *);
 void kvr_regions_unuse(struct kvr *, struct kvr_call *);
-/* Accepts no more; gives back what is unused, or all. hangs: a thread may hang in the driver. */
-void kvr_regions_end(struct kvr *, bool all, bool hangs);
+/* Accepts no more, and gives back what nobody uses. hangs: a thread may hang in the driver. */
+void kvr_regions_close(struct kvr *, bool hangs);
+/* Gives back all that is left: no thread can touch it any more. */
+void kvr_regions_free(struct kvr *);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The caller's memory that is page-locked for the instance's device: which ranges, who uses them,
- * and when they may be given back. Nothing here copies: copies simply find the memory page-locked,
- * and for a batch in it the driver need not be asked where it is.
+ * The caller's memory that is page-locked for the instance's device: which ranges, and when they
+ * may be given back. Nothing here copies: copies simply find the memory page-locked. What batches
+ * have to do with it is in region.c.
  *
  * A driver's call takes seconds for many GiB and cannot be interrupted, so it runs without a lock
  * and outside the gate. A state in the table says what is under way, and kvr_close waits for none
@@ -15,7 +15,6 @@
 #include "kvr_entry.h"
 #include "kvr_instance.h"
 #include "kvr_instance_device.h"
-#include "kvr_ledger.h"
 #include "kvr_pool.h"
 #include "kvr_user_log.h"
 
@@ -42,19 +41,6 @@ pages_of(const void *at, uint64_t len, uintptr_t *ret_first, uint64_t *ret_bytes
 	*ret_first = first;
 	*ret_bytes = (end + page - 1) / page * page - first;
 	return true;
-}
-
-static bool
-overlaps(const struct kvr_region *r, uintptr_t at, uint64_t len)
-{
-	return at < r->first + r->bytes && r->first < at + len;
-}
-
-static bool
-holds(const struct kvr_region *r, uintptr_t at, uint64_t len)
-{
-	return r->state == KVR_REGION_LIVE && at >= r->first && len <= r->bytes &&
-	       at - r->first <= r->bytes - len;
 }
 
 static void
@@ -125,7 +111,7 @@ enlist(struct kvr *k, void *at, uint64_t len, struct kvr_region **ret, struct kv
 
 		if (r->state == KVR_REGION_NONE)
 			free_place = r;
-		else if (overlaps(r, first, bytes)) {
+		else if (kvr_region_overlaps(r, first, bytes)) {
 			ret_other->at = r->at;
 			ret_other->len = r->len;
 			err = KVR_E_INVALID;
@@ -314,19 +300,17 @@ kvr_memory_unregister(struct kvr *k, void *at)
 	return KVR_OK;
 }
 
-void
-kvr_regions_end(struct kvr *k, bool all, bool hangs)
-{
-	/* A driver that hangs would not return from unlocking either. */
-	bool keep = hangs && kvr_device_memory(k) != NULL;
+enum which { UNUSED, ALL };
 
+static void
+give_back(struct kvr *k, enum which which)
+{
 	for (uint32_t i = 0; i < KVR_REGIONS_MAX; i++) {
 		struct kvr_region *r = &k->region[i];
 
 		pthread_mutex_lock(&k->region_lock);
-		k->regions_over = true;
-		/* A range that a hanging thread may touch stays locked until that thread has ended. */
-		bool mine = !keep && r->state == KVR_REGION_LIVE && (all || atomic_load(&r->users) == 0);
+		bool mine =
+		    r->state == KVR_REGION_LIVE && (which == ALL || atomic_load(&r->users) == 0);
 
 		if (mine)
 			r->state = KVR_REGION_GOING;
@@ -338,74 +322,22 @@ kvr_regions_end(struct kvr *k, bool all, bool hangs)
 	}
 }
 
-/* ---- batches ---- */
-
-bool
-kvr_regions_hold(struct kvr *k, const struct kvr_batch *b)
+void
+kvr_regions_close(struct kvr *k, bool hangs)
 {
-	const struct kvr_region *r = &k->region[0];
-	bool all = true;
-
-	if (atomic_load_explicit(&k->n_regions, memory_order_relaxed) == 0)
-		return false;
 	pthread_mutex_lock(&k->region_lock);
-	for (uint32_t i = 0; i < b->n && all; i++) {
-		uintptr_t at = (uintptr_t)b->at[i];
-
-		if (b->len[i] == 0 || holds(r, at, b->len[i]))
-			continue; /* in the region of the previous key */
-		r = &k->region[0];
-		while (r < &k->region[KVR_REGIONS_MAX] && !holds(r, at, b->len[i]))
-			r++;
-		all = r < &k->region[KVR_REGIONS_MAX];
-	}
+	k->regions_over = true;
 	pthread_mutex_unlock(&k->region_lock);
-	return all;
-}
-
-/* The regions that contain any byte of this place. With the lock. */
-static uint64_t
-touched(const struct kvr *k, const struct kvr_key *key)
-{
-	uint64_t set = 0;
-
-	for (uint32_t i = 0; i < KVR_REGIONS_MAX; i++) {
-		const struct kvr_region *r = &k->region[i];
-
-		if (r->state == KVR_REGION_LIVE && overlaps(r, (uintptr_t)key->at, key->room))
-			set |= UINT64_C(1) << i;
-	}
-	return set;
+	/*
+	 * A range that a hanging thread may touch stays locked until that thread has ended; and a
+	 * driver that hangs would not return from unlocking either.
+	 */
+	if (!hangs || kvr_device_memory(k) == NULL)
+		give_back(k, UNUSED);
 }
 
 void
-kvr_regions_use(struct kvr *k, struct kvr_call *c)
+kvr_regions_free(struct kvr *k)
 {
-	const struct kvr_key *key = &k->ledger->keys[c->first];
-	uint32_t last = 0;
-
-	c->regions = 0;
-	if (atomic_load_explicit(&k->n_regions, memory_order_relaxed) == 0 || c->cache != NULL)
-		return;
-	pthread_mutex_lock(&k->region_lock);
-	for (uint32_t i = 0; i < c->n; i++) {
-		if (key[i].at == NULL ||
-		    (c->regions != 0 && holds(&k->region[last], (uintptr_t)key[i].at, key[i].room)))
-			continue;
-		uint64_t set = touched(k, &key[i]);
-
-		c->regions |= set;
-		last = set == 0 ? last : (uint32_t)__builtin_ctzll(set);
-	}
-	for (uint64_t left = c->regions; left != 0; left &= left - 1)
-		atomic_fetch_add(&k->region[__builtin_ctzll(left)].users, 1);
-	pthread_mutex_unlock(&k->region_lock);
-}
-
-void
-kvr_regions_unuse(struct kvr *k, struct kvr_call *c)
-{
-	for (uint64_t left = c->regions; left != 0; left &= left - 1)
-		atomic_fetch_sub(&k->region[__builtin_ctzll(left)].users, 1);
-	c->regions = 0;
+	give_back(k, ALL);
 }
