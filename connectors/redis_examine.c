@@ -329,9 +329,9 @@ one_server(struct look *l, struct kvr_connector *c, bool with_slots)
 	memory(l);
 	allocator(l);
 	lengths(l);
-	watching(l);
 	if (with_slots)
 		cluster(l);
+	watching(l); /* the last: what INFO has said is gone then */
 }
 
 /* For a cluster: the nodes that are connected so far, one after the other. */
