@@ -3,6 +3,7 @@
 """doctor over what stands beside the process: EIC's adapter, and a HyperPod daemon with its memory."""
 
 import os
+import socket
 import subprocess
 import unittest
 
@@ -91,7 +92,10 @@ class HyperPod(Findings):
     def test_nobody_listens(self):
         config = self.tier(self.segment)
         self.stop()
-        found = self.findings(2, "--config", config)
+        with socket.socket() as nobody:  # else another test might take the port
+            nobody.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            nobody.bind(("127.0.0.1", self.port))
+            found = self.findings(2, "--config", config)
         self.level(found, "node", "connect", "fail", f"http://127.0.0.1:{self.port}")
 
 
