@@ -96,12 +96,12 @@ enum kvr_redis_redirect {
 /* What a step remembers about an item. */
 struct kvr_redis_note {
 	uint32_t parts, left; /* requests of the running step; those without a reply */
+	uint32_t need; /* as a reply has shown: fewer than planned; 0: not known */
 	uint8_t  go;       /* for the next step's plan; its meaning is private to the verb's file */
 	uint8_t  asking;   /* 1: each request follows an ASKING */
 	uint8_t  redirect; /* enum kvr_redis_redirect */
 	uint8_t  to;       /* MOVED, ASK: the number of the node that was named */
 	int32_t  err;      /* the item's result when the next step is done */
-	uint32_t spare;
 	uint64_t total;    /* STAT: bytes of the value with the payload; PUT: of the whole value */
 };
 

@@ -23,7 +23,7 @@
 /* jemalloc gives memory of 8 MiB and more, its next class above 7, back to the system at once. */
 #define WATCHED_FROM KVR_MIB(7)
 
-/* Part 0 asks for the length. */
+/* Part 0 asks for the length, which may show that fewer are needed. */
 static uint32_t
 parts_of(uint64_t len_max)
 {
@@ -108,6 +108,7 @@ begin_sealed(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_no
     const struct kvr_resp *r)
 {
 	c->frame_total = 0;
+	note->need = parts_of(0);
 	if (r->kind != KVR_RESP_INTEGER || r->n < 0)
 		return kvr_redis_odd_reply(c, "STRLEN", r, &note->err);
 	c->frame_total = (uint64_t)r->n;
@@ -117,6 +118,8 @@ begin_sealed(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_no
 		note->err = KVR_E_LENGTH;
 	else
 		kvr_redis_get_begin(c, item, note, c->frame_total);
+	if (note->err == KVR_OK)
+		note->need = parts_of(c->frame_total);
 	return KVR_OK;
 }
 
@@ -203,6 +206,7 @@ begin_watched(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_n
 		refused(c);
 	note->err = found && watched ? KVR_OK : KVR_E_REFUSED;
 	c->frame_total = found ? (uint64_t)r.n : 0;
+	note->need = parts_of(note->err == KVR_OK ? c->frame_total : 0);
 	if (note->err == KVR_OK)
 		kvr_redis_get_begin(c, item, note, c->frame_total);
 	return KVR_OK;

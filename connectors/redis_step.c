@@ -138,6 +138,25 @@ kvr_redis_read_reply(struct kvr_connector *c, char *room, struct kvr_resp *ret)
 	return c->store->resp3 ? kvr_resp3_read(&c->s, room, ret) : kvr_resp_read(&c->s, ret);
 }
 
+/*
+ * What a reply has shown to be needless is not sent. One request is, whatever was shown: the last
+ * one of an item may bring what belongs to all.
+ */
+static void
+shorten(struct kvr_connector *c, struct window *w, uint32_t i, uint32_t n)
+{
+	struct kvr_redis_note *note = &c->note[i];
+	uint32_t keep = KVR_MAX(note->need, w->to_send.part + 1);
+	if (w->to_send.i != i || keep >= note->parts)
+		return;
+	uint32_t less = note->parts - keep;
+	note->parts -= less;
+	note->left -= less;
+	w->left_to_send -= less;
+	w->left_to_read -= less;
+	settle(c, &w->to_send, n);
+}
+
 static enum kvr_err
 read_one(struct kvr_connector *c, const struct kvr_redis_step *step, struct window *w,
     struct kvr_item *items, uint32_t n)
@@ -161,6 +180,8 @@ read_one(struct kvr_connector *c, const struct kvr_redis_step *step, struct wind
 		note->redirect = c->redirect;
 		note->to = c->redirect_to;
 	}
+	if (note->need != 0)
+		shorten(c, w, i, n);
 	note->left--;
 	w->bytes -= weight(step, &items[i], part);
 	w->left_to_read--;
@@ -206,6 +227,7 @@ kvr_redis_step(
 	struct window w = { 0 };
 	KVR_CHECK(n <= KVR_REDIS_GROUP);
 	for (uint32_t i = 0; i < n; i++) {
+		c->note[i].need = 0;
 		c->note[i].parts = c->note[i].left =
 		    kvr_redis_requests(step, c, &items[i], &c->note[i]);
 		w.left_to_send += c->note[i].parts;

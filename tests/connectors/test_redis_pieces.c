@@ -216,6 +216,42 @@ START_TEST(long_values_come_in_pieces_and_others_whole)
 }
 END_TEST
 
+/* Their window has room for two requests, so the second has left before the first is answered. */
+START_TEST(no_more_pieces_are_asked_for_than_there_are)
+{
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
+	struct kvr_raw *raw = kvr_raw_open(server->port, NULL);
+	for (size_t f = 0; f < KVR_LEN(formats); f++) {
+		struct kvr_store_opts opts = bed_opts(server->url, formats[f]);
+		struct load l = load_new(3, LEN);
+		struct bed b;
+		opts.window_bytes = 1;
+		bed_up(&b, &opts);
+		for (uint32_t i = 0; i < l.n; i++)
+			l.items[i].span.len = i == 1 ? 9 << 20 : 1000;
+		bed_ok(&b, KVR_VERB_PUT, l.items, 2);
+		for (uint32_t i = 0; i < l.n; i++) {
+			l.items[i].span.len = LEN;
+			l.items[i].flags |= KVR_ITEM_AT_MOST;
+		}
+		command(raw, "CONFIG", "RESETSTAT", "");
+		bed_ok(&b, KVR_VERB_GET, l.items, l.n);
+		bed_status(&l.items[0], KVR_OK);
+		ck_assert_uint_eq(l.items[0].len, 1000);
+		bed_status(&l.items[1], KVR_OK);
+		ck_assert_uint_eq(l.items[1].len, 9 << 20);
+		bed_status(&l.items[2], KVR_E_MISS);
+		/* LMCache's header has said that the third is not there. */
+		ck_assert_int_eq(calls(raw, "getrange"), formats[f] == KVR_FORMAT_LMCACHE ? 5 : 7);
+		bed_down(&b);
+		load_free(&l);
+		command(raw, "FLUSHALL", "", "");
+	}
+	kvr_raw_close(raw);
+	kvr_redis_server_stop(server);
+}
+END_TEST
+
 /* Without a right the first value is read twice, those of the next minute once. */
 static void
 without(struct kvr_redis_server *server, const char *right)
@@ -295,5 +331,6 @@ END_TEST
 KVR_CHECK_MAIN("connectors.redis_pieces", an_overwrite_between_pieces_breaks_the_seal,
     without_a_seal_what_was_overwritten_is_read_again,
     a_value_that_is_written_all_the_time_is_never_mixed, long_values_come_in_pieces_and_others_whole,
+    no_more_pieces_are_asked_for_than_there_are,
     a_user_who_may_not_watch_reads_whole_values,
     what_no_server_answers_to_exec_ends_the_connection)
