@@ -2,6 +2,7 @@
 /* Reads the pages. Each is copied once, word by word; only the copy is examined. */
 #include "kvr_seen.h"
 
+#include "kvr_flatten.h"
 #include "kvr_page.h"
 
 #include <errno.h>
@@ -23,6 +24,34 @@ copy_words(void *to, const void *from, size_t bytes)
 
 	for (size_t i = 0; i < bytes / sizeof(*t); i++)
 		t[i] = __atomic_load_n(&f[i], __ATOMIC_RELAXED);
+}
+
+/* Where a page says how many, there are no more; where it has a text, that ends, and can be printed. */
+static void
+clean_text(char *at, size_t cap)
+{
+	at[cap - 1] = '\0';
+	kvr_flatten(at, strlen(at));
+}
+
+static void
+clean(struct kvr_stats *s)
+{
+	struct kvr_stats_head *h = &s->head;
+
+	h->n_tiers = KVR_MIN(h->n_tiers, (uint32_t)KVR_TIERS_MAX);
+	s->metrics.n_bounds = KVR_MIN(s->metrics.n_bounds, (uint32_t)KVR_BOUNDS_MAX);
+	clean_text(h->version_text, sizeof(h->version_text));
+	clean_text(h->instance, sizeof(h->instance));
+	clean_text(h->model, sizeof(h->model));
+	clean_text(h->listen, sizeof(h->listen));
+	clean_text(h->trace, sizeof(h->trace));
+	for (uint32_t t = 0; t < KVR_TIERS_MAX; t++) {
+		clean_text(h->tier[t].name, sizeof(h->tier[t].name));
+		clean_text(h->tier[t].url, sizeof(h->tier[t].url));
+		for (uint32_t i = 0; i < KVR_WORDS_N; i++)
+			clean_text(s->words[t][i].text, sizeof(s->words[t][i].text));
+	}
 }
 
 static void
@@ -97,8 +126,11 @@ see(void *arg, const char *path, bool alive, const void *at, size_t bytes)
 	if (p == NULL)
 		return;
 	copy_words(&p->s, from, sizeof(*from));
-	for (uint32_t i = 0; i < from->head.n_tiers * KVR_WORDS_N; i++)
+	/* What was looked at above may have changed since. */
+	uint32_t tiers = KVR_MIN(p->s.head.n_tiers, (uint32_t)KVR_TIERS_MAX);
+	for (uint32_t i = 0; i < tiers * KVR_WORDS_N; i++)
 		take_words(&from->words[0][i], p->s.words[0][i].text);
+	clean(&p->s);
 	p->alive = alive;
 	p->at_ns = kvr_now_ns();
 	judge(p);

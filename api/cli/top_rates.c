@@ -21,7 +21,7 @@ quantile(const struct kvr_metrics_state *m, const uint64_t sum[KVR_BOUNDS_MAX + 
 
 	for (uint32_t i = 0; i <= m->n_bounds && i <= KVR_BOUNDS_MAX; i++)
 		n += sum[i];
-	if (n == 0)
+	if (n == 0 || m->n_bounds == 0)
 		return -1;
 	for (uint32_t i = 0; i < m->n_bounds && i < KVR_BOUNDS_MAX; i++) {
 		double low = i == 0 ? 0 : m->bound_us[i - 1], want = of_all * (double)n;

@@ -76,6 +76,16 @@ class Top(command.Case):
         self.assertEqual(done.status, 1)
         self.assertIn("it has ended without a close; kvrelay trace last shows", done.text)
         self.assertFalse(self.seen()[0]["alive"])
+        # It is a file like any other by now: what stands in it may be anything.
+        (page,) = self.trace.glob(".*.kvrs")
+        was = page.read_bytes()
+        page.write_bytes(was.replace(b"kvr1" + bytes(28), b"\x1b[2J\n" + 27 * b"A", 1))
+        self.assertNotEqual(page.read_bytes(), was)
+        for show in ["ps"], ["ps", "--json"], ["top", "--once", "--every", "10ms"]:
+            out = self.call(*show, "--dir", self.trace).out
+            self.assertIn(b" [2J " + 26 * b"A", out)
+            self.assertNotIn(b"\x1b", out)
+        page.write_bytes(was)
         # The next instance puts the place in order.
         self.call("exists", "x", "--config", self.config)
         self.assertEqual(self.seen(), [])

@@ -13,4 +13,9 @@ if(TARGET kvrelay)
       ${PROJECT_SOURCE_DIR}/api ${PROJECT_SOURCE_DIR}/api/cli ${PROJECT_SOURCE_DIR}/config)
   target_sources(fuzz_trace_cmd PRIVATE trace_input.c ${cli})
   target_compile_definitions(fuzz_trace_cmd PRIVATE KVR_TRACES="${PROJECT_SOURCE_DIR}/tests/traces")
+  kvr_fuzz(page ROUNDS 20000 LIBS kvrelay_static PkgConfig::CJSON
+    INCLUDES ${PROJECT_SOURCE_DIR}/actors ${PROJECT_SOURCE_DIR}/runtime ${PROJECT_SOURCE_DIR}/runtime/base
+      ${PROJECT_SOURCE_DIR}/api ${PROJECT_SOURCE_DIR}/api/cli ${PROJECT_SOURCE_DIR}/config
+      ${PROJECT_SOURCE_DIR}/connectors/table)
+  target_sources(fuzz_page PRIVATE ${cli})
 endif()
