@@ -3,6 +3,7 @@
 #include "kvr_trace_own.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,18 @@ small_head(const struct kvr_trace_head *h, uint64_t ring_bytes, uint64_t *ret_le
 	return at;
 }
 
+/* What the trace's own file keeps from other users, a part of it keeps as well. */
+static FILE *
+create(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
+
+	if (f == NULL && fd >= 0)
+		close(fd);
+	return f;
+}
+
 bool
 kvr_trace_save(const struct kvr_trace *t, const char *path)
 {
@@ -75,7 +88,7 @@ kvr_trace_save(const struct kvr_trace *t, const char *path)
 	const uint64_t ring = wrapped ? t->ring.bytes : KVR_MAX(up(written), (uint64_t)ALIGN);
 	uint64_t head_len = 0;
 	uint8_t *head = small_head(t->head, ring, &head_len);
-	FILE *f = head == NULL ? NULL : fopen(path, "wb");
+	FILE *f = head == NULL ? NULL : create(path);
 	bool ok = f != NULL && fwrite(head, 1, head_len, f) == head_len &&
 	          fwrite(t->ring.base, 1, ring, f) == ring;
 

@@ -138,6 +138,7 @@ class Look(command.Case):
             steps = self.ok("trace", "replay", out, "--json").json["steps"]
             self.assertTrue(0 < steps < whole or name == "report", name)
             self.assertLess(out.stat().st_size, 400_000)
+            self.assertEqual(out.stat().st_mode & 0o077, 0, "as the trace's own file: for its user only")
             lines = [re.sub(r" request \d+", "", line) for line in self.ok("trace", "show", out).text.splitlines()
                      if " -- " not in line]
             before = [re.sub(r" request \d+", "", line) for line in self.ok("trace", "show", self.put).text.splitlines()]
