@@ -248,6 +248,18 @@ tell_done(struct kvr_lane *lane, const struct kvr_msg *msg, int32_t err, uint64_
 	post(lane, &reply);
 }
 
+/* What a tier tells of for as long as it lasts: see tier_done.c. */
+static void
+keep_words(struct kvr_lane *lane, int32_t err)
+{
+	const char *why = lane->opt.ops->why(lane->connector);
+
+	if (kvr_refuses_writes(KVR_VERB_PUT, err))
+		kvr_words_keep(lane->opt.words, KVR_WORDS_PUT, why);
+	else if (err == KVR_E_NOSPACE)
+		kvr_words_keep(lane->opt.words, KVR_WORDS_FULL, why);
+}
+
 static void
 run_part(struct kvr_lane *lane, const struct kvr_msg *msg)
 {
@@ -269,9 +281,8 @@ run_part(struct kvr_lane *lane, const struct kvr_msg *msg)
 		if (rows[i].err >= KVR_E_MISS)
 			continue;
 		kvr_words_set(lane->opt.words, rows[i].err, lane->opt.ops->why(lane->connector));
-		if (verb == KVR_VERB_PUT && kvr_refuses_writes(verb, rows[i].err))
-			kvr_words_keep(lane->opt.words, KVR_WORDS_PUT,
-			    lane->opt.ops->why(lane->connector));
+		if (verb == KVR_VERB_PUT)
+			keep_words(lane, rows[i].err);
 		kvr_words_of_key(&lane->opt, verb, rows[i].err);
 	}
 	if (err != KVR_OK) {

@@ -43,7 +43,8 @@ struct kvr_stats_tier {
 	uint64_t puts_ns;   /* the store refuses puts, and gets none until then; 0: it takes them */
 	uint32_t n_queued, n_in_lanes;
 	uint32_t n_lanes, faults;
-	uint32_t n_stuck, spare; /* n_stuck: lanes that hang */
+	uint32_t n_stuck;  /* lanes that hang */
+	uint32_t full_len; /* values of this length and more find no room; 0: they do */
 	struct kvr_stats_lane lane[KVR_LANES_MAX];
 };
 

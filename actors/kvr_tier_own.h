@@ -87,9 +87,11 @@ struct tier {
 	uint32_t told_state, told_links; /* what TIER_STATE said last */
 	struct list list[LISTS];
 	uint32_t refusals; /* of puts, in a row, up to as many as shut the way for them */
+	/* Puts in a row that found no room, up to as many as make it full; their shortest value. */
+	uint32_t n_full, full_len;
 	struct kvr_tier_config config;
 	struct tier_health health;
-	uint64_t spare64[5];
+	uint64_t spare64[4];
 	struct lane lane[KVR_LANES_MAX];
 	struct part part[KVR_PARTS_MAX];
 };
@@ -148,6 +150,8 @@ void kvr_tier_fault(struct tier *, const struct kvr_event *, struct kvr_out *, i
 /* A store that refuses puts and reads on; may shut the way for them. */
 void kvr_tier_refused_put(struct tier *, const struct kvr_event *, struct kvr_out *);
 void kvr_tier_took_put(struct tier *);
+/* A part of puts: the longest value that was taken, the shortest without room; 0: there is none. */
+void kvr_tier_room(struct tier *, uint32_t taken, uint32_t refused);
 void kvr_tier_link_state(struct tier *, const struct kvr_event *, struct kvr_out *);
 void kvr_tier_cooled(struct tier *, const struct kvr_event *, struct kvr_out *);
 void kvr_tier_redial(struct tier *, const struct kvr_event *, struct kvr_out *);

@@ -219,6 +219,7 @@ take_tier(void *arg, const struct kvr_actor *a)
 	kvr_tier_stats(a->self, &t);
 	v->state = a->state;
 	v->refuses_puts = t.puts_ns != 0;
+	v->full_len = t.full_len;
 	(void)kvr_stats_hang_text(&t, a->id - (uint32_t)KVR_ID_TIER, kvr_now_ns(), v->hang,
 	    sizeof(v->hang));
 	v->all_hang = t.n_stuck == t.n_lanes;
@@ -253,6 +254,8 @@ kvr_system_tiers(struct kvr_system *sys, struct kvr_tier_view *ret, uint32_t cap
 		kvr_words_kept(&sys->tier[t].words, KVR_WORDS_LAST, v->why, sizeof(v->why));
 		kvr_words_kept(&sys->tier[t].words, KVR_WORDS_PUT, v->why_puts,
 		    sizeof(v->why_puts));
+		kvr_words_kept(&sys->tier[t].words, KVR_WORDS_FULL, v->why_full,
+		    sizeof(v->why_full));
 		kvr_words_kept(&sys->tier[t].words, KVR_WORDS_CANARY, v->why_canary,
 		    sizeof(v->why_canary));
 	}

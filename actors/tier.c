@@ -213,6 +213,7 @@ config(void *self, const struct kvr_event *ev, struct kvr_out *out)
 		if (c->faults != 0)
 			me->faults = KVR_MIN(me->faults, c->faults - 1);
 		me->refusals = KVR_MIN(me->refusals, c->faults);
+		me->n_full = KVR_MIN(me->n_full, c->faults);
 		break;
 	/* The two come one after the other, and must never be in the wrong order in between. */
 	case KVR_SET_BACKOFF_MIN:

@@ -82,7 +82,7 @@ kvr_tier_check(const void *self, unsigned state, bool full)
 	    me->n_queued == 0 || me->continuing));
 	KVR_CHECK(KVR_IMPLIES(state == KVR_TIER_UP && me->config.faults != 0,
 	    me->faults < me->config.faults));
-	KVR_CHECK(me->refusals <= me->config.faults);
+	KVR_CHECK(me->refusals <= me->config.faults && me->n_full <= me->config.faults);
 	KVR_CHECK(KVR_IMPLIES(me->puts_at_ns != 0, me->puts_backoff_ns != 0));
 	if (full)
 		check_parts(me);

@@ -8,6 +8,8 @@ struct tally {
 	uint32_t n_ok, n_miss, n_key, n_store;
 	uint32_t n_bad; /* of n_key: the seal was broken */
 	int32_t  err; /* the first error of a row */
+	/* Of puts: the longest value that was taken, the shortest without room; 0: none. */
+	uint32_t taken, refused;
 	uint64_t bytes;
 };
 
@@ -29,6 +31,8 @@ tally(const struct kvr_event *ev)
 			t.n_ok++;
 			if (verb == KVR_VERB_GET || verb == KVR_VERB_PUT)
 				t.bytes += row->len;
+			if (verb == KVR_VERB_PUT)
+				t.taken = KVR_MAX(t.taken, row->len);
 			continue;
 		}
 		if (row->err == KVR_E_MISS) {
@@ -42,6 +46,8 @@ tally(const struct kvr_event *ev)
 		if (t.err == KVR_OK)
 			t.err = row->err;
 		t.n_bad += row->err == KVR_E_CORRUPT;
+		if (verb == KVR_VERB_PUT && row->err == KVR_E_NOSPACE)
+			t.refused = t.refused == 0 ? row->len : KVR_MIN(t.refused, row->len);
 		t.n_key += blame == KVR_BLAME_KEY;
 		t.n_store += blame >= KVR_BLAME_LANE && row->err != KVR_E_NOSPACE &&
 		    row->err != KVR_E_DOWN;
@@ -60,6 +66,7 @@ judge(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, const st
 		return;
 	if (verb == KVR_VERB_PUT && t->n_ok > 0)
 		kvr_tier_took_put(me);
+	kvr_tier_room(me, t->taken, t->refused);
 	if (t->n_ok + t->n_miss + t->n_key > 0) {
 		me->faults = 0;
 		me->backoff_ns = 0;

@@ -133,6 +133,21 @@ kvr_tier_took_put(struct tier *me)
 }
 
 /*
+ * A full store goes on getting puts, because it may make room at any time; it is only told of. What
+ * is shorter may fit all the while (the canary does), and says nothing about values like these.
+ */
+void
+kvr_tier_room(struct tier *me, uint32_t taken, uint32_t refused)
+{
+	if (taken != 0 && taken >= me->full_len)
+		me->n_full = me->full_len = 0;
+	if (refused == 0)
+		return;
+	me->full_len = me->full_len == 0 ? refused : KVR_MIN(me->full_len, refused);
+	me->n_full = KVR_MIN(me->n_full + 1, me->config.faults);
+}
+
+/*
  * So many in a row, and puts are left out for a while, for each would send its payload to be
  * refused. After that the first one that is refused again is enough. A lane is dialled anew each
  * time, in turn: who refuses may have become a replica, and another server may have his name by

@@ -31,6 +31,8 @@ kvr_tier_stats(const void *self, struct kvr_stats_tier *ret)
 	ret->backoff_ns = me->backoff_ns;
 	ret->cool_ns = me->cool_ns;
 	ret->puts_ns = me->puts_at_ns;
+	ret->full_len =
+	    me->config.faults != 0 && me->n_full >= me->config.faults ? me->full_len : 0;
 	ret->n_queued = me->n_queued;
 	ret->n_in_lanes = me->n_parts;
 	ret->n_lanes = me->config.n_links;

@@ -29,6 +29,23 @@ down_because(const struct kvr_tier_view *v)
 	return v->why[0] != '\0' ? v->why : "not connected yet";
 }
 
+/* A tier may be up and still not do its job. */
+static void
+ills(const struct kvr_tier_view *v, char *ret, size_t cap)
+{
+	if (v->refuses_puts)
+		snprintf(ret, cap, "tier %s refuses puts: %s", v->name, v->why_puts);
+	else if (v->hang[0] != '\0')
+		snprintf(ret, cap, "tier %s: %s", v->name, v->hang);
+	else if (v->canary_err != KVR_OK)
+		snprintf(ret, cap, "tier %s: canary, %s: %s: %s", v->name,
+		    kvr_canary_step_name(v->canary_step), kvr_err_name(v->canary_err),
+		    v->why_canary);
+	else if (v->full_len != 0)
+		snprintf(ret, cap, "tier %s is full for values of %u bytes: %s", v->name,
+		    v->full_len, v->why_full);
+}
+
 /* The system exists until kvr_free, but after the end its answers are of no use. */
 static uint32_t
 look(struct kvr *k, struct kvr_tier_view *ret)
@@ -77,18 +94,8 @@ kvr_health(struct kvr *k, struct kvr_health *ret)
 			snprintf(why, sizeof(why), "tier %s: %s", view[t].name,
 			    down_because(&view[t]));
 	}
-	/* A tier may be up and still not do its job: some lanes hang, or its canary says why. */
-	for (uint32_t t = 0; t < n && why[0] == '\0'; t++) {
-		if (view[t].refuses_puts)
-			snprintf(why, sizeof(why), "tier %s refuses puts: %s", view[t].name,
-			    view[t].why_puts);
-		else if (view[t].hang[0] != '\0')
-			snprintf(why, sizeof(why), "tier %s: %s", view[t].name, view[t].hang);
-		else if (view[t].canary_err != KVR_OK)
-			snprintf(why, sizeof(why), "tier %s: canary, %s: %s: %s", view[t].name,
-			    kvr_canary_step_name(view[t].canary_step),
-			    kvr_err_name(view[t].canary_err), view[t].why_canary);
-	}
+	for (uint32_t t = 0; t < n && why[0] == '\0'; t++)
+		ills(&view[t], why, sizeof(why));
 	kvr_fit(h.why, sizeof(h.why), why);
 	if (atomic_load(&k->dead) != 0)
 		snprintf(h.why, sizeof(h.why), "%s", kvr_err_text(KVR_E_DEAD));

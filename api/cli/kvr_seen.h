@@ -12,7 +12,7 @@ struct seen_page {
 	bool alive;
 	uint64_t at_ns; /* time of this copy */
 	struct kvr_stats s;
-	char why[KVR_STATS_WHY + 64]; /* the verdict; "": healthy */
+	char why[KVR_STATS_WHY + KVR_STATS_NAME + 64]; /* the verdict; "": healthy */
 };
 
 struct seen {

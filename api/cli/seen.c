@@ -93,6 +93,10 @@ judge(struct seen_page *p)
 			    kvr_err_name(m->canary.err),
 			    w[KVR_WORDS_CANARY].text[0] != '\0' ? ": " : "",
 			    w[KVR_WORDS_CANARY].text);
+		else if (s->tier[t].full_len != 0)
+			snprintf(p->why, sizeof(p->why),
+			    "tier %s is full for values of %u bytes: %s", name,
+			    s->tier[t].full_len, w[KVR_WORDS_FULL].text);
 	}
 }
 

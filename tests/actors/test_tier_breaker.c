@@ -367,6 +367,57 @@ START_TEST(a_stuck_lane_is_left_alone_until_it_comes_back)
 }
 END_TEST
 
+static void
+put_of(uint32_t len)
+{
+	kvr_rig_give(&rig, &(struct kvr_rig_ask){ .verb = KVR_VERB_PUT,
+	                       .cls = KVR_CLASS_PUT,
+	                       .n = 1,
+	                       .len = len,
+	                       .deadline_ns = kvr_sim_now(rig.sim) + KVR_SEC(1) });
+	pass(KVR_MS(30));
+}
+
+static uint32_t
+full_for(void)
+{
+	struct kvr_stats_tier t = { .n_lanes = 0 };
+
+	kvr_tier_stats(kvr_sim_actor(rig.sim, KVR_ID_TIER_OF(0))->self, &t);
+	return t.full_len;
+}
+
+/* It is told of as soon as nothing fits any more, and as long as nothing of that length has. */
+START_TEST(a_full_store_is_full_for_values_of_a_length)
+{
+	struct kvr_sim_store *store;
+
+	kvr_rig_defaults(&rig);
+	open_rig(false);
+	pass(KVR_MS(5));
+	store = kvr_sim_store(rig.sim, 0);
+	store->full = 1024;
+	for (int i = 0; i < 4; i++)
+		put_of(8192);
+	ck_assert_uint_eq(full_for(), 0);
+	put_of(4096);
+	ck_assert_uint_eq(full_for(), 4096);
+	store->full = 0;
+	put_of(4095); /* a canary, say */
+	ck_assert_uint_eq(full_for(), 4096);
+	put_of(4096);
+	ck_assert_uint_eq(full_for(), 0);
+	/* One in five is what a store looks like that evicts. */
+	for (int i = 0; i < 20; i++) {
+		store->full = i % 5 == 0 ? 0 : 1024;
+		put_of(8192);
+		ck_assert_uint_eq(full_for(), 0);
+	}
+	ck_assert_uint_eq(rig.tier_state, KVR_TIER_UP);
+	kvr_rig_end(&rig);
+}
+END_TEST
+
 START_TEST(transcript_of_a_cool_down)
 {
 	kvr_rig_defaults(&rig);
@@ -431,4 +482,4 @@ KVR_CHECK_MAIN("actors.tier_breaker", a_store_that_is_down_fails_fast_and_is_pro
     a_success_between_faults_forgives_them, a_limit_that_is_lowered_opens_it_at_the_next_fault,
     a_restart_counts_once_and_costs_nobody_anything,
     a_store_that_swallows_everything_is_found_out, a_stuck_lane_is_left_alone_until_it_comes_back,
-    transcript_of_a_cool_down, transcript_of_a_tier)
+    a_full_store_is_full_for_values_of_a_length, transcript_of_a_cool_down, transcript_of_a_tier)

@@ -173,6 +173,28 @@ START_TEST(a_duplicate_has_the_words_of_the_put_that_it_is_one_of)
 }
 END_TEST
 
+/* It is up, it is read, its canary may even fit: nothing else would say why there are misses. */
+START_TEST(health_says_that_a_store_is_full)
+{
+	char dir[64], full[96];
+	struct kvr_health h = { .size = sizeof(h) };
+
+	bed_dir(dir, sizeof(dir));
+	script(dir, "full", "0s error OOM 100% on put\n", full, sizeof(full));
+	struct kvr *kvr = bed_open("{" HEAD ",'rehearse':true,'tiers':[{'name':'far',"
+	                           "'url':'memory://','faults':'%s'}]}",
+	    full);
+
+	for (int i = 0; i < 5; i++)
+		told(kvr, KVR_PUT, "k", KVR_E_NOSPACE, "OOM (rehearsed");
+	OK(kvr_health(kvr, &h));
+	MUST(h.ok == 0 && h.n_up == 1 &&
+	         strncmp(h.why, "tier far is full for values of 1000 bytes: OOM (reh", 51) == 0,
+	    "health says \"%s\"", h.why);
+	bed_close(kvr);
+}
+END_TEST
+
 /* Where a store is takes the room of what is wrong with it; the end of that is what counts. */
 START_TEST(health_says_what_is_wrong_and_not_only_where)
 {
@@ -274,6 +296,7 @@ KVR_CHECK_MAIN("system.words", a_size_has_the_words_of_its_own_error,
     a_size_beyond_all_values_is_no_size, of_several_tiers_the_one_that_failed_speaks,
     a_put_names_the_tier_that_is_away, a_put_and_a_remove_name_the_tier_that_is_down,
     a_duplicate_has_the_words_of_the_put_that_it_is_one_of,
-    health_says_what_is_wrong_and_not_only_where, what_a_store_cannot_do_is_said_in_its_words,
+    health_says_what_is_wrong_and_not_only_where, health_says_that_a_store_is_full,
+    what_a_store_cannot_do_is_said_in_its_words,
     what_fails_while_the_tier_is_up_has_a_line_a_minute, a_directory_that_was_replaced_has_a_line,
     a_process_without_descriptors)
