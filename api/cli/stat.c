@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stat: what each tier holds under a key. Asks the tiers one by one, not through the router: it
- * shows what each store has, not what an engine would get.
+ * shows what each store has, and why an engine would not get it.
  */
 #include "kvr_cli.h"
 
 #include "kvr_connector.h"
 #include "kvr_fingerprint.h"
+#include "kvr_near.h"
 #include "kvr_system.h"
 #include "kvr_workers.h"
 
@@ -20,6 +21,7 @@ struct seen {
 	const struct kvr_connector_ops *ops;
 	uint32_t format;
 	int32_t err, read_err; /* read_err: of --verify; PENDING: not run */
+	bool alien;            /* it was sealed for another model, revision, dtype or layout */
 	uint64_t stored, given;
 	uint32_t serde;
 	struct kvr_meta meta;
@@ -32,6 +34,7 @@ struct stat_cmd {
 	const char *key;
 	bool verify;
 	uint64_t fingerprint;
+	struct kvr_meta layout; /* of the engine's chunks, if the configuration has it */
 	uint32_t n_groups;
 	uint64_t slot_bytes;
 };
@@ -68,9 +71,23 @@ verify(struct kvr_connector *conn, struct seen *s, const struct stat_cmd *c)
 		s->read_err = KVR_E_NOMEM;
 		return;
 	}
-	s->meta = (struct kvr_meta){ 0 };
+	s->meta = c->layout;
 	s->read_err = run_one(conn, s, c, KVR_VERB_GET, &item);
 	free(item.span.at);
+}
+
+/* With too little room for it a value is judged by its header. */
+static void
+compare(struct kvr_connector *conn, struct seen *s, const struct stat_cmd *c)
+{
+	char byte;
+	struct kvr_item item = { .span = { &byte, 0 } };
+	struct seen other = *s;
+
+	other.meta = c->layout;
+	s->alien = run_one(conn, &other, c, KVR_VERB_GET, &item) == KVR_E_IDENTITY;
+	if (s->alien)
+		snprintf(s->why, sizeof(s->why), "%s", other.why);
 }
 
 static void
@@ -95,6 +112,10 @@ ask(struct kvr_connector *conn, struct seen *s, const struct stat_cmd *c)
 
 		verify(conn, s, c);
 		s->meta = meta;
+	} else if (s->err == KVR_OK && s->format == KVR_FORMAT_SEALED) {
+		compare(conn, s, c);
+	} else if (s->err == KVR_E_MISS) {
+		near_key(s->ops, conn, c->key, until(c), s->why, sizeof(s->why));
 	}
 }
 
@@ -116,6 +137,8 @@ look(const struct stat_cmd *c, struct kvr_store_opts *opts, struct seen *s)
 		s->ops->hang_up(conn);
 	}
 	s->ops->close(store);
+	if (s->err == KVR_E_MISS && s->why[0] == '\0')
+		near_format(s->ops, opts, c->key, until(c), s->why, sizeof(s->why));
 }
 
 /* ---- output ---- */
@@ -180,6 +203,8 @@ tell_text(const struct seen *s)
 		                                      : ", readable (no checksum in this format)");
 	else if (s->read_err != KVR_PENDING)
 		printf(", %s%s%s", kvr_err_name(s->read_err), s->why[0] ? ": " : "", s->why);
+	if (s->alien)
+		printf(", but a get would be IDENTITY: %s", s->why);
 	putchar('\n');
 }
 
@@ -218,6 +243,7 @@ tell_json(const struct seen *s, bool first)
 		    (unsigned long long)s->given, (unsigned long long)s->stored,
 		    serde_text(s->serde, serde, sizeof(serde)));
 		json_meta(&s->meta);
+		printf(", \"fits\": %s", s->alien ? "false" : "true");
 	}
 	if (s->read_err != KVR_PENDING)
 		printf(", \"verified\": \"%s\"", kvr_err_name(s->read_err));
@@ -282,6 +308,7 @@ cli_stat(int argc, char **argv)
 		return CLI_ERROR;
 	c.fingerprint = kvr_fingerprint(config, NULL, NULL);
 	if (config->engine.layout.n_groups > 0) {
+		c.layout = config->engine.layout;
 		c.n_groups = config->engine.layout.n_groups;
 		if (kvr_meta_bytes(&config->engine.layout, &c.slot_bytes) != KVR_OK)
 			c.slot_bytes = 0;

@@ -69,13 +69,41 @@ class Stat(command.Case):
         done = self.call("stat", "--config", config, "k")
         self.assertEqual((done.status, done.text.split()), (1, ["here", "not", "there"]))
 
+    def test_what_is_there_in_its_place(self):
+        config = self.deploy({"name": "here", "url": "fs://./a"})
+        self.put(config, "m@4@0@75bcd15@bfloat16")
+        for key, said in {
+            "m@8@0@75bcd15@bfloat16": "m@4@0@75bcd15@bfloat16 is there, of another world size",
+            "m@8@5@75bcd15@bfloat16@tag%1": "",
+            "m@4@0@75bcd15@half": "m@4@0@75bcd15@bfloat16 is there, of another dtype",
+            "m@4@0@75bcd16@bfloat16": "",
+            "other@4@0@75bcd15@bfloat16": "",
+        }.items():
+            done = self.call("stat", "--config", config, "--json", key)
+            self.assertEqual((done.status, done.json["tiers"][0]["why"]), (1, said), key)
+        done = self.call("stat", "--url", "fs://./a", "m@4@0@75bcd15@bfloat16")
+        self.assertEqual((done.status, done.text.split()[1:]), (1, "not there: it is there in layout sealed".split()))
+
+    def test_another_layout(self):
+        shape = {"model": "m", "chunk_tokens": 8, "kv_dtype": "bfloat16", "kv_shape": [1, 2, 8, 1, 128]}
+        tier = {"name": "here", "url": "fs://./a"}
+        key = self.put(self.deploy(tier))
+        fits = self.deploy(tier, name="fits.json", engine={**shape, "model": ""})
+        other = self.deploy(tier, name="other.json", engine={**shape, "model": "", "kv_dtype": "float16"})
+        self.assertEqual(self.ok("stat", "--config", fits, "--json", key).json["tiers"][0]["fits"], True)
+        self.assertIn("another dtype or layout", self.ok("stat", "--config", other, key).text)
+        done = self.call("stat", "--config", other, "--verify", "--json", key)
+        self.assertEqual((done.status, done.json["tiers"][0]["verified"]), (1, "IDENTITY"))
+
     def test_another_fingerprint(self):
         tier = {"name": "here", "url": "fs://./a"}
         old = self.deploy(tier, name="old.json", engine={"model": "m", "fingerprint": "r1"})
         new = self.deploy(tier, name="new.json", engine={"model": "m", "fingerprint": "r2"})
         key = self.put(old)
         self.assertEqual(self.ok("stat", "--config", old, "--verify", "--json", key).json["tiers"][0]["verified"], "OK")
-        self.ok("stat", "--config", new, key)
+        self.assertEqual(self.ok("stat", "--config", old, "--json", key).json["tiers"][0]["fits"], True)
+        self.assertEqual(self.ok("stat", "--config", new, "--json", key).json["tiers"][0]["fits"], False)
+        self.assertIn("but a get would be IDENTITY: ", self.ok("stat", "--config", new, key).text)
         done = self.call("stat", "--config", new, "--verify", "--json", key)
         self.assertEqual((done.status, done.json["tiers"][0]["verified"]), (1, "IDENTITY"))
         self.assertIn("IDENTITY", self.call("stat", "--config", new, "--verify", key).text)
