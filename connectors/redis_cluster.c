@@ -163,15 +163,21 @@ ask_anybody(struct kvr_cluster_lane *lane, uint64_t until_ns)
 	return ask_seeds(lane, until_ns);
 }
 
+static enum kvr_err
+no_memory(struct kvr_connector *c)
+{
+	snprintf(c->why, sizeof(c->why), "no memory for a connection");
+	return KVR_E_NOMEM;
+}
+
 enum kvr_err
 kvr_redis_cluster_dial(struct kvr_connector *c, uint64_t until_ns, struct kvr_kick *kick)
 {
 	const struct kvr_store *store = c->store;
 	size_t heads = (size_t)KVR_REDIS_GROUP * store->lm_head_len;
 	struct kvr_cluster_lane *lane = calloc(1, sizeof(*lane));
-	snprintf(c->why, sizeof(c->why), "no memory for a connection");
 	if (lane == NULL)
-		return KVR_E_NOMEM;
+		return no_memory(c);
 	c->cluster = lane;
 	lane->front = c;
 	lane->map = store->map;
@@ -182,7 +188,7 @@ kvr_redis_cluster_dial(struct kvr_connector *c, uint64_t until_ns, struct kvr_ki
 	lane->crew = kvr_redis_crew_new();
 	lane->heads = heads > 0 ? calloc(2, heads) : NULL;
 	if (lane->crew == NULL || (heads > 0 && lane->heads == NULL))
-		return KVR_E_NOMEM;
+		return no_memory(c);
 	lane->away_heads = heads > 0 ? lane->heads + heads : NULL;
 	return ask_anybody(lane, until_ns);
 }

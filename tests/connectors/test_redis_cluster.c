@@ -82,6 +82,7 @@ START_TEST(resp3_is_spoken_with_every_node)
 	o.connect_ns = KVR_SEC(20);
 	kvr_cluster_flush();
 	bed_up(&b, &o);
+	ck_assert_str_eq(b.why, "");
 	check_verbs(&b);
 	bed_ok(&b, KVR_VERB_PUT, l.items, l.n);
 	for (int node = 0; node < KVR_CLUSTER_MASTERS; node++) {
