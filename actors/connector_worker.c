@@ -250,14 +250,16 @@ tell_done(struct kvr_lane *lane, const struct kvr_msg *msg, int32_t err, uint64_
 
 /* What a tier tells of for as long as it lasts: see tier_done.c. */
 static void
-keep_words(struct kvr_lane *lane, int32_t err)
+keep_words(struct kvr_lane *lane, enum kvr_verb verb, int32_t err)
 {
 	const char *why = lane->opt.ops->why(lane->connector);
 
-	if (kvr_refuses_writes(KVR_VERB_PUT, err))
+	if (verb == KVR_VERB_PUT && kvr_refuses_writes(verb, err))
 		kvr_words_keep(lane->opt.words, KVR_WORDS_PUT, why);
-	else if (err == KVR_E_NOSPACE)
+	else if (verb == KVR_VERB_PUT && err == KVR_E_NOSPACE)
 		kvr_words_keep(lane->opt.words, KVR_WORDS_FULL, why);
+	else if (err == KVR_E_DOWN)
+		kvr_words_keep(lane->opt.words, KVR_WORDS_AWAY, why);
 }
 
 static void
@@ -281,8 +283,7 @@ run_part(struct kvr_lane *lane, const struct kvr_msg *msg)
 		if (rows[i].err >= KVR_E_MISS)
 			continue;
 		kvr_words_set(lane->opt.words, rows[i].err, lane->opt.ops->why(lane->connector));
-		if (verb == KVR_VERB_PUT)
-			keep_words(lane, rows[i].err);
+		keep_words(lane, verb, rows[i].err);
 		kvr_words_of_key(&lane->opt, verb, rows[i].err);
 	}
 	if (err != KVR_OK) {

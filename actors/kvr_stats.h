@@ -43,6 +43,7 @@ struct kvr_stats_tier {
 	uint64_t puts_ns;   /* the store refuses puts, and gets none until then; 0: it takes them */
 	uint32_t n_queued, n_in_lanes;
 	uint32_t n_lanes, faults;
+	uint64_t away_ns;  /* when a key was last DOWN because one node of many was; 0: never */
 	uint32_t n_stuck;  /* lanes that hang */
 	uint32_t full_len; /* values of this length and more find no room; 0: they do */
 	struct kvr_stats_lane lane[KVR_LANES_MAX];
@@ -113,6 +114,16 @@ kvr_stats_words_get(const struct kvr_stats_words *w, char ret[KVR_STATS_WHY])
 /* Copies from a decider's state, under the guard; writes nothing before its START. */
 void kvr_tier_stats(const void *tier_self, struct kvr_stats_tier *ret);
 void kvr_router_stats(const void *router_self, struct kvr_stats_router *ret);
+
+/*
+ * Whether one node of many is away. It is asked again after 10 s at the latest, and then a key says
+ * so; nobody knows of a node whose keys nobody wants.
+ */
+static inline bool
+kvr_stats_away(const struct kvr_stats_tier *t, uint64_t now_ns)
+{
+	return t->away_ns != 0 && now_ns < t->away_ns + KVR_SEC(15);
+}
 
 /*
  * "2 of 4 lanes hang, one of them (thread kvr-lane-0.1) for 12 s". The thread's name is for

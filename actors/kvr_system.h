@@ -79,8 +79,9 @@ struct kvr_tier_view {
 	char        hang[96]; /* of lanes that hang, which and for how long; "": none does */
 	char        why[112]; /* the store's own words for the last error */
 	uint32_t    full_len; /* values of this length and more find no room; 0: they do */
-	/* For its refusal, for being full, for the canary's failure. */
-	char        why_puts[112], why_full[112], why_canary[112];
+	uint32_t    away; /* 1: one node of many is */
+	/* For its refusal, for being full, for a node that is away, for the canary's failure. */
+	char        why_puts[112], why_full[112], why_away[112], why_canary[112];
 };
 uint32_t kvr_system_tiers(struct kvr_system *, struct kvr_tier_view *ret, uint32_t cap);
 struct kvr_stats;

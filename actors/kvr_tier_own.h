@@ -89,9 +89,10 @@ struct tier {
 	uint32_t refusals; /* of puts, in a row, up to as many as shut the way for them */
 	/* Puts in a row that found no room, up to as many as make it full; their shortest value. */
 	uint32_t n_full, full_len;
+	uint64_t away_ns; /* when a key was last DOWN and the connection lived: one node of many */
 	struct kvr_tier_config config;
 	struct tier_health health;
-	uint64_t spare64[4];
+	uint64_t spare64[3];
 	struct lane lane[KVR_LANES_MAX];
 	struct part part[KVR_PARTS_MAX];
 };

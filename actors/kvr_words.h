@@ -15,6 +15,7 @@ enum kvr_words_of {
 	KVR_WORDS_LAST,   /* the last error, whatever it was */
 	KVR_WORDS_PUT,    /* the last put that was refused */
 	KVR_WORDS_FULL,   /* the last put that found no room */
+	KVR_WORDS_AWAY,   /* the last key whose node, one of many, was away */
 	KVR_WORDS_CANARY, /* the canary's last failure */
 	KVR_WORDS_N
 };

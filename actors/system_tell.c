@@ -220,6 +220,7 @@ take_tier(void *arg, const struct kvr_actor *a)
 	v->state = a->state;
 	v->refuses_puts = t.puts_ns != 0;
 	v->full_len = t.full_len;
+	v->away = kvr_stats_away(&t, kvr_now_ns());
 	(void)kvr_stats_hang_text(&t, a->id - (uint32_t)KVR_ID_TIER, kvr_now_ns(), v->hang,
 	    sizeof(v->hang));
 	v->all_hang = t.n_stuck == t.n_lanes;
@@ -229,6 +230,12 @@ static void
 take_state(void *arg, const struct kvr_actor *a)
 {
 	*(uint32_t *)arg = a->state;
+}
+
+static void
+kept(struct system_tier *t, enum kvr_words_of of, char ret[112])
+{
+	kvr_words_kept(&t->words, of, ret, 112);
 }
 
 uint32_t
@@ -252,12 +259,10 @@ kvr_system_tiers(struct kvr_system *sys, struct kvr_tier_view *ret, uint32_t cap
 			v->links_up += state == KVR_LINK_UP;
 		}
 		kvr_words_kept(&sys->tier[t].words, KVR_WORDS_LAST, v->why, sizeof(v->why));
-		kvr_words_kept(&sys->tier[t].words, KVR_WORDS_PUT, v->why_puts,
-		    sizeof(v->why_puts));
-		kvr_words_kept(&sys->tier[t].words, KVR_WORDS_FULL, v->why_full,
-		    sizeof(v->why_full));
-		kvr_words_kept(&sys->tier[t].words, KVR_WORDS_CANARY, v->why_canary,
-		    sizeof(v->why_canary));
+		kept(&sys->tier[t], KVR_WORDS_PUT, v->why_puts);
+		kept(&sys->tier[t], KVR_WORDS_FULL, v->why_full);
+		kept(&sys->tier[t], KVR_WORDS_AWAY, v->why_away);
+		kept(&sys->tier[t], KVR_WORDS_CANARY, v->why_canary);
 	}
 	return sys->n_tiers;
 }

@@ -7,6 +7,7 @@
 struct tally {
 	uint32_t n_ok, n_miss, n_key, n_store;
 	uint32_t n_bad; /* of n_key: the seal was broken */
+	uint32_t n_away; /* one dead node of many */
 	int32_t  err; /* the first error of a row */
 	/* Of puts: the longest value that was taken, the shortest without room; 0: none. */
 	uint32_t taken, refused;
@@ -46,6 +47,7 @@ tally(const struct kvr_event *ev)
 		if (t.err == KVR_OK)
 			t.err = row->err;
 		t.n_bad += row->err == KVR_E_CORRUPT;
+		t.n_away += row->err == KVR_E_DOWN;
 		if (verb == KVR_VERB_PUT && row->err == KVR_E_NOSPACE)
 			t.refused = t.refused == 0 ? row->len : KVR_MIN(t.refused, row->len);
 		t.n_key += blame == KVR_BLAME_KEY;
@@ -67,6 +69,8 @@ judge(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, const st
 	if (verb == KVR_VERB_PUT && t->n_ok > 0)
 		kvr_tier_took_put(me);
 	kvr_tier_room(me, t->taken, t->refused);
+	if (t->n_away > 0)
+		me->away_ns = ev->now_ns;
 	if (t->n_ok + t->n_miss + t->n_key > 0) {
 		me->faults = 0;
 		me->backoff_ns = 0;

@@ -61,6 +61,7 @@ static const struct kvr_field field[] = {
 	KVR_F(struct tier, refusals, NUM),
 	KVR_F(struct tier, n_full, NUM),
 	KVR_F(struct tier, full_len, NUM),
+	KVR_F(struct tier, away_ns, AT),
 	KVR_FA(struct tier, spare64, SPARE),
 	KVR_FS(struct tier, lane, conn, NUM),
 	KVR_FS(struct tier, lane, redial_ns, AT),

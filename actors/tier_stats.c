@@ -31,6 +31,7 @@ kvr_tier_stats(const void *self, struct kvr_stats_tier *ret)
 	ret->backoff_ns = me->backoff_ns;
 	ret->cool_ns = me->cool_ns;
 	ret->puts_ns = me->puts_at_ns;
+	ret->away_ns = me->away_ns;
 	ret->full_len =
 	    me->config.faults != 0 && me->n_full >= me->config.faults ? me->full_len : 0;
 	ret->n_queued = me->n_queued;

@@ -37,6 +37,8 @@ ills(const struct kvr_tier_view *v, char *ret, size_t cap)
 		snprintf(ret, cap, "tier %s refuses puts: %s", v->name, v->why_puts);
 	else if (v->hang[0] != '\0')
 		snprintf(ret, cap, "tier %s: %s", v->name, v->hang);
+	else if (v->away)
+		snprintf(ret, cap, "tier %s, one node: %s", v->name, v->why_away);
 	else if (v->canary_err != KVR_OK)
 		snprintf(ret, cap, "tier %s: canary, %s: %s: %s", v->name,
 		    kvr_canary_step_name(v->canary_step), kvr_err_name(v->canary_err),

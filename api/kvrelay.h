@@ -858,7 +858,7 @@ KVR_API int kvr_drain(struct kvr_queue *queue, struct kvr_done *ret, uint32_t ma
 
 struct kvr_health {
 	uint32_t size;
-	uint32_t ok; /* 1: accepting, all tiers up and taking puts, no lane hangs, canaries well */
+	uint32_t ok; /* 1: accepting, all tiers up, whole and taking puts, no canary failed */
 	uint32_t n_tiers, n_up;
 	uint64_t in_flight; /* operations that are not complete */
 	uint64_t not_quiet; /* keys whose memory is in use */

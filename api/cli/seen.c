@@ -88,6 +88,9 @@ judge(struct seen_page *p)
 			    w[KVR_WORDS_PUT].text);
 		else if (hangs)
 			snprintf(p->why, sizeof(p->why), "tier %s: %s", name, hang);
+		else if (kvr_stats_away(&s->tier[t], p->at_ns))
+			snprintf(p->why, sizeof(p->why), "tier %s, one node: %s", name,
+			    w[KVR_WORDS_AWAY].text);
 		else if (m->canary.err != KVR_OK)
 			snprintf(p->why, sizeof(p->why), "tier %s: its canary: %s%s%s", name,
 			    kvr_err_name(m->canary.err),

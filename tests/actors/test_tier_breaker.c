@@ -418,6 +418,28 @@ START_TEST(a_full_store_is_full_for_values_of_a_length)
 }
 END_TEST
 
+/* Its keys are DOWN and the others go on: the breaker must not open, and somebody must know. */
+START_TEST(a_node_of_many_that_is_away_is_told)
+{
+	struct kvr_stats_tier t = { .n_lanes = 0 };
+
+	kvr_rig_defaults(&rig);
+	open_rig(false);
+	pass(KVR_MS(5));
+	kvr_sim_store(rig.sim, 0)->node_down = 1024;
+	ck_assert_int_eq(get_now(), KVR_OK); /* the part; its key is DOWN */
+	ck_assert_uint_eq(rig.tier_state, KVR_TIER_UP);
+	kvr_tier_stats(kvr_sim_actor(rig.sim, KVR_ID_TIER_OF(0))->self, &t);
+	ck_assert(kvr_stats_away(&t, kvr_sim_now(rig.sim)));
+	kvr_sim_store(rig.sim, 0)->node_down = 0;
+	ck_assert_int_eq(get_now(), KVR_OK);
+	kvr_tier_stats(kvr_sim_actor(rig.sim, KVR_ID_TIER_OF(0))->self, &t);
+	ck_assert(kvr_stats_away(&t, kvr_sim_now(rig.sim) + KVR_SEC(10)));
+	ck_assert(!kvr_stats_away(&t, kvr_sim_now(rig.sim) + KVR_SEC(15)));
+	kvr_rig_end(&rig);
+}
+END_TEST
+
 START_TEST(transcript_of_a_cool_down)
 {
 	kvr_rig_defaults(&rig);
@@ -482,4 +504,5 @@ KVR_CHECK_MAIN("actors.tier_breaker", a_store_that_is_down_fails_fast_and_is_pro
     a_success_between_faults_forgives_them, a_limit_that_is_lowered_opens_it_at_the_next_fault,
     a_restart_counts_once_and_costs_nobody_anything,
     a_store_that_swallows_everything_is_found_out, a_stuck_lane_is_left_alone_until_it_comes_back,
-    a_full_store_is_full_for_values_of_a_length, transcript_of_a_cool_down, transcript_of_a_tier)
+    a_full_store_is_full_for_values_of_a_length, a_node_of_many_that_is_away_is_told,
+    transcript_of_a_cool_down, transcript_of_a_tier)

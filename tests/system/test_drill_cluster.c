@@ -115,6 +115,18 @@ say_tagged(struct kvr_drill *const *at, const char *event)
 	}
 }
 
+static void
+wait_health(struct kvr *over, const char *word)
+{
+	struct kvr_health h = { .size = sizeof(h) };
+
+	for (uint64_t until_ns = bed_in_ms(30000); strncmp(h.why, word, strlen(word)) != 0;) {
+		OK(kvr_health(over, &h));
+		MUST(bed_now_ns() < until_ns, "health is %u: %s", h.ok, h.why);
+	}
+	MUST(h.n_up == 1, "the tier is not up");
+}
+
 /*
  * A node stands still, and nobody takes over. It costs a part of the time of those who wait for it
  * until it is known to be silent; then its callers are answered at once. Those whose keys lie on
@@ -134,6 +146,8 @@ START_TEST(a_node_stands_still)
 	for (int i = 0; i < KVR_CLUSTER_MASTERS; i += 2)
 		MUST(kvr_drill_bad(at[i]) == 0, "node %d: %llu keys are not whole", i,
 		    (unsigned long long)kvr_drill_bad(at[i]));
+	wait_health(kvr[0], "tier far, one node: 127.0.0.1:");
+	MUST(bed_logged("no memory") == 0, "a dial that is well has a remark");
 	say_tagged(at, "1 stands still");
 	kvr_redis_server_resume(kvr_cluster_set->node[1]);
 	for (int i = 0; i < KVR_CLUSTER_MASTERS; i++) {
