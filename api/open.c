@@ -313,95 +313,73 @@ make(const struct kvr_options *o)
 	return k;
 }
 
+/* Memory for the page by which a child is told, before the first thread is started. */
+static enum kvr_err
+watch_forks(char *ret_why, size_t cap)
+{
+	enum kvr_err err = kvr_fork_watch();
+
+	if (err == KVR_E_UNSUPPORTED)
+		return why(ret_why, cap, err,
+		    "kvr_open: this kernel has no MADV_WIPEONFORK, which is how a forked child is told: "
+		    "Linux 4.14 has it");
+	return err == KVR_OK ? err : why(ret_why, cap, err, "kvr_open: no memory");
+}
+
+/* What is wrong before anything is made; *ret_o is the caller's struct, read. */
+static enum kvr_err
+check_call(const struct kvr_options *from, uint64_t until_ns, struct kvr_options *ret_o,
+    char *ret_why, size_t cap)
+{
+	const char *wrong = NULL;
+
+	if (kvr_forked())
+		return why(ret_why, cap, KVR_E_FORKED,
+		    "kvr_open: the parent of this process has opened an instance: open before "
+		    "fork, or exec");
+	if (kvr_in_callback())
+		wrong = "kvr_open: not from a callback";
+	else if (from == NULL || !kvr_read_struct(ret_o, sizeof(*ret_o), sizeof(*ret_o), from))
+		wrong = "kvr_open: size of kvr_options is not set";
+	else if ((ret_o->mem_get == NULL) != (ret_o->mem_put == NULL))
+		wrong = "kvr_open: mem_get and mem_put come together";
+	else if (until_ns != 0 && until_ns < kvr_now_ns())
+		wrong = "kvr_open: until_ns has passed: pass an instant of CLOCK_MONOTONIC, not a "
+		        "duration";
+	else if (until_ns == KVR_NEVER)
+		wrong = "kvr_open: KVR_NEVER is for waits only: pass an instant, or 0 for 10 s";
+	return wrong == NULL ? KVR_OK : why(ret_why, cap, KVR_E_INVALID, wrong);
+}
+
 enum kvr_err
 kvr_open(const struct kvr_options *options, uint64_t until_ns, struct kvr **ret, char *ret_why,
     size_t why_cap)
 {
 	struct kvr_options o;
-	uint64_t now_ns = kvr_now_ns();
+	uint64_t end_ns = until_ns == 0 ? kvr_now_ns() + OPEN_NS : until_ns;
 	char spare[KVR_WHY_MAX]; /* the layers below always get room for their sentence */
-	enum kvr_err err;
 
 	if (ret_why == NULL || why_cap == 0) {
 		ret_why = spare;
 		why_cap = sizeof(spare);
 	}
 	ret_why[0] = '\0';
-	if (kvr_forked())
-		return why(ret_why, why_cap, KVR_E_FORKED,
-		    "kvr_open: the parent of this process has opened an instance: open before "
-		    "fork, or exec");
-	if (kvr_in_callback())
-		return why(ret_why, why_cap, KVR_E_INVALID, "kvr_open: not from a callback");
-	if (ret == NULL || options == NULL || !kvr_read_struct(&o, sizeof(o), sizeof(o), options))
-		return why(
-		    ret_why, why_cap, KVR_E_INVALID, "kvr_open: size of kvr_options is not set");
-	if ((o.mem_get == NULL) != (o.mem_put == NULL))
-		return why(
-		    ret_why, why_cap, KVR_E_INVALID, "kvr_open: mem_get and mem_put come together");
-	if (until_ns != 0 && until_ns < now_ns)
-		return why(ret_why, why_cap, KVR_E_INVALID,
-		    "kvr_open: until_ns has passed: pass an instant of CLOCK_MONOTONIC, not a "
-		    "duration");
-	if (until_ns == KVR_NEVER)
-		return why(ret_why, why_cap, KVR_E_INVALID,
-		    "kvr_open: KVR_NEVER is for waits only: pass an instant, or 0 for 10 s");
-	err = kvr_fork_watch();
-	if (err == KVR_E_UNSUPPORTED)
-		return why(ret_why, why_cap, err,
-		    "kvr_open: this kernel has no MADV_WIPEONFORK, which is how a forked child is told: "
-		    "Linux 4.14 has it");
-	struct kvr *k = err == KVR_OK ? make(&o) : NULL;
+	enum kvr_err err = check_call(options, until_ns, &o, ret_why, why_cap);
+
+	if (err == KVR_OK && ret == NULL)
+		err = why(ret_why, why_cap, KVR_E_INVALID, "kvr_open: no place for the instance");
+	if (err == KVR_OK)
+		err = watch_forks(ret_why, why_cap);
+	if (err != KVR_OK)
+		return err;
+	struct kvr *k = make(&o);
 
 	if (k == NULL)
 		return why(ret_why, why_cap, KVR_E_NOMEM, "kvr_open: no memory");
-	err = open_all(k, &o, until_ns == 0 ? now_ns + OPEN_NS : until_ns, ret_why, why_cap);
-	if (err != KVR_OK) {
+	err = open_all(k, &o, end_ns, ret_why, why_cap);
+	if (err == KVR_OK)
+		*ret = k;
+	else
 		give_up(k);
-		return err;
-	}
-	*ret = k;
-	return KVR_OK;
-}
-
-enum kvr_err
-kvr_set_layout(struct kvr *k, const struct kvr_layout *full)
-{
-	struct kvr_meta meta;
-	uint64_t bytes;
-	enum kvr_err err = kvr_enter(k);
-	bool header = false;
-
-	if (err != KVR_OK)
-		return err;
-	for (uint32_t t = 0; t < k->config->n_tiers; t++)
-		header = header || k->config->tier[t].format == KVR_CONFIG_FORMAT_LMCACHE;
-	pthread_mutex_lock(&k->end_lock);
-	if (full == NULL || kvr_layout_read(full, &meta, &bytes) != KVR_OK)
-		err =
-		    kvr_bad(k, KVR_E_INVALID, "kvr_set_layout: the layout is none: see kvr_layout");
-	else if (atomic_load(&k->has_layout))
-		err = kvr_bad(k, KVR_E_INVALID, "kvr_set_layout: there is a layout already");
-	else if (header && meta.n_groups != k->header_groups)
-		err = kvr_bad(k, KVR_E_INVALID,
-		    "kvr_set_layout: a tier in LMCache's format has headers for "
-		    "%u groups: give this layout to kvr_open",
-		    k->header_groups);
-	else if (k->pool != NULL &&
-	         !kvr_pool_set_slot(k->pool,
-	             k->config->memory.slot_bytes != 0 ? k->config->memory.slot_bytes : bytes))
-		err = kvr_bad(
-		    k, KVR_E_INVALID, "kvr_set_layout: too late, there are objects already");
-	if (err == KVR_OK) {
-		k->layout = meta;
-		k->layout_bytes = bytes;
-		/*
-		 * Pairs with the acquire where it is read: a thread that sees the flag also sees
-		 * the layout.
-		 */
-		atomic_store_explicit(&k->has_layout, true, memory_order_release);
-	}
-	pthread_mutex_unlock(&k->end_lock);
-	kvr_leave(k);
 	return err;
 }
