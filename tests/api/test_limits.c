@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How much may be in flight, besides operations and keys: texts, prefetches, keys of a blocking get. */
+/* How much may be in flight, besides operations and keys: texts, prefetches, blocking gets. */
 #include "kvr_api_bed.h"
 #include "kvr_fake_system.h"
 
