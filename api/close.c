@@ -143,6 +143,7 @@ report(struct kvr *k, uint64_t until_ns, struct kvr_close_report *ret)
 enum kvr_err
 kvr_close(struct kvr *k, uint64_t until_ns, uint32_t mode, struct kvr_close_report *ret)
 {
+	KVR_UNCANCELLED;
 	uint64_t at_ns;
 	uint32_t open = KVR_LIFE_OPEN;
 	enum kvr_err err = kvr_check_instance(k);
@@ -218,6 +219,7 @@ all_ended(struct kvr *k)
 void
 kvr_free(struct kvr *take)
 {
+	KVR_UNCANCELLED;
 	if (kvr_check_instance(take) != KVR_OK)
 		return;
 	if (kvr_in_callback()) {

@@ -81,6 +81,27 @@ kvr_check_instance(const struct kvr *k)
 	return k == NULL || k->magic != KVR_INSTANCE_MAGIC ? KVR_E_INVALID : KVR_OK;
 }
 
+int
+kvr_cancel_off(void)
+{
+	int before;
+
+	KVR_CHECK(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before) == 0);
+	return before;
+}
+
+void
+kvr_cancel_back(const int *before)
+{
+	KVR_CHECK(pthread_setcancelstate(*before, NULL) == 0);
+}
+
+/* Of the thread that is inside: how deep, and what it was before. */
+static _Thread_local struct {
+	uint32_t depth;
+	int before;
+} gate;
+
 static enum kvr_err
 enter(struct kvr *k, uint32_t last)
 {
@@ -88,6 +109,8 @@ enter(struct kvr *k, uint32_t last)
 
 	if (err != KVR_OK)
 		return err;
+	if (gate.depth++ == 0)
+		gate.before = kvr_cancel_off();
 	/* There is one total order: either the closer sees us inside, or we see that it is closing. */
 	atomic_fetch_add(&k->inside, 1);
 	if (atomic_load(&k->life) > last)
@@ -117,6 +140,8 @@ kvr_leave(struct kvr *k)
 	if (atomic_fetch_sub(&k->inside, 1) == 1 &&
 	    (atomic_load(&k->life) != KVR_LIFE_OPEN || atomic_load(&k->dead) != 0))
 		kvr_wake_all(&k->inside);
+	if (--gate.depth == 0)
+		kvr_cancel_back(&gate.before);
 }
 
 enum kvr_err

@@ -17,6 +17,14 @@ KVR_MUST_USE enum kvr_err kvr_fork_watch(void);
 bool kvr_in_callback(void);
 void kvr_set_in_callback(bool);
 /*
+ * From here to the end of the block this thread cannot be cancelled: it would take a lock with it,
+ * or be inside the gate for ever. Between kvr_enter and kvr_leave that holds anyway.
+ */
+int  kvr_cancel_off(void);
+void kvr_cancel_back(const int *before);
+#define KVR_UNCANCELLED                                                                            \
+	__attribute__((cleanup(kvr_cancel_back))) const int kvr_cancel_before_ = kvr_cancel_off()
+/*
  * FORKED, or INVALID for NULL and for what is not an instance. Accepts a closed or dead instance.
  */
 KVR_MUST_USE enum kvr_err kvr_check_instance(const struct kvr *);

@@ -15,6 +15,7 @@
  * Threads   Any thread may call, and several at once. In a child after fork(), everything that
  *           takes an instance answers KVR_E_FORKED, and so does kvr_open if the parent ever opened
  *           one. A callback may submit and cancel; waiting and closing are KVR_E_INVALID there.
+ *           No function is a cancellation point: pthread_cancel ends a thread behind its call.
  * Time      until_ns is an instant of CLOCK_MONOTONIC in nanoseconds, never a duration. 0: the
  *           limit that the configuration sets for that kind of call (see kvr_opts.until_ns).
  *           KVR_NOW: do not wait; for kvr_wait, kvr_quiet, kvr_layer_wait, kvr_alloc and
@@ -766,8 +767,7 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_wait(struct kvr *kvr, kvr_op op, uint64_t 
  * first completion, and kvr_wait with ret->op waits for the others. opts must have no queue and no
  * callback. TOO_SMALL is answered before anything happens: res->cap must be at least batch->n.
  * Without KVR_EARLY, KVR_RECORD and KVR_LAYERS the calling thread may do a lane's work itself
- * instead of sleeping until it is done: on its own stack (32 KiB are enough) and with
- * pthread_cancel deferred.
+ * instead of sleeping until it is done: on its own stack (32 KiB are enough).
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_run(struct kvr *kvr, const struct kvr_batch *batch,
     const struct kvr_opts *opts, struct kvr_done *ret, struct kvr_results *res);

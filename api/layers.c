@@ -170,6 +170,7 @@ say_ready(struct kvr *k, struct kvr_call *c, kvr_op op, uint32_t layer, void *ev
 enum kvr_err
 kvr_layer_ready(struct kvr *k, kvr_op op, uint32_t layer, void *event)
 {
+	KVR_UNCANCELLED;
 	enum kvr_err err = kvr_check_instance(k);
 
 	if (err != KVR_OK)

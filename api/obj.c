@@ -28,6 +28,7 @@ enum kvr_err
 kvr_alloc(struct kvr_pool *p, const struct kvr_layout *layout, size_t len, uint64_t until_ns,
     kvr_obj *ret)
 {
+	KVR_UNCANCELLED;
 	struct kvr_meta meta, cut;
 	uint64_t bytes, at_ns;
 	enum kvr_err err = check_pool(p);

@@ -355,6 +355,7 @@ enum kvr_err
 kvr_open(const struct kvr_options *options, uint64_t until_ns, struct kvr **ret, char *ret_why,
     size_t why_cap)
 {
+	KVR_UNCANCELLED;
 	struct kvr_options o;
 	uint64_t end_ns = until_ns == 0 ? kvr_now_ns() + OPEN_NS : until_ns;
 	char spare[KVR_WHY_MAX]; /* the layers below always get room for their sentence */

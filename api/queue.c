@@ -90,6 +90,7 @@ show(struct kvr_queue *q)
 void
 kvr_queue_wake(struct kvr_queue *q)
 {
+	KVR_UNCANCELLED;
 	if (kvr_queue_fd(q) < 0)
 		return;
 	pthread_mutex_lock(&q->lock);
@@ -170,6 +171,7 @@ drain(struct kvr_queue *q, char *ret, uint32_t max, struct kvr_results *res)
 int
 kvr_drain(struct kvr_queue *q, struct kvr_done *ret, uint32_t max, struct kvr_results *res)
 {
+	KVR_UNCANCELLED;
 	if (kvr_forked())
 		return KVR_E_FORKED;
 	if (q == NULL || q->magic != KVR_QUEUE_MAGIC)

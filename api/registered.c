@@ -192,6 +192,7 @@ lock(struct kvr *k, struct kvr_region *r, uint64_t until_ns)
 enum kvr_err
 kvr_memory_register(struct kvr *k, void *at, size_t len, uint64_t until_ns)
 {
+	KVR_UNCANCELLED;
 	struct kvr_region *r = NULL, other = { 0 };
 	uint64_t by_ns = 0;
 	enum kvr_err err = kvr_enter(k);
@@ -268,6 +269,7 @@ delist(struct kvr *k, const void *at, struct kvr_region **ret)
 enum kvr_err
 kvr_memory_unregister(struct kvr *k, void *at)
 {
+	KVR_UNCANCELLED;
 	struct kvr_region *r = NULL;
 	const char *why = NULL;
 	enum kvr_err err = kvr_enter(k);

@@ -11,6 +11,7 @@
  */
 #include "kvr_user_log.h"
 
+#include "kvr_entry.h"
 #include "kvr_instance.h"
 #include "kvr_notify.h"
 #include "kvr_thread.h"
@@ -25,6 +26,7 @@ static void
 say(struct kvr *k, struct kvr_log_site *site, enum kvr_log_level level, const char *fmt,
     va_list args)
 {
+	KVR_UNCANCELLED;
 	char line[512];
 
 	if (level > k->log.level)
