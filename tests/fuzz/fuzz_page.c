@@ -29,7 +29,7 @@ fill(struct kvr_stats *s)
 	memcpy(s->head.tier[0].name, "host", 5);
 	memcpy(s->head.tier[0].url, "memory://", 10);
 	memcpy(s->head.tier[1].name, "far", 4);
-	memcpy(s->words[1].text, "PING: no answer", 16);
+	memcpy(s->words[1][KVR_WORDS_LAST].text, "PING: no answer", 16);
 	s->tier[0].n_lanes = s->tier[1].n_lanes = 2;
 	s->metrics.n_tiers = 2;
 	s->metrics.n_bounds = 3;
