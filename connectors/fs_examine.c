@@ -36,9 +36,13 @@ space(struct kvr_store *s, uint32_t number, const struct kvr_examination *e)
 		return;
 	}
 	uint64_t free_bytes = (uint64_t)v.f_bavail * v.f_frsize, ours = gives_way(s, number);
-	bool floor = free_bytes <= s->free_floor, unbounded = s->capacity == UINT64_MAX;
+	/* A small value fits long after a chunk does not. */
+	uint64_t room = KVR_MAX(e->slot_bytes, KVR_MIB(1));
+	bool floor = free_bytes < room || free_bytes - room < s->free_floor;
+	bool unbounded = s->capacity == UINT64_MAX, little = free_bytes < KVR_MIB(1024);
 
-	snprintf(text, sizeof(text), "%.200s: %.1f GiB free", dir, (double)free_bytes / 1073741824);
+	snprintf(text, sizeof(text), "%.200s: %.1f %s free", dir,
+	    (double)free_bytes / (little ? 1048576 : 1073741824), little ? "MiB" : "GiB");
 	/* The normal state of a cache that has filled its disk. */
 	if (floor && ours > 0)
 		kvr_tell(e, KVR_FOUND_OK, "space", NULL, "%s, and %.1f MiB of ours give way to what is new",

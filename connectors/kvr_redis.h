@@ -261,6 +261,8 @@ enum kvr_err kvr_redis_connect_master(
 enum kvr_err kvr_redis_connect_replica(
     struct kvr_connector *, uint32_t turn, uint64_t until_ns, struct kvr_kick *);
 void kvr_redis_sentinels_free(struct kvr_redis_sentinels *take); /* NULL is fine */
+/* Whether each of them answers, and whether they name the same master. */
+void kvr_redis_sentinels_examine(struct kvr_store *, const struct kvr_examination *);
 
 /*
  * redis_replica.c. Runs a reading verb over n <= KVR_REDIS_GROUP items: items that a replica has

@@ -135,7 +135,7 @@ saves(const struct look *l)
 static void
 memory(const struct look *l)
 {
-	char max[40], used[40], policy[40];
+	char max[40], used[40], policy[40], gone[40], old[40], up[40];
 	double limit = strtod(value(l, "maxmemory", max, sizeof(max)), NULL) / 1048576;
 	double in_use = strtod(value(l, "used_memory", used, sizeof(used)), NULL) / 1048576;
 	bool keeps = strcmp(value(l, "maxmemory_policy", policy, sizeof(policy)), "noeviction") == 0;
@@ -155,8 +155,11 @@ memory(const struct look *l)
 		    "set the tier's ttl, or maxmemory-policy allkeys-lru: only values that expire are evicted",
 		    "maxmemory-policy is %s, and the tier has no ttl", policy);
 	else
-		kvr_tell(l->e, KVR_FOUND_OK, "memory", NULL, "%.0f of %.0f MiB are in use, %s",
-		    in_use, limit, policy);
+		kvr_tell(l->e, KVR_FOUND_OK, "memory", NULL,
+		    "%.0f of %.0f MiB are in use, %s; %s keys evicted and %s expired in %s s",
+		    in_use, limit, policy, value(l, "evicted_keys", gone, sizeof(gone)),
+		    value(l, "expired_keys", old, sizeof(old)),
+		    value(l, "uptime_in_seconds", up, sizeof(up)));
 }
 
 /* For values over 4 MiB jemalloc returns the pages to the system, and gets new ones, each time. */
@@ -346,6 +349,8 @@ kvr_redis_examine(struct kvr_store *store, struct kvr_connector *c, const struct
 	l->e = e;
 	if (store->tls != NULL)
 		kvr_tls_cert_examine(kvr_tls_opts_of(store->tls), e);
+	if (store->sentinels != NULL)
+		kvr_redis_sentinels_examine(store, e);
 	if (c->cluster == NULL)
 		one_server(l, c, true);
 	for (uint32_t i = 0; c->cluster != NULL && i < KVR_NODES_MAX; i++) {

@@ -17,6 +17,7 @@
 #include "kvr_nest.h"
 #include "kvr_redis_url.h"
 #include "kvr_sentinel.h"
+#include "kvr_tell.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -220,6 +221,40 @@ kvr_redis_connect_master(struct kvr_connector *c, uint64_t until_ns, struct kvr_
 		return KVR_OK;
 	kvr_stream_take(&c->s, -1, kick);
 	return kvr_stream_fail(&c->s, err, "%s", search.why);
+}
+
+/* Each is asked: one that answers is enough to work, and the others are for when it does not. */
+void
+kvr_redis_sentinels_examine(struct kvr_store *store, const struct kvr_examination *e)
+{
+	const struct kvr_redis_sentinels *me = store->sentinels;
+	struct kvr_connector *c = kvr_redis_connector_new(store, false);
+	struct search search = { .c = c, .until_ns = e->until_ns };
+	struct kvr_url_host first = { .port = 0 }, m;
+	uint32_t n = 0;
+	for (uint32_t i = 0; c != NULL && i < me->n; i++) {
+		uint64_t until_ns = kvr_redis_share(e->until_ns, me->n - i + 1);
+		enum kvr_err err = ask_sentinel(
+		    &search, i, "get-master-addr-by-name", until_ns, kvr_sentinel_master, &m);
+		if (err != KVR_OK) {
+			kvr_tell(e, KVR_FOUND_WARN, "sentinel",
+			    "one less that tells of another master: start it, or take it out", "%s",
+			    search.why);
+			continue;
+		}
+		n++;
+		if (first.port == 0)
+			first = m;
+		else if (m.port != first.port || strcmp(m.name, first.name) != 0)
+			kvr_tell(e, KVR_FOUND_WARN, "sentinel",
+			    "one of them is cut off from the others",
+			    "%s:%u names %s:%u, and others name %s:%u", me->at[i].name,
+			    (unsigned)me->at[i].port, m.name, (unsigned)m.port, first.name,
+			    (unsigned)first.port);
+	}
+	if (n > 0 && n == me->n)
+		kvr_tell(e, KVR_FOUND_OK, "sentinels", NULL, "all %u answer", n);
+	kvr_redis_connector_free(c);
 }
 
 enum kvr_err

@@ -6,9 +6,11 @@
 #include "kvr_page.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 enum { FILES_OWN = 64, FILES_PER_LANE = 4 };
 
@@ -30,9 +32,11 @@ shared_memory(struct doctor *d)
 		*slash = '\0';
 		there = statvfs(dir, &v) == 0;
 	}
-	if (!there) {
-		doctor_say(d, KVR_FOUND_WARN, "trace", "make the directory, or set trace.dir", "%s: %s",
-		    dir, strerror(errno));
+	if (!there || faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) != 0) {
+		doctor_say(d, KVR_FOUND_WARN, "trace",
+		    "make the directory and let this user write there, or set trace.dir: else the "
+		    "trace dies with the process, and ps and top do not see it",
+		    "%s: %s", dir, strerror(errno));
 		return;
 	}
 	uint64_t free_bytes = (uint64_t)v.f_bavail * v.f_frsize;

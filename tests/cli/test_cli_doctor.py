@@ -3,12 +3,16 @@
 """doctor over real stores: what is well, what is to be looked at, what is wrong, and what to do."""
 
 import contextlib
+import os
 import re
 import shutil
 import socket
 import threading
 
 import command
+
+
+NOBODY = 65534
 
 
 class Findings(command.Case):
@@ -84,7 +88,7 @@ class Doctor(Findings):
             self.level(found, tier, "canary", "ok", "written, read, compared, deleted")
             self.level(found, tier, "connect", "ok", "ms")
         self.level(found, "far", "version", "ok", ".")
-        self.level(found, "far", "memory", "ok", "allkeys-lru")
+        self.level(found, "far", "memory", "ok", "allkeys-lru; 0 keys evicted and 0 expired in ")
         self.level(found, "disk", "space", "ok", "GiB free")
         self.level(found, "machine", "descriptors", "ok")
         self.level(found, "machine", "trace", "ok", "free")
@@ -247,6 +251,22 @@ class Doctor(Findings):
         shutil.rmtree(self.dir / "data")
         found = self.findings(2, "--no-canary", "--config", self.deploy(full))
         self.assertIn("others have to make room", self.level(found, "disk", "space", "fail")["advice"])
+
+    def test_nowhere_for_the_trace(self):
+        config = self.deploy({"name": "host", "url": "memory://"})
+        found = self.findings(1, "--config", config, "--set", "trace.dir=/proc/1/fd/none/of/these")
+        wrong = self.level(found, "machine", "trace", "warn", "No such file or directory")
+        self.assertIn("the trace dies with the process", wrong["advice"])
+        # Root may write everywhere, so root becomes somebody else for this.
+        user = NOBODY if os.geteuid() == 0 else None
+        (self.dir / "locked").mkdir()
+        (self.dir / "locked").chmod(0o555)
+        self.dir.chmod(0o755)
+        try:
+            found = self.findings(1, "--config", config, "--set", f"trace.dir={self.dir}/locked", user=user)
+        except PermissionError:
+            self.skipTest("nobody else may run the command where it lies")
+        self.level(found, "machine", "trace", "warn", "locked: Permission denied")
 
     def test_a_directory_that_is_read_as_a_host(self):
         config = self.deploy({"name": "disk", "url": f"fs://kv{self.dir}/data", "capacity": "64MiB"})

@@ -28,6 +28,18 @@ class Sentinel(command.Case):
                        "--set", f"trace.dir={self.dir}/trace", env=self.env).json
         self.assertEqual((seen["wrong"], seen["missing"]), (0, 0))
 
+    def test_doctor_asks_each(self):
+        tier = {"name": "fleet", "url": f"{self.url}?service=mymaster", "password": "pw",
+                "sentinel": {"password": "watch"}}
+        found = self.call("doctor", "--config", self.deploy(tier), "--json").json["findings"]
+        self.assertEqual([f["text"] for f in found if f["topic"] == "sentinels"], ["all 1 answer"])
+        more = {**tier, "url": f"redis-sentinel://127.0.0.1:{self.sentinel.port},127.0.0.1:1?service=mymaster"}
+        found = self.call("doctor", "--config", self.deploy(more), "--json").json["findings"]
+        (away,) = [f for f in found if f["topic"] == "sentinel"]
+        self.assertEqual(away["level"], "warn")
+        self.assertIn("sentinel 127.0.0.1:1: ", away["text"])
+        self.assertEqual([f for f in found if f["topic"] == "sentinels"], [])
+
     def test_lmcaches_keys(self):
         conf = self.dir / "open.conf"
         conf.write_text(f"sentinel monitor fleet 127.0.0.1 {self.data.port} 1\n")
