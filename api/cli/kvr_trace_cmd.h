@@ -91,6 +91,8 @@ bool trace_is_actor(const char *wanted, uint16_t id);
  * say. The other keys are in the same rows, so their summary does not tell.
  */
 const char *trace_key_fate(const struct trace_cmd *, const struct kvr_rec_step *);
+/* With --key: a step with rows of the key's operation, and the key is in none of them. */
+bool trace_key_elsewhere(const struct trace_cmd *, const struct kvr_rec_step *);
 
 /* Checks --op, --request and --key only. */
 bool trace_is_wanted_op(const struct trace_cmd *, uint64_t op);

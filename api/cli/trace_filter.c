@@ -85,6 +85,25 @@ choose(struct trace_cmd *c, const struct kvr_rec_step *s)
 	}
 }
 
+/* The operation may have hundreds of parts, and the key is in a few of them. */
+bool
+trace_key_elsewhere(const struct trace_cmd *c, const struct kvr_rec_step *s)
+{
+	const struct kvr_row *rows = (const struct kvr_row *)(const void *)(s + 1);
+	size_t k = 0;
+
+	while (k < n_chosen && chosen[k].op != s->msg.op)
+		k++;
+	if (c->key == NULL || k == n_chosen || s->rows_here == 0 || s->msg.n_rows == 0 ||
+	    kvr_msg_info[s->msg.type].owner != KVR_OWNER_RECEIVER)
+		return false;
+	for (uint32_t i = 0; i < s->msg.n_rows; i++) {
+		if (rows[i].key == chosen[k].key)
+			return false;
+	}
+	return true;
+}
+
 const char *
 trace_key_fate(const struct trace_cmd *c, const struct kvr_rec_step *s)
 {

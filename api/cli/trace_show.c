@@ -120,7 +120,8 @@ trace_show(struct trace_cmd *c, const struct kvr_trace_view *view, const char *p
 	for (uint64_t i = 0; i < kvr_trace_view_count(view); i++) {
 		const struct kvr_rec *r = kvr_trace_view_at(view, i);
 
-		if (!trace_is_wanted(c, view, r))
+		if (!trace_is_wanted(c, view, r) ||
+		    (r->kind == KVR_REC_STEP && trace_key_elsewhere(c, kvr_rec_step(r))))
 			continue;
 		kvr_trace_line(kvr_trace_view_head(view), r, kvr_spec_of, line, sizeof(line));
 		const char *fate = r->kind == KVR_REC_STEP ? trace_key_fate(c, kvr_rec_step(r)) : NULL;

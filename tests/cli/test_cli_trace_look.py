@@ -73,6 +73,18 @@ class Look(command.Case):
         self.assertNotIn("this key", self.ok("trace", "show", path, "--actor", "link").text)
         self.assertNotIn("this key", self.ok("trace", "show", self.get, "--key", "a-key").text, "it is alone")
 
+    def test_parts_without_the_key_are_left_out(self):
+        near, far = {"name": "near", "url": "fs://./near"}, {"name": "far", "url": "fs://./far"}
+        trace = {"dir": str(self.dir / "parts"), "size": "1MiB"}
+        self.ok("put", "--config", self.deploy(near, name="near.json"), "a-key", "value", "--raw")
+        both = self.deploy(near, far, name="both.json", trace=trace)
+        self.assertEqual(self.call("exists", "--config", both, "a-key", "b-key").status, 1)
+        (path,) = self.files("parts")
+        done = "trace", "show", path, "--actor", "link", "--msg", "PART_DONE", "--key"
+        (line,) = self.ok(*done, "a-key").text.splitlines()
+        self.assertRegex(line, r" link 0\.\d .* this key OK$")
+        self.assertEqual(len(self.ok(*done, "b-key").text.splitlines()), 2, "it was asked for in both")
+
     def test_whom_an_answer_does_without(self):
         kept = command.ARGS.source / "tests" / "traces"
         ops = self.ok("trace", "ops", kept / "outage.kvrt").text
