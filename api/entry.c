@@ -144,6 +144,23 @@ kvr_leave(struct kvr *k)
 		kvr_cancel_back(&gate.before);
 }
 
+/*
+ * Decades after every instant of CLOCK_MONOTONIC, and within a day of the date: a call with it has
+ * no deadline at all, and nobody notices until a store hangs.
+ */
+static bool
+is_date(uint64_t until_ns)
+{
+	struct timespec t;
+	const uint64_t year_2001_ns = KVR_SEC(UINT64_C(1000000000)), day_ns = KVR_SEC(86400);
+
+	if (until_ns < year_2001_ns || clock_gettime(CLOCK_REALTIME, &t) != 0)
+		return false;
+	uint64_t date_ns = KVR_SEC((uint64_t)t.tv_sec);
+
+	return until_ns + day_ns > date_ns && until_ns < date_ns + day_ns;
+}
+
 enum kvr_err
 kvr_until(struct kvr *k, const char *call, uint64_t until_ns, uint64_t limit_ns, bool never,
     uint64_t *ret_ns)
@@ -162,6 +179,11 @@ kvr_until(struct kvr *k, const char *call, uint64_t until_ns, uint64_t limit_ns,
 		return kvr_bad(k, KVR_E_INVALID,
 		    "%s: until_ns %llu lies before kvr_open: pass an instant of CLOCK_MONOTONIC, "
 		    "not a duration",
+		    call, (unsigned long long)until_ns);
+	else if (is_date(until_ns))
+		return kvr_bad(k, KVR_E_INVALID,
+		    "%s: until_ns %llu is a date: pass an instant of CLOCK_MONOTONIC, not of "
+		    "CLOCK_REALTIME",
 		    call, (unsigned long long)until_ns);
 	else
 		*ret_ns = until_ns;

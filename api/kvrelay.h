@@ -20,7 +20,8 @@
  *           limit that the configuration sets for that kind of call (see kvr_opts.until_ns).
  *           KVR_NOW: do not wait; for kvr_wait, kvr_quiet, kvr_layer_wait, kvr_alloc and
  *           kvr_close. An operation submitted with it is KVR_E_TIMEOUT. Any other instant
- *           before kvr_open is KVR_E_INVALID, because it is a duration given by mistake.
+ *           before kvr_open is KVR_E_INVALID, because it is a duration given by mistake; and so
+ *           is one within a day of the date, which is of CLOCK_REALTIME.
  * Signals   The library's threads block all signals, so handlers run on the engine's own; a call
  *           that one interrupts goes on. The library raises no SIGPIPE and sets no handler.
  * Blocking  A call without until_ns never waits for a store or a device. One with it returns by

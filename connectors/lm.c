@@ -77,6 +77,8 @@ ask_health(struct kvr_connector *c)
 		err = kvr_stream_flush(&c->s);
 	if (err == KVR_OK)
 		err = kvr_lm_read_tell(&c->s, 0, &tell);
+	if (err == KVR_E_TIMEOUT)
+		return kvr_stream_stage(&c->s, "HEALTH");
 	if (err == KVR_OK && !tell.yes)
 		err = kvr_stream_fail(&c->s, KVR_E_REFUSED,
 		    "HEALTH: LMCache's server says that it is not well: see its log");

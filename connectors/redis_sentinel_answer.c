@@ -25,6 +25,8 @@ kvr_sentinel_master(struct kvr_sock *s, const char *service, void *to)
 		return err;
 	if (p.kind == KVR_RESP_NIL)
 		return kvr_stream_fail(s, KVR_E_CONFIG, "watches no service \"%s\"", service);
+	if (p.kind == KVR_RESP_ERROR && strncmp(p.text, "ERR unknown command", 19) == 0)
+		return kvr_stream_fail(s, KVR_E_CONFIG, "is no sentinel but a data server");
 	if (p.kind == KVR_RESP_ERROR)
 		return kvr_stream_fail(
 		    s, (enum kvr_err)kvr_resp_error(p.text, p.text_len), "SENTINEL: %s", p.text);

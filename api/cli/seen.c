@@ -49,8 +49,6 @@ clean(struct kvr_stats *s)
 	for (uint32_t t = 0; t < KVR_TIERS_MAX; t++) {
 		clean_text(h->tier[t].name, sizeof(h->tier[t].name));
 		clean_text(h->tier[t].url, sizeof(h->tier[t].url));
-		for (uint32_t i = 0; i < KVR_WORDS_N; i++)
-			clean_text(s->words[t][i].text, sizeof(s->words[t][i].text));
 	}
 }
 
@@ -134,10 +132,13 @@ see(void *arg, const char *path, bool alive, const void *at, size_t bytes)
 		return;
 	copy_words(&p->s, from, sizeof(*from));
 	/* What was looked at above may have changed since. */
-	uint32_t tiers = KVR_MIN(p->s.head.n_tiers, (uint32_t)KVR_TIERS_MAX);
-	for (uint32_t i = 0; i < tiers * KVR_WORDS_N; i++)
-		take_words(&from->words[0][i], p->s.words[0][i].text);
 	clean(&p->s);
+	for (uint32_t t = 0; t < p->s.head.n_tiers; t++) {
+		for (uint32_t of = 0; of < KVR_WORDS_N; of++) {
+			take_words(&from->words[t][of], p->s.words[t][of].text);
+			clean_text(p->s.words[t][of].text, sizeof(p->s.words[t][of].text));
+		}
+	}
 	p->alive = alive;
 	p->at_ns = kvr_now_ns();
 	judge(p);

@@ -3,6 +3,8 @@
 #include "kvr_api_bed.h"
 #include "kvr_fake_system.h"
 
+#include <time.h>
+
 #define MEMORY "{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}"
 
 static enum kvr_err
@@ -178,6 +180,8 @@ START_TEST(wrong_options_are_named)
 	ERR(kvr_submit(k, &b, &o, &op), KVR_E_INVALID);
 	o = (struct kvr_opts){ .size = sizeof(o), .until_ns = UINT64_C(5000000000) };
 	o.until_ns = 12345; /* a duration by mistake */
+	ERR(kvr_submit(k, &b, &o, &op), KVR_E_INVALID);
+	o.until_ns = ((uint64_t)time(NULL) + 5) * UINT64_C(1000000000); /* a date by mistake */
 	ERR(kvr_submit(k, &b, &o, &op), KVR_E_INVALID);
 	o.until_ns = KVR_NEVER;
 	ERR(kvr_submit(k, &b, &o, &op), KVR_E_INVALID);

@@ -281,6 +281,7 @@ START_TEST(a_server_that_stands_still_costs_no_more_than_the_deadline)
 	opts.connect_ns = KVR_MS(100);
 	ck_assert_int_eq(bed_try(&b, &opts, bed_in(BED_LONG)), KVR_E_DOWN);
 	ck_assert_ptr_nonnull(strstr(b.why, url));
+	ck_assert_ptr_nonnull(strstr(b.why, "HEALTH: no answer"));
 	bed_down(&b);
 	load_free(&l);
 	kvr_peer_stop(peer);

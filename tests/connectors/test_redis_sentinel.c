@@ -409,6 +409,17 @@ START_TEST(rubbish_from_a_sentinel_is_an_error)
 }
 END_TEST
 
+START_TEST(a_data_server_is_no_sentinel)
+{
+	struct kvr_redis_server *server = kvr_redis_server_start(NULL, NULL);
+	char url[128];
+	snprintf(url, sizeof(url), "redis-sentinel://127.0.0.1:%u?service=m", server->port);
+	struct kvr_store_opts o = bed_opts(url, KVR_FORMAT_BARE);
+	refused(&o, KVR_E_CONFIG, "is no sentinel but a data server");
+	kvr_redis_server_stop(server);
+}
+END_TEST
+
 static void
 not_opened(const char *url, const char *text)
 {
@@ -444,5 +455,5 @@ KVR_CHECK_MAIN("connectors.redis_sentinel", real_sentinels_lead_to_the_master,
     who_is_no_master_is_not_believed, a_master_that_turns_replica_ends_the_lane,
     a_master_that_is_one_again_has_not_taken_what_it_refused,
     a_silent_sentinel_does_not_use_up_the_dial, a_sentinel_that_tells_no_replicas_costs_no_hit,
-    a_kick_ends_a_search, rubbish_from_a_sentinel_is_an_error,
+    a_kick_ends_a_search, rubbish_from_a_sentinel_is_an_error, a_data_server_is_no_sentinel,
     what_is_missing_or_means_nothing_is_said)
