@@ -542,10 +542,10 @@ enum kvr_kind {
 enum kvr_flag {
 	KVR_PREFIX = 1,    /* reads: stop at the first incomplete chunk; later keys are UNASKED */
 	KVR_AT_MOST = 2,   /* GET: len is room, a shorter value is a hit; without it KVR_E_LENGTH */
-	KVR_HOLD = 4,      /* LOOKUP: keep it until the lease ends, if the tier can */
+	KVR_HOLD = 4,      /* LOOKUP: keep what is found for a while. No store can do that yet */
 	KVR_IF_ABSENT = 8, /* PUT: ask first, send only what is missing */
 	KVR_EARLY = 16,    /* two completions: the result by the deadline, then a DONE_QUIET */
-	KVR_FORCE = 32,    /* REMOVE: even if it is held */
+	KVR_FORCE = 32,    /* REMOVE: even what is held (see KVR_HOLD: nothing is) */
 	KVR_LAYERS = 512,  /* GET, PUT of tokens, chunks of all layers: see kvr_layer_wait */
 	/*
 	 * GET, PUT of at or tokens: an additional completion, ahead of the others, as soon as all
@@ -659,7 +659,7 @@ struct kvr_results {
 
 enum kvr_done_flag {
 	KVR_DONE_QUIET = 1,     /* the memory is the caller's again; set in the last completion */
-	KVR_DONE_HELD = 2,      /* KVR_HOLD was granted for every hit */
+	KVR_DONE_HELD = 2,      /* KVR_HOLD was granted for every hit; so far it never is */
 	KVR_DONE_DUPLICATE = 4, /* some keys were already being put, and have that put's outcome */
 	KVR_DONE_DEGRADED = 8,  /* a tier was left out */
 	KVR_DONE_RECORDED = 16  /* kvr_batch.recorded has been recorded behind all copies */

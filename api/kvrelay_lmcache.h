@@ -131,8 +131,8 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_batched_get_non_blocking(struct kvr *kvr,
     const struct kvr_opts *opts, kvr_op *ret);
 
 /*
- * pin() and unpin(): always OK, without any effect, as LMCache's are always true; KVR_HOLD is what
- * keeps a value. No tier is asked. INVALID: no key.
+ * pin() and unpin(): always OK, without any effect, as LMCache's are always true. No tier is asked.
+ * INVALID: no key.
  */
 KVR_API enum kvr_err kvr_pin(struct kvr *kvr, const char *key);
 KVR_API enum kvr_err kvr_unpin(struct kvr *kvr, const char *key);

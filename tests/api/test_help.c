@@ -83,6 +83,63 @@ START_TEST(a_call_that_only_waits_wakes_no_lane)
 }
 END_TEST
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+enum { STACK = 256 * 1024, ENOUGH = 32 * 1024, UNTOUCHED = 0x5a };
+
+struct small {
+	struct kvr *k;
+	enum kvr_err err[4];
+};
+
+static void *
+run_on_little(void *arg)
+{
+	static const uint32_t kinds[] = { KVR_PUT, KVR_LOOKUP, KVR_SIZE, KVR_GET };
+	struct small *s = arg;
+
+	for (size_t i = 0; i < 4; i++)
+		s->err[i] = run(s->k, kinds[i]);
+	return NULL;
+}
+
+/* It is the engine's, which may have made it small. */
+START_TEST(a_call_that_helps_takes_little_of_the_stack)
+{
+	struct small s = { .k = bed_open(MEMORY, NULL, NULL, NULL) };
+	char *stack = aligned_alloc(4096, STACK);
+	size_t left = 0;
+	pthread_attr_t attr;
+	pthread_t id;
+
+	ck_assert_ptr_nonnull(stack);
+	memset(stack, UNTOUCHED, STACK);
+	bed_fill(bytes, sizeof(bytes), 5);
+	ck_assert_int_eq(pthread_attr_init(&attr), 0);
+	ck_assert_int_eq(pthread_attr_setstack(&attr, stack, STACK), 0);
+	ck_assert_int_eq(pthread_create(&id, &attr, run_on_little, &s), 0);
+	pthread_join(id, NULL);
+	for (int i = 0; i < 4; i++)
+		OK(s.err[i]);
+	while (left < STACK && stack[left] == UNTOUCHED)
+		left++;
+	ck_assert_uint_lt(STACK - left, ENOUGH);
+	pthread_attr_destroy(&attr);
+	bed_close(s.k);
+	free(stack);
+}
+END_TEST
+
+#else
+
+/* Their frames are others. */
+START_TEST(a_call_that_helps_takes_little_of_the_stack)
+{
+}
+END_TEST
+
+#endif
+
 /* Where a file system only copies, its lanes sleep on, too. */
 static const char *
 in_memory(char config[256])
@@ -151,5 +208,6 @@ START_TEST(a_file_beyond_the_limit_of_this_process_ends_no_caller)
 }
 END_TEST
 
-KVR_CHECK_MAIN("api.help", a_call_that_only_waits_wakes_no_lane, files_in_memory_wake_no_lane,
+KVR_CHECK_MAIN("api.help", a_call_that_only_waits_wakes_no_lane,
+    a_call_that_helps_takes_little_of_the_stack, files_in_memory_wake_no_lane,
     a_file_beyond_the_limit_of_this_process_ends_no_caller)

@@ -68,4 +68,27 @@ START_TEST(each_kind_says_what_it_knows_of_a_key)
 }
 END_TEST
 
-KVR_CHECK_MAIN("api.results", each_kind_says_what_it_knows_of_a_key)
+/* Asking for it costs nothing, and it is not claimed that anything is held. */
+START_TEST(what_nobody_can_hold_is_not_held)
+{
+	struct kvr *k = bed_open("{\"tiers\":[{\"name\":\"a\",\"url\":\"memory://\"}]}", NULL, NULL, NULL);
+	const struct kvr_opts hold = { .size = sizeof(hold), .flags = KVR_HOLD };
+	const struct kvr_opts force = { .size = sizeof(force), .flags = KVR_FORCE };
+	struct kvr_batch b = { .size = sizeof(b), .kind = KVR_LOOKUP, .n = 1, .keys = "key" };
+	struct kvr_done d = { .size = sizeof(d) };
+
+	OK(said(k, KVR_PUT, memory).err);
+	OK(kvr_run(k, &b, &hold, &d, NULL));
+	ck_assert_uint_eq(d.flags, KVR_DONE_QUIET);
+	OK(kvr_contains(k, "key", true, 0));
+	b.kind = KVR_REMOVE;
+	OK(kvr_run(k, &b, NULL, &d, NULL)); /* it did not keep it from this */
+	OK(said(k, KVR_PUT, memory).err);
+	OK(kvr_run(k, &b, &force, &d, NULL));
+	ERR(kvr_contains(k, "key", false, 0), KVR_E_MISS);
+	bed_close(k);
+}
+END_TEST
+
+KVR_CHECK_MAIN(
+    "api.results", each_kind_says_what_it_knows_of_a_key, what_nobody_can_hold_is_not_held)
