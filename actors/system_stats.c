@@ -60,7 +60,8 @@ kvr_system_stats_open(struct kvr_system *sys)
 	if (err != KVR_OK)
 		return err;
 	if (why[0] != '\0')
-		kvr_log_at(sys->opt.log, NULL, WARN, 0, "kvrelay ps and top will not see this instance: %s", why);
+		kvr_log_at(sys->opt.log, NULL, WARN, 0,
+		    "kvrelay ps and top will not see this instance: %s", why);
 	sys->stats = sys->page.at;
 	fill_head(sys, &sys->stats->head);
 	for (uint32_t t = 0; t < sys->n_tiers; t++)

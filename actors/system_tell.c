@@ -33,7 +33,8 @@ kvr_system_watch(void *arg, const struct kvr_actor *a, uint32_t before, const st
 		    "tier %s is %s, its keys are answered DOWN: %s", t->config->name, is,
 		    words[0] != '\0' ? words : "no connection");
 	else if (tier)
-		kvr_log_at(sys->opt.log, &t->told, INFO, 0, "tier %s: %s to %s", t->config->name, was, is);
+		kvr_log_at(sys->opt.log, &t->told, INFO, 0, "tier %s: %s to %s", t->config->name,
+		    was, is);
 	else
 		kvr_log(sys->opt.log, DEBUG, 0, "%s of tier %s: %s to %s",
 		    kvr_id_name(a->id, id, sizeof(id)),

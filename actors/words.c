@@ -102,7 +102,8 @@ kvr_words_of_key(const struct kvr_lane_options *o, enum kvr_verb verb, int32_t e
 	char text[KVR_WORDS_LEN];
 
 	if (has_words(err) && take_turn(o->words, verb, err, text, sizeof(text)))
-		kvr_log_at(o->work->log, NULL, WARN, 0, "tier %s: a %s %s (%s): %s", o->tier_name, verb_name[verb],
+		kvr_log_at(o->work->log, NULL, WARN, 0, "tier %s: a %s %s (%s): %s", o->tier_name,
+		    verb_name[verb],
 		    kvr_err_blame(err) == KVR_BLAME_STORE && err != KVR_E_DOWN ? "was refused" : "failed",
 		    kvr_err_name(err), text);
 }
@@ -115,8 +116,8 @@ kvr_words_of_end(const struct kvr_lane_options *o, int32_t err)
 
 	if (kvr_err_blame(err) >= KVR_BLAME_LANE &&
 	    take_turn(o->words, KVR_VERB_PING, err, text, sizeof(text)))
-		kvr_log_at(o->work->log, NULL, INFO, 0, "tier %s: a connection has ended (%s): %s", o->tier_name,
-		    kvr_err_name(err), text);
+		kvr_log_at(o->work->log, NULL, INFO, 0, "tier %s: a connection has ended (%s): %s",
+		    o->tier_name, kvr_err_name(err), text);
 }
 
 /* A connection that works, but not as it should: somebody has to mend what is around it. */

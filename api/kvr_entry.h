@@ -23,14 +23,15 @@ void kvr_set_in_callback(bool);
 int  kvr_cancel_off(void);
 void kvr_cancel_back(const int *before);
 #define KVR_UNCANCELLED                                                                            \
-	__attribute__((cleanup(kvr_cancel_back))) const int kvr_cancel_before_ = kvr_cancel_off()
+	__attribute__((cleanup(kvr_cancel_back), unused)) const int kvr_cancel_before_ =           \
+	    kvr_cancel_off()
 /*
  * FORKED, or INVALID for NULL and for what is not an instance. Accepts a closed or dead instance.
  */
 KVR_MUST_USE enum kvr_err kvr_check_instance(const struct kvr *);
 /* The same, and SHUTDOWN or DEAD; every OK needs a kvr_leave. */
 KVR_MUST_USE enum kvr_err kvr_enter(struct kvr *);
-/* For the canary, which is let in a little longer: what it has put into a store it deletes again. */
+/* For the canary, which is let in a little longer: what it has put into a store it deletes. */
 KVR_MUST_USE enum kvr_err kvr_enter_canary(struct kvr *);
 void                      kvr_leave(struct kvr *);
 /* The instant that a caller's until_ns means. INVALID: a duration. never: KVR_NEVER is allowed. */

@@ -285,7 +285,7 @@ KVR_API KVR_MUST_USE enum kvr_err kvr_set_layout(struct kvr *kvr,
  * lookup_timeout_ms, ping_timeout, ping_interval, get_blocking_failed_threshold,
  * waiting_time_for_recovery. It applies to what is submitted afterwards. Does not wait. INVALID: n
  * without set, or a NULL among its texts. All n are checked together, and all are changed or none:
- * CONFIG, and ret_why (as in kvr_open) says which one is wrong, or cannot be changed after kvr_open.
+ * CONFIG, and ret_why (as in kvr_open) says which one is wrong, or cannot be changed any more.
  * NOMEM.
  */
 KVR_API KVR_MUST_USE enum kvr_err kvr_change(struct kvr *kvr, const char *const *set, uint32_t n,

@@ -321,7 +321,7 @@ watch_forks(char *ret_why, size_t cap)
 
 	if (err == KVR_E_UNSUPPORTED)
 		return why(ret_why, cap, err,
-		    "kvr_open: this kernel has no MADV_WIPEONFORK, which is how a forked child is told: "
+		    "kvr_open: this kernel has no MADV_WIPEONFORK, by which a forked child is told: "
 		    "Linux 4.14 has it");
 	return err == KVR_OK ? err : why(ret_why, cap, err, "kvr_open: no memory");
 }

@@ -53,7 +53,8 @@ touched(const struct kvr *k, const struct kvr_key *key)
 	for (uint32_t i = 0; i < KVR_REGIONS_MAX; i++) {
 		const struct kvr_region *r = &k->region[i];
 
-		if (r->state == KVR_REGION_LIVE && kvr_region_overlaps(r, (uintptr_t)key->at, key->room))
+		if (r->state == KVR_REGION_LIVE &&
+		    kvr_region_overlaps(r, (uintptr_t)key->at, key->room))
 			set |= UINT64_C(1) << i;
 	}
 	return set;

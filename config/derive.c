@@ -19,7 +19,7 @@ derive_password(struct kvr_load *load, uint32_t i, const char *name, const char 
 	snprintf(env, sizeof(env), "%s_env", name);
 	if (variable == NULL || !kvr_place_given(load, kvr_place_tier(i, env)) || load->import)
 		return;
-	/* Once: a process that has opened its instance may clear its secrets from the environment. */
+	/* Once: who has opened an instance may clear secrets from the environment. */
 	if (*ret != NULL && kvr_place_origin(load->cfg, kvr_place_tier(i, name))->env == variable)
 		return;
 	const char *text = own->env(own->env_arg, variable);

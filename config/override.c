@@ -96,9 +96,10 @@ kvr_override(struct kvr_load *load, const char *set)
 			kvr_load_error(load, &at, "%s", why);
 		return;
 	}
-	/* Only a text is kept. A number that is set every minute must not cost memory every time. */
-	value.text = keeps_text(place.option->type) ? kvr_arena_text(&own->arena, is + 1, strlen(is + 1))
-	                                            : is + 1;
+	/* Only a text is kept: a number that is set again and again costs no memory. */
+	value.text = is + 1;
+	if (keeps_text(place.option->type))
+		value.text = kvr_arena_text(&own->arena, is + 1, strlen(is + 1));
 	if (value.text == NULL)
 		return;
 	if (place.option->type == KVR_TYPE_SHAPE || place.option->type == KVR_TYPE_GROUPS) {

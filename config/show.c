@@ -117,7 +117,8 @@ show_value(struct kvr_text_out *out, const struct kvr_config *cfg, struct kvr_pl
 }
 
 static void
-show_origin(struct kvr_text_out *out, const struct kvr_config_own *own, const struct kvr_origin *origin)
+show_origin(struct kvr_text_out *out, const struct kvr_config_own *own,
+    const struct kvr_origin *origin)
 {
 	switch (origin->kind) {
 	case KVR_FROM_FILE:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kvr_close in the middle of a canary: it deletes its value, and nobody else is let in meanwhile. */
+/* kvr_close in the middle of a canary: it deletes its value, and nobody else is let in. */
 #include "kvr_api_bed.h"
 #include "kvr_canary.h"
 #include "kvr_fake_system.h"
