@@ -8,9 +8,8 @@
  * system answers.
  */
 #include "kvr_fs.h"
+#include "kvr_spawn.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,16 +72,11 @@ thread_main(void *arg)
 	return NULL;
 }
 
-/* Signals belong to the host process: none may be delivered on a thread of ours. */
 static bool
 start(struct look *l, pthread_t *ret)
 {
-	sigset_t all, before;
+	bool started = kvr_spawn(ret, thread_main, l) == 0;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	bool started = pthread_create(ret, NULL, thread_main, l) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (started)
 		pthread_setname_np(*ret, "kvr-fs-look");
 	return started;

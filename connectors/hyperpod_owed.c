@@ -11,10 +11,10 @@
  * A restarted daemon may give the same ids to others, whose lease would then end while they copy.
  * So what was owed to the daemon before is forgotten: its shared memory was another file.
  */
+#include "kvr_cond.h"
 #include "kvr_hyperpod.h"
+#include "kvr_spawn.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -259,14 +259,8 @@ wait_for_work(struct kvr_hp_owed *o)
 	bool rests = o->n_out == 0 && o->lines == NULL && kvr_now_ns() < o->rest_until_ns;
 	/* A daemon that does not accept them now is not waited for. */
 	bool over = o->stop && (!work || rests || kvr_now_ns() >= o->stop_ns);
-	if (rests && !over) {
-		struct timespec at;
-		clock_gettime(CLOCK_MONOTONIC, &at);
-		at.tv_nsec += (long)TURN_NS;
-		at.tv_sec += at.tv_nsec / 1000000000;
-		at.tv_nsec %= 1000000000;
-		pthread_cond_timedwait(&o->more, &o->lock, &at);
-	}
+	if (rests && !over)
+		(void)kvr_cond_wait(&o->more, &o->lock, kvr_now_ns() + TURN_NS);
 	pthread_mutex_unlock(&o->lock);
 	return !over;
 }
@@ -291,14 +285,9 @@ owed_main(void *arg)
 static bool
 start(struct kvr_hp_owed *o)
 {
-	sigset_t all, before;
 	if (o->started)
 		return true;
-	/* Signals belong to the host process: none may be delivered on a thread of ours. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	o->started = pthread_create(&o->thread, NULL, owed_main, o) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	o->started = kvr_spawn(&o->thread, owed_main, o) == 0;
 	if (o->started)
 		pthread_setname_np(o->thread, "kvr-hp-owed");
 	return o->started;
@@ -374,16 +363,12 @@ kvr_hp_owed_where(struct kvr_hp_owed *o, const struct kvr_addrs *addrs)
 struct kvr_hp_owed *
 kvr_hp_owed_new(const struct kvr_store *store)
 {
-	pthread_condattr_t attr;
 	struct kvr_hp_owed *o = calloc(1, sizeof(*o));
 	if (o == NULL)
 		return NULL;
 	o->store = store;
 	KVR_CHECK(pthread_mutex_init(&o->lock, NULL) == 0);
-	KVR_CHECK(pthread_condattr_init(&attr) == 0);
-	KVR_CHECK(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-	KVR_CHECK(pthread_cond_init(&o->more, &attr) == 0);
-	pthread_condattr_destroy(&attr);
+	kvr_cond_init(&o->more);
 	return o;
 }
 

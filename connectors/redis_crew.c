@@ -6,9 +6,8 @@
  */
 #include "kvr_lock.h"
 #include "kvr_redis_cluster.h"
+#include "kvr_spawn.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 struct kvr_redis_crew {
@@ -96,24 +95,17 @@ thread_main(void *arg)
 	return NULL;
 }
 
-/*
- * Under lock. Fewer threads than wanted are fine, because the caller works too. Signals belong to
- * the host process.
- */
+/* Under lock. Fewer threads than wanted are fine, because the caller works too. */
 static void
 grow(struct kvr_redis_crew *me, uint32_t want)
 {
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	while (me->n_threads < KVR_MIN(want, (uint32_t)KVR_CLUSTER_HELPERS)) {
 		pthread_t *t = &me->thread[me->n_threads];
-		if (pthread_create(t, NULL, thread_main, me) != 0)
+		if (kvr_spawn(t, thread_main, me) != 0)
 			break;
 		pthread_setname_np(*t, "kvr-cluster");
 		me->n_threads++;
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void

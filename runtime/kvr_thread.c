@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_thread.h"
 
-#include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { NAME_MAX_LEN = 16 };
@@ -25,28 +23,6 @@ struct kvr_thread {
 	bool has_ended;
 	char name[NAME_MAX_LEN];
 };
-
-void
-kvr_signals_block(sigset_t *ret_before)
-{
-	sigset_t all;
-
-	sigfillset(&all);
-	KVR_CHECK(pthread_sigmask(SIG_SETMASK, &all, ret_before) == 0);
-}
-
-void
-kvr_signals_restore(const sigset_t *before)
-{
-	KVR_CHECK(pthread_sigmask(SIG_SETMASK, before, NULL) == 0);
-}
-
-static struct timespec
-timespec_of(uint64_t ns)
-{
-	return (struct timespec){ .tv_sec = (time_t)(ns / KVR_SEC(1)),
-		.tv_nsec = (long)(ns % KVR_SEC(1)) };
-}
 
 enum { WAKES_MAX = 16 };
 
@@ -86,31 +62,6 @@ kvr_wakes_release(void)
 	wakes.n = 0;
 }
 
-void
-kvr_cond_init(pthread_cond_t *cond)
-{
-	pthread_condattr_t attr;
-
-	KVR_CHECK(pthread_condattr_init(&attr) == 0);
-	KVR_CHECK(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-	KVR_CHECK(pthread_cond_init(cond, &attr) == 0);
-	pthread_condattr_destroy(&attr);
-}
-
-bool
-kvr_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ns)
-{
-	struct timespec ts = timespec_of(until_ns);
-	int e;
-
-	if (until_ns == UINT64_MAX)
-		e = pthread_cond_wait(cond, lock);
-	else
-		e = pthread_cond_timedwait(cond, lock, &ts);
-	KVR_CHECK(e == 0 || e == ETIMEDOUT);
-	return e == 0;
-}
-
 static void *
 run(void *arg)
 {
@@ -130,7 +81,6 @@ enum kvr_err
 kvr_thread_start(const char *name, kvr_thread_fn *fn, void *arg, struct kvr_thread **ret)
 {
 	struct kvr_thread *t = calloc(1, sizeof(*t));
-	sigset_t before;
 
 	if (t == NULL)
 		return KVR_E_NOMEM;
@@ -139,10 +89,7 @@ kvr_thread_start(const char *name, kvr_thread_fn *fn, void *arg, struct kvr_thre
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	KVR_CHECK(pthread_mutex_init(&t->lock, NULL) == 0);
 	kvr_cond_init(&t->ended);
-	kvr_signals_block(&before);
-	int e = pthread_create(&t->id, NULL, run, t);
-	kvr_signals_restore(&before);
-	if (e != 0) {
+	if (kvr_spawn(&t->id, run, t) != 0) {
 		pthread_cond_destroy(&t->ended);
 		pthread_mutex_destroy(&t->lock);
 		free(t);
@@ -185,13 +132,10 @@ kvr_threads_fit(uint32_t n)
 	pthread_t id[KVR_THREADS_FIT_MAX];
 	struct crowd crowd = { .gone = 0 };
 	uint32_t started = 0;
-	sigset_t before;
 
 	KVR_CHECK(n <= KVR_THREADS_FIT_MAX);
-	kvr_signals_block(&before);
-	while (started < n && pthread_create(&id[started], NULL, stand, &crowd) == 0)
+	while (started < n && kvr_spawn(&id[started], stand, &crowd) == 0)
 		started++;
-	kvr_signals_restore(&before);
 	atomic_store(&crowd.gone, 1);
 	kvr_wake_every(&crowd.gone);
 	for (uint32_t i = 0; i < started; i++)

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * How the library starts its threads: with a name, with every signal blocked (signals belong to the
- * host process), joined by a deadline. And condition variables with absolute deadlines.
- */
+/* The library's long-lived threads: with a name, with every signal blocked, joined by a deadline. */
 #ifndef KVR_THREAD_H
 #define KVR_THREAD_H
 
+#include "kvr_cond.h"
 #include "kvr_err.h"
 #include "kvr_lock.h"
-
-#include <pthread.h>
-#include <signal.h>
+#include "kvr_spawn.h"
 
 struct kvr_thread;
 
@@ -35,13 +31,6 @@ enum { KVR_THREADS_FIT_MAX = 512 };
 KVR_MUST_USE bool kvr_threads_fit(uint32_t n);
 
 /*
- * Around every call that may start threads which are not ours: they inherit the mask, and if a
- * library's thread takes the engine's SIGINT, nobody finds out why.
- */
-void kvr_signals_block(sigset_t *ret_before);
-void kvr_signals_restore(const sigset_t *before);
-
-/*
  * Wakes all sleepers of a word. Between hold and release on the same thread it only notes the word.
  * For a thread that holds a lock which the woken thread wants next: on a busy machine that one runs
  * at once, sleeps on the lock and has to be woken again.
@@ -50,10 +39,5 @@ void kvr_wake_all(_Atomic uint32_t *word);
 void kvr_wakes_hold(void);
 void kvr_wakes_release(void);
 bool kvr_wakes_held(void);
-
-/* A condition variable with deadlines; for one waiter, or a single broadcast: see kvr_lock.h. */
-void kvr_cond_init(pthread_cond_t *);
-/* False when until_ns has passed; like every such wait it may also return true for no reason. */
-bool kvr_cond_wait(pthread_cond_t *, pthread_mutex_t *, uint64_t until_ns);
 
 #endif

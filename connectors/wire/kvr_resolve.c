@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_resolve.h"
 #include "kvr_lock.h"
+#include "kvr_spawn.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,22 +126,13 @@ thread_main(void *arg)
 	return NULL;
 }
 
-/* Signals belong to the host process: none may be delivered on a thread of ours. */
 static int
 start_thread(struct job *job)
 {
-	pthread_attr_t attr;
 	pthread_t thread;
-	sigset_t all, before;
-	int rc = pthread_attr_init(&attr);
-	if (rc != 0)
-		return rc;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&thread, &attr, thread_main, job);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
+	int rc = kvr_spawn(&thread, thread_main, job);
+	if (rc == 0)
+		KVR_CHECK(pthread_detach(thread) == 0);
 	return rc;
 }
 
