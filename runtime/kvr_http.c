@@ -214,16 +214,6 @@ next_ns(const struct kvr_http *h)
 	return next;
 }
 
-static int
-left_ms(uint64_t until_ns)
-{
-	uint64_t now_ns = kvr_now_ns();
-
-	if (until_ns == UINT64_MAX)
-		return -1;
-	return until_ns <= now_ns ? 0 : (int)KVR_MIN((until_ns - now_ns) / 1000000 + 1, (uint64_t)10000);
-}
-
 static void
 one_round(struct kvr_http *h)
 {
@@ -233,7 +223,7 @@ one_round(struct kvr_http *h)
 	for (uint32_t i = 0; i < CONNS; i++)
 		p[2 + i] = (struct pollfd){ .fd = h->conn[i].fd,
 			.events = h->conn[i].out == NULL ? POLLIN : POLLOUT };
-	if (poll(p, KVR_LEN(p), left_ms(next_ns(h))) < 0 && errno != EINTR)
+	if (poll(p, KVR_LEN(p), kvr_poll_ms(next_ns(h))) < 0 && errno != EINTR)
 		return;
 	uint64_t now_ns = kvr_now_ns();
 
