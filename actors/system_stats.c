@@ -3,17 +3,7 @@
 #include "kvr_system_own.h"
 
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
-
-static uint64_t
-real_now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
-}
 
 static void
 fill_head(const struct kvr_system *sys, struct kvr_stats_head *h)
@@ -24,7 +14,7 @@ fill_head(const struct kvr_system *sys, struct kvr_stats_head *h)
 	h->pid = (uint32_t)getpid();
 	h->n_tiers = sys->n_tiers;
 	h->opened_mono_ns = kvr_now_ns();
-	h->opened_real_ns = real_now_ns();
+	h->opened_real_ns = kvr_real_now_ns();
 	h->rank = c->engine.worker_id;
 	const char *build = sys->opt.build == NULL ? "" : sys->opt.build, *blank = strrchr(build, ' ');
 

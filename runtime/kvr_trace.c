@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(struct kvr_trace_head) <= KVR_PAGE, "the actors' table begins at a page");
@@ -145,15 +144,6 @@ kvr_trace_actors(struct kvr_trace *t, const struct kvr_actor *const *actors, uin
 	t->head->n_actors = n;
 }
 
-static uint64_t
-real_now_ns(void)
-{
-	struct timespec ts;
-
-	KVR_CHECK(clock_gettime(CLOCK_REALTIME, &ts) == 0);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
-
 #ifdef __clang__
 static const char compiler[] = __VERSION__;
 #else
@@ -171,7 +161,7 @@ write_head(struct kvr_trace *t, const struct kvr_trace_options *opt, uint32_t he
 	h->ring_bytes = t->ring.bytes;
 	h->snapshot = UINT64_MAX;
 	h->opened_mono_ns = kvr_now_ns();
-	h->opened_real_ns = real_now_ns();
+	h->opened_real_ns = kvr_real_now_ns();
 	h->pid = (uint32_t)getpid();
 	h->config_off = config_off;
 	h->config_len = (uint32_t)opt->config_len;

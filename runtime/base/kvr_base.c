@@ -26,13 +26,25 @@ kvr_panic(const char *file, int line, const char *what)
 	abort();
 }
 
-uint64_t
-kvr_now_ns(void)
+static uint64_t
+clock_ns(clockid_t clock)
 {
 	struct timespec ts;
 
-	KVR_CHECK(clock_gettime(CLOCK_MONOTONIC, &ts) == 0);
+	KVR_CHECK(clock_gettime(clock, &ts) == 0);
 	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t
+kvr_now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t
+kvr_real_now_ns(void)
+{
+	return clock_ns(CLOCK_REALTIME);
 }
 
 int

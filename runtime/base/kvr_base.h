@@ -73,6 +73,8 @@ struct kvr_const_span {
 
 /* CLOCK_MONOTONIC. Deciders may not call this (it is not on their list of symbols). */
 uint64_t kvr_now_ns(void);
+/* CLOCK_REALTIME, which people set: only for what they read. */
+uint64_t kvr_real_now_ns(void);
 
 /* The timeout of poll() for an absolute time: rounded up, 0 when it has passed, at most an hour. */
 int kvr_poll_ms(uint64_t until_ns);
