@@ -258,9 +258,6 @@ check(const void *self, unsigned state, bool full)
 	    me->watch_ns != 0));
 }
 
-static const char *const state_name[KVR_LINK_STATES] = { "DOWN", "DIALING", "HALF_OPEN", "UP",
-	"CLOSED" };
-
 #define ON(msg, fn, to) [KVR_MSG_##msg] = { fn, to }
 #define TO(state) KVR_TO(KVR_LINK_##state)
 #define STAY KVR_TO(KVR_STAY)
@@ -319,7 +316,7 @@ static const struct kvr_cell table[KVR_LINK_STATES][KVR_MSG_N] = {
 
 const struct kvr_spec kvr_link_spec = {
 	.name = "link",
-	.state_name = state_name,
+	.state_name = kvr_link_state_name,
 	.n_states = KVR_LINK_STATES,
 	.self_size = sizeof(struct link),
 	.table = table,

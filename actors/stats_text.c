@@ -6,8 +6,6 @@
  */
 #include "kvr_stats_own.h"
 
-static const char *const kind_name[KVR_OP_N] = { "lookup", "get", "put", "remove", "size",
-	"prefetch" };
 static const char *const verb_name[KVR_METRICS_VERBS] = { "exists", "get", "put", "delete",
 	"stat" };
 
@@ -30,7 +28,7 @@ op_column(struct kvr_stats_walk *x, const char *name, const char *help, enum op_
 	{
 		const struct kvr_metrics_op *op = &x->s->metrics.op[k];
 
-		kvr_put_u64(&x->w, L({ "kind", kind_name[k] }),
+		kvr_put_u64(&x->w, L({ "kind", kvr_op_kind_name[k] }),
 		    column == OP_KEYS ? op->keys : column == OP_OK ? op->keys_ok : op->bytes);
 	}
 }
@@ -41,13 +39,13 @@ operations(struct kvr_stats_walk *x)
 	kvr_family(&x->w, "operations", "counter", "Operations answered, by their result");
 	EACH_KIND(k)
 	for (int32_t e = 0; e < KVR_METRICS_ERRS; e++)
-		kvr_put_u64(&x->w, L({ "kind", kind_name[k] }, { "result", kvr_err_name(-e) }),
+		kvr_put_u64(&x->w, L({ "kind", kvr_op_kind_name[k] }, { "result", kvr_err_name(-e) }),
 		    x->s->metrics.op[k].result[e]);
 	kvr_family(&x->w, "operations_refused", "counter",
 	    "Operations that no tier saw: refused at once, or another rank's to do");
 	EACH_KIND(k)
 	for (int32_t e = 1; e < KVR_METRICS_ERRS; e++)
-		kvr_put_u64(&x->w, L({ "kind", kind_name[k] }, { "reason", kvr_err_name(-e) }),
+		kvr_put_u64(&x->w, L({ "kind", kvr_op_kind_name[k] }, { "reason", kvr_err_name(-e) }),
 		    x->more->refused[k][e]);
 	op_column(x, "operation_keys", "Keys of answered operations", OP_KEYS);
 	op_column(x, "operation_keys_ok", "Keys of them that were found or done", OP_OK);
@@ -55,7 +53,7 @@ operations(struct kvr_stats_walk *x)
 	    "Payload bytes of answered operations; of puts that share an outcome, once", OP_BYTES);
 	kvr_family(&x->w, "operation_seconds", "histogram", "Time from submission to answer");
 	EACH_KIND(k)
-	times(x, L({ "kind", kind_name[k] }), &x->s->metrics.op[k].times);
+	times(x, L({ "kind", kvr_op_kind_name[k] }), &x->s->metrics.op[k].times);
 }
 
 static void

@@ -282,9 +282,6 @@ stopped(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	return finish(me, ev, out, me->state);
 }
 
-static const char *const state_name[KVR_TIER_STATES] = { "OPENING", "UP", "COOLING", "PROBING",
-	"CLOSED" };
-
 #define ON(msg, fn, to) [KVR_MSG_##msg] = { fn, to }
 #define TO(state) KVR_TO(KVR_TIER_##state)
 #define STAY KVR_TO(KVR_STAY)
@@ -331,7 +328,7 @@ static const struct kvr_cell table[KVR_TIER_STATES][KVR_MSG_N] = {
 
 const struct kvr_spec kvr_tier_spec = {
 	.name = "tier",
-	.state_name = state_name,
+	.state_name = kvr_tier_state_name,
 	.n_states = KVR_TIER_STATES,
 	.self_size = sizeof(struct tier),
 	.table = table,

@@ -291,10 +291,9 @@ launch(struct kvr *k, struct kvr_call *c, const struct order *o)
 static void
 log_call(const struct kvr *k, const struct kvr_call *c, const struct order *o)
 {
-	static const char *const name[] = { "lookup", "get", "put", "remove", "size", "prefetch" };
 	const char *request = o->opts.request;
 
-	kvr_log(&k->log, DEBUG, kvr_call_op(c), "%s of %u keys%s%s", name[c->kind], c->n,
+	kvr_log(&k->log, DEBUG, kvr_call_op(c), "%s of %u keys%s%s", kvr_op_kind_name[c->kind], c->n,
 	    request == NULL ? "" : " for request ", request == NULL ? "" : request);
 }
 

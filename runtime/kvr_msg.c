@@ -17,6 +17,13 @@ const struct kvr_msg_info kvr_msg_info[KVR_MSG_N] = {
 KVR_MSG_TABLE(X)
 #undef X
 
+const char *const kvr_op_kind_name[KVR_OP_N] = { "lookup", "get", "put", "remove", "size",
+	"prefetch" };
+const char *const kvr_link_state_name[KVR_LINK_STATES] = { "DOWN", "DIALING", "HALF_OPEN", "UP",
+	"CLOSED" };
+const char *const kvr_tier_state_name[KVR_TIER_STATES] = { "OPENING", "UP", "COOLING", "PROBING",
+	"CLOSED" };
+
 uint64_t
 kvr_msg_hash(void)
 {

@@ -135,6 +135,11 @@ enum kvr_tier_state {
 	KVR_TIER_STATES
 };
 
+/* "lookup"; "HALF_OPEN"; "COOLING". */
+extern const char *const kvr_op_kind_name[KVR_OP_N];
+extern const char *const kvr_link_state_name[KVR_LINK_STATES];
+extern const char *const kvr_tier_state_name[KVR_TIER_STATES];
+
 /* What metrics count besides operations and parts; each COUNT message adds n. */
 #define KVR_COUNT_TABLE(X) \
 	X(PROMOTE_DROPPED, "hits that were not promoted: no staging slot was free") \

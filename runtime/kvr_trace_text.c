@@ -40,24 +40,10 @@ put_ms(struct line *l, const char *name, uint64_t at_ns, uint64_t opened_ns)
 
 /* ---- fields ---- */
 
-static const char *const op_kind[KVR_OP_N] = {
-	[KVR_OP_LOOKUP] = "lookup",
-	[KVR_OP_GET] = "get",
-	[KVR_OP_PUT] = "put",
-	[KVR_OP_REMOVE] = "remove",
-	[KVR_OP_SIZE] = "size",
-	[KVR_OP_PREFETCH] = "prefetch",
-};
-
 /* The numbers are those of enum kvr_verb, which this layer does not see. */
 static const char *const verb_name[] = { "exists", "get", "put", "delete", "stat", "ping" };
 static const char *const class_name[KVR_CLASS_N] = { "lookup", "prefetch", "get", "put",
 	"background" };
-static const char *const link_state[KVR_LINK_STATES] = { "DOWN", "DIALING", "HALF_OPEN", "UP",
-	"CLOSED" };
-static const char *const tier_state[KVR_TIER_STATES] = { "OPENING", "UP", "COOLING", "PROBING",
-	"CLOSED" };
-
 static const char *const blame_name[] = { "none", "key", "lane", "store" };
 static const char *const count_name[KVR_COUNT_N] = {
 #define X(name, text) [KVR_COUNT_##name] = #name,
@@ -72,13 +58,13 @@ static const struct {
 	uint16_t n;
 	const char *const *name;
 } named[] = {
-	{ "kind", KVR_MSG_N, KVR_OP_N, op_kind },
+	{ "kind", KVR_MSG_N, KVR_OP_N, kvr_op_kind_name },
 	{ "verb", KVR_MSG_N, KVR_LEN(verb_name), verb_name },
 	{ "cls", KVR_MSG_N, KVR_CLASS_N, class_name },
 	{ "blame", KVR_MSG_N, KVR_LEN(blame_name), blame_name },
 	{ "what", KVR_MSG_COUNT, KVR_COUNT_N, count_name },
-	{ "state", KVR_MSG_LINK_STATE, KVR_LINK_STATES, link_state },
-	{ "state", KVR_MSG_TIER_STATE, KVR_TIER_STATES, tier_state },
+	{ "state", KVR_MSG_LINK_STATE, KVR_LINK_STATES, kvr_link_state_name },
+	{ "state", KVR_MSG_TIER_STATE, KVR_TIER_STATES, kvr_tier_state_name },
 };
 
 static const char *

@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kind_name[KVR_OP_N] = { "lookup", "get", "put", "remove", "size",
-	"prefetch" };
-
 static struct trace_op *
 find(const struct trace_ops *o, uint64_t id)
 {
@@ -160,7 +157,7 @@ trace_op_text(const struct trace_op *op, char *ret, size_t cap)
 	if (op->kind >= KVR_OP_N)
 		snprintf(ret, cap, "asked for before the trace begins");
 	else
-		snprintf(ret, cap, "%s of %u key%s", kind_name[op->kind], op->n_keys,
+		snprintf(ret, cap, "%s of %u key%s", kvr_op_kind_name[op->kind], op->n_keys,
 		    op->n_keys == 1 ? "" : "s");
 	return ret;
 }
