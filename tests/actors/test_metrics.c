@@ -254,6 +254,26 @@ START_TEST(lanes_that_hang_are_named_and_timed)
 }
 END_TEST
 
+START_TEST(a_ping_has_three_codes)
+{
+	static const struct {
+		int8_t err;
+		const char *line;
+	} want[] = { { KVR_OK, "lmcache:remote_ping_error_code" LM "} 0" },
+		{ KVR_E_TIMEOUT, "lmcache:remote_ping_error_code" LM "} -1" },
+		{ KVR_E_DOWN, "lmcache:remote_ping_error_code" LM "} -2" } };
+
+	open_sim();
+	for (size_t i = 0; i < KVR_LEN(want); i++) {
+		tell(&(struct kvr_msg){ .type = KVR_MSG_STAGE_STAT,
+		    .STAGE_STAT = { .stage = KVR_STAGE_PING, .tier = 1, .err = want[i].err } });
+		render(KVR_STATS_PROMETHEUS);
+		has_line(want[i].line);
+	}
+	kvr_sim_free(sim);
+}
+END_TEST
+
 /* The same samples; families of counters lose their suffix, bounds have their point, and an end. */
 START_TEST(openmetrics_has_its_own_rules)
 {
@@ -372,6 +392,7 @@ START_TEST(too_little_room_is_said_and_kept)
 END_TEST
 
 KVR_CHECK_MAIN("actors.metrics", every_series_is_there_from_the_start_at_zero,
-    parts_and_operations_are_counted, lmcache_finds_its_names, openmetrics_has_its_own_rules,
-    bounds_of_histograms_may_be_others, lanes_that_hang_are_named_and_timed,
+    parts_and_operations_are_counted, lmcache_finds_its_names, a_ping_has_three_codes,
+    openmetrics_has_its_own_rules, bounds_of_histograms_may_be_others,
+    lanes_that_hang_are_named_and_timed,
     so_may_those_of_one_of_lmcaches, json_says_the_same, too_little_room_is_said_and_kept)
