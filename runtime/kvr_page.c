@@ -5,9 +5,8 @@
  */
 #include "kvr_page.h"
 
-#include "kvr_trace_file.h"
+#include "kvr_trace_dir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,31 +30,14 @@ is_page(const char *name)
 	return name[0] == '.' && len > tail && len < NAME_CAP && strcmp(name + len - tail, suffix) == 0;
 }
 
-/* Opens a file of this user's that no process has locked; -1: it is no such file. */
-static int
-take_dead(int dir, const char *name)
-{
-	struct stat st;
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-	    flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
 static void
 drop_dead(int dir)
 {
-	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = again < 0 ? NULL : fdopendir(again);
+	DIR *d = kvr_trace_dir_read(dir);
+	struct stat st;
 
-	if (d == NULL && again >= 0)
-		close(again);
 	for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
-		int fd = is_page(e->d_name) ? take_dead(dir, e->d_name) : -1;
+		int fd = is_page(e->d_name) ? kvr_trace_dir_take_dead(dir, e->d_name, &st) : -1;
 
 		if (fd >= 0) {
 			unlinkat(dir, e->d_name, 0);
@@ -164,16 +146,6 @@ kvr_page_close(struct kvr_page *p)
 
 /* ---- readers ---- */
 
-const char *
-kvr_page_dir(const char *dir, char *ret, size_t cap)
-{
-	if (dir == NULL || strcmp(dir, "auto") == 0)
-		snprintf(ret, cap, "/dev/shm/kvrelay-%lu", (unsigned long)geteuid());
-	else
-		snprintf(ret, cap, "%s", dir);
-	return ret;
-}
-
 static bool
 show(const char *path, kvr_page_fn *fn, void *arg)
 {
@@ -206,7 +178,7 @@ kvr_page_each(const char *asked, kvr_page_fn *fn, void *arg)
 {
 	struct dirent **entry = NULL;
 	char dir[200], path[512];
-	int n = scandir(kvr_page_dir(asked, dir, sizeof(dir)), &entry, is_page_entry, alphasort);
+	int n = scandir(kvr_trace_dir_path(asked, dir, sizeof(dir)), &entry, is_page_entry, alphasort);
 	int shown = n < 0 ? -1 : 0;
 
 	for (int i = 0; i < n; i++) {

@@ -30,7 +30,5 @@ void kvr_page_close(struct kvr_page *);
  */
 typedef void kvr_page_fn(void *arg, const char *path, bool alive, const void *at, size_t bytes);
 int kvr_page_each(const char *dir, kvr_page_fn *, void *arg);
-/* The directory that dir names: for NULL and "auto" the one of this user. */
-const char *kvr_page_dir(const char *dir, char *ret, size_t cap);
 
 #endif

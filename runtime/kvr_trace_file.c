@@ -6,9 +6,9 @@
  */
 #include "kvr_trace_file.h"
 #include "kvr_populate.h"
+#include "kvr_trace_dir.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -98,15 +98,11 @@ static bool
 is_left_behind(int dir, const char *name, struct old *ret)
 {
 	struct stat st;
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int fd = kvr_trace_dir_take_dead(dir, name, &st);
 
 	if (fd < 0)
 		return false;
-	bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-	          flock(fd, LOCK_EX | LOCK_NB) == 0;
 	close(fd);
-	if (!ok)
-		return false;
 	ret->mtime_s = (int64_t)st.st_mtime;
 	ret->bytes = (uint64_t)st.st_size;
 	snprintf(ret->name, sizeof(ret->name), "%s", name);
@@ -117,13 +113,10 @@ static void
 drop_old(int dir, uint32_t keep, const char *instance)
 {
 	struct old *old = calloc(OLD_MAX, sizeof(*old));
-	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = again < 0 ? NULL : fdopendir(again);
+	DIR *d = kvr_trace_dir_read(dir);
 	uint32_t n = 0;
 	uint64_t sum = 0;
 
-	if (d == NULL && again >= 0)
-		close(again);
 	for (struct dirent *e; old != NULL && d != NULL && n < OLD_MAX && (e = readdir(d)) != NULL;)
 		if (is_ours(e->d_name) && is_kind(e->d_name, instance) &&
 		    is_left_behind(dir, e->d_name, &old[n]))
@@ -140,40 +133,7 @@ drop_old(int dir, uint32_t keep, const char *instance)
 	free(old);
 }
 
-/* ---- the directory ---- */
-
-int
-kvr_trace_dir_open(const char *asked, char *path, size_t path_cap, char *why, size_t why_cap)
-{
-	bool own = asked == NULL || strcmp(asked, "auto") == 0;
-	struct stat st;
-
-	int len = own ? snprintf(path, path_cap, "/dev/shm/kvrelay-%lu", (unsigned long)geteuid())
-	              : snprintf(path, path_cap, "%s", asked);
-
-	/* What fits of it is the path of another directory. */
-	if (len < 0 || (size_t)len >= path_cap) {
-		snprintf(why, why_cap, "%.40s...: longer than the %zu bytes that a trace's directory may have",
-		    asked, path_cap - 1);
-		return -1;
-	}
-	if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-		snprintf(why, why_cap, "%s: %s", path, strerror(errno));
-		return -1;
-	}
-	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (own ? O_NOFOLLOW : 0));
-	if (dir < 0) {
-		snprintf(why, why_cap, "%s: %s", path, strerror(errno));
-		return -1;
-	}
-	/* Anybody may make that name in /dev/shm before us, and read what we would write there. */
-	if (own && (fstat(dir, &st) != 0 || st.st_uid != geteuid() || (st.st_mode & 077) != 0)) {
-		snprintf(why, why_cap, "%s: is another user's or open to others", path);
-		close(dir);
-		return -1;
-	}
-	return dir;
-}
+/* ---- the file ---- */
 
 static void
 clean_name(const char *instance, char *ret, size_t cap)

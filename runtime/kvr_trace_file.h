@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a trace lives: the directory, the mapped file, and what happens to earlier files. */
+/* Where a trace lives: the mapped file, and what happens to earlier files. */
 #ifndef KVR_TRACE_FILE_H
 #define KVR_TRACE_FILE_H
 
@@ -11,13 +11,6 @@ struct kvr_trace_file {
 	int      fd; /* locked as long as the process lives; -1: anonymous memory */
 	char     path[320];
 };
-
-/*
- * Opens the directory of an instance's files, and makes it if it is missing: `asked`, or this
- * user's folder in /dev/shm for NULL and "auto". -1: why says what is wrong with it.
- */
-int kvr_trace_dir_open(
-    const char *asked, char *ret_path, size_t path_cap, char *why, size_t why_cap);
 
 /*
  * Maps extra + ring bytes; if there is not enough room, the ring shrinks. why: "" when all is as

@@ -3,7 +3,7 @@
 #include "kvr_doctor.h"
 
 #include "kvr_http_own.h"
-#include "kvr_page.h"
+#include "kvr_trace_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@ shared_memory(struct doctor *d)
 
 	if (c->trace.dir != NULL && strcmp(c->trace.dir, "none") == 0)
 		return;
-	kvr_page_dir(c->trace.dir, dir, sizeof(dir));
+	kvr_trace_dir_path(c->trace.dir, dir, sizeof(dir));
 	bool there = statvfs(dir, &v) == 0;
 	char *slash = strrchr(dir, '/');
 

@@ -4,6 +4,7 @@
 
 #include "kvr_flatten.h"
 #include "kvr_page.h"
+#include "kvr_trace_dir.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -153,7 +154,7 @@ seen_read(const struct cli *cli, const char *dir, uint64_t pid, struct seen *ret
 
 	*ret = (struct seen){ .n = 0 };
 	if (kvr_page_each(dir, see, &r) < 0 && errno != ENOENT) {
-		cli_fail(cli, "%s: %s", kvr_page_dir(dir, path, sizeof(path)), strerror(errno));
+		cli_fail(cli, "%s: %s", kvr_trace_dir_path(dir, path, sizeof(path)), strerror(errno));
 		return false;
 	}
 	if (!r.no_memory)
@@ -169,7 +170,7 @@ seen_nobody(const char *dir)
 	char path[200];
 
 	printf("no instance of this user is open in %s; --dir names another trace.dir\n",
-	    kvr_page_dir(dir, path, sizeof(path)));
+	    kvr_trace_dir_path(dir, path, sizeof(path)));
 }
 
 void

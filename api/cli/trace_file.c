@@ -2,7 +2,7 @@
 /* Finds the trace: by name, the newest of a directory, or that of a process. */
 #include "kvr_trace_cmd.h"
 
-#include "kvr_page.h"
+#include "kvr_trace_dir.h"
 
 #include <dirent.h>
 #include <string.h>
@@ -117,7 +117,7 @@ trace_newest(struct trace_cmd *c, const char *dir, char *ret, size_t cap, int *r
 	char own[64];
 
 	if (dir == NULL)
-		dir = kvr_page_dir(NULL, own, sizeof(own));
+		dir = kvr_trace_dir_path(NULL, own, sizeof(own));
 	if (!newest(dir, 0, false, ret, cap)) {
 		*ret_status = cli_fail(
 		    &c->cli, "%s: no such directory; traces lie where trace.dir says", dir);
@@ -138,7 +138,7 @@ trace_of_pid(struct trace_cmd *c, const char *dir, uint32_t pid, char *ret, size
 	char own[64];
 
 	if (dir == NULL)
-		dir = kvr_page_dir(NULL, own, sizeof(own));
+		dir = kvr_trace_dir_path(NULL, own, sizeof(own));
 	if (newest(dir, pid, false, ret, cap) && ret[0] != '\0')
 		return true;
 	cli_fail(&c->cli, "%s: no trace of process %u; traces lie where trace.dir says", dir, pid);
