@@ -26,8 +26,8 @@
  *   column says CLOSE the worker has already hung up.
  *
  *   LINK_STATE says where the link is now. err OK: connected, or a stuck worker has come back.
- *   DOWN with was_up 0: a dial failed. STUCK: the worker is stuck_ns late; state is unchanged. It
- *   always comes before the PART_DONEs that it explains.
+ *   was_up: the tier last heard that it was UP, so this is no answer to a dial. STUCK: the worker is
+ *   stuck_ns late; state is unchanged. It always comes before the PART_DONEs that it explains.
  *
  * What a connector worker owes its link. It takes messages in order and answers each once:
  *

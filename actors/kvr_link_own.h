@@ -52,8 +52,9 @@ kvr_link_later(uint64_t at_ns, uint64_t by_ns)
 
 /* link_owed.c */
 void kvr_link_to_worker(const struct link *, struct kvr_out *, const struct kvr_msg *);
+/* What the tier hears of the connection; that it was UP is known from what it heard last. */
 void kvr_link_tell(struct link *, struct kvr_out *, enum kvr_link_state, int32_t err,
-    enum kvr_blame, bool was_up);
+    enum kvr_blame);
 /* The earliest deadline of an owed answer; 0: none is owed. */
 uint64_t kvr_link_owed(const struct link *);
 /* Before anything that the worker must answer is noted as sent. */

@@ -103,7 +103,7 @@ dialed(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	if (next == KVR_LINK_HALF_OPEN)
 		send_ping(me, ev, out, 0, 0);
 	else
-		kvr_link_tell(me, out, next, err, err != KVR_OK ? KVR_BLAME_STORE : KVR_BLAME_NONE, false);
+		kvr_link_tell(me, out, next, err, err != KVR_OK ? KVR_BLAME_STORE : KVR_BLAME_NONE);
 	tell_metrics(me, out, KVR_STAGE_DIAL, err, ev->msg.DIALED.took_us);
 	return next;
 }
@@ -119,10 +119,10 @@ first_pong(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	kvr_link_heard(me, ev, out);
 	if (err == KVR_OK || err == KVR_E_UNSUPPORTED) {
 		me->silent_ns = 0;
-		kvr_link_tell(me, out, KVR_LINK_UP, KVR_OK, KVR_BLAME_NONE, false);
+		kvr_link_tell(me, out, KVR_LINK_UP, KVR_OK, KVR_BLAME_NONE);
 		return KVR_LINK_UP;
 	}
-	kvr_link_tell(me, out, KVR_LINK_DOWN, err, KVR_BLAME_STORE, false);
+	kvr_link_tell(me, out, KVR_LINK_DOWN, err, KVR_BLAME_STORE);
 	return KVR_LINK_DOWN;
 }
 
@@ -140,15 +140,15 @@ idle_pong(void *self, const struct kvr_event *ev, struct kvr_out *out)
 		me->silent_ns = 0;
 	if (err == KVR_OK || err == KVR_E_UNSUPPORTED) {
 		/* Until it hears this, the tier gives the lane no part with a short deadline. */
-		kvr_link_tell(me, out, KVR_LINK_UP, KVR_OK, KVR_BLAME_NONE, true);
+		kvr_link_tell(me, out, KVR_LINK_UP, KVR_OK, KVR_BLAME_NONE);
 		return KVR_STAY;
 	}
 	if (kvr_err_stream(err) == KVR_STREAM_CLOSE) {
 		/* The deadline was ours, not a caller's: an unanswered ping is the lane's fault. */
-		kvr_link_tell(me, out, KVR_LINK_DOWN, err, KVR_BLAME_LANE, true);
+		kvr_link_tell(me, out, KVR_LINK_DOWN, err, KVR_BLAME_LANE);
 		return KVR_LINK_DOWN;
 	}
-	kvr_link_tell(me, out, KVR_LINK_UP, err, kvr_err_blame(err), true);
+	kvr_link_tell(me, out, KVR_LINK_UP, err, kvr_err_blame(err));
 	return KVR_STAY;
 }
 
@@ -207,8 +207,7 @@ timer(void *self, const struct kvr_event *ev, struct kvr_out *out)
 		return KVR_STAY;
 	}
 	me->stuck = 1;
-	kvr_link_tell(me, out, (enum kvr_link_state)me->told, KVR_E_STUCK, KVR_BLAME_LANE,
-	    me->told == KVR_LINK_UP);
+	kvr_link_tell(me, out, (enum kvr_link_state)me->told, KVR_E_STUCK, KVR_BLAME_LANE);
 	return KVR_STAY;
 }
 

@@ -12,8 +12,10 @@ kvr_link_to_worker(const struct link *me, struct kvr_out *out, const struct kvr_
 
 void
 kvr_link_tell(struct link *me, struct kvr_out *out, enum kvr_link_state state, int32_t err,
-    enum kvr_blame blame, bool was_up)
+    enum kvr_blame blame)
 {
+	bool was_up = me->told == KVR_LINK_UP;
+
 	me->told = state;
 	kvr_send(out, KVR_ID_TIER_OF(me->tier),
 	    &(struct kvr_msg){ .type = KVR_MSG_LINK_STATE,
@@ -60,6 +62,6 @@ kvr_link_heard(struct link *me, const struct kvr_event *ev, struct kvr_out *out)
 	if (!me->stuck)
 		return;
 	me->stuck = 0;
-	kvr_link_tell(me, out, me->told, KVR_OK, KVR_BLAME_NONE, false);
+	kvr_link_tell(me, out, me->told, KVR_OK, KVR_BLAME_NONE);
 	kvr_link_watch(me, out, kvr_link_owed(me));
 }

@@ -131,7 +131,7 @@ kvr_link_done_up(void *self, const struct kvr_event *ev, struct kvr_out *out)
 
 	/* First, so that the tier does not give the next part to the place that becomes free. */
 	if (lost)
-		kvr_link_tell(me, out, KVR_LINK_DOWN, err, blame, true);
+		kvr_link_tell(me, out, KVR_LINK_DOWN, err, blame);
 	forward_done(me, ev, out);
 	return lost ? KVR_LINK_DOWN : KVR_STAY;
 }

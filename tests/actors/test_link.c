@@ -310,7 +310,9 @@ START_TEST(a_stuck_worker_is_reported_once_and_again_when_it_comes_back)
 	step(&a, timer);
 	ck_assert_uint_eq(n_sent(&a), 0);
 	step(&a, done_msg(3, KVR_OK));
-	ck_assert_int_eq(sent(&a, 0, TIER, KVR_MSG_LINK_STATE)->LINK_STATE.err, KVR_OK);
+	told = sent(&a, 0, TIER, KVR_MSG_LINK_STATE);
+	ck_assert_int_eq(told->LINK_STATE.err, KVR_OK);
+	ck_assert_int_eq(told->LINK_STATE.was_up, 1); /* it is no answer to a dial */
 	ck_assert_int_eq(sent(&a, 1, TIER, KVR_MSG_PART_DONE)->PART_DONE.err, KVR_OK);
 	close_alone(&a);
 }

@@ -80,6 +80,28 @@ START_TEST(the_end_of_the_connection_before_is_not_that_of_a_dial)
 }
 END_TEST
 
+/* It was stuck when the breaker opened, and comes back on the connection that is being replaced. */
+START_TEST(a_lane_that_comes_back_is_not_the_answer_of_a_dial)
+{
+	for (uint32_t dial_fails = 0; dial_fails <= 1024; dial_fails += 1024) {
+		probe_a_lane_that_is_up();
+		uint32_t lane = tier()->probe;
+
+		kvr_sim_store(rig.sim, 0)->dial_fails = dial_fails;
+		kvr_rig_says(&rig, lane, KVR_LINK_UP, KVR_E_STUCK, true);
+		ck_assert_uint_eq(kvr_rig_tier(&rig), KVR_TIER_COOLING);
+		kvr_rig_says(&rig, lane, KVR_LINK_UP, KVR_OK, true);
+		ck_assert_uint_eq(tier()->links_up, 1);
+		pass(KVR_MS(5));
+		kvr_sim_store(rig.sim, 0)->dial_fails = 0;
+		pass(KVR_SEC(5));
+		ck_assert_uint_eq(kvr_rig_tier(&rig), KVR_TIER_UP);
+		ck_assert_uint_eq(tier()->links_up, 2);
+		kvr_rig_end(&rig);
+	}
+}
+END_TEST
+
 /*
  * A lane that was dialed before the breaker opened: that somebody accepts its connection does not
  * say that the store works, and that nobody does is not the end of the one that is asked.
@@ -155,4 +177,5 @@ END_TEST
 
 KVR_CHECK_MAIN("actors.tier_crossing", an_answer_on_the_connection_before_is_not_that_of_a_dial,
     the_end_of_the_connection_before_is_not_that_of_a_dial,
+    a_lane_that_comes_back_is_not_the_answer_of_a_dial,
     what_another_lane_says_does_not_end_a_probe, a_timer_that_was_set_again_is_none)

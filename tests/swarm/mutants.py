@@ -68,7 +68,7 @@ MUTANTS = [
      "return (lane->n_parts == 0 || lane->until_ns <= deadline(p)) &&",
      "return (p->op != 0 || lane->until_ns <= deadline(p)) &&"),
     ("a lane that was stuck is never taken back",
-     "\tme->stuck = 0;\n\tkvr_link_tell(me, out, me->told, KVR_OK, KVR_BLAME_NONE, false);",
+     "\tme->stuck = 0;\n\tkvr_link_tell(me, out, me->told, KVR_OK, KVR_BLAME_NONE);",
      "\tme->stuck = 0;"),
     ("after a failed probe nobody probes again",
      "\tme->faults = 0;\n\tkvr_later(out, TIMER_COOL,",
