@@ -26,6 +26,7 @@
 #include "kvr_stop.h"
 
 enum { LOOK_EVERY = 16 }; /* evictions between two checks of the clock */
+#define ANY_DIR UINT32_MAX
 
 /* One byte for the directory, then the name: the key of a file in the index. */
 struct index_key {
@@ -124,14 +125,14 @@ lock_to_note(struct kvr_connector *c)
 	return fits;
 }
 
-/* Removes the least recently used file. any: in any directory. */
+/* Removes the least recently used file of this directory. */
 static enum kvr_err
-evict(struct kvr_connector *c, uint32_t dir, bool any, uint64_t *ret_len)
+evict(struct kvr_connector *c, uint32_t dir, uint64_t *ret_len)
 {
 	struct kvr_store      *s = c->store;
 	struct kvr_index_node *x = s->index.oldest;
 
-	while (x != NULL && !any && x->key[0] != (char)dir)
+	while (x != NULL && dir != ANY_DIR && x->key[0] != (char)dir)
 		x = x->newer;
 	if (x == NULL)
 		return KVR_E_MISS;
@@ -150,13 +151,13 @@ evict(struct kvr_connector *c, uint32_t dir, bool any, uint64_t *ret_len)
 
 /* Evicts until `bytes` are freed. MISS: there is nothing left to evict. Under the lock. */
 static enum kvr_err
-evict_bytes(struct kvr_connector *c, uint32_t dir, bool any, uint64_t bytes, uint64_t until_ns)
+evict_bytes(struct kvr_connector *c, uint32_t dir, uint64_t bytes, uint64_t until_ns)
 {
 	enum kvr_err err = KVR_OK;
 	uint64_t     freed = 0, len = 0;
 
 	for (uint32_t i = 1; err == KVR_OK && freed < bytes; i++) {
-		if ((err = evict(c, dir, any, &len)) == KVR_OK)
+		if ((err = evict(c, dir, &len)) == KVR_OK)
 			freed += len;
 		if (err == KVR_OK && freed < bytes && i % LOOK_EVERY == 0)
 			err = kvr_stop(c->kick, until_ns);
@@ -185,7 +186,7 @@ keep_floor(struct kvr_connector *c, uint32_t dir, uint64_t len, uint64_t until_n
 	enum kvr_err err = KVR_OK;
 
 	if (missing > 0)
-		err = evict_bytes(c, dir, false, missing, until_ns);
+		err = evict_bytes(c, dir, missing, until_ns);
 	if (err != KVR_OK && err != KVR_E_MISS)
 		return err;
 	/*
@@ -209,7 +210,7 @@ keep_capacity(struct kvr_connector *c, uint64_t len, uint64_t until_ns)
 
 	if (sum <= s->capacity)
 		return KVR_OK;
-	enum kvr_err err = evict_bytes(c, 0, true, sum - s->capacity, until_ns);
+	enum kvr_err err = evict_bytes(c, ANY_DIR, sum - s->capacity, until_ns);
 	if (err != KVR_E_MISS)
 		return err;
 	snprintf(c->why, sizeof(c->why),
@@ -261,7 +262,7 @@ kvr_fs_relieve(struct kvr_connector *c, uint32_t dir, uint64_t len, uint64_t unt
 	if (!s->indexed || lock_ours(c, until_ns) != KVR_OK)
 		return false;
 	bool any_left = s->index.n > 0;
-	enum kvr_err err = evict_bytes(c, dir, false, len, until_ns);
+	enum kvr_err err = evict_bytes(c, dir, len, until_ns);
 	kvr_unlock(&s->lock);
 	return any_left && (err == KVR_OK || err == KVR_E_MISS);
 }
