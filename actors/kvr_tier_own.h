@@ -145,7 +145,8 @@ void kvr_tier_sweep_at(struct tier *, struct kvr_out *, uint64_t deadline_ns);
 void kvr_tier_count(const struct tier *, struct kvr_out *, enum kvr_count, uint32_t n);
 
 /* tier_lane.c */
-void kvr_tier_dial(struct tier *, struct kvr_out *, struct lane *, bool probe);
+/* While the tier probes, a dial asks the store something, too, before the lane counts as UP. */
+void kvr_tier_dial(struct tier *, struct kvr_out *, struct lane *);
 /* A fault of the lane or the store; may open the breaker. */
 void kvr_tier_fault(struct tier *, const struct kvr_event *, struct kvr_out *, int32_t err);
 /* A store that refuses puts and reads on; may shut the way for them. */

@@ -60,7 +60,7 @@ start(void *self, const struct kvr_event *ev, struct kvr_out *out)
 	me->rand = config->seed;
 	me->state = KVR_TIER_OPENING;
 	for (uint32_t i = 0; i < config->n_links; i++)
-		kvr_tier_dial(me, out, &me->lane[i], false);
+		kvr_tier_dial(me, out, &me->lane[i]);
 	if (config->ping_ns != 0)
 		kvr_later(out, TIMER_PING, ++me->gen[TIMER_PING], ev->now_ns + config->ping_ns);
 	kvr_tier_health_start(me, ev, out);

@@ -20,7 +20,7 @@ link_id(const struct tier *me, const struct lane *lane)
 }
 
 void
-kvr_tier_dial(struct tier *me, struct kvr_out *out, struct lane *lane, bool probe)
+kvr_tier_dial(struct tier *me, struct kvr_out *out, struct lane *lane)
 {
 	kvr_touch(out, lane, sizeof(*lane));
 	if (lane->state == KVR_LINK_UP)
@@ -30,7 +30,7 @@ kvr_tier_dial(struct tier *me, struct kvr_out *out, struct lane *lane, bool prob
 	lane->ping_ns = 0;
 	kvr_tier_health_lost(me, out, lane);
 	kvr_send(out, link_id(me, lane),
-	    &(struct kvr_msg){ .type = KVR_MSG_DIAL, .DIAL.probe = probe });
+	    &(struct kvr_msg){ .type = KVR_MSG_DIAL, .DIAL.probe = me->state == KVR_TIER_PROBING });
 }
 
 static void
@@ -38,7 +38,7 @@ dial_all(struct tier *me, struct kvr_out *out)
 {
 	for (uint32_t i = 0; i < me->config.n_links; i++) {
 		if (me->lane[i].state == KVR_LINK_DOWN && !me->lane[i].stuck)
-			kvr_tier_dial(me, out, &me->lane[i], false);
+			kvr_tier_dial(me, out, &me->lane[i]);
 	}
 }
 
@@ -167,7 +167,7 @@ kvr_tier_refused_put(struct tier *me, const struct kvr_event *ev, struct kvr_out
 
 	me->probe_next = (me->probe_next + 1) % me->config.n_links;
 	if (lane->state == KVR_LINK_UP && !lane->stuck)
-		kvr_tier_dial(me, out, lane, false);
+		kvr_tier_dial(me, out, lane);
 }
 
 static void
@@ -205,7 +205,7 @@ kvr_tier_redial(struct tier *me, const struct kvr_event *ev, struct kvr_out *out
 		if (lane->redial_ns == 0)
 			continue;
 		if (lane->redial_ns <= ev->now_ns)
-			kvr_tier_dial(me, out, lane, false);
+			kvr_tier_dial(me, out, lane);
 		else
 			next_ns = KVR_MIN(next_ns, lane->redial_ns);
 	}
@@ -242,7 +242,7 @@ kvr_tier_cooled(struct tier *me, const struct kvr_event *ev, struct kvr_out *out
 	me->probe = (uint32_t)(found - me->lane);
 	me->probe_next = (me->probe + 1) % me->config.n_links;
 	if (found->state != KVR_LINK_DIALING)
-		kvr_tier_dial(me, out, found, true);
+		kvr_tier_dial(me, out, found);
 }
 
 static void
@@ -277,7 +277,7 @@ lost(struct tier *me, const struct kvr_event *ev, struct kvr_out *out, struct la
 		kvr_tier_fault(me, ev, out, ev->msg.LINK_STATE.err);
 	}
 	if (me->state == KVR_TIER_UP)
-		kvr_tier_dial(me, out, lane, false);
+		kvr_tier_dial(me, out, lane);
 }
 
 static void
@@ -335,7 +335,7 @@ kvr_tier_link_state(struct tier *me, const struct kvr_event *ev, struct kvr_out 
 	} else if (err == KVR_OK) {
 		lane->stuck = 0; /* the late answer follows */
 		if (lane->state == KVR_LINK_DOWN && me->state == KVR_TIER_UP)
-			kvr_tier_dial(me, out, lane, false); /* was skipped when others were dialed */
+			kvr_tier_dial(me, out, lane); /* was skipped when others were dialed */
 	} else if (!ev->msg.LINK_STATE.was_up) {
 		dial_failed(me, ev, out, lane);
 	} else if (lane->state == KVR_LINK_UP) {
