@@ -34,7 +34,10 @@
  *           as long as the rest is zero. A member left zero means the default. There are no bit
  *           fields, no struct is passed by value, and no struct with a size is nested in another.
  * Keys      Texts of 1 to KVR_KEY_MAX bytes. Stored as they are, unless the instance was told that
- *           they are LMCache's (KVR_KEYS_LMCACHE).
+ *           they are LMCache's (KVR_KEYS_LMCACHE). A key stands for one value, as the hash of a
+ *           chunk does. So a put of a key that is still being written, be it behind an answer, to
+ *           tiers with "write": "back" or up into faster ones, is not written a second time, and
+ *           has the outcome of the first (KVR_DONE_DUPLICATE).
  * Inputs    Texts, arrays and structs are copied before a call returns. Only payload memory is
  *           used longer: from an accepted submission until its completion.
  * Outputs   Written on success only.
