@@ -228,10 +228,11 @@ kvr_kernel_copy(const struct kvr_kernel_piece *piece, uint32_t n, void *stream)
 
 	if (n == 0 || n > KVR_KERNEL_PIECES)
 		FAKE_DIES("a kernel of %u pieces", n);
-	if (err == cudaSuccess && !fake.loaded[fake_current()])
-		FAKE_DIES("a kernel is loaded when it is launched, which may wait for all that runs");
 	if (err == cudaSuccess)
 		err = of;
+	/* After a reset in between nothing runs any more, and the stream is gone. */
+	if (err == cudaSuccess && !fake.loaded[fake_current()])
+		FAKE_DIES("a kernel is loaded when it is launched, which may wait for all that runs");
 	/* A copy may go to a stream of another device than the thread's; a kernel may not. */
 	if (err == cudaSuccess && ((struct CUstream_st *)stream)->device != fake_current())
 		err = cudaErrorInvalidResourceHandle;
