@@ -272,9 +272,10 @@ static unsigned
 stopped(void *self, const struct kvr_event *ev, struct kvr_out *out)
 {
 	KVR_SELF(struct tier, me, self, TIER_MAGIC);
+	KVR_CHECK(ev->msg.STOPPED.lane < me->config.n_links);
 	struct lane *lane = &me->lane[ev->msg.STOPPED.lane];
 
-	KVR_CHECK(ev->msg.STOPPED.lane < me->config.n_links && !lane->stopped);
+	KVR_CHECK(!lane->stopped);
 	kvr_tier_touch(me, out);
 	kvr_touch(out, lane, sizeof(*lane));
 	lane->stopped = 1;
