@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Values from a store that says anything. The first byte chooses format, flags and how the value is
- * cut; the rest is the value. With REPAIR the checksums of a sealed value are made right again,
- * else no mutation would come past the first of them.
+ * Values from a store that says anything, or with LMMETA the header of LMCache's values alone. The
+ * first byte chooses format, flags and how the value is cut; the rest is the value. With REPAIR the
+ * checksums of a sealed value are made right again, else no mutation would come past the first of
+ * them.
  */
 #include "kvr_frame.h"
 #include "kvr_fuzz.h"
 #include "kvr_le.h"
+#include "kvr_lmmeta.h"
 
 #include <string.h>
 
-enum { AT_MOST = 8, REPAIR = 16, SMALL_CUTS = 32, PAYLOAD = 3000, GUARD = 64 };
+enum { AT_MOST = 8, REPAIR = 16, SMALL_CUTS = 32, LMMETA = 64, PAYLOAD = 3000, GUARD = 64 };
 
 static _Alignas(64) uint8_t scratch[KVR_FRAME_SCRATCH];
 
@@ -62,6 +64,29 @@ write_value(const struct kvr_frame_rules *rules, struct kvr_item *item, uint8_t 
 	return len;
 }
 
+static size_t
+lmmeta_seed(size_t i, uint8_t *ret)
+{
+	const struct kvr_meta meta[] = {
+		{ KVR_MEMFMT_KV_2LTD, 1, { { KVR_DTYPE_BFLOAT16, 4, { 2, 32, 256, 1024 } } } },
+		{ KVR_MEMFMT_KV_T2D, 1, { { KVR_DTYPE_FLOAT16, 3, { 256, 2, 1024 } } } },
+		{ KVR_MEMFMT_KV_MLA, 2,
+		    { { KVR_DTYPE_BFLOAT16, 4, { 1, 61, 256, 512 } },
+		        { KVR_DTYPE_UINT8, 4, { 1, 61, 256, 132 } } } },
+		{ KVR_MEMFMT_BINARY_BUFFER, 0, { { 0 } } },
+		{ KVR_MEMFMT_BINARY, 0, { { 0 } } },
+	};
+	size_t len = 0;
+
+	if (i >= KVR_LEN(meta))
+		return 0;
+	ret[0] = LMMETA;
+	ret[1] = (uint8_t)KVR_MAX(meta[i].n_groups, 1U);
+	KVR_CHECK(kvr_lmmeta_encode(&meta[i], 12345, ret[1], ret + 2, KVR_LMMETA_BYTES_MAX, &len) ==
+	          KVR_OK);
+	return 2 + len;
+}
+
 size_t
 kvr_fuzz_seed(size_t i, uint8_t *ret)
 {
@@ -70,7 +95,7 @@ kvr_fuzz_seed(size_t i, uint8_t *ret)
 	struct kvr_item item;
 
 	if (which >= KVR_LEN(formats))
-		return 0;
+		return lmmeta_seed(i - 2 * KVR_LEN(formats), ret);
 	struct kvr_meta meta = metas[which == 3];
 	item_of(&item, &meta, payload, i % 2 == 0 ? PAYLOAD : 100);
 	ret[0] = (uint8_t)(which | (i % 2 == 0 ? 0U : (unsigned)AT_MOST | REPAIR));
@@ -153,6 +178,38 @@ check_stat(const struct kvr_frame_rules *rules, const struct kvr_item *got, cons
 	KVR_CHECK(item.len == got->len && item.raw_len == got->raw_len && item.serde == got->serde);
 }
 
+/* n_groups, then a header. What is read is written back as it was. */
+static void
+read_lmmeta(const uint8_t *at, size_t len)
+{
+	uint8_t head[KVR_LMMETA_BYTES_MAX], want[KVR_LMMETA_BYTES_MAX];
+	struct kvr_meta meta;
+	uint64_t payload_len = 0, bytes = 0;
+	size_t head_len = 0;
+
+	if (len == 0)
+		return;
+	uint32_t n_groups = at[0];
+	enum kvr_err err = kvr_lmmeta_decode(at + 1, len - 1, n_groups, &meta, &payload_len);
+	KVR_CHECK(
+	    err == KVR_OK || err == KVR_E_CORRUPT || err == KVR_E_LENGTH || err == KVR_E_INVALID);
+	if (err != KVR_OK)
+		return;
+	KVR_CHECK(meta.n_groups == n_groups || meta.n_groups == 0);
+	KVR_CHECK(payload_len <= INT32_MAX && kvr_memfmt_name(meta.memfmt) != NULL);
+	err = kvr_meta_bytes(&meta, &bytes);
+	KVR_CHECK(err == KVR_OK || err == KVR_E_INVALID || err == KVR_E_TOO_BIG);
+	KVR_CHECK(kvr_lmmeta_encode(&meta, payload_len, n_groups, head, sizeof(head), &head_len) ==
+	          KVR_OK);
+	KVR_CHECK(head_len == KVR_LMMETA_BYTES(n_groups));
+	memcpy(want, at + 1, head_len);
+	for (uint32_t g = 0; g < n_groups; g++) {
+		if (want[KVR_LMMETA_BYTES(g)] == 1) /* read like 2, never written */
+			want[KVR_LMMETA_BYTES(g)] = 2;
+	}
+	KVR_CHECK(memcmp(head, want, head_len) == 0);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 {
@@ -163,6 +220,10 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 	if (len == 0 || len > KVR_FUZZ_LEN_MAX)
 		return 0;
 	uint8_t how = at[0];
+	if (how & LMMETA) {
+		read_lmmeta(at + 1, len - 1);
+		return 0;
+	}
 	const struct kvr_frame_rules *rules = &formats[how % 8];
 	bool at_most = (how & AT_MOST) != 0;
 	meta = metas[how % 8 == 3];
