@@ -202,6 +202,7 @@ kvr_read_json(struct kvr_load *load, const char *text, size_t len)
 		w.at += 3;
 	if (!kvr_json_scan(text, len, &bad)) {
 		go_to(&w, bad.at);
+		load->broken = true;
 		WALK_ERROR(&w, "%s", bad.what);
 		return NULL;
 	}
@@ -210,6 +211,7 @@ kvr_read_json(struct kvr_load *load, const char *text, size_t len)
 		/* An unpaired surrogate, or no memory. */
 		if (bad.at != NULL && bad.at <= w.end)
 			go_to(&w, bad.at);
+		load->broken = true;
 		WALK_ERROR(&w, "this cannot be parsed");
 		return NULL;
 	}

@@ -72,7 +72,8 @@ struct kvr_load {
 	bool yaml;          /* the text is YAML */
 	bool import;        /* an import: variables stay names, and what is lost is reported */
 	bool lenient;       /* errors become warnings, and the previous value is kept */
-	const char *masked; /* the source text with secrets masked, or NULL */
+	bool broken;        /* the text is not well-formed: nobody knows which words are secrets */
+	char *masked;       /* the source text with secrets masked, or NULL */
 	size_t len;
 	const char *dir; /* relative paths are relative to this; NULL: it is gone */
 	char *why;
@@ -137,6 +138,12 @@ const char *kvr_quoted(const char *text, char *ret_quoted);
  */
 void kvr_mask_json(char *text, size_t len);
 void kvr_mask_yaml(char *text, size_t len);
+/*
+ * For a line of a text that is not well-formed, where it is anybody's guess what belongs to what:
+ * all words behind the column of its error, from 1, behind the name of a secret, and before the '@'
+ * of a URL.
+ */
+void kvr_mask_broken(char *line, size_t len, size_t column);
 /* The same for the single URL that is in text between `from` and `to`. */
 void kvr_mask_url(char *text, size_t from, size_t to);
 

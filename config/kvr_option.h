@@ -93,7 +93,10 @@ bool kvr_scheme_asks_sentinels(const char *url);
 bool kvr_scheme_is_cluster(const char *url);
 /* The position of user and password: between "://" and '@'. False: the URL has none. */
 bool kvr_url_login(const char *url, size_t len, size_t *ret_from, size_t *ret_to);
-/* Whether this is the name of a key or query parameter whose value must not be printed. */
+/*
+ * Whether this is the name of a key or query parameter whose value must not be printed, or nearly
+ * one: whoever misspells it has written a password behind it all the same.
+ */
 bool kvr_is_secret_name(const char *name, size_t len);
 
 /* out.c: text that is truncated at a capacity and counts its full length. */

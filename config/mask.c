@@ -34,6 +34,12 @@ kvr_mask_url(char *text, size_t from, size_t to)
 		if (colon != NULL)
 			login = (size_t)(colon + 1 - (text + from));
 		stars(text, from + login, from + end);
+	} else if (memmem(text + from, to - from, "://", 3) == NULL) {
+		/* With a letter of "://" missing it is still known where a password may begin. */
+		at = memrchr(text + from, '@', to - from);
+		colon = at == NULL ? NULL : memchr(text + from, ':', (size_t)(at - (text + from)));
+		if (colon != NULL)
+			stars(text, (size_t)(colon + 1 - text), (size_t)(at - text));
 	}
 	at = memchr(text + from, '?', to - from);
 	while (at != NULL && at < text + to) {
@@ -45,6 +51,36 @@ kvr_mask_url(char *text, size_t from, size_t to)
 			stars(text, (size_t)(is + 1 - text),
 			    next == NULL ? to : (size_t)(next - text));
 		at = next;
+	}
+}
+
+static bool
+is_mark(char c)
+{
+	return (unsigned char)c <= ' ' || strchr("\"'{}[]:,", c) != NULL;
+}
+
+void
+kvr_mask_broken(char *line, size_t len, size_t column)
+{
+	const char *login = memmem(line, len, "://", 3), *last = memrchr(line, '@', len);
+	size_t host = last == NULL ? 0 : (size_t)(last - line);
+	bool secret = false;
+
+	if (login == NULL && last != NULL)
+		login = memchr(line, ':', host);
+	for (size_t at = 0, end; at < len; at = end) {
+		for (end = at; end < len && !is_mark(line[end]); end++)
+			;
+		if (end == at) {
+			end++;
+			continue;
+		}
+		if (secret || at >= column || (login != NULL && at > (size_t)(login - line) && at < host))
+			stars(line, at, end);
+		else
+			secret = kvr_is_secret_name(line + at, end - at) &&
+			         memmem(line + at, end - at, "_env", 4) == NULL;
 	}
 }
 

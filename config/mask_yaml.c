@@ -63,7 +63,17 @@ goes_on(struct mask *m)
 	return true;
 }
 
-/* *ret: the position after the colon of a key with a secret name. False: there is none. */
+static bool
+is_secret(const struct mask *m, size_t from, size_t to)
+{
+	return kvr_is_secret_name(m->text + from, to - from) &&
+	       memmem(m->text + from, to - from, "_env", 4) == NULL;
+}
+
+/*
+ * *ret: the position after the colon of a key with a secret name. False: there is none. A comma or
+ * bracket may also be a slip of the finger in the name, and the colon may be missing.
+ */
 static bool
 find_key(const struct mask *m, size_t *ret)
 {
@@ -74,20 +84,39 @@ find_key(const struct mask *m, size_t *ret)
 
 		if (c == '{' || c == ',')
 			word = at + 1;
-		if (c != ':')
+		if (c != ':' && c != '"' && c != '\'')
 			continue;
-		if (kvr_is_secret_name(m->text + word, at - word) &&
-		    memmem(m->text + word, at - word, "_env", 4) == NULL) {
-			*ret = at + 1;
+		/* A quote where the colon is missing, unless it is the one behind the key. */
+		bool ends_key = c != ':' && at + 1 < m->end && m->text[at + 1] == ':';
+
+		if (!ends_key && (is_secret(m, word, at) || is_secret(m, m->from, at))) {
+			*ret = c == ':' ? at + 1 : at;
 			return true;
 		}
 	}
 	return false;
 }
 
+/* With a letter of "://" missing it is still known where a password may begin. */
+static void
+mask_login(struct mask *m)
+{
+	char *key = memchr(m->text + m->from, ':', m->end - m->from);
+	char *at = memrchr(m->text + m->from, '@', m->end - m->from);
+
+	if (key == NULL || at == NULL || at <= key ||
+	    memmem(m->text + m->from, m->end - m->from, "://", 3) != NULL)
+		return;
+	char *colon = memchr(key + 1, ':', (size_t)(at - key) - 1);
+
+	if (colon != NULL)
+		memset(colon + 1, '*', (size_t)(at - colon) - 1);
+}
+
 static void
 mask_urls(struct mask *m)
 {
+	mask_login(m);
 	for (size_t at = m->from; at + 3 <= m->end; at++) {
 		size_t from = at;
 

@@ -50,6 +50,8 @@ find_context(const struct kvr_load *load, struct kvr_config_note *note)
 	if (note->context_len > 0 && line[note->context_len - 1] == '\r' &&
 	    note->column <= note->context_len)
 		note->context_len--;
+	if (load->broken)
+		kvr_mask_broken(load->masked + (line - load->masked), note->context_len, note->column);
 }
 
 static void
@@ -142,6 +144,8 @@ kvr_quoted(const char *text, char *ret_quoted)
 		n += 3;
 	}
 	memcpy(ret_quoted + n, "\"", 2);
+	/* With a blank or a comma too few a password is a part of its key, or a key of its own. */
+	kvr_mask_broken(ret_quoted, n, n);
 	return ret_quoted;
 }
 

@@ -133,10 +133,33 @@ kvr_url_login(const char *url, size_t len, size_t *ret_from, size_t *ret_to)
 	return true;
 }
 
+static bool
+is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* The last word of it, like "pasword" of "- valkey_pasword", as somebody may have misspelled it. */
+static bool
+is_nearly_password(const char *name, size_t len)
+{
+	struct kvr_nearest near = { .to = "password" };
+	size_t from;
+
+	while (len > 0 && !is_letter(name[len - 1]))
+		len--;
+	for (from = len; from > 0 && name[from - 1] != '_' && name[from - 1] != '.';)
+		from--;
+	while (from < len && !is_letter(name[from]))
+		from++;
+	kvr_nearest_try(&near, name + from, len - from);
+	return near.best != NULL && near.best_cost <= 2;
+}
+
 bool
 kvr_is_secret_name(const char *name, size_t len)
 {
-	static const char *const parts[] = { "passw", "secret", "token", "credential" };
+	static const char *const parts[] = { "pass", "secret", "token", "credential" };
 
 	for (size_t p = 0; p < KVR_LEN(parts); p++) {
 		size_t n = strlen(parts[p]);
@@ -146,7 +169,7 @@ kvr_is_secret_name(const char *name, size_t len)
 				return true;
 		}
 	}
-	return false;
+	return is_nearly_password(name, len);
 }
 
 /* Redis clients also accept "?password=...". */

@@ -102,6 +102,7 @@ next(struct reader *r, yaml_event_t *ret)
 	}
 	at = p->error == YAML_READER_ERROR ? at_byte(r, p->problem_offset)
 	                                   : at_letter(r, p->problem_mark.index);
+	r->load->broken = true;
 	kvr_load_error(r->load, &at, "this is no YAML: %s%s%s",
 	    p->problem != NULL ? p->problem : "it cannot be parsed",
 	    p->context != NULL ? " " : "", p->context != NULL ? p->context : "");

@@ -468,6 +468,32 @@ START_TEST(no_secret_is_ever_printed)
 }
 END_TEST
 
+/* Whoever makes a mistake in a line with a password has written the password all the same. */
+START_TEST(no_secret_is_printed_for_a_slip_of_the_finger)
+{
+#define SLIP(text) "{\"tiers\":[{\"name\":\"a\",\"url\":\"redis://h:1\"," text "}]}"
+	static const char *const texts[] = { SLIP("\"pasword\":\"hunter2\""),
+		SLIP("\"pas sword\":\"hunter2\""), SLIP("\"valkey_psasword\":\"hunter2\""),
+		SLIP("\"passphrase\":\"hunter2\""), SLIP("\"password\" \"hunter2\""),
+		SLIP("\"password\": ,\"hunter2\""), SLIP("\"password\":\" \"hunter2\""),
+		SLIP("\"password\": \"hunter2\":"), SLIP("\"password\":hunter2"), SLIP("password\":\"hunter2\""),
+		SLIP("\"pass\"word\":\"hunter2\""), SLIP("\"p\\assword\":\"hunter2\""),
+		"{\"remote_url\":\"redis:/u:hunter2@h:1\"}", "{\"remote_url\":\"redis//u:hunter2@h:1\"}",
+		"{\"remote_url\":\"redis://u:hunter2\"@h:1\"}", "{\"remote_url\":\"redis://u:hunter2@h:1\":}" };
+
+	for (size_t i = 0; i < KVR_LEN(texts); i++) {
+		struct kvr_said said;
+		struct kvr_config_opts opts = kvr_test_opts(&said);
+		struct kvr_config *cfg = NULL;
+
+		ck_assert_int_eq(kvr_config_parse(texts[i], strlen(texts[i]), &opts, &cfg, NULL, 0),
+		    KVR_E_CONFIG);
+		ck_assert_msg(strchr(said.lines, '^') != NULL, "no line: %s", texts[i]);
+		ck_assert_msg(strstr(said.lines, "unter2") == NULL, "%s", said.lines);
+	}
+}
+END_TEST
+
 START_TEST(a_file_that_is_not_there_is_named)
 {
 	struct kvr_config *cfg = NULL;
@@ -505,4 +531,5 @@ KVR_CHECK_MAIN("config.errors", what_is_no_configuration_at_all,
     a_directory_that_is_read_as_a_host_is_told_where_the_files_go,
     values_that_contradict_each_other, too_many_tiers_are_named_at_the_first_one_that_is_too_much,
     all_errors_are_told_with_their_lines_and_carets, no_secret_is_ever_printed,
-    a_file_that_is_not_there_is_named, a_pipe_without_a_writer_is_empty)
+    no_secret_is_printed_for_a_slip_of_the_finger, a_file_that_is_not_there_is_named,
+    a_pipe_without_a_writer_is_empty)

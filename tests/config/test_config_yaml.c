@@ -173,6 +173,13 @@ static const char *const secrets[] = {
 	"password: |\n    b\n    s3cr3t\n   x: [\n",
 	"? password\n: s3cr3t : x\n",
 	"password: 's3cr3t\n",
+	/* slips of the finger */
+	"tiers:\n- pasword: s3cr3t\n",
+	"tiers:\n- passw,ord: s3cr3t\n",
+	"tiers:\n- { name: a, password:\"s3cr3t\" }\n",
+	"tiers:\n- { name: a, password \"s3cr3t\" }\n",
+	"remote_url: redis:/u:s3cr3t@h:1\n",
+	"remote_url: \"redis//u:s3cr3t@h:1\"\n",
 };
 
 START_TEST(secrets_are_starred_in_lines_that_are_shown)
