@@ -63,9 +63,13 @@ goes_on(struct mask *m)
 	return true;
 }
 
+/* What is further ahead of a colon belongs to no name: a line of colons would be read once for each. */
+enum { NAME_MAX_LEN = 64 };
+
 static bool
 is_secret(const struct mask *m, size_t from, size_t to)
 {
+	from = KVR_MAX(from, to - KVR_MIN(to, (size_t)NAME_MAX_LEN));
 	return kvr_is_secret_name(m->text + from, to - from) &&
 	       memmem(m->text + from, to - from, "_env", 4) == NULL;
 }
@@ -89,7 +93,11 @@ find_key(const struct mask *m, size_t *ret)
 		/* A quote where the colon is missing, unless it is the one behind the key. */
 		bool ends_key = c != ':' && at + 1 < m->end && m->text[at + 1] == ':';
 
-		if (!ends_key && (is_secret(m, word, at) || is_secret(m, m->from, at))) {
+		/* Behind another mark there is no name that was not looked at before. */
+		if (at == m->from || m->text[at - 1] == c)
+			continue;
+		if (!ends_key && (is_secret(m, word, at) ||
+		                     (word > m->from && is_secret(m, m->from, at)))) {
 			*ret = c == ':' ? at + 1 : at;
 			return true;
 		}

@@ -198,6 +198,24 @@ START_TEST(secrets_are_starred_in_lines_that_are_shown)
 }
 END_TEST
 
+/* Read once, not once for each of its colons: that took minutes. */
+START_TEST(a_long_line_takes_no_longer_than_a_long_text)
+{
+	enum { LEN = 1000000 };
+	char *text = malloc(LEN), why[200];
+	struct kvr_config *cfg = NULL;
+	uint64_t since_ns = kvr_now_ns();
+
+	ck_assert_ptr_nonnull(text);
+	for (int i = 0; i < LEN; i++)
+		text[i] = i % 8 == 0 ? 'a' : ':';
+	ck_assert_int_eq(
+	    kvr_config_parse_yaml(text, LEN, NULL, &cfg, why, sizeof(why)), KVR_E_CONFIG);
+	ck_assert_uint_lt(kvr_now_ns() - since_ns, KVR_SEC(30));
+	free(text);
+}
+END_TEST
+
 START_TEST(what_is_no_secret_is_shown)
 {
 	struct kvr_said said;
@@ -231,4 +249,5 @@ END_TEST
 
 KVR_CHECK_MAIN("config.yaml", lmcaches_form, the_tier_form, whole_numbers_are_pyyamls,
     mistakes_have_a_place_and_a_sentence, secrets_are_starred_in_lines_that_are_shown,
-    what_is_no_secret_is_shown, a_mark_in_front_and_other_line_ends)
+    a_long_line_takes_no_longer_than_a_long_text, what_is_no_secret_is_shown,
+    a_mark_in_front_and_other_line_ends)
