@@ -45,7 +45,7 @@ static const struct {
 	SEED("{\"remote_url\":\"resp://h:1\",\"lmcache_env\":true,\"extra_config\":{\"username\":\"u\","
 	     "\"password\":\"s3cr3t\"}}" MORE "eLMCACHE_EXTRA_CONFIG={\"resp_num_threads\":3}\n"
 	     "eLMCACHE_REMOTE_SERDE=\"na\\x69ve\""),
-	SEED("{\"engine\":{\"worker_id\":3},\"metrics\":{\"listen\":\"127.0.0.1:9477+{rank}\"},"
+	SEED("{\"engine\":{\"worker_id\":\"env:RANK\"},\"metrics\":{\"listen\":\"127.0.0.1:9477+{rank}\"},"
 	     "\"tiers\":[{\"name\":\"a\",\"url\":\"fs:///a/{rank}\",\"capacity\":\"1GiB\"}]}" MORE
 	     "stiers.a.free_floor=1MiB\nstrace.dir=/t{rank}\neY=2"),
 	SEED("{\"tiers\":[{\"name\":\"s\",\"url\":\"rediss-sentinel://h:1,g:2?service=x\","
@@ -206,6 +206,15 @@ check_config(struct kvr_config *cfg, const char *last, bool elsewhere)
 				KVR_CHECK(strstr(text, "s3cr3t") == NULL && !told);
 	}
 	kvr_config_sum(cfg, &costs, 8, text, sizeof(text));
+	/* What an engine says of itself fits, or contradicts the file and changes nothing. */
+	const struct kvr_config_identity who = { .model = "m", .world_size = 2, .worker_id = 1,
+		.use_mla = last[12] == 'm' };
+
+	if (kvr_config_identify(cfg, &who, why, sizeof(why)) != KVR_OK)
+		KVR_CHECK(why[0] != '\0');
+	else
+		KVR_CHECK(strcmp(cfg->engine.model, "m") == 0 && cfg->engine.worker_id == 1);
+	why[0] = '\0';
 	if (kvr_config_set(cfg, &(const char *const){ last }, 1, why, sizeof(why)) != KVR_OK)
 		KVR_CHECK(why[0] != '\0');
 }
