@@ -63,7 +63,7 @@ goes_on(struct mask *m)
 	return true;
 }
 
-/* What is further ahead of a colon belongs to no name: a line of colons would be read once for each. */
+/* No name is longer. Without a limit a line of colons would be read once for each of them. */
 enum { NAME_MAX_LEN = 64 };
 
 static bool

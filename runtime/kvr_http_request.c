@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The head of a request, parsed in place. A line ends with LF or CR LF; any other control byte makes
- * the request wrong, because proxies and servers do not agree on what such a byte means.
+ * The head of a request, parsed in place. A line ends with LF or CR LF; any other control byte
+ * makes the request wrong, because proxies and servers do not agree on what such a byte means.
  */
 #include "kvr_http_own.h"
 

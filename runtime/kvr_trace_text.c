@@ -286,8 +286,8 @@ put_step(struct line *l, const struct kvr_rec_step *s, kvr_spec_find_fn *find, u
 }
 
 /*
- * Bytes that are not printable ASCII become dots: a key may be any bytes, and a file may be anybody's.
- * A record may have megabytes of them, of which a full line takes no more.
+ * Bytes that are not printable ASCII become dots: a key may be any bytes, and a file may be
+ * anybody's. A record may have megabytes of them, of which a full line takes no more.
  */
 static void
 put_bytes(struct line *l, const void *from, uint32_t len)

@@ -24,7 +24,7 @@ KVR_MUST_USE enum kvr_err kvr_trace_view_copy(const void *bytes, uint64_t len,
     struct kvr_trace_view **ret, char *why, size_t why_cap);
 void kvr_trace_view_free(struct kvr_trace_view *take); /* NULL is fine */
 
-/* Of the head and the actors, every text ends with a NUL and can be printed, whatever is in the file. */
+/* Whatever is in the file, texts of the head and the actors end with a NUL and can be printed. */
 const struct kvr_trace_head  *kvr_trace_view_head(const struct kvr_trace_view *);
 const struct kvr_trace_actor *kvr_trace_view_actors(const struct kvr_trace_view *, uint32_t *ret_n);
 const char *kvr_trace_view_config(const struct kvr_trace_view *, size_t *ret_len);

@@ -27,7 +27,7 @@ copy_words(void *to, const void *from, size_t bytes)
 		t[i] = __atomic_load_n(&f[i], __ATOMIC_RELAXED);
 }
 
-/* Where a page says how many, there are no more; where it has a text, that ends, and can be printed. */
+/* Counts are within their tables; texts end where their places do, and can be printed. */
 static void
 clean_text(char *at, size_t cap)
 {

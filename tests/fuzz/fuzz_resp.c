@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a server may send. The first byte says to whom: 1, to a control command (hiredis' reader); 3,
- * to HELLO; even, to our reader of data replies. Whatever comes, the end is PROTO or DOWN, never a
- * hang.
+ * What a server may send. The first byte says to whom: 1, to a control command (hiredis' reader);
+ * 3, to HELLO; even, to our reader of data replies. Whatever comes, the end is PROTO or DOWN, never
+ * a hang.
  */
 #include <stdio.h>
 #include <string.h>

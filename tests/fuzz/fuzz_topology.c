@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What servers may say of a deployment. The first byte says what was asked: CLUSTER SLOTS, a command
- * that was redirected, the sentinels for a master or for replicas, ROLE, or what doctor asks.
+ * What servers may say of a deployment. The first byte says what was asked: CLUSTER SLOTS, a
+ * command that was redirected, the sentinels for a master or for replicas, ROLE, or what doctor
+ * asks.
  *
- * A map that is taken has no hole in it: every slot names a node that is there, or none. A host that
- * is taken has a printable name and a port, and is taken again when it is said anew. An error has a
- * sentence.
+ * A map that is taken has no hole in it: every slot names a node that is there, or none. A host
+ * that is taken has a printable name and a port, and is taken again when it is said anew. An error
+ * has a sentence.
  */
 #include <ctype.h>
 #include <stdio.h>

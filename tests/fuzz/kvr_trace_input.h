@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 /*
- * Traces of today's deciders, which tests/traces keeps: each whole, then the second half of it, which
- * begins with a snapshot; and one with the kinds of records that no decider makes. Two bytes less
- * than KVR_FUZZ_LEN_MAX at most. 0: none of that number.
+ * Traces of today's deciders, which tests/traces keeps: each whole, then the second half of it,
+ * which begins with a snapshot; and one with the kinds of records that no decider makes. Two bytes
+ * less than KVR_FUZZ_LEN_MAX at most. 0: none of that number.
  */
 size_t kvr_trace_input_seed(size_t i, uint8_t *ret);
 /*
