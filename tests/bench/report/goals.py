@@ -19,8 +19,11 @@ GOALS = [
     ("lookup of 64, one CPU / raw", "lookup", "64 keys, one CPU", LOOKUP, "kvrelay", "raw", 1.3, 1.1),
     ("lookup of 512, one CPU / raw", "lookup", "512 keys, one CPU", LOOKUP, "kvrelay", "raw", 1.3, 1.1),
     *((f"GET {shape} / raw", "pairs", f"GET {shape}", BULK, "kvrelay", "raw", 0.90, 0.97)
-      for shape in ("256x64KiB", "64x1MiB", "16x4MiB", "4x16MiB", "1x64MiB")),
-    ("GET 4x16MiB, sealed / raw", "pairs", "GET 4x16MiB", BULK, "sealed", "raw", 0.90, 2.0),
+      for shape in ("256x64KiB", "64x1MiB", "16x4MiB")),
+    # In pieces, which raw does not do.
+    *((f"GET {shape} / raw", "pairs", f"GET {shape}", BULK, "kvrelay", "raw", 1.8, 2.2)
+      for shape in ("4x16MiB", "1x64MiB")),
+    ("GET 4x16MiB, sealed / raw", "pairs", "GET 4x16MiB", BULK, "sealed", "raw", 1.8, 2.2),
     *((f"SET {shape} / raw", "pairs", f"SET {shape}", BULK, "kvrelay", "raw", 0.95, 0.98)
       for shape in ("256x64KiB", "64x1MiB", "16x4MiB", "4x16MiB", "1x64MiB")),
     ("GET 16x4MiB / hiredis", "bulk", "GET 16x4MiB", BULK, "kvrelay 1", "hiredis", 1.5, 1.7),
