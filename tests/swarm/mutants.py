@@ -225,6 +225,15 @@ MUTANTS = [
     ("a lane that answered its ping is still waited for", "\t\tlane->stuck = 0;\n\t\tlane->ping_ns = 0;\n\t\tif (err",
      "\t\tlane->stuck = 0;\n\t\tif (err"),
     ("a lane that is dialed is dialed again at its time", "\tlane->redial_ns = 0;\n\tlane->ping_ns = 0;\n", "\tlane->ping_ns = 0;\n"),
+    ("a store that was full stays so", "\tif (taken != 0 && taken >= me->full_len)\n\t\tme->n_full = me->full_len = 0;\n", ""),
+    ("a store is full of what is longer than the least that it refused",
+     "refused : KVR_MIN(me->full_len, refused);", "refused : me->full_len;"),
+    ("a node that is away is not told of", "\tif (t->n_away > 0)\n\t\tme->away_ns = ev->now_ns;\n", ""),
+    ("a lane hangs from when it is told on", "lane->stuck_ns = ev->msg.LINK_STATE.since_ns;",
+     "lane->stuck_ns = ev->now_ns;"),
+    ("bytes of a put that joined another count twice", "op->bytes - op->joined;", "op->bytes;"),
+    ("a worker that comes back while its lane is dialed was up", "bool was_up = me->told == KVR_LINK_UP;",
+     "bool was_up = me->told == KVR_LINK_UP || me->dial_ns != 0;"),
 ]
 
 # The same in api/*.c: the rewriting to worker 0 is lost in one kind of call.
