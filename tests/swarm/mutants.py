@@ -232,8 +232,8 @@ MUTANTS = [
     ("a lane hangs from when it is told on", "lane->stuck_ns = ev->msg.LINK_STATE.since_ns;",
      "lane->stuck_ns = ev->now_ns;"),
     ("bytes of a put that joined another count twice", "op->bytes - op->joined;", "op->bytes;"),
-    ("a worker that comes back while its lane is dialed was up", "bool was_up = me->told == KVR_LINK_UP;",
-     "bool was_up = me->told == KVR_LINK_UP || me->dial_ns != 0;"),
+    ("a worker that comes back has answered a dial", "\tme->stuck = 0;\n\tkvr_link_tell(me, out, me->told, KVR_OK, ",
+     "\tme->stuck = 0;\n\tuint32_t told = me->told;\n\tme->told = KVR_LINK_DOWN;\n\tkvr_link_tell(me, out, told, KVR_OK, "),
 ]
 
 # The same in api/*.c: the rewriting to worker 0 is lost in one kind of call.
