@@ -23,6 +23,15 @@
 		    kvr_err_name(got_), #want);                                                    \
 	} while (0)
 
+/* The least cache there is: one layer of n tokens of so many bytes, at base[0]. */
+#define BED_CACHE(place, bytes, n)                                                                 \
+	{                                                                                          \
+		.size = sizeof(struct kvr_cache_shape), .order = KVR_CACHE_BLOCKS,                 \
+		.format = KVR_FMT_KV_MLA, .dtype = KVR_DT_UINT8, .n_layers = 1, .n_planes = 1,     \
+		.n_heads = 1, .head_size = (bytes), .block_tokens = 1, .n_blocks = (n),            \
+		.n_base = 1, .base = (place)                                                       \
+	}
+
 static inline uint64_t
 bed_now_ns(void)
 {

@@ -8,18 +8,7 @@ enum { CACHES = 64, TOKEN = 64, TOKENS = 16 };
 
 static char memory[TOKEN * TOKENS];
 static void *const base[] = { memory };
-static const struct kvr_cache_shape shape = { .size = sizeof(shape),
-	.order = KVR_CACHE_BLOCKS,
-	.format = KVR_FMT_KV_MLA,
-	.dtype = KVR_DT_UINT8,
-	.n_layers = 1,
-	.n_planes = 1,
-	.n_heads = 1,
-	.head_size = TOKEN,
-	.block_tokens = 1,
-	.n_blocks = TOKENS,
-	.n_base = 1,
-	.base = base };
+static const struct kvr_cache_shape shape = BED_CACHE(base, TOKEN, TOKENS);
 
 static enum kvr_err
 move(struct kvr *k, struct kvr_cache *cache, uint32_t kind)

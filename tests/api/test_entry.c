@@ -82,18 +82,7 @@ static int32_t
 cache_open(struct engine *e, uint64_t until_ns)
 {
 	static void *const base[] = { page };
-	static const struct kvr_cache_shape shape = { .size = sizeof(shape),
-		.order = KVR_CACHE_BLOCKS,
-		.format = KVR_FMT_KV_MLA,
-		.dtype = KVR_DT_UINT8,
-		.n_layers = 1,
-		.n_planes = 1,
-		.n_heads = 1,
-		.head_size = 64,
-		.block_tokens = 1,
-		.n_blocks = 64,
-		.n_base = 1,
-		.base = base };
+	static const struct kvr_cache_shape shape = BED_CACHE(base, 64, 64);
 	struct kvr_cache *cache;
 
 	(void)until_ns;

@@ -128,18 +128,7 @@ START_TEST(a_child_is_told)
 	};
 	static char memory[64];
 	void *const base[] = { memory };
-	const struct kvr_cache_shape shape = { .size = sizeof(shape),
-		.order = KVR_CACHE_BLOCKS,
-		.format = KVR_FMT_KV_MLA,
-		.dtype = KVR_DT_UINT8,
-		.n_layers = 1,
-		.n_planes = 1,
-		.n_heads = 1,
-		.head_size = 64,
-		.block_tokens = 1,
-		.n_blocks = 1,
-		.n_base = 1,
-		.base = base };
+	const struct kvr_cache_shape shape = BED_CACHE(base, 64, 1);
 	struct bed b = { .k = bed_open(MEMORY, NULL, NULL, NULL) };
 
 	b.p = kvr_get_allocator_backend(b.k);

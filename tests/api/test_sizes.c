@@ -109,18 +109,7 @@ START_TEST(tokens)
 {
 	static void *const base[] = { bytes };
 	static const int32_t block[] = { 0 };
-	const struct kvr_cache_shape shape = { .size = sizeof(shape),
-		.order = KVR_CACHE_BLOCKS,
-		.format = KVR_FMT_KV_MLA,
-		.dtype = KVR_DT_UINT8,
-		.n_layers = 1,
-		.n_planes = 1,
-		.n_heads = 1,
-		.head_size = sizeof(bytes),
-		.block_tokens = 1,
-		.n_blocks = 1,
-		.n_base = 1,
-		.base = base };
+	const struct kvr_cache_shape shape = BED_CACHE(base, sizeof(bytes), 1);
 	struct kvr *k = bed_open(MEMORY, NULL, NULL, NULL);
 	NEWER(kvr_tokens) t = { .now = { .size = sizeof(t), .n = 1, .block = block } };
 	struct kvr_batch b = put();
