@@ -110,6 +110,7 @@ struct kvr_connector {
 	bool     signed_out; /* the server now accepts no command without AUTH */
 	bool     hung_up;    /* the server did, after its last reply */
 	bool     from_replica; /* reading from a replica: nothing may be written */
+	bool     watches;    /* the server has answered a WATCH, be it with an error */
 	struct kvr_store *store;
 	uint8_t *scratch;
 	uint8_t *heads; /* LMCACHE: headers of lm_head_len bytes, one per note */

@@ -13,7 +13,8 @@
  *             for what is wrong. So nothing here refuses an item.
  *
  * Not every user may WATCH, and not every proxy can: pieces would be read in vain then, so the
- * store remembers it for a while.
+ * store remembers it for a while. Some proxies hang up at what they do not know, which counts as a
+ * refusal until a connection has had its first answer.
  */
 #include "kvr_redis_get.h"
 #include "kvr_resp3.h"
@@ -157,6 +158,14 @@ refused(struct kvr_connector *c)
 	    &c->store->no_watch_until_ns, kvr_now_ns() + REFUSED_NS, memory_order_relaxed);
 }
 
+static void
+answered(struct kvr_connector *c)
+{
+	if (!c->watches)
+		atomic_store_explicit(&c->store->no_watch_until_ns, 0, memory_order_relaxed);
+	c->watches = true;
+}
+
 static bool
 may_watch(const struct kvr_connector *c)
 {
@@ -182,6 +191,8 @@ send_watched(
 	static const char end[] = "*1\r\n$5\r\nMULTI\r\n*1\r\n$4\r\nEXEC\r\n";
 	enum kvr_err err = KVR_OK;
 	if (part == 0) {
+		if (!c->watches)
+			refused(c);
 		err = kvr_redis_put_verb(c, &kvr_redis_say.watch, item, KVR_REDIS_VALUE);
 		return err == KVR_OK ? send_length(c, item) : err;
 	}
@@ -201,6 +212,7 @@ begin_watched(struct kvr_connector *c, struct kvr_item *item, struct kvr_redis_n
 	enum kvr_err err = kvr_redis_read_reply(c, room, &r);
 	if (err != KVR_OK)
 		return err;
+	answered(c);
 	bool found = r.kind == KVR_RESP_INTEGER && r.n > 0 && (uint64_t)r.n <= item->span.len;
 	if (found && !watched)
 		refused(c);

@@ -300,6 +300,31 @@ END_TEST
 	{ KVR_PEER_AWAIT, "GETRANGE", 0 }, { KVR_PEER_SEND, "$" #len "\r\n", 0 },                  \
 	    { KVR_PEER_FILL, "x", len }, { KVR_PEER_SEND, "\r\n", 0 }
 
+/* The next connection, and any other of the store, reads whole values for a while. */
+START_TEST(a_proxy_that_hangs_up_at_a_watch_is_not_asked_again)
+{
+	static const struct kvr_peer_act acts[] = { HELLO, { KVR_PEER_AWAIT, "WATCH", 0 },
+		{ KVR_PEER_CLOSE, NULL, 0 }, HELLO, { KVR_PEER_AWAIT, "*2\r\n$3\r\nGET\r\n", 0 },
+		{ KVR_PEER_SEND, "$8388608\r\n", 0 }, { KVR_PEER_FILL, "x", 8388608 },
+		{ KVR_PEER_SEND, "\r\n", 0 }, { KVR_PEER_STALL, NULL, 0 } };
+	struct kvr_peer *peer = kvr_peer_start(acts, KVR_LEN(acts));
+	struct kvr_store_opts opts = bed_opts(kvr_peer_url(peer), KVR_FORMAT_BARE);
+	struct load l = load_new(1, 8 << 20);
+	struct bed b;
+	bed_up(&b, &opts);
+	ck_assert_int_eq(bed_run(&b, KVR_VERB_GET, l.items, 1), KVR_E_DOWN);
+	kvr_redis_ops.hang_up(b.lane);
+	ck_assert_int_eq(kvr_redis_ops.dial(
+	                     b.store, bed_in(BED_LONG), &b.kick, &b.lane, b.why, sizeof(b.why)),
+	    KVR_OK);
+	bed_ok(&b, KVR_VERB_GET, l.items, 1);
+	bed_status(&l.items[0], KVR_OK);
+	bed_down(&b);
+	load_free(&l);
+	kvr_peer_stop(peer);
+}
+END_TEST
+
 /* The last is understood, but the transaction stays open. */
 START_TEST(what_no_server_answers_to_exec_ends_the_connection)
 {
@@ -333,4 +358,5 @@ KVR_CHECK_MAIN("connectors.redis_pieces", an_overwrite_between_pieces_breaks_the
     a_value_that_is_written_all_the_time_is_never_mixed, long_values_come_in_pieces_and_others_whole,
     no_more_pieces_are_asked_for_than_there_are,
     a_user_who_may_not_watch_reads_whole_values,
+    a_proxy_that_hangs_up_at_a_watch_is_not_asked_again,
     what_no_server_answers_to_exec_ends_the_connection)
