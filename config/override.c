@@ -54,25 +54,8 @@ parse_value(struct kvr_load *load, const char *text)
 static bool
 keeps_text(enum kvr_option_type type)
 {
-	switch (type) {
-	case KVR_TYPE_SIZE:
-	case KVR_TYPE_DURATION:
-	case KVR_TYPE_COUNT:
-	case KVR_TYPE_BOOL:
-	case KVR_TYPE_CHOICE:
-		return false;
-	case KVR_TYPE_TEXT:
-	case KVR_TYPE_NAME:
-	case KVR_TYPE_URL:
-	case KVR_TYPE_PATH:
-	case KVR_TYPE_SECRET:
-	case KVR_TYPE_LISTEN:
-	case KVR_TYPE_RANK:
-	case KVR_TYPE_SHAPE:
-	case KVR_TYPE_GROUPS:
-	default:
-		return true;
-	}
+	return type != KVR_TYPE_SIZE && type != KVR_TYPE_DURATION && type != KVR_TYPE_COUNT &&
+	       type != KVR_TYPE_BOOL && type != KVR_TYPE_CHOICE;
 }
 
 void

@@ -15,6 +15,7 @@
  * A lane that comes with other directories than the scanned ones starts the scan again. Until the
  * other lanes notice, everything that they would do to the index is DOWN, which makes them dial.
  */
+#include "kvr_dir.h"
 #include "kvr_fs.h"
 
 #include <errno.h>
@@ -135,18 +136,6 @@ next_dir(struct kvr_store *s)
 	}
 }
 
-static DIR *
-open_copy(int dir_fd)
-{
-	/* Not dup(): the copy would share the position with other readers of this descriptor. */
-	int  fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (dir == NULL && fd >= 0)
-		close(fd);
-	return dir;
-}
-
 static enum kvr_err
 one_name(struct kvr_store *s)
 {
@@ -183,7 +172,7 @@ some_names(struct kvr_connector *c)
 	for (int i = 0; err == KVR_OK && i < NAMES_AT_ONCE && scan->dir < s->n_dirs; i++) {
 		const struct kvr_fs_dir *dir = &c->dir[scan->dir];
 		if (scan->open == NULL &&
-		    (scan->open = open_copy(scan->tmp ? dir->tmp_fd : dir->fd)) == NULL)
+		    (scan->open = kvr_dir_read(scan->tmp ? dir->tmp_fd : dir->fd)) == NULL)
 			return KVR_E_DOWN;
 		err = one_name(s);
 	}

@@ -5,6 +5,7 @@
  */
 #include "kvr_page.h"
 
+#include "kvr_dir.h"
 #include "kvr_trace_dir.h"
 
 #include <errno.h>
@@ -33,7 +34,7 @@ is_page(const char *name)
 static void
 drop_dead(int dir)
 {
-	DIR *d = kvr_trace_dir_read(dir);
+	DIR *d = kvr_dir_read(dir);
 	struct stat st;
 
 	for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {

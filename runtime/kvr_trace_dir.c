@@ -56,17 +56,6 @@ kvr_trace_dir_open(const char *asked, char *path, size_t path_cap, char *why, si
 	return dir;
 }
 
-DIR *
-kvr_trace_dir_read(int dir)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (d == NULL && fd >= 0)
-		close(fd);
-	return d;
-}
-
 int
 kvr_trace_dir_take_dead(int dir, const char *name, struct stat *ret)
 {

@@ -3,7 +3,6 @@
 #ifndef KVR_TRACE_DIR_H
 #define KVR_TRACE_DIR_H
 
-#include <dirent.h>
 #include <stddef.h>
 #include <sys/stat.h>
 
@@ -12,8 +11,6 @@ const char *kvr_trace_dir_path(const char *asked, char *ret, size_t cap);
 /* Opens it, and makes it if it is missing. -1: why says what is wrong with it. */
 int kvr_trace_dir_open(
     const char *asked, char *ret_path, size_t path_cap, char *why, size_t why_cap);
-/* For its names; NULL: it cannot be read. */
-DIR *kvr_trace_dir_read(int dir);
 /* Opens and locks a file of this user's that no process has locked; -1: it is no such file. */
 int kvr_trace_dir_take_dead(int dir, const char *name, struct stat *ret);
 

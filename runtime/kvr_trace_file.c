@@ -6,6 +6,7 @@
  */
 #include "kvr_trace_file.h"
 #include "kvr_populate.h"
+#include "kvr_dir.h"
 #include "kvr_trace_dir.h"
 
 #include <ctype.h>
@@ -113,7 +114,7 @@ static void
 drop_old(int dir, uint32_t keep, const char *instance)
 {
 	struct old *old = calloc(OLD_MAX, sizeof(*old));
-	DIR *d = kvr_trace_dir_read(dir);
+	DIR *d = kvr_dir_read(dir);
 	uint32_t n = 0;
 	uint64_t sum = 0;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checksums and digests (XXH3). Only kvr_hash*.c see xxHash. */
+/* Checksums and digests (XXH3). Only kvr_hash.c and kvr_hash_body.h see xxHash. */
 #ifndef KVR_HASH_H
 #define KVR_HASH_H
 
