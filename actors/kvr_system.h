@@ -27,6 +27,7 @@
 #include "kvr_config.h"
 #include "kvr_domain.h"
 #include "kvr_log.h"
+#include "kvr_words.h"
 
 struct kvr_system;
 
@@ -77,11 +78,12 @@ struct kvr_tier_view {
 	uint32_t    refuses_puts; /* 1: so many in a row that they are left out */
 	uint32_t    all_hang;     /* 1: no lane is left */
 	char        hang[96]; /* of lanes that hang, which and for how long; "": none does */
-	char        why[112]; /* the store's own words for the last error */
+	char        why[KVR_WORDS_LEN]; /* the store's own words for the last error */
 	uint32_t    full_len; /* values of this length and more find no room; 0: they do */
 	uint32_t    away; /* 1: one node of many is */
 	/* For its refusal, for being full, for a node that is away, for the canary's failure. */
-	char        why_puts[112], why_full[112], why_away[112], why_canary[112];
+	char        why_puts[KVR_WORDS_LEN], why_full[KVR_WORDS_LEN];
+	char        why_away[KVR_WORDS_LEN], why_canary[KVR_WORDS_LEN];
 };
 uint32_t kvr_system_tiers(struct kvr_system *, struct kvr_tier_view *ret, uint32_t cap);
 struct kvr_stats;

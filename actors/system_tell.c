@@ -13,7 +13,7 @@ void
 kvr_system_watch(void *arg, const struct kvr_actor *a, uint32_t before, const struct kvr_event *ev)
 {
 	struct kvr_system *sys = arg;
-	char id[24], words[112] = "";
+	char id[24], words[KVR_WORDS_LEN] = "";
 	bool tier = a->id >= KVR_ID_TIER && a->id < KVR_ID_LINK;
 
 	(void)ev;
@@ -54,7 +54,7 @@ kvr_system_hang(struct kvr_system *sys, uint32_t tier)
 	for (uint32_t l = 0; l < t->n_lanes; l++) {
 		const struct kvr_stats_lane *lane = &sys->stats->tier[tier].lane[l];
 		uint64_t ms = (now_ns - KVR_MIN(lane->stuck_ns, now_ns)) / 1000000;
-		char words[112];
+		char words[KVR_WORDS_LEN];
 
 		if ((t->hang >> l & 1) == lane->stuck)
 			continue;
@@ -105,7 +105,7 @@ kvr_system_why_since(struct kvr_system *sys, int32_t err, uint64_t since_ns, cha
 	bool found = false;
 
 	for (uint32_t t = 0; t < sys->n_tiers; t++) {
-		char words[112];
+		char words[KVR_WORDS_LEN];
 		int32_t said;
 		uint64_t at_ns;
 
@@ -163,7 +163,7 @@ kvr_system_why(struct kvr_system *sys, uint32_t tier, bool put, char *ret, size_
 void
 kvr_system_left_out(struct kvr_system *sys, uint32_t tier, bool put, char *ret, size_t cap)
 {
-	char words[112], when[64];
+	char words[KVR_WORDS_LEN], when[64];
 	uint64_t now_ns = kvr_now_ns();
 	struct cooling c = look_why(sys, tier, put, words, sizeof(words));
 
@@ -234,9 +234,9 @@ take_state(void *arg, const struct kvr_actor *a)
 }
 
 static void
-kept(struct system_tier *t, enum kvr_words_of of, char ret[112])
+kept(struct system_tier *t, enum kvr_words_of of, char ret[KVR_WORDS_LEN])
 {
-	kvr_words_kept(&t->words, of, ret, 112);
+	kvr_words_kept(&t->words, of, ret, KVR_WORDS_LEN);
 }
 
 uint32_t

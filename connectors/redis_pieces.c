@@ -192,7 +192,7 @@ send_watched(
 	enum kvr_err err = KVR_OK;
 	if (part == 0) {
 		if (!c->watches)
-			refused(c);
+			refused(c); /* until it has answered */
 		err = kvr_redis_put_verb(c, &kvr_redis_say.watch, item, KVR_REDIS_VALUE);
 		return err == KVR_OK ? send_length(c, item) : err;
 	}
