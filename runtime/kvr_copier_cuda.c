@@ -31,7 +31,10 @@
 #ifndef KVR_COPY_MANY
 #define KVR_COPY_MANY (256 << 10)
 #endif
-enum { BIG = KVR_COPY_BIG, BATCH = 256, SMALL = 512 };
+#ifndef KVR_COPY_BATCH
+#define KVR_COPY_BATCH 256
+#endif
+enum { BIG = KVR_COPY_BIG, BATCH = KVR_COPY_BATCH, SMALL = 512 };
 
 struct way {
 	cudaStream_t stream;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-enum { FIGURES_MAX = 96, NOT_RUN_MAX = 16 };
+enum { FIGURES_MAX = 128, NOT_RUN_MAX = 16 };
 
 static struct figure {
 	char group[16], what[32], way[32];

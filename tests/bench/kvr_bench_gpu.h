@@ -32,10 +32,11 @@ void bench_gpu_copies(const struct bench_gpu *);
 /* The smallest pieces that engines' caches have. */
 void bench_gpu_heads(const struct bench_gpu *);
 /*
- * The worker's, made for one way: the copy engines, the kernel over the bus, or the kernel and the
- * engines by way of the device's memory. Only with KVR_BENCH_BOUNDARY.
+ * The worker's, made for one way: the copy engines, told of many pieces in a call or of one, the
+ * kernel over the bus, or the kernel and the engines by way of the device's memory. Only with
+ * KVR_BENCH_BOUNDARY.
  */
-extern const struct kvr_copy_ops bench_gpu_engine, bench_gpu_kernel, bench_gpu_stage;
+extern const struct kvr_copy_ops bench_gpu_engine, bench_gpu_single, bench_gpu_kernel, bench_gpu_stage;
 
 /* ---- bench_gpu_stores.c ---- */
 void bench_gpu_stores(const struct bench_gpu *);

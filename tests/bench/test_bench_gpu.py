@@ -45,8 +45,8 @@ class Whole(unittest.TestCase):
                 want |= {("stores", store, way) for way in ("put from device", "get to device")}
         if STAND_IN:
             self.assertNotIn("boundary", missing)
-            want |= {("boundary", f"{n} KiB by {by}", way)
-                     for n in (4, 8, 16, 32, 64) for by in ("engine", "kernel", "staging") for way in WAYS}
+            want |= {("boundary", f"{n} KiB {by}", way) for n in (4, 8, 16, 32, 64)
+                     for by in ("by engine", "one by one", "by kernel", "by staging") for way in WAYS}
         else:
             self.assertIn("boundary", missing)
         self.assertEqual(set(figures), want)
