@@ -92,8 +92,10 @@ copy_main(void *arg)
 	bool busy = false, stop = false;
 
 	open_side(w, ON_HOST, &kvr_device_host, 0);
-	if (w->work->device != NULL)
+	if (w->work->device != NULL) {
+		kvr_thread_prompt();
 		open_side(w, ON_DEVICE, w->work->device, w->work->device_number);
+	}
 	while (!stop || busy) {
 		uint64_t until_ns = busy ? kvr_now_ns() + POLL_US * UINT64_C(1000) : UINT64_MAX;
 

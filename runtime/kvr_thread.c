@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -162,6 +163,12 @@ kvr_thread_join(struct kvr_thread *take, uint64_t until_ns)
 	pthread_mutex_destroy(&take->lock);
 	free(take);
 	return KVR_OK;
+}
+
+void
+kvr_thread_prompt(void)
+{
+	(void)prctl(PR_SET_TIMERSLACK, 1UL);
 }
 
 /* *take stays: the thread touches it when it ends, whenever that is. */

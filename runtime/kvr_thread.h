@@ -24,6 +24,12 @@ KVR_MUST_USE enum kvr_err kvr_thread_join(struct kvr_thread *take, uint64_t unti
 void kvr_thread_leave(struct kvr_thread *take);
 
 /*
+ * For a thread that looks at something every few microseconds: its timed waits end when they should.
+ * The kernel lets them end 50 us later otherwise, to wake for several threads at once.
+ */
+void kvr_thread_prompt(void);
+
+/*
  * Whether the system grants n more threads, at most KVR_THREADS_FIT_MAX: starts them and lets them
  * end at once. For libraries that do not survive getting some of their threads but not all.
  */

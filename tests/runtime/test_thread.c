@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 struct gate {
 	pthread_mutex_t lock;
@@ -67,6 +68,29 @@ START_TEST(has_its_name_and_no_signals)
 }
 END_TEST
 
+static void
+look_at_slack(void *arg)
+{
+	int *slack = arg;
+
+	slack[0] = prctl(PR_GET_TIMERSLACK);
+	kvr_thread_prompt();
+	slack[1] = prctl(PR_GET_TIMERSLACK);
+}
+
+START_TEST(a_prompt_thread_lets_no_wait_be_late)
+{
+	struct kvr_thread *t;
+	int slack[2] = { 0, 0 };
+
+	ck_assert_int_eq(kvr_thread_start("kvr-test", look_at_slack, slack, &t), KVR_OK);
+	ck_assert_int_eq(kvr_thread_join(t, UINT64_MAX), KVR_OK);
+	ck_assert_int_gt(slack[0], 1000);
+	ck_assert_int_eq(slack[1], 1);
+	ck_assert_int_gt(prctl(PR_GET_TIMERSLACK), 1000);
+}
+END_TEST
+
 START_TEST(join_keeps_its_deadline_and_the_handle)
 {
 	struct gate g;
@@ -110,4 +134,4 @@ START_TEST(threads_that_were_tried_are_gone)
 END_TEST
 
 KVR_CHECK_MAIN("runtime.thread", threads_that_were_tried_are_gone, has_its_name_and_no_signals,
-    join_keeps_its_deadline_and_the_handle)
+    join_keeps_its_deadline_and_the_handle, a_prompt_thread_lets_no_wait_be_late)
