@@ -10,9 +10,10 @@
 #ifndef KVR_COPY_OWN_H
 #define KVR_COPY_OWN_H
 
+#include "kvr_copy_plan.h"
 #include "kvr_workers.h"
 
-enum { PIECES = 512 }; /* handed over at a time */
+enum { PIECES = KVR_PLAN_PIECES }; /* handed over at a time */
 
 enum { ON_HOST, ON_DEVICE, SIDES };
 

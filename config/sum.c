@@ -173,7 +173,8 @@ kvr_config_sum(const struct kvr_config *cfg, const struct kvr_config_costs *cost
 	/* Not in the sum, because it is not host memory. */
 	if (cfg->memory.device != KVR_CONFIG_DEVICE_NONE)
 		kvr_out(&s.out, "  and of the device's memory, where it has them free: %s\n",
-		    human(UINT64_C(2) * KVR_DEVICE_STAGE_SLOTS * KVR_DEVICE_STAGE_BYTES, text));
+		    human(UINT64_C(2) * KVR_DEVICE_STAGE_SLOTS * (KVR_DEVICE_STAGE_BYTES + KVR_DEVICE_STAGE_SPARE),
+		        text));
 	kvr_out(&s.out, "per node of %u processes: %s, %" PRIu64 " threads\n", ranks,
 	    human(s.bytes * ranks, node), s.threads * ranks);
 	return s.out.len;

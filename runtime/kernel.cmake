@@ -10,7 +10,7 @@ if(CUDAToolkit_NVCC_EXECUTABLE AND NOT KVR_CXX)
     find_program(kvr_cxx NAMES ${name} NO_CACHE)
     set(refused 1)
     if(kvr_cxx)
-      execute_process(COMMAND ${CUDAToolkit_NVCC_EXECUTABLE} -std=c++17 -ccbin ${kvr_cxx} -E ${source}.cu -o /dev/null
+      execute_process(COMMAND ${CUDAToolkit_NVCC_EXECUTABLE} -std=c++17 -I ${PROJECT_SOURCE_DIR}/runtime/base -ccbin ${kvr_cxx} -E ${source}.cu -o /dev/null
         RESULT_VARIABLE refused OUTPUT_QUIET ERROR_QUIET)
     endif()
     if(refused EQUAL 0)
@@ -34,10 +34,11 @@ if(CUDAToolkit_NVCC_EXECUTABLE AND KVR_CXX AND CUDAToolkit_VERSION VERSION_GREAT
   list(APPEND gencode -gencode arch=compute_${newest},code=compute_${newest})
   set(kvr_kernel ${CMAKE_CURRENT_BINARY_DIR}/kvr_kernel.o)
   add_custom_command(OUTPUT ${kvr_kernel}
-    COMMAND ${CUDAToolkit_NVCC_EXECUTABLE} -std=c++17 -O2 ${gencode} -ccbin ${KVR_CXX}
+    COMMAND ${CUDAToolkit_NVCC_EXECUTABLE} -std=c++17 -O2 ${gencode} -I ${PROJECT_SOURCE_DIR}/runtime/base -ccbin ${KVR_CXX}
       -Xcompiler=-fPIC,-fvisibility=hidden,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics
       -c ${source}.cu -o ${kvr_kernel}
-    DEPENDS ${source}.cu ${source}.h COMMENT "Building CUDA object kvr_kernel.o" VERBATIM)
+    DEPENDS ${source}.cu ${source}.h ${PROJECT_SOURCE_DIR}/runtime/base/kvr_piece.h
+    COMMENT "Building CUDA object kvr_kernel.o" VERBATIM)
   add_custom_target(kvr_kernel DEPENDS ${kvr_kernel})
   set_source_files_properties(${kvr_kernel} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
 else()

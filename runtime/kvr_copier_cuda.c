@@ -4,6 +4,7 @@
  * and what becomes of errors. One thread owns a copier, and no other calls any of this.
  */
 #include "kvr_cuda_own.h"
+#include "kvr_copy_plan.h"
 #include "kvr_kernel.h"
 #include "kvr_limits.h"
 #include "kvr_pointer.h"
@@ -16,25 +17,23 @@
 #include <cuda_runtime_api.h>
 
 /*
- * Pieces of at least BIG bytes go to the copy engines, which move them faster than any kernel and
- * leave the multiprocessors to the engine's own work; below it what each piece costs there is more
- * than its bytes, and a kernel takes hundreds at once. Reports of H100s have the copy engines at a
- * seventh of their speed below 28 KiB, from host to device; of ours there is no figure yet.
- *
- * Where at least MANY bytes of such pieces lie side by side in a chunk, they meet in the device's
- * memory and cross the bus at once; for fewer the kernel crosses it by itself, which is three calls
- * less.
+ * Where the boundaries lie between what kvr_copy_plan.h knows; tests/bench/bench_gpu.c builds others,
+ * which is how they were found. On an H200 the engines need 64 to 128 KiB to a call to be as fast as
+ * the bus, both ways at once, and what is gathered costs three calls more, which 512 KiB are worth.
  */
 #ifndef KVR_COPY_BIG
-#define KVR_COPY_BIG 32768 /* tests/bench/bench_gpu.c builds others, to measure it */
+#define KVR_COPY_BIG 131072
+#endif
+#ifndef KVR_COPY_RUN
+#define KVR_COPY_RUN KVR_COPY_BIG
 #endif
 #ifndef KVR_COPY_MANY
-#define KVR_COPY_MANY (256 << 10)
+#define KVR_COPY_MANY (512 << 10)
 #endif
 #ifndef KVR_COPY_BATCH
-#define KVR_COPY_BATCH 256
+#define KVR_COPY_BATCH KVR_BUS_COPIES
 #endif
-enum { BIG = KVR_COPY_BIG, BATCH = KVR_COPY_BATCH, SMALL = 512 };
+enum { SMALL = KVR_KERNEL_PIECES };
 
 struct way {
 	cudaStream_t stream;
@@ -52,13 +51,12 @@ struct kvr_copier {
 	bool watched;  /* the driver does tell of it */
 	bool reset;
 	bool batches; /* cudaMemcpyBatchAsync is there, as far as is known */
-	bool kernels; /* there is one for this device, and it reaches page-locked memory where the host does */
-	void *to[BATCH], *from[BATCH];
-	size_t len[BATCH];
-	/* The last n_adjacent of the n_small, adjacent_len bytes, lie side by side in a chunk. */
-	uint32_t n_small, n_adjacent;
-	uint64_t adjacent_len;
-	struct kvr_kernel_piece small[SMALL];
+	/* Pieces of a launch. 0: there is no kernel for this device, or it reaches page-locked memory elsewhere. */
+	uint32_t most;
+	struct kvr_copy_plan plan;
+	struct kvr_bus bus; /* for the engines */
+	uint32_t n_small;   /* for the kernel, over the bus */
+	struct kvr_piece small[SMALL];
 };
 
 /*
@@ -148,13 +146,15 @@ open_way(struct way *way, const char **ret_call)
  * Loads it too, which may wait for all that a device does; not in the first copy. A device that
  * nothing was compiled for, or a driver that makes nothing of it, costs speed only.
  */
-static bool
-has_kernel(void)
+static uint32_t
+load_kernel(void)
 {
-	if (kvr_kernel_load() == (int)cudaSuccess)
-		return true;
+	uint32_t most = 0;
+
+	if (kvr_kernel_load(&most) == (int)cudaSuccess)
+		return most;
 	(void)cudaGetLastError();
-	return false;
+	return 0;
 }
 
 static cudaError_t
@@ -193,9 +193,9 @@ open_ways(struct kvr_copier *c, uint32_t number, const char **ret_call)
 		rc = cudaDeviceGetAttribute(
 		    &same, cudaDevAttrCanUseHostPointerForRegisteredMem, (int)number);
 	}
-	c->kernels = rc == cudaSuccess && same != 0 && has_kernel();
-	for (uint32_t w = 0; w < KVR_WAYS && c->kernels; w++)
-		kvr_stage_open(&c->way[w].stage);
+	c->most = rc == cudaSuccess && same != 0 ? load_kernel() : 0;
+	for (uint32_t w = 0; w < KVR_WAYS && c->most > 0; w++)
+		kvr_stage_open(&c->way[w].stage, c->most);
 	return rc;
 }
 
@@ -224,65 +224,26 @@ open_copier(uint32_t number, struct kvr_copier **ret, char *why, size_t why_cap)
 	return KVR_OK;
 }
 
-#if CUDART_VERSION >= 12080
-/* The order of the stream also for what is read: an event that it waits for counts for each piece. */
-static cudaError_t
-copy_batch(struct kvr_copier *c, uint32_t n, cudaStream_t stream)
-{
-	struct cudaMemcpyAttributes how = { .srcAccessOrder = cudaMemcpySrcAccessOrderStream,
-		.flags = cudaMemcpyFlagPreferOverlapWithCompute };
-	size_t first = 0;
-
-#if CUDART_VERSION >= 13000
-	return cudaMemcpyBatchAsync(
-	    c->to, (const void *const *)c->from, c->len, n, &how, &first, 1, stream);
-#else
-	size_t bad;
-
-	return cudaMemcpyBatchAsync(c->to, c->from, c->len, n, &how, &first, 1, &bad, stream);
-#endif
-}
-#endif
-
-/* The n pieces that stand in to, from and len. */
+/* All that has been collected for the engines. */
 static enum kvr_err
-copy_big(struct kvr_copier *c, enum kvr_way way, uint32_t n, char *why, size_t why_cap)
+copy_big(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
 {
-	enum cudaMemcpyKind kind =
-	    way == KVR_WAY_IN ? cudaMemcpyDeviceToHost : cudaMemcpyHostToDevice;
-	cudaStream_t stream = c->way[way].stream;
+	const char *call;
+	cudaError_t rc = (cudaError_t)kvr_bus_go(&c->bus, way, c->way[way].stream, &c->batches, &call);
 
-#if CUDART_VERSION >= 12080
-	if (c->batches && n > 1) {
-		cudaError_t rc = copy_batch(c, n, stream);
-
-		if (rc == cudaSuccess)
-			return KVR_OK;
-		if (rc != cudaErrorCallRequiresNewerDriver && rc != cudaErrorNotSupported)
-			return failed(c, way, "cudaMemcpyBatchAsync", rc, why, why_cap);
-		(void)cudaGetLastError();
-		c->batches = false; /* an older driver than the toolkit: one by one from now on */
-	}
-#endif
-	for (uint32_t i = 0; i < n; i++) {
-		cudaError_t rc = cudaMemcpyAsync(c->to[i], c->from[i], c->len[i], kind, stream);
-
-		if (rc != cudaSuccess)
-			return failed(c, way, "cudaMemcpyAsync", rc, why, why_cap);
-	}
-	return KVR_OK;
+	return rc == cudaSuccess ? KVR_OK : failed(c, way, call, rc, why, why_cap);
 }
 
-/* All small pieces that are left, by the kernel itself. */
+/* And for the kernel itself. */
 static enum kvr_err
 copy_small(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
 {
 	uint32_t n = c->n_small;
 
-	c->n_small = c->n_adjacent = 0;
-	for (uint32_t i = 0; i < n; i += KVR_KERNEL_PIECES) {
+	c->n_small = 0;
+	for (uint32_t i = 0; i < n; i += c->most) {
 		cudaError_t rc = (cudaError_t)kvr_kernel_copy(
-		    &c->small[i], KVR_MIN(n - i, (uint32_t)KVR_KERNEL_PIECES), c->way[way].stream);
+		    &c->small[i], KVR_MIN(n - i, c->most), way == KVR_WAY_IN, c->way[way].stream);
 
 		if (rc != cudaSuccess)
 			return failed(c, way, "the copy kernel", rc, why, why_cap);
@@ -290,75 +251,108 @@ copy_small(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
 	return KVR_OK;
 }
 
-/* What lies side by side ends here: it goes by way of the device's memory where it is worth it. */
+/* And for the device's memory. */
 static enum kvr_err
-end_adjacent(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
+copy_staged(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
 {
 	struct way *w = &c->way[way];
-	uint32_t n = c->n_adjacent;
 	const char *call;
-
-	c->n_adjacent = 0;
-	if (c->adjacent_len < KVR_COPY_MANY || n < 2 || !w->stage.on)
-		return KVR_OK;
-	c->n_small -= n;
-	cudaError_t rc = (cudaError_t)kvr_stage_copy(
-	    &w->stage, way, &c->small[c->n_small], n, w->stream, &call);
+	cudaError_t rc = (cudaError_t)kvr_stage_go(&w->stage, way, w->stream, &c->batches, &call);
 
 	return rc == cudaSuccess ? KVR_OK : failed(c, way, call, rc, why, why_cap);
 }
 
+/* Each of its units, for a copy engine goes in straight lines. */
 static enum kvr_err
-add_small(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, char *why, size_t why_cap)
+add_big(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, char *why, size_t why_cap)
 {
-	bool in = way == KVR_WAY_IN;
-	const struct kvr_kernel_piece *last = c->n_adjacent > 0 ? &c->small[c->n_small - 1] : NULL;
-	const void *end = last == NULL ? NULL : in ? last->to : last->from;
+	uint64_t n = kvr_piece_units(piece);
 	enum kvr_err err = KVR_OK;
 
-	if (last == NULL || (const uint8_t *)end + last->len != piece->chunk ||
-	    c->adjacent_len + piece->len > c->way[way].stage.len || c->n_small == SMALL) {
-		err = end_adjacent(c, way, why, why_cap);
-		if (err == KVR_OK && c->n_small == SMALL)
-			err = copy_small(c, way, why, why_cap);
-		c->adjacent_len = 0;
+	for (uint64_t i = 0; i < n && err == KVR_OK; i++) {
+		struct kvr_piece unit = kvr_piece_unit(piece, i);
+
+		kvr_bus_add(&c->bus, way, unit.chunk, unit.cache, unit.len);
+		if (c->bus.n == KVR_COPY_BATCH)
+			err = copy_big(c, way, why, why_cap);
 	}
-	if (err != KVR_OK)
-		return err;
-	c->small[c->n_small++] = (struct kvr_kernel_piece){ .to = in ? piece->chunk : piece->cache,
-		.from = in ? piece->cache : piece->chunk,
-		.len = piece->len };
-	c->n_adjacent++;
-	c->adjacent_len += piece->len;
-	return KVR_OK;
+	return err;
+}
+
+static enum kvr_err
+add_small(struct kvr_copier *c, enum kvr_way way, struct kvr_piece rest, char *why, size_t why_cap)
+{
+	enum kvr_err err = KVR_OK;
+
+	while (rest.len > 0 && err == KVR_OK) {
+		c->small[c->n_small++] = kvr_piece_take(&rest, KVR_PIECE_TILE);
+		if (c->n_small == SMALL)
+			err = copy_small(c, way, why, why_cap);
+	}
+	return err;
+}
+
+static enum kvr_err
+add_staged(struct kvr_copier *c, enum kvr_way way, struct kvr_piece rest, char *why, size_t why_cap)
+{
+	struct kvr_stage *s = &c->way[way].stage;
+	enum kvr_err err = KVR_OK;
+
+	while (rest.len > 0 && err == KVR_OK) {
+		struct kvr_piece part = kvr_piece_take(&rest, KVR_PIECE_TILE);
+
+		if (!kvr_stage_has_room(s, &part))
+			err = copy_staged(c, way, why, why_cap);
+		if (err == KVR_OK)
+			kvr_stage_add(s, way, &part);
+		if (err == KVR_OK && s->filled >= c->plan.share)
+			err = copy_staged(c, way, why, why_cap);
+	}
+	return err;
+}
+
+/* At most KVR_PLAN_PIECES. */
+static enum kvr_err
+copy_some(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint32_t n, char *why,
+    size_t why_cap)
+{
+	const struct kvr_stage *s = &c->way[way].stage;
+	const struct kvr_copy_rules rules = { .kernel = c->most > 0,
+		.big = KVR_COPY_BIG,
+		.huge = 8 * (uint64_t)KVR_COPY_BIG,
+		.run = KVR_COPY_RUN,
+		.many = KVR_COPY_MANY,
+		.slot = s->on ? s->len : 0 };
+	enum kvr_err err = KVR_OK;
+
+	kvr_copy_plan(&rules, piece, n, &c->plan);
+	for (uint32_t i = 0; i < n && err == KVR_OK; i++) {
+		if (c->plan.by[i] == KVR_BY_STAGE)
+			err = add_staged(c, way, piece[i], why, why_cap);
+		else if (c->plan.by[i] == KVR_BY_KERNEL)
+			err = add_small(c, way, piece[i], why, why_cap);
+		else
+			err = add_big(c, way, &piece[i], why, why_cap);
+	}
+	if (err == KVR_OK)
+		err = copy_staged(c, way, why, why_cap);
+	if (err == KVR_OK)
+		err = copy_small(c, way, why, why_cap);
+	return err == KVR_OK ? copy_big(c, way, why, why_cap) : err;
 }
 
 static enum kvr_err
 copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint32_t n, char *why,
     size_t why_cap)
 {
-	uint32_t n_big = 0;
 	enum kvr_err err = is_reset(c) ? was_reset(why, why_cap) : KVR_OK;
 
-	c->n_small = c->n_adjacent = 0;
-	for (uint32_t i = 0; i < n && err == KVR_OK; i++) {
-		if (c->kernels && piece[i].len < BIG) {
-			err = add_small(c, way, &piece[i], why, why_cap);
-			continue;
-		}
-		c->to[n_big] = way == KVR_WAY_IN ? piece[i].chunk : piece[i].cache;
-		c->from[n_big] = way == KVR_WAY_IN ? piece[i].cache : piece[i].chunk;
-		c->len[n_big++] = piece[i].len;
-		if (n_big == BATCH) {
-			err = copy_big(c, way, n_big, why, why_cap);
-			n_big = 0;
-		}
-	}
-	if (err == KVR_OK)
-		err = end_adjacent(c, way, why, why_cap);
-	if (err == KVR_OK)
-		err = copy_small(c, way, why, why_cap);
-	return err == KVR_OK ? copy_big(c, way, n_big, why, why_cap) : err;
+	for (uint32_t i = 0; i < n && err == KVR_OK; i += KVR_PLAN_PIECES)
+		err = copy_some(c, way, &piece[i], KVR_MIN(n - i, (uint32_t)KVR_PLAN_PIECES), why, why_cap);
+	/* What a failure left behind. */
+	c->bus.n = c->n_small = 0;
+	kvr_stage_forget(&c->way[way].stage);
+	return err;
 }
 
 static enum kvr_err

@@ -93,6 +93,9 @@ lock(void *at, uint64_t len, enum kvr_touch use, char *why, size_t why_cap)
 	 */
 	if (use == KVR_TOUCH_FRESH)
 		(void)madvise(at, len, MADV_DONTFORK);
+	/* Connectors copy there by processor; and a driver has few pages to lock, not many. */
+	if (use == KVR_TOUCH_FRESH)
+		(void)madvise(at, len, MADV_HUGEPAGE);
 	kvr_device_touch(at, len, use, kvr_device_touchers(len));
 	cudaError_t rc = host_register(at, len);
 

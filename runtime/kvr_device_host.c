@@ -76,6 +76,29 @@ close_copier(struct kvr_copier *take)
 	free(take);
 }
 
+static void
+move(enum kvr_way way, uint8_t *cache, uint8_t *chunk, uint64_t len)
+{
+	memcpy(way == KVR_WAY_IN ? chunk : cache, way == KVR_WAY_IN ? cache : chunk, len);
+}
+
+static void
+move_units(enum kvr_way way, const struct kvr_piece *p)
+{
+	uint8_t *chunk = p->chunk, *row = p->cache;
+
+	for (uint64_t left = p->len; left > 0; row += p->row_step) {
+		uint8_t *cache = row;
+
+		for (uint32_t i = 0; i < p->inner; i++) {
+			move(way, cache, chunk, p->unit);
+			cache += p->unit_step;
+			chunk += p->unit;
+		}
+		left -= (uint64_t)p->unit * p->inner;
+	}
+}
+
 static enum kvr_err
 copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint32_t n, char *why,
     size_t why_cap)
@@ -84,10 +107,10 @@ copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint
 	(void)why;
 	(void)why_cap;
 	for (uint32_t i = 0; i < n; i++) {
-		bool in = way == KVR_WAY_IN;
-
-		memcpy(in ? piece[i].chunk : piece[i].cache, in ? piece[i].cache : piece[i].chunk,
-		    piece[i].len);
+		if (piece[i].unit == 0)
+			move(way, piece[i].cache, piece[i].chunk, piece[i].len);
+		else
+			move_units(way, &piece[i]);
 	}
 	return KVR_OK;
 }

@@ -11,22 +11,24 @@
 #endif
 
 /* Slots keep a chunk's place within so many bytes: what is aligned there is so in the slot, for the kernel. */
-enum { ALIGNED = 256 };
+enum { ALIGNED = 256, ROOM = KVR_STAGE_BYTES + KVR_DEVICE_STAGE_SPARE };
+_Static_assert((int)KVR_DEVICE_STAGE_SPARE == (int)KVR_PIECE_TILE + (int)ALIGNED, "a piece fits behind a full slot");
 
 void
-kvr_stage_open(struct kvr_stage *s)
+kvr_stage_open(struct kvr_stage *s, uint32_t most)
 {
 	memset(s, 0, sizeof(*s));
 	cudaError_t rc = cudaStreamCreateWithFlags(&s->stream, cudaStreamNonBlocking);
 
 	for (uint32_t i = 0; i < KVR_DEVICE_STAGE_SLOTS && rc == cudaSuccess; i++) {
-		rc = cudaMalloc((void **)&s->slot[i], KVR_STAGE_BYTES + ALIGNED);
+		rc = cudaMalloc((void **)&s->slot[i], ROOM);
 		if (rc == cudaSuccess)
 			rc = cudaEventCreateWithFlags(&s->full[i], cudaEventDisableTiming);
 		if (rc == cudaSuccess)
 			rc = cudaEventCreateWithFlags(&s->empty[i], cudaEventDisableTiming);
 	}
 	s->len = KVR_STAGE_BYTES;
+	s->most = most;
 	s->on = rc == cudaSuccess;
 	if (!s->on)
 		kvr_stage_close(s);
@@ -51,51 +53,51 @@ kvr_stage_close(struct kvr_stage *s)
 	memset(s, 0, sizeof(*s));
 }
 
-/* Where a byte of the chunk stands in the slot. */
-struct shift {
-	uint8_t *slot;
-	const uint8_t *chunk;
-};
+/* ---- what a slot is to have ---- */
 
-static cudaError_t
-by_kernel(const struct shift *shift, enum kvr_way way, const struct kvr_kernel_piece *piece, uint32_t n,
-    cudaStream_t stream)
+/* What begins anew in the chunk begins at the next place in the slot that is aligned as it is. */
+static uint64_t
+place_of(const struct kvr_stage *s, const struct kvr_piece *p)
 {
-	struct kvr_kernel_piece part[KVR_KERNEL_PIECES];
-	cudaError_t rc = cudaSuccess;
-
-	for (uint32_t i = 0; i < n && rc == cudaSuccess;) {
-		uint32_t k = 0;
-
-		for (; k < KVR_KERNEL_PIECES && i < n; k++, i++) {
-			part[k] = piece[i];
-			if (way == KVR_WAY_IN)
-				part[k].to = shift->slot + ((const uint8_t *)piece[i].to - shift->chunk);
-			else
-				part[k].from = shift->slot + ((const uint8_t *)piece[i].from - shift->chunk);
-		}
-		rc = (cudaError_t)kvr_kernel_copy(part, k, stream);
-	}
-	return rc;
+	if (s->n > 0 && s->end == p->chunk)
+		return s->filled;
+	return (s->filled + ALIGNED - 1) / ALIGNED * ALIGNED + (uintptr_t)p->chunk % ALIGNED;
 }
 
-/* The half that crosses the bus is the second one from a device, and the first one to it. */
-static cudaError_t
-half(const struct shift *shift, enum kvr_way way, bool bus, const struct kvr_kernel_piece *piece, uint32_t n,
-    cudaStream_t stream, const char **ret_call)
+bool
+kvr_stage_has_room(const struct kvr_stage *s, const struct kvr_piece *p)
 {
-	const struct kvr_kernel_piece *last = &piece[n - 1];
-	const void *end = way == KVR_WAY_IN ? last->to : last->from;
-	size_t len = (size_t)((const uint8_t *)end - shift->chunk) + last->len;
+	return s->n < KVR_STAGE_PIECES && s->bus.n < KVR_BUS_COPIES && place_of(s, p) + p->len <= ROOM;
+}
 
-	if (!bus) {
-		*ret_call = "the copy kernel";
-		return by_kernel(shift, way, piece, n, stream);
-	}
-	*ret_call = "cudaMemcpyAsync";
-	if (way == KVR_WAY_IN)
-		return cudaMemcpyAsync(piece[0].to, shift->slot, len, cudaMemcpyDeviceToHost, stream);
-	return cudaMemcpyAsync(shift->slot, shift->chunk, len, cudaMemcpyHostToDevice, stream);
+void
+kvr_stage_add(struct kvr_stage *s, enum kvr_way way, const struct kvr_piece *p)
+{
+	uint64_t at = place_of(s, p);
+	uint8_t *in_slot = s->slot[s->next] + at;
+
+	if (s->n > 0 && s->end == p->chunk)
+		s->bus.len[s->bus.n - 1] += p->len;
+	else
+		kvr_bus_add(&s->bus, way, p->chunk, in_slot, p->len);
+	s->end = p->chunk + p->len;
+	s->filled = at + p->len;
+	s->piece[s->n] = *p;
+	s->piece[s->n++].chunk = in_slot;
+}
+
+/* ---- both halves of its way ---- */
+
+/* Between the cache and the slot. */
+static cudaError_t
+by_kernel(const struct kvr_stage *s, enum kvr_way way, cudaStream_t stream)
+{
+	cudaError_t rc = cudaSuccess;
+
+	for (uint32_t i = 0; i < s->n && rc == cudaSuccess; i += s->most)
+		rc = (cudaError_t)kvr_kernel_copy(
+		    &s->piece[i], KVR_MIN(s->n - i, s->most), way == KVR_WAY_IN, stream);
+	return rc;
 }
 
 /* second waits for what first was given; not on the host, unless even that fails. */
@@ -114,13 +116,20 @@ hand_over(cudaStream_t first, cudaStream_t second, cudaEvent_t event, const char
 	return rc;
 }
 
-int
-kvr_stage_copy(struct kvr_stage *s, enum kvr_way way, const struct kvr_kernel_piece *piece, uint32_t n,
-    cudaStream_t stream, const char **ret_call)
+/* The half that crosses the bus is the second one from a device, and the first one to it. */
+static cudaError_t
+half(struct kvr_stage *s, enum kvr_way way, bool bus, cudaStream_t stream, bool *batches, const char **ret_call)
 {
-	uint32_t i = s->next++ % KVR_DEVICE_STAGE_SLOTS;
-	const uint8_t *chunk = way == KVR_WAY_IN ? piece[0].to : piece[0].from;
-	const struct shift shift = { .slot = s->slot[i] + (uintptr_t)chunk % ALIGNED, .chunk = chunk };
+	if (bus)
+		return (cudaError_t)kvr_bus_go(&s->bus, way, stream, batches, ret_call);
+	*ret_call = "the copy kernel";
+	return by_kernel(s, way, stream);
+}
+
+static cudaError_t
+begin(struct kvr_stage *s, enum kvr_way way, cudaStream_t stream, bool *batches, const char **ret_call)
+{
+	uint32_t i = s->next;
 	const char *unheard;
 	cudaError_t rc = cudaSuccess;
 
@@ -128,19 +137,38 @@ kvr_stage_copy(struct kvr_stage *s, enum kvr_way way, const struct kvr_kernel_pi
 	if (s->used[i])
 		rc = cudaStreamWaitEvent(s->stream, s->empty[i], 0);
 	if (rc == cudaSuccess)
-		rc = half(&shift, way, way == KVR_WAY_OUT, piece, n, s->stream, ret_call);
+		rc = half(s, way, way == KVR_WAY_OUT, s->stream, batches, ret_call);
 	/* Also after a failure: kernels that were begun before it read a cache that was lent. */
 	cudaError_t over = hand_over(s->stream, stream, s->full[i], rc == cudaSuccess ? ret_call : &unheard);
 
 	if (rc == cudaSuccess)
 		rc = over;
 	if (rc == cudaSuccess)
-		rc = half(&shift, way, way == KVR_WAY_IN, piece, n, stream, ret_call);
+		rc = half(s, way, way == KVR_WAY_IN, stream, batches, ret_call);
 	if (rc == cudaSuccess) {
 		*ret_call = "cudaEventRecord";
 		rc = cudaEventRecord(s->empty[i], stream);
 	}
 	s->used[i] = true;
+	return rc;
+}
+
+int
+kvr_stage_go(struct kvr_stage *s, enum kvr_way way, cudaStream_t stream, bool *batches, const char **ret_call)
+{
+	if (s->n == 0)
+		return (int)cudaSuccess;
+	cudaError_t rc = begin(s, way, stream, batches, ret_call);
+
+	s->next = (s->next + 1) % KVR_DEVICE_STAGE_SLOTS;
+	kvr_stage_forget(s);
 	s->on = rc == cudaSuccess;
 	return (int)rc;
+}
+
+void
+kvr_stage_forget(struct kvr_stage *s)
+{
+	s->n = s->bus.n = 0;
+	s->filled = 0;
 }

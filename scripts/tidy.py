@@ -26,7 +26,7 @@ LAYERS = ("runtime", "connectors", "config", "actors", "api")
 ROOTS = LAYERS + ("tests", "scripts", ".ci")
 
 # One third-party library, one file of the library that sees it: swapping it is then one file.
-# CUDA has five: its memory, its copies, what they stage there, its driver and its kernels; xxHash one for any processor and one for those with wide registers.
+# CUDA has six: its memory, its copies, those over the bus, what they stage there, its driver and its kernels; xxHash one for any processor and one for those with wide registers.
 THIRD_PARTY = {
     "nng": (r"nng/", 1),
     "hiredis": (r"hiredis/", 1),
@@ -37,7 +37,7 @@ THIRD_PARTY = {
     "libcurl": (r"curl/", 1),
     "libyaml": (r"yaml\.h", 1),
     "Python": (r"Python\.h", 1),
-    "CUDA": (r"cuda", 5),
+    "CUDA": (r"cuda", 6),
     "Check": (r"check\.h", 0),
 }
 

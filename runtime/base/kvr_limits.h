@@ -18,7 +18,8 @@ enum {
 	KVR_CLUSTER_NODE_BYTES = 131072,  /* memory of one such connection, at most */
 	KVR_REPLICA_BYTES = 393216, /* of a lane that reads from replicas: answers on trial */
 	KVR_DIRECT_STAGE_BYTES = 1048576, /* buffer of a lane that bypasses the page cache */
-	KVR_DEVICE_STAGE_BYTES = 4194304, /* device memory per slot of a stage; two slots each way */
+	KVR_DEVICE_STAGE_BYTES = 8388608, /* of the device's memory per slot of a stage; two slots each way */
+	KVR_DEVICE_STAGE_SPARE = 65792,   /* and behind it room for one more piece, wherever that is aligned */
 	KVR_DEVICE_STAGE_SLOTS = 2,
 	KVR_SERDE_MAX = 8,                /* threads of the serde pool */
 	KVR_STAGING_MAX = 4096,           /* staging slots */

@@ -58,53 +58,29 @@ base_of(const struct kvr_walk *w)
 {
 	const struct kvr_pages *p = w->pages;
 	uint32_t layers = p->layerwise ? 1 : p->n_layers;
-	uint32_t plane = planes_inside(p) ? w->inner : w->outer / layers;
+	uint32_t plane = planes_inside(p) ? 0 : w->outer / layers;
 	uint32_t layer = planes_inside(p) ? w->layer : w->layer + w->outer % layers;
 
 	return p->base[layer * p->n_planes + plane];
 }
 
-/* How many tokens from here on are contiguous both in the cache and in the chunk. */
-static uint32_t
-dense_tokens(const struct kvr_walk *w, uint32_t slot)
-{
-	const struct kvr_pages *p = w->pages;
-	uint64_t left = KVR_MIN(w->tokens - w->token, (uint64_t)w->runs[w->run].n - w->in_run);
-
-	if (planes_inside(p) && p->n_planes > 1)
-		return 1;
-	if (p->token_stride != kvr_pages_row(p))
-		return 1;
-	return (uint32_t)KVR_MIN(left, (uint64_t)(p->block_tokens - slot % p->block_tokens));
-}
-
-/* n tokens are done in this plane; next is the next plane, or else the next tokens. */
 static void
-advance(struct kvr_walk *w, uint32_t n)
+advance(struct kvr_walk *w, uint64_t n)
 {
-	uint32_t inner = planes_inside(w->pages) ? w->pages->n_planes : 1;
-
-	if (++w->inner < inner)
-		return;
-	w->inner = 0;
+	w->chunk += n * w->token_bytes;
 	w->token += n;
-	w->in_run += n;
+	w->in_run += (uint32_t)n;
 	if (w->in_run == w->runs[w->run].n) {
 		w->in_run = 0;
 		w->run++;
 	}
 }
 
-/* At a token without a place: skips the chunk's bytes for the rest of this run. */
-static void
-pass_over(struct kvr_walk *w)
+/* Tokens from here on that are alike: all have a place, or none has. */
+static uint64_t
+left_of_run(const struct kvr_walk *w)
 {
-	uint32_t inner = planes_inside(w->pages) ? w->pages->n_planes : 1;
-	uint64_t n = KVR_MIN(w->tokens - w->token, (uint64_t)w->runs[w->run].n - w->in_run);
-
-	w->chunk += n * inner * kvr_pages_row(w->pages);
-	w->inner = inner - 1;
-	advance(w, (uint32_t)n);
+	return KVR_MIN(w->tokens - w->token, (uint64_t)w->runs[w->run].n - w->in_run);
 }
 
 static uint32_t
@@ -147,45 +123,112 @@ next_outer(struct kvr_walk *w)
 	w->outer++;
 	w->token = 0;
 	w->run = w->in_run = 0;
+	w->inside = false;
 }
 
-/* The token at the walk's position, with those contiguous to it. */
-static void
-take_unit(struct kvr_walk *w, struct kvr_piece *ret)
+/* One loop over parts of a token. */
+struct loop {
+	uint32_t n;
+	int64_t step;
+};
+
+/* The loops of a token, from the inside; unit is what they go over. Returns how many of them do anything. */
+static uint32_t
+loops_of_token(const struct kvr_walk *w, uint64_t *unit, struct loop *loop)
 {
 	const struct kvr_pages *p = w->pages;
-	bool dense_heads = p->n_heads == 1 || p->head_stride == p->head_bytes;
-	uint32_t slot = w->runs[w->run].slot + w->in_run;
-	uint32_t n = dense_heads ? dense_tokens(w, slot) : 1;
+	uint8_t *const *base = &p->base[w->layer * p->n_planes];
+	uint32_t n = 0;
+	struct loop all[] = { { p->n_heads, (int64_t)p->head_stride }, { 1, 0 } };
 
-	ret->cache = base_of(w) + slot / p->block_tokens * p->block_stride +
-	             slot % p->block_tokens * p->token_stride + w->head * p->head_stride;
-	ret->chunk = w->chunk;
-	ret->len = dense_heads ? n * kvr_pages_row(p) : p->head_bytes;
-	w->chunk += ret->len;
-	if (!dense_heads && ++w->head < p->n_heads)
+	if (planes_inside(p) && p->n_planes > 1)
+		all[1] = (struct loop){ p->n_planes, (int64_t)((uintptr_t)base[1] - (uintptr_t)base[0]) };
+	*unit = p->head_bytes;
+	for (uint32_t i = 0; i < KVR_LEN(all); i++) {
+		if (n == 0 && (all[i].n == 1 || all[i].step == (int64_t)*unit))
+			*unit *= all[i].n;
+		else if (all[i].n > 1)
+			loop[n++] = all[i];
+	}
+	return n;
+}
+
+/* What all pieces of a layer and plane have in common. */
+static void
+enter(struct kvr_walk *w)
+{
+	const struct kvr_pages *p = w->pages;
+	struct loop loop[2] = { { 1, 0 }, { 1, 0 } };
+	uint64_t unit;
+	uint32_t n = loops_of_token(w, &unit, loop);
+
+	w->inside = true;
+	w->base = base_of(w);
+	w->token_bytes = kvr_pages_row(p) * (planes_inside(p) ? p->n_planes : 1);
+	w->like = (struct kvr_piece){ 0 };
+	w->tokens_at_most = UINT32_MAX;
+	if (n == 0 && p->token_stride == unit)
 		return;
-	w->head = 0;
+	if (n < 2)
+		loop[1].step = (int64_t)p->token_stride;
+	w->like = (struct kvr_piece){
+		.unit = (uint32_t)unit, .inner = loop[0].n, .unit_step = loop[0].step, .row_step = loop[1].step
+	};
+	/* Tokens would be a third loop where heads and planes are two. */
+	w->tokens_at_most =
+	    n == 2 ? 1 : KVR_MAX((uint32_t)(KVR_PIECE_TILE / w->token_bytes), UINT32_C(1));
+}
+
+/* The token at the walk's position, with as many behind it as one piece can have. */
+static void
+take_tokens(struct kvr_walk *w, struct kvr_piece *ret)
+{
+	const struct kvr_pages *p = w->pages;
+	uint32_t slot = w->runs[w->run].slot + w->in_run;
+	uint32_t block = slot / p->block_tokens, in_block = slot - block * p->block_tokens;
+	uint64_t n = KVR_MIN(left_of_run(w), (uint64_t)KVR_MIN(p->block_tokens - in_block, w->tokens_at_most));
+
+	*ret = w->like;
+	ret->cache = w->base + block * p->block_stride + in_block * p->token_stride;
+	ret->chunk = w->chunk;
+	ret->len = n * w->token_bytes;
+	if (ret->len == ret->unit)
+		ret->unit = 0; /* of one token, and that is contiguous */
 	advance(w, n);
 }
 
-/* The next bytes that are contiguous by shape alone. False at the end. */
+/* Goes to the next layer and plane that is wanted. False at the end. */
 static bool
-next_unit(struct kvr_walk *w, struct kvr_piece *ret)
+come_inside(struct kvr_walk *w)
 {
-	while (w->tokens > 0) {
+	for (;;) {
 		if (w->outer == n_outer(w->pages)) {
 			if (!next_group(w))
 				return false;
 		} else if (!is_wanted(w)) {
 			w->chunk += w->tokens * kvr_pages_row(w->pages);
 			next_outer(w);
+		} else {
+			enter(w);
+			return true;
+		}
+	}
+}
+
+/* The next bytes that are one piece by shape alone. False at the end. */
+static bool
+next_unit(struct kvr_walk *w, struct kvr_piece *ret)
+{
+	while (w->tokens > 0) {
+		if (!w->inside) {
+			if (!come_inside(w))
+				return false;
 		} else if (w->token == w->tokens) {
 			next_outer(w);
 		} else if (w->runs[w->run].slot == KVR_NO_SLOT) {
-			pass_over(w);
+			advance(w, left_of_run(w));
 		} else {
-			take_unit(w, ret);
+			take_tokens(w, ret);
 			return true;
 		}
 	}
@@ -204,7 +247,7 @@ kvr_walk_next(struct kvr_walk *w, struct kvr_piece *ret, uint32_t cap)
 	while (next_unit(w, &unit)) {
 		struct kvr_piece *last = &ret[n == 0 ? 0 : n - 1];
 
-		if (n > 0 && last->cache + last->len == unit.cache &&
+		if (n > 0 && last->unit == 0 && unit.unit == 0 && last->cache + last->len == unit.cache &&
 		    last->chunk + last->len == unit.chunk) {
 			last->len += unit.len;
 		} else if (n < cap) {

@@ -6,7 +6,8 @@
  *   slot    where one token lies: block * block_tokens + its place in the block. One slot number
  *           means one place in every layer and plane.
  *   run     tokens of a chunk with consecutive slots
- *   piece   bytes that are contiguous both in the cache and in the chunk, as long as possible
+ *   piece   bytes that are contiguous in the chunk, and in the cache too or in equal steps; as long
+ *           as possible
  *
  * Pure arithmetic: nothing here touches the cache or the chunk, so it is the same for host and
  * device memory.
@@ -15,6 +16,7 @@
 #define KVR_PAGES_H
 
 #include "kvr_meta.h"
+#include "kvr_piece.h"
 
 #define KVR_NO_SLOT UINT32_MAX
 
@@ -85,11 +87,6 @@ struct kvr_runs {
 /* False: no room left. Set last.n to 0 to begin a new chunk. */
 KVR_MUST_USE bool kvr_runs_add(struct kvr_runs *, uint32_t slot, uint32_t n);
 
-struct kvr_piece {
-	uint8_t *cache, *chunk;
-	uint64_t len;
-};
-
 /* The position of a walk. Set the upper part, zero the rest. */
 struct kvr_walk {
 	const struct kvr_pages *pages;
@@ -102,9 +99,15 @@ struct kvr_walk {
 	uint32_t from, to;
 	uint8_t *chunk;
 
-	uint32_t outer, inner, head, run, in_run;
+	uint32_t outer, run, in_run;
 	uint32_t before; /* layers in the groups before this one */
 	uint64_t token;
+	/* Of the layer and plane that it stands in, found when it came there. */
+	bool inside;
+	uint8_t *base;
+	struct kvr_piece like;   /* a token there; unit 0: contiguous */
+	uint64_t token_bytes;    /* of the chunk */
+	uint32_t tokens_at_most; /* of one piece */
 	struct kvr_piece held; /* found but not handed out yet; len 0: none */
 };
 

@@ -81,6 +81,23 @@ naively(const struct paged_world *w, uint8_t *memory, uint8_t *chunk, bool scatt
 
 /* ---- and the walk ---- */
 
+/* Rows of units that lie apart, and no more of them than one block of a kernel is to have. */
+static void
+is_sound(const struct kvr_piece *p)
+{
+	uint64_t row = (uint64_t)p->unit * p->inner;
+
+	ck_assert_uint_gt(p->len, 0);
+	if (p->unit == 0)
+		return;
+	ck_assert_uint_gt(p->inner, 0);
+	ck_assert_uint_eq(p->len % row, 0);
+	ck_assert(p->len <= KVR_PIECE_TILE || p->len == row ||
+	    p->len == row * 2); /* a token of heads and planes */
+	ck_assert(p->inner == 1 || p->unit_step != (int64_t)p->unit);
+	ck_assert(p->inner > 1 || (p->len > p->unit && p->row_step != (int64_t)p->unit));
+}
+
 static uint64_t
 walk_on(struct kvr_walk at, bool scatter)
 {
@@ -92,10 +109,14 @@ walk_on(struct kvr_walk at, bool scatter)
 		for (uint32_t i = 0; i < n; i++) {
 			const struct kvr_piece *q = &piece[i];
 
-			memcpy(
-			    scatter ? q->cache : q->chunk, scatter ? q->chunk : q->cache, q->len);
-			if (last.len > 0 && last.cache + last.len == q->cache &&
-			    last.chunk + last.len == q->chunk)
+			is_sound(q);
+			for (uint64_t u = 0; u < kvr_piece_units(q); u++) {
+				struct kvr_piece p = kvr_piece_unit(q, u);
+
+				memcpy(scatter ? p.cache : p.chunk, scatter ? p.chunk : p.cache, p.len);
+			}
+			if (last.len > 0 && last.unit == 0 && q->unit == 0 &&
+			    last.cache + last.len == q->cache && last.chunk + last.len == q->chunk)
 				ck_abort_msg("two pieces that are one");
 			last = *q;
 		}
@@ -280,6 +301,49 @@ START_TEST(neighbours_become_one_piece)
 }
 END_TEST
 
+/* What a kernel is given: a block's heads or a token's planes are one piece, as long as it is not long. */
+START_TEST(what_lies_apart_in_equal_steps_is_one_piece)
+{
+	static const struct {
+		uint32_t memfmt, planes, heads, head, block, pieces;
+		enum paged_order order;
+		bool heads_first;
+	} of[] = {
+		/* Two planes of a layer, and four blocks of sixteen tokens. */
+		{ KVR_MEMFMT_KV_2LTD, 2, 8, 256, 16, 2 * 4, PAGED_PER_PLANE, true },
+		{ KVR_MEMFMT_KV_2LTD, 2, 8, 256, 64, 2 * 2, PAGED_PER_PLANE, true },
+		{ KVR_MEMFMT_KV_MLA, 1, 2, 64, 16, 4, PAGED_PER_LAYER, true },
+		{ KVR_MEMFMT_KV_T2D, 2, 1, 512, 16, 4, PAGED_PER_PLANE, false },
+		/* Heads and planes and tokens are a loop more than a piece has. */
+		{ KVR_MEMFMT_KV_T2D, 2, 4, 64, 16, 64, PAGED_PER_PLANE, true },
+	};
+
+	for (uint32_t i = 0; i < KVR_LEN(of); i++) {
+		struct paged_world w = { .seed = i + 1, .dtype = KVR_DTYPE_UINT8, .element = 1 };
+
+		w.head_size = of[i].head;
+		w.pages = (struct kvr_pages){ .memfmt = of[i].memfmt,
+			.n_layers = 1,
+			.n_planes = of[i].planes,
+			.n_heads = of[i].heads,
+			.layerwise = of[i].memfmt == KVR_MEMFMT_KV_T2D,
+			.head_bytes = of[i].head,
+			.block_tokens = of[i].block,
+			.n_blocks = 9 };
+		paged_lay_out(&w, of[i].order, of[i].heads_first, 0);
+		w.tokens = 64;
+		w.slot = must(calloc(w.tokens, sizeof(*w.slot)));
+		for (uint32_t t = 0; t < w.tokens; t++)
+			w.slot[t] = (t / of[i].block * 2 + 1) * of[i].block + t % of[i].block;
+		w.chunk_len = kvr_pages_token(&w.pages) * w.tokens;
+		w.chunk = must(calloc(1, w.chunk_len + 2 * PAGED_GUARD));
+		paged_find_runs(&w);
+		ck_assert_uint_eq(walk(&w, false), of[i].pieces);
+		paged_free(&w);
+	}
+}
+END_TEST
+
 /* ---- groups ---- */
 
 enum { GROUPS = 4 };
@@ -391,4 +455,5 @@ START_TEST(groups_lie_back_to_back_in_a_chunk)
 END_TEST
 
 KVR_CHECK_MAIN("base.pages", every_layout_is_gathered_and_scattered_like_single_elements,
-    groups_lie_back_to_back_in_a_chunk, from_one_token_to_64_mib, neighbours_become_one_piece)
+    groups_lie_back_to_back_in_a_chunk, from_one_token_to_64_mib, neighbours_become_one_piece,
+    what_lies_apart_in_equal_steps_is_one_piece)

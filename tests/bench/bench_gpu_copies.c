@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kvr_bench_gpu.h"
+#include "kvr_copy_plan.h"
 #include "kvr_paged_world.h"
 
 #include <stdio.h>
@@ -27,15 +28,15 @@ make_cache(const struct bench_gpu *b, struct far *f, uint32_t block, bool heads_
 	memset(f, 0, sizeof(*f));
 	w->seed = block + 1;
 	w->pages = (struct kvr_pages){ .memfmt = KVR_MEMFMT_KV_2LTD,
-		.n_layers = block == 0 ? 1 : LAYERS,
+		.n_layers = block == 0 ? 1 : b->layers,
 		.n_planes = PLANES,
 		.n_heads = 8,
 		.head_bytes = ROW / 8,
-		.block_tokens = block == 0 ? b->tokens * LAYERS : block,
+		.block_tokens = block == 0 ? b->tokens * b->layers : block,
 		.n_blocks = block == 0 ? 1 : b->tokens / block * 2 };
 	paged_lay_out(w, PAGED_PER_PLANE, heads_first, 0);
-	paged_choose_slots(w, block == 0 ? b->tokens * LAYERS : b->tokens,
-	    block == 0 ? b->tokens * LAYERS : block, false);
+	paged_choose_slots(w, block == 0 ? b->tokens * b->layers : b->tokens,
+	    block == 0 ? b->tokens * b->layers : block, false);
 	paged_find_runs(w);
 	f->pages = w->pages;
 	f->pages.base = f->base;
@@ -66,7 +67,7 @@ begin(const struct copies *c, const struct far *f, enum kvr_way way)
 		.runs = f->w.runs,
 		.tokens = f->w.tokens,
 		.chunk = c->b->pinned + (way == KVR_WAY_OUT ? c->b->chunk_len : 0) };
-	struct kvr_piece piece[512];
+	struct kvr_piece piece[KVR_PLAN_PIECES];
 	char why[128] = "";
 	uint32_t n;
 
@@ -77,7 +78,7 @@ begin(const struct copies *c, const struct far *f, enum kvr_way way)
 
 /* One copy each way that is wanted, begun together; at most so many marks as a way may have. */
 static double
-ours(const struct copies *c, const struct far *f, bool in, bool out)
+ours(const struct copies *c, const struct far *f, bool in, bool out, double *ret_begins)
 {
 	const bool wanted[KVR_WAYS] = { [KVR_WAY_IN] = in, [KVR_WAY_OUT] = out };
 	uint32_t waiting[KVR_WAYS] = { 0 };
@@ -86,8 +87,11 @@ ours(const struct copies *c, const struct far *f, bool in, bool out)
 
 	for (uint32_t i = 0; i < c->b->copies; i++) {
 		for (uint32_t way = 0; way < KVR_WAYS; way++) {
+			uint64_t at_ns = kvr_now_ns();
+
 			if (wanted[way])
 				begin(c, f, (enum kvr_way)way);
+			*ret_begins += (double)(kvr_now_ns() - at_ns) / 1e9;
 			waiting[way] += wanted[way];
 		}
 		for (uint32_t way = 0; way < KVR_WAYS; way++) {
@@ -125,10 +129,11 @@ race(const struct copies *c, const struct far *f, uint32_t way, struct bench_gpu
 	/* The first one loads and maps, on both sides. */
 	for (int r = -1; r < (int)b->rounds; r++) {
 		double raw = gpu_raw(b->device, b->pinned, b->chunk_len, b->copies, way == 0, way == 2);
-		double mine = ours(c, f, way != 1, way != 0);
+		double begins = 0.0, mine = ours(c, f, way != 1, way != 0, &begins);
 
 		of->raw[r < 0 ? 0 : r] = raw;
 		of->mine[r < 0 ? 0 : r] = mine;
+		of->begins[r < 0 ? 0 : r] = begins;
 	}
 	bench_gpu_tell(b, of);
 }
@@ -177,42 +182,64 @@ bench_gpu_heads(const struct bench_gpu *b)
 	c.ops->close(c.copier);
 }
 
-void
-bench_gpu_boundary(const struct bench_gpu *b)
-{
 #ifdef KVR_BENCH_BOUNDARY
-	static const struct kvr_copy_ops *const by[] = { &bench_gpu_engine, &bench_gpu_single,
-		&bench_gpu_kernel, &bench_gpu_stage };
-	static const char *const name[] = { "by engine", "one by one", "by kernel", "by staging" };
-	static const uint32_t blocks[] = { 2, 4, 8, 16, 32, 64 };
+static const struct kvr_copy_ops *const ways[] = { &bench_gpu_engine, &bench_gpu_single, &bench_gpu_kernel,
+	&bench_gpu_stage };
+static const char *const way_name[] = { "by engine", "one by one", "by kernel", "by staging" };
+enum { BY_KERNEL = 2 };
+
+/* The ways from the first on, with pieces of block tokens. */
+static void
+race_ways(const struct bench_gpu *b, uint32_t first, uint32_t block, const char *group, uint64_t len)
+{
+	struct far f;
+
+	make_cache(b, &f, block, false);
+	for (uint32_t k = first; k < KVR_LEN(ways); k++) {
+		struct copies c = make_copier(b, ways[k]);
+		char what[32];
+
+		snprintf(what, sizeof(what), "%u KiB %s", (unsigned)(len / 1024), way_name[k]);
+		for (uint32_t way = 0; way < 3; way++) {
+			struct bench_gpu_race of = { .group = group, .what = what };
+
+			race(&c, &f, way, &of);
+		}
+		c.ops->close(c.copier);
+	}
+	free_cache(&f);
+}
+
+static void
+race_all(const struct bench_gpu *b)
+{
+	static const uint32_t blocks[] = { 2, 4, 8, 16, 32, 64 }, few[] = { 64, 128, 256, 512, 1024 };
 	struct bench_gpu some = *b; /* most of these are slow, and it is to be seen by how much */
 
 	some.rounds = KVR_MIN(b->rounds, 5u);
 	some.copies = KVR_MIN(b->copies, 8u);
-	b = &some;
-
-	for (size_t i = 0; i < KVR_LEN(blocks) && !gpu_is_twin(); i++) {
-		struct far f;
-
-		if (blocks[i] > b->tokens)
-			continue;
-		make_cache(b, &f, blocks[i], false);
-		for (uint32_t k = 0; k < KVR_LEN(by); k++) {
-			struct copies c = make_copier(b, by[k]);
-			char what[32];
-
-			snprintf(what, sizeof(what), "%u KiB %s", blocks[i] * ROW / 1024, name[k]);
-			for (uint32_t way = 0; way < 3; way++) {
-				struct bench_gpu_race of = { .group = "boundary", .what = what };
-
-				race(&c, &f, way, &of);
-			}
-			c.ops->close(c.copier);
-		}
-		free_cache(&f);
+	for (size_t i = 0; i < KVR_LEN(blocks); i++) {
+		if (blocks[i] <= b->tokens)
+			race_ways(&some, 0, blocks[i], "boundary", (uint64_t)blocks[i] * ROW);
 	}
-	if (!gpu_is_twin())
+	some.layers = 1;
+	some.copies = 8 * b->copies;
+	for (size_t i = 0; i < KVR_LEN(few); i++) {
+		some.tokens = few[i] * 1024 / (ROW * PLANES);
+		some.chunk_len = (size_t)few[i] * 1024;
+		race_ways(&some, BY_KERNEL, 4, "few", some.chunk_len);
+	}
+}
+#endif
+
+void
+bench_gpu_boundary(const struct bench_gpu *b)
+{
+#ifdef KVR_BENCH_BOUNDARY
+	if (!gpu_is_twin()) {
+		race_all(b);
 		return;
+	}
 #else
 	(void)b;
 #endif

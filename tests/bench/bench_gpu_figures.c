@@ -6,12 +6,12 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-enum { FIGURES_MAX = 128, NOT_RUN_MAX = 16 };
+enum { FIGURES_MAX = 160, NOT_RUN_MAX = 16 };
 
 static struct figure {
 	char group[16], what[32], way[32];
 	double mine, raw, ratio, low, high, must, aim; /* GB/s, and raw's seconds by ours */
-	double stage[2];
+	double stage[2], busy;
 } figure[FIGURES_MAX];
 static uint32_t n_figures;
 static struct {
@@ -70,12 +70,18 @@ bench_gpu_tell(const struct bench_gpu *b, const struct bench_gpu_race *race)
 	f->low = quantile(ratio, b->rounds, 25);
 	f->ratio = quantile(ratio, b->rounds, 50);
 	f->high = quantile(ratio, b->rounds, 75);
+	for (uint32_t r = 0; r < b->rounds; r++)
+		ratio[r] = race->begins[r] / race->mine[r];
+	f->busy = quantile(ratio, b->rounds, 50);
 	f->must = race->must;
 	f->aim = race->aim;
 	for (uint32_t i = 0; i < 2 && race->stage[i][0] > 0.0; i++)
 		f->stage[i] = speed(race->bytes, race->stage[i], b->rounds);
-	printf("%-9s %-17s %-20s %7.2f GB/s of %7.2f: %.2f (%.2f to %.2f) %s\n", f->group, f->what,
+	printf("%-9s %-17s %-20s %7.2f GB/s of %7.2f: %.2f (%.2f to %.2f) %s", f->group, f->what,
 	    f->way, f->mine, f->raw, f->ratio, f->low, f->high, verdict(f));
+	if (f->busy > 0.0)
+		printf(" thread %.0f %%", 100 * f->busy);
+	printf("\n");
 	fflush(stdout); /* a run that is ended has told what it knew */
 }
 
@@ -127,6 +133,8 @@ put_figure(FILE *f, const struct figure *g)
 	    g->mine, g->raw, g->ratio, g->low, g->high);
 	if (g->stage[0] > 0.0)
 		fprintf(f, ", \"store_gb_s\": %.3f, \"copy_gb_s\": %.3f", g->stage[0], g->stage[1]);
+	if (g->busy > 0.0)
+		fprintf(f, ", \"thread\": %.3f", g->busy);
 	if (g->must > 0.0)
 		fprintf(f, ", \"must\": %.2f, \"aim\": %.2f, \"met\": \"%s\"", g->must, g->aim,
 		    verdict(g));

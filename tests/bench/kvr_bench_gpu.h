@@ -17,7 +17,7 @@ enum { ROUNDS_MAX = 9, ROW = 2048, LAYERS = 32, PLANES = 2 };
 struct bench_gpu {
 	uint32_t rounds; /* after one that does not count */
 	uint32_t copies; /* of a chunk, one after the other */
-	uint32_t tokens; /* of a chunk */
+	uint32_t tokens, layers; /* of a chunk */
 	size_t chunk_len;
 	uint8_t *pinned, *device; /* two chunks each */
 };
@@ -25,7 +25,10 @@ struct bench_gpu {
 _Noreturn void bench_gpu_die(const char *what);
 
 /* ---- bench_gpu_copies.c ---- */
-/* Pieces of so many KiB by each way there is alone: where the boundaries belong. */
+/*
+ * Each way there is alone, where the boundaries between them belong: pieces of so many KiB, and
+ * chunks of so few of them that they may not be worth the device's memory.
+ */
 void bench_gpu_boundary(const struct bench_gpu *);
 /* The chunk in one piece, and in pieces, as the library copies them. */
 void bench_gpu_copies(const struct bench_gpu *);
@@ -47,6 +50,7 @@ struct bench_gpu_race {
 	const char *group, *what, *way;
 	double bytes, must, aim;
 	double mine[ROUNDS_MAX], raw[ROUNDS_MAX];
+	double begins[ROUNDS_MAX]; /* of mine, in calls that begin copies; 0: unknown */
 	double stage[2][ROUNDS_MAX]; /* through an instance: the store alone and the copy alone; raw is the slower */
 };
 void bench_gpu_tell(const struct bench_gpu *, const struct bench_gpu_race *);

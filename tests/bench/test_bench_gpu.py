@@ -42,11 +42,14 @@ class Whole(unittest.TestCase):
         want |= {("heads", "pieces of 256 bytes", way) for way in WAYS}
         for store in ("memory", "tmpfs", "redis"):
             if store not in missing:
-                want |= {("stores", store, way) for way in ("put from device", "get to device")}
+                want |= {("stores", f"{store}, {n}", way) for n in (32, 1)
+                         for way in ("put from device", "get to device")}
         if STAND_IN:
             self.assertNotIn("boundary", missing)
             want |= {("boundary", f"{n} KiB {by}", way) for n in (4, 8, 16, 32, 64)
                      for by in ("by engine", "one by one", "by kernel", "by staging") for way in WAYS}
+            want |= {("few", f"{n} KiB {by}", way) for n in (64, 128, 256, 512, 1024)
+                     for by in ("by kernel", "by staging") for way in WAYS}
         else:
             self.assertIn("boundary", missing)
         self.assertEqual(set(figures), want)
@@ -55,7 +58,7 @@ class Whole(unittest.TestCase):
             self.assertGreater(f["raw_gb_s"], 0)
             self.assertLessEqual(f["low"], f["of_raw"])
             self.assertLessEqual(f["of_raw"], f["high"])
-            self.assertEqual("must" in f, f["group"] in ("copies", "stores"))
+            self.assertEqual("must" in f, f["group"] == "copies" or f["what"].endswith(", 32"))
 
     def test_it_says_what_it_cannot_do(self):
         self.assertEqual(run("--nonsense").returncode, 2)

@@ -289,7 +289,7 @@ START_TEST(what_a_device_gives_is_told_besides)
 
 	kvr_config_sum(cfg, &costs, 1, sum, sizeof(sum));
 	ck_assert_ptr_nonnull(
-	    strstr(sum, "\n  and of the device's memory, where it has them free: 16.0 MiB\nper node"));
+	    strstr(sum, "\n  and of the device's memory, where it has them free: 32.3 MiB\nper node"));
 	kvr_config_free(cfg);
 	cfg = parse(plain, NULL, 0);
 	kvr_config_sum(cfg, &costs, 1, sum, sizeof(sum));

@@ -12,6 +12,9 @@
 
 #include <cuda_runtime_api.h>
 #endif
+#ifdef KVR_STAND_IN
+#include "kvr_cuda_fake.h"
+#endif
 
 static const struct kvr_device *device;
 static bool no_errors;
@@ -175,12 +178,13 @@ gpu_lacks(void)
 	static char why[128];
 	struct kvr_stage stage;
 	cudaError_t kernel = cudaSuccess, batch = try_batch();
+	uint32_t most = KVR_KERNEL_PIECES;
 
 #ifdef KVR_WITH_KERNEL /* a toolkit without a compiler makes none */
-	kernel = (cudaError_t)kvr_kernel_load();
+	kernel = (cudaError_t)kvr_kernel_load(&most);
 #endif
 	(void)cudaGetLastError();
-	kvr_stage_open(&stage);
+	kvr_stage_open(&stage, most);
 	bool staging = stage.on;
 
 	kvr_stage_close(&stage);
@@ -188,6 +192,8 @@ gpu_lacks(void)
 		snprintf(why, sizeof(why), "the copy kernel: %s", cudaGetErrorString(kernel));
 	else if (batch != cudaSuccess && batch != cudaErrorCallRequiresNewerDriver)
 		snprintf(why, sizeof(why), "cudaMemcpyBatchAsync: %s", cudaGetErrorString(batch));
+	else if (most < KVR_KERNEL_PIECES && batch == cudaSuccess) /* a driver of an age for one is for the other */
+		snprintf(why, sizeof(why), "launches of %u pieces", (unsigned)KVR_KERNEL_PIECES);
 	else if (!staging)
 		snprintf(why, sizeof(why), "memory of the device for small pieces");
 	else
@@ -454,6 +460,30 @@ void
 gpu_reset(void)
 {
 	CUDA(cudaDeviceReset());
+}
+
+bool
+gpu_spoil(void)
+{
+#if defined(KVR_WITH_KERNEL)
+	cudaStream_t stream;
+	uint8_t *far = gpu_alloc(4096);
+	const struct kvr_piece nowhere = { .cache = (uint8_t *)(uintptr_t)16, .chunk = far, .len = 16 };
+
+	CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+#if defined(KVR_STAND_IN)
+	(void)nowhere;
+	kvr_cuda_fake_fail_work(1, cudaErrorIllegalAddress);
+	CUDA(cudaMemsetAsync(far, 0, 4096, stream));
+#else
+	MUST(kvr_kernel_copy(&nowhere, 1, 1, stream) == 0);
+#endif
+	MUST(cudaStreamSynchronize(stream) == cudaErrorIllegalAddress);
+	(void)cudaGetLastError();
+	return true;
+#else
+	return false;
+#endif
 }
 
 double

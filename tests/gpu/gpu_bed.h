@@ -65,6 +65,11 @@ void gpu_fetch_behind(void *event, void *host, const void *device, size_t len);
 void gpu_fill_behind(void *event, void *device, int byte, size_t len);
 /* As somebody else in the process may. Device only. */
 void gpu_reset(void);
+/*
+ * A kernel of the engine's own writes where there is nothing: every call fails from then on, until
+ * the process ends. Device only; false: no kernel was built.
+ */
+bool gpu_spoil(void);
 /* The raw copy that others are measured by: seconds for n copies of len bytes, one after the other. */
 double gpu_raw(void *device, void *host, size_t len, uint32_t n, bool in, bool both);
 

@@ -51,8 +51,13 @@ on_host(const struct paged_world *w, uint8_t *chunk, bool out)
 	struct kvr_walk walk = walk_of(&w->pages, w, chunk);
 	struct kvr_piece piece;
 
-	while (kvr_walk_next(&walk, &piece, 1) > 0)
-		memcpy(out ? piece.cache : piece.chunk, out ? piece.chunk : piece.cache, piece.len);
+	while (kvr_walk_next(&walk, &piece, 1) > 0) {
+		for (uint64_t i = 0; i < kvr_piece_units(&piece); i++) {
+			struct kvr_piece u = kvr_piece_unit(&piece, i);
+
+			memcpy(out ? u.cache : u.chunk, out ? u.chunk : u.cache, u.len);
+		}
+	}
 }
 
 static void
@@ -136,7 +141,7 @@ START_TEST(real_shapes_from_one_token_to_64_mib)
 		uint32_t tokens, block;
 		bool heads_first;
 	} of[] = { { 1, 16, false }, { 17, 16, false }, { 256, 8, false }, { 256, 16, false }, { 256, 32, false },
-		{ 255, 16, true }, { 512, 64, false }, { 512, 1, false } };
+		{ 255, 16, true }, { 1000, 64, true }, { 512, 64, false }, { 512, 128, false }, { 512, 1, false } };
 
 	for (uint32_t i = 0; i < KVR_LEN(of); i++) {
 		struct paged_world w;

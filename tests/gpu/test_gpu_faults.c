@@ -222,6 +222,29 @@ START_TEST(without_a_kernel_for_this_device_small_pieces_go_to_the_copy_engine)
 	ck_assert_int_eq(cudaGetLastError(), cudaSuccess);
 	ck_assert_int_eq(move(&b, KVR_WAY_IN, SMALL), KVR_OK);
 	ck_assert_int_eq(move(&b, KVR_WAY_OUT, SMALL), KVR_OK);
+	/* What lies apart in steps, unit by unit: more of them than a batch has. */
+	const struct kvr_piece heads = { .cache = b.far,
+		.chunk = b.near,
+		.len = 400 * 64,
+		.unit = 64,
+		.inner = 8,
+		.unit_step = 50 * 64,
+		.row_step = 64 };
+	uint8_t *got = malloc(heads.len);
+
+	ck_assert_ptr_nonnull(got);
+	for (uint64_t i = 0; i < heads.len; i++)
+		b.near[i] = (uint8_t)(i / 64 * 3 + i % 64);
+	ck_assert_int_eq(ops->copy(b.copier, KVR_WAY_OUT, &heads, 1, why, sizeof(why)), KVR_OK);
+	ck_assert_int_eq(ops->mark(b.copier, KVR_WAY_OUT, why, sizeof(why)), KVR_OK);
+	ck_assert_int_eq(end(&b, KVR_WAY_OUT), KVR_OK);
+	gpu_fetch(got, b.far, heads.len);
+	for (uint64_t i = 0; i < heads.len; i++) {
+		uint64_t of = i / 64, head = of % 8, token = of / 8;
+
+		ck_assert_uint_eq(got[(head * 50 + token) * 64 + i % 64], b.near[i]);
+	}
+	free(got);
 	ck_assert_uint_eq(kvr_cuda_fake_calls("kvr_kernel_copy"), 0);
 	bed_close(&b);
 }

@@ -155,6 +155,43 @@ START_TEST(many_pieces_cross_the_bus_a_slot_at_a_time)
 }
 END_TEST
 
+/* The same bytes, a head of a token in each unit: one launch for a slot, and over the bus they are as one. */
+START_TEST(units_cross_the_bus_side_by_side)
+{
+	enum { HEADS = 8, TOKENS = 12, UNIT = PIECE / HEADS / TOKENS, BLOCKS = PIECES };
+	struct bed b = bed_open((struct kvr_cuda_machine){ 0 });
+	struct kvr_piece piece[BLOCKS];
+	uint64_t before = crossings(), launches = kvr_cuda_fake_calls("kvr_kernel_copy");
+	uint32_t in_slot = SLOT / PIECE, slices = (BLOCKS + in_slot - 1) / in_slot;
+
+	for (uint32_t i = 0; i < BLOCKS; i++)
+		piece[i] = (struct kvr_piece){ .chunk = b.chunk + i * PIECE,
+			.cache = b.far + (BLOCKS - 1 - i) * (PIECE + GAP),
+			.len = PIECE,
+			.unit = UNIT,
+			.inner = HEADS,
+			.unit_step = TOKENS * UNIT,
+			.row_step = UNIT };
+	fill(b.chunk, 5);
+	ck_assert_int_eq(ops->copy(b.copier, KVR_WAY_OUT, piece, BLOCKS, why, sizeof(why)), KVR_OK);
+	ck_assert_int_eq(end(&b, KVR_WAY_OUT), KVR_OK);
+	gpu_fetch(b.host, b.far, (PIECE + GAP) * PIECES);
+	for (uint64_t i = 0; i < LEN; i++) {
+		uint64_t in = i % PIECE, token = in / UNIT / HEADS, head = in / UNIT % HEADS;
+		uint64_t at = (PIECES - 1 - i / PIECE) * (PIECE + GAP) + (head * TOKENS + token) * UNIT + in % UNIT;
+
+		ck_assert_uint_eq(b.host[at], byte_of(5, i));
+	}
+	memset(b.chunk, 0, LEN);
+	ck_assert_int_eq(ops->copy(b.copier, KVR_WAY_IN, piece, BLOCKS, why, sizeof(why)), KVR_OK);
+	ck_assert_int_eq(end(&b, KVR_WAY_IN), KVR_OK);
+	is_filled(b.chunk, 5);
+	ck_assert_uint_eq(crossings() - before, 2 * slices);
+	ck_assert_uint_eq(kvr_cuda_fake_calls("kvr_kernel_copy") - launches, 2 * slices);
+	bed_close(&b);
+}
+END_TEST
+
 /* Those that lie apart in the chunk, and those that are few: one launch, and no copy. */
 START_TEST(few_pieces_are_copied_by_the_kernel_itself)
 {
@@ -303,11 +340,11 @@ END_TEST
 /* What was launched before still reads the cache, on a stream that nobody has marked. */
 START_TEST(a_launch_that_fails_leaves_no_reader_behind)
 {
-	enum { TINY = 192, PARTS = 2 * KVR_KERNEL_PIECES };
+	enum { TINY = 192, PARTS = 2 * KVR_KERNEL_FEW };
 	_Static_assert(TINY * PARTS <= SLOT && TINY * PARTS >= MANY, "one slot, two launches");
 
 	for (uint32_t round = 0; round < 50; round++) {
-		struct bed b = bed_open((struct kvr_cuda_machine){ 0 });
+		struct bed b = bed_open((struct kvr_cuda_machine){ .old_driver = true });
 		struct kvr_piece piece[PARTS];
 
 		for (uint32_t i = 0; i < PARTS; i++)
@@ -345,7 +382,7 @@ START_TEST(a_reset_between_two_slots_leaves_nothing)
 }
 END_TEST
 
-KVR_CHECK_MAIN("gpu.stage", many_pieces_cross_the_bus_a_slot_at_a_time,
+KVR_CHECK_MAIN("gpu.stage", many_pieces_cross_the_bus_a_slot_at_a_time, units_cross_the_bus_side_by_side,
     few_pieces_are_copied_by_the_kernel_itself, many_among_few_are_found,
     a_device_without_memory_costs_speed_only, what_is_gathered_waits_for_the_engines_event,
     an_event_stands_behind_what_is_scattered, a_call_that_fails_in_the_middle_costs_one_copy,

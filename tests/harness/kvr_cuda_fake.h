@@ -29,7 +29,7 @@ struct kvr_cuda_machine {
 	uint32_t devices;
 	bool     no_driver;
 	uint32_t driver_cuda; /* the newest CUDA that the driver knows, as CUDART_VERSION; 0: this toolkit's */
-	bool     old_driver;   /* knows no batches */
+	bool     old_driver;   /* knows no batches, and few arguments of a launch */
 	bool     other_addresses; /* a device sees page-locked memory at addresses of its own */
 };
 /* Ends the one that was there: every fault, hold and count is gone. Nothing of it may be in use. */

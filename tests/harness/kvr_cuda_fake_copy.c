@@ -211,22 +211,48 @@ cudaMemsetAsync(void *at, int byte, size_t len, cudaStream_t stream)
 
 /* ---- the kernel: what kvr_kernel.cu does, as its twin on the host does it ---- */
 
+static uint32_t
+most_of_a_launch(void)
+{
+	return fake.machine.old_driver ? KVR_KERNEL_FEW : KVR_KERNEL_PIECES;
+}
+
 int
-kvr_kernel_load(void)
+kvr_kernel_load(uint32_t *ret_most)
 {
 	cudaError_t err = fake_in("kvr_kernel_load");
 
+	*ret_most = most_of_a_launch();
 	if (err == cudaSuccess)
 		fake.loaded[fake_current()] = true;
 	return (int)fake_out(err);
 }
 
+/* Where each unit is from and goes to; at NULL: only counts them. */
+static uint32_t
+spread(struct fake_piece *at, const struct kvr_piece *piece, uint32_t n, bool in)
+{
+	uint32_t all = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		for (uint64_t u = 0; u < kvr_piece_units(&piece[i]); u++, all++) {
+			struct kvr_piece unit = kvr_piece_unit(&piece[i], u);
+
+			if (at != NULL)
+				at[all] = (struct fake_piece){ .to = in ? unit.chunk : unit.cache,
+					.from = in ? unit.cache : unit.chunk,
+					.len = unit.len };
+		}
+	}
+	return all;
+}
+
 int
-kvr_kernel_copy(const struct kvr_kernel_piece *piece, uint32_t n, void *stream)
+kvr_kernel_copy(const struct kvr_piece *piece, uint32_t n, int in, void *stream)
 {
 	cudaError_t err = fake_in("kvr_kernel_copy"), of = fake_stream("kvr_kernel_copy", stream);
 
-	if (n == 0 || n > KVR_KERNEL_PIECES)
+	if (n == 0 || n > most_of_a_launch())
 		FAKE_DIES("a kernel of %u pieces", n);
 	if (err == cudaSuccess)
 		err = of;
@@ -237,12 +263,10 @@ kvr_kernel_copy(const struct kvr_kernel_piece *piece, uint32_t n, void *stream)
 	if (err == cudaSuccess && ((struct CUstream_st *)stream)->device != fake_current())
 		err = cudaErrorInvalidResourceHandle;
 	if (err == cudaSuccess) {
-		struct fake_work w = { .kind = FAKE_COPY, .kernel = true, .n = n, .piece = pieces(n) };
+		uint32_t all = spread(NULL, piece, n, in != 0);
+		struct fake_work w = { .kind = FAKE_COPY, .kernel = true, .n = all, .piece = pieces(all) };
 
-		for (uint32_t i = 0; i < n; i++)
-			w.piece[i] = (struct fake_piece){
-				.to = piece[i].to, .from = piece[i].from, .len = piece[i].len
-			};
+		spread(w.piece, piece, n, in != 0);
 		fake_give(stream, &w);
 	}
 	return (int)fake_out(err);

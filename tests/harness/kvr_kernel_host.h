@@ -10,6 +10,8 @@ extern "C" {
 #endif
 /* In which order a launch runs its threads. */
 extern enum kvr_kernel_order { KVR_KERNEL_UP, KVR_KERNEL_DOWN } kvr_kernel_order;
+/* What the driver is for, as CUDA counts versions. */
+extern int kvr_kernel_driver;
 #ifdef __cplusplus
 }
 #endif

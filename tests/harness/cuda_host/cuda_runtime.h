@@ -22,6 +22,9 @@ struct alignas(16) uint4 { unsigned x, y, z, w; };
 
 static thread_local index3 threadIdx, blockIdx;
 
+#define CUDART_VERSION 13000
+
+cudaError_t cudaDriverGetVersion(int *ret);
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *, const void *function);
 cudaError_t cudaLaunchKernel(const void *function, unsigned blocks, unsigned threads,
     void **arguments, size_t shared, cudaStream_t stream);
