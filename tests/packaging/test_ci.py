@@ -204,6 +204,8 @@ class Gpu(Scratch):
             shutil.copy(f"{ROOT}/.ci/{name}", self.dir / ".ci" / name)
         for name in ("copy", "api", "layers"):
             script(self.pack / "test" / f"test_gpu_{name}", self.GOOD)
+        # By itself only.
+        script(self.pack / "test" / "test_gpu_lost", '[ $# = 0 ]\n')
         script(self.pack / "bench" / "bench_gpu", 'echo "{}" >"$2"\n')
         (self.pack / "of").write_text("this test\n")
         script(self.dir / "bin" / "compute-sanitizer", self.SANITIZER + 'exec "$1"\n')
@@ -216,7 +218,7 @@ class Gpu(Scratch):
         code, out = self.gpu("--packed")
         self.assertEqual(code, 0, out)
         self.assertIn("on a device", out)
-        self.assertIn("12 passed, 0 failed", out)
+        self.assertIn("13 passed, 0 failed", out)
         self.assertEqual((self.dir / "build/ci/gpu.json").read_text(), "{}\n")
 
     def test_where_there_is_no_device(self):
@@ -246,7 +248,7 @@ class Gpu(Scratch):
         code, out = self.gpu("--packed")
         self.assertEqual(code, 1, out)
         # The tests and the two that run them all, the bench, and the one that finds something.
-        self.assertIn("7 passed, 5 failed", out)
+        self.assertIn("8 passed, 5 failed", out)
 
 
 if __name__ == "__main__":
