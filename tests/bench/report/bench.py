@@ -90,7 +90,8 @@ def main():
     if args.readme:
         page = ROOT / "README.md"
         name = Path(args.readme).resolve().relative_to(ROOT).as_posix()
-        page.write_text(show.with_block(page.read_text(encoding="utf-8"), name, read(args.readme)[0]), encoding="utf-8")
+        document = json.loads(Path(args.readme).read_text(encoding="utf-8"))
+        page.write_text(show.with_block(page.read_text(encoding="utf-8"), name, document), encoding="utf-8")
         return
     if args.baseline:
         read(args.baseline)  # wrong: said now, not after minutes

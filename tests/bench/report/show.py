@@ -3,6 +3,8 @@
 
 import re
 
+import gpu
+
 RAW = "raw best"
 SIGN = {"higher": ">=", "lower": "<="}
 
@@ -96,6 +98,8 @@ def compare(now, then):
 
 def readme(document):
     """The goals as Markdown, with what they are of."""
+    if gpu.is_of_gpu(document):
+        return gpu.readme(document)
     m = document["machine"]
     vectors = ", ".join(m["vectors"]) or "no vectors"
     out = [f"{m['cpu']} ({vectors}), {m['cpus']} CPUs, Linux {m['kernel']}, {m['server']}, {m['compiler']}, "
