@@ -13,7 +13,7 @@ enum { NO_KEY = 0 }; /* links between keys are slot + 1, so that zero bytes are 
 enum key_flag {
 	KEY_AT_MOST = 1,
 	KEY_OWNER = 2,     /* it is in the table of puts as a put */
-	KEY_BLOCKED = 4,   /* waits behind another operation's key */
+	KEY_BLOCKED = 4,   /* waits behind another operation's key; an owner: for its operation's next pass */
 	KEY_DUP = 8,       /* takes the outcome of another put of the same key */
 	KEY_PROMOTES = 16, /* it is in that table as a hit that is being written to faster tiers */
 	KEY_TELLS = 32,    /* it is in the list of keys whose waiters must be told */

@@ -9,9 +9,11 @@ finish_key(struct op *op, struct key *k, int32_t err)
 	op->pending--;
 }
 
-static void
-load_put(struct step *s, struct op *op, struct key *k, uint32_t slot)
+/* A key of a put is written by its operation, or takes what becomes of another one. */
+void
+kvr_router_claim(struct step *s, struct op *op, uint32_t slot)
 {
+	struct key *k = key_of(s, slot);
 	uint32_t owner = kvr_router_find_put(s->me, k->digest);
 	uint8_t back = op->only != 0 ? 0 : kvr_router_written(s->me, KVR_WRITE_BACK);
 
@@ -36,6 +38,7 @@ load_put(struct step *s, struct op *op, struct key *k, uint32_t slot)
 		return;
 	}
 	kvr_router_enter(s, slot, KEY_OWNER);
+	k->flags &= (uint8_t)~KEY_DUP;
 	k->found = k->len;
 	k->back = back;
 	if (k->back != 0)
@@ -55,7 +58,7 @@ load_key(struct step *s, struct op *op, uint32_t slot, const struct kvr_row *row
 		return;
 	op->pending++;
 	if (op->kind == KVR_OP_PUT) {
-		load_put(s, op, k, slot);
+		kvr_router_claim(s, op, slot);
 	} else if (op->kind == KVR_OP_REMOVE) {
 		kvr_router_overtake(s, slot);
 	}

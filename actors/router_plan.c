@@ -24,9 +24,9 @@ selects(const struct op *op, const struct key *k)
 	case PHASE_DEL:
 		return k->err == KVR_PENDING && (k->flags & KEY_BLOCKED) == 0;
 	case PHASE_WRITE:
-		return k->err == KVR_PENDING && (k->flags & KEY_OWNER) != 0;
+		return k->err == KVR_PENDING && (k->flags & (KEY_OWNER | KEY_BLOCKED)) == KEY_OWNER;
 	case PHASE_SAVE:
-		return k->back != 0 && k->buf == 0;
+		return k->back != 0 && k->buf == 0 && (k->flags & KEY_BLOCKED) == 0;
 	case PHASE_BACK:
 		return k->buf != 0 && (k->back & 1U << op->tier) != 0;
 	case PHASE_NONE:

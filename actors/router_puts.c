@@ -3,12 +3,15 @@
  * The table of what is being written: puts, from their submission until the last write-back tier
  * has them, and hits that are promoted after their answer. It orders operations on the same key:
  *
- *   A put of a key that is being put takes the first put's outcome.
+ *   A put of a key that is being put takes the first put's outcome; unless that one was broken off,
+ *   which says nothing of the store: then one of those that waited writes it.
  *   A remove comes after the put of its key. Of writes that go on behind an answer, those not sent
  *   yet are called off, and those on their way are waited for. Otherwise one could arrive after the
  *   remove, and a key that is gone would be back.
  */
 #include "kvr_router_own.h"
+
+enum { ADOPT_KEYS = 256 };
 
 static uint32_t *
 bucket_of(struct step *s, kvr_digest d)
@@ -36,7 +39,18 @@ is_same(kvr_digest a, kvr_digest b)
 	return a.hi == b.hi && a.lo == b.lo;
 }
 
-/* The key whose put of this digest is in flight, or NO_KEY. Puts removed since do not count. */
+/* The operation was called back, was late, or lost its payload: the next one need not. */
+static bool
+is_broken_off(int32_t err)
+{
+	return err == KVR_E_CANCELLED || err == KVR_E_TIMEOUT || err == KVR_E_STUCK || err == KVR_E_DEVICE;
+}
+
+/*
+ * The key whose put of this digest is in flight, or NO_KEY. Puts removed since do not count, nor do
+ * those that have been broken off, though a part with them may still be on its way: what that may
+ * yet write is the same value.
+ */
 uint32_t
 kvr_router_find_put(const struct router *me, kvr_digest d)
 {
@@ -45,7 +59,8 @@ kvr_router_find_put(const struct router *me, kvr_digest d)
 	while (at != NO_KEY) {
 		const struct key *k = &me->key[at - 1];
 
-		if (is_same(k->digest, d) && (k->flags & (KEY_OWNER | KEY_GONE)) == KEY_OWNER)
+		if (is_same(k->digest, d) && (k->flags & (KEY_OWNER | KEY_GONE)) == KEY_OWNER &&
+		    !is_broken_off(k->err))
 			break;
 		at = k->hnext;
 	}
@@ -102,13 +117,9 @@ kvr_router_wait_behind(struct step *s, uint32_t slot, uint32_t owner)
 	op->blocked++;
 }
 
-/* A key no longer waits: it has been told, or its operation ends first. */
-void
-kvr_router_unblock(struct step *s, uint32_t slot)
+static void
+leave_owner(struct step *s, struct key *k, uint32_t slot)
 {
-	struct key *k = key_of(s, slot);
-
-	KVR_CHECK((k->flags & KEY_BLOCKED) != 0 && k->dprev != NO_KEY);
 	struct key *before = key_of(s, k->dprev - 1);
 
 	if (before->behind == slot + 1)
@@ -118,8 +129,78 @@ kvr_router_unblock(struct step *s, uint32_t slot)
 	if (k->dup != NO_KEY)
 		key_of(s, k->dup - 1)->dprev = k->dprev;
 	k->dup = k->dprev = NO_KEY;
+}
+
+/* A key no longer waits: it has been told, or its operation ends first. */
+void
+kvr_router_unblock(struct step *s, uint32_t slot)
+{
+	struct key *k = key_of(s, slot);
+
+	KVR_CHECK((k->flags & KEY_BLOCKED) != 0);
+	if (k->dprev != NO_KEY)
+		leave_owner(s, k, slot);
 	k->flags &= (uint8_t)~KEY_BLOCKED;
 	op_of(s, k->op)->blocked--;
+}
+
+/*
+ * A put that waited behind this key. False: it takes the key's outcome; so does one that has been
+ * told ahead, for its memory is the engine's again. Else it is claimed anew, unless its operation is
+ * about to close it. If it is an owner now, others wait behind it at once, and a remove does not
+ * overtake it, but it stays blocked until its operation is between two passes: in the middle of one
+ * it would not be written to the tiers that the pass has behind it.
+ */
+bool
+kvr_router_inherit(struct step *s, uint32_t slot, const struct key *owner)
+{
+	struct key *k = key_of(s, slot);
+	struct op *op = op_of(s, k->op);
+
+	if (!is_broken_off(owner->err) || op->ahead != 0)
+		return false;
+	kvr_router_unblock(s, slot);
+	if (op->state == OP_LOADING || op->state == OP_RUNNING)
+		kvr_router_claim(s, op, slot);
+	if ((k->flags & KEY_OWNER) != 0) {
+		k->flags |= KEY_BLOCKED;
+		op->blocked++;
+	}
+	return true;
+}
+
+static bool
+is_inherited(const struct key *k)
+{
+	return (k->flags & (KEY_BLOCKED | KEY_OWNER)) == (KEY_BLOCKED | KEY_OWNER);
+}
+
+/* Whether the operation has such keys. */
+bool
+kvr_router_inherits(const struct router *me, const struct op *op)
+{
+	uint32_t end = op->blocked > 0 ? op->first + op->n : 0;
+
+	for (uint32_t i = op->first; i < end; i++) {
+		if (is_inherited(&me->key[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Between two passes: what it has inherited is written, no more than a step may change. */
+bool
+kvr_router_adopt(struct step *s, struct op *op)
+{
+	uint32_t left = ADOPT_KEYS;
+
+	for (uint32_t i = op->first; i < op->first + op->n && left > 0; i++) {
+		if (is_inherited(&s->me->key[i])) {
+			kvr_router_unblock(s, i);
+			left--;
+		}
+	}
+	return left < ADOPT_KEYS;
 }
 
 uint32_t

@@ -159,8 +159,8 @@ wants_parts(const struct op *op)
 /*
  * Nothing more will be requested for it, and every copy has begun. A get is not told while keys are
  * open that a slower tier may have, because the event would not stand behind their copies. Nor is a
- * put while another tier has yet to make a copy of its own: that copy would read memory which the
- * engine may already have overwritten.
+ * put while another tier has yet to make a copy of its own, or a key that it has inherited: that copy
+ * would read memory which the engine may already have overwritten.
  */
 static bool
 goes_ahead(const struct router *me, const struct op *op)
@@ -173,7 +173,7 @@ goes_ahead(const struct router *me, const struct op *op)
 	    op->begun != op->parts)
 		return false;
 	if (op->kind == KVR_OP_PUT)
-		return writes && last;
+		return writes && last && !kvr_router_inherits(me, op);
 	return op->phase == PHASE_READ && (op->pending == 0 || last);
 }
 
@@ -248,6 +248,10 @@ kvr_router_turn(struct step *s, uint32_t slot)
 			return;
 		if (op->phase == PHASE_BACK && next != PHASE_NONE) {
 			resume(s->me, op);
+			continue;
+		}
+		if (next == PHASE_NONE && op->blocked > 0 && kvr_router_adopt(s, op)) {
+			enter(s, op, first_phase(op));
 			continue;
 		}
 		/* Only the end waits for others' puts: the put it waits for may be its own. */

@@ -39,7 +39,8 @@
  *           they are LMCache's (KVR_KEYS_LMCACHE). A key stands for one value, as the hash of a
  *           chunk does. So a put of a key that is still being written, be it behind an answer, to
  *           tiers with "write": "back" or up into faster ones, is not written a second time, and
- *           has the outcome of the first (KVR_DONE_DUPLICATE).
+ *           has the outcome of the first (KVR_DONE_DUPLICATE). Where the first was cancelled, was
+ *           late or lost its device, the second is written after all.
  * Inputs    Texts, arrays and structs are copied before a call returns. Only payload memory is
  *           used longer: from an accepted submission until its completion.
  * Outputs   Written on success only.
@@ -470,7 +471,7 @@ struct kvr_results {
 enum kvr_done_flag {
 	KVR_DONE_QUIET = 1,     /* the memory is the caller's again; set in the last completion */
 	KVR_DONE_HELD = 2,      /* KVR_HOLD was granted for every hit; so far it never is */
-	KVR_DONE_DUPLICATE = 4, /* some keys were already being put, and have that put's outcome */
+	KVR_DONE_DUPLICATE = 4, /* some keys were already being put: see Keys at the head */
 	KVR_DONE_DEGRADED = 8,  /* a tier was left out */
 	KVR_DONE_RECORDED = 16  /* kvr_batch.recorded has been recorded behind all copies */
 };

@@ -258,7 +258,10 @@ check_row(const struct swarm *s, const struct kvr_sim_answer *a, const struct sw
 		swarm_broken(s, "DUPLICATE for one who did not ask for it");
 	if (row->err == KVR_E_EXISTS && a->kind != KVR_OP_PUT)
 		swarm_broken(s, "EXISTS for something that is no put");
-	if (row->err == KVR_E_DEVICE && (row->flags & KVR_ROW_DUP) == 0 && (a->flags & KVR_OPF_DEVICE) == 0)
+	/* One that was told ahead cannot write what it only waited for. */
+	bool takes = (row->flags & KVR_ROW_DUP) != 0 && (a->flags & KVR_OPF_RECORD) != 0;
+
+	if (row->err == KVR_E_DEVICE && !takes && (a->flags & KVR_OPF_DEVICE) == 0)
 		swarm_broken(s, "%s: DEVICE, and no device has to do with it", swarm_name(a));
 	if (ok && reads(a->kind) && row->where >= s->in.router.n_tiers)
 		swarm_broken(s, "a hit, and no tier is named");
@@ -266,8 +269,8 @@ check_row(const struct swarm *s, const struct kvr_sim_answer *a, const struct sw
 		swarm_broken(s, "a put is a miss");
 	if (row->err == KVR_E_PARTIAL && reads(a->kind))
 		swarm_broken(s, "a read is partial");
-	/* What is behind another's put takes its outcome, and its reason. */
-	if (row->err == KVR_E_CANCELLED && (row->flags & KVR_ROW_DUP) == 0 && !c->cancelled)
+	/* Also behind another's put that was. */
+	if (row->err == KVR_E_CANCELLED && !takes && !c->cancelled)
 		swarm_broken(s, "%s: CANCELLED, and nobody did, asked at %llu ns", swarm_name(a),
 		    (unsigned long long)a->asked_ns);
 	if (row->err == KVR_E_SHUTDOWN && s->stopped_ns == 0)

@@ -37,10 +37,13 @@ may_stand(const struct router *me, const struct key *k)
 static bool
 is_put(const struct key *k)
 {
-	return (k->flags & (KEY_OWNER | KEY_GONE)) == KEY_OWNER;
+	bool broken_off = k->err == KVR_E_CANCELLED || k->err == KVR_E_TIMEOUT || k->err == KVR_E_STUCK ||
+	                  k->err == KVR_E_DEVICE;
+
+	return (k->flags & (KEY_OWNER | KEY_GONE)) == KEY_OWNER && !broken_off;
 }
 
-/* No two puts of one key are in the table, but for one that a remove has come after. */
+/* No two puts of one key are in the table, but for those that have been broken off or that a remove has come after. */
 static uint32_t
 check_bucket(const struct swarm *s, const struct router *me, uint32_t bucket)
 {
@@ -61,7 +64,7 @@ check_bucket(const struct swarm *s, const struct router *me, uint32_t bucket)
 	return n;
 }
 
-/* Every put of a key that is not told yet is in the table, or waits behind one that is. */
+/* Every put of a key that is not told yet is in the table, or waits behind one that is; not behind none. */
 static uint32_t
 check_puts(const struct swarm *s, const struct router *me, const struct op *op)
 {
@@ -73,8 +76,9 @@ check_puts(const struct swarm *s, const struct router *me, const struct op *op)
 		owners += (k->flags & (KEY_OWNER | KEY_PROMOTES)) != 0;
 		if (op->state >= OP_ANSWERING || op->kind != KVR_OP_PUT)
 			continue;
-		if (k->err == KVR_PENDING &&
-		    ((k->flags & KEY_OWNER) != 0) == ((k->flags & KEY_BLOCKED) != 0))
+		bool waits = (k->flags & KEY_BLOCKED) != 0 && k->dprev != NO_KEY;
+
+		if (k->err == KVR_PENDING && ((k->flags & KEY_OWNER) != 0) == waits)
 			swarm_broken(s, "a put that neither goes on nor waits behind another");
 	}
 	return owners;
