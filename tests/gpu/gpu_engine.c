@@ -12,8 +12,8 @@ enum { TOKENS = 36, TOKENS_LAST = 21 };
 enum { TOKENS = 100, TOKENS_LAST = 37 };
 #endif
 
-void
-gpu_engine_open(struct gpu_engine *e, struct kvr *k, uint32_t seed, uint32_t block)
+static void
+open_engine(struct gpu_engine *e, struct kvr *k, uint32_t seed, uint32_t block, bool heads_first)
 {
 	void *base[64];
 	uint32_t layers = 4, each = TOKENS, last = TOKENS_LAST;
@@ -28,7 +28,7 @@ gpu_engine_open(struct gpu_engine *e, struct kvr *k, uint32_t seed, uint32_t blo
 		.head_bytes = 256,
 		.block_tokens = block,
 		.n_blocks = each * GPU_KEYS / block + 2 };
-	paged_lay_out(&e->w, PAGED_PER_LAYER, false, 0);
+	paged_lay_out(&e->w, PAGED_PER_LAYER, heads_first, 0);
 	paged_choose_slots(&e->w, each * (GPU_KEYS - 1) + last, block, false);
 	e->far = gpu_alloc(e->w.memory_len);
 	gpu_put(e->far, e->w.memory, e->w.memory_len);
@@ -51,6 +51,8 @@ gpu_engine_open(struct gpu_engine *e, struct kvr *k, uint32_t seed, uint32_t blo
 		.block_tokens = block,
 		.n_blocks = e->w.pages.n_blocks,
 		.n_base = layers,
+		.token_stride = e->w.pages.token_stride,
+		.head_stride = e->w.pages.head_stride,
 		.memory = gpu_is_twin() ? KVR_MEMORY_HOST : KVR_MEMORY_DEVICE,
 		.base = base };
 
@@ -58,6 +60,25 @@ gpu_engine_open(struct gpu_engine *e, struct kvr *k, uint32_t seed, uint32_t blo
 	e->tokens = (struct kvr_tokens){
 		.size = sizeof(e->tokens), .n = e->w.tokens, .cache = e->cache, .slot = e->slot
 	};
+}
+
+void
+gpu_engine_open(struct gpu_engine *e, struct kvr *k, uint32_t seed, uint32_t block)
+{
+	open_engine(e, k, seed, block, false);
+}
+
+void
+gpu_engine_open_heads(struct gpu_engine *e, struct kvr *k, uint32_t seed, uint32_t block)
+{
+	open_engine(e, k, seed, block, true);
+}
+
+void
+gpu_engine_renew(struct gpu_engine *e)
+{
+	paged_scramble(&e->w.seed, e->w.memory, e->w.memory_len);
+	gpu_put(e->far, e->w.memory, e->w.memory_len);
 }
 
 void
@@ -124,16 +145,19 @@ static void
 is_as_it_was(struct gpu_engine *e, uint8_t *got)
 {
 	uint8_t *want = malloc(e->w.memory_len);
-	uint64_t row = kvr_pages_row(&e->w.pages);
+	const struct kvr_pages *p = &e->w.pages;
 
 	ck_assert_ptr_nonnull(want);
 	memset(want, 0xa5, e->w.memory_len);
-	for (uint32_t p = 0; p < e->w.pages.n_layers * 2; p++)
-		for (uint32_t t = 0; t < e->w.tokens; t++) {
-			const uint8_t *from = e->w.base[p] + (uint64_t)e->slot[t] * row;
+	for (uint32_t i = 0; i < p->n_layers * 2 * e->w.tokens * p->n_heads; i++) {
+		uint32_t head = i % p->n_heads, token = i / p->n_heads % e->w.tokens;
+		uint32_t slot = (uint32_t)e->slot[token];
+		const uint8_t *from = e->w.base[i / p->n_heads / e->w.tokens] +
+		                      slot / p->block_tokens * p->block_stride +
+		                      slot % p->block_tokens * p->token_stride + head * p->head_stride;
 
-			memcpy(want + (from - e->w.memory), from, row);
-		}
+		memcpy(want + (from - e->w.memory), from, p->head_bytes);
+	}
 	ck_assert_int_eq(memcmp(got, want, e->w.memory_len), 0);
 	free(got);
 	free(want);
@@ -169,6 +193,17 @@ gpu_engine_poison(struct gpu_engine *e)
 	memset(bad, 0xa5, e->w.memory_len);
 	gpu_put(e->far, bad, e->w.memory_len);
 	free(bad);
+}
+
+void
+gpu_engine_is_poison(struct gpu_engine *e)
+{
+	uint8_t *got = malloc(e->w.memory_len);
+
+	ck_assert_ptr_nonnull(got);
+	gpu_fetch(got, e->far, e->w.memory_len);
+	ck_assert_msg(got[0] == 0xa5 && memcmp(got, got + 1, e->w.memory_len - 1) == 0, "something came late");
+	free(got);
 }
 
 struct kvr *

@@ -22,6 +22,10 @@ struct gpu_engine {
 
 /* Per layer, planes outermost, as FlashAttention has it: 32 KiB and 16 KiB pieces, and odd ones. */
 void gpu_engine_open(struct gpu_engine *, struct kvr *, uint32_t seed, uint32_t block);
+/* The same with heads before tokens in a block. */
+void gpu_engine_open_heads(struct gpu_engine *, struct kvr *, uint32_t seed, uint32_t block);
+/* Other bytes in all of it. */
+void gpu_engine_renew(struct gpu_engine *);
 void gpu_engine_close(struct gpu_engine *);
 void gpu_engine_forget(struct gpu_engine *); /* the device's memory has gone already */
 /* All keys of that name, in until_ms. */
@@ -32,6 +36,8 @@ enum kvr_err gpu_engine_record(struct gpu_engine *, uint32_t kind, const char *n
     const struct kvr_opts *, kvr_op *ret);
 void gpu_engine_moves(struct gpu_engine *, uint32_t kind, const char *name);
 void gpu_engine_poison(struct gpu_engine *);
+/* Nothing has come since. */
+void gpu_engine_is_poison(struct gpu_engine *);
 /* The tokens are as they were put, everything else is poison. */
 void gpu_engine_came_back(struct gpu_engine *);
 /* The same for whoever reads behind that event. */

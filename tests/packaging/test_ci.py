@@ -202,7 +202,7 @@ class Gpu(Scratch):
         for name in ("gpu", "stages.sh"):
             (self.dir / ".ci").mkdir(exist_ok=True)
             shutil.copy(f"{ROOT}/.ci/{name}", self.dir / ".ci" / name)
-        for name in ("copy", "api", "layers"):
+        for name in ("copy", "api", "layers", "soak"):
             script(self.pack / "test" / f"test_gpu_{name}", self.GOOD)
         # By itself only.
         script(self.pack / "test" / "test_gpu_lost", '[ $# = 0 ]\n')
@@ -218,7 +218,7 @@ class Gpu(Scratch):
         code, out = self.gpu("--packed")
         self.assertEqual(code, 0, out)
         self.assertIn("on a device", out)
-        self.assertIn("13 passed, 0 failed", out)
+        self.assertIn("14 passed, 0 failed", out)
         self.assertEqual((self.dir / "build/ci/gpu.json").read_text(), "{}\n")
 
     def test_where_there_is_no_device(self):
@@ -248,7 +248,7 @@ class Gpu(Scratch):
         code, out = self.gpu("--packed")
         self.assertEqual(code, 1, out)
         # The tests and the two that run them all, the bench, and the one that finds something.
-        self.assertIn("8 passed, 5 failed", out)
+        self.assertIn("9 passed, 5 failed", out)
 
 
 if __name__ == "__main__":
