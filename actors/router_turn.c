@@ -206,6 +206,32 @@ kvr_router_begin_back(struct step *s, uint32_t slot)
 	kvr_router_turn(s, slot);
 }
 
+/* A phase is done: the next one. False: it has to wait before that. */
+static bool
+move_on(struct step *s, uint32_t slot)
+{
+	struct op *op = op_of(s, slot);
+	enum phase next = next_phase(op);
+
+	if (op->parts > 0 || op->telling > 0)
+		return false;
+	if (op->phase == PHASE_BACK && next != PHASE_NONE) {
+		resume(s->me, op);
+		return true;
+	}
+	/* Only the end waits for others' puts: the put it waits for may be its own. */
+	if (next == PHASE_NONE && op->blocked > 0) {
+		if (!kvr_router_adopt(s, op)) {
+			if (op->kept > 0)
+				kvr_router_enlist_holder(s, slot);
+			return false;
+		}
+		next = first_phase(op);
+	}
+	enter(s, op, next);
+	return true;
+}
+
 /*
  * Checks whether the operation has something to do now, and puts it there: into the list of those
  * that make parts, into its next phase, or to its end. Called after every change of what it waits
@@ -242,25 +268,8 @@ kvr_router_turn(struct step *s, uint32_t slot)
 			return;
 		if (op->tiers != 0 && next_tier(s->me, op))
 			continue;
-		enum phase next = next_phase(op);
-
-		if (op->parts > 0 || op->telling > 0)
+		if (!move_on(s, slot))
 			return;
-		if (op->phase == PHASE_BACK && next != PHASE_NONE) {
-			resume(s->me, op);
-			continue;
-		}
-		if (next == PHASE_NONE && op->blocked > 0 && kvr_router_adopt(s, op)) {
-			enter(s, op, first_phase(op));
-			continue;
-		}
-		/* Only the end waits for others' puts: the put it waits for may be its own. */
-		if (next == PHASE_NONE && op->blocked > 0) {
-			if (op->kept > 0)
-				kvr_router_enlist_holder(s, slot);
-			return;
-		}
-		enter(s, op, next);
 		if (op->phase == PHASE_NONE)
 			break;
 	}
