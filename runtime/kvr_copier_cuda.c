@@ -1,63 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copies by CUDA: two streams of one device, what goes to the copy engines and what to the kernel,
- * and what becomes of errors. One thread owns a copier, and no other calls any of this.
+ * Copies by CUDA: two streams of one device and their marks, and what becomes of errors. One thread
+ * owns a copier, and no other calls any of this.
  */
+#include "kvr_copier_own.h"
 #include "kvr_cuda_own.h"
-#include "kvr_copy_plan.h"
-#include "kvr_kernel.h"
-#include "kvr_limits.h"
 #include "kvr_pointer.h"
-#include "kvr_stage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include <cuda_runtime_api.h>
-
-/*
- * Where the boundaries lie between what kvr_copy_plan.h knows; tests/bench/bench_gpu.c builds others,
- * which is how they were found. On an H200 the engines need 64 to 128 KiB to a call to be as fast as
- * the bus, both ways at once, and what is gathered costs three calls more, which 512 KiB are worth.
- */
-#ifndef KVR_COPY_BIG
-#define KVR_COPY_BIG 131072
-#endif
-#ifndef KVR_COPY_RUN
-#define KVR_COPY_RUN KVR_COPY_BIG
-#endif
-#ifndef KVR_COPY_MANY
-#define KVR_COPY_MANY (512 << 10)
-#endif
-#ifndef KVR_COPY_BATCH
-#define KVR_COPY_BATCH KVR_BUS_COPIES
-#endif
-enum { SMALL = KVR_KERNEL_PIECES };
-
-struct way {
-	cudaStream_t stream;
-	struct kvr_stage stage;
-	cudaEvent_t mark[KVR_MARKS_MAX];
-	uint32_t first, n; /* marks that are on their way */
-};
-
-struct kvr_copier {
-	struct way way[KVR_WAYS];
-	bool lost;
-	/* Page-locked, and looked at: see is_reset. Whole, for no page may lie in two locks. */
-	uint8_t *page;
-	size_t page_bytes;
-	bool watched;  /* the driver does tell of it */
-	bool reset;
-	bool batches; /* cudaMemcpyBatchAsync is there, as far as is known */
-	/* Pieces of a launch. 0: there is no kernel for this device, or it reaches page-locked memory elsewhere. */
-	uint32_t most;
-	struct kvr_copy_plan plan;
-	struct kvr_bus bus; /* for the engines */
-	uint32_t n_small;   /* for the kernel, over the bus */
-	struct kvr_piece small[SMALL];
-};
 
 /*
  * Somebody has reset the device: its streams and events are no handles any more, and CUDA promises
@@ -83,11 +37,11 @@ was_reset(char *why, size_t why_cap)
 }
 
 /* An error that does not go away is one of the context: its streams answer with it from then on. */
-static enum kvr_err
-failed(struct kvr_copier *c, enum kvr_way way, const char *call, cudaError_t rc, char *why,
+enum kvr_err
+kvr_copier_failed(struct kvr_copier *c, enum kvr_way way, const char *call, int rc, char *why,
     size_t why_cap)
 {
-	snprintf(why, why_cap, "%s: %s", call, cudaGetErrorString(rc));
+	snprintf(why, why_cap, "%s: %s", call, cudaGetErrorString((cudaError_t)rc));
 	(void)cudaGetLastError();
 	if (is_reset(c))
 		return KVR_E_DEVICE;
@@ -224,135 +178,11 @@ open_copier(uint32_t number, struct kvr_copier **ret, char *why, size_t why_cap)
 	return KVR_OK;
 }
 
-/* All that has been collected for the engines. */
-static enum kvr_err
-copy_big(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
-{
-	const char *call;
-	cudaError_t rc = (cudaError_t)kvr_bus_go(&c->bus, way, c->way[way].stream, &c->batches, &call);
-
-	return rc == cudaSuccess ? KVR_OK : failed(c, way, call, rc, why, why_cap);
-}
-
-/* And for the kernel itself. */
-static enum kvr_err
-copy_small(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
-{
-	uint32_t n = c->n_small;
-
-	c->n_small = 0;
-	for (uint32_t i = 0; i < n; i += c->most) {
-		cudaError_t rc = (cudaError_t)kvr_kernel_copy(
-		    &c->small[i], KVR_MIN(n - i, c->most), way == KVR_WAY_IN, c->way[way].stream);
-
-		if (rc != cudaSuccess)
-			return failed(c, way, "the copy kernel", rc, why, why_cap);
-	}
-	return KVR_OK;
-}
-
-/* And for the device's memory. */
-static enum kvr_err
-copy_staged(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
-{
-	struct way *w = &c->way[way];
-	const char *call;
-	cudaError_t rc = (cudaError_t)kvr_stage_go(&w->stage, way, w->stream, &c->batches, &call);
-
-	return rc == cudaSuccess ? KVR_OK : failed(c, way, call, rc, why, why_cap);
-}
-
-/* Each of its units, for a copy engine goes in straight lines. */
-static enum kvr_err
-add_big(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, char *why, size_t why_cap)
-{
-	uint64_t n = kvr_piece_units(piece);
-	enum kvr_err err = KVR_OK;
-
-	for (uint64_t i = 0; i < n && err == KVR_OK; i++) {
-		struct kvr_piece unit = kvr_piece_unit(piece, i);
-
-		kvr_bus_add(&c->bus, way, unit.chunk, unit.cache, unit.len);
-		if (c->bus.n == KVR_COPY_BATCH)
-			err = copy_big(c, way, why, why_cap);
-	}
-	return err;
-}
-
-static enum kvr_err
-add_small(struct kvr_copier *c, enum kvr_way way, struct kvr_piece rest, char *why, size_t why_cap)
-{
-	enum kvr_err err = KVR_OK;
-
-	while (rest.len > 0 && err == KVR_OK) {
-		c->small[c->n_small++] = kvr_piece_take(&rest, KVR_PIECE_TILE);
-		if (c->n_small == SMALL)
-			err = copy_small(c, way, why, why_cap);
-	}
-	return err;
-}
-
-static enum kvr_err
-add_staged(struct kvr_copier *c, enum kvr_way way, struct kvr_piece rest, char *why, size_t why_cap)
-{
-	struct kvr_stage *s = &c->way[way].stage;
-	enum kvr_err err = KVR_OK;
-
-	while (rest.len > 0 && err == KVR_OK) {
-		struct kvr_piece part = kvr_piece_take(&rest, KVR_PIECE_TILE);
-
-		if (!kvr_stage_has_room(s, &part))
-			err = copy_staged(c, way, why, why_cap);
-		if (err == KVR_OK)
-			kvr_stage_add(s, way, &part);
-		if (err == KVR_OK && s->filled >= c->plan.share)
-			err = copy_staged(c, way, why, why_cap);
-	}
-	return err;
-}
-
-/* At most KVR_PLAN_PIECES. */
-static enum kvr_err
-copy_some(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint32_t n, char *why,
-    size_t why_cap)
-{
-	const struct kvr_stage *s = &c->way[way].stage;
-	const struct kvr_copy_rules rules = { .kernel = c->most > 0,
-		.big = KVR_COPY_BIG,
-		.huge = 8 * (uint64_t)KVR_COPY_BIG,
-		.run = KVR_COPY_RUN,
-		.many = KVR_COPY_MANY,
-		.slot = s->on ? s->len : 0 };
-	enum kvr_err err = KVR_OK;
-
-	kvr_copy_plan(&rules, piece, n, &c->plan);
-	for (uint32_t i = 0; i < n && err == KVR_OK; i++) {
-		if (c->plan.by[i] == KVR_BY_STAGE)
-			err = add_staged(c, way, piece[i], why, why_cap);
-		else if (c->plan.by[i] == KVR_BY_KERNEL)
-			err = add_small(c, way, piece[i], why, why_cap);
-		else
-			err = add_big(c, way, &piece[i], why, why_cap);
-	}
-	if (err == KVR_OK)
-		err = copy_staged(c, way, why, why_cap);
-	if (err == KVR_OK)
-		err = copy_small(c, way, why, why_cap);
-	return err == KVR_OK ? copy_big(c, way, why, why_cap) : err;
-}
-
 static enum kvr_err
 copy(struct kvr_copier *c, enum kvr_way way, const struct kvr_piece *piece, uint32_t n, char *why,
     size_t why_cap)
 {
-	enum kvr_err err = is_reset(c) ? was_reset(why, why_cap) : KVR_OK;
-
-	for (uint32_t i = 0; i < n && err == KVR_OK; i += KVR_PLAN_PIECES)
-		err = copy_some(c, way, &piece[i], KVR_MIN(n - i, (uint32_t)KVR_PLAN_PIECES), why, why_cap);
-	/* What a failure left behind. */
-	c->bus.n = c->n_small = 0;
-	kvr_stage_forget(&c->way[way].stage);
-	return err;
+	return is_reset(c) ? was_reset(why, why_cap) : kvr_copier_pieces(c, way, piece, n, why, why_cap);
 }
 
 static enum kvr_err
@@ -366,7 +196,7 @@ await(struct kvr_copier *c, enum kvr_way way, void *event, char *why, size_t why
 	/* What is gathered is read before the way's own stream has it. */
 	if (rc == cudaSuccess && way == KVR_WAY_IN && w->stage.on)
 		rc = cudaStreamWaitEvent(w->stage.stream, event, 0);
-	return rc == cudaSuccess ? KVR_OK : failed(c, way, "cudaStreamWaitEvent", rc, why, why_cap);
+	return rc == cudaSuccess ? KVR_OK : kvr_copier_failed(c, way, "cudaStreamWaitEvent", (int)rc, why, why_cap);
 }
 
 static enum kvr_err
@@ -376,7 +206,7 @@ record(struct kvr_copier *c, enum kvr_way way, void *event, char *why, size_t wh
 		return was_reset(why, why_cap);
 	cudaError_t rc = cudaEventRecord(event, c->way[way].stream);
 
-	return rc == cudaSuccess ? KVR_OK : failed(c, way, "cudaEventRecord", rc, why, why_cap);
+	return rc == cudaSuccess ? KVR_OK : kvr_copier_failed(c, way, "cudaEventRecord", (int)rc, why, why_cap);
 }
 
 static enum kvr_err
@@ -396,7 +226,7 @@ mark(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
 	/* Nobody would hear of its end, and until then it writes into memory that was lent. */
 	if (!is_reset(c))
 		(void)cudaStreamSynchronize(w->stream);
-	return failed(c, way, "cudaEventRecord", rc, why, why_cap);
+	return kvr_copier_failed(c, way, "cudaEventRecord", (int)rc, why, why_cap);
 }
 
 static enum kvr_err
@@ -416,7 +246,7 @@ poll(struct kvr_copier *c, enum kvr_way way, char *why, size_t why_cap)
 	w->n--;
 	if (reset)
 		return was_reset(why, why_cap);
-	return rc == cudaSuccess ? KVR_OK : failed(c, way, "cudaEventQuery", rc, why, why_cap);
+	return rc == cudaSuccess ? KVR_OK : kvr_copier_failed(c, way, "cudaEventQuery", (int)rc, why, why_cap);
 }
 
 static bool

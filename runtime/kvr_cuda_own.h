@@ -3,7 +3,7 @@
  * The inside of the device "cuda", and what its files say to each other.
  *
  *   kvr_device_cuda.c   page-locked memory, what lies where
- *   kvr_copier_cuda.c   copies
+ *   kvr_copier_cuda.c   copies; see kvr_copier_own.h
  *   kvr_pointer_cuda.c  what is asked of the driver itself, past the runtime
  */
 #ifndef KVR_CUDA_OWN_H
