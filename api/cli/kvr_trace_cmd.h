@@ -150,9 +150,33 @@ enum { TRACE_END_MAX = 512 }; /* enough to name every tier */
  */
 const char *trace_op_end(
     const struct trace_model *, const struct trace_op *, char *ret, size_t cap);
-/* Prints who has its parts at the end of the trace, and since when. */
+/* Who has a part of it at the end of the trace, and since when. At most TRACE_PARTS_MAX; returns how many. */
+struct trace_held {
+	uint32_t part;
+	uint16_t by;
+	uint64_t since_ns, until_ns;
+	char     what[16];
+};
+uint32_t trace_op_parts(const struct trace_model *, const struct trace_op *, struct trace_held *ret);
+/* Prints the same. */
 void trace_op_waits(const struct trace_model *, const struct trace_op *, const char *indent);
 uint64_t trace_end_ns(const struct trace_model *);
+
+/* An actor's last step, NULL if it has none, and its last change of state: NULL: before the trace begins. */
+struct trace_last {
+	const struct kvr_rec_step *last, *change;
+};
+struct trace_last trace_last_step(const struct trace_model *, uint16_t actor);
+/* The mark that tells how the run ended. NULL: it runs, or it was killed or crashed. */
+const struct kvr_rec_mark *trace_ending(const struct kvr_trace_view *);
+/* The first of the last lines that are wanted; *ret_n: how many there are. */
+uint64_t trace_last_lines(const struct trace_cmd *, const struct kvr_trace_view *, uint64_t *ret_n);
+
+/* ---- as JSON ---- */
+
+void trace_ops_json(const struct trace_cmd *, const struct trace_model *, const struct trace_ops *);
+void trace_last_json(const struct trace_cmd *, const struct trace_model *, const struct trace_ops *,
+    const char *path);
 
 /* ---- texts ---- */
 

@@ -11,9 +11,8 @@
 
 enum { LINES = 50, IN_FLIGHT_MAX = 40 };
 
-/* The mark that tells how the run ended. NULL: it runs, or it was killed or crashed. */
-static const struct kvr_rec_mark *
-ending(const struct kvr_trace_view *view)
+const struct kvr_rec_mark *
+trace_ending(const struct kvr_trace_view *view)
 {
 	for (uint64_t i = kvr_trace_view_count(view); i-- > 0;) {
 		const struct kvr_rec *r = kvr_trace_view_at(view, i);
@@ -31,7 +30,7 @@ static void
 tell_end(const struct trace_model *m, const char *path)
 {
 	const struct kvr_trace_head *h = m->head;
-	const struct kvr_rec_mark *mark = ending(m->view);
+	const struct kvr_rec_mark *mark = trace_ending(m->view);
 	time_t opened = (time_t)(h->opened_real_ns / 1000000000U);
 	char when[64] = "", text[KVR_TRACE_LINE];
 	struct tm tm;
@@ -50,6 +49,22 @@ tell_end(const struct trace_model *m, const char *path)
 		printf("Behind the last record, %s.\n", kvr_trace_view_tail(m->view));
 }
 
+struct trace_last
+trace_last_step(const struct trace_model *m, uint16_t actor)
+{
+	struct trace_last l = { NULL, NULL };
+
+	for (uint64_t i = m->n; i-- > 0 && l.change == NULL;) {
+		const struct kvr_rec_step *s = m->step[i].rec;
+
+		if (s->rec.actor != actor)
+			continue;
+		l.last = l.last == NULL ? s : l.last;
+		l.change = s->before != s->after ? s : NULL;
+	}
+	return l;
+}
+
 static void
 tell_actors(const struct trace_model *m)
 {
@@ -59,16 +74,9 @@ tell_actors(const struct trace_model *m)
 
 	printf("\n%-12s %-10s %14s  %s\n", "actor", "state", "since ms", "by");
 	for (uint32_t k = 0; k < n; k++) {
-		const struct kvr_rec_step *last = NULL, *change = NULL;
+		const struct trace_last l = trace_last_step(m, a[k].id);
+		const struct kvr_rec_step *last = l.last, *change = l.change;
 
-		for (uint64_t i = m->n; i-- > 0 && change == NULL;) {
-			const struct kvr_rec_step *s = m->step[i].rec;
-
-			if (s->rec.actor != a[k].id)
-				continue;
-			last = last == NULL ? s : last;
-			change = s->before != s->after ? s : NULL;
-		}
 		if (last == NULL)
 			continue;
 		printf("%-12.24s %-10s", a[k].name,
@@ -106,17 +114,28 @@ tell_in_flight(const struct trace_model *m, const struct trace_ops *ops)
 	}
 }
 
+uint64_t
+trace_last_lines(const struct trace_cmd *c, const struct kvr_trace_view *view, uint64_t *ret_n)
+{
+	uint64_t lines = c->lines == 0 ? LINES : c->lines, left = lines;
+	uint64_t first = kvr_trace_view_count(view);
+
+	for (; first > 0 && left > 0; first--)
+		left -= trace_is_wanted(c, view, kvr_trace_view_at(view, first - 1));
+	*ret_n = lines - left;
+	return first;
+}
+
 static void
 tell_lines(const struct trace_cmd *c, const struct trace_model *m)
 {
-	uint64_t lines = c->lines == 0 ? LINES : c->lines, n = kvr_trace_view_count(m->view);
-	uint64_t left = lines, first = n;
+	uint64_t n, end = kvr_trace_view_count(m->view);
 	char line[KVR_TRACE_LINE];
 
-	for (; first > 0 && left > 0; first--)
-		left -= trace_is_wanted(c, m->view, kvr_trace_view_at(m->view, first - 1));
-	printf("\nthe last %" PRIu64 " lines\n", lines - left);
-	for (; first < n; first++) {
+	uint64_t first = trace_last_lines(c, m->view, &n);
+
+	printf("\nthe last %" PRIu64 " lines\n", n);
+	for (; first < end; first++) {
 		const struct kvr_rec *r = kvr_trace_view_at(m->view, first);
 
 		if (trace_is_wanted(c, m->view, r))
@@ -152,6 +171,10 @@ static void
 tell_all(
     struct trace_cmd *c, const struct trace_model *m, const struct trace_ops *ops, const char *path)
 {
+	if (c->cli.json) {
+		trace_last_json(c, m, ops, path);
+		return;
+	}
 	tell_end(m, path);
 	tell_actors(m);
 	tell_in_flight(m, ops);
@@ -173,7 +196,9 @@ tell_ops(
 	char what[64], end[TRACE_END_MAX];
 
 	(void)path;
-	for (uint64_t i = 0; i < ops->n; i++) {
+	if (c->cli.json)
+		trace_ops_json(c, m, ops);
+	for (uint64_t i = 0; i < ops->n && !c->cli.json; i++) {
 		const struct trace_op *op = &ops->op[i];
 
 		if (!trace_is_wanted(c, m->view, &m->step[op->first].rec->rec))

@@ -225,16 +225,8 @@ trace_op_end(const struct trace_model *m, const struct trace_op *op, char *ret, 
 
 /* ---- parts under way ---- */
 
-/* Who has a part, and since when. */
-struct held {
-	uint32_t part;
-	uint16_t by;
-	uint64_t since_ns, until_ns;
-	char what[16];
-};
-
-static struct held *
-held_of(struct held *held, uint32_t *n, uint32_t part)
+static struct trace_held *
+held_of(struct trace_held *held, uint32_t *n, uint32_t part)
 {
 	for (uint32_t i = 0; i < *n; i++) {
 		if (held[i].part == part)
@@ -242,12 +234,12 @@ held_of(struct held *held, uint32_t *n, uint32_t part)
 	}
 	if (*n == TRACE_PARTS_MAX)
 		return NULL;
-	held[*n] = (struct held){ .part = part };
+	held[*n] = (struct trace_held){ .part = part };
 	return &held[(*n)++];
 }
 
 static void
-forget(struct held *held, uint32_t *n, uint32_t part)
+forget(struct trace_held *held, uint32_t *n, uint32_t part)
 {
 	for (uint32_t i = 0; i < *n; i++) {
 		if (held[i].part == part)
@@ -256,7 +248,7 @@ forget(struct held *held, uint32_t *n, uint32_t part)
 }
 
 static void
-note(struct held *h, const struct kvr_msg *m, uint16_t by, uint64_t now_ns)
+note(struct trace_held *h, const struct kvr_msg *m, uint16_t by, uint64_t now_ns)
 {
 	if (h == NULL)
 		return;
@@ -266,8 +258,8 @@ note(struct held *h, const struct kvr_msg *m, uint16_t by, uint64_t now_ns)
 	snprintf(h->what, sizeof(h->what), "%s", kvr_msg_info[m->type].name);
 }
 
-static uint32_t
-parts_of(const struct trace_model *m, const struct trace_op *op, struct held *held)
+uint32_t
+trace_op_parts(const struct trace_model *m, const struct trace_op *op, struct trace_held *held)
 {
 	uint32_t n = 0;
 
@@ -298,8 +290,8 @@ parts_of(const struct trace_model *m, const struct trace_op *op, struct held *he
 void
 trace_op_waits(const struct trace_model *m, const struct trace_op *op, const char *indent)
 {
-	struct held held[TRACE_PARTS_MAX];
-	uint32_t n = parts_of(m, op, held);
+	struct trace_held held[TRACE_PARTS_MAX];
+	uint32_t n = trace_op_parts(m, op, held);
 	char id[24];
 
 	for (uint32_t i = 0; i < n; i++) {

@@ -118,6 +118,10 @@ class Trace(command.Case):
         self.assertIn("0 operations in flight", said)
         self.assertEqual(len(said.split("the last 7 lines\n")[1].splitlines()), 7)
         self.assertEqual(self.ok("trace", "last", newest, "--lines", "7").text, said, "a file by its name")
+        last = self.ok("trace", "last", newest, "--lines", "7", "--json").json
+        self.assertEqual((last["trace"], last["ended"], last["in_flight"]), (str(newest), "closed", []))
+        self.assertEqual(last["lines"], said.split("the last 7 lines\n")[1].splitlines())
+        self.assertIn(("router", "CLOSED"), [(a["actor"], a["state"]) for a in last["actors"]])
         # What a process leaves that was killed while it opened.
         (self.dir / "trace" / "kvr1.1.0.kvrt").write_bytes(bytes(1 << 20))
         self.assertEqual(self.ok("trace", "last", self.dir / "trace", "--lines", "7").text, said)

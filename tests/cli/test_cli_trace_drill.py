@@ -5,6 +5,7 @@ was under way, which lanes were down since when, what one operation waited for; 
 that cools down for longer decides otherwise, and where.
 """
 
+import json
 import argparse
 import os
 import re
@@ -67,6 +68,12 @@ class Drill(command.Case):
             line = self.trace("show", path, "--from-step", step, "--until-step", step)
             self.assertIn(f"{since} ms]", line)
         self.assertEqual(len(re.findall(r"(?m)^link 2\.\d +UP ", last)), 3)
+        told = json.loads(self.trace("last", self.dir / "trace", "--json"))
+        self.assertEqual(told["ended"], "not closed")
+        self.assertEqual(sorted(a["since_ms"] for a in told["actors"] if a["actor"].startswith("link 1.")),
+                         sorted(float(since) for _, _, since, _ in down))
+        held = [part["with"] for op in told["in_flight"] for part in op["parts"]]
+        self.assertTrue(any(who.startswith("worker 2.") for who in held), held)
 
         # Which operations were under way, and what does one of them wait for?
         waits = re.search(r"op (\S+), put of 4 keys: not answered.*\n(?:    part .*\n)*?"

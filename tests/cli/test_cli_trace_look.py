@@ -61,6 +61,14 @@ class Look(command.Case):
 
     def test_ops_lists_operations(self):
         self.assertRegex(self.ok("trace", "ops", self.get).text, r"(?m)^\[ *[\d.]+ ms\] op \d+\.\d+, get of 1 key: OK")
+        text = self.ok("trace", "ops", self.get).text
+        ops = self.ok("trace", "ops", self.get, "--json").json
+        self.assertEqual([f"op {op['op']}, {op['kind']}" for op in ops], re.findall(r"op [\d.]+, \w+", text))
+        get = next(op for op in ops if op["kind"] == "get")
+        self.assertEqual((get["err"], get["keys"], get["ok"], get["late"], get["said"]), ("OK", 1, 1, [], {}))
+        self.assertLessEqual(get["asked_ms"], get["answered_ms"])
+        self.assertIsNone(get["begun_ms"])
+        self.assertIn(get["text"], text)
 
     def test_of_several_keys_the_one_that_is_meant_is_told(self):
         before = set(self.files("trace"))
@@ -91,6 +99,7 @@ class Look(command.Case):
         self.assertRegex(ops, r"(?m)^.* op 0\.2, .*: DOWN, 0 of 1 keys, .*; left out or late: tier 0$")
         self.assertRegex(ops, r"(?m)^.* op 0\.3, .*: OK, .* ms$")
         self.assertIn("; late: tier 0", self.ok("trace", "ops", kept / "deadline.kvrt").text)
+        self.assertIn([0], [op["late"] for op in self.ok("trace", "ops", kept / "deadline.kvrt", "--json").json])
         self.assertIn("COMPLETE rows 1 err DOWN flags quiet,degraded tiers 0\n",
                       self.ok("trace", "follow", kept / "outage.kvrt", "--op", "0.2").text)
 
@@ -101,6 +110,8 @@ class Look(command.Case):
         self.fails(2, "PARTIAL", "put", "--config", config, "k", "value", "--raw")
         (put,) = set(self.files("trace")) - before
         self.assertRegex(self.ok("trace", "ops", put).text, r"put of 1 key: PARTIAL, .* ms; tier 1 said DOWN\n")
+        self.assertEqual([op["said"] for op in self.ok("trace", "ops", put, "--json").json if op["err"] == "PARTIAL"],
+                         [{"1": "DOWN"}])
         before = set(self.files("trace"))
         self.fails(2, "tier far", "rm", "--config", config, "k")
         (rm,) = set(self.files("trace")) - before
