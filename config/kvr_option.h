@@ -94,6 +94,11 @@ bool kvr_scheme_is_cluster(const char *url);
 /* The position of user and password: between "://" and '@'. False: the URL has none. */
 bool kvr_url_login(const char *url, size_t len, size_t *ret_from, size_t *ret_to);
 /*
+ * The same for a URL without a login: what stands where a port would and is none. With its '@' or its
+ * host missing that is a password.
+ */
+bool kvr_url_slip(const char *url, size_t len, size_t *ret_from, size_t *ret_to);
+/*
  * Whether this is the name of a key or query parameter whose value must not be printed, or nearly
  * one: whoever misspells it has written a password behind it all the same.
  */

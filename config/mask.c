@@ -34,6 +34,8 @@ kvr_mask_url(char *text, size_t from, size_t to)
 		if (colon != NULL)
 			login = (size_t)(colon + 1 - (text + from));
 		stars(text, from + login, from + end);
+	} else if (kvr_url_slip(text + from, to - from, &login, &end)) {
+		stars(text, from + login, from + end);
 	} else if (memmem(text + from, to - from, "://", 3) == NULL) {
 		/* With a letter of "://" missing it is still known where a password may begin. */
 		at = memrchr(text + from, '@', to - from);

@@ -133,6 +133,44 @@ kvr_url_login(const char *url, size_t len, size_t *ret_from, size_t *ret_to)
 	return true;
 }
 
+/* A port, or one that is filled in later: ${PORT}, 700{rank}. */
+static bool
+may_be_port(const char *at, size_t len)
+{
+	size_t digits = strspn(at, "0123456789");
+
+	return memchr(at, '{', len) != NULL || (digits >= len && len <= 5);
+}
+
+bool
+kvr_url_slip(const char *url, size_t len, size_t *ret_from, size_t *ret_to)
+{
+	const char *sep = memmem(url, len, "://", 3), *end = url + len;
+
+	if (sep == NULL || !(kvr_scheme_is_kind(url, "redis") || kvr_scheme_is_kind(url, "valkey") ||
+	                       kvr_scheme_asks_sentinels(url) || kvr_scheme_is(url, "resp") ||
+	                       kvr_scheme_is(url, "lm")))
+		return false;
+	for (const char *host = sep + 3; host < end;) {
+		size_t rest = (size_t)(end - host), n = strcspn(host, ",/?#");
+		const char *bracket = memchr(host, ']', n < rest ? n : rest);
+		const char *from = bracket != NULL ? bracket : host;
+
+		n = n < rest ? n : rest;
+		const char *colon = memchr(from, ':', (size_t)(host + n - from));
+
+		if (colon != NULL && !may_be_port(colon + 1, (size_t)(host + n - colon) - 1)) {
+			*ret_from = (size_t)(colon + 1 - url);
+			*ret_to = *ret_from + KVR_MIN(strcspn(colon + 1, "/?#"), (size_t)(end - colon) - 1);
+			return true;
+		}
+		if (host + n >= end || host[n] != ',')
+			return false;
+		host += n + 1;
+	}
+	return false;
+}
+
 static bool
 is_letter(char c)
 {
@@ -202,6 +240,10 @@ kvr_config_redact(const char *url, char *ret_text, size_t cap)
 	if (cap > 0)
 		ret_text[0] = '\0';
 	if (!kvr_url_login(url, strlen(url), &from, &to)) {
+		if (kvr_url_slip(url, strlen(url), &from, &to)) {
+			kvr_out(&out, "%.*s***", (int)from, url);
+			url += to;
+		}
 		out_query(&out, url);
 		return out.len;
 	}
