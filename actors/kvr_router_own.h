@@ -44,7 +44,6 @@ struct step {
 /* router_load.c */
 void kvr_router_submit(struct step *, uint32_t slot);
 void kvr_router_load(struct step *, uint32_t slot);
-void kvr_router_claim(struct step *, struct op *, uint32_t key);
 
 /* router_puts.c. owner: key slot + 1 */
 void     kvr_router_puts_soon(const struct router *, kvr_digest); /* PUTS_AHEAD keys ahead */
@@ -58,6 +57,7 @@ void kvr_router_put_settled(struct step *, uint32_t key);
 void kvr_router_came_back(struct step *, uint32_t key, uint32_t tier);
 void kvr_router_put_forget(struct step *, uint32_t key);
 void kvr_router_unblock(struct step *, uint32_t key);
+void kvr_router_claim(struct step *, struct op *, uint32_t key);
 KVR_MUST_USE bool kvr_router_inherit(struct step *, uint32_t key, const struct key *owner);
 KVR_MUST_USE bool kvr_router_inherits(const struct router *, const struct op *);
 KVR_MUST_USE bool kvr_router_adopt(struct step *, struct op *);

@@ -3,49 +3,6 @@
 #include "kvr_router_own.h"
 
 static void
-finish_key(struct op *op, struct key *k, int32_t err)
-{
-	k->err = (int8_t)err;
-	op->pending--;
-}
-
-/* A key of a put is written by its operation, or takes what becomes of another one. */
-void
-kvr_router_claim(struct step *s, struct op *op, uint32_t slot)
-{
-	struct key *k = key_of(s, slot);
-	uint32_t owner = kvr_router_find_put(s->me, k->digest);
-	uint8_t back = op->only != 0 ? 0 : kvr_router_written(s->me, KVR_WRITE_BACK);
-
-	if (op->only == 0 && kvr_router_through(s->me) == 0 && back == 0) {
-		finish_key(op, k, KVR_E_UNSUPPORTED); /* no tier would ever settle it */
-		return;
-	}
-	if (owner != NO_KEY) {
-		const struct key *o = &s->me->key[owner - 1];
-
-		op->done_bits |= KVR_DONEB_DUPLICATE;
-		k->flags |= KEY_DUP;
-		if (op->flags & KVR_OPF_DUP_ERROR) {
-			finish_key(op, k, KVR_E_DUPLICATE);
-		} else if (o->err != KVR_PENDING) { /* it is answered, and only its write-back goes on */
-			k->found = o->found;
-			k->tier = o->tier;
-			finish_key(op, k, o->err);
-		} else {
-			kvr_router_wait_behind(s, slot, owner);
-		}
-		return;
-	}
-	kvr_router_enter(s, slot, KEY_OWNER);
-	k->flags &= (uint8_t)~KEY_DUP;
-	k->found = k->len;
-	k->back = back;
-	if (k->back != 0)
-		op->saving++;
-}
-
-static void
 load_key(struct step *s, struct op *op, uint32_t slot, const struct kvr_row *row)
 {
 	struct key *k = &s->me->key[slot]; /* touched with all of this slice */
