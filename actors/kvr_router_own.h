@@ -59,7 +59,7 @@ void kvr_router_put_forget(struct step *, uint32_t key);
 void kvr_router_unblock(struct step *, uint32_t key);
 void kvr_router_claim(struct step *, struct op *, uint32_t key);
 KVR_MUST_USE bool kvr_router_inherit(struct step *, uint32_t key, const struct key *owner);
-KVR_MUST_USE bool kvr_router_inherits(const struct router *, const struct op *);
+KVR_MUST_USE bool kvr_router_has_inherited(const struct router *, const struct op *);
 KVR_MUST_USE bool kvr_router_adopt(struct step *, struct op *);
 /* Who waits behind this key and may go on now. */
 uint32_t kvr_router_next_waiter(const struct key *owner);

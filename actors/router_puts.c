@@ -11,7 +11,7 @@
  */
 #include "kvr_router_own.h"
 
-enum { ADOPT_KEYS = 256 };
+enum { ADOPT_KEYS = 256 }; /* in one step, which may change only so many lines */
 
 static uint32_t *
 bucket_of(struct step *s, kvr_digest d)
@@ -153,6 +153,14 @@ finish_key(struct op *op, struct key *k, int32_t err)
 	op->pending--;
 }
 
+static void
+take_outcome(struct op *op, struct key *k, const struct key *owner)
+{
+	k->found = owner->found;
+	k->tier = owner->tier;
+	finish_key(op, k, owner->err);
+}
+
 /* A key of a put is written by its operation, or takes what becomes of another one. */
 void
 kvr_router_claim(struct step *s, struct op *op, uint32_t slot)
@@ -173,9 +181,7 @@ kvr_router_claim(struct step *s, struct op *op, uint32_t slot)
 		if (op->flags & KVR_OPF_DUP_ERROR) {
 			finish_key(op, k, KVR_E_DUPLICATE);
 		} else if (o->err != KVR_PENDING) { /* it is answered, and only its write-back goes on */
-			k->found = o->found;
-			k->tier = o->tier;
-			finish_key(op, k, o->err);
+			take_outcome(op, k, o);
 		} else {
 			kvr_router_wait_behind(s, slot, owner);
 		}
@@ -190,11 +196,11 @@ kvr_router_claim(struct step *s, struct op *op, uint32_t slot)
 }
 
 /*
- * A put that waited behind this key. False: it takes the key's outcome; so does one that has been
- * told ahead, for its memory is the engine's again. Else it is claimed anew, unless its operation is
- * about to close it. If it is an owner now, others wait behind it at once, and a remove does not
- * overtake it, but it stays blocked until its operation is between two passes: in the middle of one
- * it would not be written to the tiers that the pass has behind it.
+ * The key that a put has waited behind has its outcome, and the put takes it; also one that has been
+ * told ahead, for its memory is the engine's again. Behind one that was broken off it is claimed anew,
+ * unless its operation is about to close it. If it is an owner now, others wait behind it at once, and
+ * a remove does not overtake it, but it stays blocked until its operation is between two passes: in the
+ * middle of one it would not be written to the tiers that the pass has behind it. True: it is.
  */
 bool
 kvr_router_inherit(struct step *s, uint32_t slot, const struct key *owner)
@@ -202,15 +208,17 @@ kvr_router_inherit(struct step *s, uint32_t slot, const struct key *owner)
 	struct key *k = key_of(s, slot);
 	struct op *op = op_of(s, k->op);
 
-	if (!is_broken_off(owner->err) || op->ahead != 0)
-		return false;
 	kvr_router_unblock(s, slot);
+	if (!is_broken_off(owner->err) || op->ahead != 0) {
+		take_outcome(op, k, owner);
+		return false;
+	}
 	if (op->state == OP_LOADING || op->state == OP_RUNNING)
 		kvr_router_claim(s, op, slot);
-	if ((k->flags & KEY_OWNER) != 0) {
-		k->flags |= KEY_BLOCKED;
-		op->blocked++;
-	}
+	if ((k->flags & KEY_OWNER) == 0)
+		return false;
+	k->flags |= KEY_BLOCKED;
+	op->blocked++;
 	return true;
 }
 
@@ -222,7 +230,7 @@ is_inherited(const struct key *k)
 
 /* Whether the operation has such keys. */
 bool
-kvr_router_inherits(const struct router *me, const struct op *op)
+kvr_router_has_inherited(const struct router *me, const struct op *op)
 {
 	uint32_t end = op->blocked > 0 ? op->first + op->n : 0;
 
@@ -233,7 +241,7 @@ kvr_router_inherits(const struct router *me, const struct op *op)
 	return false;
 }
 
-/* Between two passes: what it has inherited is written, no more than a step may change. */
+/* Between two passes: what it has inherited is written in the next. False: there is nothing. */
 bool
 kvr_router_adopt(struct step *s, struct op *op)
 {

@@ -8,20 +8,13 @@ tell_one(struct step *s, const struct key *owner, uint32_t slot)
 	struct key *k = key_of(s, slot);
 	struct op *op = op_of(s, k->op);
 
-	if (op->kind == KVR_OP_PUT && kvr_router_inherit(s, slot, owner)) {
-		kvr_router_turn(s, k->op);
-		return;
-	}
-	kvr_router_unblock(s, slot);
-	if (op->kind == KVR_OP_PUT) {
-		k->found = owner->found;
-		k->tier = owner->tier;
-		k->err = owner->err;
-		op->pending--;
-	} else {
+	bool inherited = op->kind == KVR_OP_PUT && kvr_router_inherit(s, slot, owner);
+
+	if (op->kind != KVR_OP_PUT) {
+		kvr_router_unblock(s, slot);
 		kvr_router_overtake(s, slot);
 	}
-	if (op->blocked == 0)
+	if (op->blocked == 0 || inherited)
 		kvr_router_turn(s, k->op);
 }
 

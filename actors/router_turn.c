@@ -173,7 +173,7 @@ goes_ahead(const struct router *me, const struct op *op)
 	    op->begun != op->parts)
 		return false;
 	if (op->kind == KVR_OP_PUT)
-		return writes && last && !kvr_router_inherits(me, op);
+		return writes && last && !kvr_router_has_inherited(me, op);
 	return op->phase == PHASE_READ && (op->pending == 0 || last);
 }
 

@@ -152,11 +152,9 @@ kvr_url_slip(const char *url, size_t len, size_t *ret_from, size_t *ret_to)
 	                       kvr_scheme_is(url, "lm")))
 		return false;
 	for (const char *host = sep + 3; host < end;) {
-		size_t rest = (size_t)(end - host), n = strcspn(host, ",/?#");
-		const char *bracket = memchr(host, ']', n < rest ? n : rest);
+		size_t n = KVR_MIN(strcspn(host, ",/?#"), (size_t)(end - host));
+		const char *bracket = memchr(host, ']', n); /* an IPv6 address has colons of its own */
 		const char *from = bracket != NULL ? bracket : host;
-
-		n = n < rest ? n : rest;
 		const char *colon = memchr(from, ':', (size_t)(host + n - from));
 
 		if (colon != NULL && !may_be_port(colon + 1, (size_t)(host + n - colon) - 1)) {

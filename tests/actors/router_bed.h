@@ -52,6 +52,14 @@ void        bed_free(struct bed *);
 /* The usual deployment: n tiers, all written through. */
 struct kvr_router_config bed_config(uint32_t n_tiers);
 
+static inline struct bed *
+bed_new_of(uint32_t n_tiers)
+{
+	const struct kvr_router_config c = bed_config(n_tiers);
+
+	return bed_new(&c);
+}
+
 /* Rows are filled with digests from keys[i]; returns the slot. deadline as a duration. */
 uint32_t bed_submit(struct bed *, enum kvr_op_kind, const uint32_t *keys, uint32_t n, uint32_t flags,
     uint64_t deadline_ns);

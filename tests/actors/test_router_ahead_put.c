@@ -11,14 +11,6 @@
 static const uint32_t keys[] = { 0, 1, 2 };
 enum { RECORD = KVR_OPF_PAGED | KVR_OPF_DEVICE | KVR_OPF_RECORD };
 
-static struct bed *
-bed_of(uint32_t n_tiers)
-{
-	struct kvr_router_config c = bed_config(n_tiers);
-
-	return bed_new(&c);
-}
-
 static int32_t
 told_row(const struct bed *b, uint32_t slot, uint32_t i)
 {
@@ -52,7 +44,7 @@ is_told(const struct bed *b, uint32_t slot, uint32_t n_open)
 
 START_TEST(it_is_told_when_all_copies_have_begun_and_then_what_the_store_says)
 {
-	struct bed *b = bed_of(1);
+	struct bed *b = bed_new_of(1);
 	uint32_t slot = bed_submit(b, KVR_OP_PUT, keys, 3, RECORD, KVR_SEC(1));
 	const struct bed_op *op = &b->op[slot];
 
@@ -76,7 +68,7 @@ END_TEST
 /* Every tier has copies of its own, and one may be far ahead of the other. */
 START_TEST(another_tiers_copies_are_waited_for)
 {
-	struct bed *b = bed_of(2);
+	struct bed *b = bed_new_of(2);
 	uint32_t slot = bed_submit(b, KVR_OP_PUT, keys, 3, RECORD, KVR_SEC(1));
 
 	ck_assert_uint_eq(b->n_world, 2);
@@ -158,7 +150,7 @@ END_TEST
 /* What is there already is not copied, and a key that is being put by somebody else neither. */
 START_TEST(it_is_told_what_is_known_by_then)
 {
-	struct bed *b = bed_of(1);
+	struct bed *b = bed_new_of(1);
 
 	b->has[0][0] = true;
 	uint32_t other = bed_submit(b, KVR_OP_PUT, &keys[2], 1, KVR_OPF_PAGED, KVR_SEC(1));
@@ -219,7 +211,7 @@ END_TEST
 
 START_TEST(a_copy_that_fails_later_is_told_as_it_is)
 {
-	struct bed *b = bed_of(1);
+	struct bed *b = bed_new_of(1);
 	uint32_t slot = bed_submit(b, KVR_OP_PUT, keys, 3, RECORD, KVR_SEC(1));
 
 	ck_assert(bed_answer(b, 0));
@@ -236,7 +228,7 @@ END_TEST
 /* Three completions: begun; the deadline, while the device hangs; and when it has let go. */
 START_TEST(a_device_that_hangs_after_it_was_told)
 {
-	struct bed *b = bed_of(1);
+	struct bed *b = bed_new_of(1);
 	uint32_t slot = bed_submit(b, KVR_OP_PUT, keys, 3, RECORD, KVR_MS(10));
 	const struct bed_op *op = &b->op[slot];
 
@@ -262,7 +254,7 @@ END_TEST
 START_TEST(a_cancel_is_told_as_ever)
 {
 	for (uint32_t when = 0; when < 3; when++) {
-		struct bed *b = bed_of(1);
+		struct bed *b = bed_new_of(1);
 		uint32_t slot = bed_submit(b, KVR_OP_PUT, keys, 2, RECORD, KVR_SEC(1));
 
 		for (uint32_t i = 0; i < when; i++)
@@ -284,7 +276,7 @@ END_TEST
 /* A store that takes the caller's memory as it is reads it until the end. */
 START_TEST(where_nothing_is_copied_there_is_one_completion)
 {
-	struct bed *b = bed_of(1);
+	struct bed *b = bed_new_of(1);
 	uint32_t host = bed_submit(b, KVR_OP_PUT, keys, 2, KVR_OPF_RECORD, KVR_SEC(1));
 
 	bed_settle(b);

@@ -37,20 +37,12 @@ parts_of(const struct bed *b, uint32_t slot)
 	return n;
 }
 
-static struct bed *
-bed_of(uint32_t n_tiers)
-{
-	struct kvr_router_config c = bed_config(n_tiers);
-
-	return bed_new(&c);
-}
-
 START_TEST(a_put_behind_one_that_is_cancelled_is_written)
 {
 	static const int32_t of[] = { KVR_E_CANCELLED, KVR_E_TIMEOUT, KVR_E_STUCK, KVR_E_DEVICE };
 
 	for (uint32_t i = 0; i < KVR_LEN(of); i++) {
-		struct bed *b = bed_of(1);
+		struct bed *b = bed_new_of(1);
 		uint32_t one = bed_submit(b, KVR_OP_PUT, keys, 3, 0, KVR_SEC(1));
 		uint32_t two = bed_submit(b, KVR_OP_PUT, keys + 1, 3, 0, KVR_SEC(1));
 		uint32_t three = bed_submit(b, KVR_OP_PUT, keys + 2, 1, 0, KVR_SEC(1));
@@ -79,7 +71,7 @@ START_TEST(what_a_store_says_is_said_to_both)
 	static const int32_t of[] = { KVR_E_DOWN, KVR_E_NOSPACE, KVR_E_REFUSED, KVR_E_AUTH };
 
 	for (uint32_t i = 0; i < KVR_LEN(of); i++) {
-		struct bed *b = bed_of(1);
+		struct bed *b = bed_new_of(1);
 		uint32_t one = bed_submit(b, KVR_OP_PUT, keys, 2, 0, KVR_SEC(1));
 		uint32_t two = bed_submit(b, KVR_OP_PUT, keys + 1, 1, 0, KVR_SEC(1));
 
@@ -95,7 +87,7 @@ END_TEST
 /* The first is answered, and its part is still on its way: nobody waits for that, nor takes its outcome. */
 START_TEST(a_put_after_one_that_was_cancelled_goes_at_once)
 {
-	struct bed *b = bed_of(1);
+	struct bed *b = bed_new_of(1);
 	uint32_t one = bed_submit(b, KVR_OP_PUT, keys, 1, KVR_OPF_PAGED, KVR_SEC(1));
 
 	ck_assert(bed_answer(b, 0)); /* the copy */
@@ -121,7 +113,7 @@ END_TEST
 START_TEST(what_is_inherited_goes_to_all_tiers)
 {
 	for (uint32_t first = 0; first < 2; first++) {
-		struct bed *b = bed_of(2);
+		struct bed *b = bed_new_of(2);
 		uint32_t one = bed_submit(b, KVR_OP_PUT, keys, 1, 0, KVR_SEC(1));
 		static const uint32_t both[] = { 4, 0 };
 		uint32_t two = bed_submit(b, KVR_OP_PUT, both, 2, 0, KVR_SEC(1)), i = 0;
@@ -146,7 +138,7 @@ END_TEST
 /* It was asked for before the remove, and so it is gone after it. */
 START_TEST(a_remove_waits_for_what_is_inherited)
 {
-	struct bed *b = bed_of(1);
+	struct bed *b = bed_new_of(1);
 	uint32_t one = bed_submit(b, KVR_OP_PUT, keys, 1, 0, KVR_SEC(1));
 	uint32_t two = bed_submit(b, KVR_OP_PUT, keys, 2, 0, KVR_SEC(1));
 	uint32_t gone = bed_submit(b, KVR_OP_REMOVE, keys, 1, 0, KVR_SEC(1));
@@ -167,7 +159,7 @@ END_TEST
 /* Also those that wait are late or cancelled, each for itself; who is left writes it. */
 START_TEST(whoever_is_left_writes_it)
 {
-	struct bed *b = bed_of(1);
+	struct bed *b = bed_new_of(1);
 	uint32_t one = bed_submit(b, KVR_OP_PUT, keys, 1, 0, KVR_SEC(1));
 	uint32_t late = bed_submit(b, KVR_OP_PUT, keys, 1, 0, KVR_MS(10));
 	uint32_t called = bed_submit(b, KVR_OP_PUT, keys, 1, 0, KVR_SEC(1));
@@ -190,7 +182,7 @@ END_TEST
 /* Once it has been told ahead its memory is the engine's: the key has the outcome that it waited for. */
 START_TEST(what_was_told_ahead_writes_nothing_more)
 {
-	struct bed *b = bed_of(1);
+	struct bed *b = bed_new_of(1);
 	uint32_t one = bed_submit(b, KVR_OP_PUT, keys, 1, 0, KVR_SEC(1));
 	uint32_t two = bed_submit(b, KVR_OP_PUT, keys, 2, KVR_OPF_PAGED | KVR_OPF_RECORD, KVR_SEC(1));
 
@@ -212,7 +204,7 @@ END_TEST
 /* And until then it is not told: a copy is still to come. */
 START_TEST(nothing_is_told_ahead_of_what_is_inherited)
 {
-	struct bed *b = bed_of(1);
+	struct bed *b = bed_new_of(1);
 	uint32_t one = bed_submit(b, KVR_OP_PUT, keys, 1, 0, KVR_SEC(1));
 	uint32_t two = bed_submit(b, KVR_OP_PUT, keys, 2, KVR_OPF_PAGED | KVR_OPF_RECORD, KVR_SEC(1));
 
