@@ -7,10 +7,11 @@ tell_one(struct step *s, const struct key *owner, uint32_t slot)
 {
 	struct key *k = key_of(s, slot);
 	struct op *op = op_of(s, k->op);
+	bool inherited = false;
 
-	bool inherited = op->kind == KVR_OP_PUT && kvr_router_inherit(s, slot, owner);
-
-	if (op->kind != KVR_OP_PUT) {
+	if (op->kind == KVR_OP_PUT) {
+		inherited = kvr_router_inherit(s, slot, owner);
+	} else {
 		kvr_router_unblock(s, slot);
 		kvr_router_overtake(s, slot);
 	}

@@ -161,7 +161,7 @@ MUTANTS = [
      "call_off(s, at - 1);", "(void)call_off;"),
     ("a remove knows nothing of hits that are promoted",
      "kvr_router_enter(s, o->key, KEY_PROMOTES);", ";"),
-    ("a remove waits for one writer only", "\t} else {\n\t\tkvr_router_overtake(s, slot);", "\t} else {"),
+    ("a remove waits for one writer only", "unblock(s, slot);\n\t\tkvr_router_overtake(s, slot);", "unblock(s, slot);"),
     ("a put has the outcome of one that was removed since",
      "(k->flags & (KEY_OWNER | KEY_GONE)) == KEY_OWNER", "(k->flags & KEY_OWNER) != 0"),
     ("removes are told as soon as puts are",
